@@ -1,0 +1,62 @@
+"""The one place that compiles: how every kernel is decorated and where its machine code is kept.
+
+Numba keys a cached kernel by the file that defines it and misses edits in helpers from other
+files (numba#9304), so all kernels share a cache folder named by a hash of all kernel sources: an
+edited helper is a new folder. Where no folder can be written, kernels compile without a cache.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _cache_root() -> Path:
+    """The user's choice (NUMBA_CACHE_DIR), or the usual per-user cache folder."""
+    if numba.config.CACHE_DIR:
+        return Path(numba.config.CACHE_DIR)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "rnnsim"
+
+
+def _cache_folder() -> Path | None:
+    """The writable folder for this version of the kernels, or None."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    try:
+        folder = _cache_root() / f"kernels-{digest.hexdigest()[:16]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
+        return None
+
+
+_FOLDER = _cache_folder()
+
+
+def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(_FOLDER or before)
+        try:
+            compiled: Callable[..., Any] = numba.njit(
+                nogil=True, cache=_FOLDER is not None, error_model="numpy", fastmath=fastmath
+            )(function)
+        finally:
+            numba.config.CACHE_DIR = before
+        return compiled
+
+    return decorate
+
+
+# Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their meaning.
+kernel = _compile({"reassoc", "contract"})
+
+# Operations stay in the order written: error-compensated arithmetic depends on it.
+exact_kernel = _compile({"contract"})
