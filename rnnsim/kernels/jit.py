@@ -40,13 +40,17 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
-def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _compile(fastmath: set[str], **options: bool) -> Callable[..., Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(_FOLDER or before)
         try:
             compiled: Callable[..., Any] = numba.njit(
-                nogil=True, cache=_FOLDER is not None, error_model="numpy", fastmath=fastmath
+                nogil=True,
+                cache=_FOLDER is not None,
+                error_model="numpy",
+                fastmath=fastmath,
+                **options,
             )(function)
         finally:
             numba.config.CACHE_DIR = before
@@ -56,7 +60,14 @@ def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 # Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their meaning.
-kernel = _compile({"reassoc", "contract"})
+_FAST = {"reassoc", "contract"}
 
-# Operations stay in the order written: error-compensated arithmetic depends on it.
-exact_kernel = _compile({"contract"})
+# Called from Python and from compiled code.
+kernel = _compile(_FAST)
+
+# Called from compiled code only: without the wrappers that unpack Python objects, which take longer
+# to compile than most kernels.
+inner = _compile(_FAST, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+# As `inner`, with operations in the order written: error-compensated arithmetic depends on it.
+exact = _compile({"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -1,0 +1,124 @@
+"""Checks at the border: every public function validates through these, once, before a kernel runs.
+
+Messages name the parameter, what was expected, what came and what to do.
+"""
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[Any]
+DTYPES = (np.dtype("float32"), np.dtype("float64"))
+
+
+def float_dtype(name: str, value: Any) -> np.dtype[Any]:
+    """One of the two dtypes that rnnsim computes in."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError as error:
+        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {value!r}") from error
+    if dtype not in DTYPES:
+        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {dtype.name!r}")
+    return dtype
+
+
+def float_array(name: str, value: Any, *, shape: str) -> FloatArray:
+    """`value` as a C-contiguous, writable float32 or float64 array; `shape` says what is expected.
+
+    Copies only where layout or write protection ask for it.
+    """
+    array = np.asarray(value)
+    if array.dtype not in DTYPES:
+        raise TypeError(
+            f"`{name}` {shape} must hold float32 or float64, got {array.dtype}; "
+            f"convert it first, for example with np.asarray({name}, dtype='float64')"
+        )
+    return np.require(array, requirements=["C", "W"])
+
+
+def same_dtype(**arrays: FloatArray) -> np.dtype[Any]:
+    """The one dtype that all arrays share."""
+    dtypes = {name: array.dtype for name, array in arrays.items()}
+    if len(set(dtypes.values())) > 1:
+        listing = ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())
+        raise TypeError(
+            f"all arrays of a call must share one dtype, got {listing}; "
+            "convert with astype('float32') or astype('float64')"
+        )
+    return next(iter(dtypes.values()))
+
+
+def finite(name: str, array: FloatArray, where: FloatArray | None = None) -> None:
+    """Refuse NaN and infinity and say where the first one is; only entries `where` count."""
+    bad = ~np.isfinite(array)
+    if where is not None:
+        bad &= where
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        place = ", ".join(map(str, index))
+        raise ValueError(
+            f"`{name}` must be finite, got {array[index]} at [{place}] "
+            f"({int(bad.sum())} such entries); remove or replace them"
+        )
+
+
+def positive_sizes(name: str, array: FloatArray, axes: str) -> None:
+    """Refuse empty axes; `axes` names them, as in "N T B D"."""
+    for axis, size in zip(axes.split(), array.shape, strict=True):
+        if size == 0:
+            raise ValueError(
+                f"`{name}` must have at least one entry on each axis ({', '.join(axes.split())}), "
+                f"got shape {array.shape}: {axis} is 0"
+            )
+
+
+def whole_number(name: str, value: Any, *, least: int) -> int:
+    """An integer that is at least `least`."""
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be an integer of at least {least}, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise TypeError(
+            f"`{name}` must be an integer of at least {least}, got {value!r} "
+            f"({type(value).__name__})"
+        ) from error
+    if number < least:
+        raise ValueError(f"`{name}` must be at least {least}, got {number}")
+    return number
+
+
+def real_number(name: str, value: Any, *, above: float = -np.inf, below: float = np.inf) -> float:
+    """A finite number strictly between `above` and `below`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{name}` must be a number, got {value!r}") from error
+    if not (np.isfinite(number) and above < number < below):
+        bounds = f" between {above:g} and {below:g}" if np.isfinite([above, below]).any() else ""
+        raise ValueError(f"`{name}` must be a finite number{bounds}, got {number}")
+    return number
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """One of a few names."""
+    listing = list(choices)
+    if value not in listing:
+        quoted = ", ".join(repr(choice) for choice in listing)
+        raise ValueError(f"`{name}` must be one of {quoted}, got {value!r}")
+    return str(value)
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """A Generator from an int seed or a Generator."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        raise TypeError(
+            "`rng` must be an int seed or a numpy.random.Generator, got None; "
+            "pass a seed such as rng=0, so that the draw can be repeated"
+        )
+    return np.random.default_rng(whole_number("rng", rng, least=0))

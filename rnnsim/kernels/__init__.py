@@ -1,0 +1,56 @@
+"""Compiled kernels: plain arrays in NamedTuples in, results written into arrays given.
+
+Nothing here validates, raises or allocates inside a time loop; all of it may be called from your
+own ``@njit`` code. Arrays must be C-contiguous, writable and of one dtype, float32 or float64.
+Sizes: N networks, T steps, B sequences, D inputs, H hidden units, V outputs.
+"""
+
+from rnnsim.kernels.backward import (
+    BackwardWork,
+    GradientArrays,
+    StepNorms,
+    backward_work,
+    bptt,
+    gradient_arrays,
+)
+from rnnsim.kernels.flow import FlowArrays, FlowWork, flow_arrays, flow_work, gradient_flow
+from rnnsim.kernels.forward import evaluate, forward
+from rnnsim.kernels.layout import (
+    CROSS_ENTROPY,
+    LINEAR,
+    RELU,
+    SQUARED_ERROR,
+    TANH,
+    Batch,
+    Weights,
+)
+from rnnsim.kernels.losses import softmax_cross_entropy, squared_error
+from rnnsim.kernels.truncated import TruncatedWork, truncated_bptt, truncated_work
+
+__all__ = [
+    "CROSS_ENTROPY",
+    "LINEAR",
+    "RELU",
+    "SQUARED_ERROR",
+    "TANH",
+    "BackwardWork",
+    "Batch",
+    "FlowArrays",
+    "FlowWork",
+    "GradientArrays",
+    "StepNorms",
+    "TruncatedWork",
+    "Weights",
+    "backward_work",
+    "bptt",
+    "evaluate",
+    "flow_arrays",
+    "flow_work",
+    "forward",
+    "gradient_arrays",
+    "gradient_flow",
+    "softmax_cross_entropy",
+    "squared_error",
+    "truncated_bptt",
+    "truncated_work",
+]

@@ -1,0 +1,78 @@
+"""Losses and their derivative with respect to the raw outputs, for columns of outputs.
+
+Outputs are class-major, (V, R) for R = steps * sequences, so that loops over columns vectorise.
+"""
+
+import math
+
+import numpy as np
+
+from rnnsim.kernels.activations import exp_into
+from rnnsim.kernels.arrays import copy, fill
+from rnnsim.kernels.jit import inner, kernel
+
+
+@kernel
+def softmax_cross_entropy(logits, classes, weights, peak, total, losses):
+    """losses[r] = weights[r] * -ln p[classes[r], r]; logits become weights * (p - onehot).
+
+    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak` and `total` (R,)
+    are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become exactly 0.
+    """
+    V, R = logits.shape
+    copy(logits[0], peak)
+    for v in range(1, V):
+        for r in range(R):
+            peak[r] = max(peak[r], logits[v, r])
+    fill(total, 0)
+    for r in range(R):
+        losses[r] = peak[r] - logits[classes[r], r]
+    for v in range(V):
+        row = logits[v]
+        for r in range(R):
+            row[r] = row[r] - peak[r]
+        exp_into(row, row)
+        for r in range(R):
+            total[r] += row[r]
+    for r in range(R):
+        # ln(sum_v e^(y_v - max)) + max - y_target
+        losses[r] = weights[r] * (losses[r] + math.log(np.float64(total[r]))) if weights[r] else 0.0
+        total[r] = weights[r] / total[r]
+    for v in range(V):
+        for r in range(R):
+            logits[v, r] = logits[v, r] * total[r] if weights[r] else 0
+    for r in range(R):
+        logits[classes[r], r] -= weights[r]
+
+
+@kernel
+def squared_error(outputs, values, weights, losses):
+    """losses[r] = weights[r] * 0.5*||y - target||^2; outputs become weights * (y - target).
+
+    outputs (V, R), values (R, V), weights (R,), losses (R,) float64.
+    """
+    V, R = outputs.shape
+    fill(losses, 0.0)
+    for v in range(V):
+        for r in range(R):
+            if weights[r]:
+                difference = outputs[v, r] - values[r, v]
+                losses[r] += 0.5 * weights[r] * np.float64(difference) * np.float64(difference)
+                outputs[v, r] = weights[r] * difference
+            else:
+                outputs[v, r] = 0
+
+
+@inner
+def count_correct(logits, classes, weights):
+    """How many columns of weight above 0 have their largest logit (the first, in a tie) at the class."""
+    V, R = logits.shape
+    correct = 0
+    for r in range(R):
+        if weights[r]:
+            best = 0
+            for v in range(1, V):
+                if logits[v, r] > logits[best, r]:
+                    best = v
+            correct += best == classes[r]
+    return correct

@@ -1,0 +1,214 @@
+"""Norms and sums that hold over and beyond the floating-point range.
+
+A quantity beyond the range is an array and an integer exponent: value = array * 2^exponent.
+"""
+
+import math
+
+import numpy as np
+
+from rnnsim.kernels.arrays import copy
+from rnnsim.kernels.jit import inner, kernel
+
+LN2 = math.log(2.0)
+EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
+
+# Squares between these bounds sum without overflow, and without losing anything to underflow.
+_LEAST_SQUARE, _GREATEST_SQUARE = 2.0**-900, 2.0**900
+_HEADROOM = 200  # how far, in powers of two, a running sum may outgrow its exponent
+
+
+@inner
+def _sum_of_squares(array):
+    total = 0.0
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            value = np.float64(array[i, j])
+            total += value * value
+    return total
+
+
+@inner
+def frobenius(array):
+    """||array||_F of a 2-D array in float64; right for entries anywhere in the range."""
+    total = _sum_of_squares(array)
+    if _LEAST_SQUARE < total < _GREATEST_SQUARE:
+        return math.sqrt(total)
+    peak = 0.0
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            size = abs(np.float64(array[i, j]))
+            if size > peak or size != size:
+                peak = size
+    if peak == 0.0 or not peak < np.inf:
+        return peak if peak == peak else np.nan
+    exponent = exponent_of(peak)
+    first, second = power_of_two(-exponent // 2), power_of_two(-exponent - -exponent // 2)
+    total = 0.0
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            value = np.float64(array[i, j]) * first * second
+            total += value * value
+    return times_power_of_two(math.sqrt(total), exponent)
+
+
+@inner
+def exponent_of(positive):
+    """The e for which 2^(e-1) <= positive < 2^e."""
+    return np.int64(math.frexp(positive)[1])
+
+
+@inner
+def rescale(array, exponent):
+    """array *= 2^exponent for a 2-D array, in two factors, since one may leave the range."""
+    half = exponent // 2
+    first, second = power_of_two(half), power_of_two(exponent - half)
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            array[i, j] = array[i, j] * first * second
+
+
+@inner
+def power_of_two(exponent):
+    """2^exponent; 0 far below the range, and infinity far above it."""
+    return math.ldexp(1.0, min(max(exponent, -2000), 2000)) if exponent < 1024 else np.inf
+
+
+@inner
+def times_power_of_two(value, exponent):
+    """value * 2^exponent, in two factors, since one may leave the range."""
+    half = exponent // 2
+    return value * power_of_two(half) * power_of_two(exponent - half)
+
+
+@inner
+def safe_exponent(norm, itemsize):
+    """0 while arrays of this norm can be squared in their own dtype, else the exponent to remove."""
+    limit = 20 if itemsize == 4 else 200
+    exponent = exponent_of(norm)
+    return exponent if abs(exponent) > limit else np.int64(0)
+
+
+@inner
+def outer_norm(left, right, scratch):
+    """||left^T right||_F for left (B, P), right (B, Q), without forming it where that is dearer.
+
+    ||left^T right||^2 = sum_{b,c} (left left^T)_{bc} (right right^T)_{bc}. Both factors are scaled
+    first where their squares would leave the range. `scratch` is 1-D, of `outer_scratch` entries.
+    """
+    B, P, Q = left.shape[0], left.shape[1], right.shape[1]
+    norm_left, norm_right = frobenius(left), frobenius(right)
+    if B == 1 or norm_left == 0.0 or norm_right == 0.0:
+        return norm_left * norm_right
+    if not (norm_left < np.inf and norm_right < np.inf):
+        return norm_left * norm_right
+    shift_left = safe_exponent(norm_left, left.itemsize)
+    shift_right = safe_exponent(norm_right, right.itemsize)
+    if shift_left != 0 or shift_right != 0:
+        copies = scratch[: B * (P + Q)]
+        scaled_left = copies[: B * P].reshape(B, P)
+        scaled_right = copies[B * P :].reshape(B, Q)
+        copy(left, scaled_left)
+        copy(right, scaled_right)
+        rescale(scaled_left, -shift_left)
+        rescale(scaled_right, -shift_right)
+        norm = _outer_norm_in_range(scaled_left, scaled_right, scratch[B * (P + Q) :])
+        return times_power_of_two(norm, shift_left + shift_right)
+    return _outer_norm_in_range(left, right, scratch[B * (P + Q) :])
+
+
+@inner
+def _outer_norm_in_range(left, right, scratch):
+    B, P, Q = left.shape[0], left.shape[1], right.shape[1]
+    if B * (P + Q) > P * Q:
+        product = scratch[: P * Q].reshape(P, Q)
+        np.dot(left.T, right, product)
+        return frobenius(product)
+    gram_left = scratch[: B * B].reshape(B, B)
+    gram_right = scratch[B * B : 2 * B * B].reshape(B, B)
+    np.dot(left, left.T, gram_left)
+    np.dot(right, right.T, gram_right)
+    total = 0.0
+    for b in range(B):
+        for c in range(B):
+            total += np.float64(gram_left[b, c]) * np.float64(gram_right[b, c])
+    return math.sqrt(max(total, 0.0)) if total == total else np.nan
+
+
+@inner
+def outer_scratch(B, P, Q):
+    """The length of the scratch that `outer_norm` needs."""
+    return B * (P + Q) + max(P * Q, 2 * B * B)
+
+
+@inner
+def add_scaled(total, total_exponent, part, part_exponent):
+    """total * 2^total_exponent += part * 2^part_exponent for (P, Q) arrays; returns the new exponent.
+
+    `total` is float64. Start from zeros and EMPTY.
+    """
+    norm = frobenius(part)
+    if norm == 0.0:
+        return total_exponent
+    if norm < np.inf:
+        exponent = part_exponent + exponent_of(norm)
+        if exponent > total_exponent + _HEADROOM:
+            rescale(total, total_exponent - exponent)
+            total_exponent = exponent
+    shift = part_exponent - total_exponent
+    half = shift // 2
+    first, second = power_of_two(half), power_of_two(shift - half)
+    for i in range(total.shape[0]):
+        for j in range(total.shape[1]):
+            total[i, j] += np.float64(part[i, j]) * first * second
+    return total_exponent
+
+
+@inner
+def log_norm_scaled(array, exponent):
+    """ln ||array * 2^exponent||_F; -inf for an exact zero, inf or NaN where that is the norm."""
+    norm = frobenius(array)
+    if norm == 0.0:
+        return -np.inf
+    if not norm < np.inf:
+        return norm
+    return math.log(norm) + exponent * LN2
+
+
+@inner
+def compare_scaled(part, part_exponent, full, full_exponent):
+    """ln ||part||, the cosine between part and full, and ln(||part - full|| / ||full||).
+
+    Both are (P, Q) with an exponent. Where `full` is exactly 0 cosine and error are NaN; where only
+    `part` is, the cosine is NaN and the error 1.
+    """
+    norm_part, norm_full = frobenius(part), frobenius(full)
+    log_norm = log_norm_scaled(part, part_exponent)
+    if norm_full == 0.0 or norm_part != norm_part or norm_full != norm_full:
+        return log_norm, np.nan, np.nan
+    if norm_part == 0.0:
+        return log_norm, np.nan, 0.0
+    # Both are brought to norm 1/2..1 before anything is squared.
+    scale_part, scale_full = -exponent_of(norm_part), -exponent_of(norm_full)
+    shift = part_exponent - full_exponent + scale_full - scale_part
+    apart = power_of_two(shift)
+    half_part, half_full = scale_part // 2, scale_full // 2
+    part_1, part_2 = power_of_two(half_part), power_of_two(scale_part - half_part)
+    full_1, full_2 = power_of_two(half_full), power_of_two(scale_full - half_full)
+    product = difference = square_part = square_full = 0.0
+    for i in range(part.shape[0]):
+        for j in range(part.shape[1]):
+            p = part[i, j] * part_1 * part_2
+            f = full[i, j] * full_1 * full_2
+            product += p * f
+            square_part += p * p
+            square_full += f * f
+            difference += (p * apart - f) * (p * apart - f)
+    cosine = product / math.sqrt(square_part * square_full)
+    cosine = min(max(cosine, -1.0), 1.0)
+    if difference == 0.0:
+        return log_norm, cosine, -np.inf
+    if difference < np.inf:
+        return log_norm, cosine, 0.5 * math.log(difference / square_full)
+    # The truncated gradient is larger than the full one by more than the range.
+    return log_norm, cosine, log_norm - log_norm_scaled(full, full_exponent)

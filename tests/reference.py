@@ -1,0 +1,186 @@
+"""Plain-loop NumPy versions of everything that the kernels do: slow, obvious, and complex-safe.
+
+Each function treats one network and follows the definitions word by word. Sizes: T steps, B
+sequences, D inputs, H hidden units, V outputs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Net(NamedTuple):
+    W_xh: np.ndarray
+    W_hh: np.ndarray
+    W_hy: np.ndarray
+    b_h: np.ndarray
+    b_y: np.ndarray
+
+
+def net_of(rnn, n=0):
+    return Net(*(array[n].copy() for array in rnn.weights))
+
+
+def phi(activation, a):
+    if activation == "tanh":
+        return np.tanh(a)
+    if activation == "relu":
+        return np.where(a.real > 0, a, 0)
+    return a
+
+
+def slope(activation, a):
+    if activation == "tanh":
+        return 1 / np.cosh(a) ** 2
+    if activation == "relu":
+        return np.where(a.real > 0, 1.0, 0.0)
+    return np.ones_like(a)
+
+
+def unfold(net, x, h0, activation):
+    """States (T+1, B, H), pre-activations (T, B, H)."""
+    states, pre = [h0], []
+    for x_t in x:
+        a = x_t @ net.W_xh.T + states[-1] @ net.W_hh.T + net.b_h
+        pre.append(a)
+        states.append(phi(activation, a))
+    return np.array(states), np.array(pre)
+
+
+def step_loss(y, target):
+    """Loss of one output vector; the target is a class id or a vector."""
+    if np.ndim(target) == 0:
+        peak = np.max(y.real)
+        return np.log(np.sum(np.exp(y - peak))) + peak - y[target]
+    return 0.5 * np.sum((y - target) ** 2)
+
+
+def loss(net, x, targets, weights, h0, activation):
+    """L = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])."""
+    T, B = weights.shape
+    states, _ = unfold(net, x, h0, activation)
+    total = 0.0
+    for t in range(T):
+        for b in range(B):
+            if weights[t, b]:
+                y = net.W_hy @ states[t + 1, b] + net.b_y
+                total = total + weights[t, b] * step_loss(y, targets[t, b])
+    return total / B
+
+
+def complex_step(net, x, targets, weights, h0, activation, eps=1e-30):
+    """Gradient with respect to all weights and h0, to machine precision: Im L(w + i eps) / eps."""
+
+    def derivative(arrays, k):
+        gradient = np.zeros(arrays[k].shape)
+        for index in np.ndindex(*arrays[k].shape):
+            moved = [array.astype(complex) for array in arrays]
+            moved[k][index] += 1j * eps
+            value = loss(Net(*moved[:5]), x, targets, weights, moved[5], activation)
+            gradient[index] = value.imag / eps
+        return gradient
+
+    arrays = [*net, h0]
+    gradients = [derivative(arrays, k) for k in range(6)]
+    return Net(*gradients[:5]), gradients[5]
+
+
+def output_gradient(net, states, targets, weights):
+    """dl/dy (T, B, V) without the factor 1/B."""
+    T, B = weights.shape
+    gradient = np.zeros((T, B, net.b_y.size))
+    for t in range(T):
+        for b in range(B):
+            if weights[t, b]:
+                y = net.W_hy @ states[t + 1, b] + net.b_y
+                if np.ndim(targets[t, b]) == 0:
+                    p = np.exp(y - y.max())
+                    p /= p.sum()
+                    p[targets[t, b]] -= 1
+                    gradient[t, b] = weights[t, b] * p
+                else:
+                    gradient[t, b] = weights[t, b] * (y - targets[t, b])
+    return gradient
+
+
+class Truncated(NamedTuple):
+    weights: Net
+    h0: np.ndarray
+    step_W_xh: np.ndarray  # (T, H, D): dL/dW_xh^(t)
+    step_W_hh: np.ndarray
+    step_W_hy: np.ndarray
+    state: np.ndarray  # (T+1, B, H): dL/dh_t
+
+
+def truncated(net, x, targets, weights, h0, activation, window, stride):
+    """Truncated BPTT by its definition: block by block, step by step, sequence by sequence."""
+    T, B = weights.shape
+    H, D = net.W_xh.shape
+    states, pre = unfold(net, x, h0, activation)
+    dy = output_gradient(net, states, targets, weights) / B
+    step_xh, step_hh = np.zeros((T, H, D)), np.zeros((T, H, H))
+    step_b, dh0 = np.zeros((T, H)), np.zeros((B, H))
+    state = np.zeros((T + 1, B, H))
+    for j in range(-(-T // stride)):
+        last = min((j + 1) * stride, T)
+        lowest = max((j + 1) * stride - window + 1, 1)
+        for b in range(B):
+            g = np.zeros(H)
+            for t in range(last, lowest - 1, -1):
+                if t > j * stride:  # the loss of this block only
+                    g = g + net.W_hy.T @ dy[t - 1, b]
+                state[t, b] += g
+                delta = g * slope(activation, pre[t - 1, b])
+                step_hh[t - 1] += np.outer(delta, states[t - 1, b])
+                step_xh[t - 1] += np.outer(delta, x[t - 1, b])
+                step_b[t - 1] += delta
+                g = net.W_hh.T @ delta
+            if lowest == 1:
+                dh0[b] += g
+    state[0] = dh0
+    step_hy = np.einsum("tbv,tbh->tvh", dy, states[1:])
+    gradient = Net(
+        step_xh.sum(0), step_hh.sum(0), step_hy.sum(0), step_b.sum(0), dy.sum((0, 1))
+    )
+    return Truncated(gradient, dh0, step_xh, step_hh, step_hy, state)
+
+
+def bptt(net, x, targets, weights, h0, activation):
+    T = len(x)
+    return truncated(net, x, targets, weights, h0, activation, T, T)
+
+
+def rtrl_W_hh(net, x, targets, weights, h0, activation):
+    """dL/dW_hh by forward sensitivity: ds_t = phi'(a_t) (dW h_{t-1} + W_hh ds_{t-1})."""
+    T, B = weights.shape
+    H = net.W_hh.shape[0]
+    states, pre = unfold(net, x, h0, activation)
+    dy = output_gradient(net, states, targets, weights) / B
+    gradient = np.zeros((H, H))
+    for b in range(B):
+        sensitivity = np.zeros((H, H, H))  # dh[i] / dW_hh[j, k]
+        for t in range(T):
+            immediate = np.zeros((H, H, H))
+            for i in range(H):
+                immediate[i, i] = states[t, b]
+            sensitivity = slope(activation, pre[t, b])[:, None, None] * (
+                immediate + np.tensordot(net.W_hh, sensitivity, axes=1)
+            )
+            gradient += np.tensordot(net.W_hy.T @ dy[t, b], sensitivity, axes=1)
+    return gradient
+
+
+def flow(net, x, targets, weights, h0, activation):
+    """dl[t,b]/dh_{t-k} as (T, T, B, H), indices t-1 and k; NaN where t-k < 1. No factor 1/B."""
+    T, B = weights.shape
+    H = net.W_hh.shape[0]
+    states, pre = unfold(net, x, h0, activation)
+    dy = output_gradient(net, states, targets, weights)
+    rows = np.full((T, T, B, H), np.nan)
+    for t in range(1, T + 1):
+        for b in range(B):
+            g = net.W_hy.T @ dy[t - 1, b]
+            for k in range(t):
+                rows[t - 1, k, b] = g
+                g = net.W_hh.T @ (g * slope(activation, pre[t - k - 1, b]))
+    return rows
