@@ -1,0 +1,59 @@
+"""rnnsim: compiled ensembles of recurrent networks, their gradients and where these go.
+
+Conventions: time-major arrays; N networks, T steps, B sequences, D inputs, H hidden units, V
+outputs; every weight and every result has the network axis first; ``W[n, i, j]`` is the weight from
+j to i; logs are natural.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from rnnsim import tasks, theory
+from rnnsim.flow import GradientFlow, gradient_flow
+from rnnsim.gradients import Gradients, bptt, truncated_bptt
+from rnnsim.kernels import StepNorms, Weights
+from rnnsim.network import RNN
+from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
+from rnnsim.sequences import Sequences
+from rnnsim.simulation import Evaluation, Forward, evaluate, forward
+from rnnsim.spectra import Spectrum, spectrum
+
+if TYPE_CHECKING:
+    from rnnsim.store import load, save
+    from rnnsim.sweeps import sweep
+
+__all__ = [
+    "RNN",
+    "Evaluation",
+    "Forward",
+    "GradientFlow",
+    "Gradients",
+    "GrowthRate",
+    "Sequences",
+    "Spectrum",
+    "StepNorms",
+    "Weights",
+    "bptt",
+    "evaluate",
+    "forward",
+    "gradient_flow",
+    "growth_rate",
+    "load",
+    "save",
+    "spectrum",
+    "sufficient_window",
+    "sweep",
+    "tasks",
+    "theory",
+    "truncated_bptt",
+]
+
+_LAZY = {"sweep": "rnnsim.sweeps", "load": "rnnsim.store", "save": "rnnsim.store"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs xarray only when it is used: it costs more than all the rest."""
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,7 +52,7 @@ def spectrum(rnn: RNN) -> Spectrum:
         henrici = ||R||_F = sqrt(||W_hh||_F^2 - sum_i |lambda_i|^2)
 
     The eigenvalues decide how a product of many W_hh ends, the singular values what one factor can
-    do. In between they agree only for a normal matrix (R = 0, orthogonal eigenvectors), where
+    do. They tell one story only for a normal matrix (R = 0, orthogonal eigenvectors), where
     ``||W_hh^k|| = spectral_radius^k`` at every k. A large R lets the product, and with it the
     gradient of a linear network, grow over many lags before it decays at the rate of the
     spectral radius. R itself depends on the order of the eigenvalues, its norm does not.

@@ -345,7 +345,9 @@ def aicher_log_bound(
         if beta is None:
             log_beta = aicher_decay_rate(norms, tau)
         else:
-            log_beta = np.full(start.shape, np.log(_nonnegative("beta", float(beta))))
+            log_beta = np.full(
+                start.shape, np.log(_nonnegative("beta", checks.real_number("beta", beta)))
+            )
     decay = np.where(log_beta < 0, log_beta, np.nan)
     first = scale + start - np.log(-np.expm1(decay))
     bound = first[..., None] + _rate_times_lag(decay, np.maximum(K - tau, 0))

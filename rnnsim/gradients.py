@@ -1,0 +1,223 @@
+"""Gradients: full backpropagation through time and its truncations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks, kernels, parallel
+from rnnsim.checks import FloatArray
+from rnnsim.kernels import StepNorms, Weights
+from rnnsim.kernels.truncated import begin_truncated, depths, end_truncated, sweep_depths
+from rnnsim.network import ACTIVATIONS, RNN
+from rnnsim.sequences import Sequences, batch_for
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Loss and gradients of N networks. Gradients have the networks' dtype, all else is float64.
+
+    Attributes
+    ----------
+    loss : (N,)
+        L, averaged over sequences and summed over steps.
+    weights : Weights
+        dL/dW in the shapes of the weights; also as properties W_xh, W_hh, W_hy, b_h, b_y.
+    h0 : (N, B, H)
+        dL/dh_0.
+    step_norms : StepNorms
+        W_xh, W_hh, W_hy, each (N, T): the Frobenius norm of the temporal contribution dL/dW^(t).
+    state_norms : (N, T+1)
+        ``||dL/dh_t||_F`` over sequences and units, t = 0..T.
+    first_nonfinite : (N,) int64
+        -1 where everything is finite. Else the first step whose state is not; else, in the order
+        of the backward pass, the largest step with a gradient that is not; else 1, where a sum
+        over steps left the range. Other networks are not affected.
+    """
+
+    loss: npt.NDArray[np.float64]
+    weights: Weights
+    h0: FloatArray
+    step_norms: StepNorms
+    state_norms: npt.NDArray[np.float64]
+    first_nonfinite: npt.NDArray[np.int64]
+
+    @property
+    def W_xh(self) -> FloatArray:
+        """dL/dW_xh (N, H, D)."""
+        return self.weights.W_xh
+
+    @property
+    def W_hh(self) -> FloatArray:
+        """dL/dW_hh (N, H, H)."""
+        return self.weights.W_hh
+
+    @property
+    def W_hy(self) -> FloatArray:
+        """dL/dW_hy (N, V, H)."""
+        return self.weights.W_hy
+
+    @property
+    def b_h(self) -> FloatArray:
+        """dL/db_h (N, H)."""
+        return self.weights.b_h
+
+    @property
+    def b_y(self) -> FloatArray:
+        """dL/db_y (N, V)."""
+        return self.weights.b_y
+
+
+def bptt(
+    rnn: RNN,
+    sequences: Sequences,
+    *,
+    h0: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Gradients:
+    """Full backpropagation through time: the exact gradient of the loss.
+
+    ::
+
+        L        = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])
+        dL/dh_t  = W_hy^T dL_t/dy_t + W_hh^T delta_{t+1}
+        delta_t  = phi'(a_t) * dL/dh_t
+        dL/dW_hh = sum_t dL/dW_hh^(t) = sum_t delta_t h_{t-1}^T
+
+    Every step has its own copy W^(t) of the weights (the temporal variables); their gradients are
+    added up, and their norms are kept (Werbos 1990).
+
+    Parameters
+    ----------
+    rnn : RNN
+        N networks.
+    sequences : Sequences
+        T steps, B sequences; shared by all networks or one batch for each.
+    h0 : (B, H) or (N, B, H) array, optional
+        Initial states, 0 unless given.
+    n_threads : int, optional
+        All cores unless given. An ensemble gives the same bits on any number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Sizes or dtypes that disagree between networks, sequences and h0; class ids outside
+        0..V-1 where the weight is above 0; NaN or infinity; n_threads below 1.
+
+    Examples
+    --------
+    >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
+    >>> rng = np.random.default_rng(1)
+    >>> batch = Sequences(rng.normal(size=(20, 5, 3)), rng.integers(0, 4, (20, 5)))
+    >>> bptt(rnn, batch).W_hh.shape
+    (2, 8, 8)
+    """
+    batch = batch_for(rnn, sequences, h0)
+    out = kernels.gradient_arrays(rnn.weights, batch)
+    phi = ACTIVATIONS[rnn.activation]
+
+    def prepare() -> parallel.Worker:
+        work = kernels.backward_work(rnn.weights, batch)
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
+            yield
+
+        return worker
+
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=_flops_per_step(rnn, sequences), n_hidden=rnn.n_hidden)
+    return Gradients(*out)
+
+
+def truncated_bptt(
+    rnn: RNN,
+    sequences: Sequences,
+    *,
+    window: int,
+    stride: int | None = None,
+    h0: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Gradients:
+    """Truncated backpropagation through time, for any window K and stride S <= K.
+
+    Block j holds steps jS+1..min((j+1)S, T). After each block one backward sweep starts at the
+    block's last step, carries the loss of that block only, and goes back down to step (j+1)S-K+1.
+    The state is carried across every cut, its gradient is not; each loss term is used once.
+
+    ==========  ==========  =======================================================================
+    S = K       segments    only the loss inside a segment is used; a last, shorter one stays inside
+    S = 1       sliding     every loss is backpropagated exactly K steps
+    K >= T      full        equals `bptt`
+    ==========  ==========  =======================================================================
+
+    In the notation TBPTT(k1, k2) of Williams and Peng (1990), k1 = S and k2 = K.
+
+    Parameters
+    ----------
+    rnn, sequences, h0, n_threads
+        As in `bptt`.
+    window : int
+        K, how many steps a sweep touches at most; window 1 touches only the step of the loss.
+    stride : int, optional
+        S, how many steps apart the sweeps start; equal to `window` unless given.
+
+    Returns
+    -------
+    Gradients
+        `state_norms` are of the sum over sweeps of dL/dh_t; `h0` receives a gradient exactly when
+        step 1 does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `bptt`; a window or stride below 1 or not an integer, a stride above the window.
+
+    Examples
+    --------
+    >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
+    >>> rng = np.random.default_rng(1)
+    >>> batch = Sequences(rng.normal(size=(20, 5, 3)), rng.integers(0, 4, (20, 5)))
+    >>> segments = truncated_bptt(rnn, batch, window=5)
+    >>> bool(np.allclose(truncated_bptt(rnn, batch, window=20).W_hh, bptt(rnn, batch).W_hh))
+    True
+    """
+    K = checks.whole_number("window", window, least=1)
+    S = K if stride is None else checks.whole_number("stride", stride, least=1)
+    if S > K:
+        raise ValueError(
+            f"`stride` must be at most `window` = {K}, got {S}: a larger stride would skip losses"
+        )
+    batch = batch_for(rnn, sequences, h0)
+    T, B = sequences.n_steps, sequences.n_sequences
+    K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
+    out = kernels.gradient_arrays(rnn.weights, batch)
+    weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
+    first, last = depths(T, K, S)
+    flops_per_depth = 2.0 * -(-T // S) * B * rnn.n_hidden * (rnn.n_hidden + 8)
+    chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_depth))
+
+    def prepare() -> parallel.Worker:
+        work = kernels.truncated_work(weights, batch, S)
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            for n in range(start, stop):
+                begin_truncated(weights, batch, phi, n, work, out)
+                for depth in range(first, last, chunk):
+                    yield
+                    until = min(depth + chunk, last)
+                    sweep_depths(weights, batch, phi, K, S, n, depth, until, work)
+                end_truncated(batch, phi, n, work, out)
+
+        return worker
+
+    flops = _flops_per_step(rnn, sequences) + (last - first) * flops_per_depth
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops, n_hidden=rnn.n_hidden)
+    return Gradients(*out)
+
+
+def _flops_per_step(rnn: RNN, sequences: Sequences) -> float:
+    """The arithmetic of one network's forward and backward pass."""
+    steps = sequences.n_steps * sequences.n_sequences
+    H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
+    return 2.0 * steps * H * (3 * H + 2 * D + 3 * V)
