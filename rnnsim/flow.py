@@ -51,8 +51,10 @@ class GradientFlow:
         ln of the rounding in that error, relative to ||g||: the least that can be told from 0.
     full_log_norm : (N,)
         ln ||g||_F.
-    joint_log_norms, joint_cosine, joint_log_error : (N, K), joint_log_floor, joint_full_log_norm : (N,)
+    joint_log_norms, joint_cosine, joint_log_error : (N, K)
         The same for all five weights and biases together, as one vector.
+    joint_log_floor, joint_full_log_norm : (N,)
+        Likewise.
     mean_slope : (N,)
         phi' averaged over steps, sequences and units.
     saturated_fraction : (N,)
@@ -161,7 +163,9 @@ def gradient_flow(
 
         return worker
 
-    parallel.over_networks(len(rnn), n_threads, prepare, flops=K * flops_per_lag, n_hidden=rnn.n_hidden)
+    parallel.over_networks(
+        len(rnn), n_threads, prepare, flops=K * flops_per_lag, n_hidden=rnn.n_hidden
+    )
     return _result(out, steps, B, K, rnn.dtype)
 
 
@@ -210,8 +214,10 @@ def _result(
     )
 
 
-def _floor(lag_sum: Floats, terms_full: Floats, full: Floats, dtype: np.dtype[np.floating]) -> Floats:
-    """ln of the rounding of the windows' sums relative to the full gradient; NaN where that is 0."""
+def _floor(
+    lag_sum: Floats, terms_full: Floats, full: Floats, dtype: np.dtype[np.floating]
+) -> Floats:
+    """ln of the rounding of the windows' sums relative to the full gradient; NaN if that is 0."""
     floor = np.log(_ROUNDING * np.finfo(dtype).eps) + np.logaddexp(lag_sum, terms_full) - full
     return np.where(np.isneginf(full), np.nan, floor)
 

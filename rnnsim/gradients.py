@@ -126,7 +126,9 @@ def bptt(
 
         return worker
 
-    parallel.over_networks(len(rnn), n_threads, prepare, flops=_flops_per_step(rnn, sequences), n_hidden=rnn.n_hidden)
+    parallel.over_networks(
+        len(rnn), n_threads, prepare, flops=_flops_per_step(rnn, sequences), n_hidden=rnn.n_hidden
+    )
     return Gradients(*out)
 
 

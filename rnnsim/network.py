@@ -149,9 +149,7 @@ class RNN:
             W_xh[n] = generator.standard_normal((H, D)) / np.sqrt(D)
             W_hh[n] = gains[n] * _recurrent_draw(scheme, H, generator)
             W_hy[n] = generator.standard_normal((V, H)) / np.sqrt(H)
-        return cls(
-            W_xh.astype(kind), W_hh.astype(kind), W_hy.astype(kind), activation=activation
-        )
+        return cls(W_xh.astype(kind), W_hh.astype(kind), W_hy.astype(kind), activation=activation)
 
     @property
     def weights(self) -> Weights:
@@ -277,7 +275,9 @@ def _gains(gain: npt.ArrayLike, n_networks: int) -> FloatArray:
     try:
         gains = np.asarray(gain, dtype="float64")
     except (TypeError, ValueError) as error:
-        raise TypeError(f"`gain` must be a number or an (n_networks,) array, got {gain!r}") from error
+        raise TypeError(
+            f"`gain` must be a number or an (n_networks,) array, got {gain!r}"
+        ) from error
     if gains.shape not in ((), (n_networks,)):
         raise ValueError(
             f"`gain` must be a number or of shape (n_networks,) = ({n_networks},), "

@@ -24,7 +24,11 @@ Worker = Callable[[int, int], Iterator[None]]
 def thread_count(n_threads: Any) -> int:
     """`n_threads` as given, or the number of cores that this process may use."""
     if n_threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     return checks.whole_number("n_threads", n_threads, least=1)
 
 

@@ -14,7 +14,7 @@ from rnnsim.sequences import Sequences, batch_for, checked_inputs, initial_state
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """What `forward` returns: ``states (N, T+1, B, H)``, h_0 first, and ``outputs (N, T, B, V)``."""
+    """What `forward` returns: ``states (N, T+1, B, H)``, h_0 first; ``outputs (N, T, B, V)``."""
 
     states: FloatArray
     outputs: FloatArray
@@ -93,7 +93,9 @@ def forward(
 
         return worker
 
-    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden)
+    parallel.over_networks(
+        N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden
+    )
     return Forward(states, outputs)
 
 
@@ -129,7 +131,9 @@ def evaluate(
 
         return worker
 
-    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden)
+    parallel.over_networks(
+        N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden
+    )
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
     counted[counted == 0] = np.nan
     accuracy = correct / counted if sequences.has_classes else np.full(N, np.nan)

@@ -88,7 +88,7 @@ def complex_step(net, x, targets, weights, h0, activation, eps=1e-30):
 def output_gradient(net, states, targets, weights):
     """dl/dy (T, B, V) without the factor 1/B."""
     T, B = weights.shape
-    gradient = np.zeros((T, B, net.b_y.size))
+    gradient = np.zeros((T, B, net.b_y.size), states.dtype)
     for t in range(T):
         for b in range(B):
             if weights[t, b]:
@@ -109,6 +109,8 @@ class Truncated(NamedTuple):
     step_W_xh: np.ndarray  # (T, H, D): dL/dW_xh^(t)
     step_W_hh: np.ndarray
     step_W_hy: np.ndarray
+    step_b_h: np.ndarray
+    step_b_y: np.ndarray
     state: np.ndarray  # (T+1, B, H): dL/dh_t
 
 
@@ -139,10 +141,8 @@ def truncated(net, x, targets, weights, h0, activation, window, stride):
                 dh0[b] += g
     state[0] = dh0
     step_hy = np.einsum("tbv,tbh->tvh", dy, states[1:])
-    gradient = Net(
-        step_xh.sum(0), step_hh.sum(0), step_hy.sum(0), step_b.sum(0), dy.sum((0, 1))
-    )
-    return Truncated(gradient, dh0, step_xh, step_hh, step_hy, state)
+    gradient = Net(step_xh.sum(0), step_hh.sum(0), step_hy.sum(0), step_b.sum(0), dy.sum((0, 1)))
+    return Truncated(gradient, dh0, step_xh, step_hh, step_hy, step_b, dy.sum(1), state)
 
 
 def bptt(net, x, targets, weights, h0, activation):
@@ -184,3 +184,24 @@ def flow(net, x, targets, weights, h0, activation):
                 rows[t - 1, k, b] = g
                 g = net.W_hh.T @ (g * slope(activation, pre[t - k - 1, b]))
     return rows
+
+
+def lag_gradients(net, x, targets, weights, h0, activation):
+    """dL/d[W_hh, W_xh, b_h] as (T, H, H+D+1): what lag k = 0..T-1 contributes, in extended precision.
+
+    The gradient truncated at window K and stride 1 is the sum over k < K, its error the sum over
+    k >= K: no difference of nearly equal numbers is taken anywhere.
+    """
+    long = np.longdouble
+    net, x, weights, h0 = Net(*(a.astype(long) for a in net)), *map(long, (x, weights, h0))
+    T, B = weights.shape
+    states, pre = unfold(net, x, h0, activation)
+    slopes = slope(activation, pre)
+    before = np.concatenate([states[:-1], x, np.ones((T, B, 1), long)], axis=2)
+    rows = output_gradient(net, states, targets, weights) @ net.W_hy / B
+    parts = []
+    for k in range(T):
+        delta = rows * slopes[: T - k]  # row i is step i+1+k, standing at step i+1
+        parts.append(np.einsum("tbi,tbj->ij", delta, before[: T - k]))
+        rows = (delta @ net.W_hh)[1:]
+    return np.array(parts)

@@ -9,7 +9,7 @@ order of operations as written.
 import numpy as np
 
 from rnnsim.kernels.arrays import copy, fill, residue
-from rnnsim.kernels.jit import exact, inner, kernel
+from rnnsim.kernels.jit import exact, kernel
 from rnnsim.kernels.layout import RELU, TANH
 
 # ln 2 in two parts (Cody and Waite): k times the high part is exact.
@@ -104,7 +104,7 @@ def _tanh_and_slope_32(x):
 
 @exact
 def _exp(x):
-    """e^x over the whole range: 2^k in two factors, so that the result may overflow or underflow."""
+    """e^x over the whole range: 2^k in two factors, so that the result may over- or underflow."""
     if x > _TOP:
         x = _TOP
     if x < _BOTTOM:
@@ -167,7 +167,7 @@ def _tanh_with_slope_into(x, out, slope):
             out[i], slope[i] = _tanh_and_slope(x[i])
 
 
-@inner
+@kernel
 def _add_drive(state, drive, bias):
     """state (B, H) += drive (B, H) + bias (H,)."""
     for b in range(state.shape[0]):
@@ -175,7 +175,7 @@ def _add_drive(state, drive, bias):
             state[b, i] = state[b, i] + drive[b, i] + bias[i]
 
 
-@inner
+@kernel
 def activate(activation, drive, bias, state):
     """state (B, H) = phi(state + drive + bias); returns 0 where all of it is finite, else NaN."""
     _add_drive(state, drive, bias)
@@ -188,7 +188,7 @@ def activate(activation, drive, bias, state):
     return residue(flat)
 
 
-@inner
+@kernel
 def activate_with_slope(activation, drive, bias, state, slope):
     """As `activate`, and slope (B, H) = phi'(a) from the pre-activation a: exact in saturation."""
     _add_drive(state, drive, bias)
@@ -204,7 +204,7 @@ def activate_with_slope(activation, drive, bias, state, slope):
     return residue(flat)
 
 
-@inner
+@kernel
 def through_activation(activation, gradient, state, delta):
     """delta = gradient * phi'(a), all (B, H); phi' from the state: 1 - h^2, h > 0, or 1."""
     g, h, d = gradient.reshape(gradient.size), state.reshape(state.size), delta.reshape(delta.size)
@@ -218,7 +218,7 @@ def through_activation(activation, gradient, state, delta):
         copy(gradient, delta)
 
 
-@inner
+@kernel
 def count_saturated(activation, states):
     """How many entries of a 1-D array of states have phi' exactly 0, as computed from the state."""
     count = 0

@@ -19,7 +19,7 @@ from rnnsim.kernels.forward import (
     score,
     unfold,
 )
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.layout import Weights
 from rnnsim.kernels.norms import frobenius, outer_norm, outer_scratch
 
@@ -135,7 +135,7 @@ def bptt(weights, batch, activation, start, stop, work, out):
         out.first_nonfinite[n] = first_nonfinite(out, n, nonfinite)
 
 
-@inner
+@kernel
 def clear(out, n):
     """Zero what is summed up over blocks."""
     out.loss[n] = 0.0
@@ -146,7 +146,7 @@ def clear(out, n):
     fill(out.weights.b_y[n], 0)
 
 
-@inner
+@kernel
 def score_block(w, data, begin, end, work, direct, out, n):
     """Loss and readout gradient of steps begin+1..end; direct[t] (., B, H) = dL_t/dh_t."""
     B, H = work.carry.shape
@@ -173,7 +173,7 @@ def score_block(w, data, begin, end, work, direct, out, n):
         out.step_norms.W_hy[n, t] = outer_norm(work.column, work.states[t + 1], work.scratch)
 
 
-@inner
+@kernel
 def add_block(data, begin, end, work, deltas, out, n):
     """Add dL/dW^(t) of steps begin+1..end to the gradient; deltas[t] (., B, H) = dL/da_t."""
     B, H = work.carry.shape
@@ -195,7 +195,7 @@ def add_block(data, begin, end, work, deltas, out, n):
         out.step_norms.W_xh[n, t] = outer_norm(delta, data.inputs[t], work.scratch)
 
 
-@inner
+@kernel
 def first_nonfinite(out, n, forward_step):
     """The step at which network n left the floating-point range, -1 if it stayed inside.
 

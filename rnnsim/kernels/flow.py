@@ -1,9 +1,9 @@
 """Lag-resolved gradient flow: dl_t/dh_{t-k} for every loss step t and lag k, and every window.
 
-All loss steps move back together: at lag k row (i, b) holds d = dl[t_i, b]/dh_{t_i-k}, and one matrix
-product takes all rows one step further. The outer products of a lag, added up over lags 0..k, are
-the gradient truncated at window k+1 and stride 1. Rows and sums carry powers of two of their own,
-so that neither decay nor growth leaves the floating-point range.
+All loss steps move back together: at lag k row (i, b) holds d = dl[t_i, b]/dh_{t_i-k}, and one
+matrix product takes all rows one step further. The outer products of a lag, added up over lags
+0..k, are the gradient truncated at window k+1 and stride 1. Rows and sums carry powers of two of
+their own, so that neither decay nor growth leaves the floating-point range.
 """
 
 import math
@@ -23,7 +23,7 @@ from rnnsim.kernels.forward import (
     score,
     unfold_with_slopes,
 )
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.norms import (
     EMPTY,
     LN2,
@@ -187,7 +187,7 @@ def begin_flow(weights, batch, activation, steps, n, work, out):
         out.first_nonfinite[n] = 1
 
 
-@inner
+@kernel
 def _gather_presynaptic(inputs, work):
     """presynaptic[t] = [h_t, x_{t+1}, 1]: what step t+1 multiplies with its weights."""
     T, B, H = work.slopes.shape
@@ -202,7 +202,7 @@ def _gather_presynaptic(inputs, work):
             row[H + D] = 1
 
 
-@inner
+@kernel
 def _score_steps(w, data, steps, work, first_nonfinite, n):
     """direct[i] = dl_t/dh_t at the loss steps; returns ln ||dL/d[W_hy, b_y]||."""
     V, H = work.W_hy.shape
@@ -237,13 +237,13 @@ def _score_steps(w, data, steps, work, first_nonfinite, n):
     return _log_add_squares(log_norm_scaled(work.W_hy, 0), log_norm_scaled(work.b_y, 0))
 
 
-@inner
+@kernel
 def _full_gradient(w, steps, work):
     """full * 2^exponent = B * dL/d[W_hh, W_xh, b_h] by backpropagation; returns the exponent.
 
     The carried gradient has one power of two of its own: carry * 2^c = sum over losses of dl/dh_t.
     """
-    T, B, H = work.slopes.shape
+    _, B, H = work.slopes.shape
     carry, delta = work.drive, work.spare[0]
     fill(carry, 0)
     c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
@@ -292,7 +292,7 @@ def advance_flow(weights, steps, n, first_lag, last_lag, work, out):
         _compare_window(n, k, work, out)
 
 
-@inner
+@kernel
 def _measure_rows(rows, steps, begin, n, k, work, out):
     """Norms of the rows at lag k; then rows *= phi'. Returns the largest exponent of a live row."""
     S, B, H = rows.shape
@@ -322,7 +322,7 @@ def _measure_rows(rows, steps, begin, n, k, work, out):
     return top
 
 
-@inner
+@kernel
 def _summarise(logs, n, i, k, out):
     """Mean, spread and root mean square over sequences of the logs at one step and lag."""
     B, live, mean, peak = logs.size, 0, 0.0, -np.inf
@@ -346,7 +346,7 @@ def _summarise(logs, n, i, k, out):
     out.log_rms[n, i, k] = peak + 0.5 * math.log(square / B)
 
 
-@inner
+@kernel
 def _outer_products(rows, spare, steps, begin, k, top, work):
     """part (H, P) = sum over rows of delta^T presynaptic at lag k, in units of 2^top."""
     S, B, H = rows.shape
@@ -372,7 +372,7 @@ def _outer_products(rows, spare, steps, begin, k, top, work):
     np.dot(deltas.T, presynaptic, work.part)
 
 
-@inner
+@kernel
 def _grow_window(n, top, work, out):
     """Add the outer products of one lag to the window, and their norm to the sum of norms."""
     H = work.part.shape[0]
@@ -383,20 +383,20 @@ def _grow_window(n, top, work, out):
     out.recurrent_lag_sum[n] = _log_add(out.recurrent_lag_sum[n], recurrent)
 
 
-@inner
+@kernel
 def _log_add_squares(a, b):
     """ln sqrt(e^(2a) + e^(2b))."""
     return 0.5 * _log_add(2.0 * a, 2.0 * b)
 
 
-@inner
+@kernel
 def _log_add(a, b):
     """ln(e^a + e^b)."""
     high, low = max(a, b), min(a, b)
     return high if low == -np.inf else high + math.log(1.0 + math.exp(low - high))
 
 
-@inner
+@kernel
 def _compare_window(n, k, work, out):
     """The window of lags 0..k beside the full gradient."""
     H, P = work.part.shape

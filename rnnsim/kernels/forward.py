@@ -10,11 +10,13 @@ import numpy as np
 
 from rnnsim.kernels.activations import activate, activate_with_slope
 from rnnsim.kernels.arrays import copy, total_of
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.losses import count_correct, softmax_cross_entropy, squared_error
 
-_BLOCK_BYTES = 2**17  # what the hidden states of one block of steps may take: a part of the L2 cache
+_BLOCK_BYTES = (
+    2**17
+)  # what the hidden states of one block of steps may take: a part of the L2 cache
 
 
 class ReadoutWork(NamedTuple):
@@ -26,13 +28,13 @@ class ReadoutWork(NamedTuple):
     losses: np.ndarray
 
 
-@inner
+@kernel
 def block_steps(T, B, H, itemsize):
     """How many steps make a block: a function of the sizes alone, so that results repeat."""
     return min(T, max(8, min(64, _BLOCK_BYTES // (B * H * itemsize))))
 
 
-@inner
+@kernel
 def network(weights, n):
     """The weights of network n, without the network axis."""
     return Weights(
@@ -40,7 +42,7 @@ def network(weights, n):
     )
 
 
-@inner
+@kernel
 def batch_of(batch, n):
     """The data of network n, without the network axis."""
     return Batch(
@@ -53,7 +55,7 @@ def batch_of(batch, n):
     )
 
 
-@inner
+@kernel
 def unfold(w, inputs, h0, activation, states, drive):
     """states[t] = h_t of one network; returns the first step whose state is not finite, or -1.
 
@@ -78,7 +80,7 @@ def unfold(w, inputs, h0, activation, states, drive):
     return first_nonfinite
 
 
-@inner
+@kernel
 def unfold_with_slopes(w, inputs, h0, activation, states, slopes, drive):
     """As `unfold`, and slopes[t] (T, B, H) = phi'(a_{t+1}), from the pre-activation."""
     T, B, D = inputs.shape
@@ -94,7 +96,7 @@ def unfold_with_slopes(w, inputs, h0, activation, states, slopes, drive):
     return first_nonfinite
 
 
-@inner
+@kernel
 def readout_work(rows, V, like):
     """Scratch for blocks of up to `rows` = steps * sequences columns; `like` gives the dtype."""
     return ReadoutWork(
@@ -105,7 +107,7 @@ def readout_work(rows, V, like):
     )
 
 
-@inner
+@kernel
 def class_major_outputs(w, states, work):
     """y (V, R) = W_hy h + b_y for states (R, H), in scratch."""
     R, V = states.shape[0], w.W_hy.shape[0]
@@ -117,7 +119,7 @@ def class_major_outputs(w, states, work):
     return outputs
 
 
-@inner
+@kernel
 def score(outputs, batch, steps, loss_weights, work):
     """Losses of the columns, in work.losses; `outputs` (V, R) become their derivative.
 
@@ -127,9 +129,7 @@ def score(outputs, batch, steps, loss_weights, work):
     losses = work.losses[:R]
     if batch.loss == CROSS_ENTROPY:
         classes = batch.classes[steps[0] : steps[1]].reshape(R)
-        softmax_cross_entropy(
-            outputs, classes, loss_weights, work.peak[:R], work.total[:R], losses
-        )
+        softmax_cross_entropy(outputs, classes, loss_weights, work.peak[:R], work.total[:R], losses)
     else:
         values = batch.values[steps[0] : steps[1]].reshape(R, outputs.shape[0])
         squared_error(outputs, values, loss_weights, losses)

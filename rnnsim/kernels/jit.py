@@ -14,11 +14,13 @@ from typing import Any
 
 import numba
 
+config: Any = numba.config
+
 
 def _cache_root() -> Path:
     """The user's choice (NUMBA_CACHE_DIR), or the usual per-user cache folder."""
-    if numba.config.CACHE_DIR:
-        return Path(numba.config.CACHE_DIR)
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "rnnsim"
 
@@ -40,34 +42,23 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
-def _compile(fastmath: set[str], **options: bool) -> Callable[..., Callable[..., Any]]:
+def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(_FOLDER or before)
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(_FOLDER or before)
         try:
             compiled: Callable[..., Any] = numba.njit(
-                nogil=True,
-                cache=_FOLDER is not None,
-                error_model="numpy",
-                fastmath=fastmath,
-                **options,
+                nogil=True, cache=_FOLDER is not None, error_model="numpy", fastmath=fastmath
             )(function)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
         return compiled
 
     return decorate
 
 
-# Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their meaning.
-_FAST = {"reassoc", "contract"}
+# Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their sense.
+kernel = _compile({"reassoc", "contract"})
 
-# Called from Python and from compiled code.
-kernel = _compile(_FAST)
-
-# Called from compiled code only: without the wrappers that unpack Python objects, which take longer
-# to compile than most kernels.
-inner = _compile(_FAST, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-# As `inner`, with operations in the order written: error-compensated arithmetic depends on it.
-exact = _compile({"contract"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# Operations stay in the order written: error-compensated arithmetic depends on it.
+exact = _compile({"contract"})

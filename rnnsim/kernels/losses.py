@@ -9,15 +9,15 @@ import numpy as np
 
 from rnnsim.kernels.activations import exp_into
 from rnnsim.kernels.arrays import copy, fill
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 
 
 @kernel
 def softmax_cross_entropy(logits, classes, weights, peak, total, losses):
     """losses[r] = weights[r] * -ln p[classes[r], r]; logits become weights * (p - onehot).
 
-    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak` and `total` (R,)
-    are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become exactly 0.
+    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak` and `total`
+    (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become 0.
     """
     V, R = logits.shape
     copy(logits[0], peak)
@@ -63,9 +63,9 @@ def squared_error(outputs, values, weights, losses):
                 outputs[v, r] = 0
 
 
-@inner
+@kernel
 def count_correct(logits, classes, weights):
-    """How many columns of weight above 0 have their largest logit (the first, in a tie) at the class."""
+    """How many columns of weight above 0 have their largest logit (first in a tie) at the class."""
     V, R = logits.shape
     correct = 0
     for r in range(R):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arrays import copy
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
@@ -18,7 +18,7 @@ _LEAST_SQUARE, _GREATEST_SQUARE = 2.0**-900, 2.0**900
 _HEADROOM = 200  # how far, in powers of two, a running sum may outgrow its exponent
 
 
-@inner
+@kernel
 def _sum_of_squares(array):
     total = 0.0
     for i in range(array.shape[0]):
@@ -28,7 +28,7 @@ def _sum_of_squares(array):
     return total
 
 
-@inner
+@kernel
 def frobenius(array):
     """||array||_F of a 2-D array in float64; right for entries anywhere in the range."""
     total = _sum_of_squares(array)
@@ -52,13 +52,13 @@ def frobenius(array):
     return times_power_of_two(math.sqrt(total), exponent)
 
 
-@inner
+@kernel
 def exponent_of(positive):
     """The e for which 2^(e-1) <= positive < 2^e."""
     return np.int64(math.frexp(positive)[1])
 
 
-@inner
+@kernel
 def rescale(array, exponent):
     """array *= 2^exponent for a 2-D array, in two factors, since one may leave the range."""
     half = exponent // 2
@@ -68,28 +68,28 @@ def rescale(array, exponent):
             array[i, j] = array[i, j] * first * second
 
 
-@inner
+@kernel
 def power_of_two(exponent):
     """2^exponent; 0 far below the range, and infinity far above it."""
     return math.ldexp(1.0, min(max(exponent, -2000), 2000)) if exponent < 1024 else np.inf
 
 
-@inner
+@kernel
 def times_power_of_two(value, exponent):
     """value * 2^exponent, in two factors, since one may leave the range."""
     half = exponent // 2
     return value * power_of_two(half) * power_of_two(exponent - half)
 
 
-@inner
+@kernel
 def safe_exponent(norm, itemsize):
-    """0 while arrays of this norm can be squared in their own dtype, else the exponent to remove."""
+    """0 while arrays of this norm can be squared in their dtype, else the exponent to remove."""
     limit = 20 if itemsize == 4 else 200
     exponent = exponent_of(norm)
     return exponent if abs(exponent) > limit else np.int64(0)
 
 
-@inner
+@kernel
 def outer_norm(left, right, scratch):
     """||left^T right||_F for left (B, P), right (B, Q), without forming it where that is dearer.
 
@@ -117,7 +117,7 @@ def outer_norm(left, right, scratch):
     return _outer_norm_in_range(left, right, scratch[B * (P + Q) :])
 
 
-@inner
+@kernel
 def _outer_norm_in_range(left, right, scratch):
     B, P, Q = left.shape[0], left.shape[1], right.shape[1]
     if B * (P + Q) > P * Q:
@@ -135,17 +135,17 @@ def _outer_norm_in_range(left, right, scratch):
     return math.sqrt(max(total, 0.0)) if total == total else np.nan
 
 
-@inner
+@kernel
 def outer_scratch(B, P, Q):
     """The length of the scratch that `outer_norm` needs."""
     return B * (P + Q) + max(P * Q, 2 * B * B)
 
 
-@inner
+@kernel
 def add_scaled(total, total_exponent, part, part_exponent):
-    """total * 2^total_exponent += part * 2^part_exponent for (P, Q) arrays; returns the new exponent.
+    """total * 2^total_exponent += part * 2^part_exponent; returns the new exponent of the total.
 
-    `total` is float64. Start from zeros and EMPTY.
+    Both are (P, Q), `total` is float64. Start from zeros and EMPTY.
     """
     norm = frobenius(part)
     if norm == 0.0:
@@ -164,7 +164,7 @@ def add_scaled(total, total_exponent, part, part_exponent):
     return total_exponent
 
 
-@inner
+@kernel
 def log_norm_scaled(array, exponent):
     """ln ||array * 2^exponent||_F; -inf for an exact zero, inf or NaN where that is the norm."""
     norm = frobenius(array)
@@ -175,7 +175,7 @@ def log_norm_scaled(array, exponent):
     return math.log(norm) + exponent * LN2
 
 
-@inner
+@kernel
 def compare_scaled(part, part_exponent, full, full_exponent):
     """ln ||part||, the cosine between part and full, and ln(||part - full|| / ||full||).
 

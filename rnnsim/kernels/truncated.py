@@ -21,7 +21,7 @@ from rnnsim.kernels.backward import (
     score_block,
 )
 from rnnsim.kernels.forward import batch_of, network, unfold
-from rnnsim.kernels.jit import inner, kernel
+from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.norms import frobenius
 
 
@@ -56,7 +56,7 @@ def truncated_work(weights, batch, stride):
     )
 
 
-@inner
+@kernel
 def depths(T, window, stride):
     """The depths (first, last + 1) at which some sweep has a step to visit."""
     J = (T + stride - 1) // stride
@@ -77,9 +77,7 @@ def truncated_bptt(weights, batch, activation, window, stride, start, stop, work
 def begin_truncated(weights, batch, activation, n, work, out):
     """Forward pass, losses and readout of network n."""
     w, data, common = network(weights, n), batch_of(batch, n), work.common
-    work.nonfinite[0] = unfold(
-        w, data.inputs, data.h0, activation, common.states, common.drive
-    )
+    work.nonfinite[0] = unfold(w, data.inputs, data.h0, activation, common.states, common.drive)
     clear(out, n)
     T, block = data.inputs.shape[0], common.deltas.shape[0]
     for begin in range(0, T, block):
