@@ -1,0 +1,76 @@
+"""The command line: ``rnnsim <analysis>``, in a checkout also ``python -m analysis <analysis>``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from . import gradient_norms, runs
+from .runs import Analysis
+
+app = App(
+    name="rnnsim",
+    help="Gradient flow in ensembles of recurrent networks: figures and the data behind them.",
+    version_flags=["--version"],
+    default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+)
+
+Output = Annotated[
+    Path | None,
+    Parameter(help="Folder to write; results/ and the name of the analysis unless given."),
+]
+Source = Annotated[
+    Path | None,
+    Parameter(
+        name="--from", help="Folder of an earlier run: draw its data again, compute nothing."
+    ),
+]
+Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
+
+
+@app.command(name="gradient-norms")
+def _gradient_norms(
+    *,
+    settings: Annotated[gradient_norms.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Norms against lag, length and time; where gradients vanish and explode."""
+    _run(gradient_norms.ANALYSIS, settings or gradient_norms.Settings(), output, source, progress)
+
+
+def _run(
+    analysis: Analysis, settings: Any, output: Path | None, source: Path | None, progress: bool
+) -> None:
+    folder = output or Path("results") / analysis.name
+    for sentence in runs.run(analysis, settings, output=folder, source=source, progress=progress):
+        print(sentence)
+
+
+@app.meta.default
+def _with_configuration(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    config: Annotated[Path | None, Parameter(help="TOML file with values for any flag.")] = None,
+) -> None:
+    if config is not None:
+        app.config = cyclopts.config.Toml(config, must_exist=True, use_commands_as_keys=False)
+    app(tokens)
+
+
+def main() -> None:
+    """Entry point; misuse and files that cannot be used end with one line, not a traceback."""
+    try:
+        app.meta()
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"rnnsim: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("rnnsim: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""What all figures share: style, colours and line styles, axes of logarithms, captions, files."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+STYLE = Path(__file__).with_name("rnnsim.mplstyle")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+_LN10 = np.log(10.0)
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draw in the house style without touching global settings."""
+    with mpl.rc_context(fname=str(STYLE)):
+        yield
+
+
+def new_figure(rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure outside pyplot, so that none stays open, and its Axes."""
+    size = options.pop("figsize", (5.2 * columns, 4.4 * rows))
+    figure = Figure(figsize=size)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """`ax`, or the Axes of a new figure."""
+    return new_figure()[1] if ax is None else ax
+
+
+def shades(n: int) -> list[Any]:
+    """n colours of one sequential map, dark to light: ordered in colour and in grey."""
+    return [mpl.colormaps["cividis"](x) for x in np.linspace(0.0, 0.85, n)]
+
+
+def decades(ln: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Natural logs as powers of ten, infinities masked: what `log_axis` labels."""
+    values = np.asarray(ln, dtype=float) / _LN10
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def log_axis(ax: Axes, which: str = "y") -> None:
+    """Label an axis of powers of ten as 10^n: a log scale that reaches beyond the float range."""
+    axis = ax.yaxis if which == "y" else ax.xaxis
+    axis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=2))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:.0f}}}$"))
+
+
+def seeds_and_median(
+    ax: Axes,
+    x: npt.ArrayLike,
+    values: npt.NDArray[np.float64],
+    *,
+    label: str,
+    color: Any,
+    index: int = 0,
+    lines: bool = False,
+) -> None:
+    """Every seed (dots, or thin lines), their median (line with markers) and quartiles (band).
+
+    values is (seeds, points); a median needs half of the seeds, others are drawn as they are. Lines
+    are told apart in grey by their markers; dashes are left to theory.
+    """
+    x = np.asarray(x, dtype=float)
+    if lines:
+        ax.plot(x, values.T, color=color, alpha=0.25, lw=0.7)
+    else:
+        ax.plot(
+            np.tile(x, len(values)), values.ravel(), ls="", marker=".", ms=4, color=color, alpha=0.5
+        )
+    enough = np.isfinite(values).sum(axis=0) * 2 >= len(values)
+    if not enough.any():
+        return
+    low, middle, high = (np.full(x.size, np.nan) for _ in range(3))
+    low[enough], middle[enough], high[enough] = np.nanquantile(
+        values[:, enough], [0.25, 0.5, 0.75], axis=0
+    )
+    ax.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
+    every = max(1, x.size // 8)
+    ax.plot(
+        x,
+        middle,
+        color=color,
+        label=label,
+        marker=MARKERS[index % len(MARKERS)],
+        markevery=(index * every // 4 % every, every),
+    )
+
+
+def caption(figure: Figure, text: str) -> None:
+    """A caption below the figure: what is shown, averaged over what, and what to see."""
+    figure.supxlabel(text, fontsize=10.5, color="0.25", wrap=True)
+
+
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write name.png and name.svg, each whole or not at all."""
+    paths = []
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        path = folder / f"{name}{suffix}"
+        partial = folder / f".{name}.{uuid4().hex[:8]}.partial{suffix}"
+        try:
+            figure.savefig(partial, metadata=metadata)
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        paths.append(path)
+    return paths
+
+
+def nearest(values: Sequence[float], wanted: Sequence[float]) -> list[float]:
+    """For each wanted value the nearest that there is, without repeats, ascending."""
+    array = np.asarray(values, dtype=float)
+    return sorted({float(array[np.abs(array - w).argmin()]) for w in wanted})

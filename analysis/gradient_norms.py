@@ -1,0 +1,262 @@
+"""Gradient norms: against lag, against length, against time, and where they vanish or explode."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+from rnnsim import theory
+
+from . import figures, norm_plots
+from .figures import decades
+from .norm_plots import (
+    DECADE,
+    critical_gain,
+    median_rate,
+    one_network_set,
+    plot_contributions,
+    plot_map,
+    plot_norm_against_lag,
+    plot_norm_against_length,
+    plot_phase,
+)
+from .runs import Analysis, Datasets
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to simulate.
+
+    Parameters
+    ----------
+    task
+        Task of rnnsim.tasks; one with loss at every step shows most.
+    gain
+        Scales of W_hh.
+    length
+        Sequence lengths T, in steps.
+    n_hidden
+        Hidden units H.
+    network_seeds
+        Networks per gain.
+    batch_size
+        Sequences B per batch.
+    scheme
+        Initialisation of W_hh: gaussian, orthogonal, identity or uniform.
+    activation
+        tanh, relu or linear.
+    map_gain
+        Gains whose map of time and lag is drawn.
+    dtype
+        float64 or float32.
+    n_threads
+        Threads; all cores unless given.
+    """
+
+    task: str = "characters"
+    gain: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+    length: tuple[int, ...] = (25, 50, 100, 200)
+    n_hidden: int = 64
+    network_seeds: int = 5
+    batch_size: int = 16
+    scheme: str = "gaussian"
+    activation: str = "tanh"
+    map_gain: tuple[float, ...] = (0.75, 1.0, 2.0)
+    dtype: str = "float64"
+    n_threads: int | None = None
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """Three sweeps: loss as the task has it, loss at the last step only, maps of a few gains."""
+    common: dict[str, Any] = {
+        "n_hidden": settings.n_hidden,
+        "batch_size": settings.batch_size,
+        "scheme": settings.scheme,
+        "activation": settings.activation,
+        "dtype": settings.dtype,
+        "n_threads": settings.n_threads,
+        "progress": progress,
+    }
+    ensemble = {"gain": settings.gain, "network_seeds": settings.network_seeds, **common}
+    lengths = list(settings.length)
+    return {
+        "all-steps": rnnsim.sweep(
+            settings.task, length=lengths, measures=("gradients", "lags", "steps"), **ensemble
+        ),
+        "last-step": rnnsim.sweep(
+            settings.task,
+            length=lengths,
+            measures=("gradients", "lags", "spectrum"),
+            last_loss_only=True,
+            **ensemble,
+        ),
+        "map": rnnsim.sweep(
+            settings.task,
+            gain=settings.map_gain,
+            network_seeds=1,
+            length=max(lengths),
+            measures="map",
+            **common,
+        ),
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "norm-against-lag": _lag_figure(datasets["all-steps"]),
+        "norm-against-length": _length_figure(datasets["all-steps"], datasets["last-step"]),
+        "contributions-against-time": _contributions_figure(datasets["all-steps"]),
+        "map-time-lag": _map_figure(datasets["map"]),
+        "phase-gain-length": _phase_figure(datasets["last-step"]),
+    }
+
+
+def _lag_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(8.5, 6.2))
+    plot_norm_against_lag(dataset, ax=ax)
+    data = one_network_set(dataset).isel(length=-1)
+    ax.set_title(f"How much of a loss reaches the state $k$ steps before (T = {int(data.length)})")
+    first, last = (int(data[n].median()) for n in ("growth_first_lag", "growth_last_lag"))
+    figures.caption(
+        figure,
+        f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
+        f"steps and sequences. Dashed: rate fitted over lags {first} to {last} "
+        f"(median standard error of a fit {float(data.growth_rate_error.median()):.1g} nats/step). "
+        "Straight lines: gradients vanish or explode exponentially.",
+    )
+    return figure
+
+
+def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 3, figsize=(14, 5.2))
+    panels = (
+        (all_steps, "log_gradient_norm", "summed loss", r"$\|\partial L/\partial W_{hh}\|_F$"),
+        (
+            all_steps,
+            "log_gradient_norm_per_weight",
+            "per unit of loss weight",
+            r"$\|\partial L/\partial W_{hh}\|_F\;/\;\sum_t w_t$",
+        ),
+        (
+            last_step,
+            "log_gradient_norm",
+            "loss at the last step only",
+            r"$\|\partial l_T/\partial W_{hh}\|_F$",
+        ),
+    )
+    for ax, (data, variable, title, label) in zip(axes, panels, strict=True):
+        plot_norm_against_length(data, variable, ax=ax)
+        ax.set_title(title)
+        ax.set_ylabel(label)
+    axes[0].legend()
+    figures.caption(
+        figure,
+        "Dots: networks, lines: median, bands: quartiles. A sum over t grows with T alone "
+        "(left); per unit of loss (middle) and from one loss (right) a gradient grows with T only "
+        "where it explodes.",
+    )
+    return figure
+
+
+def _contributions_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(8.5, 6.0))
+    plot_contributions(dataset, ax=ax)
+    length = int(dataset.length[-1])
+    ax.set_title(f"What each step's own copy of $W_{{hh}}$ contributes (T = {length})")
+    figures.caption(
+        figure,
+        f"Thin: {dataset.network_seed.size} networks, thick: median. The gradient is the sum of "
+        "these contributions; the legend says how much of their norms survives the sum.",
+    )
+    return figure
+
+
+def _map_figure(dataset: xr.Dataset) -> Figure:
+    gains = [float(gain) for gain in dataset.gain]
+    figure, axes = figures.new_figure(
+        1, len(gains), figsize=(4.6 * len(gains) + 1, 5.2), sharey=True, squeeze=False
+    )
+    relative = decades(dataset.log_norm_map - dataset.log_norm_map.sel(lag=0))
+    finite = relative[np.isfinite(relative)]
+    bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOSTDECADES))
+    for ax, gain in zip(axes[0], gains, strict=True):
+        plot_map(dataset, gain=gain, bound=bound, ax=ax)
+        if ax is not axes[0, 0]:
+            ax.set_ylabel("")
+    bar = figure.colorbar(axes[0, -1].collections[0], ax=list(axes[0]), shrink=0.9, extend="both")
+    bar.set_label(r"$\log_{10}\,\|\partial l_t/\partial h_{t-k}\|/\|\partial l_t/\partial h_t\|$")
+    figures.caption(
+        figure,
+        "One network each; means of logs over sequences. Up a column the gradient of one loss goes "
+        "back in time. Level contours: only the lag counts, not the step.",
+    )
+    return figure
+
+
+def _phase_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(11, 5.6))
+    plot_phase(dataset, ax=ax)
+    ax.set_title("Vanishing (blue, negative) | trainable | exploding (red, positive)")
+    figure.colorbar(ax.collections[0], ax=ax, extend="both").set_label(
+        r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
+    )
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
+    figures.caption(
+        figure,
+        f"Mean over {dataset.network_seed.size} networks and all sequences of the log change. "
+        "Thick borders: a factor of ten down and up. Left of the dashed line the norm of W_hh alone "
+        "proves that gradients vanish.",
+    )
+    return figure
+
+
+def regimes(dataset: xr.Dataset) -> dict[str, list[float]]:
+    """Gains by what happens to the gradient over the longest sequences: medians over networks."""
+    change = one_network_set(dataset).log_change.isel(length=-1).median("network_seed")
+    gains = change.gain.values
+    return {
+        "vanish": [float(g) for g in gains[change.values < -DECADE]],
+        "arrive": [float(g) for g in gains[np.abs(change.values) <= DECADE]],
+        "explode": [float(g) for g in gains[change.values > DECADE]],
+    }
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = one_network_set(datasets["last-step"])
+    length = int(data.length[-1])
+    found = regimes(datasets["last-step"])
+    texts = {
+        "vanish": "vanish (shrink more than tenfold)",
+        "arrive": "arrive within a factor of ten",
+        "explode": "explode (grow more than tenfold)",
+    }
+    sentences = [
+        f"Over {length} steps gradients {text} at {_gains(found[regime])}."
+        for regime, text in texts.items()
+    ]
+    fits = one_network_set(datasets["all-steps"]).isel(length=-1)
+    for gain in (float(fits.gain[0]), float(fits.gain[-1])):
+        rate, half_life = median_rate(fits.sel(gain=gain))
+        sentences.append(f"At gain {gain:g} norms change by {rate:+.3f} nats a step{half_life}.")
+    critical = critical_gain(data, "spectral_norm")
+    sentences.append(
+        f"The norm of W_hh alone proves vanishing below gain {critical:.2f} "
+        f"(for large Gaussian W_hh {theory.pascanu_critical_gain('gaussian'):g}); its spectral "
+        f"radius is 1 at gain {critical_gain(data, 'spectral_radius'):.2f}."
+    )
+    return sentences
+
+
+def _gains(gains: list[float]) -> str:
+    if not gains:
+        return "no gain of this sweep"
+    listing = ", ".join(f"{gain:g}" for gain in gains)
+    return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
+
+
+ANALYSIS = Analysis("gradient-norms", compute, draw, summarise)
