@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import gradient_norms, runs
+from . import demo, gradient_norms, runs, spectra, truncation
 from .runs import Analysis
 
 app = App(
@@ -40,6 +40,48 @@ def _gradient_norms(
 ) -> None:
     """Norms against lag, length and time; where gradients vanish and explode."""
     _run(gradient_norms.ANALYSIS, settings or gradient_norms.Settings(), output, source, progress)
+
+
+@app.command(name="truncation")
+def _truncation(
+    *,
+    settings: Annotated[truncation.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Error and cosine of truncated gradients; the window that suffices."""
+    _run(truncation.ANALYSIS, settings or truncation.Settings(), output, source, progress)
+
+
+@app.command(name="spectra")
+def _spectra(
+    *,
+    settings: Annotated[spectra.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Eigenvalues, singular values, normality; growth of gradients against the radius."""
+    _run(spectra.ANALYSIS, settings or spectra.Settings(), output, source, progress)
+
+
+@app.command(name="demo")
+def _demo(
+    *,
+    settings: Annotated[demo.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """All of them on real text, and what they show in words."""
+    sentences = demo.run(
+        settings or demo.Settings(),
+        output=output or Path("results"),
+        source=source,
+        progress=progress,
+    )
+    print("\n" + "\n".join(sentences))
 
 
 def _run(

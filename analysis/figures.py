@@ -1,6 +1,7 @@
 """What all figures share: style, colours and line styles, axes of logarithms, captions, files."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import uuid4
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -114,6 +116,12 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
             partial.unlink(missing_ok=True)
         paths.append(path)
     return paths
+
+
+def configuration(dataset: xr.Dataset) -> dict[str, Any]:
+    """The settings of the sweep that made a dataset."""
+    settings: dict[str, Any] = json.loads(dataset.attrs["configuration"])
+    return settings
 
 
 def nearest(values: Sequence[float], wanted: Sequence[float]) -> list[float]:

@@ -182,7 +182,7 @@ def _map_figure(dataset: xr.Dataset) -> Figure:
     )
     relative = decades(dataset.log_norm_map - dataset.log_norm_map.sel(lag=0))
     finite = relative[np.isfinite(relative)]
-    bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOSTDECADES))
+    bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOST_DECADES))
     for ax, gain in zip(axes[0], gains, strict=True):
         plot_map(dataset, gain=gain, bound=bound, ax=ax)
         if ax is not axes[0, 0]:
@@ -208,8 +208,8 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Mean over {dataset.network_seed.size} networks and all sequences of the log change. "
-        "Thick borders: a factor of ten down and up. Left of the dashed line the norm of W_hh alone "
-        "proves that gradients vanish.",
+        "Thick borders: a factor of ten down and up. Left of the dashed line the norm of W_hh "
+        "alone proves that gradients vanish.",
     )
     return figure
 

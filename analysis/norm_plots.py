@@ -136,7 +136,9 @@ def plot_map(
         rasterized=True,
     )
     mesh.set_gid("map")
-    levels = np.arange(-_CONTOURS, _CONTOURS + 1) * max(1.0, np.round(bound / _CONTOURS))
+    levels = np.setdiff1d(np.arange(-_CONTOURS, _CONTOURS + 1), 0) * max(
+        1.0, np.round(bound / _CONTOURS)
+    )
     ax.contour(
         data.time, data.lag, shown, levels=levels, colors="black", linewidths=0.9, linestyles="-"
     )
@@ -150,7 +152,7 @@ def plot_map(
 
 def _label_levels(ax: Axes, time: np.ndarray, by_lag: np.ndarray, levels: np.ndarray) -> None:
     """Name each contour near the right edge, at the lag where the median over steps crosses it."""
-    for level in levels[levels != 0]:
+    for level in levels:
         beyond = np.flatnonzero(by_lag * np.sign(level) >= abs(level))
         if beyond.size and beyond[0] > 0:
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
@@ -171,7 +173,7 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     data = one_network_set(dataset)
     change = decades(data.log_change.mean("network_seed").transpose("length", "gain"))
     x, y = np.arange(data.gain.size), np.arange(data.length.size)
-    norm = TwoSlopeNorm(0.0, -_MOSTDECADES, _MOSTDECADES)
+    norm = TwoSlopeNorm(0.0, -MOST_DECADES, MOST_DECADES)
     mesh = ax.pcolormesh(x, y, change, cmap="RdBu_r", norm=norm)
     for row, column in np.ndindex(*change.shape):
         value = change[row, column]

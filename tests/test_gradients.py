@@ -149,7 +149,6 @@ def test_scalar_network_repeats_the_published_numbers():
         last = Sequences(np.zeros((t, 1, 1)), target).last_loss_only()
         h0 = np.array([[0.9]])
         assert_allclose(bptt(rnn, last, h0=h0).W_hh, [[[expected]]], rtol=1e-14)
-        # 0.288 is the hand-written mistake: window 2 with the third state's own factor kept.
         truncated = truncated_bptt(rnn, last, window=1, stride=1, h0=h0).W_hh
         assert_allclose(truncated, [[[0.9 * 0.2 ** (t - 1)]]], rtol=1e-14)
 
@@ -264,3 +263,96 @@ def test_the_loss_of_bptt_is_the_loss_of_evaluate():
     assert_allclose(bptt(made.rnn, made.sequences, h0=made.h0).loss, loss, rtol=1e-14)
     result = truncated_bptt(made.rnn, made.sequences, window=2, h0=made.h0)
     assert_allclose(result.loss, loss, rtol=1e-14)
+
+
+def overflowing(made, kind):
+    """The same ensemble with network 1 beyond the range of its dtype, and the step that says so."""
+    huge, T = (1e200 if made.rnn.dtype == "float64" else 1e25), made.sequences.n_steps
+    w = [array.copy() for array in made.rnn.weights]
+    w[1][1] = huge * np.eye(made.rnn.n_hidden)
+    if kind == "forward":
+        # h_0 is of order 1: h_1 is near 1e200, h_2 overflows.
+        w[0][1], w[3][1] = 0.0, 0.0
+        return RNN(*w, activation="linear"), made.sequences, 2
+    # States stay 0, outputs too; dL/dh_T is of order 1, dL/dh_{T-2} overflows.
+    w[0][1], w[3][1] = 0.0, 0.0
+    return RNN(*w, activation="linear"), made.sequences.last_loss_only(), T - 2
+
+
+@pytest.mark.parametrize("kind", ["forward", "backward"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("classes", [True, False])
+def test_an_overflowing_network_is_named_and_leaves_the_others_alone(classes, dtype, kind):
+    made = case(9, N=4, activation="linear", classes=classes, silent=0.0, dtype=dtype)
+    rnn, sequences, step = overflowing(made, kind)
+    h0 = made.h0 if kind == "forward" else None
+    for gradient in (bptt, lambda *a, **k: truncated_bptt(*a, window=6, stride=2, **k)):
+        for threads in (1, 2):
+            result = gradient(rnn, sequences, h0=h0, n_threads=threads)
+            assert_array_equal(result.first_nonfinite, [-1, step, -1, -1])
+            for n in (0, 2, 3):
+                alone = gradient(made.rnn[n], sequences, h0=h0)
+                builders.same_bits(alone, builders.network_of(result, n))
+
+
+def test_a_sum_over_steps_that_overflows_is_named_by_step_one():
+    # Both contributions are 2.25e38, inside float32; their sum is not.
+    one = np.ones((1, 1), np.float32)
+    rnn = RNN(one, one, one, activation="linear")
+    batch = Sequences(np.zeros((2, 1, 1), np.float32), np.zeros((2, 1, 1), np.float32))
+    result = bptt(rnn, batch.last_loss_only(), h0=np.float32(1.5e19) * one)
+    assert_allclose(result.step_norms.W_hh, [[2.25e38, 2.25e38]], rtol=1e-6)
+    assert_array_equal(result.first_nonfinite, [1])
+    assert np.isinf(result.W_hh)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1e10, 1e30])
+def test_enormous_weights_saturate_tanh_without_nan(dtype, size):
+    made = case(10, N=3, T=8, dtype=dtype)
+    W_hh = made.rnn.W_hh.copy()
+    W_hh[1] *= W_hh.dtype.type(size)
+    rnn = RNN(*made.rnn.weights._replace(W_hh=W_hh))
+    result = bptt(rnn, made.sequences, h0=made.h0, n_threads=2)
+    assert result.first_nonfinite[0] == result.first_nonfinite[2] == -1
+    for part in (*result.weights, result.h0, result.state_norms, *result.step_norms):
+        assert np.isfinite(part[[0, 2]]).all()
+        assert result.first_nonfinite[1] >= 0 or np.isfinite(part[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"window": 0}, ValueError, r"`window` must be at least 1, got 0"),
+        ({"window": -3}, ValueError, r"`window` must be at least 1, got -3"),
+        ({"window": 2.5}, TypeError, r"`window` must be an integer of at least 1, got 2\.5"),
+        ({"window": "3"}, TypeError, r"`window` must be an integer of at least 1, got '3' \(str\)"),
+        ({"window": True}, TypeError, r"`window` must be an integer of at least 1, got True"),
+        ({"window": None}, TypeError, r"`window` must be an integer of at least 1, got None"),
+        ({"window": 3, "stride": 0}, ValueError, r"`stride` must be at least 1, got 0"),
+        ({"window": 3, "stride": 1.0}, TypeError, r"`stride` must be an integer .* got 1\.0"),
+        ({"window": 3, "stride": 4}, ValueError, r"`stride` must be at most `window` = 3, got 4"),
+        ({"window": 3, "n_threads": 0}, ValueError, r"`n_threads` must be at least 1, got 0"),
+        ({"window": 3, "n_threads": 1.5}, TypeError, r"`n_threads` must be an integer .* got 1\.5"),
+    ],
+)
+def test_windows_strides_and_threads_that_make_no_sense(options, error, message):
+    made = case()
+    with pytest.raises(error, match=message):
+        truncated_bptt(made.rnn, made.sequences, **options)
+
+
+def test_integers_of_numpy_are_windows_too():
+    made = case()
+    one = truncated_bptt(made.rnn, made.sequences, window=np.int64(3), stride=np.uint8(2))
+    builders.same_bits(one, truncated_bptt(made.rnn, made.sequences, window=3, stride=2))
+
+
+def test_arguments_of_the_wrong_kind_are_named():
+    made = case()
+    with pytest.raises(TypeError, match=r"`rnn` must be a rnnsim\.RNN, got Weights"):
+        bptt(made.rnn.weights, made.sequences)
+    with pytest.raises(TypeError, match=r"`sequences` must be a rnnsim\.Sequences.*got ndarray"):
+        bptt(made.rnn, made.sequences.inputs)
+    with pytest.raises(ValueError, match=r"`n_threads` must be at least 1, got -1"):
+        bptt(made.rnn, made.sequences, n_threads=-1)
