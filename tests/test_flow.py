@@ -201,8 +201,8 @@ def test_driven_windows_agree_with_extended_precision(gain, T, dtype):
         norms = np.log(np.sqrt((windows**2).sum((1, 2)))).astype(float)
         assert_allclose(flow.window_log_norms[0], norms, atol=1e-9 if dtype == "float64" else 1e-2)
     full = bptt(made.rnn, last, h0=made.h0)
-    norm = np.linalg.norm(np.asarray(full.W_hh, float))
-    assert_allclose(flow.full_log_norm[0], np.log(norm), rtol=1e-4, atol=1e-4)
+    norm = np.linalg.norm(full.W_hh.astype(np.longdouble))
+    assert_allclose(flow.full_log_norm[0], float(np.log(norm)), rtol=1e-4, atol=1e-4)
     assert np.isfinite(flow.window_log_norms).all()
     assert np.isfinite(flow.joint_log_norms).all()
     assert_array_equal(flow.first_nonfinite, [-1])
@@ -360,21 +360,6 @@ def test_steps_are_those_that_carry_loss_in_any_network():
         assert_array_equal(alone.log_norms[0], flow.log_norms[n, rows])
         assert_allclose(alone.window_log_norms[0], flow.window_log_norms[n], rtol=1e-12)
         assert_allclose(alone.full_log_norm[0], flow.full_log_norm[n], rtol=1e-12)
-
-
-def test_steps_that_are_silent_in_this_network_lose_no_small_gradient():
-    # h_0 is killed at once, so all of dL/dW_hh is at step 1, 2999 factors 0.1 away from the loss;
-    # network 1 has loss on every step.
-    rnn = chain(2, 1.0)
-    W_hh = np.array([[[0.0, 0.0], [1.0, 0.1]]] * 2)
-    rnn = RNN(np.zeros((2, 2, 1)), W_hh, np.array([[[1.0, 10.0]]] * 2), activation="linear")
-    weights = np.ones((2, LONG, 1))
-    weights[0, :-1] = 0.0
-    s = Sequences(np.zeros((2, LONG, 1, 1)), np.ones((2, LONG, 1, 1)), weights)
-    h0 = np.array([[1.0, -10.0]])
-    alone = gradient_flow(rnn[0], Sequences(*(a[0] for a in (s.inputs, s.targets, weights))), h0=h0)
-    flow = gradient_flow(rnn, s, h0=h0)
-    assert_allclose(flow.full_log_norm[0], alone.full_log_norm[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

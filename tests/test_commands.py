@@ -1,0 +1,163 @@
+"""The commands, run as a user runs them."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TINY = "--gain 0.5 1 --length 6 9 --n-hidden 5 --network-seeds 2 --batch-size 2".split()
+
+
+def rnnsim(*arguments, cwd, module=False):
+    program = [sys.executable, "-m", "analysis"]
+    if not module:
+        program = [str(Path(sys.executable).with_name("rnnsim"))]
+    return subprocess.run(
+        [*program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("commands")
+    result = rnnsim("gradient-norms", *TINY, "--output", "run", cwd=place)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""  # no progress bar without a terminal, no warnings
+    (place / "printed").write_text(result.stdout)
+    return place
+
+
+def test_figures_data_configuration_and_words_are_left(folder):
+    run = folder / "run"
+    names = "norm-against-lag norm-against-length contributions-against-time map-time-lag".split()
+    for name in [*names, "phase-gain-length"]:
+        assert (run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (run / f"{name}.svg").read_text()
+    assert sorted(p.name for p in (run / "data").iterdir()) == [
+        "all-steps.zarr",
+        "last-step.zarr",
+        "map.zarr",
+    ]
+    configuration = tomllib.loads((run / "configuration.toml").read_text())
+    assert configuration["gain"] == [0.5, 1.0]
+    assert configuration["n-hidden"] == 5
+    words = (run / "summary.txt").read_text()
+    assert "gradients vanish" in words
+    assert (folder / "printed").read_text().endswith(words)
+    assert not list(run.rglob("*.partial*"))
+
+
+def test_from_redraws_without_computing(folder):
+    result = rnnsim("gradient-norms", "--from", "run", "--output", "again", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert not (folder / "again" / "data").exists()
+    assert (folder / "again" / "summary.txt").read_text() == (
+        folder / "run" / "summary.txt"
+    ).read_text()
+    for svg in (folder / "run").glob("*.svg"):
+        assert (folder / "again" / svg.name).read_bytes() == svg.read_bytes()
+
+
+def test_a_configuration_file_gives_the_same_run_and_flags_override_it(folder):
+    settings = ("--config", "run/configuration.toml")
+    result = rnnsim("gradient-norms", *settings, "--output", "same", cwd=folder, module=True)
+    assert result.returncode == 0, result.stderr
+    saved = (folder / "same" / "configuration.toml").read_text()
+    assert saved == (folder / "run" / "configuration.toml").read_text()
+    assert (folder / "same" / "summary.txt").read_text() == (
+        folder / "run" / "summary.txt"
+    ).read_text()
+    more = ("--gain", "0.7", "--map-gain", "0.7", "--output", "other")
+    result = rnnsim("gradient-norms", *settings, *more, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    other = tomllib.loads((folder / "other" / "configuration.toml").read_text())
+    assert other["gain"] == [0.7]
+    assert other["n-hidden"] == 5
+
+
+@pytest.mark.parametrize("command", ["truncation", "spectra"])
+def test_other_commands(command, tmp_path):
+    sizes = TINY if command == "truncation" else [*TINY[:3], "--length", "9", *TINY[6:]]
+    result = rnnsim(command, *sizes, "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+    assert (tmp_path / "out" / "summary.txt").read_text().strip()
+
+
+def test_demo_runs_every_part_and_ends_with_words(tmp_path):
+    sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1".split()
+    result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    parts = "gradient-norms truncation spectra".split()
+    words = ""
+    for part in parts:
+        assert list((tmp_path / "results" / part).glob("*.svg"))
+        assert (tmp_path / "results" / part / "configuration.toml").exists()
+        words += (tmp_path / "results" / part / "summary.txt").read_text()
+    assert result.stdout.endswith(words)
+    configuration = tomllib.loads(
+        (tmp_path / "results/gradient-norms/configuration.toml").read_text()
+    )
+    assert len(configuration["gain"]) >= 10
+    assert len(configuration["length"]) >= 4
+    assert configuration["task"] == "characters"
+
+
+def test_help_names_every_flag():
+    text = rnnsim("gradient-norms", "--help", cwd=ROOT).stdout
+    for (
+        flag
+    ) in "task gain length n-hidden network-seeds batch-size scheme activation map-gain".split():
+        assert f"--{flag}" in text
+    assert "--from" in text
+    assert "--config" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gradient-norms", "--gians", "1"], "--gians"),
+        (["gradient-norms", "--gain", "much"], "much"),
+        (["gradient-norms", "--scheme", "glorot"], "`scheme` must be one of 'gaussian'"),
+        (["gradient-norms", "--task", "subtracting"], "`task` must be one of"),
+        (["gradient-norms", "--n-threads", "0"], "`n_threads` must be at least 1"),
+        (["truncation", "--windows", "0"], "`windows` must be at least 1"),
+        (["gradient-norms", "--config", "absent.toml"], "absent.toml"),
+        (["gradient-norms", "--from", "absent"], "must name the folder of an earlier run"),
+        (["gradient-norms", "--output", "file/below"], "cannot be written"),
+        (["portrait-of-a-lady"], "portrait-of-a-lady"),
+    ],
+)
+def test_misuse_ends_with_one_message_and_nothing_written(arguments, message, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    result = rnnsim(*arguments, cwd=tmp_path)
+    assert result.returncode != 0
+    assert message in " ".join((result.stderr + result.stdout).split())
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.rglob("*.png"))
+    assert not list(tmp_path.rglob("*.zarr"))
+
+
+def test_unknown_keys_in_a_configuration_file_are_refused(tmp_path):
+    (tmp_path / "mine.toml").write_text("gian = [1.0]\n")
+    result = rnnsim("gradient-norms", "--config", "mine.toml", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "gian" in result.stderr + result.stdout
+
+
+def test_data_of_another_analysis_and_damaged_data_are_refused(folder):
+    result = rnnsim("truncation", "--from", "run", "--output", "wrong", cwd=folder)
+    assert result.returncode == 2
+    assert "saved by another analysis" in result.stderr
+    copy = folder / "damaged" / "data"
+    copy.parent.mkdir()
+    subprocess.run(["cp", "-r", str(folder / "run" / "data"), str(copy)], check=True)
+    chunk = next(p for p in sorted(copy.rglob("*")) if p.is_file() and p.name != "zarr.json")
+    chunk.unlink()
+    result = rnnsim("gradient-norms", "--from", "damaged", "--output", "wrong", cwd=folder)
+    assert result.returncode == 2
+    assert "damaged" in result.stderr
