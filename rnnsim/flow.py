@@ -45,8 +45,9 @@ class GradientFlow:
     window_cosine : (N, K)
         Cosine between g_K and the full gradient g; NaN where one of them is exactly 0.
     window_log_error : (N, K)
-        ln(||g_K - g||_F / ||g||_F). NaN where it is below `window_log_floor`, or g is exactly 0;
-        -inf from the window on that reaches step 1 from everywhere.
+        ln(||g_K - g||_F / ||g||_F). NaN where it is below `window_log_floor` (for medians over
+        networks put the floor in its place), or g is exactly 0; -inf from the window on that
+        reaches step 1 from everywhere.
     window_log_floor : (N,)
         ln of the rounding in that error, relative to ||g||: the least that can be told from 0.
     full_log_norm : (N,)

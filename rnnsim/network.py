@@ -211,10 +211,21 @@ class RNN:
         """float32 or float64."""
         return self.W_hh.dtype
 
+    def with_weights(self, weights: Weights) -> "RNN":
+        """Networks of the same activation with other weights, as after an update.
+
+        Examples
+        --------
+        >>> rnn = RNN.sample(n_inputs=1, n_hidden=4, n_outputs=1, activation="relu", rng=0)
+        >>> rnn.with_weights(Weights(*(0.9 * array for array in rnn.weights))).activation
+        'relu'
+        """
+        return RNN(*weights, activation=self.activation)
+
     def astype(self, dtype: npt.DTypeLike) -> "RNN":
         """The same networks rounded to float32 or widened to float64."""
         kind = checks.float_dtype("dtype", dtype)
-        return RNN(*(array.astype(kind) for array in self.weights), activation=self.activation)
+        return self.with_weights(Weights(*(array.astype(kind) for array in self.weights)))
 
     def __len__(self) -> int:
         return self.n_networks
@@ -226,7 +237,7 @@ class RNN:
             index = slice(n, n + 1)
         if len(range(self.n_networks)[index]) == 0:
             raise IndexError(f"rnn[{index}] selects none of the {self.n_networks} networks")
-        return RNN(*(array[index] for array in self.weights), activation=self.activation)
+        return self.with_weights(Weights(*(array[index] for array in self.weights)))
 
     def __repr__(self) -> str:
         return (

@@ -246,7 +246,7 @@ class AicherBound:
     log_bound: FloatArray
     log_beta: FloatArray
     tau: int
-    log_M: float  # noqa: N815
+    log_M: float
 
     @property
     def beta(self) -> FloatArray:

@@ -218,9 +218,10 @@ def test_initial_states_that_do_not_fit_are_refused(h0, error, message, name):
         CALLS[name](rnn, Sequences(**parts()), h0=h0)
 
 
+@pytest.mark.parametrize("classes", [True, False])
 @pytest.mark.parametrize("name", CALLS)
-def test_layout_and_write_protection_of_arrays_change_nothing(name):
-    made = case(N=N, T=T, B=B, D=D, V=V, classes=False)
+def test_layout_and_write_protection_of_arrays_change_nothing(name, classes):
+    made = case(N=N, T=T, B=B, D=D, V=V, classes=classes)
     s = made.sequences
     odd = {}
     for key, array in (("inputs", s.inputs), ("targets", s.targets), ("weights", s.weights)):
