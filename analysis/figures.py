@@ -100,7 +100,7 @@ def seeds_and_median(
 
 def caption(figure: Figure, text: str) -> None:
     """A caption below the figure: what is shown, averaged over what, and what to see."""
-    figure.supxlabel(text, fontsize=10.5, color="0.25", wrap=True)
+    figure.supxlabel(text, fontsize=11.5, color="0.2", wrap=True)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -120,7 +120,7 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     plot_norm_against_lag(dataset, ax=ax)
     data = one_network_set(dataset).isel(length=-1)
     ax.set_title(f"How much of a loss reaches the state $k$ steps before (T = {int(data.length)})")
-    first, last = (int(data[n].median()) for n in ("growth_first_lag", "growth_last_lag"))
+    first, last = (f"{float(data[n].median()):g}" for n in ("growth_first_lag", "growth_last_lag"))
     figures.caption(
         figure,
         f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "

@@ -182,7 +182,7 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
         f"Each mark a network ({dataset.gain.size} gains, {dataset.network_seed.size} seeds, "
         f"{figures.configuration(dataset)['activation'][0]} units); rates of means of "
         f"logs over steps and sequences, {fit}. Dashed: linear networks at long "
-        "lags; the distance to it is what slopes below 1 take, and finite lags. Median rates "
+        "lags; the distance to it is due to slopes below 1, and to finite lags. Median rates "
         f"change sign at radius: {'; '.join(changes)}.",
     )
     return figure
@@ -242,7 +242,10 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     best = medians.sel(gain=rates.idxmax("gain"))
     if radii:
         turns = " and ".join(f"{radius:.2f}" for radius in radii)
-        text = f"the growth rate of gradients changes sign at spectral radius {turns}, not at 1"
+        text = (
+            f"the growth rate of gradients changes sign at spectral radius {turns} "
+            "(linear networks: 1)"
+        )
     else:
         always = "vanish" if float(best.growth_rate) < 0 else "grow"
         text = f"gradients {always} at every gain"

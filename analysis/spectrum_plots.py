@@ -187,8 +187,8 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
 
     Dashed: ln(radius), what a linear network comes to at long lags. Above the horizontal line
     gradients grow as they go back, below they vanish; to the right of the vertical line the linear
-    network would explode. The distance to the dashed line is what the activation takes. With `zoom`
-    the axes end at that factor around radius 1.
+    network would explode. The distance to the dashed line is due to the slopes of the units, and
+    to finite lags. With `zoom` the axes end at that factor around radius 1.
     """
     ax = figures.axes_or_new(ax)
     for scheme in schemes_of(dataset):

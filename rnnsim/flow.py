@@ -13,9 +13,12 @@ from rnnsim.sequences import Sequences, batch_for
 
 Floats = npt.NDArray[np.float64]
 
-# Rounding of a sum, in units of epsilon times the norms of its terms: where ||g_K - g|| is smaller,
-# it is not known. tests/test_flow.py holds it against sums of the tail in extended precision.
-_ROUNDING = 64.0
+# Rounding of a gradient in units of epsilon: times the root sum of squares of its terms (errors at
+# random), and times its own norm (errors of one sign, over the rows that BLAS adds in one go and
+# the lags that a row has gone). Where ||g_K - g|| is smaller, it is not known. tests/test_flow.py
+# holds it against sums of the tail in extended precision.
+_RANDOM_ROUNDING = 64.0
+_COMMON_ROUNDING = 1024.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,8 @@ class GradientFlow:
         this dtype. (The flow itself takes phi' from the pre-activation.)
     first_nonfinite : (N,) int64
         -1 where everything is finite. Else the first step whose state, loss or gradient is not.
+    epsilon : float
+        Machine epsilon of the networks' dtype.
     """
 
     steps: npt.NDArray[np.int64]
@@ -84,6 +89,7 @@ class GradientFlow:
     mean_slope: Floats
     saturated_fraction: Floats
     first_nonfinite: npt.NDArray[np.int64]
+    epsilon: float = float(np.finfo("float64").eps)
 
     @property
     def n_lags(self) -> int:
@@ -177,7 +183,7 @@ def _result(
     batch_log = np.log(B)
     exact_from = int(steps[-1]) - 1  # at this lag every row has reached step 1
     with np.errstate(invalid="ignore", divide="ignore"):
-        floor = _floor(out.hidden_lag_sum, out.hidden_full, out.hidden_full, dtype)
+        floor = _floor(out.hidden_terms, out.hidden_full, out.hidden_full, dtype)
         error = _masked(out.hidden_log_error, floor, out.hidden_full, exact_from)
         # All weights: the readout's gradient is the same in every window.
         joint_full = 0.5 * np.logaddexp(2 * out.recurrent_full, 2 * out.readout)
@@ -190,7 +196,7 @@ def _result(
         joint_cosine[np.isneginf(scale)] = np.nan
         share = (out.recurrent_full - joint_full)[:, None]
         raw_error = np.where(np.isneginf(share), -np.inf, out.recurrent_log_error + share)
-        joint_floor = _floor(out.recurrent_lag_sum, out.recurrent_full, joint_full, dtype)
+        joint_floor = _floor(out.recurrent_terms, out.recurrent_full, joint_full, dtype)
         joint_error = _masked(raw_error, joint_floor, joint_full, exact_from)
     return GradientFlow(
         steps=steps,
@@ -212,14 +218,14 @@ def _result(
         mean_slope=out.mean_slope,
         saturated_fraction=out.saturated,
         first_nonfinite=out.first_nonfinite,
+        epsilon=float(np.finfo(dtype).eps),
     )
 
 
-def _floor(
-    lag_sum: Floats, terms_full: Floats, full: Floats, dtype: np.dtype[np.floating]
-) -> Floats:
+def _floor(terms: Floats, own_full: Floats, full: Floats, dtype: np.dtype[np.floating]) -> Floats:
     """ln of the rounding of the windows' sums relative to the full gradient; NaN if that is 0."""
-    floor = np.log(_ROUNDING * np.finfo(dtype).eps) + np.logaddexp(lag_sum, terms_full) - full
+    size = np.logaddexp(terms + np.log(_RANDOM_ROUNDING), own_full + np.log(_COMMON_ROUNDING))
+    floor = np.log(np.finfo(dtype).eps) + size - full
     return np.where(np.isneginf(full), np.nan, floor)
 
 

@@ -11,6 +11,8 @@ from rnnsim.flow import GradientFlow
 
 Floats = npt.NDArray[np.float64]
 
+_ROUNDING = 64.0  # what the products of one step may add to a log norm, in units of epsilon
+
 
 @dataclass(frozen=True, eq=False)
 class GrowthRate:
@@ -27,7 +29,7 @@ class GrowthRate:
         The range of the fit, both included.
     half_life : (N,)
         ln 2 / |rate|: steps in which the norm halves or doubles; NaN where the rate is within two
-        standard errors of 0.
+        standard errors of 0, or within rounding.
     n_steps_used : int
         How many loss steps entered: those that reach `last_lag`.
     """
@@ -125,7 +127,8 @@ def growth_rate(flow: GradientFlow, lags: Sequence[int] | None = None) -> Growth
         r = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1) / square
         r = np.clip(np.nan_to_num(r), 0.0, 0.99)
         standard_error = np.sqrt(square / (x.size - 2) / scatter * (1 + r) / (1 - r))
-        half_life = np.where(np.abs(rate) > 2 * standard_error, np.log(2) / np.abs(rate), np.nan)
+        differs = np.abs(rate) > 2 * standard_error + _ROUNDING * flow.epsilon
+        half_life = np.where(differs, np.log(2) / np.abs(rate), np.nan)
     return GrowthRate(rate, standard_error, first, last, half_life, int(rows.sum()))
 
 

@@ -187,7 +187,7 @@ def flow(net, x, targets, weights, h0, activation):
 
 
 def lag_gradients(net, x, targets, weights, h0, activation):
-    """dL/d[W_hh, W_xh, b_h] as (T, H, H+D+1): what lag k = 0..T-1 contributes, in extended precision.
+    """dL/d[W_hh, W_xh, b_h] as (T, H, H+D+1): what each lag k contributes, in extended precision.
 
     The gradient truncated at window K and stride 1 is the sum over k < K, its error the sum over
     k >= K: no difference of nearly equal numbers is taken anywhere.

@@ -307,6 +307,24 @@ def test_a_sum_over_steps_that_overflows_is_named_by_step_one():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("B", [1, 3])
+def test_gradients_that_vanish_pass_through_the_subnormals_to_zero(B, dtype):
+    gain, T = (1e-8, 50) if dtype == "float64" else (1e-2, 40)
+    rnn = RNN.sample(n_inputs=1, n_hidden=4, n_outputs=2, scheme="orthogonal", gain=gain,
+                     activation="linear", dtype=dtype, rng=0)  # fmt: skip
+    s = Sequences(np.ones((T, B, 1)), np.ones((T, B, 2))).astype(dtype).last_loss_only()
+    for result in (bptt(rnn, s), truncated_bptt(rnn, s, window=T, stride=3)):
+        norms = result.state_norms[0]
+        assert_array_equal(result.first_nonfinite, [-1])
+        assert (np.diff(norms) >= 0).all()
+        least = 4 * np.finfo(dtype).smallest_subnormal
+        expected = norms[-1] * float(rnn.dtype.type(gain)) ** np.arange(T, -1.0, -1.0)
+        assert_allclose(norms, expected, rtol=1e-5, atol=float(least))
+        for step in result.step_norms:
+            assert np.isfinite(step).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1e10, 1e30])
 def test_enormous_weights_saturate_tanh_without_nan(dtype, size):
     made = case(10, N=3, T=8, dtype=dtype)

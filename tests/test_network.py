@@ -1,4 +1,4 @@
-"""Networks: what is accepted, what is refused and with which words, and the laws of random draws."""
+"""Networks: what is accepted, what is refused in which words, and the laws of random draws."""
 
 import builders
 import numpy as np
@@ -61,7 +61,12 @@ def test_weights_are_private_writable_and_contiguous():
 
 def test_indexing_selects_networks():
     rnn = RNN(**arrays(N=4), activation="linear")
-    for index, expected in ((0, [0]), (-1, [3]), (slice(1, 3), [1, 2]), (slice(None, None, 2), [0, 2])):
+    for index, expected in (
+        (0, [0]),
+        (-1, [3]),
+        (slice(1, 3), [1, 2]),
+        (slice(None, None, 2), [0, 2]),
+    ):
         part = rnn[index]
         assert part.activation == "linear"
         for a, b in zip(part.weights, rnn.weights, strict=True):
@@ -88,13 +93,13 @@ def test_astype_rounds_and_widens():
     ("changes", "message"),
     [
         ({"W_hh": np.zeros((2, 4, 5))}, r"`W_hh` must be \(n_hidden, n_hidden\), got \(4, 5\)"),
-        ({"W_hh": np.zeros(4)}, r"`W_hh` must be \(n_networks, n_hidden, n_hidden\).*got shape \(4,\)"),
+        ({"W_hh": np.zeros(4)}, r"`W_hh` must be \(n_networks, .* got shape \(4,\)"),
         ({"W_hh": np.zeros((1, 2, 4, 4))}, r"`W_hh` must be .* got shape \(1, 2, 4, 4\)"),
-        ({"W_xh": np.zeros((2, 5, 3))}, r"`W_xh` must be .* = \(2, 4, 3\) to fit .* got \(2, 5, 3\)"),
-        ({"W_xh": np.zeros((3, 4, 3))}, r"`W_xh` must be .* = \(2, 4, 3\) to fit .* got \(3, 4, 3\)"),
-        ({"W_hy": np.zeros((2, 2, 5))}, r"`W_hy` must be .* = \(2, 2, 4\) to fit .* got \(2, 2, 5\)"),
+        ({"W_xh": np.zeros((2, 5, 3))}, r"`W_xh` must be .* = \(2, 4, 3\) .* got \(2, 5, 3\)"),
+        ({"W_xh": np.zeros((3, 4, 3))}, r"`W_xh` must be .* = \(2, 4, 3\) .* got \(3, 4, 3\)"),
+        ({"W_hy": np.zeros((2, 2, 5))}, r"`W_hy` must be .* = \(2, 2, 4\) .* got \(2, 2, 5\)"),
         ({"b_h": np.zeros((2, 3))}, r"`b_h` must be .* = \(2, 4\) to fit .* got \(2, 3\)"),
-        ({"b_h": np.zeros((2, 4, 1))}, r"`b_h` must be \(n_networks, n_hidden\).* got shape \(2, 4, 1\)"),
+        ({"b_h": np.zeros((2, 4, 1))}, r"`b_h` must be .* got shape \(2, 4, 1\)"),
         ({"b_y": np.zeros((2, 3))}, r"`b_y` must be .* = \(2, 2\) to fit .* got \(2, 3\)"),
         ({"W_xh": np.zeros((2, 4, 0))}, r"`W_xh` must have at least one entry.*n_inputs is 0"),
         ({"W_hy": np.zeros((2, 0, 4)), "b_y": np.zeros((2, 0))}, r"`W_hy` .*n_outputs is 0"),
@@ -136,7 +141,9 @@ def test_weights_of_other_kinds_are_refused(kind):
 def test_mixed_precision_is_refused():
     given_arrays = arrays()
     given_arrays["b_h"] = given_arrays["b_h"].astype("float32")
-    with pytest.raises(TypeError, match=r"must share one dtype, got .*W_hh: float64, .*b_h: float32"):
+    with pytest.raises(
+        TypeError, match=r"must share one dtype, got .*W_hh: float64, .*b_h: float32"
+    ):
         RNN(**given_arrays)
 
 
@@ -179,7 +186,11 @@ def test_entries_have_the_documented_spread(scheme):
     # Relative standard error of a standard deviation: 1/sqrt(2 n), for 11520 and 32000 entries.
     assert_allclose(rnn.W_xh.std(), 1 / 3, rtol=4 / np.sqrt(2 * rnn.W_xh.size))
     assert_allclose(rnn.W_hy.std(), 1 / 8, rtol=4 / np.sqrt(2 * rnn.W_hy.size))
-    spread = {"uniform": 2 / np.sqrt(3 * H), "gaussian": 2 / np.sqrt(H), "orthogonal": 2 / np.sqrt(H)}
+    spread = {
+        "uniform": 2 / np.sqrt(3 * H),
+        "gaussian": 2 / np.sqrt(H),
+        "orthogonal": 2 / np.sqrt(H),
+    }
     if scheme in spread:
         assert_allclose(rnn.W_hh.std(), spread[scheme], rtol=4 / np.sqrt(2 * rnn.W_hh.size))
         assert abs(rnn.W_hh.mean()) < 4 * spread[scheme] / np.sqrt(rnn.W_hh.size)

@@ -27,7 +27,9 @@ several_cores = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="BLAS has o
 
 
 def blas_threads():
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    return [
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    ]
 
 
 @pytest.mark.nojit

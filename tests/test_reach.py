@@ -13,7 +13,7 @@ pytestmark = pytest.mark.nojit
 
 
 def flow_of(errors=None, floor=-30.0, curves=None, steps=None):
-    """A GradientFlow with these window errors (not logs) or log norms (N, S, K), and else nothing."""
+    """A GradientFlow with these window errors (not logs) or log norms (N, S, K), else made up."""
     made = case()
     flow = gradient_flow(made.rnn, made.sequences)
     changes = {}
@@ -102,7 +102,9 @@ def test_tolerances_that_make_no_sense(tolerance, error, message):
 
 def test_only_flows_have_a_reach():
     for call in (sufficient_window, growth_rate):
-        with pytest.raises(TypeError, match=r"`flow` must be what gradient_flow returns.* got ndarray"):
+        with pytest.raises(
+            TypeError, match=r"`flow` must be what gradient_flow returns.* got ndarray"
+        ):
             call(np.zeros(3))
 
 
@@ -187,7 +189,11 @@ def test_a_norm_that_is_exactly_zero_has_no_rate():
 @pytest.mark.parametrize(
     ("lags", "error", "message"),
     [
-        ((0, 1), ValueError, r"`lags` must be a range of at least 3 lags within 0\.\.39.* got \(0, 1\)"),
+        (
+            (0, 1),
+            ValueError,
+            r"`lags` must be a range of at least 3 lags within 0\.\.39.* got \(0, 1\)",
+        ),
         ((5, 2), ValueError, r"`lags` must be a range .* got \(5, 2\)"),
         ((0, 40), ValueError, r"`lags` must be a range .* within 0\.\.39.* got \(0, 40\)"),
         ((-1, 5), ValueError, r"`lags\[0\]` must be at least 0, got -1"),
@@ -202,5 +208,7 @@ def test_ranges_that_make_no_sense(lags, error, message):
 
 
 def test_fewer_than_three_lags_have_no_rate():
-    with pytest.raises(ValueError, match=r"`lags` must be a range of at least 3 lags within 0\.\.1"):
+    with pytest.raises(
+        ValueError, match=r"`lags` must be a range of at least 3 lags within 0\.\.1"
+    ):
         growth_rate(orthogonal_flow(0.9, T=2))

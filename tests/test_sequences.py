@@ -102,12 +102,16 @@ def test_class_ids_outside_the_range_are_refused_where_there_is_loss(lead):
     made = case(T=T, B=B, D=D, V=V, N=N)
     given = parts(lead=lead)
     given["targets"][..., 2, 1] = -1
-    with pytest.raises(ValueError, match=r"`targets` must be class ids 0\.\.n_outputs-1 .* got -1 at"):
+    with pytest.raises(
+        ValueError, match=r"`targets` must be class ids 0\.\.n_outputs-1 .* got -1 at"
+    ):
         Sequences(**given)
     given["targets"][..., 2, 1] = V
     s = Sequences(**given)  # how many classes there are is known to the network alone
     for call in (bptt, evaluate, gradient_flow, lambda *a: truncated_bptt(*a, window=2)):
-        with pytest.raises(ValueError, match=rf"class ids 0\.\.{V - 1} .* got {V} at .*\[0, 2, 1\]"):
+        with pytest.raises(
+            ValueError, match=rf"class ids 0\.\.{V - 1} .* got {V} at .*\[0, 2, 1\]"
+        ):
             call(made.rnn, s)
 
 
@@ -131,16 +135,16 @@ def test_values_that_are_not_finite_are_located(lead, value, name):
         ({"inputs": np.zeros((T, 0, D))}, r"`inputs` must have at least one entry.*B is 0"),
         ({"inputs": np.zeros((T, B, 0))}, r"`inputs` must have at least one entry.*D is 0"),
         ({"inputs": np.zeros((0, T, B, D))}, r"`inputs` must have at least one entry.*N is 0"),
-        ({"targets": np.zeros((T, B + 1), int)}, r"`targets` of class ids .*\(4, 2\).* got \(4, 3\)"),
+        ({"targets": np.zeros((T, B + 1), int)}, r"`targets` of class .*\(4, 2\).* got \(4, 3\)"),
         ({"targets": np.zeros((T, B, 1), int)}, r"`targets` of class ids .* got \(4, 2, 1\)"),
         ({"targets": np.zeros((N, T, B), int)}, r"`targets` of class ids .* got \(2, 4, 2\)"),
-        ({"targets": np.zeros((T, B))}, r"`targets` of floats .* got \(4, 2\); class ids must be int"),
+        ({"targets": np.zeros((T, B))}, r"`targets` of floats .* got \(4, 2\); class ids must"),
         ({"targets": np.zeros((T + 1, B, V))}, r"`targets` of floats .* got \(5, 2, 5\)"),
         ({"targets": np.zeros((T, B, 0))}, r"`targets` of floats .* got \(4, 2, 0\)"),
         ({"weights": np.zeros((T, B, 1))}, r"`weights` must be .* = \(4, 2\) .* got \(4, 2, 1\)"),
         ({"weights": np.zeros(T)}, r"`weights` must be .* = \(4, 2\) .* got \(4,\)"),
         ({"weights": np.zeros((N, T, B))}, r"`weights` must be .*axis on both.* got \(2, 4, 2\)"),
-        ({"weights": np.full((T, B), -0.5)}, r"`weights` must not be negative, got -0\.5 at \[0, 0\]"),
+        ({"weights": np.full((T, B), -0.5)}, r"`weights` must not be negative, got -0\.5 at"),
     ],
 )  # fmt: skip
 def test_shapes_and_signs_that_make_no_sense(changes, message):
@@ -182,16 +186,22 @@ CALLS = {
 def test_networks_and_data_that_do_not_fit_are_refused(name):
     call, rnn = CALLS[name], case(N=N, D=D, H=4, V=V).rnn
     given = parts(classes=False)
-    with pytest.raises(ValueError, match=r"`inputs` must have n_inputs = 3 on the last axis .* got 2"):
+    with pytest.raises(
+        ValueError, match=r"`inputs` must have n_inputs = 3 on the last axis .* got 2"
+    ):
         call(rnn, Sequences(given["inputs"][..., :2], given["targets"]))
-    with pytest.raises(ValueError, match=r"`inputs` must be .* n_networks = 2, got shape \(3, 4, 2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"`inputs` must be .* n_networks = 2, got shape \(3, 4, 2, 3\)"
+    ):
         call(rnn, Sequences(**parts(lead=(3,))))
     with pytest.raises(TypeError, match=r"share one dtype, got rnn: float64, inputs: float32"):
         call(rnn, Sequences(**given).astype("float32"))
     with pytest.raises(TypeError, match=r"share one dtype, got rnn: float32, inputs: float64"):
         call(rnn.astype("float32"), Sequences(**given))
     if name != "forward":
-        with pytest.raises(ValueError, match=r"`targets` must be .* n_outputs = 5 .* got 4 on the last"):
+        with pytest.raises(
+            ValueError, match=r"`targets` must be .* n_outputs = 5 .* got 4 on the last"
+        ):
             call(rnn, Sequences(given["inputs"], given["targets"][..., :4]))
         with pytest.raises(TypeError, match=r"`sequences` must be a rnnsim\.Sequences.* got "):
             call(rnn, given["inputs"]) if name != "truncated_bptt" else truncated_bptt(

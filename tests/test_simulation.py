@@ -1,4 +1,4 @@
-"""Forward passes and scores: the recurrence itself, laws of unfolding, and networks that overflow."""
+"""Forward passes and scores: the recurrence, laws of unfolding, and networks that overflow."""
 
 import builders
 import numpy as np

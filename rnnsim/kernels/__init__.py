@@ -14,7 +14,6 @@ from rnnsim.kernels.backward import (
     gradient_arrays,
 )
 from rnnsim.kernels.flow import FlowArrays, FlowWork, flow_arrays, flow_work, gradient_flow
-from rnnsim.kernels.forward import evaluate, forward
 from rnnsim.kernels.layout import (
     CROSS_ENTROPY,
     LINEAR,
@@ -26,6 +25,7 @@ from rnnsim.kernels.layout import (
 )
 from rnnsim.kernels.losses import softmax_cross_entropy, squared_error
 from rnnsim.kernels.truncated import TruncatedWork, truncated_bptt, truncated_work
+from rnnsim.kernels.unfolding import evaluate, forward
 
 __all__ = [
     "CROSS_ENTROPY",

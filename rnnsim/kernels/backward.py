@@ -9,7 +9,10 @@ import numpy as np
 
 from rnnsim.kernels.activations import through_activation
 from rnnsim.kernels.arrays import add, copy, fill, residue, total_of
-from rnnsim.kernels.forward import (
+from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.layout import Weights
+from rnnsim.kernels.norms import frobenius, outer_norm, outer_scratch
+from rnnsim.kernels.unfolding import (
     ReadoutWork,
     batch_of,
     block_steps,
@@ -19,9 +22,6 @@ from rnnsim.kernels.forward import (
     score,
     unfold,
 )
-from rnnsim.kernels.jit import kernel
-from rnnsim.kernels.layout import Weights
-from rnnsim.kernels.norms import frobenius, outer_norm, outer_scratch
 
 
 class StepNorms(NamedTuple):

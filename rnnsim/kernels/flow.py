@@ -6,14 +6,23 @@ matrix product takes all rows one step further. The outer products of a lag, add
 their own, so that neither decay nor growth leaves the floating-point range.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.kernels.activations import count_saturated
 from rnnsim.kernels.arrays import add, copy, fill, total_of
-from rnnsim.kernels.forward import (
+from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.lags import measure_rows, outer_products
+from rnnsim.kernels.norms import (
+    EMPTY,
+    exponent_of,
+    frobenius,
+    log_add_squares,
+    log_norm_scaled,
+    times_power_of_two,
+)
+from rnnsim.kernels.unfolding import (
     ReadoutWork,
     batch_of,
     block_steps,
@@ -23,18 +32,7 @@ from rnnsim.kernels.forward import (
     score,
     unfold_with_slopes,
 )
-from rnnsim.kernels.jit import kernel
-from rnnsim.kernels.norms import (
-    EMPTY,
-    LN2,
-    add_scaled,
-    compare_scaled,
-    frobenius,
-    log_norm_scaled,
-    power_of_two,
-    rescale,
-    safe_exponent,
-)
+from rnnsim.kernels.windows import compare_window, full_gradient, grow_window
 
 
 class FlowArrays(NamedTuple):
@@ -44,7 +42,7 @@ class FlowArrays(NamedTuple):
     All gradients are B times dL/dW, as the batch average comes last.
     hidden_* are of dL/dW_hh, recurrent_* of dL/d[W_hh, W_xh, b_h] as one matrix: log_norm (N, K) of
     window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
-    lag_sum (N,) the log of the sum over lags of the norms of their contributions.
+    terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2.
     readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
     mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
     """
@@ -58,12 +56,12 @@ class FlowArrays(NamedTuple):
     hidden_cosine: np.ndarray
     hidden_log_error: np.ndarray
     hidden_full: np.ndarray
-    hidden_lag_sum: np.ndarray
+    hidden_terms: np.ndarray
     recurrent_log_norm: np.ndarray
     recurrent_cosine: np.ndarray
     recurrent_log_error: np.ndarray
     recurrent_full: np.ndarray
-    recurrent_lag_sum: np.ndarray
+    recurrent_terms: np.ndarray
     readout: np.ndarray
     mean_slope: np.ndarray
     saturated: np.ndarray
@@ -75,7 +73,9 @@ class FlowWork(NamedTuple):
 
     states (T+1, B, H), slopes (T, B, H), drive (B, H), presynaptic (T, B, P) = [h_{t-1}, x_t, 1],
     direct, rows, spare (S, B, H), exponents (S, B) int64, gathered (S*B, P), part (H, P),
-    window and full (H, P) float64, sum_exponents (2,) int64, logs (B,), readout and its sums.
+    sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1} and of the whole presynaptic
+    vector; terms (2,); window, what rounding takes from it, and full (H, P) float64; sum_exponents
+    (2,) int64, logs (B,), readout and its sums.
     """
 
     states: np.ndarray
@@ -88,7 +88,11 @@ class FlowWork(NamedTuple):
     exponents: np.ndarray
     gathered: np.ndarray
     part: np.ndarray
+    sizes: np.ndarray
+    size_exponents: np.ndarray
+    terms: np.ndarray
     window: np.ndarray
+    window_lost: np.ndarray
     full: np.ndarray
     sum_exponents: np.ndarray
     logs: np.ndarray
@@ -142,6 +146,10 @@ def flow_work(weights, batch, S):
         np.empty((S, B), np.int64),
         np.empty((S * B, P), dtype),
         np.empty((H, P), dtype),
+        np.empty((T, B, 2), np.float64),
+        np.empty(2, np.int64),
+        np.empty(2, np.float64),
+        np.empty((H, P), np.float64),
         np.empty((H, P), np.float64),
         np.empty((H, P), np.float64),
         np.empty(2, np.int64),
@@ -177,10 +185,10 @@ def begin_flow(weights, batch, activation, steps, n, work, out):
     out.readout[n] = _score_steps(w, data, steps, work, out.first_nonfinite, n)
     copy(work.direct, work.rows)
     fill(work.exponents, 0)
+    work.sum_exponents[1] = full_gradient(w, steps, work)
     fill(work.window, 0.0)
-    fill(work.full, 0.0)
+    fill(work.window_lost, 0.0)
     work.sum_exponents[0] = EMPTY
-    work.sum_exponents[1] = _full_gradient(w, steps, work)
     out.hidden_full[n] = log_norm_scaled(work.full[:, :H], work.sum_exponents[1])
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
     if out.first_nonfinite[n] < 0 and not out.recurrent_full[n] < np.inf:
@@ -189,9 +197,14 @@ def begin_flow(weights, batch, activation, steps, n, work, out):
 
 @kernel
 def _gather_presynaptic(inputs, work):
-    """presynaptic[t] = [h_t, x_{t+1}, 1]: what step t+1 multiplies with its weights."""
+    """presynaptic[t] = [h_t, x_{t+1}, 1]: what step t+1 multiplies with its weights; and its norms.
+
+    Norms are in units of 2^size_exponents, which keeps their squares in range.
+    """
     T, B, H = work.slopes.shape
     D = inputs.shape[2]
+    peaks = work.terms
+    fill(peaks, 0.0)
     for t in range(T):
         for b in range(B):
             row = work.presynaptic[t, b]
@@ -200,6 +213,17 @@ def _gather_presynaptic(inputs, work):
             for j in range(D):
                 row[H + j] = inputs[t, b, j]
             row[H + D] = 1
+            for m in range(2):
+                size = frobenius(row[: (H, H + D + 1)[m]].reshape(1, -1))
+                work.sizes[t, b, m] = size
+                peaks[m] = max(peaks[m], size)
+    for m in range(2):
+        inside = 0.0 < peaks[m] < np.inf
+        work.size_exponents[m] = exponent_of(peaks[m]) if inside else 0
+        for t in range(T):
+            for b in range(B):
+                size = work.sizes[t, b, m]
+                work.sizes[t, b, m] = times_power_of_two(size, -work.size_exponents[m])
 
 
 @kernel
@@ -234,42 +258,7 @@ def _score_steps(w, data, steps, work, first_nonfinite, n):
             work.b_y[v, 0] += total_of(outputs[v])
         np.dot(outputs.T, w.W_hy, work.direct[position : position + count].reshape(R, H))
         position += count
-    return _log_add_squares(log_norm_scaled(work.W_hy, 0), log_norm_scaled(work.b_y, 0))
-
-
-@kernel
-def _full_gradient(w, steps, work):
-    """full * 2^exponent = B * dL/d[W_hh, W_xh, b_h] by backpropagation; returns the exponent.
-
-    The carried gradient has one power of two of its own: carry * 2^c = sum over losses of dl/dh_t.
-    """
-    _, B, H = work.slopes.shape
-    carry, delta = work.drive, work.spare[0]
-    fill(carry, 0)
-    c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
-    for t in range(steps[-1], 0, -1):
-        if i >= 0 and steps[i] == t:
-            if c < 0:
-                rescale(carry, c)
-                c = np.int64(0)
-            factor = power_of_two(-c)
-            for b in range(B):
-                for j in range(H):
-                    carry[b, j] += work.direct[i, b, j] * factor
-            i -= 1
-        for b in range(B):
-            for j in range(H):
-                delta[b, j] = carry[b, j] * work.slopes[t - 1, b, j]
-        np.dot(delta.T, work.presynaptic[t - 1], work.part)
-        exponent = add_scaled(work.full, exponent, work.part, c)
-        np.dot(delta, w.W_hh, carry)
-        norm = frobenius(carry)
-        if 0.0 < norm < np.inf:
-            shift = safe_exponent(norm, carry.itemsize)
-            if shift != 0:
-                rescale(carry, -shift)
-                c += shift
-    return exponent
+    return log_add_squares(log_norm_scaled(work.W_hy, 0), log_norm_scaled(work.b_y, 0))
 
 
 @kernel
@@ -285,131 +274,9 @@ def advance_flow(weights, steps, n, first_lag, last_lag, work, out):
             # Rows move from one buffer to the other; the free one first serves as scratch.
             rows = work.rows[begin:] if k % 2 == 0 else work.spare[begin:]
             spare = work.spare[begin:] if k % 2 == 0 else work.rows[begin:]
-            top = _measure_rows(rows, steps[begin:], begin, n, k, work, out)
-            _outer_products(rows, spare, steps[begin:], begin, k, top, work)
-            _grow_window(n, top, work, out)
+            top = measure_rows(rows, steps[begin:], begin, n, k, work, out)
+            if top > EMPTY:  # something is left
+                outer_products(rows, spare, steps[begin:], begin, k, top, work)
+                grow_window(n, top, work, out)
             np.dot(rows.reshape(R, H), weights.W_hh[n], spare.reshape(R, H))
-        _compare_window(n, k, work, out)
-
-
-@kernel
-def _measure_rows(rows, steps, begin, n, k, work, out):
-    """Norms of the rows at lag k; then rows *= phi'. Returns the largest exponent of a live row."""
-    S, B, H = rows.shape
-    top = np.int64(EMPTY)
-    for i in range(S):
-        for b in range(B):
-            row, exponents = rows[i, b].reshape(1, H), work.exponents[begin + i]
-            norm = frobenius(row)
-            if 0.0 < norm < np.inf:
-                shift = safe_exponent(norm, row.itemsize)
-                if shift != 0:
-                    rescale(row, -shift)
-                    exponents[b] += shift
-                work.logs[b] = math.log(norm) + (exponents[b] - shift) * LN2
-            else:
-                work.logs[b] = -np.inf if norm == 0.0 else np.nan
-                if norm != 0.0 and out.first_nonfinite[n] < 0:
-                    out.first_nonfinite[n] = steps[i]
-            if norm != 0.0:
-                top = max(top, exponents[b])
-            slope = work.slopes[steps[i] - k - 1, b]
-            for j in range(H):
-                row[0, j] *= slope[j]
-        if out.per_sequence.size > 0:
-            copy(work.logs, out.per_sequence[n, begin + i, k])
-        _summarise(work.logs, n, begin + i, k, out)
-    return top
-
-
-@kernel
-def _summarise(logs, n, i, k, out):
-    """Mean, spread and root mean square over sequences of the logs at one step and lag."""
-    B, live, mean, peak = logs.size, 0, 0.0, -np.inf
-    for b in range(B):
-        if logs[b] != -np.inf:
-            live += 1
-            mean += logs[b]
-            peak = max(peak, logs[b])
-    out.live[n, i, k] = live / B
-    if live == 0 or mean != mean:
-        out.log_norms[n, i, k] = out.log_rms[n, i, k] = -np.inf if live == 0 else np.nan
-        return
-    mean /= live
-    spread = square = 0.0
-    for b in range(B):
-        if logs[b] != -np.inf:
-            spread += (logs[b] - mean) * (logs[b] - mean)
-            square += math.exp(2.0 * (logs[b] - peak))
-    out.log_norms[n, i, k] = mean
-    out.log_std[n, i, k] = math.sqrt(spread / live)
-    out.log_rms[n, i, k] = peak + 0.5 * math.log(square / B)
-
-
-@kernel
-def _outer_products(rows, spare, steps, begin, k, top, work):
-    """part (H, P) = sum over rows of delta^T presynaptic at lag k, in units of 2^top."""
-    S, B, H = rows.shape
-    P, R = work.presynaptic.shape[2], S * B
-    same = True
-    for i in range(S):
-        for b in range(B):
-            same &= work.exponents[begin + i, b] == top
-    deltas = rows.reshape(R, H)
-    if not same:
-        deltas = spare.reshape(R, H)
-        for i in range(S):
-            for b in range(B):
-                factor = power_of_two(work.exponents[begin + i, b] - top)
-                for j in range(H):
-                    spare[i, b, j] = rows[i, b, j] * factor
-    if steps[S - 1] - steps[0] == S - 1:
-        presynaptic = work.presynaptic[steps[0] - k - 1 : steps[S - 1] - k].reshape(R, P)
-    else:
-        for i in range(S):
-            copy(work.presynaptic[steps[i] - k - 1], work.gathered[i * B : (i + 1) * B])
-        presynaptic = work.gathered[:R]
-    np.dot(deltas.T, presynaptic, work.part)
-
-
-@kernel
-def _grow_window(n, top, work, out):
-    """Add the outer products of one lag to the window, and their norm to the sum of norms."""
-    H = work.part.shape[0]
-    work.sum_exponents[0] = add_scaled(work.window, work.sum_exponents[0], work.part, top)
-    hidden = log_norm_scaled(work.part[:, :H], top)
-    out.hidden_lag_sum[n] = _log_add(out.hidden_lag_sum[n], hidden)
-    recurrent = log_norm_scaled(work.part[:, :], top)
-    out.recurrent_lag_sum[n] = _log_add(out.recurrent_lag_sum[n], recurrent)
-
-
-@kernel
-def _log_add_squares(a, b):
-    """ln sqrt(e^(2a) + e^(2b))."""
-    return 0.5 * _log_add(2.0 * a, 2.0 * b)
-
-
-@kernel
-def _log_add(a, b):
-    """ln(e^a + e^b)."""
-    high, low = max(a, b), min(a, b)
-    return high if low == -np.inf else high + math.log(1.0 + math.exp(low - high))
-
-
-@kernel
-def _compare_window(n, k, work, out):
-    """The window of lags 0..k beside the full gradient."""
-    H, P = work.part.shape
-    e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
-    log_norm, cosine, log_error = compare_scaled(
-        work.window[:, :H], e_window, work.full[:, :H], e_full
-    )
-    out.hidden_log_norm[n, k] = log_norm
-    out.hidden_cosine[n, k] = cosine
-    out.hidden_log_error[n, k] = log_error
-    log_norm, cosine, log_error = compare_scaled(
-        work.window[:, :P], e_window, work.full[:, :P], e_full
-    )
-    out.recurrent_log_norm[n, k] = log_norm
-    out.recurrent_cosine[n, k] = cosine
-    out.recurrent_log_error[n, k] = log_error
+        compare_window(n, k, work, out)

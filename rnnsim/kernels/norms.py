@@ -1,6 +1,7 @@
 """Norms and sums that hold over and beyond the floating-point range.
 
-A quantity beyond the range is an array and an integer exponent: value = array * 2^exponent.
+A quantity beyond the range is an array and an integer exponent: value = array * 2^exponent. Powers
+of two beyond the range come as two factors, which must be multiplied in the order written.
 """
 
 import math
@@ -8,7 +9,7 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arrays import copy
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.jit import exact, kernel
 
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
@@ -34,20 +35,25 @@ def frobenius(array):
     total = _sum_of_squares(array)
     if _LEAST_SQUARE < total < _GREATEST_SQUARE:
         return math.sqrt(total)
+    return _scaled_frobenius(array)
+
+
+@exact
+def _scaled_frobenius(array):
+    """The same by way of the largest entry; slower."""
     peak = 0.0
     for i in range(array.shape[0]):
         for j in range(array.shape[1]):
             size = abs(np.float64(array[i, j]))
             if size > peak or size != size:
                 peak = size
-    if peak == 0.0 or not peak < np.inf:
-        return peak if peak == peak else np.nan
+    if not 0.0 < peak < np.inf:
+        return peak
     exponent = exponent_of(peak)
-    first, second = power_of_two(-exponent // 2), power_of_two(-exponent - -exponent // 2)
     total = 0.0
     for i in range(array.shape[0]):
         for j in range(array.shape[1]):
-            value = np.float64(array[i, j]) * first * second
+            value = times_power_of_two(np.float64(array[i, j]), -exponent)
             total += value * value
     return times_power_of_two(math.sqrt(total), exponent)
 
@@ -58,7 +64,7 @@ def exponent_of(positive):
     return np.int64(math.frexp(positive)[1])
 
 
-@kernel
+@exact
 def rescale(array, exponent):
     """array *= 2^exponent for a 2-D array, in two factors, since one may leave the range."""
     half = exponent // 2
@@ -71,10 +77,10 @@ def rescale(array, exponent):
 @kernel
 def power_of_two(exponent):
     """2^exponent; 0 far below the range, and infinity far above it."""
-    return math.ldexp(1.0, min(max(exponent, -2000), 2000)) if exponent < 1024 else np.inf
+    return math.ldexp(1.0, int(max(exponent, -2000))) if exponent < 1024 else np.inf
 
 
-@kernel
+@exact
 def times_power_of_two(value, exponent):
     """value * 2^exponent, in two factors, since one may leave the range."""
     half = exponent // 2
@@ -141,11 +147,12 @@ def outer_scratch(B, P, Q):
     return B * (P + Q) + max(P * Q, 2 * B * B)
 
 
-@kernel
-def add_scaled(total, total_exponent, part, part_exponent):
+@exact
+def add_scaled(total, lost, total_exponent, part, part_exponent):
     """total * 2^total_exponent += part * 2^part_exponent; returns the new exponent of the total.
 
-    Both are (P, Q), `total` is float64. Start from zeros and EMPTY.
+    All are (P, Q); total and lost are float64. `lost` keeps what rounding took from the total
+    (Kahan 1965), so that many terms of one sign add up to full precision. Start from zeros, EMPTY.
     """
     norm = frobenius(part)
     if norm == 0.0:
@@ -154,13 +161,17 @@ def add_scaled(total, total_exponent, part, part_exponent):
         exponent = part_exponent + exponent_of(norm)
         if exponent > total_exponent + _HEADROOM:
             rescale(total, total_exponent - exponent)
+            rescale(lost, total_exponent - exponent)
             total_exponent = exponent
     shift = part_exponent - total_exponent
     half = shift // 2
     first, second = power_of_two(half), power_of_two(shift - half)
     for i in range(total.shape[0]):
         for j in range(total.shape[1]):
-            total[i, j] += np.float64(part[i, j]) * first * second
+            term = np.float64(part[i, j]) * first * second - lost[i, j]
+            added = total[i, j] + term
+            lost[i, j] = (added - total[i, j]) - term
+            total[i, j] = added
     return total_exponent
 
 
@@ -175,7 +186,7 @@ def log_norm_scaled(array, exponent):
     return math.log(norm) + exponent * LN2
 
 
-@kernel
+@exact
 def compare_scaled(part, part_exponent, full, full_exponent):
     """ln ||part||, the cosine between part and full, and ln(||part - full|| / ||full||).
 
@@ -212,3 +223,16 @@ def compare_scaled(part, part_exponent, full, full_exponent):
         return log_norm, cosine, 0.5 * math.log(difference / square_full)
     # The truncated gradient is larger than the full one by more than the range.
     return log_norm, cosine, log_norm - log_norm_scaled(full, full_exponent)
+
+
+@kernel
+def log_add(a, b):
+    """ln(e^a + e^b)."""
+    high, low = max(a, b), min(a, b)
+    return high if low == -np.inf else high + math.log(1.0 + math.exp(low - high))
+
+
+@kernel
+def log_add_squares(a, b):
+    """ln sqrt(e^(2a) + e^(2b))."""
+    return 0.5 * log_add(2.0 * a, 2.0 * b)

@@ -20,9 +20,9 @@ from rnnsim.kernels.backward import (
     first_nonfinite,
     score_block,
 )
-from rnnsim.kernels.forward import batch_of, network, unfold
 from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.norms import frobenius
+from rnnsim.kernels.unfolding import batch_of, network, unfold
 
 
 class TruncatedWork(NamedTuple):
