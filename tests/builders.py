@@ -148,5 +148,7 @@ def network_of(result, n):
     parts = {}
     for name in result.__dataclass_fields__:
         value = getattr(result, name)
-        parts[name] = value if value is None or name in ("steps", "epsilon") else network_of(value, n)
+        parts[name] = (
+            value if value is None or name in ("steps", "epsilon") else network_of(value, n)
+        )
     return type(result)(**parts)
