@@ -52,7 +52,7 @@ def median_rate(data: xr.Dataset) -> tuple[float, str]:
     spread = data.growth_rate.quantile([0.25, 0.75]).values
     known = int(data.half_life.notnull().sum()) * 2 > data.half_life.size
     differs = known and spread[0] * spread[1] > 0
-    word = "halves" if rate < 0 else "doubles"
+    word = "halving" if rate < 0 else "doubling"
     return rate, f", {word} in {np.log(2) / abs(rate):.1f} steps" if differs else ""
 
 

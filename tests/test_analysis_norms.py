@@ -70,9 +70,9 @@ def test_rates_come_with_a_half_life_only_where_they_differ_from_0(datasets):
     data = norm_plots.one_network_set(datasets["all-steps"]).isel(length=-1).sel(gain=0.5)
     rate, text = norm_plots.median_rate(data)
     assert rate < 0
-    assert text == f", halves in {np.log(2) / -rate:.1f} steps"
+    assert text == f", halving in {np.log(2) / -rate:.1f} steps"
     up = data.assign(growth_rate=-data.growth_rate)
-    assert "doubles" in norm_plots.median_rate(up)[1]
+    assert "doubling" in norm_plots.median_rate(up)[1]
     mixed = data.growth_rate * np.array([-1.0, 0.0, 1.0])
     assert norm_plots.median_rate(data.assign(growth_rate=mixed))[1] == ""
     unknown = data.assign(half_life=data.half_life * np.nan)
@@ -161,7 +161,7 @@ def test_words_follow_the_data(datasets):
     assert "vanish (shrink more than tenfold) at gain 0.5" in words
     opposite = " ".join(gradient_norms.summarise(inverted(datasets)))
     assert "explode (grow more than tenfold) at gain 0.5" in opposite
-    assert "halves" in words.split("At gain 0.5")[1].split(".")[0] + words
+    assert "halving" in words.split("At gain 0.5")[1].split(".")[0] + words
     assert words != opposite
 
 
