@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from . import demo, gradient_norms, runs, spectra, truncation
 from .runs import Analysis
+from .settings import Ensemble
 
 app = App(
     name="rnnsim",
@@ -69,14 +70,14 @@ def _spectra(
 @app.command(name="demo")
 def _demo(
     *,
-    settings: Annotated[demo.Settings | None, Parameter(name="*")] = None,
+    settings: Annotated[Ensemble | None, Parameter(name="*")] = None,
     output: Output = None,
     source: Source = None,
     progress: Progress = True,
 ) -> None:
     """All of them on real text, and what they show in words."""
     sentences = demo.run(
-        settings or demo.Settings(),
+        settings or Ensemble(),
         output=output or Path("results"),
         source=source,
         progress=progress,

@@ -1,7 +1,7 @@
 """Gradient norms: against lag, against length, against time, and where they vanish or explode."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -24,82 +24,43 @@ from .norm_plots import (
     plot_phase,
 )
 from .runs import Analysis, Datasets
+from .settings import SCHEME_HELP, Ensemble, flag
+
+_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+_MAP_GAINS = (0.75, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What to simulate.
+class Settings(Ensemble):
+    """What to simulate."""
 
-    Parameters
-    ----------
-    task
-        Task of rnnsim.tasks; one with loss at every step shows most.
-    gain
-        Scales of W_hh.
-    length
-        Sequence lengths T, in steps.
-    n_hidden
-        Hidden units H.
-    network_seeds
-        Networks per gain.
-    batch_size
-        Sequences B per batch.
-    scheme
-        Initialisation of W_hh: gaussian, orthogonal, identity or uniform.
-    activation
-        tanh, relu or linear.
-    map_gain
-        Gains whose map of time and lag is drawn.
-    dtype
-        float64 or float32.
-    n_threads
-        Threads; all cores unless given.
-    """
-
-    task: str = "characters"
-    gain: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-    length: tuple[int, ...] = (25, 50, 100, 200)
-    n_hidden: int = 64
-    network_seeds: int = 5
-    batch_size: int = 16
-    scheme: str = "gaussian"
-    activation: str = "tanh"
-    map_gain: tuple[float, ...] = (0.75, 1.0, 2.0)
-    dtype: str = "float64"
-    n_threads: int | None = None
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
+        _MAP_GAINS
+    )
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Three sweeps: loss as the task has it, loss at the last step only, maps of a few gains."""
-    common: dict[str, Any] = {
-        "n_hidden": settings.n_hidden,
-        "batch_size": settings.batch_size,
-        "scheme": settings.scheme,
-        "activation": settings.activation,
-        "dtype": settings.dtype,
-        "n_threads": settings.n_threads,
-        "progress": progress,
-    }
-    ensemble = {"gain": settings.gain, "network_seeds": settings.network_seeds, **common}
+    common = settings.shared() | {"scheme": settings.scheme, "progress": progress}
+    ensemble = common | {"gain": settings.gain}
     lengths = list(settings.length)
     return {
         "all-steps": rnnsim.sweep(
-            settings.task, length=lengths, measures=("gradients", "lags", "steps"), **ensemble
+            length=lengths, measures=("gradients", "lags", "steps"), **ensemble
         ),
         "last-step": rnnsim.sweep(
-            settings.task,
             length=lengths,
             measures=("gradients", "lags", "spectrum"),
             last_loss_only=True,
             **ensemble,
         ),
         "map": rnnsim.sweep(
-            settings.task,
-            gain=settings.map_gain,
-            network_seeds=1,
             length=max(lengths),
             measures="map",
-            **common,
+            **common | {"gain": settings.map_gain, "network_seeds": 1},
         ),
     }
 

@@ -1,7 +1,7 @@
 """Spectra of W_hh for every initialisation scheme, and what they say about gradients."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,7 @@ from rnnsim.network import SCHEMES
 from . import figures
 from .norm_plots import critical_gain
 from .runs import Analysis, Datasets
+from .settings import SCHEME_HELP, Ensemble, flag
 from .spectrum_plots import (
     circle_key,
     one_scheme,
@@ -26,70 +27,31 @@ from .spectrum_plots import (
 
 _NORMAL = 1e-6  # relative departures below are rounding
 
+_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
+
 
 @dataclass(frozen=True)
-class Settings:
-    """What to simulate.
+class Settings(Ensemble):
+    """What to simulate."""
 
-    Parameters
-    ----------
-    task
-        Task of rnnsim.tasks whose gradients are measured.
-    gain
-        Scales of W_hh.
-    spectrum_gain
-        Gain whose eigenvalues and singular values are drawn.
-    length
-        Sequence length T of the gradients, in steps.
-    n_hidden
-        Hidden units H.
-    network_seeds
-        Networks per gain and scheme.
-    batch_size
-        Sequences B per batch.
-    scheme
-        Initialisations of W_hh: gaussian, orthogonal, identity, uniform.
-    activation
-        tanh, relu or linear.
-    dtype
-        float64 or float32.
-    n_threads
-        Threads; all cores unless given.
-    """
-
-    task: str = "characters"
-    gain: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
-    spectrum_gain: float = 1.5
-    length: int = 100
-    n_hidden: int = 64
-    network_seeds: int = 5
-    batch_size: int = 16
-    scheme: tuple[str, ...] = SCHEMES
-    activation: str = "tanh"
-    dtype: str = "float64"
-    n_threads: int | None = None
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    spectrum_gain: Annotated[float, flag("Gain whose eigen- and singular values are drawn.")] = 1.5
+    length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
+    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = SCHEMES
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Two sweeps over the schemes: spectra and growth at every gain, spectra of the drawn gain."""
-    common: dict[str, Any] = {
+    common = settings.shared() | {
         "length": settings.length,
-        "n_hidden": settings.n_hidden,
-        "network_seeds": settings.network_seeds,
-        "batch_size": settings.batch_size,
         "scheme": settings.scheme,
-        "activation": settings.activation,
-        "dtype": settings.dtype,
-        "n_threads": settings.n_threads,
         "progress": progress,
     }
     return {
         "schemes": rnnsim.sweep(
-            settings.task, gain=settings.gain, measures=("lags", "slopes", "spectrum"), **common
+            gain=settings.gain, measures=("lags", "slopes", "spectrum"), **common
         ),
-        "one-gain": rnnsim.sweep(
-            settings.task, gain=settings.spectrum_gain, measures="spectrum", **common
-        ),
+        "one-gain": rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common),
     }
 
 

@@ -1,6 +1,7 @@
 """Truncation: what a window loses, which window suffices, and what the geometric bound says."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,7 @@ import rnnsim
 from . import figures
 from .norm_plots import one_network_set
 from .runs import Analysis, Datasets
+from .settings import SCHEME_HELP, Ensemble, flag
 from .truncation_plots import (
     SCHEMES,
     log_bound,
@@ -20,72 +22,35 @@ from .truncation_plots import (
     plot_sufficient_window,
 )
 
+_GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+
 
 @dataclass(frozen=True)
-class Settings:
-    """What to simulate.
+class Settings(Ensemble):
+    """What to simulate."""
 
-    Parameters
-    ----------
-    task
-        Task of rnnsim.tasks; one with loss at every step shows most.
-    gain
-        Scales of W_hh.
-    length
-        Sequence lengths T, in steps.
-    windows
-        Truncation windows K, in steps; two per octave unless given.
-    tolerance
-        Relative error at which a window suffices.
-    n_hidden
-        Hidden units H.
-    network_seeds
-        Networks per gain.
-    batch_size
-        Sequences B per batch.
-    scheme
-        Initialisation of W_hh: gaussian, orthogonal, identity or uniform.
-    activation
-        tanh, relu or linear.
-    dtype
-        float64 or float32.
-    n_threads
-        Threads; all cores unless given.
-    """
-
-    task: str = "characters"
-    gain: tuple[float, ...] = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-    length: tuple[int, ...] = (50, 100, 200)
-    windows: tuple[int, ...] | None = None
-    tolerance: float = 0.1
-    n_hidden: int = 64
-    network_seeds: int = 5
-    batch_size: int = 16
-    scheme: str = "gaussian"
-    activation: str = "tanh"
-    dtype: str = "float64"
-    n_threads: int | None = None
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (50, 100, 200)
+    windows: Annotated[
+        tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
+    ] = None
+    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep with sliding windows and segments."""
     return {
         "windows": rnnsim.sweep(
-            settings.task,
             gain=settings.gain,
             length=list(settings.length),
-            n_hidden=settings.n_hidden,
-            network_seeds=settings.network_seeds,
-            batch_size=settings.batch_size,
             scheme=settings.scheme,
-            activation=settings.activation,
             measures=("gradients", "lags", "truncation"),
             truncation=SCHEMES,
             windows=settings.windows,
             tolerance=settings.tolerance,
-            dtype=settings.dtype,
-            n_threads=settings.n_threads,
             progress=progress,
+            **settings.shared(),
         )
     }
 

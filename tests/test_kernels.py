@@ -219,6 +219,16 @@ def test_scaled_sums_and_comparisons_hold_beyond_the_range(sizes, exponents):
         assert log_error < np.log(1e-12)
 
 
+def test_many_terms_of_one_sign_add_up_to_full_precision():
+    # Plain addition of 3000 terms loses some 1e-13, in one direction.
+    total, lost, exponent = np.zeros((1, 2)), np.zeros((1, 2)), norms.EMPTY
+    part = np.array([[0.1, 1e3 / 3]])
+    for _ in range(3000):
+        exponent = norms.add_scaled(total, lost, exponent, part, 700)
+    exact = 3000 * part.astype(np.longdouble)
+    assert_allclose(np.ldexp(total, exponent - 700), exact.astype(float), rtol=4e-16)
+
+
 def test_comparisons_of_special_arrays():
     one, zero = np.ones((2, 2)), np.zeros((2, 2))
     assert_array_equal(norms.compare_scaled(one, 7, one, 7)[1:], [1.0, -np.inf])
