@@ -117,7 +117,8 @@ def gradient_flow(
 
     Each lag is one matrix product over all rows. Rows and sums are rescaled by powers of two as
     they go, so that norms of 10^-2000 or 10^+2000 are right, and phi' comes from the
-    pre-activation, so that saturation costs no digits. That g_K equals truncated BPTT with window
+    pre-activation a, so that saturation costs no digits up to |a| = 354 (43 in float32; units
+    further out count as if they were there). That g_K equals truncated BPTT with window
     K and stride 1 follows from the definition.
 
     Parameters

@@ -225,7 +225,7 @@ class RNN:
     def astype(self, dtype: npt.DTypeLike) -> "RNN":
         """The same networks rounded to float32 or widened to float64."""
         kind = checks.float_dtype("dtype", dtype)
-        return self.with_weights(Weights(*(array.astype(kind) for array in self.weights)))
+        return self.with_weights(_rounded(self.weights, kind))
 
     def __len__(self) -> int:
         return self.n_networks
@@ -245,6 +245,12 @@ class RNN:
             f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype})"
         )
+
+
+def _rounded(weights: Weights, dtype: np.dtype[Any]) -> Weights:
+    """Weights in another dtype; what does not fit becomes infinity, which is refused by name."""
+    with np.errstate(over="ignore"):
+        return Weights(*(array.astype(dtype) for array in weights))
 
 
 def _with_network_axis(name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:

@@ -104,7 +104,11 @@ class _BlasLimiter:
     def _apply(self) -> None:
         libraries = self._load()
         for library, original in zip(libraries, self._originals, strict=True):
+            # threadpoolctl lets only the thread that set OpenBLAS's limit first set it again.
+            release = getattr(library, "clear_controlling_thread", lambda **_: None)
+            release(force=True)
             library.set_num_threads(min([original, *self._requests]))
+            release(force=True)
 
     def enter(self, n_threads: int) -> None:
         with self._lock:

@@ -223,7 +223,7 @@ def _checked_targets(targets: Any, inputs: FloatArray, weights: FloatArray) -> n
                 f"`targets` of class ids must be (n_steps, n_sequences) = {weights.shape} as in "
                 f"`inputs` (with the network axis on both or neither), got {array.shape}"
             )
-        classes = np.where(counts, array, 0).astype(np.int64)
+        classes = np.ascontiguousarray(np.where(counts, array, 0), np.int64)
         if (classes < 0).any():
             index = tuple(int(i) for i in np.argwhere(classes < 0)[0])
             raise ValueError(
@@ -243,7 +243,7 @@ def _checked_targets(targets: Any, inputs: FloatArray, weights: FloatArray) -> n
         )
     checks.same_dtype(inputs=inputs, targets=array)
     checks.finite("targets", array, where=counts[..., None])
-    return np.where(counts[..., None], array, array.dtype.type(0))
+    return np.ascontiguousarray(np.where(counts[..., None], array, array.dtype.type(0)))
 
 
 def _check_class_range(classes: npt.NDArray[np.int64], n_outputs: int) -> None:

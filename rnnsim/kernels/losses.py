@@ -65,14 +65,18 @@ def squared_error(outputs, values, weights, losses):
 
 @kernel
 def count_correct(logits, classes, weights):
-    """How many columns of weight above 0 have their largest logit (first in a tie) at the class."""
+    """How many columns of weight above 0 have their largest logit (first in a tie) at the class.
+
+    A column that is not finite throughout is no answer.
+    """
     V, R = logits.shape
     correct = 0
     for r in range(R):
         if weights[r]:
-            best = 0
-            for v in range(1, V):
+            best, residue = 0, 0.0  # x - x is 0 for finite x, else NaN
+            for v in range(V):
+                residue += logits[v, r] - logits[v, r]
                 if logits[v, r] > logits[best, r]:
                     best = v
-            correct += best == classes[r]
+            correct += residue == 0 and best == classes[r]
     return correct
