@@ -149,7 +149,8 @@ class RNN:
             W_xh[n] = generator.standard_normal((H, D)) / np.sqrt(D)
             W_hh[n] = gains[n] * _recurrent_draw(scheme, H, generator)
             W_hy[n] = generator.standard_normal((V, H)) / np.sqrt(H)
-        return cls(W_xh.astype(kind), W_hh.astype(kind), W_hy.astype(kind), activation=activation)
+        weights = Weights(W_xh, W_hh, W_hy, np.zeros((N, H)), np.zeros((N, V)))
+        return cls(*_rounded(weights, kind), activation=activation)
 
     @property
     def weights(self) -> Weights:
