@@ -12,7 +12,14 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup
+# A tiny run leaves the machine code of all kernels in the user's cache.
+$(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py)
+	@echo "compiling the kernels (once, a minute or two)"
+	$(BIN)/rnnsim truncation --gain 1 --length 8 --n-hidden 4 --network-seeds 1 \
+		--batch-size 1 --output $(VENV)/tiny > $(VENV)/tiny.log
+	touch $@
+
+demo: setup $(VENV)/.compiled
 	$(BIN)/rnnsim demo --output results
 
 lint: setup
