@@ -59,6 +59,9 @@ VARIABLES: dict[str, Variable] = {
     "truncated_log_norm": Variable(
         "truncation", ("truncation", "window"), _LN, "ln ||dL/dW_hh||_F of truncated BPTT"
     ),
+    "truncated_log_norm_per_weight": Variable(
+        "truncation", ("truncation", "window"), _LN, "ln(||dL/dW_hh||_F of TBPTT / loss weight)"
+    ),
     "truncation_log_error": Variable(
         "truncation", ("truncation", "window"), _LN, "ln(||g_K - g||_F / ||g||_F) of dL/dW_hh"
     ),
@@ -120,6 +123,7 @@ VARIABLES: dict[str, Variable] = {
     "henrici_relative": Variable("spectrum", (), "1", "departure from normality / ||W_hh||_F"),
 }
 MEASURES = tuple(dict.fromkeys(variable.measure for variable in VARIABLES.values()))
+_WINDOW_NAMES = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
 _FLOW_MEASURES = {"truncation", "lags", "slopes", "map"}
 
 
@@ -206,11 +210,16 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     if _FLOW_MEASURES & set(job.measures):
         flow = gradient_flow(rnn, sequences, max_lag=_max_lag(job), n_threads=n_threads)
         result |= _from_flow(job, flow)
-    if {"gradients", "steps"} & set(job.measures) or "segments" in job.truncation:
+    segments = "truncation" in job.measures and "segments" in job.truncation
+    full = None
+    if {"gradients", "steps"} & set(job.measures) or segments:
         full = bptt(rnn, sequences, n_threads=n_threads)
         result |= _from_gradients(job, full, sequences)
     if "truncation" in job.measures:
-        result |= _from_windows(job, rnn, sequences, result, n_threads)
+        by_scheme = {"sliding": [result[name] for name in _WINDOW_NAMES]}
+        if segments and full is not None:
+            by_scheme["segments"] = _segments(job, rnn, sequences, full, n_threads)
+        result |= _by_scheme(job, by_scheme, sequences)
     return result
 
 
@@ -240,11 +249,8 @@ def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     if "truncation" in job.measures:
         windows = np.array(job.windows) - 1
         inside = windows < flow.n_lags
-        for name, values in (
-            ("truncated_log_norm", flow.window_log_norms),
-            ("truncation_log_error", flow.window_log_error),
-            ("truncation_cosine", flow.window_cosine),
-        ):
+        arrays = (flow.window_log_norms, flow.window_log_error, flow.window_cosine)
+        for name, values in zip(_WINDOW_NAMES, arrays, strict=True):
             result[name] = np.full((len(values), windows.size), np.nan)
             result[name][:, inside] = values[:, windows[inside]]
         result["sufficient_window"] = sufficient_window(flow, job.tolerance)
@@ -302,7 +308,7 @@ def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
 
 
 def _from_gradients(job: Job, full: Gradients, sequences: Sequences) -> dict[str, npt.NDArray[Any]]:
-    weight = float(sequences.weights.sum(dtype=float)) / sequences.n_sequences
+    weight = _loss_weight(sequences)
     result: dict[str, npt.NDArray[Any]] = {}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if "gradients" in job.measures:
@@ -321,35 +327,39 @@ def _from_gradients(job: Job, full: Gradients, sequences: Sequences) -> dict[str
         if "steps" in job.measures:
             result["log_step_norm"] = np.log(full.step_norms.W_hh)
             result["log_state_norm"] = np.log(full.state_norms[:, 1:])
-    if "segments" in job.truncation:
-        result["_full"] = full.W_hh
     return result
 
 
-def _from_windows(
-    job: Job,
-    rnn: RNN,
-    sequences: Sequences,
-    result: dict[str, npt.NDArray[Any]],
-    n_threads: int | None,
+def _segments(
+    job: Job, rnn: RNN, sequences: Sequences, full: Gradients, n_threads: int | None
+) -> list[npt.NDArray[Any]]:
+    """Norm, error and cosine of stride = window, a pass for each window; NaN beyond the length."""
+    reference = full.W_hh.astype(float)
+    found = np.full((3, len(rnn), len(job.windows)), np.nan)
+    for i, window in enumerate(job.windows):
+        if window <= job.length:
+            g = truncated_bptt(rnn, sequences, window=window, n_threads=n_threads).W_hh
+            found[:, :, i] = _compare(g.astype(float), reference)
+        if window == job.length:  # the full gradient, whose rounding is not an error
+            found[1, :, i] = np.where(np.isnan(found[1, :, i]), np.nan, -np.inf)
+    return list(found)
+
+
+def _by_scheme(
+    job: Job, by_scheme: dict[str, list[npt.NDArray[Any]]], sequences: Sequences
 ) -> dict[str, npt.NDArray[Any]]:
-    """Truncation schemes on one axis: sliding from the flow, segments by truncated BPTT."""
-    names = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
-    by_scheme = {"sliding": [result[name] for name in names]}
-    if "segments" in job.truncation:
-        full = result.pop("_full").astype(float)
-        segments = np.full((3, len(rnn), len(job.windows)), np.nan)
-        for i, window in enumerate(job.windows):
-            if window <= job.length:
-                g = truncated_bptt(rnn, sequences, window=window, n_threads=n_threads).W_hh
-                segments[:, :, i] = _compare(g.astype(float), full)
-            if window >= job.length:  # the full gradient, whose rounding is not an error
-                segments[1, :, i] = np.where(np.isnan(segments[1, :, i]), np.nan, -np.inf)
-        by_scheme["segments"] = list(segments)
-    return {
+    """The truncation schemes on one axis; norms also per unit of loss weight."""
+    result = {
         name: np.stack([by_scheme[scheme][i] for scheme in job.truncation], axis=1)
-        for i, name in enumerate(names)
+        for i, name in enumerate(_WINDOW_NAMES)
     }
+    per_weight = result["truncated_log_norm"] - np.log(_loss_weight(sequences))
+    return result | {"truncated_log_norm_per_weight": per_weight}
+
+
+def _loss_weight(sequences: Sequences) -> float:
+    """Loss weights, summed over steps, averaged over sequences."""
+    return float(sequences.weights.sum(dtype=float)) / sequences.n_sequences
 
 
 def _compare(part: npt.NDArray[Any], full: npt.NDArray[Any]) -> npt.NDArray[Any]:

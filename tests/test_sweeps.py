@@ -121,6 +121,8 @@ def test_truncation_is_that_of_single_calls(dataset, at, scheme):
         stride = 1 if scheme == "sliding" else None
         g = rnnsim.truncated_bptt(rnn, batch, window=window, stride=stride).W_hh[0]
         assert float(values.truncated_log_norm) == pytest.approx(np.log(np.linalg.norm(g)))
+        per_weight = np.log(np.linalg.norm(g) / at[3])
+        assert float(values.truncated_log_norm_per_weight) == pytest.approx(per_weight)
         cosine = (g * full).sum() / np.linalg.norm(g) / np.linalg.norm(full)
         assert float(values.truncation_cosine) == pytest.approx(cosine, abs=1e-10)
         error = np.linalg.norm(g - full) / np.linalg.norm(full)
@@ -213,6 +215,12 @@ def test_large_ensembles_are_cut_without_changing_the_result(dataset, monkeypatc
     )
     for name in again.data_vars:
         np.testing.assert_allclose(again[name], dataset[name], rtol=1e-12, err_msg=name)
+
+
+def test_a_truncation_scheme_without_the_measure_changes_nothing():
+    arguments = {"gain": 1.0, "length": 10, "n_hidden": 3, "measures": ("gradients",)}
+    data = sweep("adding", truncation="segments", **arguments)
+    assert data.drop_attrs().equals(sweep("adding", **arguments).drop_attrs())
 
 
 def test_several_tasks_schemes_activations_and_sizes():
