@@ -207,8 +207,9 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     if set(job.measures) == {"spectrum"}:
         return result
     sequences = draw_data(job)
-    if _FLOW_MEASURES & set(job.measures):
-        flow = gradient_flow(rnn, sequences, max_lag=_max_lag(job), n_threads=n_threads)
+    if n_lags := lags_needed(job):
+        max_lag = max(1, n_lags - 1)
+        flow = gradient_flow(rnn, sequences, max_lag=max_lag, n_threads=n_threads)
         result |= _from_flow(job, flow)
     segments = "truncation" in job.measures and "segments" in job.truncation
     full = None
@@ -227,12 +228,13 @@ def _names(measure: str) -> list[str]:
     return [name for name, variable in VARIABLES.items() if variable.measure == measure]
 
 
-def _max_lag(job: Job) -> int | None:
-    """The largest lag that the measures need; None for all."""
-    if {"lags", "truncation"} & set(job.measures) and job.length > 1:
-        return None
-    lags = max(job.lags, default=1) if "map" in job.measures else 1
-    return max(1, lags)
+def lags_needed(job: Job) -> int:
+    """How many lags of gradient flow the job's measures need; 0 where they need none."""
+    wanted = _FLOW_MEASURES & set(job.measures)
+    if {"lags", "truncation"} & wanted:
+        return job.length
+    reach = max(job.lags) + 1 if "map" in wanted else 2  # the least that gradient_flow takes
+    return min(job.length, reach) if wanted else 0
 
 
 def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.measures import MEASURES, VARIABLES, Job, dims_of, draw_data, measure
+from rnnsim.measures import MEASURES, VARIABLES, Job, dims_of, draw_data, lags_needed, measure
 from rnnsim.network import ACTIVATIONS, SCHEMES
 from rnnsim.parallel import thread_count
 
@@ -236,9 +236,7 @@ def _try_data(
 
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
     """Results of one network's gradient flow: four arrays (S, K), and six (K,)."""
-    everything = {"lags", "truncation"} & set(template.measures)
-    n_lags = length if everything else min(length, max(template.lags, default=0) + 1)
-    return 8.0 * n_lags * (4 * loss_steps + 6) + 1
+    return 8.0 * lags_needed(replace(template, length=length)) * (4 * loss_steps + 6) + 1
 
 
 def _check_memory(

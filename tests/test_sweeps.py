@@ -276,6 +276,21 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed(monkeypatch):
         sweep("adding", gain=1.0, length=500, n_hidden=4, max_memory=1e6)
 
 
+def test_only_what_is_measured_counts_as_memory():
+    # The norms of all lags would take 128 MB; without them nothing does.
+    data = sweep(
+        "characters",
+        gain=1.0,
+        length=2000,
+        n_hidden=4,
+        network_seeds=1,
+        batch_size=1,
+        measures=("gradients",),
+        max_memory=1e8,
+    )
+    assert data.loss.notnull().all()
+
+
 SMALL = {"gain": 1.0, "length": 10, "n_hidden": 3}
 
 
