@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -40,7 +40,7 @@ def _gradient_norms(
     progress: Progress = True,
 ) -> None:
     """Norms against lag, length and time; where gradients vanish and explode."""
-    _run(gradient_norms.ANALYSIS, settings or gradient_norms.Settings(), output, source, progress)
+    _run(gradient_norms.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="truncation")
@@ -52,7 +52,7 @@ def _truncation(
     progress: Progress = True,
 ) -> None:
     """Error and cosine of truncated gradients; the window that suffices."""
-    _run(truncation.ANALYSIS, settings or truncation.Settings(), output, source, progress)
+    _run(truncation.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="spectra")
@@ -64,7 +64,7 @@ def _spectra(
     progress: Progress = True,
 ) -> None:
     """Eigenvalues, singular values, normality; growth of gradients against the radius."""
-    _run(spectra.ANALYSIS, settings or spectra.Settings(), output, source, progress)
+    _run(spectra.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="demo")
@@ -86,10 +86,15 @@ def _demo(
 
 
 def _run(
-    analysis: Analysis, settings: Any, output: Path | None, source: Path | None, progress: bool
+    analysis: Analysis,
+    settings: Ensemble | None,
+    output: Path | None,
+    source: Path | None,
+    progress: bool,
 ) -> None:
     folder = output or Path("results") / analysis.name
-    for sentence in runs.run(analysis, settings, output=folder, source=source, progress=progress):
+    chosen = settings or analysis.settings()
+    for sentence in runs.run(analysis, chosen, output=folder, source=source, progress=progress):
         print(sentence)
 
 

@@ -50,11 +50,10 @@ def decades(ln: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def log_axis(ax: Axes, which: str = "y") -> None:
-    """Label an axis of powers of ten as 10^n: a log scale that reaches beyond the float range."""
-    axis = ax.yaxis if which == "y" else ax.xaxis
-    axis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=2))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:.0f}}}$"))
+def log_axis(ax: Axes) -> None:
+    """Label a y axis of powers of ten as 10^n: a log scale that reaches beyond the float range."""
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=2))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:.0f}}}$"))
 
 
 def seeds_and_median(
@@ -128,3 +127,11 @@ def nearest(values: Sequence[float], wanted: Sequence[float]) -> list[float]:
     """For each wanted value the nearest that there is, without repeats, ascending."""
     array = np.asarray(values, dtype=float)
     return sorted({float(array[np.abs(array - w).argmin()]) for w in wanted})
+
+
+def shaded(
+    values: Sequence[float], wanted: Sequence[float] | None = None
+) -> Iterator[tuple[int, float, Any]]:
+    """(index, value, colour) of each value, or of those nearest to the wanted ones, ascending."""
+    chosen = values if wanted is None else nearest(values, wanted)
+    yield from zip(range(len(chosen)), chosen, shades(len(chosen)), strict=True)

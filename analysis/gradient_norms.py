@@ -220,4 +220,4 @@ def _gains(gains: list[float]) -> str:
     return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
 
 
-ANALYSIS = Analysis("gradient-norms", compute, draw, summarise)
+ANALYSIS = Analysis("gradient-norms", Settings, compute, draw, summarise)

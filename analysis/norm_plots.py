@@ -29,9 +29,9 @@ def plot_norm_against_lag(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1)
-    chosen = figures.nearest(data.gain.values, gains or [0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
+    wanted = gains or [0.5, 0.75, 1.0, 1.5, 2.0, 3.0]
     relative = data.log_norm - data.log_norm.sel(lag=0)
-    for i, (gain, color) in enumerate(zip(chosen, figures.shades(len(chosen)), strict=True)):
+    for i, gain, color in figures.shaded(data.gain.values, wanted):
         curves = decades(relative.sel(gain=gain).transpose("network_seed", "lag"))
         rate, half_life = median_rate(data.sel(gain=gain))
         label = f"gain {gain:g}: {rate:+.3f} nats/step{half_life}"
@@ -78,8 +78,8 @@ def plot_norm_against_length(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
-    chosen = figures.nearest(data.gain.values, gains or [0.5, 1.0, 1.5, 2.0, 3.0])
-    for i, (gain, color) in enumerate(zip(chosen, figures.shades(len(chosen)), strict=True)):
+    wanted = gains or [0.5, 1.0, 1.5, 2.0, 3.0]
+    for i, gain, color in figures.shaded(data.gain.values, wanted):
         values = decades(data[variable].sel(gain=gain).transpose("network_seed", "length"))
         figures.seeds_and_median(
             ax, data.length, values, label=f"gain {gain:g}", color=color, index=i
@@ -100,8 +100,8 @@ def plot_contributions(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1)
-    chosen = figures.nearest(data.gain.values, gains or [0.5, 1.0, 1.5, 2.0, 3.0])
-    for i, (gain, color) in enumerate(zip(chosen, figures.shades(len(chosen)), strict=True)):
+    wanted = gains or [0.5, 1.0, 1.5, 2.0, 3.0]
+    for i, gain, color in figures.shaded(data.gain.values, wanted):
         values = decades(data.log_step_norm.sel(gain=gain).transpose("network_seed", "time"))
         cancellation = float(data.cancellation.sel(gain=gain).median())
         label = f"gain {gain:g}: sum/terms {cancellation:.2g}"
@@ -127,7 +127,7 @@ def plot_map(
     data = one_network_set(dataset).isel(length=-1, network_seed=0).sel(gain=gain)
     values = data.log_norm_map - data.log_norm_map.sel(lag=0)
     shown = decades(values.transpose("lag", "time"))
-    mesh = ax.pcolormesh(
+    ax.pcolormesh(
         data.time,
         data.lag,
         shown,
@@ -135,7 +135,6 @@ def plot_map(
         cmap="RdBu_r",
         rasterized=True,
     )
-    mesh.set_gid("map")
     levels = np.setdiff1d(np.arange(-_CONTOURS, _CONTOURS + 1), 0) * max(
         1.0, np.round(bound / _CONTOURS)
     )

@@ -13,15 +13,17 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from . import figures
+from .settings import Ensemble
 
 Datasets = dict[str, xr.Dataset]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One figure family: its name, what computes its datasets, draws them, puts them in words."""
+    """One figure family: its name, its settings, what computes, draws and puts in words."""
 
     name: str
+    settings: type[Ensemble]
     compute: Callable[[Any, bool], Datasets]
     draw: Callable[[Datasets], Mapping[str, Figure]]
     summarise: Callable[[Datasets], list[str]]

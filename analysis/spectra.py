@@ -223,4 +223,4 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     ]
 
 
-ANALYSIS = Analysis("spectra", compute, draw, summarise)
+ANALYSIS = Analysis("spectra", Settings, compute, draw, summarise)

@@ -168,4 +168,4 @@ def summarise(datasets: Datasets) -> list[str]:
     return sentences
 
 
-ANALYSIS = Analysis("truncation", compute, draw, summarise)
+ANALYSIS = Analysis("truncation", Settings, compute, draw, summarise)

@@ -13,6 +13,7 @@ from .norm_plots import DECADE, one_network_set
 
 SCHEMES = ("sliding", "segments")
 _TAU = 5  # from this lag on decay is taken to be geometric
+_ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
 _LEAST_DECADE = -16.0  # no exact error is known below
 
 
@@ -31,9 +32,9 @@ def plot_against_window(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).sel(length=length, truncation="sliding")
-    chosen = figures.nearest(data.gain.values, gains or [0.5, 0.75, 1.0, 1.25, 2.0])
+    wanted = gains or [0.5, 0.75, 1.0, 1.25, 2.0]
     is_error = variable == "truncation_log_error"
-    for i, (gain, color) in enumerate(zip(chosen, figures.shades(len(chosen)), strict=True)):
+    for i, gain, color in figures.shaded(data.gain.values, wanted):
         values = data[variable].sel(gain=gain).transpose("network_seed", "window").values
         figures.seeds_and_median(
             ax,
@@ -47,7 +48,7 @@ def plot_against_window(
     _window_axis(ax, length)
     if is_error:
         log_axis(ax)
-        ax.set_ylabel(r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$")
+        ax.set_ylabel(_ERROR_LABEL)
     else:
         ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03)
         ax.set_ylabel(r"cosine of $g_K$ and $g$")
@@ -63,7 +64,7 @@ def plot_sufficient_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Ax
     data = one_network_set(dataset)
     tolerance = figures.configuration(dataset)["tolerance"]
     lengths = [int(length) for length in data.length]
-    for i, (length, color) in enumerate(zip(lengths, figures.shades(len(lengths)), strict=True)):
+    for i, length, color in figures.shaded(lengths):
         values = data.sufficient_window.sel(length=length).transpose("network_seed", "gain").values
         figures.seeds_and_median(ax, data.gain, values, label=f"T = {length}", color=color, index=i)
         ax.axhline(length, color=color, lw=0.8)
@@ -111,7 +112,7 @@ def plot_schemes(
     if against == "reach":
         ax.set_xlabel("mean reach of a loss (steps)")
     log_axis(ax)
-    ax.set_ylabel(r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$")
+    ax.set_ylabel(_ERROR_LABEL)
     return ax
 
 
@@ -158,7 +159,7 @@ def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> A
     _window_axis(ax, int(data.length))
     ax.set_ylim(bottom=_LEAST_DECADE)
     log_axis(ax)
-    ax.set_ylabel(r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$")
+    ax.set_ylabel(_ERROR_LABEL)
     return ax
 
 

@@ -51,13 +51,18 @@ def same_dtype(**arrays: FloatArray) -> np.dtype[Any]:
     return next(iter(dtypes.values()))
 
 
+def first_index(bad: FloatArray) -> tuple[int, ...]:
+    """Where the first True is."""
+    return tuple(int(i) for i in np.argwhere(bad)[0])
+
+
 def finite(name: str, array: FloatArray, where: FloatArray | None = None) -> None:
     """Refuse NaN and infinity and say where the first one is; only entries `where` count."""
     bad = ~np.isfinite(array)
     if where is not None:
         bad &= where
     if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        index = first_index(bad)
         place = ", ".join(map(str, index))
         raise ValueError(
             f"`{name}` must be finite, got {array[index]} at [{place}] "

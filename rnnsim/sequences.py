@@ -206,7 +206,7 @@ def _checked_weights(weights: Any, inputs: FloatArray) -> FloatArray:
     checks.same_dtype(inputs=inputs, weights=array)
     checks.finite("weights", array)
     if (array < 0).any():
-        index = tuple(int(i) for i in np.argwhere(array < 0)[0])
+        index = checks.first_index(array < 0)
         raise ValueError(
             f"`weights` must not be negative, got {array[index]} at {list(index)}; "
             "use 0 where a step carries no loss"
@@ -225,7 +225,7 @@ def _checked_targets(targets: Any, inputs: FloatArray, weights: FloatArray) -> n
             )
         classes = np.ascontiguousarray(np.where(counts, array, 0), np.int64)
         if (classes < 0).any():
-            index = tuple(int(i) for i in np.argwhere(classes < 0)[0])
+            index = checks.first_index(classes < 0)
             raise ValueError(
                 f"`targets` must be class ids 0..n_outputs-1 where the weight is above 0, got "
                 f"{classes[index]} at {list(index)}; give that step weight 0 or a class"
@@ -248,7 +248,7 @@ def _checked_targets(targets: Any, inputs: FloatArray, weights: FloatArray) -> n
 
 def _check_class_range(classes: npt.NDArray[np.int64], n_outputs: int) -> None:
     if classes.max() >= n_outputs:
-        index = tuple(int(i) for i in np.argwhere(classes >= n_outputs)[0])
+        index = checks.first_index(classes >= n_outputs)
         raise ValueError(
             f"`targets` must be class ids 0..{n_outputs - 1} (n_outputs = {n_outputs}) where the "
             f"weight is above 0, got {classes[index]} at network, step, sequence {list(index)}; "
