@@ -66,9 +66,8 @@ def exponent_of(positive):
 
 @exact
 def rescale(array, exponent):
-    """array *= 2^exponent for a 2-D array, in two factors, since one may leave the range."""
-    half = exponent // 2
-    first, second = power_of_two(half), power_of_two(exponent - half)
+    """array *= 2^exponent for a 2-D array."""
+    first, second = two_factors(exponent)
     for i in range(array.shape[0]):
         for j in range(array.shape[1]):
             array[i, j] = array[i, j] * first * second
@@ -80,11 +79,18 @@ def power_of_two(exponent):
     return math.ldexp(1.0, int(max(exponent, -2000))) if exponent < 1024 else np.inf
 
 
+@kernel
+def two_factors(exponent):
+    """Two powers of two whose product is 2^exponent, each within the range where one may not be."""
+    half = exponent // 2
+    return power_of_two(half), power_of_two(exponent - half)
+
+
 @exact
 def times_power_of_two(value, exponent):
-    """value * 2^exponent, in two factors, since one may leave the range."""
-    half = exponent // 2
-    return value * power_of_two(half) * power_of_two(exponent - half)
+    """value * 2^exponent."""
+    first, second = two_factors(exponent)
+    return value * first * second
 
 
 @kernel
@@ -163,9 +169,7 @@ def add_scaled(total, lost, total_exponent, part, part_exponent):
             rescale(total, total_exponent - exponent)
             rescale(lost, total_exponent - exponent)
             total_exponent = exponent
-    shift = part_exponent - total_exponent
-    half = shift // 2
-    first, second = power_of_two(half), power_of_two(shift - half)
+    first, second = two_factors(part_exponent - total_exponent)
     for i in range(total.shape[0]):
         for j in range(total.shape[1]):
             term = np.float64(part[i, j]) * first * second - lost[i, j]
@@ -203,9 +207,8 @@ def compare_scaled(part, part_exponent, full, full_exponent):
     scale_part, scale_full = -exponent_of(norm_part), -exponent_of(norm_full)
     shift = part_exponent - full_exponent + scale_full - scale_part
     apart = power_of_two(shift)
-    half_part, half_full = scale_part // 2, scale_full // 2
-    part_1, part_2 = power_of_two(half_part), power_of_two(scale_part - half_part)
-    full_1, full_2 = power_of_two(half_full), power_of_two(scale_full - half_full)
+    part_1, part_2 = two_factors(scale_part)
+    full_1, full_2 = two_factors(scale_full)
     product = difference = square_part = square_full = 0.0
     for i in range(part.shape[0]):
         for j in range(part.shape[1]):

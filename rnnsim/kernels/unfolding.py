@@ -14,9 +14,7 @@ from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.losses import count_correct, softmax_cross_entropy, squared_error
 
-_BLOCK_BYTES = (
-    2**17
-)  # what the hidden states of one block of steps may take: a part of the L2 cache
+_BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
 
 
 class ReadoutWork(NamedTuple):
