@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
-from rnnsim.kernels.flow import FlowArrays, advance_flow, begin_flow
+from rnnsim.kernels.flow import FlowArrays, begin_flow, close_lags, start_windows
+from rnnsim.kernels.lags import advance_rows
 from rnnsim.network import ACTIVATIONS, RNN
 from rnnsim.sequences import Sequences, batch_for
 
@@ -157,7 +158,6 @@ def gradient_flow(
     out = kernels.flow_arrays(weights, batch, steps.size, K, bool(per_sequence))
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     flops_per_lag = 2.0 * steps.size * B * H * (H + P) + 60.0 * H * P
-    chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_lag))
 
     def prepare() -> parallel.Worker:
         work = kernels.flow_work(weights, batch, steps.size)
@@ -165,9 +165,12 @@ def gradient_flow(
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_flow(weights, batch, phi, steps, n, work, out)
-                for lag in range(0, K, chunk):
+                start_windows(n, work, out)
+                for first in range(0, K, work.tops.size):
                     yield
-                    advance_flow(weights, steps, n, lag, min(lag + chunk, K), work, out)
+                    last = min(first + work.tops.size, K)
+                    advance_rows(steps, first, last, n, work, out)
+                    close_lags(steps, first, last, n, work.logs, work, out)
 
         return worker
 

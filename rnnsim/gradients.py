@@ -118,7 +118,7 @@ def bptt(
     phi = ACTIVATIONS[rnn.activation]
 
     def prepare() -> parallel.Worker:
-        work = kernels.backward_work(rnn.weights, batch)
+        work = kernels.backward_work(rnn.weights, batch, sequences.n_steps)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
@@ -208,7 +208,7 @@ def truncated_bptt(
                 for depth in range(first, last, chunk):
                     yield
                     until = min(depth + chunk, last)
-                    sweep_depths(weights, batch, phi, K, S, n, depth, until, work)
+                    sweep_depths(phi, K, S, depth, until, work)
                 end_truncated(batch, phi, n, work, out)
 
         return worker

@@ -8,8 +8,8 @@ order of operations as written.
 
 import numpy as np
 
-from rnnsim.kernels.arrays import copy, fill, residue
-from rnnsim.kernels.jit import exact, kernel
+from rnnsim.kernels.arrays import fill
+from rnnsim.kernels.jit import exact, inlined, kernel
 from rnnsim.kernels.layout import RELU, TANH
 
 # ln 2 in two parts (Cody and Waite): k times the high part is exact.
@@ -25,6 +25,7 @@ _A7, _A6, _A5, _A4, _A3 = _f(1 / 5040), _f(1 / 720), _f(1 / 120), _f(1 / 24), _f
 _HALF, _ONE, _TWO, _FOUR = _f(0.5), _f(1.0), _f(2.0), _f(4.0)
 _CAP, _CAP_32 = 354.0, _f(43.5)  # exp(-2 * cap) is still a normal number
 _TOP, _BOTTOM, _TOP_32, _BOTTOM_32 = 710.0, -746.0, _f(89.0), _f(-104.0)
+_ONE_BITS, _ROOT_HALF_BITS, _MANTISSA = 0x3FF0 << 48, 0x3FE6A09E << 32, (1 << 52) - 1
 _BIAS, _SHIFT, _BIAS_32, _SHIFT_32 = 1023, 52, np.int32(127), np.int32(23)
 
 
@@ -103,7 +104,7 @@ def _tanh_and_slope_32(x):
 
 
 @exact
-def _exp(x):
+def exp(x):
     """e^x over the whole range: 2^k in two factors, so that the result may over- or underflow."""
     if x > _TOP:
         x = _TOP
@@ -135,6 +136,31 @@ def _exp_32(x):
 
 
 @exact
+def log_normal(x):
+    """ln x of a normal x > 0, within 1 ulp; NaN for NaN (fdlibm e_log.c, Sun Microsystems 1993).
+
+    x = 2^k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2); s = f/(2+f), ln(1+f) by an odd
+    polynomial in s.
+    """
+    bits = np.float64(x).view(np.int64) + (_ONE_BITS - _ROOT_HALF_BITS)
+    k = np.float64((bits >> _SHIFT) - _BIAS)
+    mantissa = np.int64((bits & _MANTISSA) + _ROOT_HALF_BITS).view(np.float64)
+    f = mantissa - 1.0
+    s = f / (2.0 + f)
+    z = s * s
+    r = 1.479819860511658591e-01
+    r = r * z + 1.531383769920937332e-01
+    r = r * z + 1.818357216161805012e-01
+    r = r * z + 2.222219843214978396e-01
+    r = r * z + 2.857142874366239149e-01
+    r = r * z + 3.999999999940941908e-01
+    r = r * z + 6.666666666666735130e-01
+    half = 0.5 * f * f
+    log = k * _HIGH - ((half - (s * (half + r * z) + k * _LOW)) - f)
+    return log + (x - x)
+
+
+@exact
 def exp_into(x, out):
     """out = e^x, elementwise over 1-D arrays of one dtype."""
     if x.itemsize == 4:
@@ -142,7 +168,7 @@ def exp_into(x, out):
             out[i] = _exp_32(x[i])
     else:
         for i in range(x.size):
-            out[i] = _exp(x[i])
+            out[i] = exp(x[i])
 
 
 @exact
@@ -167,55 +193,52 @@ def _tanh_with_slope_into(x, out, slope):
             out[i], slope[i] = _tanh_and_slope(x[i])
 
 
-@kernel
-def _add_drive(state, drive, bias):
-    """state (B, H) += drive (B, H) + bias (H,)."""
-    for b in range(state.shape[0]):
-        for i in range(state.shape[1]):
-            state[b, i] = state[b, i] + drive[b, i] + bias[i]
-
-
-@kernel
-def activate(activation, drive, bias, state):
-    """state (B, H) = phi(state + drive + bias); returns 0 where all of it is finite, else NaN."""
-    _add_drive(state, drive, bias)
-    flat = state.reshape(state.size)
+@inlined
+def activate(activation, pre, state):
+    """state = phi(pre), over two 1-D arrays (loops over one array in place do not vectorise)."""
     if activation == TANH:
-        tanh_into(flat, flat)
+        tanh_into(pre, state)
     elif activation == RELU:
-        for i in range(flat.size):
-            flat[i] = 0 if flat[i] < 0 else flat[i]
-    return residue(flat)
-
-
-@kernel
-def activate_with_slope(activation, drive, bias, state, slope):
-    """As `activate`, and slope (B, H) = phi'(a) from the pre-activation a: exact in saturation."""
-    _add_drive(state, drive, bias)
-    flat, flat_slope = state.reshape(state.size), slope.reshape(slope.size)
-    if activation == TANH:
-        _tanh_with_slope_into(flat, flat, flat_slope)
-    elif activation == RELU:
-        for i in range(flat.size):
-            flat_slope[i] = 1 if flat[i] > 0 else 0
-            flat[i] = 0 if flat[i] < 0 else flat[i]
+        for i in range(pre.size):
+            state[i] = 0 if pre[i] < 0 else pre[i]
     else:
-        fill(slope, 1)
-    return residue(flat)
+        for i in range(pre.size):
+            state[i] = pre[i]
 
 
-@kernel
-def through_activation(activation, gradient, state, delta):
-    """delta = gradient * phi'(a), all (B, H); phi' from the state: 1 - h^2, h > 0, or 1."""
-    g, h, d = gradient.reshape(gradient.size), state.reshape(state.size), delta.reshape(delta.size)
+@inlined
+def activate_with_slope(activation, pre, state, slope):
+    """As `activate`, and slope = phi'(pre) from the pre-activation: exact in saturation."""
     if activation == TANH:
-        for i in range(g.size):
-            d[i] = g[i] * (1 - h[i] * h[i])
+        _tanh_with_slope_into(pre, state, slope)
     elif activation == RELU:
-        for i in range(g.size):
-            d[i] = g[i] if h[i] > 0 else 0
+        for i in range(pre.size):
+            slope[i] = 1 if pre[i] > 0 else 0
+            state[i] = 0 if pre[i] < 0 else pre[i]
     else:
-        copy(gradient, delta)
+        for i in range(pre.size):
+            slope[i] = 1
+            state[i] = pre[i]
+
+
+@inlined
+def through_activation(activation, gradient, states, t, deltas, s, first, H):
+    """deltas[s, first + b] = gradient[b] * phi'(a_t) for the rows of gradient (b, .), H units each.
+
+    phi' comes from the states h_t = states[t, first + b]: 1 - h^2, h > 0, or 1.
+    """
+    for b in range(gradient.shape[0]):
+        if activation == TANH:
+            for i in range(H):
+                h = states[t, first + b, i]
+                deltas[s, first + b, i] = gradient[b, i] * (1 - h * h)
+        elif activation == RELU:
+            for i in range(H):
+                h = states[t, first + b, i]
+                deltas[s, first + b, i] = gradient[b, i] if h > 0 else 0
+        else:
+            for i in range(H):
+                deltas[s, first + b, i] = gradient[b, i]
 
 
 @kernel

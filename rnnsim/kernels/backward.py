@@ -1,25 +1,37 @@
 """Backpropagation through time: the weights are shared, so every step's own gradient is added up.
 
-With temporal variables W^(t), dL/dW = sum_t dL/dW^(t); the norm of every term is kept.
+With temporal variables W^(t), dL/dW = sum_t dL/dW^(t); the norm of every term is kept. Beside a row
+[h_t, 1, x_{t+1}] of the trace stands a row of errors, [delta_{t+1}, dL/dy_t] with delta = dL/da.
+One product of errors with [W_hh; W_hy] gives dL/dh_t, and the outer products of errors with the
+trace give the gradients of all five weights.
+
+States that do not fit into memory are computed twice: of every segment of steps the first state is
+kept, and the way back computes the others again, bit for bit.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.kernels.activations import through_activation
-from rnnsim.kernels.arrays import add, copy, fill, residue, total_of
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.arrays import copy, fill, residue, total_of
+from rnnsim.kernels.jit import inlined, kernel
 from rnnsim.kernels.layout import Weights
-from rnnsim.kernels.norms import frobenius, outer_norm, outer_scratch
+from rnnsim.kernels.norms import frobenius, inverse_size, slab_norm
+from rnnsim.kernels.products import Rows, add_outer_of_steps, empty_panels, multiply, pack, padded
 from rnnsim.kernels.unfolding import (
-    ReadoutWork,
+    ForwardWork,
     batch_of,
     block_steps,
     class_major_outputs,
+    forward_work,
+    gather_targets,
+    get_state,
     network,
-    readout_work,
+    pack_forward,
     score,
+    set_state,
     unfold,
 )
 
@@ -48,20 +60,26 @@ class GradientArrays(NamedTuple):
 
 
 class BackwardWork(NamedTuple):
-    """Scratch of one thread, for one network at a time.
+    """Scratch of one thread, for one network at a time, C steps stored at once.
 
-    states (T+1, B, H), drive (B, H), carry (B, H) = dL/dh_t, deltas (block, B, H), readout, product
-    (1-D, the largest weight matrix), column (B, V), scratch (1-D, for norms of outer products).
+    forward: ForwardWork; errors (rows+1, B, Q'): row [s, b] is [delta_{t+1}, dL/dy_t] for step
+    t = begin + s of a block; dy_norms (rows+1,) = ||dL/dy_t||; backward: packed [W_hh; W_hy]; recurrent (H, P') and readout (V, P'):
+    the gradients that a block adds; squares (2, block, P') and factors (2, block) for their norms,
+    recurrent first; checkpoints (segments, B, H); carries (T,) bool: whether a step has loss;
+    marks (2,) int64: the last step with loss, and the first state that is not finite.
     """
 
-    states: np.ndarray
-    drive: np.ndarray
-    carry: np.ndarray
-    deltas: np.ndarray
-    readout: ReadoutWork
-    product: np.ndarray
-    column: np.ndarray
-    scratch: np.ndarray
+    forward: ForwardWork
+    errors: np.ndarray
+    dy_norms: np.ndarray
+    backward: np.ndarray
+    recurrent: np.ndarray
+    readout: np.ndarray
+    squares: np.ndarray
+    factors: np.ndarray
+    checkpoints: np.ndarray
+    carries: np.ndarray
+    marks: np.ndarray
 
 
 @kernel
@@ -87,22 +105,36 @@ def gradient_arrays(weights, batch):
 
 
 @kernel
-def backward_work(weights, batch):
-    """Scratch for `bptt`: one for each thread, reused for every network."""
+def backward_work(weights, batch, stored):
+    """Scratch for `bptt`: one for each thread, reused for every network.
+
+    `stored` is how many steps of states are kept at once: T, or fewer to save memory.
+    """
+    T, B = batch.inputs.shape[1:3]
+    block = block_steps(T, B, weights.W_hh.shape[1], weights.W_hh.itemsize)
+    stored = min(T, -(-stored // block) * block)  # whole blocks, so that sums keep their order
+    return allocate_backward(weights, batch, stored, block, block)
+
+
+@kernel
+def allocate_backward(weights, batch, stored, rows, block):
+    """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
     _, H, D = weights.W_xh.shape
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    dtype = weights.W_hh.dtype
-    block = block_steps(T, B, H, weights.W_hh.itemsize)
-    scratch = max(outer_scratch(B, H, H), outer_scratch(B, H, D), outer_scratch(B, V, H))
+    like = weights.W_hh
+    width = padded(H + 1 + D, like)
     return BackwardWork(
-        np.empty((T + 1, B, H), dtype),
-        np.empty((B, H), dtype),
-        np.empty((B, H), dtype),
-        np.empty((block, B, H), dtype),
-        readout_work(block * B, V, weights.W_hh),
-        np.empty(H * max(H, D, V), dtype),
-        np.empty((B, V), dtype),
-        np.empty(scratch, dtype),
+        forward_work(weights, T, B, stored),
+        np.zeros((rows + 1, B, padded(H + V, like)), like.dtype),
+        np.zeros(rows + 1, np.float64),
+        empty_panels(H + V, H, like),
+        np.zeros((H, width), like.dtype),
+        np.zeros((V, width), like.dtype),
+        np.zeros((2, block, width), like.dtype),
+        np.zeros((2, block), like.dtype),
+        np.empty((-(-T // stored), B, H), like.dtype),
+        np.empty(T, np.bool_),
+        np.empty(2, np.int64),
     )
 
 
@@ -113,86 +145,210 @@ def bptt(weights, batch, activation, start, stop, work, out):
     weights: Weights (N, ...), batch: Batch, activation: TANH, RELU or LINEAR, work from
     `backward_work`, out from `gradient_arrays`.
     """
+    T, stored = batch.inputs.shape[1], work.forward.trace.shape[0] - 1
     for n in range(start, stop):
-        w, data = network(weights, n), batch_of(batch, n)
-        nonfinite = unfold(w, data.inputs, data.h0, activation, work.states, work.drive)
-        clear(out, n)
-        T, block = data.inputs.shape[0], work.deltas.shape[0]
-        fill(work.carry, 0)
-        for stop_step in range(T, 0, -block):
-            begin = max(stop_step - block, 0)
-            deltas = work.deltas[: stop_step - begin]
-            score_block(w, data, begin, stop_step, work, deltas, out, n)
-            for t in range(stop_step - 1, begin - 1, -1):
-                # dL/dh = dL_t/dh + W_hh^T delta_{t+1};  delta_t = dL/dh * phi'(a_t)
-                add(deltas[t - begin], work.carry)
-                out.state_norms[n, t + 1] = frobenius(work.carry)
-                through_activation(activation, work.carry, work.states[t + 1], deltas[t - begin])
-                np.dot(deltas[t - begin], w.W_hh, work.carry)
-            add_block(data, begin, stop_step, work, deltas, out, n)
-        copy(work.carry, out.h0[n])
-        out.state_norms[n, 0] = frobenius(work.carry)
-        out.first_nonfinite[n] = first_nonfinite(out, n, nonfinite)
+        begin_bptt(weights, batch, n, work, out)
+        for begin in range(0, T, stored):
+            forward_steps(batch, activation, n, begin, min(begin + stored, T), work)
+        for segment in range(work.checkpoints.shape[0] - 1, -1, -1):
+            begin, end = segment * stored, min((segment + 1) * stored, T)
+            if end < T:
+                forward_steps(batch, activation, n, begin, end, work)
+            backward_steps(batch, activation, n, begin, end, work, out)
+        end_bptt(n, work, out)
 
 
 @kernel
+def begin_bptt(weights, batch, n, work, out):
+    """Pack the weights of network n, mark the steps that carry loss, and clear its results."""
+    w, data = network(weights, n), batch_of(batch, n)
+    H = w.W_hh.shape[0]
+    pack_forward(w, work.forward)
+    pack(w.W_hh, 0, work.backward)
+    pack(w.W_hy, H, work.backward)
+    work.marks[0], work.marks[1] = 0, -1
+    for t in range(work.carries.size):
+        work.carries[t] = False
+        for b in range(data.loss_weights.shape[1]):
+            work.carries[t] |= data.loss_weights[t, b] != 0
+        if work.carries[t]:
+            work.marks[0] = t + 1
+    copy(data.h0, work.checkpoints[0])
+    fill(work.errors, 0)
+    clear(out, n)
+
+
+@kernel
+def forward_steps(batch, activation, n, begin, end, work):
+    """States of steps begin+1..end, which lie in one segment; h_begin is known."""
+    forward, stored = work.forward, work.forward.trace.shape[0] - 1
+    segment, at = begin // stored, begin % stored
+    H = work.checkpoints.shape[2]
+    if at == 0:
+        set_state(forward, 0, work.checkpoints[segment])
+    data = batch_of(batch, n)
+    nonfinite = unfold(data.inputs, begin, end, at, activation, forward)
+    if work.marks[1] < 0:
+        work.marks[1] = nonfinite
+    if end % stored == 0 and segment + 1 < work.checkpoints.shape[0]:
+        get_state(forward, stored, work.checkpoints[segment + 1])
+
+
+@kernel
+def backward_steps(batch, activation, n, begin, end, work, out):
+    """Gradients of steps begin+1..end, whose states are in the trace; later steps are done.
+
+    `begin` is a multiple of the block, and so is `end` unless it is T.
+    """
+    data, block = batch_of(batch, n), work.factors.shape[1]
+    end = min(end, work.marks[0])  # nothing flows back from beyond the last loss
+    for first in range((end - 1) // block * block, begin - 1, -block):
+        count = min(first + block, end) - first
+        scored = score_block(data, first, count, 0, n, work, out)
+        backward_block(activation, first, count, n, work, out)
+        add_block(first, count, 0, scored, n, work, out)
+        for b in range(work.errors.shape[1]):
+            for i in range(work.checkpoints.shape[2]):  # where the next block begins
+                work.errors[block, b, i] = work.errors[0, b, i]
+
+
+@kernel
+def end_bptt(n, work, out):
+    """dL/dh_0 of network n, and where it left the floating-point range."""
+    H = work.checkpoints.shape[2]
+    errors, pre, b_0 = work.errors, work.forward.pre, work.forward.share[0]
+    B, width = errors.shape[1:]
+    top = Rows(errors.reshape(errors.size), (work.factors.shape[1] * B + b_0) * width, width)
+    gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    multiply(top, pre.shape[0], 0, H, work.backward, gradient)  # dL/dh_0 = W_hh^T delta_1
+    out.state_norms[n, 0] = frobenius(pre)
+    for b in range(pre.shape[0]):
+        for i in range(H):
+            out.h0[n, b_0 + b, i] = pre[b, i]
+    out.first_nonfinite[n] = first_nonfinite(out, n, work.marks[1])
+
+
+@inlined
 def clear(out, n):
-    """Zero what is summed up over blocks."""
+    """Zero what is summed up over blocks, and what stays 0 after the last loss."""
     out.loss[n] = 0.0
     fill(out.weights.W_xh[n], 0)
     fill(out.weights.W_hh[n], 0)
     fill(out.weights.W_hy[n], 0)
     fill(out.weights.b_h[n], 0)
     fill(out.weights.b_y[n], 0)
+    fill(out.step_norms.W_xh[n], 0.0)
+    fill(out.step_norms.W_hh[n], 0.0)
+    fill(out.step_norms.W_hy[n], 0.0)
+    fill(out.state_norms[n], 0.0)
 
 
 @kernel
-def score_block(w, data, begin, end, work, direct, out, n):
-    """Loss and readout gradient of steps begin+1..end; direct[t] (., B, H) = dL_t/dh_t."""
-    B, H = work.carry.shape
-    R, V = (end - begin) * B, w.W_hy.shape[0]
-    states = work.states[begin + 1 : end + 1].reshape(R, H)
-    outputs = class_major_outputs(w, states, work.readout)
-    losses = score(
-        outputs, data, (begin, end), data.loss_weights[begin:end].reshape(R), work.readout
-    )
-    out.loss[n] += total_of(losses) / B
-    for v in range(V):
-        for r in range(R):
-            outputs[v, r] /= B
-        out.weights.b_y[n, v] += total_of(outputs[v])
-    product = work.product[: V * H].reshape(V, H)
-    np.dot(outputs, states, product)
-    add(product, out.weights.W_hy[n])
-    np.dot(outputs.T, w.W_hy, direct.reshape(R, H))
-    for t in range(begin, end):
-        columns = outputs[:, (t - begin) * B : (t - begin + 1) * B]
+def score_block(data, first, count, row, n, work, out):
+    """Loss of steps first+1..first+count, dL/dy_t into the errors from row+1 on; is there any?"""
+    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+    B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
+    b_0, share = forward.share[0], forward.share[1] - forward.share[0]
+    at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
+    longest, scored, s = forward.score.losses.size // share, False, 1
+    while s <= count:
+        run = 0  # consecutive steps with loss
+        while s + run <= count and run < longest and work.carries[first + s + run - 1]:
+            run += 1
+        if run == 0:
+            work.dy_norms[row + s] = 0.0
+            for b in range(share):
+                for v in range(V):
+                    errors[row + s, b_0 + b, H + v] = 0
+            s += 1
+            continue
+        outputs = class_major_outputs(at + s, run, V, forward)
+        gather_targets(data, first + s - 1, run, forward)
+        out.loss[n] += total_of(score(outputs, data.loss, forward)) / B
+        columns = outputs.reshape(V, run, share)
+        for t in range(run):
+            square = 0.0
+            for b in range(share):
+                for v in range(V):
+                    value = columns[v, t, b] * scale
+                    errors[row + s + t, b_0 + b, H + v] = value
+                    square += np.float64(value) * np.float64(value)
+            work.dy_norms[row + s + t] = math.sqrt(square)
+        s, scored = s + run, True
+    return scored
+
+
+@inlined
+def backward_block(activation, first, count, n, work, out):
+    """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
+    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+    errors, forward, carries, state_norms = work.errors, work.forward, work.carries, out.state_norms
+    trace, pre, panels = forward.trace, forward.pre, work.backward
+    B, width = errors.shape[1:]
+    flat, rows = errors.reshape(errors.size), pre.shape[0]
+    gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
+    for s in range(count, 0, -1):
+        # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1};  delta_t = dL/dh_t * phi'(a_t)
+        depth = H + V if carries[first + s - 1] else H
+        multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, gradient)
+        state_norms[n, first + s] = frobenius(pre)
+        through_activation(activation, pre, trace, at + s, errors, s - 1, b_0, H)
+
+
+@kernel
+def add_block(first, count, row, scored, n, work, out):
+    """Add the gradients of steps first+1..first+count, whose errors begin at `row`; their norms."""
+    H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
+    squares, factors = work.squares, work.factors
+    _outer_block(first, count, row, scored, work)
+    g, norms = out.weights, out.step_norms
+    for i in range(H):
+        for j in range(H):
+            g.W_hh[n, i, j] += work.recurrent[i, j]
+        g.b_h[n, i] += work.recurrent[i, H]
+        for d in range(P - H - 1):
+            g.W_xh[n, i, d] += work.recurrent[i, H + 1 + d]
+    if scored:
         for v in range(V):
-            for b in range(B):
-                work.column[b, v] = columns[v, b]
-        out.step_norms.W_hy[n, t] = outer_norm(work.column, work.states[t + 1], work.scratch)
+            for j in range(H):
+                g.W_hy[n, v, j] += work.readout[v, j]
+            g.b_y[n, v] += work.readout[v, H]
+    for s in range(count):
+        factor = np.float64(factors[0, s])
+        norms.W_hh[n, first + s] = math.sqrt(total_of(squares[0, s, :H])) / factor
+        norms.W_xh[n, first + s] = math.sqrt(total_of(squares[0, s, H + 1 : P])) / factor
+        square = total_of(squares[1, s, :H])
+        norms.W_hy[n, first + s] = math.sqrt(square) / np.float64(factors[1, s])
 
 
-@kernel
-def add_block(data, begin, end, work, deltas, out, n):
-    """Add dL/dW^(t) of steps begin+1..end to the gradient; deltas[t] (., B, H) = dL/da_t."""
-    B, H = work.carry.shape
-    R, D = (end - begin) * B, data.inputs.shape[2]
-    rows = deltas.reshape(R, H)
-    product = work.product[: H * H].reshape(H, H)
-    np.dot(rows.T, work.states[begin:end].reshape(R, H), product)
-    add(product, out.weights.W_hh[n])
-    product = work.product[: H * D].reshape(H, D)
-    np.dot(rows.T, data.inputs[begin:end].reshape(R, D), product)
-    add(product, out.weights.W_xh[n])
-    b_h = out.weights.b_h[n]
-    for r in range(R):
-        for i in range(H):
-            b_h[i] += rows[r, i]
-    for t in range(begin, end):
-        delta = deltas[t - begin]
-        out.step_norms.W_hh[n, t] = outer_norm(delta, work.states[t], work.scratch)
-        out.step_norms.W_xh[n, t] = outer_norm(delta, data.inputs[t], work.scratch)
+@inlined
+def _outer_block(first, count, row, scored, work):
+    """The gradients that a block adds, and the scaled squares of every step's own."""
+    errors, trace, factors = work.errors, work.forward.trace, work.factors
+    B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
+    H, V, stride = work.checkpoints.shape[2], work.readout.shape[0], trace.shape[2]
+    flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
+    at = first % (trace.shape[0] - 1)
+    before = frobenius(trace[at])
+    for s in range(count):
+        after = frobenius(trace[at + s + 1])
+        factors[0, s] = inverse_size(slab_norm(errors, row + s, H) * before, errors.itemsize)
+        factors[1, s] = inverse_size(work.dy_norms[row + s + 1] * after, errors.itemsize)
+        before = after
+    fill(work.squares, 0)
+    fill(work.recurrent, 0)
+    deltas = Rows(flat_errors, row * B * width, width)
+    rows = Rows(flat_trace, at * B * stride, stride)
+    add_outer_of_steps(
+        deltas, rows, (count, B, H), (0, P), factors[0], work.recurrent, work.squares[0]
+    )
+    if scored:
+        fill(work.readout, 0)
+        dy = Rows(flat_errors, (row + 1) * B * width + H, width)
+        rows = Rows(flat_trace, (at + 1) * B * stride, stride)
+        shape, columns = (count, B, V), (0, H + 1)
+        add_outer_of_steps(dy, rows, shape, columns, factors[1], work.readout, work.squares[1])
 
 
 @kernel

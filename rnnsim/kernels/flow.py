@@ -4,16 +4,19 @@ All loss steps move back together: at lag k row (i, b) holds d = dl[t_i, b]/dh_{
 matrix product takes all rows one step further. The outer products of a lag, added up over lags
 0..k, are the gradient truncated at window k+1 and stride 1. Rows and sums carry powers of two of
 their own, so that neither decay nor growth leaves the floating-point range.
+
+Lags are treated in chunks: first the rows move (lags.py), then what they gave is summarised and
+added to the windows. Sequences may be divided among several workspaces up to that point.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.activations import count_saturated
-from rnnsim.kernels.arrays import add, copy, fill, total_of
+from rnnsim.kernels.activations import activate_with_slope, count_saturated
+from rnnsim.kernels.arrays import fill, total_of
 from rnnsim.kernels.jit import kernel
-from rnnsim.kernels.lags import measure_rows, outer_products
+from rnnsim.kernels.lags import advance_rows, summarise
 from rnnsim.kernels.norms import (
     EMPTY,
     exponent_of,
@@ -22,17 +25,23 @@ from rnnsim.kernels.norms import (
     log_norm_scaled,
     times_power_of_two,
 )
+from rnnsim.kernels.products import Rows, add_outer, empty_panels, multiply, pack, padded
 from rnnsim.kernels.unfolding import (
-    ReadoutWork,
+    ForwardWork,
     batch_of,
-    block_steps,
     class_major_outputs,
+    forward_work,
+    gather_targets,
+    keep_state,
     network,
-    readout_work,
+    pack_forward,
+    put_inputs,
     score,
-    unfold_with_slopes,
+    set_state,
 )
 from rnnsim.kernels.windows import compare_window, full_gradient, grow_window
+
+LAGS_AT_ONCE = 32
 
 
 class FlowArrays(NamedTuple):
@@ -69,37 +78,35 @@ class FlowArrays(NamedTuple):
 
 
 class FlowWork(NamedTuple):
-    """Scratch of one thread, for one network at a time; P = H + D + 1.
+    """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk.
 
-    states (T+1, B, H), slopes (T, B, H), drive (B, H), presynaptic (T, B, P) = [h_{t-1}, x_t, 1],
-    direct, rows, spare (S, B, H), exponents (S, B) int64, gathered (S*B, P), part (H, P),
-    sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1} and of the whole presynaptic
-    vector; terms (2,); window, what rounding takes from it, and full (H, P) float64; sum_exponents
-    (2,) int64, logs (B,), readout and its sums.
+    forward: ForwardWork of all T steps; slopes (T, B, H'), phi' of every step; backward: packed
+    [W_hh; W_hy]; rows and spare (S, B, H'), between which rows move; exponents (S, B) int64 and
+    squares (S, B), of the rows; sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1}
+    and of the whole row of the trace. Of every lag of a chunk: parts (C, H, P'), its outer products
+    in units of 2^tops (C,) int64, terms (C, 2), logs (C, S, B). window, what rounding takes from it,
+    and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
     """
 
-    states: np.ndarray
+    forward: ForwardWork
     slopes: np.ndarray
-    drive: np.ndarray
-    presynaptic: np.ndarray
-    direct: np.ndarray
+    backward: np.ndarray
     rows: np.ndarray
     spare: np.ndarray
     exponents: np.ndarray
-    gathered: np.ndarray
-    part: np.ndarray
+    squares: np.ndarray
     sizes: np.ndarray
     size_exponents: np.ndarray
+    parts: np.ndarray
+    tops: np.ndarray
     terms: np.ndarray
+    logs: np.ndarray
     window: np.ndarray
     window_lost: np.ndarray
     full: np.ndarray
     sum_exponents: np.ndarray
-    logs: np.ndarray
-    readout: ReadoutWork
-    W_hy: np.ndarray
-    W_hy_part: np.ndarray
-    b_y: np.ndarray
+    dy: np.ndarray
+    readout: np.ndarray
 
 
 @kernel
@@ -134,61 +141,76 @@ def flow_work(weights, batch, S):
     """Scratch for `gradient_flow` with S loss steps: one for each thread."""
     _, H, D = weights.W_xh.shape
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    dtype, P = weights.W_hh.dtype, H + D + 1
+    like, P = weights.W_hh, H + D + 1
+    C = max(1, min(LAGS_AT_ONCE, T, 2**20 // (S * B)))
     return FlowWork(
-        np.empty((T + 1, B, H), dtype),
-        np.empty((T, B, H), dtype),
-        np.empty((B, H), dtype),
-        np.empty((T, B, P), dtype),
-        np.empty((S, B, H), dtype),
-        np.empty((S, B, H), dtype),
-        np.empty((S, B, H), dtype),
-        np.empty((S, B), np.int64),
-        np.empty((S * B, P), dtype),
-        np.empty((H, P), dtype),
-        np.empty((T, B, 2), np.float64),
-        np.empty(2, np.int64),
-        np.empty(2, np.float64),
-        np.empty((H, P), np.float64),
-        np.empty((H, P), np.float64),
-        np.empty((H, P), np.float64),
-        np.empty(2, np.int64),
-        np.empty(B, np.float64),
-        readout_work(block_steps(T, B, H, weights.W_hh.itemsize) * B, V, weights.W_hh),
-        np.empty((V, H), dtype),
-        np.empty((V, H), dtype),
-        np.empty((V, 1), dtype),
+        forward_work(weights, T, B, T),
+        np.zeros((T, B, padded(H, like)), like.dtype),
+        empty_panels(H + V, H, like),
+        np.zeros((S, B, padded(H, like)), like.dtype),
+        np.zeros((S, B, padded(H, like)), like.dtype),
+        np.zeros((S, B), np.int64),
+        np.zeros((S, B), np.float64),
+        np.zeros((T, B, 2), np.float64),
+        np.zeros(2, np.int64),
+        np.zeros((C, H, padded(P, like)), like.dtype),
+        np.zeros(C, np.int64),
+        np.zeros((C, 2), np.float64),
+        np.zeros((C, S, B), np.float64),
+        np.zeros((H, P), np.float64),
+        np.zeros((H, P), np.float64),
+        np.zeros((H, P), np.float64),
+        np.zeros(2, np.int64),
+        np.zeros((S * B, padded(V, like)), like.dtype),
+        np.zeros((V, padded(P, like)), like.dtype),
     )
 
 
 @kernel
 def gradient_flow(weights, batch, activation, steps, start, stop, work, out):
     """Fill `out` for networks start..stop-1; `steps` (S,) int64 are the loss steps, ascending."""
+    K, C = out.hidden_log_norm.shape[1], work.tops.size
     for n in range(start, stop):
         begin_flow(weights, batch, activation, steps, n, work, out)
-        advance_flow(weights, steps, n, 0, out.hidden_log_norm.shape[1], work, out)
+        start_windows(n, work, out)
+        for first in range(0, K, C):
+            last = min(first + C, K)
+            advance_rows(steps, first, last, n, work, out)
+            close_lags(steps, first, last, n, work.logs, work, out)
 
 
 @kernel
 def begin_flow(weights, batch, activation, steps, n, work, out):
     """States, slopes, dl_t/dh_t and the full gradient of network n."""
-    w, data = network(weights, n), batch_of(batch, n)
-    out.first_nonfinite[n] = unfold_with_slopes(
-        w, data.inputs, data.h0, activation, work.states, work.slopes, work.drive
-    )
-    T, B, H = work.slopes.shape
-    flat = work.slopes.reshape(T * B * H)
-    out.mean_slope[n] = total_of(flat) / flat.size
-    visited = work.states[1:].reshape(T * B * H)
-    out.saturated[n] = count_saturated(activation, visited) / flat.size
-    _gather_presynaptic(data.inputs, work)
-    out.readout[n] = _score_steps(w, data, steps, work, out.first_nonfinite, n)
-    copy(work.direct, work.rows)
+    w, data, forward = network(weights, n), batch_of(batch, n), work.forward
+    T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[0]
+    pack_forward(w, forward)
+    pack(w.W_hh, 0, work.backward)
+    pack(w.W_hy, H, work.backward)
+    set_state(forward, 0, data.h0)
+    out.first_nonfinite[n] = _unfold_with_slopes(data.inputs, activation, work)
+    total, saturated = 0.0, 0
+    for t in range(T):
+        for b in range(B):
+            total += total_of(work.slopes[t, b, :H])
+            saturated += count_saturated(activation, forward.trace[t + 1, b, :H])
+    out.mean_slope[n], out.saturated[n] = total / (T * B * H), saturated / (T * B * H)
+    _measure_trace(H, work)
+    _score_steps(data, steps, n, work, out)
     fill(work.exponents, 0)
-    work.sum_exponents[1] = full_gradient(w, steps, work)
+    work.sum_exponents[1] = full_gradient(steps, work)
+
+
+@kernel
+def start_windows(n, work, out):
+    """Clear the windows of network n; norms of its full gradient and of its readout's."""
+    V, width = work.readout.shape
+    H = work.window.shape[0]
     fill(work.window, 0.0)
     fill(work.window_lost, 0.0)
     work.sum_exponents[0] = EMPTY
+    W_hy, b_y = work.readout[:, :H].copy(), work.readout[:, H : H + 1].copy()
+    out.readout[n] = log_add_squares(log_norm_scaled(W_hy, 0), log_norm_scaled(b_y, 0))
     out.hidden_full[n] = log_norm_scaled(work.full[:, :H], work.sum_exponents[1])
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
     if out.first_nonfinite[n] < 0 and not out.recurrent_full[n] < np.inf:
@@ -196,87 +218,76 @@ def begin_flow(weights, batch, activation, steps, n, work, out):
 
 
 @kernel
-def _gather_presynaptic(inputs, work):
-    """presynaptic[t] = [h_t, x_{t+1}, 1]: what step t+1 multiplies with its weights; and its norms.
+def close_lags(steps, first, last, n, logs, work, out):
+    """Statistics and windows of lags first..last-1 of network n, whose rows have moved."""
+    for k in range(first, last):
+        summarise(steps, k, n, logs[k - first], out)
+        grow_window(k - first, n, work, out)
+        compare_window(n, k, work, out)
 
-    Norms are in units of 2^size_exponents, which keeps their squares in range.
-    """
-    T, B, H = work.slopes.shape
-    D = inputs.shape[2]
-    peaks = work.terms
-    fill(peaks, 0.0)
+
+@kernel
+def _unfold_with_slopes(inputs, activation, work):
+    """As `unfold` over all steps; slopes[t] = phi'(a_{t+1}), from the pre-activation."""
+    forward, nonfinite = work.forward, -1
+    T, B, width = work.slopes.shape
+    P, H = forward.recurrent.shape[1], work.window.shape[0]
+    trace, pre = forward.trace.reshape(forward.trace.size), forward.pre.reshape(forward.pre.size)
+    state, slopes = forward.state.reshape(forward.state.size), work.slopes.reshape(T, B * width)
     for t in range(T):
-        for b in range(B):
-            row = work.presynaptic[t, b]
-            for i in range(H):
-                row[i] = work.states[t, b, i]
-            for j in range(D):
-                row[H + j] = inputs[t, b, j]
-            row[H + D] = 1
-            for m in range(2):
-                size = frobenius(row[: (H, H + D + 1)[m]].reshape(1, -1))
-                work.sizes[t, b, m] = size
-                peaks[m] = max(peaks[m], size)
+        put_inputs(inputs, t, forward, t, H)
+        rows = Rows(trace, t * B * forward.trace.shape[2], forward.trace.shape[2])
+        multiply(rows, B, 0, P, forward.recurrent, Rows(pre, 0, width))
+        activate_with_slope(activation, pre, state, slopes[t])
+        if keep_state(forward, t + 1, H) != 0 and nonfinite < 0:
+            nonfinite = t + 1
+    return nonfinite
+
+
+@kernel
+def _measure_trace(H, work):
+    """Norms of h_t and of [h_t, 1, x_{t+1}], in units of 2^size_exponents: their squares fit."""
+    T, B = work.slopes.shape[:2]
+    P, trace = work.window.shape[1], work.forward.trace
     for m in range(2):
-        inside = 0.0 < peaks[m] < np.inf
-        work.size_exponents[m] = exponent_of(peaks[m]) if inside else 0
+        peak = 0.0
         for t in range(T):
             for b in range(B):
-                size = work.sizes[t, b, m]
-                work.sizes[t, b, m] = times_power_of_two(size, -work.size_exponents[m])
+                size = frobenius(trace[t, b, : (H, P)[m]].reshape(1, -1))
+                work.sizes[t, b, m] = size
+                peak = max(peak, size)
+        exponent = exponent_of(peak) if 0.0 < peak < np.inf else 0
+        work.size_exponents[m] = exponent
+        for t in range(T):
+            for b in range(B):
+                work.sizes[t, b, m] = times_power_of_two(work.sizes[t, b, m], -exponent)
 
 
 @kernel
-def _score_steps(w, data, steps, work, first_nonfinite, n):
-    """direct[i] = dl_t/dh_t at the loss steps; returns ln ||dL/d[W_hy, b_y]||."""
-    V, H = work.W_hy.shape
-    B = work.logs.size
-    block = work.readout.peak.size // B
-    fill(work.W_hy, 0)
-    fill(work.b_y, 0)
-    position = 0
-    while position < steps.size:
-        # A run of consecutive loss steps, at most one block long.
-        count = 1
-        while (
-            count < block
-            and position + count < steps.size
-            and steps[position + count] == steps[position] + count
-        ):
-            count += 1
-        first = steps[position]
-        R = count * B
-        states = work.states[first : first + count].reshape(R, H)
-        outputs = class_major_outputs(w, states, work.readout)
-        loss_weights = data.loss_weights[first - 1 : first - 1 + count].reshape(R)
-        losses = score(outputs, data, (first - 1, first - 1 + count), loss_weights, work.readout)
-        if first_nonfinite[n] < 0 and not total_of(losses) < np.inf:
-            first_nonfinite[n] = first
-        np.dot(outputs, states, work.W_hy_part)
-        add(work.W_hy_part, work.W_hy)
-        for v in range(V):
-            work.b_y[v, 0] += total_of(outputs[v])
-        np.dot(outputs.T, w.W_hy, work.direct[position : position + count].reshape(R, H))
-        position += count
-    return log_add_squares(log_norm_scaled(work.W_hy, 0), log_norm_scaled(work.b_y, 0))
-
-
-@kernel
-def advance_flow(weights, steps, n, first_lag, last_lag, work, out):
-    """Lags first_lag..last_lag-1 of network n; to be called in order, after `begin_flow`."""
-    S, B, H = work.rows.shape
-    begin = 0
-    for k in range(first_lag, last_lag):
-        while begin < S and steps[begin] - k < 1:
-            begin += 1
-        if begin < S:
-            R = (S - begin) * B
-            # Rows move from one buffer to the other; the free one first serves as scratch.
-            rows = work.rows[begin:] if k % 2 == 0 else work.spare[begin:]
-            spare = work.spare[begin:] if k % 2 == 0 else work.rows[begin:]
-            top = measure_rows(rows, steps[begin:], begin, n, k, work, out)
-            if top > EMPTY:  # something is left
-                outer_products(rows, spare, steps[begin:], begin, k, top, work)
-                grow_window(n, top, work, out)
-            np.dot(rows.reshape(R, H), weights.W_hh[n], spare.reshape(R, H))
-        compare_window(n, k, work, out)
+def _score_steps(data, steps, n, work, out):
+    """rows[i] = dl_t/dh_t at the loss steps; the gradient of the readout."""
+    forward, dy = work.forward, work.dy
+    S, B, width = work.rows.shape
+    V, H, stride = work.readout.shape[0], work.window.shape[0], forward.trace.shape[2]
+    longest, position = forward.score.losses.size // B, 0
+    flat, trace = dy.reshape(dy.size), forward.trace.reshape(forward.trace.size)
+    fill(work.readout, 0)
+    while position < S:
+        run, first = 1, steps[position]  # consecutive loss steps
+        while run < longest and position + run < S and steps[position + run] == first + run:
+            run += 1
+        outputs = class_major_outputs(first, run, V, forward)
+        gather_targets(data, first - 1, run, forward)
+        losses = score(outputs, data.loss, forward)
+        if out.first_nonfinite[n] < 0 and not total_of(losses) < np.inf:
+            out.first_nonfinite[n] = first
+        for r in range(run * B):
+            for v in range(V):
+                dy[position * B + r, v] = outputs[v, r]
+        left = Rows(flat, position * B * dy.shape[1], dy.shape[1])
+        right = Rows(trace, first * B * stride, stride)
+        add_outer(left, right, run * B, V, H + 1, work.readout)
+        position += run
+    # dl_t/dh_t = W_hy^T dl_t/dy_t: rows H.. of the packed [W_hh; W_hy]
+    rows = Rows(work.rows.reshape(work.rows.size), 0, width)
+    multiply(Rows(flat, -H, dy.shape[1]), S * B, H, H + V, work.backward, rows)

@@ -42,13 +42,18 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
-def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(_FOLDER or before)
         try:
             compiled: Callable[..., Any] = numba.njit(
-                nogil=True, cache=_FOLDER is not None, error_model="numpy", fastmath=fastmath
+                nogil=True,
+                cache=_FOLDER is not None,
+                error_model="numpy",
+                fastmath=fastmath,
+                no_cfunc_wrapper=True,
+                inline="always" if inlined else "never",
             )(function)
         finally:
             config.CACHE_DIR = before
@@ -59,6 +64,9 @@ def _compile(fastmath: set[str]) -> Callable[[Callable[..., Any]], Callable[...,
 
 # Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their sense.
 kernel = _compile({"reassoc", "contract"})
+
+# The same, put into the caller's loop: for bodies too short to be worth a call.
+inlined = _compile({"reassoc", "contract"}, inlined=True)
 
 # Operations stay in the order written: error-compensated arithmetic depends on it.
 exact = _compile({"contract"})

@@ -1,109 +1,134 @@
-"""One lag of the gradient flow: norms of all rows, and the sum of their outer products."""
-
-import math
+"""Lags of the gradient flow: rows move back step by step, and every lag is summed up."""
 
 import numpy as np
 
-from rnnsim.kernels.arrays import copy
+from rnnsim.kernels.activations import exp, log_normal
+from rnnsim.kernels.arrays import fill
 from rnnsim.kernels.jit import kernel
-from rnnsim.kernels.norms import EMPTY, LN2, frobenius, power_of_two, rescale, safe_exponent
+from rnnsim.kernels.norms import (
+    EMPTY,
+    LN2,
+    exponent_of,
+    frobenius,
+    power_of_two,
+    rescale,
+    safe_exponent,
+)
+from rnnsim.kernels.products import Rows, add_outer, multiply
 
 
 @kernel
-def measure_rows(rows, steps, begin, n, k, work, out):
+def advance_rows(steps, first, last, n, work, out):
+    """Norms and outer products of lags first..last-1; rows end at lag `last`.
+
+    To be called in order. Rows move from one of two buffers to the other; the one that is free
+    first serves as scratch.
+    """
+    S, B, width = work.rows.shape
+    H, begin = work.window.shape[0], 0
+    for k in range(first, last):
+        while begin < S and steps[begin] - k < 1:
+            begin += 1
+        work.tops[k - first] = EMPTY
+        if begin == S:
+            continue
+        rows = work.rows if k % 2 == 0 else work.spare
+        spare = work.spare if k % 2 == 0 else work.rows
+        work.tops[k - first] = top = _measure_rows(rows, steps, begin, k, first, n, work, out)
+        if top > EMPTY:  # something is left
+            _outer_products(rows, spare, steps, begin, k, k - first, top, work)
+        flat_rows, flat_spare = rows.reshape(rows.size), spare.reshape(spare.size)
+        at, count = begin * B * width, (S - begin) * B
+        source, target = Rows(flat_rows, at, width), Rows(flat_spare, at, width)
+        multiply(source, count, 0, H, work.backward, target)
+
+
+@kernel
+def _measure_rows(rows, steps, begin, k, first, n, work, out):
     """Norms of the rows at lag k; then rows *= phi'. Returns the largest exponent of a live row."""
-    S, B, H = rows.shape
+    S, B, _ = rows.shape
+    H, logs, exponents = work.window.shape[0], work.logs[k - first], work.exponents
     top = np.int64(EMPTY)
-    for i in range(S):
+    low, high = (2.0**-40, 2.0**40) if rows.itemsize == 4 else (2.0**-400, 2.0**400)
+    for i in range(begin, S):
         for b in range(B):
-            row, exponents = rows[i, b].reshape(1, H), work.exponents[begin + i]
+            square = 0.0
+            for j in range(H):
+                square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
+            if low < square < high:
+                logs[i, b] = 0.5 * log_normal(square) + exponents[i, b] * LN2
+                top = max(top, exponents[i, b])
+                continue
+            row = rows[i, b].reshape(1, rows.shape[2])
             norm = frobenius(row)
             if 0.0 < norm < np.inf:
+                logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
                 shift = safe_exponent(norm, row.itemsize)
-                if shift != 0:
-                    rescale(row, -shift)
-                    exponents[b] += shift
-                work.logs[b] = math.log(norm) + (exponents[b] - shift) * LN2
+                rescale(row, -shift)
+                exponents[i, b] += shift
+                top = max(top, exponents[i, b])
             else:
-                work.logs[b] = -np.inf if norm == 0.0 else np.nan
-                if norm != 0.0 and out.first_nonfinite[n] < 0:
-                    out.first_nonfinite[n] = steps[i]
-            if norm != 0.0:
-                top = max(top, exponents[b])
-            slope = work.slopes[steps[i] - k - 1, b]
+                logs[i, b] = -np.inf if norm == 0.0 else np.nan
+                if norm != 0.0:
+                    top = max(top, exponents[i, b])
+                    if out.first_nonfinite[n] < 0:
+                        out.first_nonfinite[n] = steps[i]
+    for i in range(begin, S):
+        t = steps[i] - k - 1
+        for b in range(B):
+            square = 0.0
             for j in range(H):
-                row[0, j] *= slope[j]
-        if out.per_sequence.size > 0:
-            copy(work.logs, out.per_sequence[n, begin + i, k])
-        _summarise(work.logs, n, begin + i, k, out)
+                rows[i, b, j] *= work.slopes[t, b, j]
+                square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
+            work.squares[i, b] = square
     return top
 
 
 @kernel
-def _summarise(logs, n, i, k, out):
-    """Mean, spread and root mean square over sequences of the logs at one step and lag."""
-    B, live, mean, peak = logs.size, 0, 0.0, -np.inf
-    for b in range(B):
-        if logs[b] != -np.inf:
-            live += 1
-            mean += logs[b]
-            peak = max(peak, logs[b])
-    out.live[n, i, k] = live / B
-    if live == 0 or mean != mean:
-        out.log_norms[n, i, k] = out.log_rms[n, i, k] = -np.inf if live == 0 else np.nan
-        return
-    mean /= live
-    spread = square = 0.0
-    for b in range(B):
-        if logs[b] != -np.inf:
-            spread += (logs[b] - mean) * (logs[b] - mean)
-            square += math.exp(2.0 * (logs[b] - peak))
-    out.log_norms[n, i, k] = mean
-    out.log_std[n, i, k] = math.sqrt(spread / live)
-    out.log_rms[n, i, k] = peak + 0.5 * math.log(square / B)
+def _outer_products(rows, spare, steps, begin, k, lag, top, work):
+    """parts[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
 
-
-@kernel
-def outer_products(rows, spare, steps, begin, k, top, work):
-    """part (H, P) = sum over rows of delta^T presynaptic at lag k, in units of 2^top.
-
-    work.terms (2,) become the sums over rows of ||delta||^2 times ||h||^2 and ||presynaptic||^2.
+    terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2.
     """
-    S, B, H = rows.shape
-    P, R = work.presynaptic.shape[2], S * B
-    same = _sum_terms(rows, steps, begin, k, top, work)
-    deltas = rows.reshape(R, H)
-    if not same:
-        deltas = spare.reshape(R, H)
-        for i in range(S):
+    S, B, width = rows.shape
+    H, P, stride = work.window.shape[0], work.window.shape[1], work.forward.trace.shape[2]
+    trace = work.forward.trace.reshape(work.forward.trace.size)
+    deltas, part = rows, work.parts[lag]
+    if not _sum_terms(steps, begin, k, lag, top, work):
+        deltas = spare
+        for i in range(begin, S):
             for b in range(B):
-                factor = _factor(work.exponents[begin + i, b], top)
+                factor = _factor(work.exponents[i, b], top)
                 for j in range(H):
                     spare[i, b, j] = rows[i, b, j] * factor
-    if steps[S - 1] - steps[0] == S - 1:
-        presynaptic = work.presynaptic[steps[0] - k - 1 : steps[S - 1] - k].reshape(R, P)
-    else:
-        for i in range(S):
-            copy(work.presynaptic[steps[i] - k - 1], work.gathered[i * B : (i + 1) * B])
-        presynaptic = work.gathered[:R]
-    np.dot(deltas.T, presynaptic, work.part)
+    flat = deltas.reshape(deltas.size)
+    fill(part, 0)
+    i = begin
+    while i < S:
+        run = 1  # consecutive steps are one product
+        while i + run < S and steps[i + run] == steps[i] + run:
+            run += 1
+        left = Rows(flat, i * B * width, width)
+        right = Rows(trace, (steps[i] - k - 1) * B * stride, stride)
+        add_outer(left, right, run * B, H, P, part)
+        i += run
 
 
 @kernel
-def _sum_terms(rows, steps, begin, k, top, work):
-    """Fill work.terms; returns whether all rows have the exponent `top`."""
-    S, B, H = rows.shape
-    same = True
-    work.terms[0] = work.terms[1] = 0.0
-    for i in range(S):
+def _sum_terms(steps, begin, k, lag, top, work):
+    """Fill terms[lag]; returns whether all rows have the exponent `top`."""
+    S, B = work.exponents.shape
+    same, hidden, whole = True, 0.0, 0.0
+    for i in range(begin, S):
         for b in range(B):
-            exponent = work.exponents[begin + i, b]
+            exponent = work.exponents[i, b]
             same &= exponent == top
-            square = frobenius(rows[i, b].reshape(1, H)) * _factor(exponent, top)
-            square *= square
+            factor = 1.0 if exponent == top else _factor(exponent, top)
+            square = work.squares[i, b] * factor * factor
             sizes = work.sizes[steps[i] - k - 1, b]
-            work.terms[0] += square * sizes[0] * sizes[0]
-            work.terms[1] += square * sizes[1] * sizes[1]
+            hidden += square * sizes[0] * sizes[0]
+            whole += square * sizes[1] * sizes[1]
+    work.terms[lag, 0], work.terms[lag, 1] = hidden, whole
     return same
 
 
@@ -111,3 +136,33 @@ def _sum_terms(rows, steps, begin, k, top, work):
 def _factor(exponent, top):
     """2^(exponent - top); rows above the top are exactly 0, whatever their exponent."""
     return power_of_two(exponent - top) if exponent <= top else 0.0
+
+
+@kernel
+def summarise(steps, k, n, logs, out):
+    """Mean, spread and root mean square over sequences of the logs (S, B) of one lag."""
+    S, B = logs.shape
+    for i in range(S):
+        if steps[i] - k < 1:
+            continue
+        live, mean, peak = 0, 0.0, -np.inf
+        for b in range(B):
+            if out.per_sequence.size > 0:
+                out.per_sequence[n, i, k, b] = logs[i, b]
+            if logs[i, b] != -np.inf:
+                live += 1
+                mean += logs[i, b]
+                peak = max(peak, logs[i, b])
+        out.live[n, i, k] = live / B
+        if live == 0 or mean != mean:
+            out.log_norms[n, i, k] = out.log_rms[n, i, k] = -np.inf if live == 0 else np.nan
+            continue
+        mean /= live
+        spread = square = 0.0
+        for b in range(B):
+            if logs[i, b] != -np.inf:
+                spread += (logs[i, b] - mean) * (logs[i, b] - mean)
+                square += exp(2.0 * (logs[i, b] - peak))
+        out.log_norms[n, i, k] = mean
+        out.log_std[n, i, k] = np.sqrt(spread / live)
+        out.log_rms[n, i, k] = peak + 0.5 * log_normal(square / B)

@@ -3,21 +3,19 @@
 Outputs are class-major, (V, R) for R = steps * sequences, so that loops over columns vectorise.
 """
 
-import math
-
 import numpy as np
 
-from rnnsim.kernels.activations import exp_into
+from rnnsim.kernels.activations import exp_into, log_normal
 from rnnsim.kernels.arrays import copy, fill
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.jit import inlined, kernel
 
 
 @kernel
-def softmax_cross_entropy(logits, classes, weights, peak, total, losses):
+def softmax_cross_entropy(logits, classes, weights, peak, total, shifted, losses):
     """losses[r] = weights[r] * -ln p[classes[r], r]; logits become weights * (p - onehot).
 
-    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak` and `total`
-    (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become 0.
+    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak`, `total`
+    and `shifted` (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become 0.
     """
     V, R = logits.shape
     copy(logits[0], peak)
@@ -30,13 +28,14 @@ def softmax_cross_entropy(logits, classes, weights, peak, total, losses):
     for v in range(V):
         row = logits[v]
         for r in range(R):
-            row[r] = row[r] - peak[r]
-        exp_into(row, row)
+            shifted[r] = row[r] - peak[r]
+        exp_into(shifted, row)
         for r in range(R):
             total[r] += row[r]
     for r in range(R):
         # ln(sum_v e^(y_v - max)) + max - y_target
-        losses[r] = weights[r] * (losses[r] + math.log(np.float64(total[r]))) if weights[r] else 0.0
+        loss = weights[r] * (losses[r] + log_normal(np.float64(total[r])))
+        losses[r] = loss if weights[r] else 0.0
         total[r] = weights[r] / total[r]
     for v in range(V):
         for r in range(R):

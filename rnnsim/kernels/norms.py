@@ -8,8 +8,7 @@ import math
 
 import numpy as np
 
-from rnnsim.kernels.arrays import copy
-from rnnsim.kernels.jit import exact, kernel
+from rnnsim.kernels.jit import exact, inlined, kernel
 
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
@@ -19,7 +18,7 @@ _LEAST_SQUARE, _GREATEST_SQUARE = 2.0**-900, 2.0**900
 _HEADROOM = 200  # how far, in powers of two, a running sum may outgrow its exponent
 
 
-@kernel
+@inlined
 def _sum_of_squares(array):
     total = 0.0
     for i in range(array.shape[0]):
@@ -59,6 +58,38 @@ def _scaled_frobenius(array):
 
 
 @kernel
+def slab_norm(array, s, width):
+    """||array[s, :, :width]||_F of a C-contiguous 3-D array, likewise."""
+    total = 0.0
+    for b in range(array.shape[1]):
+        for i in range(width):
+            value = np.float64(array[s, b, i])
+            total += value * value
+    if _LEAST_SQUARE < total < _GREATEST_SQUARE:
+        return math.sqrt(total)
+    norm = 0.0
+    for b in range(array.shape[1]):
+        norm = hypot(norm, frobenius(array[s, b, :width].reshape(1, width)))
+    return norm
+
+
+@inlined
+def hypot(a, b):
+    """sqrt(a^2 + b^2) without leaving the range on the way."""
+    high, low = max(a, b), min(a, b)
+    if not 0.0 < high < np.inf:
+        return a + b
+    return high * math.sqrt(1.0 + (low / high) * (low / high))
+
+
+@inlined
+def inverse_size(size, itemsize):
+    """1/size, kept within the range of the dtype; 1 where that has no sense."""
+    limit = 1e30 if itemsize == 4 else 1e290
+    return min(max(1.0 / size, 1.0 / limit), limit) if 0.0 < size < np.inf else 1.0
+
+
+@inlined
 def exponent_of(positive):
     """The e for which 2^(e-1) <= positive < 2^e."""
     return np.int64(math.frexp(positive)[1])
@@ -73,13 +104,13 @@ def rescale(array, exponent):
             array[i, j] = array[i, j] * first * second
 
 
-@kernel
+@inlined
 def power_of_two(exponent):
     """2^exponent; 0 far below the range, and infinity far above it."""
     return math.ldexp(1.0, int(max(exponent, -2000))) if exponent < 1024 else np.inf
 
 
-@kernel
+@inlined
 def two_factors(exponent):
     """Two powers of two whose product is 2^exponent, each within the range where one may not be."""
     half = exponent // 2
@@ -93,64 +124,12 @@ def times_power_of_two(value, exponent):
     return value * first * second
 
 
-@kernel
+@inlined
 def safe_exponent(norm, itemsize):
     """0 while arrays of this norm can be squared in their dtype, else the exponent to remove."""
     limit = 20 if itemsize == 4 else 200
     exponent = exponent_of(norm)
     return exponent if abs(exponent) > limit else np.int64(0)
-
-
-@kernel
-def outer_norm(left, right, scratch):
-    """||left^T right||_F for left (B, P), right (B, Q), without forming it where that is dearer.
-
-    ||left^T right||^2 = sum_{b,c} (left left^T)_{bc} (right right^T)_{bc}. Both factors are scaled
-    first where their squares would leave the range. `scratch` is 1-D, of `outer_scratch` entries.
-    """
-    B, P, Q = left.shape[0], left.shape[1], right.shape[1]
-    norm_left, norm_right = frobenius(left), frobenius(right)
-    if B == 1 or norm_left == 0.0 or norm_right == 0.0:
-        return norm_left * norm_right
-    if not (norm_left < np.inf and norm_right < np.inf):
-        return norm_left * norm_right
-    shift_left = safe_exponent(norm_left, left.itemsize)
-    shift_right = safe_exponent(norm_right, right.itemsize)
-    if shift_left != 0 or shift_right != 0:
-        copies = scratch[: B * (P + Q)]
-        scaled_left = copies[: B * P].reshape(B, P)
-        scaled_right = copies[B * P :].reshape(B, Q)
-        copy(left, scaled_left)
-        copy(right, scaled_right)
-        rescale(scaled_left, -shift_left)
-        rescale(scaled_right, -shift_right)
-        norm = _outer_norm_in_range(scaled_left, scaled_right, scratch[B * (P + Q) :])
-        return times_power_of_two(norm, shift_left + shift_right)
-    return _outer_norm_in_range(left, right, scratch[B * (P + Q) :])
-
-
-@kernel
-def _outer_norm_in_range(left, right, scratch):
-    B, P, Q = left.shape[0], left.shape[1], right.shape[1]
-    if B * (P + Q) > P * Q:
-        product = scratch[: P * Q].reshape(P, Q)
-        np.dot(left.T, right, product)
-        return frobenius(product)
-    gram_left = scratch[: B * B].reshape(B, B)
-    gram_right = scratch[B * B : 2 * B * B].reshape(B, B)
-    np.dot(left, left.T, gram_left)
-    np.dot(right, right.T, gram_right)
-    total = 0.0
-    for b in range(B):
-        for c in range(B):
-            total += np.float64(gram_left[b, c]) * np.float64(gram_right[b, c])
-    return math.sqrt(max(total, 0.0)) if total == total else np.nan
-
-
-@kernel
-def outer_scratch(B, P, Q):
-    """The length of the scratch that `outer_norm` needs."""
-    return B * (P + Q) + max(P * Q, 2 * B * B)
 
 
 @exact
@@ -179,7 +158,7 @@ def add_scaled(total, lost, total_exponent, part, part_exponent):
     return total_exponent
 
 
-@kernel
+@inlined
 def log_norm_scaled(array, exponent):
     """ln ||array * 2^exponent||_F; -inf for an exact zero, inf or NaN where that is the norm."""
     norm = frobenius(array)
@@ -228,14 +207,14 @@ def compare_scaled(part, part_exponent, full, full_exponent):
     return log_norm, cosine, log_norm - log_norm_scaled(full, full_exponent)
 
 
-@kernel
+@inlined
 def log_add(a, b):
     """ln(e^a + e^b)."""
     high, low = max(a, b), min(a, b)
     return high if low == -np.inf else high + math.log(1.0 + math.exp(low - high))
 
 
-@kernel
+@inlined
 def log_add_squares(a, b):
     """ln sqrt(e^(2a) + e^(2b))."""
     return 0.5 * log_add(2.0 * a, 2.0 * b)

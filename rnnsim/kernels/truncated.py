@@ -11,48 +11,46 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.activations import through_activation
-from rnnsim.kernels.arrays import add, copy, fill
+from rnnsim.kernels.arrays import add, fill
 from rnnsim.kernels.backward import (
     BackwardWork,
     add_block,
-    backward_work,
-    clear,
+    allocate_backward,
+    begin_bptt,
     first_nonfinite,
+    forward_steps,
     score_block,
 )
 from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.norms import frobenius
-from rnnsim.kernels.unfolding import batch_of, network, unfold
+from rnnsim.kernels.products import Rows, multiply, padded
+from rnnsim.kernels.unfolding import batch_of, block_steps
 
 
 class TruncatedWork(NamedTuple):
-    """Scratch of one thread.
+    """Scratch of one thread; H' is H padded.
 
-    common: BackwardWork; direct (T, B, H) = dL_t/dh_t; total (T+1, B, H), the sum over sweeps of
-    dL/dh_t; rows and spare (J, B, H), one row of sequences for each block; nonfinite (1,).
+    common: BackwardWork with the errors of all T steps; total (T+1, B, H'), the sum over sweeps of
+    dL/dh_t; rows and spare (J, B, H'), one row of sequences for each block.
     """
 
     common: BackwardWork
-    direct: np.ndarray
     total: np.ndarray
     rows: np.ndarray
     spare: np.ndarray
-    nonfinite: np.ndarray
 
 
 @kernel
 def truncated_work(weights, batch, stride):
     """Scratch for `truncated_bptt` at one stride: one for each thread, reused for every network."""
     H, T, B = weights.W_hh.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    dtype = weights.W_hh.dtype
-    J = (T + stride - 1) // stride
+    like = weights.W_hh
+    J, width = (T + stride - 1) // stride, padded(H, like)
     return TruncatedWork(
-        backward_work(weights, batch),
-        np.empty((T, B, H), dtype),
-        np.empty((T + 1, B, H), dtype),
-        np.empty((J, B, H), dtype),
-        np.empty((J, B, H), dtype),
-        np.empty(1, np.int64),
+        allocate_backward(weights, batch, T, T, block_steps(T, B, H, like.itemsize)),
+        np.zeros((T + 1, B, width), like.dtype),
+        np.zeros((J, B, width), like.dtype),
+        np.zeros((J, B, width), like.dtype),
     )
 
 
@@ -69,67 +67,72 @@ def truncated_bptt(weights, batch, activation, window, stride, start, stop, work
     first, last = depths(batch.inputs.shape[1], window, stride)
     for n in range(start, stop):
         begin_truncated(weights, batch, activation, n, work, out)
-        sweep_depths(weights, batch, activation, window, stride, n, first, last, work)
+        sweep_depths(activation, window, stride, first, last, work)
         end_truncated(batch, activation, n, work, out)
 
 
 @kernel
 def begin_truncated(weights, batch, activation, n, work, out):
-    """Forward pass, losses and readout of network n."""
-    w, data, common = network(weights, n), batch_of(batch, n), work.common
-    work.nonfinite[0] = unfold(w, data.inputs, data.h0, activation, common.states, common.drive)
-    clear(out, n)
-    T, block = data.inputs.shape[0], common.deltas.shape[0]
-    for begin in range(0, T, block):
-        end = min(begin + block, T)
-        score_block(w, data, begin, end, common, work.direct[begin:end], out, n)
+    """Forward pass and losses of network n."""
+    T = batch.inputs.shape[1]
+    begin_bptt(weights, batch, n, work.common, out)
+    forward_steps(batch, activation, n, 0, T, work.common)
+    score_block(batch_of(batch, n), 0, T, 0, n, work.common, out)
     fill(work.total, 0)
     fill(work.rows, 0)
 
 
 @kernel
-def sweep_depths(weights, batch, activation, window, stride, n, first, last, work):
-    """Move all sweeps of network n from depth `first` up to, not including, depth `last`."""
-    T, B, H = work.direct.shape
-    J = work.rows.shape[0]
-    W_hh, states = weights.W_hh[n], work.common.states
-    rows, spare = work.rows, work.spare
+def sweep_depths(activation, window, stride, first, last, work):
+    """Move all sweeps of a network from depth `first` up to, not including, depth `last`."""
+    common, rows, spare = work.common, work.rows, work.spare
+    J, B, width = rows.shape
+    T, H = common.carries.size, common.checkpoints.shape[2]
+    flat_rows, flat_spare = rows.reshape(rows.size), spare.reshape(spare.size)
+    trace, panels = common.forward.trace, common.backward
     for d in range(first, last):
         lowest = d // stride  # the first block whose sweep is still at step 1 or later
         highest = min((T + d) // stride, J)  # the last whose sweep has begun, plus 1
         for j in range(lowest, highest):
             t = (j + 1) * stride - d
-            if d < stride:
-                add(work.direct[t - 1], rows[j])
+            if d < stride and common.carries[t - 1]:
+                _add_direct(t, j, work)
             add(rows[j], work.total[t])
-            through_activation(activation, rows[j], states[t], spare[j])
+            through_activation(activation, rows[j], trace, t, spare, j, 0, H)
         if (lowest + 1) * stride - d == 1 and lowest < highest:
-            np.dot(spare[lowest], W_hh, rows[lowest])
+            at = lowest * B * width
+            multiply(Rows(flat_spare, at, width), B, 0, H, panels, Rows(flat_rows, at, width))
             add(rows[lowest], work.total[0])
             lowest += 1
         if d + 1 < window and lowest < highest:
-            count = (highest - lowest) * B
-            np.dot(
-                spare[lowest:highest].reshape(count, H),
-                W_hh,
-                rows[lowest:highest].reshape(count, H),
-            )
+            at, count = lowest * B * width, (highest - lowest) * B
+            multiply(Rows(flat_spare, at, width), count, 0, H, panels, Rows(flat_rows, at, width))
+
+
+@kernel
+def _add_direct(t, j, work):
+    """rows[j] += dL_t/dh_t = W_hy^T dL/dy_t."""
+    common = work.common
+    errors, pre, H = common.errors, common.forward.pre, common.checkpoints.shape[2]
+    B, width = errors.shape[1:]
+    dy, out = Rows(errors.reshape(errors.size), t * B * width, width), pre.reshape(pre.size)
+    multiply(dy, B, H, common.backward.shape[1], common.backward, Rows(out, 0, pre.shape[1]))
+    add(pre, work.rows[j])
 
 
 @kernel
 def end_truncated(batch, activation, n, work, out):
     """Turn the summed dL/dh_t of network n into gradients and norms."""
-    data, common = batch_of(batch, n), work.common
-    T, block = data.inputs.shape[0], common.deltas.shape[0]
-    for begin in range(0, T, block):
-        end = min(begin + block, T)
-        deltas = common.deltas[: end - begin]
-        for t in range(begin, end):
-            out.state_norms[n, t + 1] = frobenius(work.total[t + 1])
-            through_activation(
-                activation, work.total[t + 1], common.states[t + 1], deltas[t - begin]
-            )
-        add_block(data, begin, end, common, deltas, out, n)
-    copy(work.total[0], out.h0[n])
+    common = work.common
+    T, block, H = batch.inputs.shape[1], common.factors.shape[1], common.checkpoints.shape[2]
+    trace = common.forward.trace
+    for t in range(1, T + 1):
+        out.state_norms[n, t] = frobenius(work.total[t])
+        through_activation(activation, work.total[t], trace, t, common.errors, t - 1, 0, H)
+    for first in range(0, T, block):
+        add_block(first, min(block, T - first), first, True, n, common, out)
     out.state_norms[n, 0] = frobenius(work.total[0])
-    out.first_nonfinite[n] = first_nonfinite(out, n, work.nonfinite[0])
+    for b in range(work.total.shape[1]):
+        for i in range(H):
+            out.h0[n, b, i] = work.total[0, b, i]
+    out.first_nonfinite[n] = first_nonfinite(out, n, common.marks[1])

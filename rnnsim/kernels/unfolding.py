@@ -1,38 +1,98 @@
 """The unfolded network: states h_0..h_T, outputs, loss without gradient.
 
-Whatever is not sequential is one large matrix product per block of steps; only the recurrence
-itself is a small product per step.
+What step t+1 multiplies stands in one row, [h_t, 1, x_{t+1}], so that one matrix product takes a
+network one step further: a_{t+1} = [W_hh, b_h, W_xh] [h_t, 1, x_{t+1}]. These rows are the trace.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.activations import activate, activate_with_slope
+from rnnsim.kernels.activations import activate
 from rnnsim.kernels.arrays import copy, total_of
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.jit import inlined, kernel
 from rnnsim.kernels.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.losses import count_correct, softmax_cross_entropy, squared_error
+from rnnsim.kernels.products import Rows, empty_panels, multiply, pack_transposed, padded
 
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
 
 
-class ReadoutWork(NamedTuple):
-    """Scratch for the outputs of one block: 1-D arrays, cut to the block at hand."""
+class ForwardWork(NamedTuple):
+    """Scratch of one thread, for one network at a time; the trace may be shared by a team.
 
-    logits: np.ndarray
+    trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding, for C steps in a row;
+    share (2,) int64: the thread treats sequences share[0]..share[1]-1, b of them;
+    recurrent, readout: packed [W_hh, b_h, W_xh]^T and [W_hy, b_y]^T;
+    pre and state (b, H'): pre-activations and states of one step; score: ScoreWork.
+    """
+
+    trace: np.ndarray
+    share: np.ndarray
+    recurrent: np.ndarray
+    readout: np.ndarray
+    pre: np.ndarray
+    state: np.ndarray
+    score: "ScoreWork"
+
+
+class ScoreWork(NamedTuple):
+    """Scratch for the losses of one block, R = steps * sequences: outputs (R, V'); the rest 1-D.
+
+    by_class (V*R) holds the outputs class by class, so that loops over R vectorise; classes (R),
+    values (R*V) and weights (R) what they are scored on; peak, total, shifted (R); losses (R) float64.
+    """
+
+    outputs: np.ndarray
+    by_class: np.ndarray
+    classes: np.ndarray
+    values: np.ndarray
+    weights: np.ndarray
     peak: np.ndarray
     total: np.ndarray
+    shifted: np.ndarray
     losses: np.ndarray
 
 
-@kernel
+@inlined
 def block_steps(T, B, H, itemsize):
     """How many steps make a block: a function of the sizes alone, so that results repeat."""
     return min(T, max(8, min(64, _BLOCK_BYTES // (B * H * itemsize))))
 
 
 @kernel
+def forward_work(weights, T, B, stored):
+    """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once."""
+    _, H, D = weights.W_xh.shape
+    V, like = weights.W_hy.shape[1], weights.W_hh
+    trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
+    for row in trace.reshape(-1, trace.shape[2]):
+        row[H] = 1
+    share = np.empty(2, np.int64)
+    share[0], share[1] = 0, B
+    R = block_steps(T, B, H, like.itemsize) * B
+    return ForwardWork(
+        trace,
+        share,
+        empty_panels(H + 1 + D, H, like),
+        empty_panels(H + 1, V, like),
+        np.zeros((B, padded(H, like)), like.dtype),
+        np.zeros((B, padded(H, like)), like.dtype),
+        ScoreWork(
+            np.zeros((R, padded(V, like)), like.dtype),
+            np.empty(V * R, like.dtype),
+            np.empty(R, np.int64),
+            np.empty(V * R, like.dtype),
+            np.empty(R, like.dtype),
+            np.empty(R, like.dtype),
+            np.empty(R, like.dtype),
+            np.empty(R, like.dtype),
+            np.empty(R, np.float64),
+        ),
+    )
+
+
+@inlined
 def network(weights, n):
     """The weights of network n, without the network axis."""
     return Weights(
@@ -40,7 +100,7 @@ def network(weights, n):
     )
 
 
-@kernel
+@inlined
 def batch_of(batch, n):
     """The data of network n, without the network axis."""
     return Batch(
@@ -53,84 +113,138 @@ def batch_of(batch, n):
     )
 
 
-@kernel
-def unfold(w, inputs, h0, activation, states, drive):
-    """states[t] = h_t of one network; returns the first step whose state is not finite, or -1.
+@inlined
+def pack_forward(w, work):
+    """Pack the weights of one network for its steps and its readout."""
+    H = w.W_hh.shape[0]
+    pack_transposed(w.W_hh, 0, work.recurrent)
+    pack_transposed(w.b_h.reshape(H, 1), H, work.recurrent)
+    pack_transposed(w.W_xh, H + 1, work.recurrent)
+    pack_transposed(w.W_hy, 0, work.readout)
+    pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, work.readout)
 
-    inputs (T, B, D), h0 (B, H), states (T+1, B, H), drive (B, H) scratch.
+
+@inlined
+def set_state(work, t, state):
+    """trace[t] takes over the states (B, H) of the thread's share."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(state.shape[1]):
+            work.trace[t, b, i] = state[b, i]
+
+
+@inlined
+def get_state(work, t, state):
+    """state (B, H) = trace[t], for the sequences of the share."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(state.shape[1]):
+            state[b, i] = work.trace[t, b, i]
+
+
+@inlined
+def carry_state(work, t, H):
+    """trace[0] = trace[t]: the next steps go on from there."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(H):
+            work.trace[0, b, i] = work.trace[t, b, i]
+
+
+@inlined
+def put_inputs(inputs, step, work, t, H):
+    """trace[t] takes over the inputs of one step, for the sequences of the share."""
+    for b in range(work.share[0], work.share[1]):
+        for d in range(inputs.shape[2]):
+            work.trace[t, b, H + 1 + d] = inputs[step, b, d]
+
+
+@kernel
+def unfold(inputs, begin, end, at, activation, work):
+    """trace[at+t] = h_{begin+t} for t = 1..end-begin, from trace[at] = h_begin; inputs (T, B, D).
+
+    Returns the first step whose state is not finite, or -1.
     """
-    T, B, D = inputs.shape
-    H = states.shape[2]
-    block = block_steps(T, B, H, states.itemsize)
-    copy(h0, states[0])
-    first_nonfinite = -1
-    for start in range(0, T, block):
-        stop = min(start + block, T)
-        rows = (stop - start) * B
-        projected = states[start + 1 : stop + 1].reshape(rows, H)
-        np.dot(inputs[start:stop].reshape(rows, D), w.W_xh.T, projected)
-        for t in range(start, stop):
-            # h_{t+1} = phi(W_xh x_{t+1} + W_hh h_t + b_h)
-            np.dot(states[t], w.W_hh.T, drive)
-            residue = activate(activation, drive, w.b_h, states[t + 1])
-            if residue != 0 and first_nonfinite < 0:
-                first_nonfinite = t + 1
-    return first_nonfinite
+    B, D = inputs.shape[1:]
+    P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
+    b_0, b_1 = work.share
+    H, flat, nonfinite = P - 1 - D, pre.reshape(pre.size), -1
+    trace, state = work.trace.reshape(work.trace.size), work.state.reshape(work.state.size)
+    for t in range(at, at + end - begin):
+        put_inputs(inputs, begin + t - at, work, t, H)
+        # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1};  h_{t+1} = phi(a_{t+1})
+        rows = Rows(trace, (t * B + b_0) * width, width)
+        multiply(rows, b_1 - b_0, 0, P, work.recurrent, Rows(flat, 0, pre.shape[1]))
+        activate(activation, flat, state)
+        if keep_state(work, t + 1, H) != 0 and nonfinite < 0:
+            nonfinite = begin + t - at + 1
+    return nonfinite
+
+
+@inlined
+def keep_state(work, t, H):
+    """trace[t] = state; returns 0 if all of it is finite, else NaN."""
+    residue, b_0, state = 0.0, work.share[0], work.state
+    for b in range(work.pre.shape[0]):
+        for i in range(H):
+            value = state[b, i]
+            work.trace[t, b_0 + b, i] = value
+            residue += value - value
+    return residue
+
+
+@inlined
+def readout(t, count, work):
+    """y = W_hy h + b_y of the states trace[t..t+count-1], into the first R rows of the outputs."""
+    B, width = work.trace.shape[1:]
+    trace, outputs = work.trace.reshape(work.trace.size), work.score.outputs
+    flat, step, depth = outputs.reshape(outputs.size), outputs.shape[1], work.readout.shape[1]
+    b_0, b_1 = work.share
+    share = b_1 - b_0
+    for s in range(count):
+        rows = Rows(trace, ((t + s) * B + b_0) * width, width)
+        out = Rows(flat, s * share * step, step)
+        if share == B:  # rows of all steps follow each other
+            multiply(rows, count * B, 0, depth, work.readout, out)
+            break
+        multiply(rows, share, 0, depth, work.readout, out)
 
 
 @kernel
-def unfold_with_slopes(w, inputs, h0, activation, states, slopes, drive):
-    """As `unfold`, and slopes[t] (T, B, H) = phi'(a_{t+1}), from the pre-activation."""
-    T, B, D = inputs.shape
-    H = states.shape[2]
-    copy(h0, states[0])
-    np.dot(inputs.reshape(T * B, D), w.W_xh.T, states[1:].reshape(T * B, H))
-    first_nonfinite = -1
-    for t in range(T):
-        np.dot(states[t], w.W_hh.T, drive)
-        residue = activate_with_slope(activation, drive, w.b_h, states[t + 1], slopes[t])
-        if residue != 0 and first_nonfinite < 0:
-            first_nonfinite = t + 1
-    return first_nonfinite
+def class_major_outputs(t, count, V, work):
+    """The same as (V, R), in scratch."""
+    readout(t, count, work)
+    outputs, R = work.score.outputs, count * (work.share[1] - work.share[0])
+    by_class = work.score.by_class[: V * R].reshape(V, R)
+    for r in range(R):
+        for v in range(V):
+            by_class[v, r] = outputs[r, v]
+    return by_class
 
 
-@kernel
-def readout_work(rows, V, like):
-    """Scratch for blocks of up to `rows` = steps * sequences columns; `like` gives the dtype."""
-    return ReadoutWork(
-        np.empty(V * rows, like.dtype),
-        np.empty(rows, like.dtype),
-        np.empty(rows, like.dtype),
-        np.empty(rows, np.float64),
-    )
+@inlined
+def gather_targets(data, begin, count, work):
+    """Targets and loss weights of steps begin+1..begin+count, all sequences of the share."""
+    r, V = 0, data.values.shape[2]
+    for t in range(begin, begin + count):
+        for b in range(work.share[0], work.share[1]):
+            work.score.weights[r] = data.loss_weights[t, b]
+            if data.loss == CROSS_ENTROPY:
+                work.score.classes[r] = data.classes[t, b]
+            for v in range(V):
+                work.score.values[r * V + v] = data.values[t, b, v]
+            r += 1
 
 
-@kernel
-def class_major_outputs(w, states, work):
-    """y (V, R) = W_hy h + b_y for states (R, H), in scratch."""
-    R, V = states.shape[0], w.W_hy.shape[0]
-    outputs = work.logits[: V * R].reshape(V, R)
-    np.dot(w.W_hy, states.T, outputs)
-    for v in range(V):
-        for r in range(R):
-            outputs[v, r] += w.b_y[v]
-    return outputs
-
-
-@kernel
-def score(outputs, batch, steps, loss_weights, work):
-    """Losses of the columns, in work.losses; `outputs` (V, R) become their derivative.
-
-    `steps` = (start, stop) are the steps that the columns hold; loss_weights (R,).
-    """
-    R = outputs.shape[1]
-    losses = work.losses[:R]
-    if batch.loss == CROSS_ENTROPY:
-        classes = batch.classes[steps[0] : steps[1]].reshape(R)
-        softmax_cross_entropy(outputs, classes, loss_weights, work.peak[:R], work.total[:R], losses)
+@inlined
+def score(outputs, loss, work):
+    """Losses of the columns, in scratch; `outputs` (V, R) become their derivative."""
+    V, R = outputs.shape
+    scratch = work.score
+    weights, losses = scratch.weights[:R], scratch.losses[:R]
+    if loss == CROSS_ENTROPY:
+        classes, peak, total = scratch.classes[:R], scratch.peak[:R], scratch.total[:R]
+        shifted = scratch.shifted[:R]
+        softmax_cross_entropy(outputs, classes, weights, peak, total, shifted, losses)
     else:
-        values = batch.values[steps[0] : steps[1]].reshape(R, outputs.shape[0])
-        squared_error(outputs, values, loss_weights, losses)
+        squared_error(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
     return losses
 
 
@@ -142,22 +256,25 @@ def forward(weights, inputs, h0, activation, start, stop, states, outputs):
     """
     _, T, B, V = outputs.shape
     H = states.shape[3]
-    drive = np.empty((B, H), states.dtype)
+    block = block_steps(T, B, H, states.itemsize)
+    work = forward_work(weights, T, B, block)
     for n in range(start, stop):
-        w = network(weights, n)
-        unfold(
-            w,
-            inputs[min(n, inputs.shape[0] - 1)],
-            h0[min(n, h0.shape[0] - 1)],
-            activation,
-            states[n],
-            drive,
-        )
-        rows = outputs[n].reshape(T * B, V)
-        np.dot(states[n, 1:].reshape(T * B, H), w.W_hy.T, rows)
-        for r in range(T * B):
-            for v in range(V):
-                rows[r, v] += w.b_y[v]
+        pack_forward(network(weights, n), work)
+        copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
+        set_state(work, 0, states[n, 0])
+        for begin in range(0, T, block):
+            end = min(begin + block, T)
+            unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, activation, work)
+            readout(1, end - begin, work)
+            rows = outputs[n, begin:end].reshape((end - begin) * B, V)
+            for r in range(rows.shape[0]):
+                for v in range(V):
+                    rows[r, v] = work.score.outputs[r, v]
+            for t in range(end - begin):
+                for b in range(B):
+                    for i in range(H):
+                        states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
+            carry_state(work, end - begin, H)
 
 
 @kernel
@@ -165,20 +282,23 @@ def evaluate(weights, batch, activation, start, stop, loss, correct, first_nonfi
     """Loss (N,) float64 and number of right answers (N,) int64 of networks start..stop-1."""
     T, B = batch.loss_weights.shape[1:]
     H, V = weights.W_hh.shape[1], weights.W_hy.shape[1]
-    states = np.empty((T + 1, B, H), weights.W_hh.dtype)
-    drive = np.empty((B, H), weights.W_hh.dtype)
-    block = block_steps(T, B, H, states.itemsize)
-    work = readout_work(block * B, V, states)
+    block = block_steps(T, B, H, weights.W_hh.itemsize)
+    work = forward_work(weights, T, B, block)
     for n in range(start, stop):
-        w, data = network(weights, n), batch_of(batch, n)
-        first_nonfinite[n] = unfold(w, data.inputs, data.h0, activation, states, drive)
-        loss[n], correct[n] = 0.0, 0
+        data = batch_of(batch, n)
+        pack_forward(network(weights, n), work)
+        set_state(work, 0, data.h0)
+        loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
         for begin in range(0, T, block):
-            end = min(begin + block, T)
-            R = (end - begin) * B
-            outputs = class_major_outputs(w, states[begin + 1 : end + 1].reshape(R, H), work)
-            loss_weights = data.loss_weights[begin:end].reshape(R)
+            count = min(block, T - begin)
+            nonfinite = unfold(data.inputs, begin, begin + count, 0, activation, work)
+            if first_nonfinite[n] < 0:
+                first_nonfinite[n] = nonfinite
+            outputs = class_major_outputs(1, count, V, work)
+            gather_targets(data, begin, count, work)
             if data.loss == CROSS_ENTROPY:
-                classes = data.classes[begin:end].reshape(R)
-                correct[n] += count_correct(outputs, classes, loss_weights)
-            loss[n] += total_of(score(outputs, data, (begin, end), loss_weights, work)) / B
+                R = count * B
+                answers, counted = work.score.classes[:R], work.score.weights[:R]
+                correct[n] += count_correct(outputs, answers, counted)
+            loss[n] += total_of(score(outputs, data.loss, work)) / B
+            carry_state(work, count, H)

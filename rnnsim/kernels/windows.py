@@ -17,18 +17,24 @@ from rnnsim.kernels.norms import (
     rescale,
     safe_exponent,
 )
+from rnnsim.kernels.products import Rows, add_outer, multiply
 
 
 @kernel
-def full_gradient(w, steps, work):
-    """full * 2^exponent = B * dL/d[W_hh, W_xh, b_h] by backpropagation; returns the exponent.
+def full_gradient(steps, work):
+    """full * 2^exponent = B * dL/d[W_hh, b_h, W_xh] by backpropagation; returns the exponent.
 
     The carried gradient has one power of two of its own: carry * 2^c = sum over losses of dl/dh_t.
+    rows[i] hold dl_t/dh_t.
     """
-    _, B, H = work.slopes.shape
+    _, B, width = work.slopes.shape
+    H, P = work.window.shape
+    trace, carry, delta, part = work.forward.trace, work.forward.pre, work.spare[0], work.parts[0]
+    flat_trace, stride = trace.reshape(trace.size), trace.shape[2]
+    deltas = Rows(delta.reshape(delta.size), 0, width)
+    carries = Rows(carry.reshape(carry.size), 0, width)
     fill(work.full, 0.0)
     fill(work.window_lost, 0.0)  # free until the windows grow
-    carry, delta = work.drive, work.spare[0]
     fill(carry, 0)
     c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
     for t in range(steps[-1], 0, -1):
@@ -39,14 +45,15 @@ def full_gradient(w, steps, work):
             factor = power_of_two(-c)
             for b in range(B):
                 for j in range(H):
-                    carry[b, j] += work.direct[i, b, j] * factor
+                    carry[b, j] += work.rows[i, b, j] * factor
             i -= 1
         for b in range(B):
             for j in range(H):
                 delta[b, j] = carry[b, j] * work.slopes[t - 1, b, j]
-        np.dot(delta.T, work.presynaptic[t - 1], work.part)
-        exponent = add_scaled(work.full, work.window_lost, exponent, work.part, c)
-        np.dot(delta, w.W_hh, carry)
+        fill(part, 0)
+        add_outer(deltas, Rows(flat_trace, (t - 1) * B * stride, stride), B, H, P, part)
+        exponent = add_scaled(work.full, work.window_lost, exponent, part, c)
+        multiply(deltas, B, 0, H, work.backward, carries)
         norm = frobenius(carry)
         if 0.0 < norm < np.inf:
             shift = safe_exponent(norm, carry.itemsize)
@@ -57,16 +64,19 @@ def full_gradient(w, steps, work):
 
 
 @kernel
-def grow_window(n, top, work, out):
-    """Add the outer products of one lag to the window, and the size of their terms to the sums."""
+def grow_window(lag, n, work, out):
+    """Add the outer products of one lag of the chunk to the window, and their size to the sums."""
+    top = work.tops[lag]
+    if top == EMPTY:
+        return
     work.sum_exponents[0] = add_scaled(
-        work.window, work.window_lost, work.sum_exponents[0], work.part, top
+        work.window, work.window_lost, work.sum_exponents[0], work.parts[lag], top
     )
     out.hidden_terms[n] = _add_terms(
-        out.hidden_terms[n], work.terms[0], top + work.size_exponents[0]
+        out.hidden_terms[n], work.terms[lag, 0], top + work.size_exponents[0]
     )
     out.recurrent_terms[n] = _add_terms(
-        out.recurrent_terms[n], work.terms[1], top + work.size_exponents[1]
+        out.recurrent_terms[n], work.terms[lag, 1], top + work.size_exponents[1]
     )
 
 
@@ -81,7 +91,7 @@ def _add_terms(log_root, square, exponent):
 @kernel
 def compare_window(n, k, work, out):
     """The window of lags 0..k beside the full gradient."""
-    H, P = work.part.shape
+    H, P = work.window.shape
     e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
     log_norm, cosine, log_error = compare_scaled(
         work.window[:, :H], e_window, work.full[:, :H], e_full

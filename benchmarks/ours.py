@@ -1,0 +1,37 @@
+"""rnnsim, through its public interface alone."""
+
+import numpy as np
+
+import rnnsim
+
+from .contestants import Contestant, Prepared, gradient_arrays
+from .workloads import Problem
+
+
+def sequences_of(problem: Problem) -> rnnsim.Sequences:
+    """The problem's data with its loss weights."""
+    batch = rnnsim.Sequences(problem.inputs, problem.targets)
+    return batch.last_loss_only() if problem.workload.last_loss_only else batch
+
+
+def bptt(problem: Problem) -> Prepared:
+    """Loss and gradients, with every norm that comes with them."""
+    rnn, batch = rnnsim.RNN(*problem.weights), sequences_of(problem)
+    return Prepared(
+        lambda: rnnsim.bptt(rnn, batch), lambda result: gradient_arrays(result.loss, result.weights)
+    )
+
+
+def flow(problem: Problem) -> Prepared:
+    """The map of lags; window norms, cosines and errors come with it, which peers do not give."""
+    rnn, batch = rnnsim.RNN(*problem.weights), sequences_of(problem)
+    return Prepared(
+        lambda: rnnsim.gradient_flow(rnn, batch),
+        lambda result: {"log_norms": np.asarray(result.log_norms)},
+    )
+
+
+CONTESTANTS: dict[str, dict[str, Contestant]] = {
+    "bptt": {"bptt": bptt},
+    "flow": {"gradient_flow": flow},
+}

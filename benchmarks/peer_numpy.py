@@ -1,0 +1,142 @@
+"""NumPy: backpropagation through time by hand, batched over networks with stacked products."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from .contestants import (
+    Contestant,
+    Prepared,
+    gradient_arrays,
+    in_threads,
+    lag_map,
+    shares,
+)
+from .workloads import Floats, Problem
+
+_BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
+
+Parts = tuple[Any, ...]  # loss and the five gradients of some networks
+
+
+def bptt(problem: Problem) -> Prepared:
+    """Blocks of networks one after the other; BLAS has all cores."""
+    everything = slice(0, problem.workload.N)
+    return Prepared(lambda: _blocks(problem, everything), _arrays)
+
+
+def bptt_threads(problem: Problem) -> Prepared | None:
+    """Blocks of networks, a share of the ensemble on every core; BLAS has one thread."""
+    parts = shares(problem.workload.N)
+    if len(parts) == 1:
+        return None
+    controller = ThreadpoolController()
+    tasks = [partial(_blocks, problem, part) for part in parts]
+
+    def run() -> list[Parts]:
+        with controller.limit(limits=1):
+            return [block for blocks in in_threads(tasks) for block in blocks]
+
+    return Prepared(run, _arrays)
+
+
+def _arrays(blocks: list[Parts]) -> dict[str, Any]:
+    loss, *gradients = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return gradient_arrays(loss, gradients)
+
+
+def _blocks(problem: Problem, networks: slice) -> list[Parts]:
+    w = problem.workload
+    size = max(1, _BLOCK // (w.T * w.B * w.H))
+    starts = range(networks.start, networks.stop, size)
+    return [_gradients(problem, slice(n, min(n + size, networks.stop))) for n in starts]
+
+
+def _gradients(problem: Problem, networks: slice) -> Parts:
+    """Loss and gradients of some networks; axes (n, t, b, unit), so that sums are one product."""
+    W_xh, W_hh, W_hy, b_h, b_y = (array[networks] for array in problem.weights)
+    w, x = problem.workload, problem.inputs.reshape(-1, problem.workload.D)
+    n, first = len(W_hh), w.first_loss
+    states = _states(problem, W_xh, W_hh, b_h)
+
+    heard = states[:, first + 1 :].reshape(n, -1, w.H)
+    loss, error = _cross_entropy(heard @ W_hy.mT + b_y[:, None], problem.targets[first:], w.B)
+    from_loss = (error @ W_hy).reshape(n, w.T - first, w.B, w.H)
+
+    deltas = np.empty((n, w.T, w.B, w.H), W_hh.dtype)
+    carried = np.zeros((n, w.B, w.H), W_hh.dtype)
+    for t in range(w.T - 1, -1, -1):
+        if t >= first:
+            carried += from_loss[:, t - first]
+        slope = states[:, t + 1] ** 2
+        np.subtract(1, slope, out=slope)
+        np.multiply(slope, carried, out=deltas[:, t])
+        carried = deltas[:, t] @ W_hh
+
+    delta, before = deltas.reshape(n, -1, w.H), states[:, :-1].reshape(n, -1, w.H)
+    gradients = delta.mT @ x, delta.mT @ before, error.mT @ heard, delta.sum(1), error.sum(1)
+    return loss, *gradients
+
+
+def _states(problem: Problem, W_xh: Floats, W_hh: Floats, b_h: Floats) -> Floats:
+    """h_0..h_T as (n, T+1, B, H)."""
+    w, n = problem.workload, len(W_hh)
+    x = problem.inputs.reshape(-1, w.D)
+    states = np.zeros((n, w.T + 1, w.B, w.H), W_hh.dtype)
+    drive = (x @ W_xh.mT + b_h[:, None]).reshape(n, w.T, w.B, w.H)
+    for t in range(w.T):
+        summed = states[:, t] @ W_hh.mT
+        summed += drive[:, t]
+        np.tanh(summed, out=states[:, t + 1])
+    return states
+
+
+def _cross_entropy(logits: Floats, targets: Any, n_sequences: int) -> tuple[Floats, Floats]:
+    """Loss (n,) and dL/dlogits (n, rows, V), which takes the place of the logits."""
+    rows, chosen = np.arange(logits.shape[1]), targets.ravel()
+    logits -= logits.max(axis=2, keepdims=True)
+    picked = logits[:, rows, chosen]
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=2, keepdims=True)
+    loss = (np.log(total[..., 0]) - picked).sum(axis=1, dtype=np.float64) / n_sequences
+    logits /= total
+    logits[:, rows, chosen] -= 1
+    logits /= n_sequences
+    return loss, logits
+
+
+def flow(problem: Problem) -> Prepared:
+    """Norms of dl[t,b]/dh_{t-k}: all rows move one step back at a time, one product for each lag.
+
+    The algorithm is rnnsim's own; its windows are left out.
+    """
+    w = problem.workload
+    assert w.N == 1
+    assert not w.last_loss_only
+
+    def run() -> Floats:
+        W_xh, W_hh, W_hy, _, b_y = problem.weights
+        states = _states(problem, W_xh, W_hh, problem.b_h)[0, 1:]
+        logits = states.reshape(1, -1, w.H) @ W_hy.mT + b_y[:, None]
+        error = _cross_entropy(logits, problem.targets, 1)[1]
+        slope = 1 - states**2
+        rows = (error[0] @ W_hy[0]).reshape(w.T, w.B, w.H)
+        moved = np.empty_like(rows)
+        norms = np.zeros((w.T, w.T, w.B), rows.dtype)
+        for k in range(w.T):
+            n = w.T - k  # rows t = k..T-1, counted from 0, are at step t-k
+            norms[k:, k] = np.sqrt(np.einsum("tbh,tbh->tb", rows[:n], rows[:n]))
+            np.multiply(rows[1:n], slope[1:n], out=moved[: n - 1])
+            flat = moved[: n - 1].reshape(-1, w.H)
+            np.matmul(flat, W_hh[0], out=rows[: n - 1].reshape(-1, w.H))
+        return norms
+
+    return Prepared(run, lag_map)
+
+
+CONTESTANTS: dict[str, dict[str, Contestant]] = {
+    "bptt": {"by hand": bptt, "by hand, in threads": bptt_threads},
+    "flow": {"lag recursion": flow},
+}

@@ -1,0 +1,156 @@
+"""Vectors of 64 bytes (8 float64, 16 float32) in compiled code, for loops that LLVM cannot vectorise.
+
+LLVM splits them into what the machine has: one AVX-512 register, two of AVX2, four of NEON. Indices
+are into the memory of a C-contiguous array of any shape. Without compilation the same names work on
+slices, so that kernels run as plain Python too.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+from rnnsim.kernels.jit import inlined, kernel
+
+BYTES = 64
+
+
+class Vector(types.Type):
+    """The type of a vector of one dtype."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Vector({dtype})")
+
+
+def _register(dtype):
+    """The machine's type of such a vector."""
+    element = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+    return ir.VectorType(element, 8 * BYTES // dtype.bitwidth)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, _register(vector.dtype))
+
+
+def _pointer(context, builder, signature, args):
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+def _vector_pointer(context, builder, signature, args):
+    pointer = _pointer(context, builder, signature, args)
+    return builder.bitcast(pointer, _register(signature.args[0].dtype).as_pointer())
+
+
+def _load(_, array, index):
+    def generate(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature, args)
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.intp), generate
+
+
+def _store(_, array, index, vector):
+    def generate(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature, args)
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+def _splat(_, array, index):
+    def generate(context, builder, signature, args):
+        value = builder.load(_pointer(context, builder, signature, args))
+        vector, lane = _register(array.dtype), ir.IntType(32)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
+        lanes = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
+        return builder.shuffle_vector(first, undefined, lanes)
+
+    return Vector(array.dtype)(array, types.intp), generate
+
+
+def _zeros(_, array):
+    def generate(context, builder, signature, args):
+        return ir.Constant(_register(array.dtype), None)
+
+    return Vector(array.dtype)(array), generate
+
+
+def _plus(_, a, b):
+    def generate(context, builder, signature, args):
+        return builder.fadd(*args)
+
+    return a(a, b), generate
+
+
+def _times(_, a, b):
+    def generate(context, builder, signature, args):
+        return builder.fmul(*args)
+
+    return a(a, b), generate
+
+
+def _multiply_add(_, a, b, c):
+    def generate(context, builder, signature, args):
+        vector = _register(a.dtype)
+        name = f"llvm.fmuladd.v{vector.count}f{a.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return a(a, b, c), generate
+
+
+@inlined
+def lanes(array):
+    """How many entries of an array a vector holds."""
+    return BYTES // array.itemsize
+
+
+if numba.config.DISABLE_JIT:
+
+    def load(array: Any, index: int) -> Any:
+        """The vector that starts at array[index]."""
+        return array.reshape(-1)[index : index + lanes(array)].copy()
+
+    def store(array: Any, index: int, vector: Any) -> None:
+        """Write a vector to array[index] and onwards."""
+        array.reshape(-1)[index : index + lanes(array)] = vector
+
+    def splat(array: Any, index: int) -> Any:
+        """A vector of array[index] in every lane."""
+        return array.reshape(-1)[index]
+
+    def zeros(array: Any) -> Any:
+        """A vector of zeros of the array's dtype."""
+        return np.zeros(lanes(array), array.dtype)
+
+    def plus(a: Any, b: Any) -> Any:
+        """a + b in every lane."""
+        return a + b
+
+    def times(a: Any, b: Any) -> Any:
+        """a * b in every lane."""
+        return a * b
+
+    def multiply_add(a: Any, b: Any, c: Any) -> Any:
+        """a * b + c in every lane, rounded once where the machine can."""
+        return a * b + c
+
+else:
+    load = intrinsic(_load)
+    store = intrinsic(_store)
+    splat = intrinsic(_splat)
+    zeros = intrinsic(_zeros)
+    plus = intrinsic(_plus)
+    times = intrinsic(_times)
+    multiply_add = intrinsic(_multiply_add)
