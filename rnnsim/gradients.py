@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.kernels import StepNorms, Weights
+from rnnsim.kernels.backward import backward_steps, begin_bptt, end_bptt, forward_steps, mark_nonfinite
 from rnnsim.kernels.truncated import begin_truncated, depths, end_truncated, sweep_depths
 from rnnsim.network import ACTIVATIONS, RNN
 from rnnsim.sequences import Sequences, batch_for
@@ -113,7 +114,8 @@ def bptt(
     >>> bptt(rnn, batch).W_hh.shape
     (2, 8, 8)
     """
-    batch = batch_for(rnn, sequences, h0)
+    batch, T = batch_for(rnn, sequences, h0), sequences.n_steps
+    weights = rnn.weights
     out = kernels.gradient_arrays(rnn.weights, batch)
     phi = ACTIVATIONS[rnn.activation]
 
@@ -121,8 +123,13 @@ def bptt(
         work = kernels.backward_work(rnn.weights, batch, sequences.n_steps)
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
-            yield
+            for n in range(start, stop):
+                begin_bptt(weights, batch, n, work, out)
+                forward_steps(batch, phi, n, 0, T, work)
+                backward_steps(batch, phi, n, 0, T, work, out)
+                end_bptt(n, work, out)
+                mark_nonfinite(n, work.marks[1], out)
+                yield
 
         return worker
 

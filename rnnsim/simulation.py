@@ -87,8 +87,10 @@ def forward(
     phi = ACTIVATIONS[rnn.activation]
 
     def prepare() -> parallel.Worker:
+        work = kernels.forward_work(rnn.weights, T, B, kernels.block_steps(T, B, H, x.itemsize))
+
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.forward(rnn.weights, x, start_states, phi, start, stop, states, outputs)
+            kernels.forward(rnn.weights, x, start_states, phi, start, stop, work, states, outputs)
             yield
 
         return worker
@@ -125,8 +127,11 @@ def evaluate(
     phi = ACTIVATIONS[rnn.activation]
 
     def prepare() -> parallel.Worker:
+        block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
+        work = kernels.forward_work(rnn.weights, T, B, block)
+
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.evaluate(rnn.weights, batch, phi, start, stop, loss, correct, first)
+            kernels.evaluate(rnn.weights, batch, phi, start, stop, work, loss, correct, first)
             yield
 
         return worker

@@ -25,7 +25,7 @@ from rnnsim.kernels.layout import (
 )
 from rnnsim.kernels.losses import softmax_cross_entropy, squared_error
 from rnnsim.kernels.truncated import TruncatedWork, truncated_bptt, truncated_work
-from rnnsim.kernels.unfolding import evaluate, forward
+from rnnsim.kernels.unfolding import ForwardWork, block_steps, evaluate, forward, forward_work
 
 __all__ = [
     "CROSS_ENTROPY",
@@ -37,16 +37,19 @@ __all__ = [
     "Batch",
     "FlowArrays",
     "FlowWork",
+    "ForwardWork",
     "GradientArrays",
     "StepNorms",
     "TruncatedWork",
     "Weights",
     "backward_work",
+    "block_steps",
     "bptt",
     "evaluate",
     "flow_arrays",
     "flow_work",
     "forward",
+    "forward_work",
     "gradient_arrays",
     "gradient_flow",
     "softmax_cross_entropy",

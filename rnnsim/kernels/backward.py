@@ -16,14 +16,15 @@ import numpy as np
 
 from rnnsim.kernels.activations import through_activation
 from rnnsim.kernels.arrays import copy, fill, residue, total_of
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import allocator, inlined, kernel
 from rnnsim.kernels.layout import Weights
 from rnnsim.kernels.norms import frobenius, inverse_size, slab_norm
-from rnnsim.kernels.products import Rows, add_outer_of_steps, empty_panels, multiply, pack, padded
+from rnnsim.kernels.products import Rows, add_outer_of_steps, columns_of, empty_panels, multiply, pack, padded
 from rnnsim.kernels.unfolding import (
     ForwardWork,
     batch_of,
     block_steps,
+    class_major,
     class_major_outputs,
     forward_work,
     gather_targets,
@@ -63,7 +64,7 @@ class BackwardWork(NamedTuple):
     """Scratch of one thread, for one network at a time, C steps stored at once.
 
     forward: ForwardWork; errors (rows+1, B, Q'): row [s, b] is [delta_{t+1}, dL/dy_t] for step
-    t = begin + s of a block; dy_norms (rows+1,) = ||dL/dy_t||; backward: packed [W_hh; W_hy]; recurrent (H, P') and readout (V, P'):
+    t = begin + s of a block; backward: packed [W_hh; W_hy]; recurrent (H, P') and readout (V, P'):
     the gradients that a block adds; squares (2, block, P') and factors (2, block) for their norms,
     recurrent first; checkpoints (segments, B, H); carries (T,) bool: whether a step has loss;
     marks (2,) int64: the last step with loss, and the first state that is not finite.
@@ -71,7 +72,6 @@ class BackwardWork(NamedTuple):
 
     forward: ForwardWork
     errors: np.ndarray
-    dy_norms: np.ndarray
     backward: np.ndarray
     recurrent: np.ndarray
     readout: np.ndarray
@@ -82,7 +82,7 @@ class BackwardWork(NamedTuple):
     marks: np.ndarray
 
 
-@kernel
+@allocator
 def gradient_arrays(weights, batch):
     """Results for an ensemble, to be filled by `bptt` or `truncated_bptt`."""
     N, H, D = weights.W_xh.shape
@@ -104,7 +104,7 @@ def gradient_arrays(weights, batch):
     )
 
 
-@kernel
+@allocator
 def backward_work(weights, batch, stored):
     """Scratch for `bptt`: one for each thread, reused for every network.
 
@@ -116,7 +116,7 @@ def backward_work(weights, batch, stored):
     return allocate_backward(weights, batch, stored, block, block)
 
 
-@kernel
+@allocator
 def allocate_backward(weights, batch, stored, rows, block):
     """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
     _, H, D = weights.W_xh.shape
@@ -126,7 +126,6 @@ def allocate_backward(weights, batch, stored, rows, block):
     return BackwardWork(
         forward_work(weights, T, B, stored),
         np.zeros((rows + 1, B, padded(H + V, like)), like.dtype),
-        np.zeros(rows + 1, np.float64),
         empty_panels(H + V, H, like),
         np.zeros((H, width), like.dtype),
         np.zeros((V, width), like.dtype),
@@ -156,6 +155,7 @@ def bptt(weights, batch, activation, start, stop, work, out):
                 forward_steps(batch, activation, n, begin, end, work)
             backward_steps(batch, activation, n, begin, end, work, out)
         end_bptt(n, work, out)
+        mark_nonfinite(n, work.marks[1], out)
 
 
 @kernel
@@ -200,24 +200,22 @@ def backward_steps(batch, activation, n, begin, end, work, out):
 
     `begin` is a multiple of the block, and so is `end` unless it is T.
     """
-    data, block = batch_of(batch, n), work.factors.shape[1]
+    block = work.factors.shape[1]
     end = min(end, work.marks[0])  # nothing flows back from beyond the last loss
     for first in range((end - 1) // block * block, begin - 1, -block):
         count = min(first + block, end) - first
-        scored = score_block(data, first, count, 0, n, work, out)
+        score_block(batch, first, count, 0, n, work, out)
         backward_block(activation, first, count, n, work, out)
-        add_block(first, count, 0, scored, n, work, out)
-        for b in range(work.errors.shape[1]):
-            for i in range(work.checkpoints.shape[2]):  # where the next block begins
-                work.errors[block, b, i] = work.errors[0, b, i]
+        set_factors(first, 0, 0, count, work)
+        outer_block(first, count, 0, 0, 1, work)
+        add_block(first, count, n, work, out)
 
 
 @kernel
 def end_bptt(n, work, out):
-    """dL/dh_0 of network n, and where it left the floating-point range."""
-    H = work.checkpoints.shape[2]
+    """dL/dh_0 of network n, for the sequences of the share."""
     errors, pre, b_0 = work.errors, work.forward.pre, work.forward.share[0]
-    B, width = errors.shape[1:]
+    B, width, H = errors.shape[1], errors.shape[2], work.checkpoints.shape[2]
     top = Rows(errors.reshape(errors.size), (work.factors.shape[1] * B + b_0) * width, width)
     gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
     multiply(top, pre.shape[0], 0, H, work.backward, gradient)  # dL/dh_0 = W_hh^T delta_1
@@ -225,7 +223,6 @@ def end_bptt(n, work, out):
     for b in range(pre.shape[0]):
         for i in range(H):
             out.h0[n, b_0 + b, i] = pre[b, i]
-    out.first_nonfinite[n] = first_nonfinite(out, n, work.marks[1])
 
 
 @inlined
@@ -244,47 +241,42 @@ def clear(out, n):
 
 
 @kernel
-def score_block(data, first, count, row, n, work, out):
-    """Loss of steps first+1..first+count, dL/dy_t into the errors from row+1 on; is there any?"""
-    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+def score_block(batch, first, count, row, n, work, out):
+    """Loss of steps first+1..first+count, and dL/dy_t into the errors from row+1 on."""
+    data, H, V = batch_of(batch, n), work.checkpoints.shape[2], work.readout.shape[0]
     B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
     b_0, share = forward.share[0], forward.share[1] - forward.share[0]
     at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
-    longest, scored, s = forward.score.losses.size // share, False, 1
+    longest, s = forward.score.losses.size // share, 1
     while s <= count:
         run = 0  # consecutive steps with loss
         while s + run <= count and run < longest and work.carries[first + s + run - 1]:
             run += 1
         if run == 0:
-            work.dy_norms[row + s] = 0.0
             for b in range(share):
                 for v in range(V):
                     errors[row + s, b_0 + b, H + v] = 0
             s += 1
             continue
-        outputs = class_major_outputs(at + s, run, V, forward)
+        class_major_outputs(at + s, run, V, forward)
+        outputs = class_major(V, run * share, forward)
         gather_targets(data, first + s - 1, run, forward)
-        out.loss[n] += total_of(score(outputs, data.loss, forward)) / B
+        out.loss[n] += score(outputs, data.loss, forward) / B
         columns = outputs.reshape(V, run, share)
         for t in range(run):
-            square = 0.0
             for b in range(share):
                 for v in range(V):
-                    value = columns[v, t, b] * scale
-                    errors[row + s + t, b_0 + b, H + v] = value
-                    square += np.float64(value) * np.float64(value)
-            work.dy_norms[row + s + t] = math.sqrt(square)
-        s, scored = s + run, True
-    return scored
+                    errors[row + s + t, b_0 + b, H + v] = columns[v, t, b] * scale
+        s += run
 
 
-@inlined
+@kernel
 def backward_block(activation, first, count, n, work, out):
     """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
     H, V = work.checkpoints.shape[2], work.readout.shape[0]
     errors, forward, carries, state_norms = work.errors, work.forward, work.carries, out.state_norms
     trace, pre, panels = forward.trace, forward.pre, work.backward
-    B, width = errors.shape[1:]
+    B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
     flat, rows = errors.reshape(errors.size), pre.shape[0]
     gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
     at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
@@ -294,79 +286,96 @@ def backward_block(activation, first, count, n, work, out):
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, gradient)
         state_norms[n, first + s] = frobenius(pre)
         through_activation(activation, pre, trace, at + s, errors, s - 1, b_0, H)
+    for b in range(b_0, b_0 + rows):
+        for i in range(H):  # where the next block begins
+            errors[top, b, i] = errors[0, b, i]
 
 
 @kernel
-def add_block(first, count, row, scored, n, work, out):
-    """Add the gradients of steps first+1..first+count, whose errors begin at `row`; their norms."""
+def set_factors(first, row, begin, end, work):
+    """factors = 1 / (||left|| ||right||) for the outer products of steps begin..end-1 of a block.
+
+    They bring the norms of the products below 1, so that their squares stay in range.
+    """
+    errors, trace, factors = work.errors, work.forward.trace, work.factors
+    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+    at = first % (trace.shape[0] - 1)
+    before = frobenius(trace[at + begin])
+    for s in range(begin, end):
+        after = frobenius(trace[at + s + 1])
+        delta, dy = slab_norm(errors, row + s, 0, H), slab_norm(errors, row + s + 1, H, V)
+        factors[0, s] = inverse_size(delta * before, errors.itemsize)
+        factors[1, s] = inverse_size(dy * after, errors.itemsize)
+        before = after
+
+
+@kernel
+def outer_block(first, count, row, member, members, work):
+    """The gradients that a block adds, and the scaled squares of every step's own.
+
+    Of a team, each member treats some of the columns.
+    """
+    errors, trace, factors, carries = work.errors, work.forward.trace, work.factors, work.carries
+    B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
+    H, V, stride = work.checkpoints.shape[2], work.readout.shape[0], trace.shape[2]
+    flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
+    start, scored = first % (trace.shape[0] - 1) * B * stride, False
+    left, right = Rows(flat_errors, row * B * width, width), Rows(flat_trace, start, stride)
+    columns, shape = columns_of(member, members, P, errors), (count, B, H)
+    add_outer_of_steps(left, right, shape, columns, factors[0], work.recurrent, work.squares[0])
+    for s in range(count):
+        scored |= carries[first + s]
+    if scored:
+        left = Rows(flat_errors, (row + 1) * B * width + H, width)
+        right = Rows(flat_trace, start + B * stride, stride)
+        columns, shape = columns_of(member, members, H + 1, errors), (count, B, V)
+        add_outer_of_steps(left, right, shape, columns, factors[1], work.readout, work.squares[1])
+
+
+@kernel
+def add_block(first, count, n, work, out):
+    """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
     H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
-    squares, factors = work.squares, work.factors
-    _outer_block(first, count, row, scored, work)
-    g, norms = out.weights, out.step_norms
+    squares, factors, g, norms = work.squares, work.factors, out.weights, out.step_norms
     for i in range(H):
         for j in range(H):
             g.W_hh[n, i, j] += work.recurrent[i, j]
         g.b_h[n, i] += work.recurrent[i, H]
         for d in range(P - H - 1):
             g.W_xh[n, i, d] += work.recurrent[i, H + 1 + d]
-    if scored:
-        for v in range(V):
-            for j in range(H):
-                g.W_hy[n, v, j] += work.readout[v, j]
-            g.b_y[n, v] += work.readout[v, H]
+    for v in range(V):
+        for j in range(H):
+            g.W_hy[n, v, j] += work.readout[v, j]
+        g.b_y[n, v] += work.readout[v, H]
     for s in range(count):
         factor = np.float64(factors[0, s])
         norms.W_hh[n, first + s] = math.sqrt(total_of(squares[0, s, :H])) / factor
         norms.W_xh[n, first + s] = math.sqrt(total_of(squares[0, s, H + 1 : P])) / factor
         square = total_of(squares[1, s, :H])
         norms.W_hy[n, first + s] = math.sqrt(square) / np.float64(factors[1, s])
-
-
-@inlined
-def _outer_block(first, count, row, scored, work):
-    """The gradients that a block adds, and the scaled squares of every step's own."""
-    errors, trace, factors = work.errors, work.forward.trace, work.factors
-    B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
-    H, V, stride = work.checkpoints.shape[2], work.readout.shape[0], trace.shape[2]
-    flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
-    at = first % (trace.shape[0] - 1)
-    before = frobenius(trace[at])
-    for s in range(count):
-        after = frobenius(trace[at + s + 1])
-        factors[0, s] = inverse_size(slab_norm(errors, row + s, H) * before, errors.itemsize)
-        factors[1, s] = inverse_size(work.dy_norms[row + s + 1] * after, errors.itemsize)
-        before = after
-    fill(work.squares, 0)
+    fill(squares, 0)
     fill(work.recurrent, 0)
-    deltas = Rows(flat_errors, row * B * width, width)
-    rows = Rows(flat_trace, at * B * stride, stride)
-    add_outer_of_steps(
-        deltas, rows, (count, B, H), (0, P), factors[0], work.recurrent, work.squares[0]
-    )
-    if scored:
-        fill(work.readout, 0)
-        dy = Rows(flat_errors, (row + 1) * B * width + H, width)
-        rows = Rows(flat_trace, (at + 1) * B * stride, stride)
-        shape, columns = (count, B, V), (0, H + 1)
-        add_outer_of_steps(dy, rows, shape, columns, factors[1], work.readout, work.squares[1])
+    fill(work.readout, 0)
 
 
 @kernel
-def first_nonfinite(out, n, forward_step):
-    """The step at which network n left the floating-point range, -1 if it stayed inside.
+def mark_nonfinite(n, forward_step, out):
+    """first_nonfinite: the step at which network n left the range, -1 if it stayed inside.
 
     The first t whose state is not finite; else, in the order of the backward pass, the largest t
     with a non-finite gradient dL/dh_t or dL/dW^(t); else 1, where a sum over steps did not fit.
     """
+    out.first_nonfinite[n] = forward_step
     if forward_step >= 0:
-        return forward_step
+        return
     norms = out.step_norms
     for t in range(out.state_norms.shape[1] - 1, 0, -1):
         total = out.state_norms[n, t] + norms.W_xh[n, t - 1]
         total += norms.W_hh[n, t - 1] + norms.W_hy[n, t - 1]
         if not total < np.inf:
-            return t
+            out.first_nonfinite[n] = t
+            return
     g = out.weights
     total = residue(g.W_xh[n]) + residue(g.W_hh[n]) + residue(g.W_hy[n])
     total += residue(g.b_h[n]) + residue(g.b_y[n]) + out.loss[n] + out.state_norms[n, 0]
-    return -1 if abs(total) < np.inf else 1
+    out.first_nonfinite[n] = -1 if abs(total) < np.inf else 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnsim.kernels.activations import activate_with_slope, count_saturated
 from rnnsim.kernels.arrays import fill, total_of
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.jit import allocator, kernel
 from rnnsim.kernels.lags import advance_rows, summarise
 from rnnsim.kernels.norms import (
     EMPTY,
@@ -29,6 +29,7 @@ from rnnsim.kernels.products import Rows, add_outer, empty_panels, multiply, pac
 from rnnsim.kernels.unfolding import (
     ForwardWork,
     batch_of,
+    class_major,
     class_major_outputs,
     forward_work,
     gather_targets,
@@ -109,7 +110,7 @@ class FlowWork(NamedTuple):
     readout: np.ndarray
 
 
-@kernel
+@allocator
 def flow_arrays(weights, batch, S, K, per_sequence):
     """Results for an ensemble with S loss steps and K lags, to be filled by `gradient_flow`."""
     N, B = weights.W_hh.shape[0], batch.inputs.shape[2]
@@ -136,7 +137,7 @@ def flow_arrays(weights, batch, S, K, per_sequence):
     )
 
 
-@kernel
+@allocator
 def flow_work(weights, batch, S):
     """Scratch for `gradient_flow` with S loss steps: one for each thread."""
     _, H, D = weights.W_xh.shape
@@ -209,7 +210,7 @@ def start_windows(n, work, out):
     fill(work.window, 0.0)
     fill(work.window_lost, 0.0)
     work.sum_exponents[0] = EMPTY
-    W_hy, b_y = work.readout[:, :H].copy(), work.readout[:, H : H + 1].copy()
+    W_hy, b_y = work.readout[:, :H], work.readout[:, H : H + 1]
     out.readout[n] = log_add_squares(log_norm_scaled(W_hy, 0), log_norm_scaled(b_y, 0))
     out.hidden_full[n] = log_norm_scaled(work.full[:, :H], work.sum_exponents[1])
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
@@ -276,10 +277,11 @@ def _score_steps(data, steps, n, work, out):
         run, first = 1, steps[position]  # consecutive loss steps
         while run < longest and position + run < S and steps[position + run] == first + run:
             run += 1
-        outputs = class_major_outputs(first, run, V, forward)
+        class_major_outputs(first, run, V, forward)
+        outputs = class_major(V, run * B, forward)
         gather_targets(data, first - 1, run, forward)
-        losses = score(outputs, data.loss, forward)
-        if out.first_nonfinite[n] < 0 and not total_of(losses) < np.inf:
+        loss = score(outputs, data.loss, forward)
+        if out.first_nonfinite[n] < 0 and not loss < np.inf:
             out.first_nonfinite[n] = first
         for r in range(run * B):
             for v in range(V):

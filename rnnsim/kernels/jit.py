@@ -53,6 +53,7 @@ def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Callable
                 error_model="numpy",
                 fastmath=fastmath,
                 no_cfunc_wrapper=True,
+                _nrt=False,
                 inline="always" if inlined else "never",
             )(function)
         finally:
@@ -64,6 +65,9 @@ def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Callable
 
 # Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their sense.
 kernel = _compile({"reassoc", "contract"})
+
+# For what allocates: plain Python outside compiled code, so that it costs no compilation there.
+allocator: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.extending.register_jitable
 
 # The same, put into the caller's loop: for bodies too short to be worth a call.
 inlined = _compile({"reassoc", "contract"}, inlined=True)

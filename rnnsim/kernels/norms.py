@@ -58,18 +58,18 @@ def _scaled_frobenius(array):
 
 
 @kernel
-def slab_norm(array, s, width):
-    """||array[s, :, :width]||_F of a C-contiguous 3-D array, likewise."""
+def slab_norm(array, s, start, width):
+    """||array[s, :, start:start+width]||_F of a C-contiguous 3-D array, likewise."""
     total = 0.0
     for b in range(array.shape[1]):
         for i in range(width):
-            value = np.float64(array[s, b, i])
+            value = np.float64(array[s, b, start + i])
             total += value * value
     if _LEAST_SQUARE < total < _GREATEST_SQUARE:
         return math.sqrt(total)
     norm = 0.0
     for b in range(array.shape[1]):
-        norm = hypot(norm, frobenius(array[s, b, :width].reshape(1, width)))
+        norm = hypot(norm, frobenius(array[s, b, start : start + width].reshape(1, width)))
     return norm
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import allocator, inlined, kernel
 from rnnsim.kernels.vectors import lanes, load, multiply_add, plus, splat, store, times, zeros
 
 _TILE = 4  # rows: with 64-byte vectors eight sums in flight, what two FMA units of latency 4 need
@@ -25,13 +25,20 @@ class Rows(NamedTuple):
     stride: int
 
 
-@inlined
+@allocator
 def padded(size, like):
     """The least multiple of the lanes of `like` that holds `size` entries."""
     return -(-size // lanes(like)) * lanes(like)
 
 
-@inlined
+@kernel
+def columns_of(member, members, N, like):
+    """(first, last) of the columns of a matrix of N that a member of a team treats: whole lanes."""
+    groups, L = -(-N // lanes(like)), lanes(like)
+    return member * groups // members * L, min((member + 1) * groups // members * L, N)
+
+
+@allocator
 def empty_panels(K, N, like):
     """Panels (n, K, L), all 0, for a matrix (K, N) in the dtype of `like`."""
     return np.zeros((padded(N, like) // lanes(like), K, lanes(like)), like.dtype)

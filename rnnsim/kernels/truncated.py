@@ -17,14 +17,16 @@ from rnnsim.kernels.backward import (
     add_block,
     allocate_backward,
     begin_bptt,
-    first_nonfinite,
     forward_steps,
+    mark_nonfinite,
+    outer_block,
     score_block,
+    set_factors,
 )
-from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.jit import allocator, kernel
 from rnnsim.kernels.norms import frobenius
 from rnnsim.kernels.products import Rows, multiply, padded
-from rnnsim.kernels.unfolding import batch_of, block_steps
+from rnnsim.kernels.unfolding import block_steps
 
 
 class TruncatedWork(NamedTuple):
@@ -40,7 +42,7 @@ class TruncatedWork(NamedTuple):
     spare: np.ndarray
 
 
-@kernel
+@allocator
 def truncated_work(weights, batch, stride):
     """Scratch for `truncated_bptt` at one stride: one for each thread, reused for every network."""
     H, T, B = weights.W_hh.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
@@ -54,7 +56,7 @@ def truncated_work(weights, batch, stride):
     )
 
 
-@kernel
+@allocator
 def depths(T, window, stride):
     """The depths (first, last + 1) at which some sweep has a step to visit."""
     J = (T + stride - 1) // stride
@@ -77,7 +79,7 @@ def begin_truncated(weights, batch, activation, n, work, out):
     T = batch.inputs.shape[1]
     begin_bptt(weights, batch, n, work.common, out)
     forward_steps(batch, activation, n, 0, T, work.common)
-    score_block(batch_of(batch, n), 0, T, 0, n, work.common, out)
+    score_block(batch, 0, T, 0, n, work.common, out)
     fill(work.total, 0)
     fill(work.rows, 0)
 
@@ -130,9 +132,12 @@ def end_truncated(batch, activation, n, work, out):
         out.state_norms[n, t] = frobenius(work.total[t])
         through_activation(activation, work.total[t], trace, t, common.errors, t - 1, 0, H)
     for first in range(0, T, block):
-        add_block(first, min(block, T - first), first, True, n, common, out)
+        count = min(block, T - first)
+        set_factors(first, first, 0, count, common)
+        outer_block(first, count, first, 0, 1, common)
+        add_block(first, count, n, common, out)
     out.state_norms[n, 0] = frobenius(work.total[0])
     for b in range(work.total.shape[1]):
         for i in range(H):
             out.h0[n, b, i] = work.total[0, b, i]
-    out.first_nonfinite[n] = first_nonfinite(out, n, common.marks[1])
+    mark_nonfinite(n, common.marks[1], out)

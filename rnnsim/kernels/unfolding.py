@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim.kernels.activations import activate
 from rnnsim.kernels.arrays import copy, total_of
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import allocator, inlined, kernel
 from rnnsim.kernels.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.losses import count_correct, softmax_cross_entropy, squared_error
 from rnnsim.kernels.products import Rows, empty_panels, multiply, pack_transposed, padded
@@ -54,20 +54,22 @@ class ScoreWork(NamedTuple):
     losses: np.ndarray
 
 
-@inlined
+@allocator
 def block_steps(T, B, H, itemsize):
     """How many steps make a block: a function of the sizes alone, so that results repeat."""
     return min(T, max(8, min(64, _BLOCK_BYTES // (B * H * itemsize))))
 
 
-@kernel
+@allocator
 def forward_work(weights, T, B, stored):
-    """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once."""
+    """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once.
+
+    `forward` and `evaluate` need one block, `block_steps`.
+    """
     _, H, D = weights.W_xh.shape
     V, like = weights.W_hy.shape[1], weights.W_hh
     trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
-    for row in trace.reshape(-1, trace.shape[2]):
-        row[H] = 1
+    trace[:, :, H] = 1
     share = np.empty(2, np.int64)
     share[0], share[1] = 0, B
     R = block_steps(T, B, H, like.itemsize) * B
@@ -207,16 +209,21 @@ def readout(t, count, work):
         multiply(rows, share, 0, depth, work.readout, out)
 
 
+@inlined
+def class_major(V, R, work):
+    """The scratch for outputs class by class, (V, R)."""
+    return work.score.by_class[: V * R].reshape(V, R)
+
+
 @kernel
 def class_major_outputs(t, count, V, work):
-    """The same as (V, R), in scratch."""
+    """The same outputs as (V, R), in scratch."""
     readout(t, count, work)
-    outputs, R = work.score.outputs, count * (work.share[1] - work.share[0])
-    by_class = work.score.by_class[: V * R].reshape(V, R)
+    R = count * (work.share[1] - work.share[0])
+    by_class, outputs = class_major(V, R, work), work.score.outputs
     for r in range(R):
         for v in range(V):
             by_class[v, r] = outputs[r, v]
-    return by_class
 
 
 @inlined
@@ -235,7 +242,7 @@ def gather_targets(data, begin, count, work):
 
 @inlined
 def score(outputs, loss, work):
-    """Losses of the columns, in scratch; `outputs` (V, R) become their derivative."""
+    """The sum of the losses of the columns; `outputs` (V, R) become their derivative."""
     V, R = outputs.shape
     scratch = work.score
     weights, losses = scratch.weights[:R], scratch.losses[:R]
@@ -245,19 +252,17 @@ def score(outputs, loss, work):
         softmax_cross_entropy(outputs, classes, weights, peak, total, shifted, losses)
     else:
         squared_error(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
-    return losses
+    return total_of(losses)
 
 
 @kernel
-def forward(weights, inputs, h0, activation, start, stop, states, outputs):
+def forward(weights, inputs, h0, activation, start, stop, work, states, outputs):
     """States (N, T+1, B, H) and outputs (N, T, B, V) of networks start..stop-1.
 
-    inputs (1 or N, T, B, D), h0 (1 or N, B, H); all C-contiguous and of one dtype.
+    inputs (1 or N, T, B, D), h0 (1 or N, B, H), work from `forward_work`.
     """
     _, T, B, V = outputs.shape
-    H = states.shape[3]
-    block = block_steps(T, B, H, states.itemsize)
-    work = forward_work(weights, T, B, block)
+    H, block = states.shape[3], work.score.losses.size // B
     for n in range(start, stop):
         pack_forward(network(weights, n), work)
         copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
@@ -278,12 +283,10 @@ def forward(weights, inputs, h0, activation, start, stop, states, outputs):
 
 
 @kernel
-def evaluate(weights, batch, activation, start, stop, loss, correct, first_nonfinite):
+def evaluate(weights, batch, activation, start, stop, work, loss, correct, first_nonfinite):
     """Loss (N,) float64 and number of right answers (N,) int64 of networks start..stop-1."""
     T, B = batch.loss_weights.shape[1:]
-    H, V = weights.W_hh.shape[1], weights.W_hy.shape[1]
-    block = block_steps(T, B, H, weights.W_hh.itemsize)
-    work = forward_work(weights, T, B, block)
+    H, V, block = weights.W_hh.shape[1], weights.W_hy.shape[1], work.score.losses.size // B
     for n in range(start, stop):
         data = batch_of(batch, n)
         pack_forward(network(weights, n), work)
@@ -294,11 +297,12 @@ def evaluate(weights, batch, activation, start, stop, loss, correct, first_nonfi
             nonfinite = unfold(data.inputs, begin, begin + count, 0, activation, work)
             if first_nonfinite[n] < 0:
                 first_nonfinite[n] = nonfinite
-            outputs = class_major_outputs(1, count, V, work)
+            class_major_outputs(1, count, V, work)
+            outputs = class_major(V, count * B, work)
             gather_targets(data, begin, count, work)
             if data.loss == CROSS_ENTROPY:
                 R = count * B
                 answers, counted = work.score.classes[:R], work.score.weights[:R]
                 correct[n] += count_correct(outputs, answers, counted)
-            loss[n] += total_of(score(outputs, data.loss, work)) / B
+            loss[n] += score(outputs, data.loss, work) / B
             carry_state(work, count, H)

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import allocator
 
 BYTES = 64
 
@@ -110,7 +110,7 @@ def _multiply_add(_, a, b, c):
     return a(a, b, c), generate
 
 
-@inlined
+@allocator
 def lanes(array):
     """How many entries of an array a vector holds."""
     return BYTES // array.itemsize
