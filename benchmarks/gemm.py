@@ -58,7 +58,7 @@ def _products(name: str, problem: Problem) -> Prepared:
 
     def run() -> None:
         parallel.over_networks(
-            n_threads, n_threads, prepare, flops=parallel.FLOPS_PER_CALL, n_hidden=1
+            n_threads, n_threads, prepare, flops=parallel.FLOPS_PER_CALL
         )
 
     return Prepared(run, lambda _: Arrays())

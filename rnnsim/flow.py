@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim import checks, kernels, parallel
+from rnnsim import checks, kernels, parallel, team
 from rnnsim.kernels.flow import FlowArrays, begin_flow, close_lags, start_windows
 from rnnsim.kernels.lags import advance_rows
 from rnnsim.network import ACTIVATIONS, RNN
@@ -157,26 +157,29 @@ def gradient_flow(
     weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
     out = kernels.flow_arrays(weights, batch, steps.size, K, bool(per_sequence))
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
-    flops_per_lag = 2.0 * steps.size * B * H * (H + P) + 60.0 * H * P
+    flops = K * (2.0 * steps.size * B * H * (H + P) + 60.0 * H * P)
+    members = parallel.team_size(len(rnn), n_threads, B, flops)
+    if members > 1:
+        team.gradient_flow(weights, batch, phi, steps, members, out)
+        return _result(out, steps, B, K, rnn.dtype)
+    lags = kernels.lags_at_once(T, B, steps.size)
 
     def prepare() -> parallel.Worker:
-        work = kernels.flow_work(weights, batch, steps.size)
+        work = kernels.flow_work(weights, batch, steps.size, lags)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_flow(weights, batch, phi, steps, n, work, out)
                 start_windows(n, work, out)
-                for first in range(0, K, work.tops.size):
+                for first in range(0, K, lags):
                     yield
-                    last = min(first + work.tops.size, K)
+                    last = min(first + lags, K)
                     advance_rows(steps, first, last, n, work, out)
                     close_lags(steps, first, last, n, work.logs, work, out)
 
         return worker
 
-    parallel.over_networks(
-        len(rnn), n_threads, prepare, flops=K * flops_per_lag, n_hidden=rnn.n_hidden
-    )
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return _result(out, steps, B, K, rnn.dtype)
 
 

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim import checks, kernels, parallel
+from rnnsim import checks, kernels, parallel, team
 from rnnsim.checks import FloatArray
 from rnnsim.kernels import StepNorms, Weights
-from rnnsim.kernels.backward import backward_steps, begin_bptt, end_bptt, forward_steps, mark_nonfinite
+from rnnsim.kernels.backward import (
+    backward_steps,
+    begin_bptt,
+    end_bptt,
+    forward_steps,
+    mark_nonfinite,
+)
 from rnnsim.kernels.truncated import begin_truncated, depths, end_truncated, sweep_depths
 from rnnsim.network import ACTIVATIONS, RNN
 from rnnsim.sequences import Sequences, batch_for
@@ -76,6 +82,7 @@ def bptt(
     *,
     h0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
+    state_memory: float = 2**28,
 ) -> Gradients:
     """Full backpropagation through time: the exact gradient of the loss.
 
@@ -98,13 +105,19 @@ def bptt(
     h0 : (B, H) or (N, B, H) array, optional
         Initial states, 0 unless given.
     n_threads : int, optional
-        All cores unless given. An ensemble gives the same bits on any number of threads.
+        All cores unless given. An ensemble gives the same bits on any number of threads; a single
+        large network, whose sequences are divided among them, the same up to rounding.
+    state_memory : float
+        Bytes that the states of all threads may take, 256 MiB unless given. States of longer
+        sequences are computed twice, the second time from checkpoints and to the same bits, which
+        takes about a third more time. The result does not depend on it.
 
     Raises
     ------
     TypeError, ValueError
         Sizes or dtypes that disagree between networks, sequences and h0; class ids outside
-        0..V-1 where the weight is above 0; NaN or infinity; n_threads below 1.
+        0..V-1 where the weight is above 0; NaN or infinity; n_threads below 1; a state_memory that
+        is not above 0.
 
     Examples
     --------
@@ -114,29 +127,67 @@ def bptt(
     >>> bptt(rnn, batch).W_hh.shape
     (2, 8, 8)
     """
-    batch, T = batch_for(rnn, sequences, h0), sequences.n_steps
-    weights = rnn.weights
+    memory = checks.real_number("state_memory", state_memory, above=0.0)
+    batch = batch_for(rnn, sequences, h0)
     out = kernels.gradient_arrays(rnn.weights, batch)
+    flops = _flops_per_network(rnn, sequences)
+    members = parallel.team_size(len(rnn), n_threads, sequences.n_sequences, flops)
+    crew = min(parallel.thread_count(n_threads), len(rnn))
+    stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch))))
     phi = ACTIVATIONS[rnn.activation]
+    if members > 1:
+        team.bptt(rnn.weights, batch, phi, stored, members, out)
+        return Gradients(*out)
 
     def prepare() -> parallel.Worker:
-        work = kernels.backward_work(rnn.weights, batch, sequences.n_steps)
+        work = kernels.backward_work(rnn.weights, batch, stored)
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            for n in range(start, stop):
-                begin_bptt(weights, batch, n, work, out)
-                forward_steps(batch, phi, n, 0, T, work)
-                backward_steps(batch, phi, n, 0, T, work, out)
-                end_bptt(n, work, out)
-                mark_nonfinite(n, work.marks[1], out)
+            if flops <= parallel.FLOPS_PER_CALL:
+                kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
                 yield
+                return
+            chunk = int(sequences.n_steps * parallel.FLOPS_PER_CALL / flops)
+            for n in range(start, stop):
+                yield from _in_pieces(rnn.weights, batch, phi, n, chunk, work, out)
 
         return worker
 
-    parallel.over_networks(
-        len(rnn), n_threads, prepare, flops=_flops_per_step(rnn, sequences), n_hidden=rnn.n_hidden
-    )
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return Gradients(*out)
+
+
+def _in_pieces(
+    weights: Weights,
+    batch: kernels.Batch,
+    phi: int,
+    n: int,
+    chunk: int,
+    work: kernels.BackwardWork,
+    out: kernels.GradientArrays,
+) -> Iterator[None]:
+    """`kernels.bptt` of one long network, in compiled calls of about `chunk` steps."""
+    T, block = batch.inputs.shape[1], work.factors.shape[1]
+    stored = work.forward.trace.shape[0] - 1
+    chunk = max(1, chunk // block) * block
+
+    def forward(begin: int, end: int) -> Iterator[None]:
+        for first in range(begin, end, chunk):
+            forward_steps(batch, phi, n, first, min(first + chunk, end), work)
+            yield
+
+    begin_bptt(weights, batch, n, work, out)
+    segments = [(begin, min(begin + stored, T)) for begin in range(0, T, stored)]
+    for segment in segments:
+        yield from forward(*segment)
+    for begin, end in reversed(segments):
+        if end < T:
+            yield from forward(begin, end)
+        for first in reversed(range(begin, end, chunk)):
+            backward_steps(batch, phi, n, first, min(first + chunk, end), work, out)
+            yield
+    end_bptt(n, work, out)
+    mark_nonfinite(n, work.marks[1], out)
 
 
 def truncated_bptt(
@@ -220,12 +271,12 @@ def truncated_bptt(
 
         return worker
 
-    flops = _flops_per_step(rnn, sequences) + (last - first) * flops_per_depth
-    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops, n_hidden=rnn.n_hidden)
+    flops = _flops_per_network(rnn, sequences) + (last - first) * flops_per_depth
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return Gradients(*out)
 
 
-def _flops_per_step(rnn: RNN, sequences: Sequences) -> float:
+def _flops_per_network(rnn: RNN, sequences: Sequences) -> float:
     """The arithmetic of one network's forward and backward pass."""
     steps = sequences.n_steps * sequences.n_sequences
     H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs

@@ -95,9 +95,7 @@ def forward(
 
         return worker
 
-    parallel.over_networks(
-        N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden
-    )
+    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
     return Forward(states, outputs)
 
 
@@ -136,9 +134,7 @@ def evaluate(
 
         return worker
 
-    parallel.over_networks(
-        N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V), n_hidden=rnn.n_hidden
-    )
+    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
     counted[counted == 0] = np.nan
     accuracy = correct / counted if sequences.has_classes else np.full(N, np.nan)

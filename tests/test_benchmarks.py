@@ -13,7 +13,7 @@ from benchmarks.ours import sequences_of
 from benchmarks.runner import TOLERANCE, Comparison, Key, Timing, checked, compare
 from benchmarks.workloads import WORKLOADS, draw
 from rnnsim import RNN
-from rnnsim.gradients import _flops_per_step
+from rnnsim.gradients import _flops_per_network
 
 pytestmark = pytest.mark.nojit
 NAMES = [workload.name for workload in WORKLOADS]
@@ -110,7 +110,7 @@ def test_arithmetic_is_counted_as_rnnsim_counts_it():
         rnn = RNN.sample(w.N, n_inputs=w.D, n_hidden=w.H, n_outputs=w.V, rng=0)
         problem = draw(w, "float64")
         silent = 2.0 * w.N * w.B * w.H * 3 * w.V * w.first_loss  # readouts where there is no loss
-        counted = w.N * _flops_per_step(rnn, sequences_of(problem)) - silent
+        counted = w.N * _flops_per_network(rnn, sequences_of(problem)) - silent
         assert w.flops == counted
 
 

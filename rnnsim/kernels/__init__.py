@@ -11,9 +11,17 @@ from rnnsim.kernels.backward import (
     StepNorms,
     backward_work,
     bptt,
+    bytes_per_step,
     gradient_arrays,
 )
-from rnnsim.kernels.flow import FlowArrays, FlowWork, flow_arrays, flow_work, gradient_flow
+from rnnsim.kernels.flow import (
+    FlowArrays,
+    FlowWork,
+    flow_arrays,
+    flow_work,
+    gradient_flow,
+    lags_at_once,
+)
 from rnnsim.kernels.layout import (
     CROSS_ENTROPY,
     LINEAR,
@@ -45,6 +53,7 @@ __all__ = [
     "backward_work",
     "block_steps",
     "bptt",
+    "bytes_per_step",
     "evaluate",
     "flow_arrays",
     "flow_work",
@@ -52,6 +61,7 @@ __all__ = [
     "forward_work",
     "gradient_arrays",
     "gradient_flow",
+    "lags_at_once",
     "softmax_cross_entropy",
     "squared_error",
     "truncated_bptt",

@@ -8,7 +8,6 @@ order of operations as written.
 
 import numpy as np
 
-from rnnsim.kernels.arrays import fill
 from rnnsim.kernels.jit import exact, inlined, kernel
 from rnnsim.kernels.layout import RELU, TANH
 

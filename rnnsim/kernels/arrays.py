@@ -3,7 +3,7 @@
 Written out because they compile ten times faster than array expressions, whose errors carry text.
 """
 
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import inlined
 
 
 @inlined

@@ -19,7 +19,15 @@ from rnnsim.kernels.arrays import copy, fill, residue, total_of
 from rnnsim.kernels.jit import allocator, inlined, kernel
 from rnnsim.kernels.layout import Weights
 from rnnsim.kernels.norms import frobenius, inverse_size, slab_norm
-from rnnsim.kernels.products import Rows, add_outer_of_steps, columns_of, empty_panels, multiply, pack, padded
+from rnnsim.kernels.products import (
+    Rows,
+    add_outer_of_steps,
+    columns_of,
+    empty_panels,
+    multiply,
+    pack,
+    padded,
+)
 from rnnsim.kernels.unfolding import (
     ForwardWork,
     batch_of,
@@ -117,6 +125,14 @@ def backward_work(weights, batch, stored):
 
 
 @allocator
+def bytes_per_step(weights, batch):
+    """What one stored step of states takes."""
+    D, B = batch.inputs.shape[3], batch.inputs.shape[2]
+    width = padded(weights.W_hh.shape[1] + 1 + D, weights.W_hh)
+    return B * width * weights.W_hh.itemsize
+
+
+@allocator
 def allocate_backward(weights, batch, stored, rows, block):
     """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
     _, H, D = weights.W_xh.shape
@@ -183,7 +199,6 @@ def forward_steps(batch, activation, n, begin, end, work):
     """States of steps begin+1..end, which lie in one segment; h_begin is known."""
     forward, stored = work.forward, work.forward.trace.shape[0] - 1
     segment, at = begin // stored, begin % stored
-    H = work.checkpoints.shape[2]
     if at == 0:
         set_state(forward, 0, work.checkpoints[segment])
     data = batch_of(batch, n)
@@ -194,7 +209,7 @@ def forward_steps(batch, activation, n, begin, end, work):
         get_state(forward, stored, work.checkpoints[segment + 1])
 
 
-@kernel
+@inlined
 def backward_steps(batch, activation, n, begin, end, work, out):
     """Gradients of steps begin+1..end, whose states are in the trace; later steps are done.
 
@@ -211,7 +226,7 @@ def backward_steps(batch, activation, n, begin, end, work, out):
         add_block(first, count, n, work, out)
 
 
-@kernel
+@inlined
 def end_bptt(n, work, out):
     """dL/dh_0 of network n, for the sequences of the share."""
     errors, pre, b_0 = work.errors, work.forward.pre, work.forward.share[0]
@@ -291,7 +306,7 @@ def backward_block(activation, first, count, n, work, out):
             errors[top, b, i] = errors[0, b, i]
 
 
-@kernel
+@inlined
 def set_factors(first, row, begin, end, work):
     """factors = 1 / (||left|| ||right||) for the outer products of steps begin..end-1 of a block.
 
@@ -309,7 +324,7 @@ def set_factors(first, row, begin, end, work):
         before = after
 
 
-@kernel
+@inlined
 def outer_block(first, count, row, member, members, work):
     """The gradients that a block adds, and the scaled squares of every step's own.
 
@@ -358,7 +373,7 @@ def add_block(first, count, n, work, out):
     fill(work.readout, 0)
 
 
-@kernel
+@inlined
 def mark_nonfinite(n, forward_step, out):
     """first_nonfinite: the step at which network n left the range, -1 if it stayed inside.
 

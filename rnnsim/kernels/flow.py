@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.activations import activate_with_slope, count_saturated
-from rnnsim.kernels.arrays import fill, total_of
+from rnnsim.kernels.arrays import add, fill, total_of
 from rnnsim.kernels.jit import allocator, kernel
 from rnnsim.kernels.lags import advance_rows, summarise
 from rnnsim.kernels.norms import (
     EMPTY,
+    add_scaled,
     exponent_of,
     frobenius,
     log_add_squares,
@@ -85,8 +86,8 @@ class FlowWork(NamedTuple):
     [W_hh; W_hy]; rows and spare (S, B, H'), between which rows move; exponents (S, B) int64 and
     squares (S, B), of the rows; sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1}
     and of the whole row of the trace. Of every lag of a chunk: parts (C, H, P'), its outer products
-    in units of 2^tops (C,) int64, terms (C, 2), logs (C, S, B). window, what rounding takes from it,
-    and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
+    in units of 2^tops (C,) int64, terms (C, 2), logs (C, S, B). window, window_lost (what rounding
+    takes from it) and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
     """
 
     forward: ForwardWork
@@ -138,12 +139,17 @@ def flow_arrays(weights, batch, S, K, per_sequence):
 
 
 @allocator
-def flow_work(weights, batch, S):
-    """Scratch for `gradient_flow` with S loss steps: one for each thread."""
+def lags_at_once(T, B, S):
+    """How many lags make a chunk, so that their logs stay small."""
+    return max(1, min(LAGS_AT_ONCE, T, 2**20 // (S * B)))
+
+
+@allocator
+def flow_work(weights, batch, S, C):
+    """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread."""
     _, H, D = weights.W_xh.shape
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
     like, P = weights.W_hh, H + D + 1
-    C = max(1, min(LAGS_AT_ONCE, T, 2**20 // (S * B)))
     return FlowWork(
         forward_work(weights, T, B, T),
         np.zeros((T, B, padded(H, like)), like.dtype),
@@ -203,9 +209,17 @@ def begin_flow(weights, batch, activation, steps, n, work, out):
 
 
 @kernel
+def merge_full(work, other):
+    """Add what another workspace has of the full gradient, for other sequences of the network."""
+    work.sum_exponents[1] = add_scaled(
+        work.full, work.window_lost, work.sum_exponents[1], other.full, other.sum_exponents[1]
+    )
+    add(other.readout, work.readout)
+
+
+@kernel
 def start_windows(n, work, out):
     """Clear the windows of network n; norms of its full gradient and of its readout's."""
-    V, width = work.readout.shape
     H = work.window.shape[0]
     fill(work.window, 0.0)
     fill(work.window_lost, 0.0)

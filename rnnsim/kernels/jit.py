@@ -42,7 +42,9 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
-def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _compile(
+    fastmath: set[str], *, inlined: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(_FOLDER or before)

@@ -8,7 +8,6 @@ from rnnsim.kernels.jit import kernel
 from rnnsim.kernels.norms import (
     EMPTY,
     LN2,
-    exponent_of,
     frobenius,
     power_of_two,
     rescale,
@@ -30,6 +29,8 @@ def advance_rows(steps, first, last, n, work, out):
         while begin < S and steps[begin] - k < 1:
             begin += 1
         work.tops[k - first] = EMPTY
+        fill(work.parts[k - first], 0)
+        work.terms[k - first, 0] = work.terms[k - first, 1] = 0.0
         if begin == S:
             continue
         rows = work.rows if k % 2 == 0 else work.spare
@@ -102,7 +103,6 @@ def _outer_products(rows, spare, steps, begin, k, lag, top, work):
                 for j in range(H):
                     spare[i, b, j] = rows[i, b, j] * factor
     flat = deltas.reshape(deltas.size)
-    fill(part, 0)
     i = begin
     while i < S:
         run = 1  # consecutive steps are one product
@@ -136,6 +136,24 @@ def _sum_terms(steps, begin, k, lag, top, work):
 def _factor(exponent, top):
     """2^(exponent - top); rows above the top are exactly 0, whatever their exponent."""
     return power_of_two(exponent - top) if exponent <= top else 0.0
+
+
+@kernel
+def merge_lags(count, work, other):
+    """Add the outer products of a chunk that another workspace has for other sequences."""
+    for lag in range(count):
+        top = max(work.tops[lag], other.tops[lag])
+        if top == EMPTY:
+            continue
+        own, its = _factor(work.tops[lag], top), _factor(other.tops[lag], top)
+        for i in range(work.parts.shape[1]):
+            for j in range(work.parts.shape[2]):
+                work.parts[lag, i, j] = work.parts[lag, i, j] * own + other.parts[lag, i, j] * its
+        for m in range(2):
+            apart = power_of_two(other.size_exponents[m] - work.size_exponents[m]) * its
+            work.terms[lag, m] *= own * own
+            work.terms[lag, m] += other.terms[lag, m] * apart * apart
+        work.tops[lag] = top
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnsim.kernels.activations import exp_into, log_normal
 from rnnsim.kernels.arrays import copy, fill
-from rnnsim.kernels.jit import inlined, kernel
+from rnnsim.kernels.jit import kernel
 
 
 @kernel

@@ -31,7 +31,7 @@ def padded(size, like):
     return -(-size // lanes(like)) * lanes(like)
 
 
-@kernel
+@inlined
 def columns_of(member, members, N, like):
     """(first, last) of the columns of a matrix of N that a member of a team treats: whole lanes."""
     groups, L = -(-N // lanes(like)), lanes(like)
