@@ -1,8 +1,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
+# Options for pip that say where torch comes from, such as an index of CPU builds.
+TORCH_INDEX ?=
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -31,5 +34,15 @@ test: lint
 	$(BIN)/pytest --numprocesses 2
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -m nojit
 
+# The peers live in an environment of their own; half an hour on two cores.
+$(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) \
+		--constraint constraints.txt --editable . --requirement benchmarks/requirements.txt
+	touch $@
+
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m benchmarks --rounds 3
+
 clean:
-	rm -rf $(VENV) results dist build
+	rm -rf $(VENV) $(BENCH) results dist build

@@ -24,7 +24,8 @@ MODULES = {
 }
 PORTED = "lag recursion"  # so begin the names of peers that run rnnsim's own algorithm
 YARDSTICKS = ("gemm",)  # timed in the same rounds, but no peers: they compute something else
-RECURRENCE, PEAK = "recurrence", "peak"  # the yardsticks: products of the workload's shape, large
+# The yardsticks: products of the workload's shape through BLAS and by rnnsim, and large ones.
+RECURRENCE, OWN, PEAK = "recurrence", "rnnsim's products", "peak"
 
 
 class Prepared(NamedTuple):

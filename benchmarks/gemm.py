@@ -3,23 +3,38 @@
 from collections.abc import Iterator
 from functools import partial
 
+import numba
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  (the BLAS that np.dot calls; loaded to be limited)
+from threadpoolctl import threadpool_limits
 
 from rnnsim import parallel
 from rnnsim.kernels.jit import kernel
+from rnnsim.kernels.products import Rows, empty_panels, multiply, pack, padded
 
-from .contestants import PEAK, RECURRENCE, Arrays, Contestant, Prepared, cores
+from .contestants import OWN, PEAK, RECURRENCE, Arrays, Contestant, Prepared, cores
 from .workloads import Floats, Problem
 
 _RING = 16  # steps' worth of states that a thread works through: they stay in its cache
 PEAK_SIZE = 1024
 
 
-@kernel
+@numba.njit(nogil=True)
 def _multiply(states: Floats, weights: Floats, products: Floats, repeats: int) -> None:
     for i in range(repeats):
         slot = i % states.shape[0]
         np.dot(states[slot], weights, products[slot])
+
+
+@kernel
+def _multiply_packed(states: Floats, panels: Floats, products: Floats, repeats: int) -> None:
+    slots, rows, columns = states.shape
+    left, out = states.reshape(states.size), products.reshape(products.size)
+    width = products.shape[2]
+    for i in range(repeats):
+        slot = i % slots
+        source = Rows(left, slot * rows * columns, columns)
+        multiply(source, rows, 0, columns, panels, Rows(out, slot * rows * width, width))
 
 
 def sizes(name: str, problem: Problem) -> tuple[int, int, int, int]:
@@ -45,11 +60,17 @@ def _products(name: str, problem: Problem) -> Prepared:
     def prepare() -> parallel.Worker:
         states = rng.normal(size=(slots, rows, columns)).astype(dtype)
         weights = rng.normal(size=(columns, columns)).astype(dtype)
-        products = np.empty_like(states)
+        panels = empty_panels(columns, columns, weights)
+        pack(weights, 0, panels)
+        width = padded(columns, weights) if name == OWN else columns
+        products = np.zeros((slots, rows, width), dtype)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for _ in range(start, stop):
-                _multiply(states, weights, products, repeats)
+                if name == OWN:
+                    _multiply_packed(states, panels, products, repeats)
+                else:
+                    _multiply(states, weights, products, repeats)
                 yield
 
         return worker
@@ -57,13 +78,12 @@ def _products(name: str, problem: Problem) -> Prepared:
     n_threads = cores()
 
     def run() -> None:
-        parallel.over_networks(
-            n_threads, n_threads, prepare, flops=parallel.FLOPS_PER_CALL
-        )
+        with threadpool_limits(1, user_api="blas"):
+            parallel.over_networks(n_threads, n_threads, prepare, flops=parallel.FLOPS_PER_CALL)
 
     return Prepared(run, lambda _: Arrays())
 
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
-    "bptt": {name: partial(_products, name) for name in (RECURRENCE, PEAK)},
+    "bptt": {name: partial(_products, name) for name in (RECURRENCE, OWN, PEAK)},
 }

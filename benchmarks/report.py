@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from . import machine, plots
-from .contestants import PEAK, PORTED, RECURRENCE
+from .contestants import OWN, PEAK, PORTED, RECURRENCE
 from .runner import TOLERANCE, Comparison, Key, Timing
 from .scaling import Measured, fit
 
@@ -30,7 +30,9 @@ The ratio is the best peer's shortest call over rnnsim's. GFLOP/s count the prod
 and backward pass alone, 2 N B H (T (3H + 2D) + 3 S V) with S steps that carry loss: no tanh,
 softmax, norms or sums. The GEMM rate is that of compiled `np.dot` on the recurrence's own shape,
 (B,H) times (H,H), on every core with matrices that stay in its cache and BLAS on one thread, in the
-same rounds; the peak is the same with large square matrices."""
+same rounds; the fraction is of that. "Own products" are those of the kernels on the same shape,
+"GEMM peak" is BLAS with large square matrices; a fraction above 1 means that rnnsim's own products
+outrun BLAS at this size."""
 
 _PORTED = """\
 Peers called "{ported}" run rnnsim's own algorithm (all rows one step back at a time), written
@@ -104,7 +106,7 @@ def goals(comparisons: Sequence[Comparison]) -> str:
     """The table of goals; a second line where the best peer runs rnnsim's own algorithm."""
     header = (
         "workload|N, H, B, T, D, V|dtype|rnnsim (s)|best peer|its time (s)|ratio|goal|reached|"
-        "GFLOP/s|GEMM rate|fraction|GEMM peak"
+        "GFLOP/s|GEMM rate|fraction|own products|GEMM peak"
     ).split("|")
     rows = []
     for comparison in comparisons:
@@ -133,12 +135,13 @@ def _against(comparison: Comparison, best: tuple[Key, Timing] | None) -> list[st
 
 def _rates(comparison: Comparison) -> list[str]:
     if not np.isfinite(comparison.rate):
-        return ["", "", "", ""]
+        return [""] * 5
     ours, rates = f"{comparison.rate:.3g}", comparison.rates
     if RECURRENCE not in rates:
-        return [ours, "", "", ""]
+        return [ours, *[""] * 4]
     fraction = comparison.rate / rates[RECURRENCE]
-    return [ours, f"{rates[RECURRENCE]:.3g}", f"{fraction:.2f}", f"{rates[PEAK]:.3g}"]
+    own = f"{rates[OWN]:.3g}" if OWN in rates else ""
+    return [ours, f"{rates[RECURRENCE]:.3g}", f"{fraction:.2f}", own, f"{rates[PEAK]:.3g}"]
 
 
 def every_contestant(comparison: Comparison) -> str:

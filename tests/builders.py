@@ -1,5 +1,6 @@
 """Small networks with data, for tests; and what the plain versions in reference.py need of them."""
 
+import hashlib
 from typing import NamedTuple
 
 import numba
@@ -85,6 +86,18 @@ def cases(**fixed):
     for name, value in fixed.items():
         free[name] = value if isinstance(value, st.SearchStrategy) else st.just(value)
     return st.builds(case, **free)
+
+
+def digest_of_gradients():
+    """A checksum of what two threads compute for a small ensemble."""
+    made = case(N=4, H=8, T=12)
+    result = rnnsim.bptt(made.rnn, made.sequences, h0=made.h0, n_threads=2)
+    return hashlib.sha256(b"".join(array.tobytes() for array in result.weights)).hexdigest()
+
+
+def put_digest_of_gradients(queue):
+    """The same, for a process of its own."""
+    queue.put(digest_of_gradients())
 
 
 def plain(made, n=0):

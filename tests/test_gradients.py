@@ -87,9 +87,23 @@ def test_many_blocks_of_steps_give_what_one_would(classes, dtype):
     builders.assert_norms(result, truth)
 
 
+def test_nothing_flows_back_from_beyond_the_last_loss():
+    made = case(T=30, silent=0.0)
+    weights = np.array(made.sequences.weights)
+    weights[11:] = 0
+    late = Sequences(made.sequences.inputs, made.sequences.targets, weights)
+    early = Sequences(made.sequences.inputs[:11], made.sequences.targets[:11], weights[:11])
+    long, short = bptt(made.rnn, late, h0=made.h0), bptt(made.rnn, early, h0=made.h0)
+    for a, b in zip(long.weights, short.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(long.step_norms, short.step_norms, strict=True):
+        np.testing.assert_array_equal(a[:, :11], b)
+        assert not a[:, 11:].any()
+    assert not long.state_norms[:, 12:].any()
+
+
 @pytest.mark.parametrize("sizes", [(20, 2, 1, 9, 2), (1, 6, 5, 2, 1), (7, 1, 8, 3, 9)])
 def test_norms_of_steps_are_right_for_wide_and_narrow_batches(sizes):
-    # Wide batches form the outer product, narrow ones use Gram matrices.
     B, D, H, V, T = sizes
     made = case(2, T=T, B=B, D=D, H=H, V=V)
     builders.assert_norms(bptt(made.rnn, made.sequences, h0=made.h0), reference.bptt(*plain(made)))

@@ -87,7 +87,8 @@ class FlowWork(NamedTuple):
     squares (S, B), of the rows; sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1}
     and of the whole row of the trace. Of every lag of a chunk: parts (C, H, P'), its outer products
     in units of 2^tops (C,) int64, terms (C, 2), logs (C, S, B). window, window_lost (what rounding
-    takes from it) and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
+    takes from it) and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout
+    (V, P').
     """
 
     forward: ForwardWork

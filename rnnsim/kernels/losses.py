@@ -15,7 +15,8 @@ def softmax_cross_entropy(logits, classes, weights, peak, total, shifted, losses
     """losses[r] = weights[r] * -ln p[classes[r], r]; logits become weights * (p - onehot).
 
     p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak`, `total`
-    and `shifted` (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0 become 0.
+    and `shifted` (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0
+    become 0.
     """
     V, R = logits.shape
     copy(logits[0], peak)

@@ -77,7 +77,7 @@ def slab_norm(array, s, start, width):
 def hypot(a, b):
     """sqrt(a^2 + b^2) without leaving the range on the way."""
     high, low = max(a, b), min(a, b)
-    if not 0.0 < high < np.inf:
+    if a != a or b != b or not 0.0 < high < np.inf:
         return a + b
     return high * math.sqrt(1.0 + (low / high) * (low / high))
 

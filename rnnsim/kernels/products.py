@@ -131,8 +131,8 @@ def add_outer_of_steps(left, right, shape, columns, factors, total, squares):
     """The same over the rows r = s*B + b of steps s, and how much each step adds.
 
     shape = (steps, B, M); columns = (first, last) of those of `total` to treat, first a multiple of
-    the lanes. squares (steps, .) += column by column the sums of (factors[s] * X_s)^2, X_s what step
-    s adds to the total.
+    the lanes. squares (steps, .) += column by column the sums of (factors[s] * X_s)^2, where X_s is
+    what step s adds to the total.
     """
     steps, B, M = shape
     width, at_once = total.shape[1], max(1, _CHUNK // B)

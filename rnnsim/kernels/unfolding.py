@@ -40,7 +40,8 @@ class ScoreWork(NamedTuple):
     """Scratch for the losses of one block, R = steps * sequences: outputs (R, V'); the rest 1-D.
 
     by_class (V*R) holds the outputs class by class, so that loops over R vectorise; classes (R),
-    values (R*V) and weights (R) what they are scored on; peak, total, shifted (R); losses (R) float64.
+    values (R*V) and weights (R) what they are scored on; peak, total, shifted (R); losses (R)
+    float64.
     """
 
     outputs: np.ndarray

@@ -1,4 +1,4 @@
-"""Vectors of 64 bytes (8 float64, 16 float32) in compiled code, for loops that LLVM cannot vectorise.
+"""Vectors of 64 bytes (8 float64, 16 float32), for compiled loops that LLVM cannot vectorise.
 
 LLVM splits them into what the machine has: one AVX-512 register, two of AVX2, four of NEON. Indices
 are into the memory of a C-contiguous array of any shape. Without compilation the same names work on
