@@ -171,7 +171,12 @@ def comparisons():
         ("jax", "vjp, vmap"): 0.9,
     }
     found = [
-        made_up(named("tiny"), "float32", tiny, {"recurrence": 80.0, "peak": 160.0}),
+        made_up(
+            named("tiny"),
+            "float32",
+            tiny,
+            {"recurrence": 80.0, "rnnsim's products": 120.0, "peak": 160.0},
+        ),
         made_up(named("flow"), "float64", flow, {}),
     ]
     found[0].timings[Key("torch", "baddbmm")].dropped = True
@@ -188,7 +193,7 @@ def test_goals_are_compared_with_the_best_peer(comparisons):
     (tiny,) = cells(report.goals(comparisons), "tiny")
     sizes, rate = "1024, 16, 4, 100, 4, 4", named("tiny").flops / 0.01 / 1e9
     assert tiny[1:9] == [sizes, "float32", "0.0100", "jax: lax.map", "0.150", "15", "10", "yes"]
-    assert tiny[9:] == [f"{rate:.3g}", "80", f"{rate / 80:.2f}", "160"]
+    assert tiny[9:] == [f"{rate:.3g}", "80", f"{rate / 80:.2f}", "120", "160"]
     best, other = cells(report.goals(comparisons), "flow")
     assert best[4:9] == ["numpy: lag recursion", "0.250", "2.5", "8", "no"]
     assert other[4:9] == ["jax: vjp, vmap", "0.900", "9", "8", "yes"]

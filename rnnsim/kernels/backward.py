@@ -308,9 +308,9 @@ def backward_block(activation, first, count, n, work, out):
 
 @inlined
 def set_factors(first, row, begin, end, work):
-    """factors = 1 / (||left|| ||right||) for the outer products of steps begin..end-1 of a block.
+    """factors = about 1 / (||left|| ||right||) for the outer products of steps begin..end-1.
 
-    They bring the norms of the products below 1, so that their squares stay in range.
+    They bring the norms of the products below 2, so that their squares stay in range.
     """
     errors, trace, factors = work.errors, work.forward.trace, work.factors
     H, V = work.checkpoints.shape[2], work.readout.shape[0]

@@ -42,22 +42,25 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
-def _compile(
-    fastmath: set[str], *, inlined: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+Function = Callable[..., Any]
+
+
+def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Function], Function]:
+    options: Any = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "inline": "always" if inlined else "never",
+        "no_cfunc_wrapper": True,
+        "_nrt": False,  # no reference counting: less code, and no allocation by accident
+        "cache": _FOLDER is not None,
+    }
+
+    def decorate(function: Function) -> Function:
         before = config.CACHE_DIR
         config.CACHE_DIR = str(_FOLDER or before)
         try:
-            compiled: Callable[..., Any] = numba.njit(
-                nogil=True,
-                cache=_FOLDER is not None,
-                error_model="numpy",
-                fastmath=fastmath,
-                no_cfunc_wrapper=True,
-                _nrt=False,
-                inline="always" if inlined else "never",
-            )(function)
+            compiled: Function = numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
         return compiled

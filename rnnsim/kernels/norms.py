@@ -84,9 +84,16 @@ def hypot(a, b):
 
 @inlined
 def inverse_size(size, itemsize):
-    """1/size, kept within the range of the dtype; 1 where that has no sense."""
-    limit = 1e30 if itemsize == 4 else 1e290
-    return min(max(1.0 / size, 1.0 / limit), limit) if 0.0 < size < np.inf else 1.0
+    """The power of two by which `size` becomes 1..2, within the dtype; 1 where that has no sense.
+
+    Scaling by powers of two is exact, so results do not depend on what `size` was taken from.
+    """
+    if not 0.0 < size < np.inf:
+        return 1.0
+    limit = 100 if itemsize == 4 else 960
+    exponent = (np.float64(size).view(np.int64) >> 52) - 1023
+    exponent = min(max(exponent, -limit), limit)
+    return np.int64((1023 - exponent) << 52).view(np.float64)
 
 
 @inlined

@@ -5,9 +5,9 @@ are into the memory of a C-contiguous array of any shape. Without compilation th
 slices, so that kernels run as plain Python too.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -116,41 +116,48 @@ def lanes(array):
     return BYTES // array.itemsize
 
 
-if numba.config.DISABLE_JIT:
+def _lowered_by(typing: Any) -> Callable[[Any], Any]:
+    """Decorator: the machine code that `typing` gives; without compilation the plain function."""
+    return lambda plain: plain if config.DISABLE_JIT else intrinsic(typing)
 
-    def load(array: Any, index: int) -> Any:
-        """The vector that starts at array[index]."""
-        return array.reshape(-1)[index : index + lanes(array)].copy()
 
-    def store(array: Any, index: int, vector: Any) -> None:
-        """Write a vector to array[index] and onwards."""
-        array.reshape(-1)[index : index + lanes(array)] = vector
+@_lowered_by(_load)
+def load(array, index):
+    """The vector that starts at array[index]."""
+    return array.reshape(-1)[index : index + lanes(array)].copy()
 
-    def splat(array: Any, index: int) -> Any:
-        """A vector of array[index] in every lane."""
-        return array.reshape(-1)[index]
 
-    def zeros(array: Any) -> Any:
-        """A vector of zeros of the array's dtype."""
-        return np.zeros(lanes(array), array.dtype)
+@_lowered_by(_store)
+def store(array, index, vector):
+    """Write a vector to array[index] and onwards."""
+    array.reshape(-1)[index : index + lanes(array)] = vector
 
-    def plus(a: Any, b: Any) -> Any:
-        """a + b in every lane."""
-        return a + b
 
-    def times(a: Any, b: Any) -> Any:
-        """a * b in every lane."""
-        return a * b
+@_lowered_by(_splat)
+def splat(array, index):
+    """A vector of array[index] in every lane."""
+    return array.reshape(-1)[index]
 
-    def multiply_add(a: Any, b: Any, c: Any) -> Any:
-        """a * b + c in every lane, rounded once where the machine can."""
-        return a * b + c
 
-else:
-    load = intrinsic(_load)
-    store = intrinsic(_store)
-    splat = intrinsic(_splat)
-    zeros = intrinsic(_zeros)
-    plus = intrinsic(_plus)
-    times = intrinsic(_times)
-    multiply_add = intrinsic(_multiply_add)
+@_lowered_by(_zeros)
+def zeros(array):
+    """A vector of zeros of the array's dtype."""
+    return np.zeros(lanes(array), array.dtype)
+
+
+@_lowered_by(_plus)
+def plus(a, b):
+    """a + b in every lane."""
+    return a + b
+
+
+@_lowered_by(_times)
+def times(a, b):
+    """a * b in every lane."""
+    return a * b
+
+
+@_lowered_by(_multiply_add)
+def multiply_add(a, b, c):
+    """a * b + c in every lane, rounded once where the machine can."""
+    return a * b + c
