@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-from rnnsim.kernels.jit import allocator
+from rnnsim.kernels.jit import allocator, config
 
 BYTES = 64
 
