@@ -32,7 +32,7 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest --numprocesses 2
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -m nojit
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m nojit
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

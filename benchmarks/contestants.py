@@ -59,9 +59,10 @@ def gradient_arrays(loss: Any, gradients: Any) -> Arrays:
 def lag_map(norms: npt.NDArray[np.floating]) -> Arrays:
     """Mean over sequences of ln of (S, K, B) norms by step and lag, as `rnnsim.gradient_flow` has.
 
-    NaN where a norm is 0 or so small that its square leaves the range: not to be compared.
+    NaN where a norm is 0 or so small that the squares of its parts may leave the normal range,
+    which some libraries flush to 0: not to be compared.
     """
-    least = 10 * np.sqrt(np.finfo(norms.dtype).tiny)
+    least = 1e4 * np.sqrt(np.finfo(norms.dtype).tiny)
     logs = np.log(np.where(norms > least, norms, np.nan).astype(np.float64))
     return {"log_norms": logs.mean(axis=2)[None]}
 
