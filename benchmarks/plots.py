@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis import figures
 
@@ -50,6 +50,7 @@ def plot_ratios(comparisons: Sequence[Comparison], *, ax: Axes | None = None) ->
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())  # labels between the decades would overlap
     ax.set_yticks(range(len(comparisons)), [f"{c.workload.name}, {c.dtype}" for c in comparisons])
     ax.set_ylim(len(comparisons) - 0.5, -0.5)
     ax.set_xlabel("time of the library's fastest way / time of rnnsim")
