@@ -15,7 +15,7 @@ from rnnsim.sequences import Sequences, batch_for
 Floats = npt.NDArray[np.float64]
 
 # Rounding of a gradient in units of epsilon: times the root sum of squares of its terms (errors at
-# random), and times its own norm (errors of one sign, over the rows that BLAS adds in one go and
+# random), and times its own norm (errors of one sign, over the rows that a product adds at once and
 # the lags that a row has gone). Where ||g_K - g|| is smaller, it is not known. tests/test_flow.py
 # holds it against sums of the tail in extended precision.
 _RANDOM_ROUNDING = 64.0
