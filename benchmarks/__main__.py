@@ -71,6 +71,7 @@ def run(
                 for dtype in dtypes:
                     found = compare(workload, dtype, started, rounds=rounds, tell=tell)
                     comparisons.append(found)
+                    report.write(folder, comparisons, ())  # what a later disagreement leaves
         sweeps = scaling.laws() if cost_laws else ()
         sweeps = tuple(law.shrunk() for law in sweeps) if quick else sweeps
         laws = scaling.measure(sweeps, dtypes, tell)
