@@ -5,7 +5,7 @@ BENCH := .venv-bench
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-slow lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,10 @@ lint: setup
 test: lint
 	$(BIN)/pytest --numprocesses 2
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m nojit
+
+# Large networks beside published numbers: minutes.
+test-slow: setup
+	$(BIN)/pytest -m slow
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

@@ -68,7 +68,7 @@ def run(
         comparisons: list[Comparison] = []
         with workers(libraries) as started:
             for workload in chosen:
-                for dtype in dtypes:
+                for dtype in [name for name in dtypes if name in workload.dtypes]:
                     found = compare(workload, dtype, started, rounds=rounds, tell=tell)
                     comparisons.append(found)
                     report.write(folder, comparisons, ())  # what a later disagreement leaves

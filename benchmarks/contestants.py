@@ -67,6 +67,11 @@ def lag_map(norms: npt.NDArray[np.floating]) -> Arrays:
     return {"log_norms": logs.mean(axis=2)[None]}
 
 
+def exponents(logs: npt.NDArray[np.floating], steps: int) -> Arrays:
+    """Lyapunov exponents (N, H), descending, from sums (N, H) of ln |R_ii| over the steps."""
+    return {"exponents": -np.sort(-np.asarray(logs, dtype=np.float64) / steps, axis=1)}
+
+
 def by_lag(norms: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     """(S, T, B) norms of dl[t,b]/dh_s at [t, s] rearranged to [t, t-s]; 0 where s < 1."""
     moved = np.zeros_like(norms)

@@ -31,7 +31,17 @@ def flow(problem: Problem) -> Prepared:
     )
 
 
+def lyapunov(problem: Problem) -> Prepared:
+    """All exponents by QR at every step, with their errors and finite-time values."""
+    rnn = rnnsim.RNN(*problem.weights)
+    return Prepared(
+        lambda: rnnsim.lyapunov_spectrum(rnn, problem.inputs, burn_in=0),
+        lambda result: {"exponents": np.asarray(result.exponents)},
+    )
+
+
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": {"bptt": bptt},
     "flow": {"gradient_flow": flow},
+    "lyapunov": {"lyapunov_spectrum": lyapunov},
 }

@@ -13,8 +13,17 @@ from jax.scipy.special import logsumexp
 from jax.sharding import NamedSharding, PartitionSpec
 
 from . import contestants
-from .contestants import Contestant, Prepared, by_lag, gradient_arrays, in_threads, lag_map, shares
-from .workloads import Problem
+from .contestants import (
+    Contestant,
+    Prepared,
+    by_lag,
+    exponents,
+    gradient_arrays,
+    in_threads,
+    lag_map,
+    shares,
+)
+from .workloads import Problem, first_frame
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", contestants.cores())  # one for each Python thread
@@ -263,6 +272,34 @@ def _flow_lags(n_pieces: int, problem: Problem) -> Prepared:
     )
 
 
+def _lyapunov(mapped: bool, problem: Problem) -> Prepared:
+    """A scan over steps with jnp.linalg.qr: all networks at once, or one after the other."""
+    w, frame = problem.workload, jnp.asarray(first_frame(problem))
+
+    def single(network: Network, x: Array) -> Array:
+        W_xh, W_hh, _, b_h, _ = network
+
+        def step(carried: Any, x_t: Array) -> Any:
+            h, Q = carried
+            h = jnp.tanh(W_hh @ h + W_xh @ x_t + b_h)
+            Q, R = jnp.linalg.qr((1 - h**2)[:, None] * (W_hh @ Q))
+            return (h, Q), jnp.log(jnp.abs(jnp.diagonal(R)))
+
+        first = jnp.zeros_like(b_h), jnp.linalg.qr(frame)[0]
+        return lax.scan(step, first, x)[1].sum(axis=0)
+
+    @jax.jit
+    def sums(networks: Network, x: Array) -> Array:
+        one = partial(single, x=x)
+        return lax.map(one, networks) if mapped else jax.vmap(one)(networks)
+
+    networks, x, _ = _data(problem)
+    return Prepared(
+        lambda: jax.block_until_ready(sums(networks, x[:, 0])),
+        lambda found: exponents(np.asarray(found), w.T),
+    )
+
+
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": _gradient_contestants(),
     "flow": {
@@ -270,5 +307,9 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
         "vjp, lax.map by 25": partial(_flow, 25),
         "lag recursion": partial(_flow_lags, 1),
         "lag recursion, rows dropped 8 times": partial(_flow_lags, 8),
+    },
+    "lyapunov": {
+        "qr, vmap": partial(_lyapunov, False),
+        "qr, lax.map": partial(_lyapunov, True),
     },
 }

@@ -9,12 +9,13 @@ from threadpoolctl import ThreadpoolController
 from .contestants import (
     Contestant,
     Prepared,
+    exponents,
     gradient_arrays,
     in_threads,
     lag_map,
     shares,
 )
-from .workloads import Floats, Problem
+from .workloads import Floats, Problem, first_frame
 
 _BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
 
@@ -136,7 +137,25 @@ def flow(problem: Problem) -> Prepared:
     return Prepared(run, lag_map)
 
 
+def lyapunov(problem: Problem) -> Prepared:
+    """A loop over steps, QR of all networks' frames in one call."""
+    w = problem.workload
+
+    def run() -> Floats:
+        W_xh, W_hh, _, b_h, _ = problem.weights
+        states = _states(problem, W_xh, W_hh, b_h)[:, 1:, 0]
+        slopes = 1 - states**2
+        frames, logs = np.linalg.qr(np.broadcast_to(first_frame(problem), W_hh.shape))[0], 0.0
+        for t in range(w.T):
+            frames, R = np.linalg.qr(slopes[:, t, :, None] * (W_hh @ frames))
+            logs = logs + np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
+        return np.asarray(logs)
+
+    return Prepared(run, lambda logs: exponents(logs, w.T))
+
+
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": {"by hand": bptt, "by hand, in threads": bptt_threads},
     "flow": {"lag recursion": flow},
+    "lyapunov": {"qr, batched": lyapunov},
 }

@@ -14,12 +14,13 @@ from .contestants import (
     Prepared,
     by_lag,
     cores,
+    exponents,
     gradient_arrays,
     in_threads,
     lag_map,
     shares,
 )
-from .workloads import Problem
+from .workloads import Problem, first_frame
 
 
 class _Network(nn.Module):
@@ -197,6 +198,45 @@ def flow_lags(problem: Problem) -> Prepared:
     return Prepared(run, lambda norms: lag_map(norms.numpy()))
 
 
+def _exponent_sums(problem: Problem, part: slice) -> Tensor:
+    """Sums of ln |R_ii| (n, H) of some networks: a loop over steps, QR batched over networks."""
+    W_xh, W_hh, _, b_h, _ = (torch.from_numpy(array[part]) for array in problem.weights)
+    x = torch.from_numpy(problem.inputs)[:, 0]
+    h, logs = torch.zeros_like(b_h), torch.zeros_like(b_h)
+    frames = torch.linalg.qr(torch.from_numpy(first_frame(problem)).expand_as(W_hh))[0]
+    for x_t in x:
+        h = torch.tanh(W_xh @ x_t + (W_hh @ h[..., None])[..., 0] + b_h)
+        frames, R = torch.linalg.qr((1 - h**2)[..., None] * (W_hh @ frames))
+        logs += torch.log(torch.abs(torch.diagonal(R, dim1=1, dim2=2)))
+    return logs
+
+
+def lyapunov(problem: Problem) -> Prepared:
+    """QR of all networks' frames in one call; torch has all cores."""
+    w = problem.workload
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        torch.set_num_threads(cores())
+        return _exponent_sums(problem, slice(None))
+
+    return Prepared(run, lambda logs: exponents(logs.numpy(), w.T))
+
+
+def lyapunov_threads(problem: Problem) -> Prepared | None:
+    """The same on every core, each with its share of the networks and torch on one thread."""
+    parts, w = shares(problem.workload.N), problem.workload
+    if len(parts) == 1:
+        return None
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        tasks = [partial(torch.no_grad()(_exponent_sums), problem, part) for part in parts]
+        return torch.cat(in_threads(tasks, begin=lambda: torch.set_num_threads(1)))
+
+    return Prepared(run, lambda logs: exponents(logs.numpy(), w.T))
+
+
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": {
         "nn.RNN in a loop": loop,
@@ -208,4 +248,5 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
         "autograd.grad for all steps": flow_batched,
         "lag recursion": flow_lags,
     },
+    "lyapunov": {"linalg.qr, batched": lyapunov, "linalg.qr, in threads": lyapunov_threads},
 }

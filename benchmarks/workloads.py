@@ -13,7 +13,8 @@ class Workload:
     """Sizes of one comparison: N networks, H hidden units, B sequences, T steps, D in, V out.
 
     `kind` names what is computed; every library's ``CONTESTANTS[kind]`` are its ways to do so.
-    `goal` is how many times faster than the best peer rnnsim should be.
+    `dtypes` are those in which libraries agree: float32 exponents of torch are off by 3e-4 to 1e-3
+    from those in float64, rnnsim's by 5e-5. `goal` is how many times faster than the best peer rnnsim should be.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Workload:
     V: int
     goal: float
     last_loss_only: bool = False
+    dtypes: tuple[str, ...] = ("float32", "float64")
 
     @property
     def first_loss(self) -> int:
@@ -46,8 +48,10 @@ class Workload:
 
     def shrunk(self) -> "Workload":
         """The same at sizes that take no time: for tests."""
-        return replace(self, N=min(self.N, 10), H=4, B=3, T=6, D=2, V=3)
+        return replace(self, N=min(self.N, 10), H=4, B=min(self.B, 3), T=20, D=2, V=3)
 
+
+_WIDE = ("float64",)
 
 WORKLOADS = (
     Workload("tiny", "gradients of many small networks", "bptt", 1024, 16, 4, 100, 4, 4, 10.0),
@@ -63,6 +67,10 @@ WORKLOADS = (
         goal=8.0,
         last_loss_only=True,
     ),
+    Workload(
+        "spectra", "all Lyapunov exponents", "lyapunov", 64, 64, 1, 100, 8, 8, 4.0, dtypes=_WIDE
+    ),
+    Workload("spectrum", "all exponents of one network", "lyapunov", 1, 256, 1, 40, 8, 8, goal=1.5),
 )
 
 
@@ -88,6 +96,13 @@ class Problem:
     def weights(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """W_xh, W_hh, W_hy, b_h, b_y."""
         return self.W_xh, self.W_hh, self.W_hy, self.b_h, self.b_y
+
+
+def first_frame(problem: Problem) -> Floats:
+    """Vectors (H, H) from which every library takes its first frame: those that rnnsim draws."""
+    H = problem.workload.H
+    draw = np.random.default_rng(0).standard_normal((H, H)).astype(problem.W_hh.dtype)
+    return np.ascontiguousarray(draw.T)
 
 
 def draw(workload: Workload, dtype: str) -> Problem:

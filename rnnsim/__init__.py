@@ -11,6 +11,7 @@ from rnnsim import tasks, theory
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
 from rnnsim.kernels import StepNorms, Weights
+from rnnsim.lyapunov import LyapunovSpectrum, lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
 from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
 from rnnsim.sequences import Sequences
@@ -28,6 +29,7 @@ __all__ = [
     "GradientFlow",
     "Gradients",
     "GrowthRate",
+    "LyapunovSpectrum",
     "Sequences",
     "Spectrum",
     "StepNorms",
@@ -38,6 +40,8 @@ __all__ = [
     "gradient_flow",
     "growth_rate",
     "load",
+    "lyapunov_spectrum",
+    "product_exponents",
     "save",
     "spectrum",
     "sufficient_window",

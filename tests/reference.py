@@ -205,3 +205,18 @@ def lag_gradients(net, x, targets, weights, h0, activation):
         parts.append(np.einsum("tbi,tbj->ij", delta, before[: T - k]))
         rows = (delta @ net.W_hh)[1:]
     return np.array(parts)
+
+
+def lyapunov(net, x, h0, activation, vectors, burn_in, every):
+    """ln |R_ii| (B, M, k) of every QR, `every` steps apart, after the burn-in."""
+    _, pre = unfold(net, x, h0, activation)
+    logs = []
+    for b in range(x.shape[1]):
+        Q, found = np.linalg.qr(vectors)[0], []
+        for t in range(len(x)):
+            Q = slope(activation, pre[t, b])[:, None] * (net.W_hh @ Q)
+            if (t + 1 - burn_in) % every == 0 or t + 1 == burn_in:
+                Q, R = np.linalg.qr(Q)
+                found += [np.log(np.abs(np.diag(R)))] if t >= burn_in else []
+        logs.append(found)
+    return np.array(logs)

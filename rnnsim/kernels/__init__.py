@@ -32,6 +32,13 @@ from rnnsim.kernels.layout import (
     Weights,
 )
 from rnnsim.kernels.losses import softmax_cross_entropy, squared_error
+from rnnsim.kernels.lyapunov import (
+    LyapunovArrays,
+    LyapunovWork,
+    lyapunov_arrays,
+    lyapunov_sums,
+    lyapunov_work,
+)
 from rnnsim.kernels.truncated import TruncatedWork, truncated_bptt, truncated_work
 from rnnsim.kernels.unfolding import ForwardWork, block_steps, evaluate, forward, forward_work
 
@@ -47,6 +54,8 @@ __all__ = [
     "FlowWork",
     "ForwardWork",
     "GradientArrays",
+    "LyapunovArrays",
+    "LyapunovWork",
     "StepNorms",
     "TruncatedWork",
     "Weights",
@@ -62,6 +71,9 @@ __all__ = [
     "gradient_arrays",
     "gradient_flow",
     "lags_at_once",
+    "lyapunov_arrays",
+    "lyapunov_sums",
+    "lyapunov_work",
     "softmax_cross_entropy",
     "squared_error",
     "truncated_bptt",

@@ -69,7 +69,8 @@ def slab_norm(array, s, start, width):
         return math.sqrt(total)
     norm = 0.0
     for b in range(array.shape[1]):
-        norm = hypot(norm, frobenius(array[s, b, start : start + width].reshape(1, width)))
+        for i in range(width):
+            norm = hypot(norm, abs(np.float64(array[s, b, start + i])))
     return norm
 
 

@@ -107,6 +107,37 @@ def _product_of_one(left, i, first, last, panels, at, out, column):
     store(out.values, out.start + i * out.stride + column, total)
 
 
+@inlined
+def add_product(left, count, panel, at, out):
+    """out[i, :L] += sum over k < L of left[i, k] * row k of the panel at entry `at`, for i < count.
+
+    All are Rows of 1-D arrays but the panel (L, L) of L lanes.
+    """
+    L, i = lanes(panel), 0
+    a, b = left.start, out.start
+    while i + _TILE <= count:
+        to_b, to_c, to_d = b + out.stride, b + 2 * out.stride, b + 3 * out.stride
+        sum_a, sum_b = load(out.values, b), load(out.values, to_b)
+        sum_c, sum_d = load(out.values, to_c), load(out.values, to_d)
+        for k in range(L):
+            row = load(panel, at + k * L)
+            sum_a = multiply_add(splat(left.values, a + k), row, sum_a)
+            sum_b = multiply_add(splat(left.values, a + left.stride + k), row, sum_b)
+            sum_c = multiply_add(splat(left.values, a + 2 * left.stride + k), row, sum_c)
+            sum_d = multiply_add(splat(left.values, a + 3 * left.stride + k), row, sum_d)
+        store(out.values, b, sum_a)
+        store(out.values, to_b, sum_b)
+        store(out.values, to_c, sum_c)
+        store(out.values, to_d, sum_d)
+        a, b, i = a + _TILE * left.stride, b + _TILE * out.stride, i + _TILE
+    while i < count:
+        total = load(out.values, b)
+        for k in range(L):
+            total = multiply_add(splat(left.values, a + k), load(panel, at + k * L), total)
+        store(out.values, b, total)
+        a, b, i = a + left.stride, b + out.stride, i + 1
+
+
 @kernel
 def add_outer(left, right, count, M, N, total):
     """total[:M, :N] += sum over r < count of left[r]^T right[r], Rows of 1-D arrays.
@@ -118,7 +149,7 @@ def add_outer(left, right, count, M, N, total):
         rows = min(_CHUNK, count - begin)
         for j in range(0, N, lanes(total)):
             for i in range(0, M - _TILE + 1, _TILE):
-                a, b, c, d = _outer_of_four(left, right, begin, rows, i, j)
+                a, b, c, d = outer_of_four(left, right, begin, rows, i, j)
                 _add(total, i * width + j, a)
                 _add(total, (i + 1) * width + j, b)
                 _add(total, (i + 2) * width + j, c)
@@ -142,7 +173,7 @@ def add_outer_of_steps(left, right, shape, columns, factors, total, squares):
         for j in range(columns[0], columns[1], lanes(total)):
             for i in range(0, M - _TILE + 1, _TILE):
                 for s in range(begin, end):
-                    a, b, c, d = _outer_of_four(left, right, s * B, B, i, j)
+                    a, b, c, d = outer_of_four(left, right, s * B, B, i, j)
                     at, factor = s * squares.shape[1] + j, splat(factors, s)
                     square = _add_squared(total, i * width + j, a, factor, load(squares, at))
                     square = _add_squared(total, (i + 1) * width + j, b, factor, square)
@@ -158,7 +189,7 @@ def add_outer_of_steps(left, right, shape, columns, factors, total, squares):
 
 
 @inlined
-def _outer_of_four(left, right, first, count, i, j):
+def outer_of_four(left, right, first, count, i, j):
     """Rows i..i+3, one vector of columns from j, of the sum of left[r]^T right[r]."""
     a, b = left.start + first * left.stride + i, right.start + first * right.stride + j
     sum_0 = sum_1 = sum_2 = sum_3 = zeros(right.values)

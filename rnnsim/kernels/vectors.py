@@ -110,6 +110,16 @@ def _multiply_add(_, a, b, c):
     return a(a, b, c), generate
 
 
+def _magnitude(_, a):
+    def generate(context, builder, signature, args):
+        vector = _register(a.dtype)
+        name = f"llvm.fabs.v{vector.count}f{a.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return a(a), generate
+
+
 @allocator
 def lanes(array):
     """How many entries of an array a vector holds."""
@@ -161,3 +171,9 @@ def times(a, b):
 def multiply_add(a, b, c):
     """a * b + c in every lane, rounded once where the machine can."""
     return a * b + c
+
+
+@_lowered_by(_magnitude)
+def magnitude(a):
+    """|a| in every lane."""
+    return abs(a)
