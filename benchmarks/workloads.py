@@ -14,7 +14,8 @@ class Workload:
 
     `kind` names what is computed; every library's ``CONTESTANTS[kind]`` are its ways to do so.
     `dtypes` are those in which libraries agree: float32 exponents of torch are off by 3e-4 to 1e-3
-    from those in float64, rnnsim's by 5e-5. `goal` is how many times faster than the best peer rnnsim should be.
+    from those in float64, rnnsim's by 5e-5. `goal` is how many times faster than the best peer
+    rnnsim should be.
     """
 
     name: str

@@ -8,10 +8,11 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
 from rnnsim.kernels import StepNorms, Weights
-from rnnsim.lyapunov import LyapunovSpectrum, lyapunov_spectrum, product_exponents
+from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
 from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
 from rnnsim.sequences import Sequences
