@@ -3,9 +3,13 @@
 A frame is stored as the products want their right-hand matrix, in panels (n, H, L): panel p holds
 vectors p*L..p*L+L-1 of H entries as columns, the last one padded with zeros. A panel is also what
 QR eliminates at a time: block reflectors I - V T V^T (Schreiber and Van Loan 1989) with one panel
-of V. Rows are sorted by size before each QR, which keeps small diagonal entries of R to full
-relative precision where rows differ by many orders (Powell and Reid 1969; Cox and Higham 1998), as
-those of diag(phi') W_hh do once units saturate.
+of V. Where rows differ much they are sorted by size before QR, which keeps small diagonal entries
+of R to full relative precision (Powell and Reid 1969; Cox and Higham 1998): those of
+diag(phi') W_hh differ by many orders once units saturate.
+
+After QR the frame is held as its reflectors. A whole frame (k = H) is never formed: the next matrix
+is multiplied by the reflectors instead, 2 H^3 operations where forming and multiplying take
+10/3 H^3.
 """
 
 import math
@@ -22,6 +26,7 @@ from rnnsim.kernels.products import (
     empty_panels,
     multiply,
     outer_of_four,
+    pack,
 )
 from rnnsim.kernels.vectors import (
     lanes,
@@ -37,6 +42,7 @@ from rnnsim.kernels.vectors import (
 
 # Norms in this range can be squared; others are scaled first.
 _LEAST, _GREATEST = 2.0**-50, 2.0**50
+_ALIKE = 2.0**-10  # rows within this factor stay in their order: ten bits of 53 (or 24) at most
 
 
 class FrameWork(NamedTuple):
@@ -44,7 +50,9 @@ class FrameWork(NamedTuple):
 
     frame (n, H, L); image (n, H, L): what a matrix makes of it, then the reflectors V;
     triangles (2, n, L, L): -T and -T^T of each panel; small (2, L, L); row (2, L);
-    order (H,) int64 and sizes (H,): rows from the largest to the smallest.
+    order (H,) int64 and sizes (H,): rows from the largest to the smallest; held (1,) int64: 1 where
+    the frame is held as reflectors. For whole frames: turned (H, n*L), a matrix row by row,
+    dots (2, H, L), and flipped (L, n*L), V^T of a panel.
     """
 
     frame: np.ndarray
@@ -54,6 +62,10 @@ class FrameWork(NamedTuple):
     row: np.ndarray
     order: np.ndarray
     sizes: np.ndarray
+    held: np.ndarray
+    turned: np.ndarray
+    dots: np.ndarray
+    flipped: np.ndarray
 
 
 @allocator
@@ -62,6 +74,7 @@ def frame_work(H, k, like):
     L = lanes(like)
     frame = empty_panels(H, k, like)
     n = frame.shape[0]
+    rows = H if k == H else 0
     return FrameWork(
         frame,
         np.zeros_like(frame),
@@ -70,17 +83,61 @@ def frame_work(H, k, like):
         np.zeros((2, L), like.dtype),
         np.arange(H),
         np.zeros(H, like.dtype),
+        np.zeros(1, np.int64),
+        np.zeros((rows, n * L), like.dtype),
+        np.zeros((2, rows, L), like.dtype),
+        np.zeros((L, n * L), like.dtype),
     )
 
 
 @kernel
-def carry(matrix, work):
+def start_from(vectors, work, logs):
+    """The orthonormal frame that vectors (H, k) span; logs (k,) as in `orthonormalise`."""
+    pack(vectors, 0, work.frame)
+    orthonormalise(vectors.shape[1], work, logs)
+
+
+@kernel
+def carry(matrix, k, work):
     """image = matrix frame, for a matrix (H, H)."""
     n, H, L = work.frame.shape
-    left, image = Rows(matrix.reshape(matrix.size), 0, H), work.image
-    flat = image.reshape(image.size)
+    if work.held[0] and work.turned.size > 0:
+        _carry_reflectors(matrix, work)
+    else:
+        if work.held[0]:
+            form(k, work)
+        left, image = Rows(matrix.reshape(matrix.size), 0, H), work.image
+        flat = image.reshape(image.size)
+        for p in range(n):
+            multiply(left, H, 0, H, work.frame[p : p + 1], Rows(flat, p * H * L, L))
+    work.held[0] = 0
+
+
+@kernel
+def _carry_reflectors(matrix, work):
+    """image = matrix Q of a whole frame: A (I - V T V^T) for one panel after the other."""
+    n, H, L = work.frame.shape
+    turned, dots, flipped, image = work.turned, work.dots, work.flipped, work.image
+    width = turned.shape[1]
+    flat_turned, flat_dots = turned.reshape(turned.size), dots.reshape(dots.size)
+    for i in range(H):
+        for r in range(H):
+            turned[i, r] = matrix[i, work.order[r]]
+    for j in range(n):
+        first = j * L
+        # (A V) (-T), then A + that V^T
+        rows, products = Rows(flat_turned, 0, width), Rows(flat_dots, 0, L)
+        multiply(rows, H, first, H, image[j : j + 1], products)
+        scaled = Rows(flat_dots, H * L, L)
+        multiply(products, H, 0, L, work.triangles[0, j : j + 1], scaled)
+        for i in range(first, H):
+            for c in range(L):
+                flipped[c, i] = image[j, i, c]
+        for p in range(j, n):
+            add_product(scaled, H, flipped, p * L, width, Rows(flat_turned, p * L, width))
     for p in range(n):
-        multiply(left, H, 0, H, work.frame[p : p + 1], Rows(flat, p * H * L, L))
+        for i in range(H):
+            store(image, (p * H + i) * L, load(turned, i * width + p * L))
 
 
 @kernel
@@ -102,9 +159,9 @@ def keep_image(work):
 
 @kernel
 def orthonormalise(k, work, logs):
-    """frame = Q of frame = Q R; logs (k,) += ln |R_ii|, -inf where that is 0."""
+    """QR of the frame, of which Q is kept as reflectors; logs (k,) += ln |R_ii|, -inf where 0."""
     n, H, L = work.frame.shape
-    _sort_rows(work)
+    _order_rows(work)
     for p in range(n):
         for r in range(H):
             store(work.image, (p * H + r) * L, load(work.frame, (p * H + work.order[r]) * L))
@@ -113,14 +170,14 @@ def orthonormalise(k, work, logs):
         _factor_panel(j, count, work, logs)
         for p in range(j + 1, n):
             _reflect(j, 1, work.image, p, work)
-    _form(k, work)
+    work.held[0] = 1
 
 
 @kernel
-def _sort_rows(work):
-    """order: rows of the frame by descending sum of magnitudes (insertion sort)."""
+def _order_rows(work):
+    """order: rows of the frame by descending sum of magnitudes, where these differ much."""
     n, H, L = work.frame.shape
-    order, sizes = work.order, work.sizes
+    order, sizes, largest, smallest = work.order, work.sizes, 0.0, np.inf
     for i in range(H):
         total = zeros(work.frame)
         for p in range(n):
@@ -129,8 +186,11 @@ def _sort_rows(work):
         size = 0.0
         for c in range(L):
             size += work.row[0, c]
-        sizes[i] = size
-    for i in range(1, H):
+        sizes[i], order[i] = size, i
+        largest, smallest = max(largest, size), min(smallest, size)
+    if smallest > _ALIKE * largest:
+        return
+    for i in range(1, H):  # insertion sort
         row, at = order[i], i
         while at > 0 and sizes[order[at - 1]] < sizes[row]:
             order[at] = order[at - 1]
@@ -237,11 +297,11 @@ def _reflect(j, triangle, target, p, work):
         store(small, (a + 3) * L, sums[3])
     left = Rows(triangles.reshape(triangles.size), (triangle * n + j) * L * L, L)
     multiply(left, L, 0, L, small[:1], Rows(small.reshape(small.size), L * L, L))
-    add_product(V, H - j * L, small, L * L, rows)
+    add_product(V, H - j * L, small, L * L, L, rows)
 
 
-@inlined
-def _form(k, work):
+@kernel
+def form(k, work):
     """frame = Q, the reflectors applied to the first k unit vectors, rows back in their order."""
     n, H, L = work.frame.shape
     frame, image = work.frame, work.image

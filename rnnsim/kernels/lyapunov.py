@@ -18,9 +18,10 @@ from rnnsim.kernels.frames import (
     keep_image,
     orthonormalise,
     scale_rows,
+    start_from,
 )
 from rnnsim.kernels.jit import allocator, inlined, kernel
-from rnnsim.kernels.products import Rows, empty_panels, multiply, pack, pack_transposed, padded
+from rnnsim.kernels.products import Rows, empty_panels, multiply, pack_transposed, padded
 
 
 class LyapunovArrays(NamedTuple):
@@ -113,8 +114,7 @@ def begin_lyapunov(weights, h0, vectors, n, b, work):
 @kernel
 def begin_frame(vectors, work):
     """The frame that the first vectors span, and no sums."""
-    pack(vectors, 0, work.frame.frame)
-    orthonormalise(vectors.shape[1], work.frame, work.logs[0])
+    start_from(vectors, work.frame, work.logs[0])
     fill(work.logs, 0.0)
 
 
@@ -130,7 +130,7 @@ def lyapunov_steps(weights, inputs, activation, n, b, first, last, every, work, 
         if residue(work.state) != 0:
             out.first_nonfinite[n, b] = t + 1
             return
-        carry(W_hh, work.frame)
+        carry(W_hh, work.logs.shape[1], work.frame)
         scale_rows(slope, work.frame)
         _settle(t + 1 - first, t + 1 == last, every, n, b, work, out)
 
@@ -153,7 +153,7 @@ def _step(inputs, t, b, activation, H, work):
 def product_steps(jacobians, first, last, every, work, out):
     """The same for given matrices (T, H, H), from a frame of `begin_frame`."""
     for t in range(first, last):
-        carry(jacobians[t], work.frame)
+        carry(jacobians[t], work.logs.shape[1], work.frame)
         keep_image(work.frame)
         _settle(t + 1 - first, t + 1 == last, every, 0, 0, work, out)
 

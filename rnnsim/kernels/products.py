@@ -1,10 +1,10 @@
 """Matrix products for small matrices, in tiles of four rows by one vector held in registers.
 
 At the sizes of recurrent networks these are 1.2 to 3 times as fast as calls into BLAS, and 6 times
-and more at 16 units (docs/benchmarks.md); BLAS spends its time on packing and dispatch. The right-hand matrix is packed
-once for many products: panel p holds its columns p*L..p*L+L-1, row after row, L lanes wide and
-padded with zeros. Rows of the other matrices have strides that are multiples of L, so nothing has a
-tail.
+and more at 16 units (docs/benchmarks.md); BLAS spends its time on packing and dispatch. The
+right-hand matrix is packed once for many products: panel p holds its columns p*L..p*L+L-1, row
+after row, L lanes wide and padded with zeros. Rows of the other matrices have strides that are
+multiples of L, so nothing has a tail.
 """
 
 from typing import NamedTuple
@@ -108,19 +108,19 @@ def _product_of_one(left, i, first, last, panels, at, out, column):
 
 
 @inlined
-def add_product(left, count, panel, at, out):
-    """out[i, :L] += sum over k < L of left[i, k] * row k of the panel at entry `at`, for i < count.
+def add_product(left, count, right, at, step, out):
+    """out[i, :L] += sum over k < L of left[i, k] * right[k, :L], for i < count and L lanes.
 
-    All are Rows of 1-D arrays but the panel (L, L) of L lanes.
+    left and out are Rows of 1-D arrays; row k of `right` begins at its entry at + k*step.
     """
-    L, i = lanes(panel), 0
+    L, i = lanes(right), 0
     a, b = left.start, out.start
     while i + _TILE <= count:
         to_b, to_c, to_d = b + out.stride, b + 2 * out.stride, b + 3 * out.stride
         sum_a, sum_b = load(out.values, b), load(out.values, to_b)
         sum_c, sum_d = load(out.values, to_c), load(out.values, to_d)
         for k in range(L):
-            row = load(panel, at + k * L)
+            row = load(right, at + k * step)
             sum_a = multiply_add(splat(left.values, a + k), row, sum_a)
             sum_b = multiply_add(splat(left.values, a + left.stride + k), row, sum_b)
             sum_c = multiply_add(splat(left.values, a + 2 * left.stride + k), row, sum_c)
@@ -133,7 +133,7 @@ def add_product(left, count, panel, at, out):
     while i < count:
         total = load(out.values, b)
         for k in range(L):
-            total = multiply_add(splat(left.values, a + k), load(panel, at + k * L), total)
+            total = multiply_add(splat(left.values, a + k), load(right, at + k * step), total)
         store(out.values, b, total)
         a, b, i = a + left.stride, b + out.stride, i + 1
 
