@@ -232,3 +232,18 @@ def test_lines_that_do_not_exist():
         theory.critical_input_variance([2.0, 1.5], bias_variance=0.3)
     with pytest.raises(ValueError, match=r"`bias_variance` must be at least 0, got -1.0"):
         theory.critical_input_variance(1.5, bias_variance=-1.0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda name: theory.mean_field(1.5, activation=name),
+        lambda name: theory.critical_gain(activation=name),
+        lambda name: theory.critical_input_variance(1.5, activation=name),
+    ],
+)
+def test_other_activations_are_refused(call):
+    assert call("tanh") is not None
+    for name in ("relu", "linear"):
+        with pytest.raises(ValueError, match=f"`activation` must be 'tanh', got '{name}': the"):
+            call(name)

@@ -81,6 +81,7 @@ def mean_field(
     *,
     input_variance: npt.ArrayLike = 0.0,
     bias_variance: npt.ArrayLike = 0.0,
+    activation: str = "tanh",
 ) -> MeanField:
     """Variance and Lyapunov exponents of a large random tanh network.
 
@@ -129,6 +130,9 @@ def mean_field(
         var(W_xh x_t) over units, from 0 to 1e12.
     bias_variance : float or array
         var(b_h) over units, from 0 to 1e12. The three are broadcast.
+    activation : {"tanh"}
+        phi of the networks that it is asked for, such as ``rnn.activation``; none but tanh is
+        covered.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def mean_field(
     ------
     TypeError, ValueError
         A gain that is not a finite number above 0; a variance that is negative or not a finite
-        number; either beyond its limit.
+        number; either beyond its limit; another activation.
 
     Examples
     --------
@@ -153,6 +157,7 @@ def mean_field(
     >>> float(mean_field(1.5, input_variance=1.0).norm_length.round(2))
     7.05
     """
+    _check_activation(activation)
     given = _gain(gain), _variance("input_variance", input_variance), _biases(bias_variance)
     g, inputs, biases = (array.copy() for array in np.broadcast_arrays(*given))
     q = _fixed_point(g, inputs + biases)
@@ -170,7 +175,10 @@ def mean_field(
 
 
 def critical_gain(
-    *, input_variance: npt.ArrayLike = 0.0, bias_variance: npt.ArrayLike = 0.0
+    *,
+    input_variance: npt.ArrayLike = 0.0,
+    bias_variance: npt.ArrayLike = 0.0,
+    activation: str = "tanh",
 ) -> FloatArray:
     """The gain where chi = 1: below it trajectories converge and gradients vanish.
 
@@ -187,24 +195,27 @@ def critical_gain(
     ----------
     input_variance, bias_variance : float or array
         From 0 to 1e12, broadcast; only their sum counts.
+    activation : {"tanh"}
+        As in `mean_field`.
 
     Raises
     ------
     TypeError, ValueError
-        A variance that is negative, not a finite number or beyond its limit.
+        A variance that is negative, not a finite number or beyond its limit; another activation.
 
     Examples
     --------
     >>> critical_gain(input_variance=[0.0, 0.1, 1.0]).round(4)
     array([1.    , 1.4093, 1.8556])
     """
+    _check_activation(activation)
     total = _variance("input_variance", input_variance) + _biases(bias_variance)
     q = _log_root(lambda q: _critical_variance(q) - total, total, 4.0 * (total + 4.0))
     return np.where(total == 0, 1.0, 1.0 / np.sqrt(_expectations(q)[1]))
 
 
 def critical_input_variance(
-    gain: npt.ArrayLike, *, bias_variance: npt.ArrayLike = 0.0
+    gain: npt.ArrayLike, *, bias_variance: npt.ArrayLike = 0.0, activation: str = "tanh"
 ) -> FloatArray:
     """The variance of W_xh x_t over units that just stops the chaos of a network: chi = 1 there.
 
@@ -221,18 +232,21 @@ def critical_input_variance(
         g, the effective gain: at least 1, as below there is no chaos to stop, at most 1000.
     bias_variance : float or array
         At least 0; broadcast.
+    activation : {"tanh"}
+        As in `mean_field`.
 
     Raises
     ------
     TypeError, ValueError
         A gain that is not a finite number from 1 to 1000; a bias variance that is negative, not a
-        finite number, or so large that it stops the chaos alone.
+        finite number, or so large that it stops the chaos alone; another activation.
 
     Examples
     --------
     >>> critical_input_variance([1.0, 1.5, 2.0]).round(4)
     array([0.    , 0.1861, 1.636 ])
     """
+    _check_activation(activation)
     g, biases = np.broadcast_arrays(_gain(gain), _biases(bias_variance))
     if (g < 1).any():
         raise ValueError(
@@ -308,6 +322,14 @@ def _nodes() -> tuple[FloatArray, FloatArray]:
     log_slope = np.where(x < 20.0, np.log(slope), np.log(4.0) - 2.0 * x)  # far out phi' is 0
     values = np.stack([square, slope**2, log_slope, slope * (1.0 - 3.0 * square)])
     return x, (values * x * _STEP).T
+
+
+def _check_activation(activation: str) -> None:
+    if activation != "tanh":
+        raise ValueError(
+            f"`activation` must be 'tanh', got {activation!r}: the integrals of this mean field are "
+            "those of tanh; leave the theory out for other networks"
+        )
 
 
 def _gain(gain: npt.ArrayLike) -> FloatArray:
