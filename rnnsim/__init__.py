@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnsim import tasks, theory
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
+from rnnsim.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.network import RNN
 from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
@@ -28,6 +29,7 @@ __all__ = [
     "GradientFlow",
     "Gradients",
     "GrowthRate",
+    "JacobianProducts",
     "Sequences",
     "Spectrum",
     "StepNorms",
@@ -37,6 +39,8 @@ __all__ = [
     "forward",
     "gradient_flow",
     "growth_rate",
+    "jacobian_products",
+    "jacobians",
     "load",
     "save",
     "spectrum",
