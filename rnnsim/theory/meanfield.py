@@ -327,8 +327,8 @@ def _nodes() -> tuple[FloatArray, FloatArray]:
 def _check_activation(activation: str) -> None:
     if activation != "tanh":
         raise ValueError(
-            f"`activation` must be 'tanh', got {activation!r}: the integrals of this mean field are "
-            "those of tanh; leave the theory out for other networks"
+            f"`activation` must be 'tanh', got {activation!r}: the integrals of this mean field "
+            "are those of tanh; leave the theory out for other networks"
         )
 
 
