@@ -70,6 +70,31 @@ def finite(name: str, array: FloatArray, where: FloatArray | None = None) -> Non
         )
 
 
+def real_array(name: str, value: Any) -> FloatArray:
+    """A real number, or an array of them of any shape, as float64."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must be a real number or an array of them, got {value!r}")
+    return array.astype(np.float64)
+
+
+def nonnegative(name: str, value: Any) -> FloatArray:
+    """Finite numbers of at least 0, as a float64 array of any shape."""
+    array = real_array(name, value)
+    finite(name, np.atleast_1d(array))
+    if (array < 0).any():
+        raise ValueError(f"`{name}` must be at least 0, got {array.min()}; leave out what is below")
+    return array
+
+
+def positive(name: str, value: Any) -> FloatArray:
+    """Finite numbers above 0, as a float64 array of any shape."""
+    array = nonnegative(name, value)
+    if (array == 0).any():
+        raise ValueError(f"`{name}` must be above 0, got 0.0; leave out what is 0")
+    return array
+
+
 def positive_sizes(name: str, array: FloatArray, axes: str) -> None:
     """Refuse empty axes; `axes` names them, as in "N T B D"."""
     for axis, size in zip(axes.split(), array.shape, strict=True):
