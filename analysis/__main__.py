@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import demo, gradient_norms, lyapunov, runs, spectra, truncation
+from . import demo, gradient_norms, lyapunov, phase_diagram, runs, spectra, truncation
 from .runs import Analysis
 from .settings import Ensemble
 
@@ -77,6 +77,18 @@ def _lyapunov(
 ) -> None:
     """Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."""
     _run(lyapunov.ANALYSIS, settings, output, source, progress)
+
+
+@app.command(name="phase-diagram")
+def _phase_diagram(
+    *,
+    settings: Annotated[phase_diagram.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Chaos and exploding gradients over gain and the strength of input or biases."""
+    _run(phase_diagram.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="demo")

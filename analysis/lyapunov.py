@@ -28,6 +28,7 @@ _LEADING = 0.25
 _SHOWN = (0.9, 1.1, 1.5, 2.0)
 _AROUND_1 = (0.9, 1.0, 1.1, 1.3, 1.5, 2.0)
 _BINS = 48
+_LEAST = 0.002  # nats/step
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     for ax, (group, title, leading) in zip(axes[0], panels, strict=True):
         plot_spectrum(dataset, gains=group, leading=leading, ax=ax)
         ax.set_title(title)
-        ax.legend(loc="lower left", fontsize=12)
+        if leading is None:
+            ax.legend(loc="lower left", fontsize=12)
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
     words = []
@@ -130,9 +132,9 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
-        f"{_steps(dataset)}; band: their quartiles. Networks with dots above the horizontal line "
-        "are chaotic. Small networks are mixed: at one gain some are chaotic, others rest or "
-        "repeat, and theory is for large ones.",
+        f"{_steps(dataset)}; band: their quartiles. Dots above the horizontal line are "
+        f"{_word(dataset)} networks. Small networks are mixed: at one gain some are, others rest "
+        "or repeat themselves. Theory is for large ones.",
     )
     return figure
 
@@ -173,12 +175,13 @@ def _finite_time_figure(dataset: xr.Dataset) -> Figure:
         ax.set_ylabel(f"gain {gain:g}", rotation=0, ha="right", va="center")
         if ax is not axes[-1, 0]:
             ax.set_xlabel("")
+    dashed = " Dashed: mean field." if mean_field(dataset, 1.0) is not None else ""
     axes[0, 0].set_title(f"How distances grow and shrink within {_block(dataset)} steps")
     figures.caption(
         figure,
         f"Heights: share of the blocks of {_block(dataset)} steps of {_networks(dataset)}, "
-        f"{_input(dataset)}, one shade each; ticks: their means over all blocks. Dashed: mean field. "
-        "Chaotic networks, too, have blocks in which distances shrink.",
+        f"{_input(dataset)}, one shade each; ticks: their means over all blocks.{dashed} "
+        "Networks with a mean above 0, too, have blocks in which distances shrink.",
     )
     return figure
 
@@ -218,9 +221,12 @@ def _input(dataset: xr.Dataset) -> str:
 
 
 def chaotic(dataset: xr.Dataset) -> xr.DataArray:
-    """Whether the largest exponent lies more than two standard errors above 0."""
+    """Whether the largest exponent lies above 0 by two standard errors and what a cycle may show.
+
+    Along a cycle it tends to 0 as 1/time, and its standard error is small.
+    """
     first = dataset.sel(exponent=1)
-    return first.lyapunov_exponent > 2 * first.standard_error
+    return first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
 
 
 def chaotic_from(dataset: xr.Dataset) -> float:
@@ -235,7 +241,8 @@ def summarise(datasets: Datasets) -> list[str]:
     transition, spectra = datasets["transition"], datasets["spectra"]
     sizes = [transition.sel(n_hidden=H) for H in transition.n_hidden]
     sentences = [
-        "Chaotic: the largest Lyapunov exponent lies more than two standard errors above 0.",
+        f"{_word(transition).capitalize()}: the largest Lyapunov exponent lies more than two "
+        f"standard errors, and {_LEAST:g} nats/step, above 0.",
         *(_transition_in_words(data) for data in sizes),
     ]
     gain = figures.nearest(transition.gain.values, [1.5])[0]
@@ -247,19 +254,26 @@ def summarise(datasets: Datasets) -> list[str]:
     return sentences
 
 
+def _word(dataset: xr.Dataset) -> str:
+    """Bounded states that part are chaotic, others grow."""
+    return "chaotic" if figures.configuration(dataset)["activation"] == "tanh" else "unstable"
+
+
 def _transition_in_words(dataset: xr.Dataset) -> str:
     start = chaotic_from(dataset)
     where = f"from gain {start:g} on" if np.isfinite(start) else "at no gain"
-    return f"H = {int(dataset.n_hidden)}: half of the networks or more are chaotic {where}."
+    return (
+        f"H = {int(dataset.n_hidden)}: half of the networks or more are {_word(dataset)} {where}."
+    )
 
 
 def _mixture_in_words(dataset: xr.Dataset) -> str:
     values = dataset.lyapunov_exponent.sel(exponent=1)
-    low, middle, high = values.quantile([0.25, 0.5, 0.75]).values
+    low, middle, high = values.where(np.isfinite(values)).quantile([0.25, 0.5, 0.75]).values
     return (
         f"H = {int(dataset.n_hidden)}, gain {float(dataset.gain):g}: the largest exponent is "
         f"{middle:+.3f} nats/step (quartiles {low:+.3f} to {high:+.3f}); "
-        f"{int(chaotic(dataset).sum())} of {values.size} networks are chaotic."
+        f"{int(chaotic(dataset).sum())} of {values.size} networks are {_word(dataset)}."
     )
 
 

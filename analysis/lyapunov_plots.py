@@ -13,7 +13,7 @@ from . import figures
 
 ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
-_RANDOM_ENTRIES = ("gaussian", "uniform")
+RANDOM_ENTRIES = ("gaussian", "uniform")
 _LARGEST = r"$\lambda_1$ (nats/step)"
 
 
@@ -23,7 +23,7 @@ def at_rest(dataset: xr.Dataset, gain: float) -> bool:
     So it is in a linear network, and in a tanh network without input that goes to rest, |g| <= 1.
     """
     settings = figures.configuration(dataset)
-    if settings["scheme"] not in _RANDOM_ENTRIES:
+    if settings["scheme"] not in RANDOM_ENTRIES:
         return False
     quiet = settings["activation"] == "tanh" and not settings["driven"]
     return bool(settings["activation"] == "linear" or (quiet and _effective(dataset, gain) <= 1))
@@ -32,7 +32,7 @@ def at_rest(dataset: xr.Dataset, gain: float) -> bool:
 def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | None:
     """Mean field at the inputs' mean variance; None where it does not hold."""
     settings = figures.configuration(dataset)
-    if settings["activation"] != "tanh" or settings["scheme"] not in _RANDOM_ENTRIES:
+    if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
     variance = float(dataset.input_variance)
     return theory.mean_field(_effective(dataset, gain), input_variance=variance)
