@@ -35,6 +35,12 @@ class Graded(NamedTuple):
     rows: Floats
 
 
+# Rounding that is put in on purpose, two arrays (G, H, H) of some epsilons: what is added to a
+# matrix before its QR decomposition, and to R after it. Entries that are exactly 0 get theirs as
+# well, as many are only since something below rounding was lost there.
+Noise = tuple[Floats | float, Floats | float]
+
+
 def orthogonal(basis: Floats, count: int) -> Graded:
     """`count` products that are all the orthogonal (H, H) matrix `basis`, to begin with."""
     H = len(basis)
@@ -43,69 +49,76 @@ def orthogonal(basis: Floats, count: int) -> Graded:
     )
 
 
-def scale_rows(product: Graded, sizes: Floats, noise: Floats | float = 0.0) -> Graded:
+def scale_rows(product: Graded, sizes: Floats, noise: Noise = (0.0, 0.0)) -> Graded:
     """``diag(sizes) @ product`` for sizes (G, H) >= 0 of any ratio, in which no row loses digits.
 
-    Householder's QR keeps the relative accuracy of small rows where they come last (Powell and
-    Reid 1969; Cox and Higham 1998, BIT 38, 34-50), so rows are sorted by size before it. `noise`
-    (G, H, H) is added to the basis: rounding that is put in on purpose.
+    Noise is relative to the entries of a unit vector.
     """
     largest = sizes.max(axis=1, keepdims=True)
     relative = np.divide(sizes, largest, out=np.zeros_like(sizes), where=largest > 0)
     relative[(sizes > 0) & (relative < SMALLEST_ROW)] = SMALLEST_ROW
-    order = np.argsort(-relative, axis=1, kind="stable")[:, :, None]
-    scaled = np.take_along_axis(relative[:, :, None] * (product.basis + noise), order, axis=1)
-    result = _absorb(scaled, product.logs, product.rows)
-    basis = np.empty_like(result.basis)
-    np.put_along_axis(basis, order, result.basis, axis=1)
+    left = relative[:, :, None] * (product.basis + noise[0])
+    result = _absorb(left, product.logs, product.rows, noise[1])
     with np.errstate(divide="ignore"):
-        return Graded(basis, result.logs + np.log(largest), result.rows)
+        return result._replace(logs=result.logs + np.log(largest))
 
 
-def multiply(matrices: Floats, product: Graded, noise: Floats | float = 0.0) -> Graded:
-    """``matrices @ product`` for matrices (G, H, H) of entries of ordinary size.
+def multiply(matrices: Floats, product: Graded, noise: Noise = (0.0, 0.0)) -> Graded:
+    """``matrices @ product`` for matrices (G, H, H) with rows of any size.
 
-    What a matrix does to a direction is lost where it is below rounding of its norm. `noise`
-    (G, H, H) is added to the matrix in the given basis, relative to its typical entry.
+    What a matrix does to a direction is lost where it is below rounding in every row. Noise is
+    relative to the largest entry of a row.
     """
     left = matrices @ product.basis
-    typical = np.linalg.norm(left, axis=(1, 2), keepdims=True) / left.shape[1]
-    return _absorb(left + noise * typical, product.logs, product.rows)
+    sizes = np.abs(left).max(axis=2, keepdims=True)
+    return _absorb(left + noise[0] * sizes, product.logs, product.rows, noise[1])
 
 
-def _absorb(left: Floats, logs: Floats, rows: Floats) -> Graded:
+def _absorb(left: Floats, logs: Floats, rows: Floats, noise: Floats | float) -> Graded:
     """``left @ diag(exp(logs)) @ rows`` as Q D U.
 
-    ``left = Q R`` gives ``D U`` with rows ``(R D)_i U``, whose size goes into the logs. The columns
-    of `left` are put in order of what they weigh together with D first, so that a row of R D is led
-    by its diagonal and U stays well conditioned (as in the products of determinant Monte Carlo,
-    Loh et al. 1989). To sort them before a plain QR is enough for all but matrices with entries
-    next to 0 in the wrong places; these get columns one by one.
+    ``left = Q R`` gives ``D U`` with rows ``(R D)_i U``, whose size goes into the logs.
+
+    Householder's QR keeps the relative accuracy of small rows of `left` where they come last
+    (Powell and Reid 1969; Cox and Higham 1998, BIT 38, 34-50), so rows are sorted before it.
+
+    Its columns are put in order of what they weigh together with D, so that a row of R D is led by
+    its diagonal and U stays well conditioned (as in the products of determinant Monte Carlo, Loh et
+    al. 1989). To sort them once is enough for all but matrices with entries next to 0 in the wrong
+    places; these get pivots one by one.
     """
+    down = np.argsort(-np.abs(left).max(axis=2), axis=1, kind="stable")[:, :, None]
+    left = np.take_along_axis(left, down, axis=1)
+    noise = np.broadcast_to(noise, left.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         order = np.argsort(-np.log(np.abs(left).max(axis=1)) - logs, axis=1, kind="stable")
-        basis, weights, factors = _decompose(left, logs, order)
+        sorted_basis, weights, factors = _decompose(left, logs, order, noise)
         diagonal = np.abs(np.diagonal(factors, axis1=1, axis2=2))
-        poor = ((diagonal < _LED) & np.isfinite(weights)).any(axis=1)
-        if poor.any():
-            order[poor] = [_pivots(*pair) for pair in zip(left[poor], logs[poor], strict=True)]
-            basis[poor], weights[poor], factors[poor] = _decompose(
-                left[poor], logs[poor], order[poor]
-            )
+        for g in np.flatnonzero(((diagonal < _LED) & np.isfinite(weights)).any(axis=1)):
+            order[g] = _pivots(left[g], logs[g])
+            one = slice(g, g + 1)
+            again = _decompose(left[one], logs[one], order[one], noise[one])
+            sorted_basis[g], weights[g], factors[g] = (part[0] for part in again)
         rows = factors @ np.take_along_axis(rows, order[:, :, None], axis=1)
         largest = np.abs(rows).max(axis=2)
         logs = weights + np.log(largest)
+    basis = np.empty_like(left)
+    np.put_along_axis(basis, down, sorted_basis, axis=1)
     return Graded(basis, logs, rows / np.where(largest > 0, largest, 1.0)[:, :, None])
 
 
 def _decompose(
-    left: Floats, logs: Floats, order: npt.NDArray[np.int64]
+    left: Floats, logs: Floats, order: npt.NDArray[np.int64], noise: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Q of ``left = Q R`` with columns in this order, ln of the row sizes of R D, and R D by these.
 
-    A row is divided by its entry p of most weight: exp(logs_j - logs_p) r_j / |r_p|.
+    A row is divided by its entry p of most weight: exp(logs_j - logs_p) r_j / |r_p|. Noise in R is
+    relative to what bounds its errors: the size of a column, or of a row where that is less.
     """
-    basis, R = np.linalg.qr(np.take_along_axis(left, order[:, None, :], axis=2))
+    left = np.take_along_axis(left, order[:, None, :], axis=2)
+    basis, R = np.linalg.qr(left)
+    sizes = np.abs(left).max(axis=2)[:, :, None], np.abs(left).max(axis=1)[:, None, :]
+    R = R + np.triu(noise * np.minimum(*sizes))
     logs = np.take_along_axis(logs, order, axis=1)
     p = (np.log(np.abs(R)) + logs[:, None, :]).argmax(axis=2)
     lead = np.abs(np.take_along_axis(R, p[:, :, None], axis=2))

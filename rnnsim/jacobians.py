@@ -364,7 +364,7 @@ def _transposed_products(
 
     The rows of W_hh may differ in size as the slopes do, so their sizes go with these:
     J^T = V^T diag(s * phi'), V = diag(1/s) W_hh with powers of two s, exactly. The noise is that
-    of Monte Carlo arithmetic (Parker 1997): one epsilon of random sign and size in every step.
+    of Monte Carlo arithmetic (Parker 1997): an epsilon of random sign and size in every step.
     Another basis to begin with would not do, as both soon round the same directions alike.
     """
     B, H = slopes.shape[2:]
@@ -374,17 +374,27 @@ def _transposed_products(
     largest = sizes.max(axis=1, keepdims=True)
     relative = sizes / np.where(largest > 0, largest, 1.0)
     product = graded.orthogonal(np.eye(H), network.size)
-    epsilon = _EPSILON * np.repeat([0.0, 1.0], items.size)[:, None, None]
+    epsilon = np.where(_couples(V) & (np.arange(network.size) >= items.size), _EPSILON, 0.0)
     rng, at = np.random.default_rng(0), 0  # the same for all sequences, so that each is on its own
     for k in range(1, int(lags[-1]) + 1):
         slope = slopes[network, -k, sequence]
         rows = np.where((slope > 0) & (relative > 0), np.maximum(slope * relative, _TINY), 0.0)
-        product = graded.scale_rows(product, rows, epsilon * rng.standard_normal((H, H)))
-        product = graded.multiply(V.mT, product, epsilon * rng.standard_normal((H, H)))
+        noise = [epsilon[:, None, None] * rng.standard_normal((H, H)) for _ in range(4)]
+        product = graded.scale_rows(product, rows, (noise[0], noise[1]))
+        product = graded.multiply(V.mT, product, (noise[2], noise[3]))
         if k == lags[at]:
             with np.errstate(divide="ignore"):
                 yield at, product._replace(logs=product.logs + k * np.log(largest))
             at += 1
+
+
+def _couples(W_hh: Floats) -> npt.NDArray[np.bool_]:
+    """Whether a unit sends to several, or several to one (G,): else nothing is added, nor rounded.
+
+    W_hh is (G, H, H).
+    """
+    links = W_hh != 0
+    return np.maximum(links.sum(axis=1), links.sum(axis=2)).max(axis=1) > 1
 
 
 def _scaled_rows(W_hh: Floats) -> tuple[Floats, Floats]:

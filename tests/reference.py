@@ -4,7 +4,7 @@ Each function treats one network and follows the definitions word by word. Sizes
 sequences, D inputs, H hidden units, V outputs.
 """
 
-from decimal import Decimal, localcontext
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -230,7 +230,7 @@ def log_singular_values(factors, digits):
     of magnitude between the largest and the smallest value, none is lost to another.
     """
     with localcontext() as context:
-        context.prec = digits
+        context.prec, context.Emax, context.Emin = digits, MAX_EMAX, MIN_EMIN
         columns = [list(map(Decimal, row)) for row in np.eye(len(factors[0])).tolist()]
         for factor in factors:
             rows = [[Decimal(x) for x in row] for row in np.asarray(factor, float).tolist()]

@@ -134,6 +134,44 @@ def test_determinant_and_norm_at_full_size(H, K):
     assert_allclose(0.5 * np.logaddexp.reduce(2 * values), norm, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("small", [1e-100, 1e-280])
+def test_entries_next_to_zero_in_the_wrong_places(small):
+    """diag(sizes) (I + E) with E of size 1e-16: columns sorted once would lose the least value."""
+    sizes = np.array([[small, 1e-60, 1.0, 1e-69]])
+    basis = np.eye(4) + 2e-16 * np.random.default_rng(5).standard_normal((4, 4))
+    product = graded.scale_rows(graded.orthogonal(basis, 1), sizes)
+    found = graded.log_singular_values(product.logs[0], product.rows[0])
+    assert_allclose(found, -np.sort(-np.log(sizes[0])), rtol=1e-14, atol=1e-14)
+    assert np.linalg.cond(product.rows[0]) < 10
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_noise_disturbs_what_rounding_does(place):
+    """Relative to rows, by the size asked for; rows that are exactly 0 stay 0."""
+    rng, H = np.random.default_rng(6), 5
+    noise = [np.zeros((1, H, H)), np.zeros((1, H, H))]
+    noise[place] = 1e-9 * rng.standard_normal((1, H, H))
+    start = graded.orthogonal(np.eye(H), 1)
+    matrix, sizes = rng.standard_normal((1, H, H)), np.array([[1.0, 1e-40, 2.0, 1e-20, 0.5]])
+    matrix *= np.array([1.0, 1e-30, 1.0, 1e-20, 1.0])[:, None]
+    for change in (
+        lambda noise: graded.scale_rows(graded.multiply(matrix, start), sizes, noise),
+        lambda noise: graded.multiply(matrix, graded.scale_rows(start, sizes), noise),
+    ):
+        plain, noisy = (
+            graded.log_singular_values(product.logs[0], product.rows[0])
+            for product in (change((0.0, 0.0)), change(noise))
+        )
+        differences = np.abs(plain - noisy)
+        assert (differences < 1e-7).all()
+        assert (differences > 1e-12).all()
+    sizes[0, 3] = 0.0
+    diagonal = graded.scale_rows(start, sizes, noise)
+    found = graded.log_singular_values(diagonal.logs[0], diagonal.rows[0])
+    expected = np.log([2.0, 1.0, 0.5, 1e-40])
+    assert_allclose(found, [*expected, -np.inf], rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("step", [0.03, 0.7, 3.0, 40.0])
 @pytest.mark.parametrize("H", [1, 7, 60])
 def test_values_of_any_spacing(H, step):
