@@ -13,6 +13,7 @@ from . import figures
 
 ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
+_MOST_GAIN = 1000.0  # what theory covers
 RANDOM_ENTRIES = ("gaussian", "uniform")
 _LARGEST = r"$\lambda_1$ (nats/step)"
 
@@ -34,8 +35,10 @@ def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | N
     settings = figures.configuration(dataset)
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
-    variance = float(dataset.input_variance)
-    return theory.mean_field(_effective(dataset, gain), input_variance=variance)
+    g = _effective(dataset, gain)
+    if g.max() > _MOST_GAIN:
+        return None
+    return theory.mean_field(g, input_variance=float(dataset.input_variance))
 
 
 def _effective(dataset: xr.Dataset, gain: npt.ArrayLike) -> npt.NDArray[np.float64]:

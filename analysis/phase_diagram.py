@@ -23,7 +23,7 @@ _GAINS = (0.5, 0.75, 1.0, 1.1, 1.2, 1.35, 1.5, 1.65, 1.8, 2.0, 2.2, 2.4, 2.7, 3.
 _STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5)
 _ZOOM = 0.15  # nats/step
 _LEAST_BOUND = 0.01  # nats/step, where colours end
-_SOURCES = {
+_DRIVES = {
     "input": r"input strength: std of $(W_{xh} x_t)_i$",
     "bias": r"bias strength: std of $(b_h)_i$",
 }
@@ -62,7 +62,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "phase": rnnsim.phase_sweep(
             gain=settings.gain,
             strength=settings.strength,
-            source=settings.drive,
+            drive=settings.drive,
             scheme=settings.scheme,
             n_steps=settings.n_steps,
             burn_in=settings.burn_in,
@@ -95,7 +95,8 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Medians over {_networks(dataset)}; thin: where $\\lambda_1$ = 0 for each. "
         f"{_drive(dataset)} Both are measured over {settings['n_steps'] - settings['burn_in']} "
-        "steps. Where trajectories part, gradients explode: it is one border.",
+        "steps. Where trajectories part, gradients explode: one border. Thin lines far apart: "
+        "small networks differ from each other.",
     )
     return figure
 
@@ -108,7 +109,7 @@ def _scatter_figure(dataset: xr.Dataset) -> Figure:
     axes[1].set_title("around 0")
     axes[1].set_ylabel("")
     axes[0].legend(loc="upper left", fontsize=12)
-    label = _SOURCES[figures.configuration(dataset)["source"]]
+    label = _DRIVES[figures.configuration(dataset)["drive"]]
     figure.colorbar(axes[0].collections[0], ax=list(axes)).set_label(label)
     figures.caption(
         figure,
@@ -126,7 +127,7 @@ def _networks(dataset: xr.Dataset) -> str:
 
 def _drive(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
-    if settings["source"] == "bias":
+    if settings["drive"] == "bias":
         return "Frozen Gaussian biases, no input."
     return "White Gaussian inputs."
 
@@ -160,7 +161,7 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(rows[0], rows[-1])
     ax.grid(visible=False)
     ax.set_xlabel("gain of $W_{hh}$")
-    ax.set_ylabel(_SOURCES[figures.configuration(dataset)["source"]])
+    ax.set_ylabel(_DRIVES[figures.configuration(dataset)["drive"]])
     return ax
 
 
@@ -196,7 +197,7 @@ def in_theory(
     settings = figures.configuration(dataset)
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
-    name = {"input": "input_variance", "bias": "bias_variance"}[settings["source"]]
+    name = {"input": "input_variance", "bias": "bias_variance"}[settings["drive"]]
     critical = theory.critical_gain(**{name: strength**2})
     return critical / theory.effective_gain(settings["scheme"], 1.0)
 
@@ -254,6 +255,8 @@ def last_crossing(gains: npt.ArrayLike, values: npt.ArrayLike) -> float:
     if below.size == 0 or below[-1] == y.size - 1:
         return float("nan")
     i = int(below[-1])
+    if not np.isfinite(y[i]):
+        return float(x[i + 1])
     return float(x[i] - y[i] * (x[i + 1] - x[i]) / (y[i + 1] - y[i]))
 
 
@@ -263,7 +266,7 @@ def summarise(datasets: Datasets) -> list[str]:
     medians = data.median("network_seed")
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
-    word = figures.configuration(data)["source"]
+    word = figures.configuration(data)["drive"]
     sentences = []
     for strength in figures.nearest(strengths, wanted):
         row = medians.sel(strength=strength)
@@ -289,11 +292,12 @@ def _agreement_in_words(data: xr.Dataset) -> str:
         return "No network has both rates."
     apart = np.abs(forth - back)
     differ = (forth > 0) != (back > 0)
-    largest = float(np.abs(forth[differ]).max(initial=0.0))
+    largest = np.abs(forth[differ]).max(initial=0.0)
+    where = f", all with a largest exponent within {largest:.3f} of 0" if differ.any() else ""
     return (
         f"Both rates of a network differ by {np.median(apart):.4f} nats/step in the median and "
         f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "
-        f"networks, all with a largest exponent within {largest:.3f} of 0."
+        f"networks{where}."
     )
 
 

@@ -21,7 +21,7 @@ from rnnsim.reach import growth_rate
 from rnnsim.sequences import Sequences
 from rnnsim.sweeps import versions, with_progress
 
-SOURCES = ("input", "bias")
+DRIVES = ("input", "bias")
 
 Variable = tuple[tuple[str, ...], str, str]  # dims, units, long name
 
@@ -158,7 +158,7 @@ def phase_sweep(
     *,
     gain: npt.ArrayLike,
     strength: npt.ArrayLike,
-    source: str = "input",
+    drive: str = "input",
     n_hidden: int = 64,
     network_seeds: int | Sequence[int] = 3,
     n_steps: int = 600,
@@ -175,8 +175,8 @@ def phase_sweep(
 
     ::
 
-        source "input":  x_t = s xi_t, xi_t (B, H) white and Gaussian: (W_xh x_t)_i has deviation s
-        source "bias":   b_h = s beta, beta (H,) Gaussian, frozen; no input
+        drive "input":  x_t = s xi_t, xi_t (B, H) white and Gaussian: (W_xh x_t)_i has deviation s
+        drive "bias":   b_h = s beta, beta (H,) Gaussian, frozen; no input
 
     Both are measured on the same networks, states and inputs, over the same steps
     ``burn_in+1..n_steps``: lambda_1 forwards, and backwards the rate of ``||dl_T/dh_{T-k}||`` with
@@ -190,7 +190,7 @@ def phase_sweep(
         As in `sweep`, scheme and activation one of each.
     strength : float or several
         s, at least 0: the standard deviation over units, without unit as the pre-activations.
-    source : {"input", "bias"}
+    drive : {"input", "bias"}
     n_hidden : int
         H; with white inputs also the number of inputs.
     n_steps, burn_in : int
@@ -206,7 +206,7 @@ def phase_sweep(
     Raises
     ------
     TypeError, ValueError
-        As in `sweep` and `lyapunov_spectrum`; an unknown source, a negative strength.
+        As in `sweep` and `lyapunov_spectrum`; an unknown drive, a negative strength.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def phase_sweep(
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     options = _options(scheme, activation, dtype)
-    checks.one_of("source", source, SOURCES)
+    checks.one_of("drive", drive, DRIVES)
     threads = thread_count(n_threads)
     H = checks.whole_number("n_hidden", n_hidden, least=1)
     B = checks.whole_number("batch_size", batch_size, least=1)
@@ -236,12 +236,12 @@ def phase_sweep(
     values = _empty(axes, _PHASE)
     jobs = list(enumerate(axes["strength"]))
     for i, s in with_progress(jobs, progress, description="phase diagram"):
-        inputs, biases = (s, 0.0) if source == "input" else (0.0, s)
+        inputs, biases = (s, 0.0) if drive == "input" else (0.0, s)
         driven = rnn.with_weights(rnn.weights._replace(b_h=(biases * frozen).astype(rnn.dtype)))
         found = _both_ways(driven, (inputs * white).astype(rnn.dtype), blocks, threads)
         for name, array in found.items():
             values[name][i] = array.reshape(len(axes["gain"]), -1)
-    configuration = options | {"source": source, "n_hidden": H, "n_steps": T, "data_seed": seed}
+    configuration = options | {"drive": drive, "n_hidden": H, "n_steps": T, "data_seed": seed}
     configuration |= {"burn_in": blocks.burn_in, "batch_size": B}
     return _dataset(axes, values, _PHASE, configuration, {})
 

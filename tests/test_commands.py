@@ -88,6 +88,31 @@ def test_other_commands(command, tmp_path):
     assert (tmp_path / "out" / "summary.txt").read_text().strip()
 
 
+CHAOS = "--gain 0.5 1.5 --n-hidden 4 --network-seeds 2 --n-steps 60 --burn-in 20".split()
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "n_figures"),
+    [
+        ("lyapunov", "--transition-n-hidden 4 --block-steps 2 --driven --task adding", 5),
+        ("phase-diagram", "--strength 0 1 --drive bias", 2),
+    ],
+)
+def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_figures, tmp_path):
+    result = rnnsim(command, *CHAOS, *more.split(), "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(list((tmp_path / "out").glob("*.png"))) == n_figures
+    words = (tmp_path / "out" / "summary.txt").read_text()
+    assert "argest" in words
+    assert result.stdout.endswith(words)
+    result = rnnsim(command, "--from", "out", "--output", "again", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for svg in (tmp_path / "out").glob("*.svg"):
+        assert (tmp_path / "again" / svg.name).read_bytes() == svg.read_bytes()
+    assert (tmp_path / "again" / "summary.txt").read_text() == words
+
+
 def test_demo_runs_every_part_and_ends_with_words(tmp_path):
     sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1".split()
     result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)
@@ -126,6 +151,8 @@ def test_help_names_every_flag():
         (["gradient-norms", "--task", "subtracting"], "`task` must be one of"),
         (["gradient-norms", "--n-threads", "0"], "`n_threads` must be at least 1"),
         (["truncation", "--windows", "0"], "`windows` must be at least 1"),
+        (["lyapunov", "--n-steps", "300"], "`n_steps` must be at least 900"),
+        (["phase-diagram", "--strength", "-1"], "`strength` must not be negative"),
         (["gradient-norms", "--config", "absent.toml"], "absent.toml"),
         (["gradient-norms", "--from", "absent"], "must name the folder of an earlier run"),
         (["gradient-norms", "--output", "file/below"], "cannot be written"),
