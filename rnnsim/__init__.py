@@ -11,6 +11,7 @@ from rnnsim import tasks, theory
 from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
+from rnnsim.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
@@ -30,6 +31,7 @@ __all__ = [
     "GradientFlow",
     "Gradients",
     "GrowthRate",
+    "JacobianProducts",
     "LyapunovSpectrum",
     "Sequences",
     "Spectrum",
@@ -40,6 +42,8 @@ __all__ = [
     "forward",
     "gradient_flow",
     "growth_rate",
+    "jacobian_products",
+    "jacobians",
     "load",
     "lyapunov_spectrum",
     "product_exponents",
