@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import demo, gradient_norms, runs, spectra, truncation
+from . import demo, gradient_norms, portrait, runs, spectra, truncation
 from .runs import Analysis
 from .settings import Ensemble
 
@@ -67,6 +67,18 @@ def _spectra(
     _run(spectra.ANALYSIS, settings, output, source, progress)
 
 
+@app.command(name="portrait")
+def _portrait(
+    *,
+    settings: Annotated[portrait.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """All that is known about one network, drawn or from a file, on one page."""
+    _run(portrait.ANALYSIS, settings, output, source, progress)
+
+
 @app.command(name="demo")
 def _demo(
     *,
@@ -87,7 +99,7 @@ def _demo(
 
 def _run(
     analysis: Analysis,
-    settings: Ensemble | None,
+    settings: Any,
     output: Path | None,
     source: Path | None,
     progress: bool,
