@@ -52,7 +52,7 @@ def _read(path: str) -> dict[str, npt.NDArray[Any]]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"`--weights` {path!r} is not a file; name an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as opened:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as opened:
             return {name: opened[name] for name in opened.files if name in _AXES}
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(
