@@ -2,12 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import demo, gradient_norms, lyapunov, phase_diagram, runs, spectra, truncation
+from . import (
+    demo,
+    gradient_norms,
+    lyapunov,
+    phase_diagram,
+    portrait,
+    runs,
+    spectra,
+    truncation,
+)
 from .runs import Analysis
 from .settings import Ensemble
 
@@ -91,6 +100,18 @@ def _phase_diagram(
     _run(phase_diagram.ANALYSIS, settings, output, source, progress)
 
 
+@app.command(name="portrait")
+def _portrait(
+    *,
+    settings: Annotated[portrait.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """All that is known about one network, drawn or from a file, on one page."""
+    _run(portrait.ANALYSIS, settings, output, source, progress)
+
+
 @app.command(name="demo")
 def _demo(
     *,
@@ -111,7 +132,7 @@ def _demo(
 
 def _run(
     analysis: Analysis,
-    settings: Ensemble | None,
+    settings: Any,
     output: Path | None,
     source: Path | None,
     progress: bool,

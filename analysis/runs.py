@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from . import figures
-from .settings import Ensemble
 
 Datasets = dict[str, xr.Dataset]
 
@@ -23,7 +22,7 @@ class Analysis:
     """One figure family: its name, its settings, what computes, draws and puts in words."""
 
     name: str
-    settings: type[Ensemble]
+    settings: type[Any]
     compute: Callable[[Any, bool], Datasets]
     draw: Callable[[Datasets], Mapping[str, Figure]]
     summarise: Callable[[Datasets], list[str]]

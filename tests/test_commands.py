@@ -113,6 +113,20 @@ def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_fi
     assert (tmp_path / "again" / "summary.txt").read_text() == words
 
 
+def test_portrait_is_one_page(tmp_path):
+    sizes = "--gain 1.1 --length 22 --n-hidden 5 --batch-size 2".split()
+    result = rnnsim("portrait", *sizes, "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert [p.name for p in (tmp_path / "out").glob("*.png")] == ["portrait.png"]
+    assert (tmp_path / "out" / "summary.txt").read_text() in result.stdout
+    settings = tomllib.loads((tmp_path / "out" / "configuration.toml").read_text())
+    assert settings["gain"] == 1.1
+    result = rnnsim("portrait", "--weights", "absent.npz", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("rnnsim: `--weights` 'absent.npz' is not a file")
+
+
 def test_demo_runs_every_part_and_ends_with_words(tmp_path):
     sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1".split()
     result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)
