@@ -197,8 +197,10 @@ def in_theory(
     settings = figures.configuration(dataset)
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
-    name = {"input": "input_variance", "bias": "bias_variance"}[settings["drive"]]
-    critical = theory.critical_gain(**{name: strength**2})
+    if settings["drive"] == "input":
+        critical = theory.critical_gain(input_variance=strength**2)
+    else:
+        critical = theory.critical_gain(bias_variance=strength**2)
     return critical / theory.effective_gain(settings["scheme"], 1.0)
 
 
