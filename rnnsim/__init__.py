@@ -8,6 +8,7 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.departure import with_departure
 from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
@@ -50,6 +51,7 @@ __all__ = [
     "tasks",
     "theory",
     "truncated_bptt",
+    "with_departure",
 ]
 
 _LAZY = {"sweep": "rnnsim.sweeps", "load": "rnnsim.store", "save": "rnnsim.store"}
