@@ -12,6 +12,7 @@ from rnnsim.departure import with_departure
 from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
+from rnnsim.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
@@ -31,6 +32,7 @@ __all__ = [
     "GradientFlow",
     "Gradients",
     "GrowthRate",
+    "JacobianProducts",
     "LyapunovSpectrum",
     "Sequences",
     "Spectrum",
@@ -41,6 +43,8 @@ __all__ = [
     "forward",
     "gradient_flow",
     "growth_rate",
+    "jacobian_products",
+    "jacobians",
     "load",
     "lyapunov_spectrum",
     "product_exponents",

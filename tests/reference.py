@@ -4,6 +4,7 @@ Each function treats one network and follows the definitions word by word. Sizes
 sequences, D inputs, H hidden units, V outputs.
 """
 
+from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -220,3 +221,44 @@ def lyapunov(net, x, h0, activation, vectors, burn_in, every):
                 found += [np.log(np.abs(np.diag(R)))] if t >= burn_in else []
         logs.append(found)
     return np.array(logs)
+
+
+def log_singular_values(factors, digits):
+    """Of the product factors[-1] ... factors[0], by one-sided Jacobi rotations of its columns.
+
+    Everything in decimals of so many digits: no range is left, and where digits exceed the orders
+    of magnitude between the largest and the smallest value, none is lost to another.
+    """
+    with localcontext() as context:
+        context.prec = digits
+        columns = [list(map(Decimal, row)) for row in np.eye(len(factors[0])).tolist()]
+        for factor in factors:
+            rows = [[Decimal(x) for x in row] for row in np.asarray(factor, float).tolist()]
+            columns = [[_inner(row, column) for row in rows] for column in columns]
+        while _rotate(columns) > Decimal(10) ** -15:
+            pass
+        squares = sorted((_inner(column, column) for column in columns), reverse=True)
+        return np.array([float(s.ln() / 2) if s else -np.inf for s in squares])
+
+
+def _inner(u, v):
+    return sum((a * b for a, b in zip(u, v, strict=True)), Decimal(0))
+
+
+def _rotate(columns):
+    """Make every pair of columns orthogonal in turn; returns the largest cosine that was found."""
+    largest = Decimal(0)
+    for q in range(1, len(columns)):
+        for p in range(q):
+            u, v = columns[p], columns[q]
+            a, b, c = _inner(u, u), _inner(v, v), _inner(u, v)
+            if c == 0:
+                continue
+            largest = max(largest, abs(c) / (a * b).sqrt())
+            z = (b - a) / (2 * c)
+            tangent = (1 if z >= 0 else -1) / (abs(z) + (1 + z * z).sqrt())
+            cosine = 1 / (1 + tangent * tangent).sqrt()
+            sine = cosine * tangent
+            columns[p] = [cosine * x - sine * y for x, y in zip(u, v, strict=True)]
+            columns[q] = [sine * x + cosine * y for x, y in zip(u, v, strict=True)]
+    return largest
