@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import demo, gradient_norms, runs, spectra, truncation
+from . import demo, gradient_norms, lyapunov, runs, spectra, truncation
 from .runs import Analysis
 from .settings import Ensemble
 
@@ -67,6 +67,18 @@ def _spectra(
     _run(spectra.ANALYSIS, settings, output, source, progress)
 
 
+@app.command(name="lyapunov")
+def _lyapunov(
+    *,
+    settings: Annotated[lyapunov.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."""
+    _run(lyapunov.ANALYSIS, settings, output, source, progress)
+
+
 @app.command(name="demo")
 def _demo(
     *,
@@ -75,7 +87,7 @@ def _demo(
     source: Source = None,
     progress: Progress = True,
 ) -> None:
-    """All of them on real text, and what they show in words."""
+    """Gradient norms, truncation and spectra on real text, and what they show in words."""
     sentences = demo.run(
         settings or Ensemble(),
         output=output or Path("results"),

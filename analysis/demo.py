@@ -1,4 +1,4 @@
-"""The demo: all figure families on real text, one after the other, and what they show in words."""
+"""The demo: where gradients go on real text, and what the figures show in words."""
 
 from dataclasses import replace
 from pathlib import Path

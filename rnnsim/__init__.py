@@ -22,6 +22,7 @@ from rnnsim.simulation import Evaluation, Forward, evaluate, forward
 from rnnsim.spectra import Spectrum, spectrum
 
 if TYPE_CHECKING:
+    from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
 
@@ -47,6 +48,8 @@ __all__ = [
     "jacobians",
     "load",
     "lyapunov_spectrum",
+    "lyapunov_sweep",
+    "phase_sweep",
     "product_exponents",
     "save",
     "spectrum",
@@ -58,7 +61,13 @@ __all__ = [
     "with_departure",
 ]
 
-_LAZY = {"sweep": "rnnsim.sweeps", "load": "rnnsim.store", "save": "rnnsim.store"}
+_LAZY = {
+    "sweep": "rnnsim.sweeps",
+    "lyapunov_sweep": "rnnsim.exponent_sweeps",
+    "phase_sweep": "rnnsim.exponent_sweeps",
+    "load": "rnnsim.store",
+    "save": "rnnsim.store",
+}
 
 
 def __getattr__(name: str) -> Any:

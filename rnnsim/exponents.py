@@ -67,6 +67,31 @@ class LyapunovSpectrum:
     lost: FloatArray
     first_nonfinite: npt.NDArray[np.int64]
 
+    def running(self) -> tuple[FloatArray, FloatArray]:
+        """Estimates from the first m blocks alone, m = 1..M: do the exponents settle?
+
+        ::
+
+            mean[m]  = mean over blocks 1..m and sequences of finite_time
+            error[m] = their standard deviation / sqrt(m B)
+
+        Returns
+        -------
+        mean, error : (N, M, k)
+            In nats per step; the last mean is `exponents`. As `standard_error`, the error does not
+            know correlations longer than a block; NaN for a single value. Both are NaN from where a
+            trajectory left the range.
+        """
+        values = self.finite_time
+        N, B, M, k = values.shape
+        mean, error = np.empty((N, M, k)), np.empty((N, M, k))
+        with np.errstate(invalid="ignore"):
+            for m in range(1, M + 1):
+                pooled = values[:, :, :m].reshape(N, B * m, k)
+                mean[:, m - 1] = pooled.mean(axis=1)
+                error[:, m - 1] = _deviation(pooled, 1) / np.sqrt(B * m)
+        return mean, np.where(np.isnan(mean), np.nan, error)
+
 
 class Blocks(NamedTuple):
     """Step ranges: a burn-in (block -1), then `number` blocks of `steps` each."""

@@ -1,6 +1,5 @@
 """What a sweep can measure, and how one ensemble is measured."""
 
-import zlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import tasks
+from rnnsim.draws import paired_data, paired_networks
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
 from rnnsim.network import RNN
@@ -160,39 +160,27 @@ class Job:
 
 
 def draw_networks(job: Job) -> RNN:
-    """The ensemble: each draw depends on (network seed, scheme, sizes); gain scales it."""
-    D, V = tasks.sizes(job.task, **dict(job.task_options))
-    base: dict[int, RNN] = {}
-    for seed in job.network_seeds:
-        if seed not in base:
-            key = [seed, zlib.crc32(job.scheme.encode()), D, job.n_hidden, V]
-            base[seed] = RNN.sample(
-                n_inputs=D,
-                n_hidden=job.n_hidden,
-                n_outputs=V,
-                scheme=job.scheme,
-                rng=np.random.default_rng(key),
-            )
-    nets = [base[seed] for seed in job.network_seeds]
-    gains = np.array(job.gains)[:, None, None]
-    rnn = RNN(
-        np.concatenate([net.W_xh for net in nets]),
-        gains * np.concatenate([net.W_hh for net in nets]),
-        np.concatenate([net.W_hy for net in nets]),
+    """The ensemble of a job."""
+    return paired_networks(
+        job.network_seeds,
+        job.gains,
+        sizes=tasks.sizes(job.task, **dict(job.task_options)),
+        n_hidden=job.n_hidden,
+        scheme=job.scheme,
         activation=job.activation,
+        dtype=job.dtype,
     )
-    return rnn.astype(job.dtype)
 
 
 def draw_data(job: Job) -> Sequences:
-    """The batch: its draw depends on (data seed, task, length, batch size)."""
-    key = [job.data_seed, zlib.crc32(job.task.encode()), job.length, job.batch_size]
-    sequences = tasks.TASKS[job.task](
+    """The batch of a job."""
+    sequences = paired_data(
+        job.task,
         job.length,
-        job.batch_size,
-        rng=np.random.default_rng(key),
+        batch_size=job.batch_size,
+        seed=job.data_seed,
         dtype=job.dtype,
-        **dict(job.task_options),
+        options=dict(job.task_options),
     )
     return sequences.last_loss_only() if job.last_loss_only else sequences
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks, labels, tasks
 from rnnsim.measures import MEASURES, VARIABLES, Job, dims_of, draw_data, lags_needed, measure
 from rnnsim.network import ACTIVATIONS, SCHEMES
 from rnnsim.parallel import thread_count
@@ -114,24 +114,24 @@ def sweep(
     >>> data.log_gradient_norm.sizes["gain"], data.window.size
     (2, 20)
     """
-    measures = _names("measures", measures, MEASURES)
-    truncation = _names("truncation", truncation, TRUNCATIONS)
+    measures = labels.names("measures", measures, MEASURES)
+    truncation = labels.names("truncation", truncation, TRUNCATIONS)
     checks.one_of("dtype", dtype, ("float32", "float64"))
-    lengths = _whole_numbers("length", length)
+    lengths = labels.whole_numbers("length", length)
     axes: dict[str, tuple[Any, ...]] = {
-        "task": _names("task", task, tasks.TASKS),
-        "scheme": _names("scheme", scheme, SCHEMES),
-        "activation": _names("activation", activation, ACTIVATIONS),
-        "n_hidden": _whole_numbers("n_hidden", n_hidden),
-        "gain": _gains(gain),
-        "network_seed": _seeds("network_seeds", network_seeds),
-        "data_seed": _seeds("data_seeds", data_seeds),
+        "task": labels.names("task", task, tasks.TASKS),
+        "scheme": labels.names("scheme", scheme, SCHEMES),
+        "activation": labels.names("activation", activation, ACTIVATIONS),
+        "n_hidden": labels.whole_numbers("n_hidden", n_hidden),
+        "gain": labels.real_numbers("gain", gain),
+        "network_seed": labels.seeds("network_seeds", network_seeds),
+        "data_seed": labels.seeds("data_seeds", data_seeds),
         "length": lengths,
         "truncation": truncation,
         "window": _windows(windows, max(lengths), truncation),
         "lag": tuple(range(max(lengths)))
         if lags is None
-        else _whole_numbers("lags", lags, least=0),
+        else labels.whole_numbers("lags", lags, least=0),
         "time": tuple(range(1, max(lengths) + 1)),
     }
     axes["unit"] = tuple(range(max(axes["n_hidden"])))
@@ -159,7 +159,7 @@ def sweep(
     _check_memory(axes, template, loss_steps, threads, max_memory)
     values = _empty_arrays(axes, measures)
     jobs = list(_jobs(axes, template, loss_steps))
-    for place, job in _with_progress(jobs, progress):
+    for place, job in with_progress(jobs, progress):
         for name, array in measure(job, threads).items():
             _put(values[name], VARIABLES[name].measure == "spectrum", place, array)
     return _dataset(axes, values, template, provenance)
@@ -212,12 +212,13 @@ def _put(target: npt.NDArray[Any], of_network: bool, place: Place, array: npt.ND
         target[(*lead, fixed["n_hidden"], g, s, *tail, *inner)] = row
 
 
-def _with_progress(jobs: list[Any], progress: bool) -> Iterable[Any]:
+def with_progress(jobs: list[Any], progress: bool, *, description: str = "sweep") -> Iterable[Any]:
+    """The jobs, with a bar on a terminal where it is asked for."""
     if not progress:
         return jobs
     from tqdm.auto import tqdm
 
-    return tqdm(jobs, desc="sweep", unit="ensemble", disable=None)
+    return tqdm(jobs, desc=description, unit="ensemble", disable=None)
 
 
 def _try_data(
@@ -324,43 +325,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
 
 
-def _names(name: str, value: str | Sequence[str], choices: Iterable[str]) -> tuple[str, ...]:
-    values = (value,) if isinstance(value, str) else tuple(value)
-    for each in values:
-        checks.one_of(name, each, choices)
-    return _distinct(name, values)
-
-
-def _whole_numbers(name: str, value: Any, least: int = 1) -> tuple[int, ...]:
-    values = value if np.ndim(value) else [value]
-    return _distinct(name, tuple(checks.whole_number(name, each, least=least) for each in values))
-
-
-def _seeds(name: str, value: Any) -> tuple[int, ...]:
-    if np.ndim(value) == 0:
-        return tuple(range(checks.whole_number(name, value, least=1)))
-    return _whole_numbers(name, value, least=0)
-
-
-def _gains(value: npt.ArrayLike) -> tuple[float, ...]:
-    values = np.atleast_1d(np.asarray(value))
-    return _distinct("gain", tuple(checks.real_number("gain", each) for each in values))
-
-
 def _windows(
     windows: Sequence[int] | None, longest: int, truncation: tuple[str, ...]
 ) -> tuple[int, ...]:
     if windows is not None:
-        return tuple(sorted(_whole_numbers("windows", windows)))
+        return tuple(sorted(labels.whole_numbers("windows", windows)))
     if truncation == ("sliding",):
         return tuple(range(1, longest + 1))
     octaves = np.round(2.0 ** np.arange(0.0, np.log2(longest) + 0.01, 0.5)).astype(int)
     return tuple(sorted({*octaves[octaves < longest].tolist(), longest}))
-
-
-def _distinct(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values or len(set(values)) < len(values):
-        raise ValueError(
-            f"`{name}` must hold at least one value and none twice, got {list(values)}"
-        )
-    return values

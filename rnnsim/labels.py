@@ -1,0 +1,45 @@
+"""Labels along the axes of a sweep: what a caller gives for an axis, checked, as a tuple."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks
+
+
+def names(name: str, value: str | Sequence[str], choices: Iterable[str]) -> tuple[str, ...]:
+    """One or several of a few names."""
+    values = (value,) if isinstance(value, str) else tuple(value)
+    for each in values:
+        checks.one_of(name, each, choices)
+    return distinct(name, values)
+
+
+def whole_numbers(name: str, value: Any, least: int = 1) -> tuple[int, ...]:
+    """One or several integers."""
+    values = value if np.ndim(value) else [value]
+    return distinct(name, tuple(checks.whole_number(name, each, least=least) for each in values))
+
+
+def seeds(name: str, value: Any) -> tuple[int, ...]:
+    """Seeds as given; a number n stands for 0..n-1."""
+    if np.ndim(value) == 0:
+        return tuple(range(checks.whole_number(name, value, least=1)))
+    return whole_numbers(name, value, least=0)
+
+
+def real_numbers(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
+    """One or several finite numbers."""
+    values = np.atleast_1d(np.asarray(value))
+    return distinct(name, tuple(checks.real_number(name, each) for each in values))
+
+
+def distinct(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse an empty axis, and labels that occur twice."""
+    if not values or len(set(values)) < len(values):
+        raise ValueError(
+            f"`{name}` must hold at least one value and none twice, got {list(values)}"
+        )
+    return values
