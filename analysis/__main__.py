@@ -7,7 +7,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import demo, gradient_norms, lyapunov, runs, spectra, truncation
+from . import demo, gradient_norms, isometry, lyapunov, runs, spectra, truncation
 from .runs import Analysis
 from .settings import Ensemble
 
@@ -77,6 +77,18 @@ def _lyapunov(
 ) -> None:
     """Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."""
     _run(lyapunov.ANALYSIS, settings, output, source, progress)
+
+
+@app.command(name="isometry")
+def _isometry(
+    *,
+    settings: Annotated[isometry.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Singular values of products of Jacobians; dynamical isometry."""
+    _run(isometry.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="demo")

@@ -23,6 +23,7 @@ from rnnsim.spectra import Spectrum, spectrum
 
 if TYPE_CHECKING:
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
+    from rnnsim.jacobian_sweeps import jacobian_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
 
@@ -45,6 +46,7 @@ __all__ = [
     "gradient_flow",
     "growth_rate",
     "jacobian_products",
+    "jacobian_sweep",
     "jacobians",
     "load",
     "lyapunov_spectrum",
@@ -65,6 +67,7 @@ _LAZY = {
     "sweep": "rnnsim.sweeps",
     "lyapunov_sweep": "rnnsim.exponent_sweeps",
     "phase_sweep": "rnnsim.exponent_sweeps",
+    "jacobian_sweep": "rnnsim.jacobian_sweeps",
     "load": "rnnsim.store",
     "save": "rnnsim.store",
 }
