@@ -110,9 +110,9 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
-        "line: 0, where a direction arrives as it left; isometry is all of them there. Arrow: "
-        "median. Note how the scale widens from left to right, and who stays "
-        f"near the line. {_precision(dataset)}",
+        "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
+        "Triangle: median. The scale widens from left to right; see who stays near the line. "
+        f"{_precision(dataset)}",
     )
     return figure
 

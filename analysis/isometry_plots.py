@@ -114,9 +114,9 @@ def plot_histogram(
     values = resolved(data).values.ravel()
     known = values[np.isfinite(values)]
     if known.size:
-        ends = bounds or (min(known.min(), 0.0) - 0.5, max(known.max(), 0.0) + 0.5)
+        first, last = bounds or (min(known.min(), 0.0) - 0.5, max(known.max(), 0.0) + 0.5)
         weights = np.full(known.size, 100.0 / known.size)
-        edges = np.linspace(*ends, _BINS + 1)
+        edges = np.linspace(first, last, _BINS + 1)
         ax.hist(known, edges, weights=weights, color=COLORS[scheme], edgecolor="0.2", lw=0.5)
         ax.plot(
             np.median(known), 0.0, marker="^", ms=12, color="black", mec="white",
@@ -126,7 +126,7 @@ def plot_histogram(
         text = f"middle 90%: {low:+.1f} to {high:+.1f}"
         ax.text(0.03, 0.93, text, transform=ax.transAxes, va="top", fontsize=12, bbox=_BOX)
     ax.axvline(0.0, color="black", lw=1.4, zorder=4)
-    ax.set_ylim(bottom=0.0)
+    ax.margins(y=0.12)
     ax.set_xlabel(r"$\ln\sigma_i(\partial h_t/\partial h_{t-k})$ (nats)")
     ax.set_ylabel("share (%)")
     return ax

@@ -111,9 +111,9 @@ def jacobian_sweep(
     seed = checks.whole_number("data_seed", data_seed, least=0)
     threads = thread_count(n_threads)
     steps = checks.whole_number("exponent_steps", exponent_steps, least=23)  # 20 blocks and a tenth
-    data = {"seed": seed, "dtype": dtype}
-    batch = paired_data(task, checks.whole_number("length", length, least=1), batch_size=B, **data)
-    drive = paired_data(task, steps, batch_size=B, **data).inputs
+    draw: dict[str, Any] = {"batch_size": B, "seed": seed, "dtype": dtype}
+    batch = paired_data(task, checks.whole_number("length", length, least=1), **draw)
+    drive = paired_data(task, steps, **draw).inputs
     axes |= {
         "sequence": tuple(range(B)),
         "lag": _lags(lags, int(batch.loss_steps[-1])),
