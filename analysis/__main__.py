@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from . import (
     demo,
     gradient_norms,
+    isometry,
     lyapunov,
     phase_diagram,
     portrait,
@@ -98,6 +99,18 @@ def _phase_diagram(
 ) -> None:
     """Chaos and exploding gradients over gain and the strength of input or biases."""
     _run(phase_diagram.ANALYSIS, settings, output, source, progress)
+
+
+@app.command(name="isometry")
+def _isometry(
+    *,
+    settings: Annotated[isometry.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """Singular values of products of Jacobians; dynamical isometry."""
+    _run(isometry.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="portrait")

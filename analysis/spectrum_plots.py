@@ -17,7 +17,7 @@ from .norm_plots import one_network_set
 
 RANDOM_ENTRIES = ("gaussian", "uniform")  # independent entries: circular law, singular value edge
 # Blue: independent entries; orange: normal. Of each pair one is dark, one light, in grey too.
-_COLORS = {
+COLORS = {
     "gaussian": "#0072B2",
     "orthogonal": "#E69F00",
     "identity": "#D55E00",
@@ -88,7 +88,7 @@ def plot_eigenvalues(
         "mew": 0,
         "zorder": 2.5,
     }
-    ax.plot(values.real, values.imag, color=_COLORS[scheme], alpha=0.8, **style)
+    ax.plot(values.real, values.imag, color=COLORS[scheme], alpha=0.8, **style)
     radius = float(in_theory("spectral_radius", scheme, gain, data.unit.size))
     if random:
         ax.add_patch(Circle((0, 0), radius, color="0.5", alpha=0.15, lw=0, zorder=0))
@@ -127,7 +127,7 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
             index,
             values,
             label=scheme,
-            color=_COLORS[scheme],
+            color=COLORS[scheme],
             index=SCHEMES.index(scheme),
             lines=True,
         )
@@ -164,7 +164,7 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
             data.gain,
             values,
             label=scheme,
-            color=_COLORS[scheme],
+            color=COLORS[scheme],
             index=SCHEMES.index(scheme),
         )
         ax.lines[drawn].set(markersize=8, zorder=3)  # the dots
@@ -199,7 +199,7 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
         style: dict[str, Any] = {
             "ls": "",
             "marker": _marker(scheme),
-            "color": _COLORS[scheme],
+            "color": COLORS[scheme],
             "zorder": 4,
         }
         if scheme in ("orthogonal", "uniform"):  # hollow, around what lies in the same place

@@ -8,6 +8,7 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.departure import with_departure
 from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
@@ -22,6 +23,7 @@ from rnnsim.spectra import Spectrum, spectrum
 
 if TYPE_CHECKING:
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
+    from rnnsim.jacobian_sweeps import jacobian_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
 
@@ -44,6 +46,7 @@ __all__ = [
     "gradient_flow",
     "growth_rate",
     "jacobian_products",
+    "jacobian_sweep",
     "jacobians",
     "load",
     "lyapunov_spectrum",
@@ -57,12 +60,14 @@ __all__ = [
     "tasks",
     "theory",
     "truncated_bptt",
+    "with_departure",
 ]
 
 _LAZY = {
     "sweep": "rnnsim.sweeps",
     "lyapunov_sweep": "rnnsim.exponent_sweeps",
     "phase_sweep": "rnnsim.exponent_sweeps",
+    "jacobian_sweep": "rnnsim.jacobian_sweeps",
     "load": "rnnsim.store",
     "save": "rnnsim.store",
 }
