@@ -116,7 +116,7 @@ def plot_histogram(
     if known.size:
         first, last = bounds or (min(known.min(), 0.0) - 0.5, max(known.max(), 0.0) + 0.5)
         weights = np.full(known.size, 100.0 / known.size)
-        edges = np.linspace(first, last, _BINS + 1)
+        edges = np.linspace(first, last, _BINS + 1).tolist()
         ax.hist(known, edges, weights=weights, color=COLORS[scheme], edgecolor="0.2", lw=0.5)
         ax.plot(
             np.median(known), 0.0, marker="^", ms=12, color="black", mec="white",

@@ -16,10 +16,14 @@ from rnnsim.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
+from rnnsim.nonnormality import NonNormality, nonnormality
+from rnnsim.pseudospectra import Pseudospectrum, pseudospectrum
 from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
 from rnnsim.sequences import Sequences
 from rnnsim.simulation import Evaluation, Forward, evaluate, forward
+from rnnsim.sparse_spectra import LeadingSpectrum, leading_spectrum
 from rnnsim.spectra import Spectrum, spectrum
+from rnnsim.transients import transient_growth
 
 if TYPE_CHECKING:
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
@@ -35,7 +39,10 @@ __all__ = [
     "Gradients",
     "GrowthRate",
     "JacobianProducts",
+    "LeadingSpectrum",
     "LyapunovSpectrum",
+    "NonNormality",
+    "Pseudospectrum",
     "Sequences",
     "Spectrum",
     "StepNorms",
@@ -48,17 +55,21 @@ __all__ = [
     "jacobian_products",
     "jacobian_sweep",
     "jacobians",
+    "leading_spectrum",
     "load",
     "lyapunov_spectrum",
     "lyapunov_sweep",
+    "nonnormality",
     "phase_sweep",
     "product_exponents",
+    "pseudospectrum",
     "save",
     "spectrum",
     "sufficient_window",
     "sweep",
     "tasks",
     "theory",
+    "transient_growth",
     "truncated_bptt",
     "with_departure",
 ]

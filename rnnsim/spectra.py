@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.network import RNN
 
@@ -104,11 +105,27 @@ def spectrum(rnn: RNN) -> Spectrum:
     with np.errstate(invalid="ignore"):
         relative = henrici / np.linalg.norm(W_hh, axis=(1, 2))
     return Spectrum(
-        _by_modulus(np.linalg.eigvals(W_hh).astype(np.complex128)),
+        by_modulus(np.linalg.eigvals(W_hh).astype(np.complex128)),
         np.linalg.svd(W_hh, compute_uv=False),
         henrici,
         relative,
     )
+
+
+def recurrent_matrices(rnn: RNN | npt.ArrayLike) -> FloatArray:
+    """W_hh of networks, or one matrix or several as they are given, as (N, H, H) in float64."""
+    if isinstance(rnn, RNN):
+        return rnn.W_hh.astype(np.float64)
+    array = checks.float_array("rnn", rnn, shape="(an RNN, or matrices)")
+    if array.ndim not in (2, 3) or array.shape[-1] != array.shape[-2]:
+        raise ValueError(
+            "`rnn` must be a rnnsim.RNN, or square matrices (n_hidden, n_hidden) or "
+            f"(n_networks, n_hidden, n_hidden), got shape {array.shape}"
+        )
+    matrices = (array if array.ndim == 3 else array[None]).astype(np.float64)
+    checks.positive_sizes("rnn", matrices, "n_networks n_hidden n_hidden")
+    checks.finite("rnn", matrices)
+    return matrices
 
 
 def _departure_from_normality(matrix: FloatArray) -> float:
@@ -119,7 +136,7 @@ def _departure_from_normality(matrix: FloatArray) -> float:
     return float(np.linalg.norm(np.triu(triangular, 1)))
 
 
-def _by_modulus(eigenvalues: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
+def by_modulus(eigenvalues: npt.NDArray[np.complex128]) -> npt.NDArray[np.complex128]:
     """Descending modulus, ties by descending real, then imaginary part, on the last axis."""
     keys = (-eigenvalues.imag, -eigenvalues.real, -np.abs(eigenvalues))
     ordered: npt.NDArray[np.complex128] = np.take_along_axis(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim.network import RNN
-from rnnsim.spectra import Spectrum, _by_modulus, spectrum
+from rnnsim.spectra import Spectrum, by_modulus, spectrum
 
 pytestmark = pytest.mark.nojit
 
@@ -128,7 +128,7 @@ def test_zero_matrix():
 def test_order_of_ties():
     ordered = np.array([[3 + 1j, 3 - 1j, 2, 2j, -2j, -2, 0], [5, 4j, -4j, -4, 1j, -1j, 0]])
     shuffled = ordered[:, [5, 1, 4, 6, 3, 0, 2]]
-    assert_array_equal(_by_modulus(shuffled), ordered)
+    assert_array_equal(by_modulus(shuffled), ordered)
     swap = spectrum(networks([[0.0, 1.0], [1.0, 0.0]]))
     assert_array_equal(swap.eigenvalues, [[1.0, -1.0]])
 
