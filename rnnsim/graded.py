@@ -49,6 +49,17 @@ def orthogonal(basis: Floats, count: int) -> Graded:
     )
 
 
+def split_row_sizes(matrices: Floats) -> tuple[Floats, Floats]:
+    """Sizes s (N, H), powers of two or 0, and matrices / s (N, H, H) with rows of size 1 to 2 or 0.
+
+    Nothing is rounded.
+    """
+    largest = np.abs(matrices).max(axis=2)
+    exponents = np.where(largest > 0, np.frexp(largest)[1] - 1, 0)
+    sizes = np.where(largest > 0, np.ldexp(1.0, exponents), 0.0)
+    return sizes, np.ldexp(matrices, -exponents[:, :, None])
+
+
 def scale_rows(product: Graded, sizes: Floats, noise: Noise = (0.0, 0.0)) -> Graded:
     """``diag(sizes) @ product`` for sizes (G, H) >= 0 of any ratio, in which no row loses digits.
 
@@ -80,7 +91,8 @@ def _absorb(left: Floats, logs: Floats, rows: Floats, noise: Floats | float) -> 
     ``left = Q R`` gives ``D U`` with rows ``(R D)_i U``, whose size goes into the logs.
 
     Householder's QR keeps the relative accuracy of small rows of `left` where they come last
-    (Powell and Reid 1969; Cox and Higham 1998, BIT 38, 34-50), so rows are sorted before it.
+    (Powell and Reid 1969; Cox and Higham 1998, Stability of Householder QR factorization for
+    weighted least squares problems), so rows are sorted before it.
 
     Its columns are put in order of what they weigh together with D, so that a row of R D is led by
     its diagonal and U stays well conditioned (as in the products of determinant Monte Carlo, Loh et

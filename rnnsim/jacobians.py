@@ -20,7 +20,8 @@ Floats = npt.NDArray[np.float64]
 # agree by accident with about this probability.
 _AGREEMENT = 1e-6
 
-_EPSILON = float(np.finfo(np.float64).eps)
+# The noise of the second computation: more than rounding, so that one sample of it is rarely less.
+_NOISE = 4.0 * float(np.finfo(np.float64).eps)
 
 _TINY = float(np.finfo(np.float64).tiny)  # what is above 0 stays above 0
 
@@ -40,9 +41,10 @@ class JacobianProducts:
     log_singular_values : (N, B, K, H)
         ln of the singular values of P_{t,k}, descending; -inf where one is exactly 0.
     rounding : (N, B, K, H)
-        By how much a second computation, with one epsilon of noise in every step, disagrees in
-        `log_singular_values`, in nats: the size of its numerical error. inf where only one of the
-        two found an exact 0.
+        By how much a second computation, with a few epsilons of noise in every step, disagrees in
+        `log_singular_values`, in nats: a sample of the size of its numerical error, as long as that
+        is small. inf where only one of the two found an exact 0; 0 where no unit of W_hh sends to
+        several units or receives from several, since nothing is added up then.
     leading_direction : (N, B, K, H)
         The unit right singular vector of the largest singular value, a direction in the space of
         h_{t-k}: where the gradient points after k steps back, once one value stands out. Its
@@ -131,9 +133,9 @@ def jacobian_products(
         dl_t/dh_{t-k} = P_{t,k}^T dl_t/dh_t
 
     The singular values say by how much a disturbance k steps back, or a gradient on its way there,
-    is stretched at most, at least and in between; (ln sigma_i)/k tends to the i-th Lyapunov
-    exponent. `gradient_overlap` near 1 says that the gradient has turned into the one direction
-    that survives, whatever the loss was.
+    is stretched at most, at least and in between (Pascanu, Mikolov and Bengio 2013, section 2);
+    (ln sigma_i)/k tends to the i-th Lyapunov exponent (Oseledets 1968). `gradient_overlap` near 1
+    says that the gradient has turned into the one direction that survives, whatever the loss was.
 
     The transpose ``P_{t,k}^T = J_{t-k+1}^T ... J_t^T`` grows on the left with k, so one pass back
     from t gives all lags: each step is two QR decompositions, kept as ``P^T = Q D U`` with the logs
@@ -141,17 +143,18 @@ def jacobian_products(
     small singular values keep their digits beside the large ones.
 
     What double precision resolves: rounding disturbs every factor W_hh by about 1e-16 of its norm,
-    which moves ln sigma by up to the condition of W_hh (its rows brought to one size) times as much
-    per step. The slopes do not matter for that: units with phi' = 1e-30 cost no digits. 1e-12 to
-    1e-11 is usual in ln sigma over 100 steps at H = 64. Two things cannot be done: to tell the
-    least values of a nearly singular W_hh from rounding; and to follow a direction that was
-    squeezed by 1e-16 relative to another and then stretched again by as much, since later
-    factors cannot tell it from the other's rounding. So everything is computed twice, the
-    second time with noise of one epsilon in every step. `rounding` is the difference and `resolved`
-    says where it is below 1e-6; elsewhere `log_singular_values` holds what rounding left, not a
-    singular value. Units of relu at rest are exact zeros and give -inf. All this is about the
-    product of the given factors: that phi' inherits the rounding of the trajectory, in float32
-    networks about 1e-7, is another matter.
+    which moves ln sigma by as much times the condition of W_hh (its rows brought to one size) per
+    step. Slopes do not matter for that: units with phi' = 1e-30 cost no digits. Over 100 steps
+    of Gaussian W_hh at H = 64, 1e-12 to 1e-10 is usual. Two things cannot be done: to tell the
+    least values of a nearly singular W_hh from rounding, and to follow a direction that was
+    squeezed by 1e-16 relative to another and is then stretched again by as much. So everything is
+    computed twice, the second time with noise of a few epsilons in every step: `rounding` is the
+    difference, and `resolved` says where it is below 1e-6. Elsewhere `log_singular_values` holds
+    what rounding left, not a singular value. Units of relu at rest are exact zeros and give -inf.
+
+    All this is about the product of the given factors; that phi' inherits the rounding of the
+    trajectory, 1e-7 in float32 networks, is another matter. Directions that depend on the
+    difference of two nearly equal singular values are not marked.
 
     Parameters
     ----------
@@ -166,9 +169,9 @@ def jacobian_products(
     Returns
     -------
     JacobianProducts
-        Everything in float64, whatever the dtype of the networks. The pass costs about 2 ms for
-        each step up to the largest lag, the singular values 3 ms for each lag, at H = 64
-        for one sequence of one network (both as H^3); 100 lags take half a second.
+        Everything in float64, whatever the dtype of the networks. For one sequence of one network
+        at H = 64 the pass took 2.3 ms for each step up to the largest lag, the singular values 2.7
+        ms for each lag, on one core: half a second for 100 lags. Both grow as H^3.
 
     Raises
     ------
@@ -369,12 +372,12 @@ def _transposed_products(
     """
     B, H = slopes.shape[2:]
     network, sequence = np.tile(items // B, 2), np.tile(items % B, 2)
-    sizes, V = _scaled_rows(rnn.W_hh.astype(np.float64))
+    sizes, V = graded.split_row_sizes(rnn.W_hh.astype(np.float64))
     sizes, V = sizes[network], V[network]
     largest = sizes.max(axis=1, keepdims=True)
     relative = sizes / np.where(largest > 0, largest, 1.0)
     product = graded.orthogonal(np.eye(H), network.size)
-    epsilon = np.where(_couples(V) & (np.arange(network.size) >= items.size), _EPSILON, 0.0)
+    epsilon = np.where(_couples(V) & (np.arange(network.size) >= items.size), _NOISE, 0.0)
     rng, at = np.random.default_rng(0), 0  # the same for all sequences, so that each is on its own
     for k in range(1, int(lags[-1]) + 1):
         slope = slopes[network, -k, sequence]
@@ -389,17 +392,6 @@ def _transposed_products(
 
 
 def _couples(W_hh: Floats) -> npt.NDArray[np.bool_]:
-    """Whether a unit sends to several, or several to one (G,): else nothing is added, nor rounded.
-
-    W_hh is (G, H, H).
-    """
+    """Whether a unit sends to several, or several to one: else nothing is added, nor rounded."""
     links = W_hh != 0
     return np.maximum(links.sum(axis=1), links.sum(axis=2)).max(axis=1) > 1
-
-
-def _scaled_rows(W_hh: Floats) -> tuple[Floats, Floats]:
-    """Row sizes s (N, H), powers of two or 0, and V (N, H, H) with rows of size 1 to 2 or 0."""
-    largest = np.abs(W_hh).max(axis=2)
-    exponents = np.where(largest > 0, np.frexp(largest)[1] - 1, 0)
-    sizes = np.where(largest > 0, np.ldexp(1.0, exponents), 0.0)
-    return sizes, np.ldexp(W_hh, -exponents[:, :, None])

@@ -69,6 +69,28 @@ def case(
     return Case(rnn, sequences, h0).astype(dtype)
 
 
+def network(W_hh, activation="linear", dtype="float64"):
+    """One network whose inputs go straight to its units."""
+    W_hh = np.asarray(W_hh, dtype)
+    H = len(W_hh)
+    W_hy = np.random.default_rng(H).standard_normal((2, H)).astype(dtype)
+    return rnnsim.RNN(np.eye(H, dtype=dtype), W_hh, W_hy, activation=activation)
+
+
+def driven(rnn, pre):
+    """Inputs (T, 1, H) with which the pre-activations of `network(...)` are `pre` (T, H)."""
+    inputs, state = np.empty((len(pre), 1, rnn.n_hidden)), np.zeros(rnn.n_hidden)
+    for t, a in enumerate(pre):
+        inputs[t, 0] = a - rnn.W_hh[0] @ state
+        state = reference.phi(rnn.activation, a)
+    return rnnsim.Sequences(inputs, np.ones((len(pre), 1, rnn.n_outputs)))
+
+
+def at_rest(rnn, T, B=1):
+    """Sequences of zeros, with loss."""
+    return rnnsim.Sequences(np.zeros((T, B, rnn.n_inputs)), np.ones((T, B, rnn.n_outputs)))
+
+
 def cases(**fixed):
     """Hypothesis: cases of every small size, with each keyword in `fixed` held."""
     free = {

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import reference
-from builders import ACTIVATIONS, DTYPES, TOLERANCE, case, cases, plain
+from builders import ACTIVATIONS, DTYPES, TOLERANCE, at_rest, case, cases, driven, network, plain
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,27 +24,6 @@ def product(J, t, k):
     for s in range(t - k + 1, t + 1):
         P = J[s - 1] @ P
     return P
-
-
-def network(W_hh, activation="linear", b_h=None, dtype="float64", n_outputs=2):
-    """One network whose inputs go straight to its units."""
-    W_hh = np.asarray(W_hh, dtype)
-    H = len(W_hh)
-    W_hy = np.random.default_rng(H).standard_normal((n_outputs, H)).astype(dtype)
-    return RNN(np.eye(H, dtype=dtype), W_hh, W_hy, b_h, activation=activation)
-
-
-def driven(rnn, pre):
-    """Inputs (T, 1, H) with which the pre-activations of `network(...)` are `pre` (T, H)."""
-    inputs, state = np.empty((len(pre), 1, rnn.n_hidden)), np.zeros(rnn.n_hidden)
-    for t, a in enumerate(pre):
-        inputs[t, 0] = a - rnn.W_hh[0] @ state
-        state = reference.phi(rnn.activation, a)
-    return Sequences(inputs, np.ones((len(pre), 1, rnn.n_outputs)))
-
-
-def at_rest(rnn, T, B=1):
-    return Sequences(np.zeros((T, B, rnn.n_inputs)), np.ones((T, B, rnn.n_outputs)))
 
 
 @given(cases(N=2, dtype=some_dtype))
@@ -258,32 +237,6 @@ def test_nothing_left_at_all():
     assert np.isnan(result.leading_direction).all()
     assert np.isnan(result.gradient_overlap).all()
     assert result.resolved.all()
-
-
-def test_rounding_is_the_size_of_the_error_until_nothing_is_left():
-    """Directions squeezed by 10^-30 and stretched again, in a turning basis, against decimals."""
-    near, far = 0.0, np.arccosh(10**1.5)  # phi' = 1 and 1e-3
-    one, both, other = [near, far], [near, near], [far, near]
-    rnn = network(np.sqrt(0.5) * np.array([[1.0, -1.0], [1.0, 1.0]]), "tanh")
-    s = driven(rnn, np.array([one, both, other, both] * 5 + [other, both, one, both] * 5))
-    result = jacobian_products(rnn, s, lags=range(1, 41))
-    J = jacobians(rnn, s.inputs)[0, :, 0]
-    true = [reference.log_singular_values(J[40 - k :], 200) for k in result.lags]
-    errors = np.abs(true - result.log_singular_values[0, 0])
-    resolved, rounding = result.resolved[0, 0], result.rounding[0, 0]
-    assert_array_equal(resolved.all(axis=1), np.arange(1, 41) < 30)
-    assert (errors[resolved] <= 10 * rounding[resolved] + 1e-13).all()
-    assert errors[~resolved].max() > 1e-3
-
-
-def test_a_singular_matrix_has_values_that_cannot_be_told_from_rounding():
-    """Rank 4 of 6, rows and columns full: four values are right, two are noise and said to be."""
-    rng = np.random.default_rng(9)
-    W_hh = rng.standard_normal((6, 4)) @ rng.standard_normal((4, 6)) / 4
-    result = jacobian_products(network(W_hh), at_rest(network(W_hh), 3), lags=[1, 3])
-    assert_array_equal(result.resolved[0, 0], [[True] * 4 + [False] * 2] * 2)
-    values = np.linalg.svd(np.linalg.matrix_power(W_hh, 3), compute_uv=False)
-    assert_allclose(np.exp(result.log_singular_values[0, 0, 1, :4]), values[:4], rtol=1e-10)
 
 
 def test_which_step_is_meant():
