@@ -12,6 +12,7 @@ from . import (
     gradient_norms,
     isometry,
     lyapunov,
+    nonnormal,
     phase_diagram,
     portrait,
     runs,
@@ -111,6 +112,18 @@ def _isometry(
 ) -> None:
     """Singular values of products of Jacobians; dynamical isometry."""
     _run(isometry.ANALYSIS, settings, output, source, progress)
+
+
+@app.command(name="nonnormal")
+def _nonnormal(
+    *,
+    settings: Annotated[nonnormal.Settings | None, Parameter(name="*")] = None,
+    output: Output = None,
+    source: Source = None,
+    progress: Progress = True,
+) -> None:
+    """The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows."""
+    _run(nonnormal.ANALYSIS, settings, output, source, progress)
 
 
 @app.command(name="portrait")

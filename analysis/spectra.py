@@ -19,6 +19,7 @@ from .spectrum_plots import (
     circle_key,
     one_scheme,
     plot_against_gain,
+    plot_by_scheme,
     plot_eigenvalues,
     plot_growth,
     plot_singular_values,
@@ -49,7 +50,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     }
     return {
         "schemes": rnnsim.sweep(
-            gain=settings.gain, measures=("lags", "slopes", "spectrum"), **common
+            gain=settings.gain, measures=("lags", "slopes", "spectrum", "nonnormality"), **common
         ),
         "one-gain": rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common),
     }
@@ -62,6 +63,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
         "singular-values": _singular_value_figure(datasets["one-gain"]),
         "radius-norm-normality": _gain_figure(datasets["schemes"]),
         "growth-against-radius": _growth_figure(datasets["schemes"]),
+        "beyond-eigenvalues": _beyond_figure(datasets["schemes"]),
     }
 
 
@@ -150,6 +152,31 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def _beyond_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(2, 2, figsize=(13, 9.6))
+    plot_against_gain(dataset, "numerical_radius", ax=axes[0, 0])
+    axes[0, 0].set_title("Numerical radius: below 1, powers stay below 2")
+    axes[0, 0].legend(fontsize=12)
+    titles = {
+        "kreiss": "Kreiss constant: powers overshoot at least so far",
+        "eigenbasis_condition": "Condition of the eigenvectors: at most so far",
+        "participation": "Units that take part in an eigenvector",
+    }
+    for ax, (variable, title) in zip(axes.flat[1:], titles.items(), strict=True):
+        plot_by_scheme(dataset, variable, ax=ax)
+        ax.set_title(title)
+        ax.legend(fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units for each "
+        "scheme (bottom right: all their eigenvectors), lines and bars: medians. Gain scales the "
+        "numerical radius and leaves the other three alone, so these are shown by scheme. "
+        "||W^k||/rho^k reaches the Kreiss constant at some k and never exceeds the condition: "
+        "where both are 1 (orthogonal, identity) eigenvalues tell all.",
+    )
+    return figure
+
+
 def _radii(dataset: xr.Dataset, scheme: str) -> str:
     found = sign_changes(one_scheme(dataset, scheme))
     return " and ".join(f"{radius:.2f}" for radius in found) or "none"
@@ -186,12 +213,18 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     radius = data.spectral_radius.where(data.spectral_radius > 0)
     departure = float(data.henrici_relative.median())
     ratio = float((data.spectral_norm / radius).median())
+    kreiss, condition = (
+        float(data[name].where(data.spectral_radius > 0).median())
+        for name in ("kreiss", "eigenbasis_condition")
+    )
     kind = (
         "normal" if departure < _NORMAL else f"not normal (departure {departure:.0%} of its norm)"
     )
     return [
         f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
-        f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius."
+        f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
+        f"Powers overshoot the radius by a factor between {kreiss:.3g} (Kreiss constant) and "
+        f"{condition:.3g} (condition of the eigenvectors)."
     ]
 
 

@@ -25,6 +25,8 @@ COLORS = {
 }
 _WIDTHS = {"orthogonal": 7.0}  # seen under the identity, which often has the same values
 _WIDTH = 3.0
+_GOLDEN = 0.618  # dots beside each other without a pattern, the same in every drawing
+_WIDE = 20.0  # ratio from which on an axis is logarithmic
 _UNIT: dict[str, Any] = {"color": "0.45", "lw": 1.4}
 _THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.3, "zorder": 5}
 _LABELS = {
@@ -32,6 +34,10 @@ _LABELS = {
     "spectral_norm": r"spectral norm $\sigma_{max}(W_{hh})$",
     "henrici": r"departure from normality $\|R\|_F$",
     "henrici_relative": r"relative departure $\|R\|_F\,/\,\|W_{hh}\|_F$",
+    "numerical_radius": r"numerical radius $\max_{\|x\|=1}|x^*W_{hh}\,x|$",
+    "kreiss": "Kreiss constant",
+    "eigenbasis_condition": r"condition of the eigenvectors $\|V\|\,\|V^{-1}\|$",
+    "participation": "units that an eigenvector involves",
 }
 
 
@@ -62,6 +68,7 @@ def in_theory(
         "spectral_norm": theory.singular_value_edge(radius) if random else radius,
         "henrici": np.sqrt(0.5 * n_hidden) * radius if random else 0.0 * radius,
         "henrici_relative": relative,
+        "numerical_radius": np.sqrt(2.0) * radius if random else radius,
     }
     return values[variable]
 
@@ -148,7 +155,7 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
 
 
 def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None) -> Axes:
-    """Spectral radius, spectral norm or departure from normality against gain, for every scheme.
+    """Spectral or numerical radius, norm or departure from normality against gain, by scheme.
 
     `variable` is a name of the dataset's spectrum. Dots are networks, lines their median, dashed is
     theory. The solid horizontal is 1, where radius or norm turn from shrinking to stretching.
@@ -174,10 +181,50 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
         expected = in_theory(variable, scheme, data.gain.values, int(dataset.n_hidden[0]))
         ax.plot(data.gain, expected, **_THEORY)
     ax.lines[-1].set_label("theory, large H")
-    if variable in ("spectral_radius", "spectral_norm"):
+    if variable in ("spectral_radius", "spectral_norm", "numerical_radius"):
         ax.axhline(1.0, **_UNIT, zorder=1)
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     ax.set_xlabel("gain of $W_{hh}$")
+    ax.set_ylabel(_LABELS[variable])
+    return ax
+
+
+def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None) -> Axes:
+    """Kreiss constant, condition or participation of eigenvectors: what gain does not change.
+
+    A dot is a network, or an eigenvector of one for the participation; bars are medians. Dashed: 1
+    for a normal matrix; of the participation (H + 1)/2, the mean for a random complex vector. An
+    axis with values far apart is logarithmic; infinite values are written as such.
+    """
+    ax = figures.axes_or_new(ax)
+    schemes = schemes_of(dataset)
+    largest = 1.0
+    for x, scheme in enumerate(schemes):
+        data = one_scheme(dataset, scheme)
+        data = data.isel(
+            gain=int(np.abs(np.log(np.maximum(np.abs(data.gain.values), 1e-9))).argmin())
+        )
+        values = data[variable].values.ravel()
+        known = values[np.isfinite(values)]
+        beside = x + 0.5 * (np.arange(known.size) * _GOLDEN % 1.0 - 0.5)
+        ax.plot(beside, known, ls="", marker=_marker(scheme), ms=6, color=COLORS[scheme], alpha=0.6)
+        if known.size < values.size:
+            ax.text(x, 0.97, f"{values.size - known.size} infinite", ha="center", va="top",
+                    transform=ax.get_xaxis_transform())  # fmt: skip
+        middle = float(np.median(values))
+        ax.plot([x - 0.38, x + 0.38], [middle, middle], color="0.2", lw=2.5, zorder=5)
+        text = f"{middle:.3g}"
+        ax.annotate(text, (x + 0.4, middle), (0, 4), textcoords="offset points", fontsize=12)
+        largest = max(largest, float(known.max(initial=1.0)))
+    if variable == "participation":
+        ax.axhline(0.5 * (dataset.unit.size + 1), label="random vector, $(H+1)/2$", **_THEORY)
+        ax.set_ylim(0, 1.05 * max(largest, 0.5 * dataset.unit.size + 1))
+    else:
+        ax.axhline(1.0, label="normal $W_{hh}$", **_THEORY)
+        if largest > _WIDE:
+            ax.set_yscale("log")
+    ax.set_xticks(range(len(schemes)), schemes)
+    ax.set_xlim(-0.6, len(schemes) - 0.2)
     ax.set_ylabel(_LABELS[variable])
     return ax
 

@@ -28,6 +28,7 @@ from rnnsim.transients import transient_growth
 if TYPE_CHECKING:
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
     from rnnsim.jacobian_sweeps import jacobian_sweep
+    from rnnsim.normality_sweeps import normality_sweep, pseudospectrum_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
 
@@ -60,9 +61,11 @@ __all__ = [
     "lyapunov_spectrum",
     "lyapunov_sweep",
     "nonnormality",
+    "normality_sweep",
     "phase_sweep",
     "product_exponents",
     "pseudospectrum",
+    "pseudospectrum_sweep",
     "save",
     "spectrum",
     "sufficient_window",
@@ -79,6 +82,8 @@ _LAZY = {
     "lyapunov_sweep": "rnnsim.exponent_sweeps",
     "phase_sweep": "rnnsim.exponent_sweeps",
     "jacobian_sweep": "rnnsim.jacobian_sweeps",
+    "normality_sweep": "rnnsim.normality_sweeps",
+    "pseudospectrum_sweep": "rnnsim.normality_sweeps",
     "load": "rnnsim.store",
     "save": "rnnsim.store",
 }

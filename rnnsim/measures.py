@@ -1,6 +1,6 @@
 """What a sweep can measure, and how one ensemble is measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
 from rnnsim.network import RNN
 from rnnsim.reach import growth_rate, sufficient_window
+from rnnsim.scaled_nonnormality import scaled_nonnormality
 from rnnsim.sequences import Sequences
 from rnnsim.spectra import spectrum
 
@@ -121,8 +122,22 @@ VARIABLES: dict[str, Variable] = {
         "spectrum", (), "1", "departure from normality: norm of the strict Schur triangle"
     ),
     "henrici_relative": Variable("spectrum", (), "1", "departure from normality / ||W_hh||_F"),
+    "numerical_radius": Variable(
+        "nonnormality", (), "1", "largest modulus in the numerical range of W_hh"
+    ),
+    "numerical_abscissa": Variable(
+        "nonnormality", (), "1", "largest real part in the numerical range of W_hh"
+    ),
+    "kreiss": Variable("nonnormality", (), "1", "Kreiss constant of W_hh at its spectral radius"),
+    "eigenbasis_condition": Variable(
+        "nonnormality", (), "1", "condition number of the unit eigenvectors of W_hh"
+    ),
+    "participation": Variable(
+        "nonnormality", ("unit",), "units", "units that each right eigenvector of W_hh involves"
+    ),
 }
 MEASURES = tuple(dict.fromkeys(variable.measure for variable in VARIABLES.values()))
+OF_NETWORK = frozenset({"spectrum", "nonnormality"})  # of W_hh alone: no data, no activation
 _WINDOW_NAMES = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
 _FLOW_MEASURES = {"truncation", "lags", "slopes", "map"}
 
@@ -130,7 +145,7 @@ _FLOW_MEASURES = {"truncation", "lags", "slopes", "map"}
 def dims_of(name: str) -> tuple[str, ...]:
     """All axes of a variable."""
     variable = VARIABLES[name]
-    return (NETWORK_DIMS if variable.measure == "spectrum" else RUN_DIMS) + variable.dims
+    return (NETWORK_DIMS if variable.measure in OF_NETWORK else RUN_DIMS) + variable.dims
 
 
 @dataclass(frozen=True)
@@ -192,7 +207,12 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     if "spectrum" in job.measures:
         found = spectrum(rnn)
         result |= {name: getattr(found, name) for name in _names("spectrum")}
-    if set(job.measures) == {"spectrum"}:
+    if "nonnormality" in job.measures:
+        seeds = tuple(dict.fromkeys(job.network_seeds))
+        unit = draw_networks(replace(job, network_seeds=seeds, gains=(1.0,) * len(seeds)))
+        draws = [seeds.index(seed) for seed in job.network_seeds]
+        result |= scaled_nonnormality(unit, draws, job.gains)
+    if OF_NETWORK.issuperset(job.measures):
         return result
     sequences = draw_data(job)
     if n_lags := lags_needed(job):

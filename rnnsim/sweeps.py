@@ -14,7 +14,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, labels, tasks
-from rnnsim.measures import MEASURES, VARIABLES, Job, dims_of, draw_data, lags_needed, measure
+from rnnsim.measures import (
+    MEASURES,
+    OF_NETWORK,
+    VARIABLES,
+    Job,
+    dims_of,
+    draw_data,
+    lags_needed,
+    measure,
+)
 from rnnsim.network import ACTIVATIONS, SCHEMES
 from rnnsim.parallel import thread_count
 
@@ -72,6 +81,9 @@ def sweep(
         "lags": norms against lag with their spread, fitted growth rate, change over all lags.
         "map": norms by step and lag. "slopes": mean phi', saturated fraction.
         "spectrum": eigenvalues, singular values, radius, norm, departure from normality of W_hh.
+        "nonnormality": numerical radius and abscissa, Kreiss constant, condition and participation
+        of eigenvectors of W_hh (`rnnsim.nonnormality`); a tenth to half a second for each
+        draw of 64 units, at any number of gains.
     truncation : {"sliding", "segments"} or both
         Stride 1, or stride = window.
     windows : sequence of int, optional
@@ -161,7 +173,7 @@ def sweep(
     jobs = list(_jobs(axes, template, loss_steps))
     for place, job in with_progress(jobs, progress):
         for name, array in measure(job, threads).items():
-            _put(values[name], VARIABLES[name].measure == "spectrum", place, array)
+            _put(values[name], VARIABLES[name].measure in OF_NETWORK, place, array)
     return _dataset(axes, values, template, provenance)
 
 
@@ -177,9 +189,9 @@ def _jobs(
     for indices in itertools.product(*(range(len(axes[axis])) for axis in outer)):
         fixed = dict(zip(outer, indices, strict=True))
         values = {axis: axes[axis][i] for axis, i in fixed.items()}
-        # The spectrum of W_hh depends on neither data nor activation: the first job measures it.
+        # What W_hh alone says depends on neither data nor activation: the first job measures it.
         first = all(fixed[axis] == 0 for axis in ("activation", "data_seed", "length"))
-        kept = tuple(m for m in template.measures if m != "spectrum" or first)
+        kept = tuple(m for m in template.measures if m not in OF_NETWORK or first)
         if not kept:
             continue
         per_network = _flow_bytes(

@@ -153,6 +153,13 @@ def test_singular_value_edges_are_dashed_once_for_each_value(one_gain):
         ("spectral_norm", "spectral norm", lambda s, g: NORM[s] * g),
         ("henrici", "departure", lambda s, g: (NORM[s] != 1) * RADIUS[s] * g * np.sqrt(H / 2)),
         ("henrici_relative", "departure", lambda s, g: (NORM[s] != 1) * np.sqrt(0.5) + 0 * g),
+        (
+            "numerical_radius",
+            "numerical radius",
+            lambda s, g: (
+                (NORM[s] / RADIUS[s]) ** 0.5 * RADIUS[s] * g
+            ),  # sqrt(2), where norms double
+        ),
     ],
 )
 def test_against_gain_networks_medians_and_theory(schemes, variable, label, expected):
@@ -168,7 +175,7 @@ def test_against_gain_networks_medians_and_theory(schemes, variable, label, expe
     assert label in ax.get_ylabel()
     assert "gain" in ax.get_xlabel()
     ones = [line for line in ax.lines if list(line.get_ydata()) == [1, 1]]
-    assert len(ones) == (variable in ("spectral_radius", "spectral_norm"))
+    assert len(ones) == (variable in ("spectral_radius", "spectral_norm", "numerical_radius"))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -181,6 +188,38 @@ def test_theory_is_what_large_networks_do(scheme, variable):
     found = getattr(rnnsim.spectrum(rnn), variable).mean()
     expected = spectrum_plots.in_theory(variable, scheme, 1.3, 200)
     assert_allclose(found, expected, rtol=0.06, atol=1e-12)
+
+
+def test_numerical_radius_of_large_networks_is_what_theory_says():
+    # Half of the largest eigenvalue of W + W^T at some angle: 2% below its limit at H = 200.
+    for scheme in ("gaussian", "uniform"):
+        rnn = rnnsim.RNN.sample(
+            2, n_inputs=1, n_hidden=200, n_outputs=1, scheme=scheme, gain=1.3, rng=0
+        )
+        found = np.linalg.eigvalsh(0.5 * (rnn.W_hh + rnn.W_hh.mT))[:, -1].mean()
+        expected = spectrum_plots.in_theory("numerical_radius", scheme, 1.3, 200)
+        assert_allclose(found, expected, rtol=0.05)
+
+
+@pytest.mark.parametrize("variable", ["kreiss", "eigenbasis_condition", "participation"])
+def test_what_gain_does_not_change_is_drawn_by_scheme(schemes, variable):
+    ax = spectrum_plots.plot_by_scheme(schemes, variable)
+    clouds = [line for line in ax.lines if line.get_linestyle() == "None"]
+    bars = [line for line in ax.lines if line.get_linewidth() == 2.5]
+    for x, (scheme, cloud, bar) in enumerate(zip(SCHEMES, clouds, bars, strict=True)):
+        values = schemes[variable].sel(scheme=scheme).isel(gain=0).values.ravel()
+        assert_array_equal(np.sort(cloud.get_ydata()), np.sort(values))
+        assert np.abs(cloud.get_xdata() - x).max() <= 0.25
+        assert_allclose(bar.get_ydata(), np.median(values))
+    (theory,) = dashed(ax)
+    assert_allclose(theory.get_ydata(), (H + 1) / 2 if variable == "participation" else 1.0)
+    assert [text.get_text() for text in ax.get_xticklabels()] == list(SCHEMES)
+
+
+def test_infinite_values_are_counted_not_drawn(schemes):
+    broken = schemes.assign(kreiss=schemes.kreiss.where(schemes.network_seed > 0, np.inf))
+    ax = spectrum_plots.plot_by_scheme(broken, "kreiss")
+    assert [t.get_text() for t in ax.texts if "infinite" in t.get_text()] == ["1 infinite"] * 4
 
 
 def test_growth_has_a_mark_for_each_network_and_the_log_of_the_radius(schemes):
@@ -248,6 +287,7 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
             "singular-values",
             "radius-norm-normality",
             "growth-against-radius",
+            "beyond-eigenvalues",
         )
         for figure in drawn.values():
             assert isinstance(figure, Figure)
@@ -362,6 +402,7 @@ def test_too_few_lags_gain_0_and_one_scheme():
     datasets = spectra.compute(settings, progress=False)
     for figure in spectra.draw(datasets).values():
         figure.draw_without_rendering()
-    assert "missing: too few lags" in figure.get_supxlabel()
+    drawn = spectra.draw(datasets)
+    assert "missing: too few lags" in drawn["growth-against-radius"].get_supxlabel()
     assert len(spectra.summarise(datasets)) == 2
     assert spectra.summarise(datasets)[1] == "uniform: no growth rate could be fitted."

@@ -12,7 +12,7 @@ from rnnsim.measures import VARIABLES, dims_of
 from rnnsim.sweeps import sweep
 
 GAINS, LENGTHS = (0.6, 1.4), (8, 12)
-ALL = ("gradients", "steps", "truncation", "lags", "slopes", "map", "spectrum")
+ALL = ("gradients", "steps", "truncation", "lags", "slopes", "map", "spectrum", "nonnormality")
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,32 @@ def test_spectrum_is_that_of_the_network_and_has_no_data_axes(dataset):
     for name in ("spectral_radius", "spectral_norm", "henrici", "henrici_relative"):
         assert dataset[name].dims == ("task", "scheme", "n_hidden", "gain", "network_seed")
         assert float(got[name]) == getattr(found, name)[0]
+
+
+@pytest.mark.parametrize("gain", GAINS)
+def test_nonnormality_is_that_of_the_network_although_each_draw_is_looked_at_once(dataset, gain):
+    rnn, _ = one_run(gain, 1, 0, 8)
+    found = rnnsim.nonnormality(rnn)
+    got = dataset.sel(task="characters", scheme="gaussian", n_hidden=6, gain=gain, network_seed=1)
+    # Rounding of the draw times its gain; the search for suprema ends within 1e-6 of them.
+    for name in ("numerical_radius", "numerical_abscissa", "kreiss", "eigenbasis_condition"):
+        assert dataset[name].dims == ("task", "scheme", "n_hidden", "gain", "network_seed")
+        assert float(got[name]) == pytest.approx(getattr(found, name)[0], rel=1e-6)
+    np.testing.assert_allclose(got.participation, found.participation[0], rtol=1e-8)
+
+
+def test_nonnormality_at_gain_0_and_below():
+    data = sweep(
+        "characters", gain=[-2.0, 0.0, 1.0], length=3, n_hidden=5, network_seeds=2,
+        measures="nonnormality",
+    ).squeeze(drop=True)  # fmt: skip
+    positive, negative, nothing = (data.sel(gain=gain) for gain in (1.0, -2.0, 0.0))
+    np.testing.assert_allclose(negative.numerical_radius, 2 * positive.numerical_radius)
+    np.testing.assert_array_equal(negative.kreiss, positive.kreiss)
+    assert (nothing.numerical_radius == 0).all()
+    assert (nothing.kreiss == 1).all()
+    assert (nothing.participation == 1).all()
+    assert (negative.numerical_abscissa != 2 * positive.numerical_abscissa).all()
 
 
 def test_last_loss_only_keeps_one_loss():
