@@ -1,7 +1,7 @@
 """Departure from normality: the same eigenvalues, other transients, other gradients."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
@@ -53,7 +53,7 @@ class Settings(Ensemble):
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Transients and gradients of all networks, pseudospectra of the first."""
     shared = settings.shared()
-    family = {"radius": settings.radius, "scheme": settings.scheme}
+    family: dict[str, Any] = {"radius": settings.radius, "scheme": settings.scheme}
     alike = {name: shared[name] for name in ("n_hidden", "task", "dtype")}
     planes = rnnsim.pseudospectrum_sweep(
         scale=settings.plane_scale, n_points=settings.n_points, **family, **alike
@@ -159,9 +159,9 @@ def _fit_to_seen(ax: Axes) -> None:
     """End the y axis at what the x axis shows."""
     left, right = ax.get_xlim()
     seen = [
-        line.get_ydata()[(line.get_xdata() >= left) & (line.get_xdata() <= right)]
-        for line in ax.lines
-        if np.size(line.get_xdata()) > 2
+        y[(x >= left) & (x <= right)]
+        for x, y in (np.asarray(line.get_xydata()).T for line in ax.lines)
+        if x.size > 2
     ]
     values = np.concatenate([np.zeros(1), *seen])
     low, high = np.nanmin(values), np.nanmax(values)

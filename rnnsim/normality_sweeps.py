@@ -118,12 +118,10 @@ def normality_sweep(
     )  # fmt: skip
     axes["activation"] = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
-    run = {
-        "batch_size": checks.whole_number("batch_size", batch_size, least=1),
-        "seed": checks.whole_number("data_seed", data_seed, least=0),
-    }
+    B = checks.whole_number("batch_size", batch_size, least=1)
+    seed = checks.whole_number("data_seed", data_seed, least=0)
     steps = checks.whole_number("length", length, least=1)
-    batch = paired_data(task, steps, dtype=dtype, **run)
+    batch = paired_data(task, steps, batch_size=B, seed=seed, dtype=dtype)
     threads = thread_count(n_threads)
     axes["lag"] = tuple(range(int(batch.loss_steps[-1])))
     values = _empty(axes, _SWEEP)
@@ -137,7 +135,8 @@ def normality_sweep(
             logs = flow.log_norms[:, -1, : len(axes["lag"])]
             values["log_gradient_norm"][j, i] = logs - logs[:, :1]
             values["sufficient_window"][j, i] = sufficient_window(flow, tolerance)
-    configuration = options | run | {"length": batch.n_steps, "tolerance": tolerance}
+    configuration = options | {"batch_size": B, "seed": seed}
+    configuration |= {"length": batch.n_steps, "tolerance": tolerance}
     return _dataset(axes, values, _SWEEP, configuration, batch.provenance)
 
 
