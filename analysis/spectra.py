@@ -171,7 +171,7 @@ def _beyond_figure(dataset: xr.Dataset) -> Figure:
         f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units for each "
         "scheme (bottom right: all their eigenvectors), lines and bars: medians. Gain scales the "
         "numerical radius and leaves the other three alone, so these are shown by scheme. "
-        "||W^k||/rho^k reaches the Kreiss constant at some k and never exceeds the condition: "
+        "||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
         "where both are 1 (orthogonal, identity) eigenvalues tell all.",
     )
     return figure
@@ -223,8 +223,8 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     return [
         f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
         f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
-        f"Powers overshoot the radius by a factor between {kreiss:.3g} (Kreiss constant) and "
-        f"{condition:.3g} (condition of the eigenvectors)."
+        f"The norms of its powers overshoot those of its radius {kreiss:.3g} times at least (Kreiss "
+        f"constant) and {condition:.3g} times at most (condition of the eigenvectors)."
     ]
 
 

@@ -214,7 +214,11 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         middle = float(np.median(values))
         ax.plot([x - 0.38, x + 0.38], [middle, middle], color="0.2", lw=2.5, zorder=5)
         text = f"{middle:.3g}"
-        ax.annotate(text, (x + 0.4, middle), (0, 4), textcoords="offset points", fontsize=12)
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+        ax.annotate(
+            text, (x + 0.4, middle), (0, 5), textcoords="offset points", fontsize=12, bbox=box,
+            zorder=6,
+        )  # fmt: skip
         largest = max(largest, float(known.max(initial=1.0)))
     if variable == "participation":
         ax.axhline(0.5 * (dataset.unit.size + 1), label="random vector, $(H+1)/2$", **_THEORY)

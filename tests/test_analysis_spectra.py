@@ -360,6 +360,16 @@ def test_summary_says_where_the_radius_passes_1(datasets):
     assert "spectral norm 0.50 times" in doubled
 
 
+def test_summary_says_between_what_powers_overshoot(datasets):
+    assert (
+        "1 times at least (Kreiss constant) and 1 times at most" in summary(datasets, "identity")[0]
+    )
+    data = datasets["schemes"].median("network_seed").sel(scheme="gaussian").isel(gain=0)
+    kreiss, condition = (float(data[name]) for name in ("kreiss", "eigenbasis_condition"))
+    text = f"{kreiss:.3g} times at least (Kreiss constant) and {condition:.3g} times at most"
+    assert text in summary(datasets, "gaussian")[0]
+
+
 def test_summary_says_how_normal_each_scheme_is(datasets):
     measured_share = float(datasets["schemes"].henrici_relative.sel(scheme="gaussian").median())
     assert f"departure {measured_share:.0%} of its norm" in summary(datasets, "gaussian")[0]
