@@ -223,8 +223,8 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     return [
         f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
         f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
-        f"The norms of its powers overshoot those of its radius {kreiss:.3g} times at least (Kreiss "
-        f"constant) and {condition:.3g} times at most (condition of the eigenvectors)."
+        f"The norms of its powers overshoot those of its radius {kreiss:.3g} times at least "
+        f"(Kreiss constant) and {condition:.3g} times at most (condition of the eigenvectors)."
     ]
 
 
