@@ -1,5 +1,6 @@
 """The notebooks run from a clean start, and are committed as a clean run left them."""
 
+import itertools
 import json
 import os
 import re
@@ -28,11 +29,15 @@ def code_cells(path):
 
 
 def kinds(cell):
-    """What a cell shows: ("stream", "stdout"), or the formats of a figure or value."""
-    return [
+    """What a cell shows: ("stream", "stdout"), or the formats of a figure or value.
+
+    Text that a slow cell prints comes in one piece or in several, as it happens.
+    """
+    shown = [
         (output["output_type"], output.get("name") or sorted(output.get("data", {})))
         for output in cell["outputs"]
     ]
+    return [kind for kind, _ in itertools.groupby(shown)]
 
 
 def texts(cell):
