@@ -294,15 +294,15 @@ def _loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> F
     columns = np.ascontiguousarray(outputs.reshape(N * B, -1).T)
     weights = np.broadcast_to(batch.loss_weights[:, t - 1], (N, B)).astype(np.float64).ravel()
     losses = np.empty(N * B)
-    if batch.loss == kernels.CROSS_ENTROPY:
-        classes = np.broadcast_to(batch.classes[:, t - 1], (N, B)).ravel()
-        scratch = np.empty((3, N * B))
-        kernels.softmax_cross_entropy(columns, classes, weights, *scratch, losses)
-    else:
-        V = rnn.n_outputs
-        values = np.broadcast_to(batch.values[:, t - 1], (N, B, V)).astype(np.float64)
-        kernels.squared_error(columns, values.reshape(N * B, V), weights, losses)
     with np.errstate(all="ignore"):
+        if batch.loss == kernels.CROSS_ENTROPY:
+            classes = np.broadcast_to(batch.classes[:, t - 1], (N, B)).ravel()
+            scratch = np.empty((3, N * B))
+            kernels.softmax_cross_entropy(columns, classes, weights, *scratch, losses)
+        else:
+            V = rnn.n_outputs
+            values = np.broadcast_to(batch.values[:, t - 1], (N, B, V)).astype(np.float64)
+            kernels.squared_error(columns, values.reshape(N * B, V), weights, losses)
         return columns.T.reshape(N, B, -1) @ W_hy
 
 
