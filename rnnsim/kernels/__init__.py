@@ -24,6 +24,7 @@ from rnnsim.kernels.flow import (
 )
 from rnnsim.kernels.layout import (
     CROSS_ENTROPY,
+    INNER_PRODUCT,
     LINEAR,
     RELU,
     SQUARED_ERROR,
@@ -31,7 +32,7 @@ from rnnsim.kernels.layout import (
     Batch,
     Weights,
 )
-from rnnsim.kernels.losses import softmax_cross_entropy, squared_error
+from rnnsim.kernels.losses import inner_product, softmax_cross_entropy, squared_error
 from rnnsim.kernels.lyapunov import (
     LyapunovArrays,
     LyapunovWork,
@@ -44,6 +45,7 @@ from rnnsim.kernels.unfolding import ForwardWork, block_steps, evaluate, forward
 
 __all__ = [
     "CROSS_ENTROPY",
+    "INNER_PRODUCT",
     "LINEAR",
     "RELU",
     "SQUARED_ERROR",
@@ -70,6 +72,7 @@ __all__ = [
     "forward_work",
     "gradient_arrays",
     "gradient_flow",
+    "inner_product",
     "lags_at_once",
     "lyapunov_arrays",
     "lyapunov_sums",

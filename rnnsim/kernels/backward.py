@@ -116,6 +116,7 @@ def gradient_arrays(weights, batch):
 def backward_work(weights, batch, stored):
     """Scratch for `bptt`: one for each thread, reused for every network.
 
+    It serves shorter batches too, where all states are stored.
     `stored` is how many steps of states are kept at once: T, or fewer to save memory.
     """
     T, B = batch.inputs.shape[1:3]
@@ -183,7 +184,7 @@ def begin_bptt(weights, batch, n, work, out):
     pack(w.W_hh, 0, work.backward)
     pack(w.W_hy, H, work.backward)
     work.marks[0], work.marks[1] = 0, -1
-    for t in range(work.carries.size):
+    for t in range(data.loss_weights.shape[0]):
         work.carries[t] = False
         for b in range(data.loss_weights.shape[1]):
             work.carries[t] |= data.loss_weights[t, b] != 0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 TANH, RELU, LINEAR = 0, 1, 2
-CROSS_ENTROPY, SQUARED_ERROR = 0, 1
+CROSS_ENTROPY, SQUARED_ERROR, INNER_PRODUCT = 0, 1, 2
 
 
 class Weights(NamedTuple):
@@ -29,8 +29,10 @@ class Batch(NamedTuple):
     """What the networks read and are scored on; axis 0 is N, or 1 where all networks share it.
 
     inputs (., T, B, D), classes (., T, B) int64, values (., T, B, V), loss_weights (., T, B),
-    h0 (., B, H). `loss` is CROSS_ENTROPY (scored on `classes`) or SQUARED_ERROR (on `values`);
-    the other target array is empty. A step of weight 0 carries no loss and no target is read there.
+    h0 (., B, H). `loss` is CROSS_ENTROPY (scored on `classes`), SQUARED_ERROR or INNER_PRODUCT
+    (on `values`); the other target array is empty. A step of weight 0 carries no loss and no target
+    is read there. The gradient of INNER_PRODUCT, <values, y>, carries dL/dy = values of whatever
+    follows the network back through it.
     """
 
     inputs: np.ndarray

@@ -64,6 +64,21 @@ def squared_error(outputs, values, weights, losses):
 
 
 @kernel
+def inner_product(outputs, values, weights, losses):
+    """losses[r] = weights[r] * sum_v values[r, v] y[v, r]; outputs become weights * values.
+
+    outputs (V, R), values (R, V), weights (R,), losses (R,) float64.
+    """
+    V, R = outputs.shape
+    fill(losses, 0.0)
+    for v in range(V):
+        for r in range(R):
+            scaled = weights[r] * values[r, v] if weights[r] else 0
+            losses[r] += np.float64(outputs[v, r]) * np.float64(scaled)
+            outputs[v, r] = scaled
+
+
+@kernel
 def count_correct(logits, classes, weights):
     """How many columns of weight above 0 have their largest logit (first in a tie) at the class.
 

@@ -11,8 +11,13 @@ import numpy as np
 from rnnsim.kernels.activations import activate
 from rnnsim.kernels.arrays import copy, total_of
 from rnnsim.kernels.jit import allocator, inlined, kernel
-from rnnsim.kernels.layout import CROSS_ENTROPY, Batch, Weights
-from rnnsim.kernels.losses import count_correct, softmax_cross_entropy, squared_error
+from rnnsim.kernels.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch, Weights
+from rnnsim.kernels.losses import (
+    count_correct,
+    inner_product,
+    softmax_cross_entropy,
+    squared_error,
+)
 from rnnsim.kernels.products import Rows, empty_panels, multiply, pack_transposed, padded
 
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
@@ -251,8 +256,10 @@ def score(outputs, loss, work):
         classes, peak, total = scratch.classes[:R], scratch.peak[:R], scratch.total[:R]
         shifted = scratch.shifted[:R]
         softmax_cross_entropy(outputs, classes, weights, peak, total, shifted, losses)
-    else:
+    elif loss == SQUARED_ERROR:
         squared_error(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
+    else:
+        inner_product(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
     return total_of(losses)
 
 
