@@ -8,7 +8,9 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.decoding import exact_match, greedy_decode
 from rnnsim.departure import with_departure
+from rnnsim.encoder_decoder import EncoderDecoder
 from rnnsim.exponents import LyapunovSpectrum
 from rnnsim.flow import GradientFlow, gradient_flow
 from rnnsim.gradients import Gradients, bptt, truncated_bptt
@@ -17,6 +19,8 @@ from rnnsim.kernels import StepNorms, Weights
 from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.network import RNN
 from rnnsim.nonnormality import NonNormality, nonnormality
+from rnnsim.pair_gradients import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
+from rnnsim.pairs import Pairs
 from rnnsim.pseudospectra import Pseudospectrum, pseudospectrum
 from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
 from rnnsim.sequences import Sequences
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RNN",
+    "EncoderDecoder",
     "Evaluation",
     "Forward",
     "GradientFlow",
@@ -43,6 +48,9 @@ __all__ = [
     "LeadingSpectrum",
     "LyapunovSpectrum",
     "NonNormality",
+    "PairEvaluation",
+    "PairGradients",
+    "Pairs",
     "Pseudospectrum",
     "Sequences",
     "Spectrum",
@@ -50,8 +58,10 @@ __all__ = [
     "Weights",
     "bptt",
     "evaluate",
+    "exact_match",
     "forward",
     "gradient_flow",
+    "greedy_decode",
     "growth_rate",
     "jacobian_products",
     "jacobian_sweep",
@@ -62,6 +72,8 @@ __all__ = [
     "lyapunov_sweep",
     "nonnormality",
     "normality_sweep",
+    "pairs_bptt",
+    "pairs_evaluate",
     "phase_sweep",
     "product_exponents",
     "pseudospectrum",

@@ -20,6 +20,8 @@ from rnnsim.kernels.truncated import begin_truncated, depths, end_truncated, swe
 from rnnsim.network import ACTIVATIONS, RNN
 from rnnsim.sequences import Sequences, batch_for
 
+STATE_MEMORY = 2.0**28
+
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
@@ -82,7 +84,7 @@ def bptt(
     *,
     h0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
-    state_memory: float = 2**28,
+    state_memory: float = STATE_MEMORY,
 ) -> Gradients:
     """Full backpropagation through time: the exact gradient of the loss.
 
@@ -128,16 +130,23 @@ def bptt(
     (2, 8, 8)
     """
     memory = checks.real_number("state_memory", state_memory, above=0.0)
-    batch = batch_for(rnn, sequences, h0)
+    return Gradients(*run_bptt(rnn, batch_for(rnn, sequences, h0), n_threads, memory))
+
+
+def run_bptt(
+    rnn: RNN, batch: kernels.Batch, n_threads: int | None, memory: float = STATE_MEMORY
+) -> kernels.GradientArrays:
+    """`bptt` below the border: of a batch that is known to fit the networks."""
     out = kernels.gradient_arrays(rnn.weights, batch)
-    flops = _flops_per_network(rnn, sequences)
-    members = parallel.team_size(len(rnn), n_threads, sequences.n_sequences, flops)
+    T, B = batch.inputs.shape[1:3]
+    flops = _flops_per_network(rnn, T * B)
+    members = parallel.team_size(len(rnn), n_threads, B, flops)
     crew = min(parallel.thread_count(n_threads), len(rnn))
     stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch))))
     phi = ACTIVATIONS[rnn.activation]
     if members > 1:
         team.bptt(rnn.weights, batch, phi, stored, members, out)
-        return Gradients(*out)
+        return out
 
     def prepare() -> parallel.Worker:
         work = kernels.backward_work(rnn.weights, batch, stored)
@@ -147,14 +156,14 @@ def bptt(
                 kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
                 yield
                 return
-            chunk = int(sequences.n_steps * parallel.FLOPS_PER_CALL / flops)
+            chunk = int(T * parallel.FLOPS_PER_CALL / flops)
             for n in range(start, stop):
                 yield from _in_pieces(rnn.weights, batch, phi, n, chunk, work, out)
 
         return worker
 
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
-    return Gradients(*out)
+    return out
 
 
 def _in_pieces(
@@ -271,13 +280,12 @@ def truncated_bptt(
 
         return worker
 
-    flops = _flops_per_network(rnn, sequences) + (last - first) * flops_per_depth
+    flops = _flops_per_network(rnn, T * B) + (last - first) * flops_per_depth
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return Gradients(*out)
 
 
-def _flops_per_network(rnn: RNN, sequences: Sequences) -> float:
-    """The arithmetic of one network's forward and backward pass."""
-    steps = sequences.n_steps * sequences.n_sequences
+def _flops_per_network(rnn: RNN, rows: int) -> float:
+    """The arithmetic of one network's forward and backward pass; rows: steps times sequences."""
     H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
-    return 2.0 * steps * H * (3 * H + 2 * D + 3 * V)
+    return 2.0 * rows * H * (3 * H + 2 * D + 3 * V)

@@ -142,7 +142,7 @@ class RNN:
         V = checks.whole_number("n_outputs", n_outputs, least=1)
         checks.one_of("scheme", scheme, SCHEMES)
         kind = checks.float_dtype("dtype", dtype)
-        gains = _gains(gain, N)
+        gains = checked_gains(gain, N)
         generator = checks.generator(rng)
         W_xh, W_hh, W_hy = np.empty((N, H, D)), np.empty((N, H, H)), np.empty((N, V, H))
         for n in range(N):
@@ -289,7 +289,8 @@ def _check_shapes(arrays: dict[str, FloatArray]) -> None:
         checks.positive_sizes(name, arrays[name], " ".join(_SHAPES[name][1:-1].split(", ")))
 
 
-def _gains(gain: npt.ArrayLike, n_networks: int) -> FloatArray:
+def checked_gains(gain: npt.ArrayLike, n_networks: int) -> FloatArray:
+    """Gains (N,), one for each network."""
     try:
         gains = np.asarray(gain, dtype="float64")
     except (TypeError, ValueError) as error:

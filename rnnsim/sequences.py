@@ -154,24 +154,24 @@ def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch
     )
 
 
-def checked_inputs(rnn: RNN, inputs: npt.ArrayLike) -> FloatArray:
-    """Inputs as (1 or N, T, B, D) that fit the networks."""
-    array = checks.float_array("inputs", inputs, shape="(n_steps, n_sequences, n_inputs)")
+def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
+    """Inputs as (1 or N, T, B, D) that fit the networks; messages call them `name`."""
+    array = checks.float_array(name, inputs, shape="(n_steps, n_sequences, n_inputs)")
     if array.ndim == 3:
         array = array[None]
     elif array.ndim != 4 or array.shape[0] != len(rnn):
         raise ValueError(
-            "`inputs` must be (n_steps, n_sequences, n_inputs), or with a leading axis of "
+            f"`{name}` must be (n_steps, n_sequences, n_inputs), or with a leading axis of "
             f"n_networks = {len(rnn)}, got shape {array.shape}"
         )
-    checks.positive_sizes("inputs", array, "N T B D")
+    checks.positive_sizes(name, array, "N T B D")
     if array.shape[-1] != rnn.n_inputs:
         raise ValueError(
-            f"`inputs` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
+            f"`{name}` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
             f"got {array.shape[-1]}"
         )
-    checks.same_dtype(rnn=rnn.W_hh, inputs=array)
-    checks.finite("inputs", array)
+    checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
+    checks.finite(name, array)
     return array
 
 

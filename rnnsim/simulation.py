@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.kernels.layout import CROSS_ENTROPY
 from rnnsim.network import ACTIVATIONS, RNN
 from rnnsim.sequences import Sequences, batch_for, checked_inputs, initial_states
 
@@ -79,8 +80,12 @@ def forward(
     if not isinstance(rnn, RNN):
         raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
     x = checked_inputs(rnn, inputs)
+    return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2]), n_threads)
+
+
+def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
+    """`forward` below the border: inputs (1 or N, T, B, D), h_0 (1 or N, B, H), finite or not."""
     _, T, B, D = x.shape
-    start_states = initial_states(rnn, h0, B)
     N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
     states = np.empty((N, T + 1, B, H), rnn.dtype)
     outputs = np.empty((N, T, B, V), rnn.dtype)
@@ -90,7 +95,7 @@ def forward(
         work = kernels.forward_work(rnn.weights, T, B, kernels.block_steps(T, B, H, x.itemsize))
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.forward(rnn.weights, x, start_states, phi, start, stop, work, states, outputs)
+            kernels.forward(rnn.weights, x, h0, phi, start, stop, work, states, outputs)
             yield
 
         return worker
@@ -118,8 +123,12 @@ def evaluate(
     >>> evaluate(rnn, batch).loss.round(6)          # zero input: all classes alike, 5 ln 4 nats
     array([6.931472])
     """
-    batch = batch_for(rnn, sequences, h0)
-    N, T, B = len(rnn), sequences.n_steps, sequences.n_sequences
+    return run_evaluate(rnn, batch_for(rnn, sequences, h0), n_threads)
+
+
+def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
+    """`evaluate` below the border: of a batch that is known to fit the networks."""
+    N, (T, B) = len(rnn), batch.inputs.shape[1:3]
     H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
     phi = ACTIVATIONS[rnn.activation]
@@ -137,5 +146,5 @@ def evaluate(
     parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
     counted[counted == 0] = np.nan
-    accuracy = correct / counted if sequences.has_classes else np.full(N, np.nan)
+    accuracy = correct / counted if batch.loss == CROSS_ENTROPY else np.full(N, np.nan)
     return Evaluation(loss, accuracy, first)

@@ -1,0 +1,66 @@
+"""Small encoder-decoder networks with data, for tests."""
+
+from typing import NamedTuple
+
+import numpy as np
+import reference
+
+import rnnsim
+
+
+class PairCase(NamedTuple):
+    model: rnnsim.EncoderDecoder
+    pairs: rnnsim.Pairs
+
+    def astype(self, dtype):
+        return PairCase(self.model.astype(dtype), self.pairs.astype(dtype))
+
+
+def network(rng, N, D, H, V, activation, gain=0.9):
+    """Random networks with biases."""
+    drawn = rnnsim.RNN.sample(N, n_inputs=D, n_hidden=H, n_outputs=V, gain=gain, rng=rng)
+    biases = {"b_h": 0.3 * rng.normal(size=(N, H)), "b_y": 0.3 * rng.normal(size=(N, V))}
+    return rnnsim.RNN(*drawn.weights._replace(**biases), activation=activation)
+
+
+def pair_case(
+    seed=0,
+    *,
+    N=1,
+    T_s=4,
+    T=5,
+    B=3,
+    D_s=2,
+    D=3,
+    H_e=3,
+    H=4,
+    V=3,
+    activations=("tanh", "tanh"),
+    classes=True,
+    silent=0.3,
+    own=False,
+    dtype="float64",
+):
+    """Networks with biases and a bridge of their own; a share `silent` of loss weights is 0."""
+    rng = np.random.default_rng([seed, T_s, T, B, D_s, D, H_e, H, V])
+    encoder = network(rng, N, D_s, H_e, H, activations[0])
+    decoder = network(rng, N, D, H, V, activations[1])
+    lead = (N,) if own else ()
+    shape = (*lead, T, B)
+    weights = rng.uniform(0.5, 1.5, shape) * (rng.uniform(size=shape) >= silent)
+    targets = rng.integers(0, V, shape) if classes else rng.normal(size=(*shape, V))
+    target = rnnsim.Sequences(rng.normal(size=(*shape, D)), targets, weights)
+    source = rng.normal(size=(*lead, T_s, B, D_s))
+    made = PairCase(rnnsim.EncoderDecoder(encoder, decoder), rnnsim.Pairs(source, target))
+    return made.astype(dtype)
+
+
+def plain(made, n=0):
+    """The arguments of reference_pairs.loss for pair n, in float64."""
+    wide = made.astype("float64")
+    model, pairs, own = wide.model, wide.pairs, wide.pairs.n_networks
+    s = pairs.target
+    target = tuple(a[n] if own else a for a in (s.inputs, s.targets, s.weights))
+    source = pairs.source[n] if own else pairs.source
+    nets = reference.net_of(model.encoder, n), reference.net_of(model.decoder, n)
+    return *nets, source, target, (model.encoder.activation, model.decoder.activation)
