@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rnnsim.normality_sweeps import normality_sweep, pseudospectrum_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
+    from rnnsim.training import Training, train
 
 __all__ = [
     "RNN",
@@ -55,6 +56,7 @@ __all__ = [
     "Sequences",
     "Spectrum",
     "StepNorms",
+    "Training",
     "Weights",
     "bptt",
     "evaluate",
@@ -84,6 +86,7 @@ __all__ = [
     "sweep",
     "tasks",
     "theory",
+    "train",
     "transient_growth",
     "truncated_bptt",
     "with_departure",
@@ -98,6 +101,8 @@ _LAZY = {
     "pseudospectrum_sweep": "rnnsim.normality_sweeps",
     "load": "rnnsim.store",
     "save": "rnnsim.store",
+    "Training": "rnnsim.training",
+    "train": "rnnsim.training",
 }
 
 
