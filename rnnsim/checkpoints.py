@@ -48,7 +48,7 @@ def read(path: Path) -> Checkpoint:
         A file that is damaged, or not a checkpoint of rnnsim.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         text, checksum = map(str, arrays.pop("__header__"))
         head = json.loads(text)

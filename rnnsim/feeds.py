@@ -50,7 +50,9 @@ class Feed:
         if callable(task):
             generator = checks.generator(rng)
             self._generators = generator.spawn(len(model)) if own_data else [generator]
-        elif own_data:
+        else:
+            self.check(task, "task")
+        if own_data and not callable(task):
             raise ValueError(
                 "`own_data` draws a stream for each network and needs a callable task, got a batch "
                 "of data; give the data a leading network axis instead"
@@ -60,6 +62,7 @@ class Feed:
         self._kernels: tuple[Batch, list[Any]] | None = None
         self._segments: list[Segment] = []
         self._position = 0
+        self._n_sequences: int | None = None
 
     @property
     def next_data(self) -> Data:
@@ -87,8 +90,8 @@ class Feed:
             "stride": self._stride,
             "carry": self._carry,
             "own_data": len(self._generators) > 1,
-            "rng": hashlib.sha256(repr(states).encode()).hexdigest(),
             "task": "callable" if callable(self._task) else digest(self._task),
+            "rng": hashlib.sha256(repr(states).encode()).hexdigest()[:16],
         }
 
     def take(self, n_updates: int, slot: int) -> Work:
@@ -138,8 +141,14 @@ class Feed:
         else:  # the same again
             self._position = 0
             return
-        self._kernels = _checked(self._model, self._data)
+        self._kernels = _checked(self._model, self._data, "task")
         target = self._data.target if isinstance(self._data, Pairs) else self._data
+        if self._carry == "stream" and self._n_sequences not in (None, target.n_sequences):
+            raise ValueError(
+                '`carry` = "stream" needs batches of as many sequences as the first, '
+                f"{self._n_sequences}, got {target.n_sequences}; each goes on where it ended"
+            )
+        self._n_sequences = target.n_sequences
         self._segments = segments(
             target.n_steps, self._window, self._stride, self._carry, target.loss_steps
         )
@@ -148,7 +157,7 @@ class Feed:
             raise ValueError("`task` must carry loss at one step at least, but all weights are 0")
 
 
-def _checked(model: Model, data: Any, name: str = "task") -> tuple[Batch, list[Any]]:
+def _checked(model: Model, data: Any, name: str) -> tuple[Batch, list[Any]]:
     """The kernels' view of a batch, and of its source, for this model."""
     expected = Sequences if isinstance(model, RNN) else Pairs
     if not isinstance(data, expected):
@@ -198,8 +207,8 @@ def _bytes(data: Data) -> int:
 
 
 def digest(data: Data) -> str:
-    """sha256 of all that a batch holds."""
+    """A checksum of all that a batch holds."""
     found = hashlib.sha256(repr(_shape(data)).encode())
     for array in _arrays(data):
         found.update(array.tobytes())
-    return found.hexdigest()
+    return found.hexdigest()[:16]

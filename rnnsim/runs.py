@@ -119,7 +119,7 @@ class Run:
         }
         parts = parts_of(self._model).values()
         return {
-            "model": _sha256(self._layout.join(self._model).tobytes()),
+            "model": _checksum(self._layout.join(self._model).tobytes()),
             "sizes": [list(array.shape) for rnn in parts for array in rnn.weights],
             "dtype": str(self._model.dtype),
             "activation": [rnn.activation for rnn in parts],
@@ -127,10 +127,10 @@ class Run:
             "optimizer": list(method.rule),
             "penalty_variant": method.variant,
             **{name: array.tolist() for name, array in arrays.items()},
-            "mask and tie": _sha256(method.labels.tobytes()),
+            "mask and tie": _checksum(method.labels.tobytes()),
             "test": None if self._test is None else digest(self._test),
         }
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

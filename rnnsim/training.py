@@ -170,10 +170,10 @@ def train(
     Returns
     -------
     Training
-        Its `record` has, for each network and each recorded point (`updates`, updates
-        made): loss and accuracy on `test`; training_loss, log_gradient_norm (before clipping, the
-        penalty's included), largest_log_gradient_norm, clipped (fraction of updates) and omega
-        since the record before; spectral_radius, spectral_norm. For each snapshot: eigenvalues,
+        Its `record` has, for each network and each recorded number of updates made (`updates`):
+        loss and accuracy on `test`; training_loss, log_gradient_norm (before clipping, with the
+        penalty), largest_log_gradient_norm, clipped (fraction of updates) and omega since the
+        record before; spectral_radius, spectral_norm. For each snapshot: eigenvalues,
         singular_values, log_norms against lag, window_log_error and window_cosine against window
         (`gradient_flow`), lyapunov_exponent (nats per step, while test inputs are repeated). All
         of W_hh, for encoder-decoder networks the decoder's.

@@ -259,6 +259,7 @@ def test_a_network_that_diverges_is_frozen_and_harms_no_neighbour():
     assert_array_equal(training.record.diverged, training.diverged)
 
 
+@pytest.mark.skipif(NOJIT, reason="snapshots take seconds uncompiled")
 def test_the_record():
     made = case(N=2, T=9)
     training = train(
