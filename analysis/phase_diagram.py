@@ -300,4 +300,11 @@ def _agreement_in_words(data: xr.Dataset) -> str:
     )
 
 
-ANALYSIS = Analysis("phase-diagram", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "phase-diagram",
+    "Chaos and exploding gradients over gain and the strength of input or biases.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -331,4 +331,11 @@ def _window_in_words(data: xr.Dataset) -> str:
     return f"A gradient within {tolerance:.0%} needs a window of {window:.0f} of {length} steps."
 
 
-ANALYSIS = Analysis("portrait", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "portrait",
+    "All that is known about one network, drawn or from a file, on one page.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -137,7 +137,7 @@ def test_demo_runs_every_part_and_ends_with_words(tmp_path):
         assert list((tmp_path / "results" / part).glob("*.svg"))
         assert (tmp_path / "results" / part / "configuration.toml").exists()
         words += (tmp_path / "results" / part / "summary.txt").read_text()
-    assert result.stdout.endswith(words)
+    assert result.stdout.endswith(f"\n\n{words}")
     configuration = tomllib.loads(
         (tmp_path / "results/gradient-norms/configuration.toml").read_text()
     )
