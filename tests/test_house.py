@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import NOJIT
 
 import analysis
 import rnnsim
 
-pytestmark = pytest.mark.nojit
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("rnnsim/**/*.py"), *ROOT.glob("analysis/*.py")])
 BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
@@ -153,7 +151,6 @@ def test_public_functions_have_an_example():
             assert ">>>" in member.__doc__, name
 
 
-@pytest.mark.skipif(NOJIT, reason="64 units over 100 steps need compiled kernels")
 def test_code_in_the_readme_runs(capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
