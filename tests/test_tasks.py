@@ -8,8 +8,6 @@ import pytest
 
 from rnnsim import tasks
 
-pytestmark = pytest.mark.nojit
-
 # One call per task and option that changes the data.
 CALLS = [
     ("copy_memory", 25, {}),
