@@ -19,6 +19,7 @@ from . import (
     portrait,
     runs,
     spectra,
+    temporal_order,
     truncation,
 )
 from .settings import Ensemble
@@ -52,6 +53,7 @@ ANALYSES = (
     isometry.ANALYSIS,
     nonnormal.ANALYSIS,
     portrait.ANALYSIS,
+    temporal_order.ANALYSIS,
 )
 
 

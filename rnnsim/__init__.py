@@ -32,6 +32,7 @@ from rnnsim.transients import transient_growth
 if TYPE_CHECKING:
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
     from rnnsim.jacobian_sweeps import jacobian_sweep
+    from rnnsim.learning_sweeps import learning_sweep
     from rnnsim.normality_sweeps import normality_sweep, pseudospectrum_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
@@ -69,6 +70,7 @@ __all__ = [
     "jacobian_sweep",
     "jacobians",
     "leading_spectrum",
+    "learning_sweep",
     "load",
     "lyapunov_spectrum",
     "lyapunov_sweep",
@@ -97,6 +99,7 @@ _LAZY = {
     "lyapunov_sweep": "rnnsim.exponent_sweeps",
     "phase_sweep": "rnnsim.exponent_sweeps",
     "jacobian_sweep": "rnnsim.jacobian_sweeps",
+    "learning_sweep": "rnnsim.learning_sweeps",
     "normality_sweep": "rnnsim.normality_sweeps",
     "pseudospectrum_sweep": "rnnsim.normality_sweeps",
     "load": "rnnsim.store",

@@ -48,6 +48,35 @@ def paired_networks(
     return rnn.astype(dtype)
 
 
+def sparse_networks(
+    seeds: Sequence[int],
+    *,
+    sizes: tuple[int, int],
+    n_hidden: int,
+    connections: int = 15,
+    radius: float = 0.95,
+    scale: float = 0.01,
+    dtype: str = "float64",
+) -> RNN:
+    """A sparse tanh network for each seed, drawn as for the experiments of Pascanu et al. (2013).
+
+    Every unit hears `connections` others (or all, where there are fewer) with Gaussian weights, and
+    W_hh is rescaled to the spectral radius; W_xh and W_hy are Gaussian with standard deviation
+    `scale`; biases are 0. "smart_tanh" of their code, pascanur/trainingRNNs, up to the draw itself.
+    """
+    D, V = sizes
+    W_xh, W_hh, W_hy = [], [], []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, D, n_hidden, V, connections])
+        recurrent = rng.standard_normal((n_hidden, n_hidden))
+        for row in recurrent:
+            row[rng.permutation(n_hidden)[connections:]] = 0.0
+        W_hh.append(radius * recurrent / np.abs(np.linalg.eigvals(recurrent)).max())
+        W_xh.append(scale * rng.standard_normal((n_hidden, D)))
+        W_hy.append(scale * rng.standard_normal((V, n_hidden)))
+    return RNN(np.array(W_xh), np.array(W_hh), np.array(W_hy)).astype(dtype)
+
+
 def paired_data(
     task: str,
     length: int,

@@ -131,7 +131,8 @@ def train(
         Constants of "momentum"; of "adam", beta1 and beta2; decay of "rmsprop" (its alpha);
         epsilon of both.
     clip_norm, clip_value : float or (N,) array, optional
-        Above 0; by norm as in Pascanu, Mikolov and Bengio 2013, algorithm 1.
+        Above 0, infinity where a network is not clipped; by norm as in Pascanu, Mikolov and Bengio
+        2013, algorithm 1.
     penalty : float or (N,) array
         Weight, at least 0, of their Omega, which asks that the gradient keep its norm from step to
         step. Its gradient takes the immediate dependence on W_hh only: h, phi' and dL/dh_{k+1} are
@@ -209,10 +210,10 @@ def train(
     method = Method(
         rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),
         variant=PENALTIES[checks.one_of("penalty_variant", penalty_variant, PENALTIES)],
-        rate=_each("learning_rate", learning_rate, model, positive=False),
-        clip_norm=_each("clip_norm", clip_norm, model, positive=True),
-        clip_value=_each("clip_value", clip_value, model, positive=True),
-        penalty=_each("penalty", penalty, model, positive=False),
+        rate=_each("learning_rate", checks.nonnegative("learning_rate", learning_rate), model),
+        clip_norm=_each("clip_norm", _limit("clip_norm", clip_norm), model),
+        clip_value=_each("clip_value", _limit("clip_value", clip_value), model),
+        penalty=_each("penalty", checks.nonnegative("penalty", penalty), model),
         labels=Layout.of(model).labels(model, mask, tie),
     )
     every = {"record_every": record_every, "snapshot_every": snapshot_every}
@@ -241,11 +242,15 @@ def _rule(optimizer: str, *constants: float) -> Rule:
     return Rule(code, *map(float, constants))
 
 
-def _each(name: str, value: npt.ArrayLike | None, model: Model, *, positive: bool) -> FloatArray:
-    """One value for each network, (N,); infinity for None."""
-    if value is None:
-        return np.full(len(model), np.inf)
-    array = checks.positive(name, value) if positive else checks.nonnegative(name, value)
+def _limit(name: str, value: npt.ArrayLike | None) -> FloatArray:
+    """Where to clip: above 0, infinity for None."""
+    array = checks.real_array(name, np.inf if value is None else value)
+    checks.positive(name, np.where(np.isposinf(array), 1.0, array))
+    return array
+
+
+def _each(name: str, array: FloatArray, model: Model) -> FloatArray:
+    """One value for each network, (N,)."""
     if array.shape not in ((), (len(model),)):
         raise ValueError(
             f"`{name}` must be a number or an (n_networks,) = ({len(model)},) array, one value for "
