@@ -61,7 +61,7 @@ class PairFlow:
     first_nonfinite: npt.NDArray[np.int64]
 
 
-def pairs_flow(model: EncoderDecoder, pairs: Pairs, *, n_threads: int | None = None) -> PairFlow:
+def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     """How much of every loss of the decoder reaches every step before, encoder and source included.
 
     ::
@@ -81,8 +81,6 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs, *, n_threads: int | None = N
         N networks.
     pairs : Pairs
         B pairs; shared by all networks or one batch for each.
-    n_threads : int, optional
-        All cores unless given, for the states; it does not change the result.
 
     Raises
     ------
@@ -113,7 +111,7 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs, *, n_threads: int | None = N
     parts = []
     for n in range(len(model)):
         one = slice(n, n + 1)
-        parts.append(_of_one(model[n], own(source, one), some_of(target, one), steps, n_threads))
+        parts.append(_of_one(model[n], own(source, one), some_of(target, one), steps))
     *maps, first = zip(*parts, strict=True)
     decoder, encoder, inputs = (_summarised(np.stack(logs)) for logs in maps)
     return PairFlow(steps, decoder, encoder, inputs, np.array(first, np.int64))
@@ -124,11 +122,10 @@ def _of_one(
     source: FloatArray,
     target: Batch,
     steps: npt.NDArray[np.int64],
-    n_threads: int | None,
 ) -> tuple[Floats, Floats, Floats, int]:
     """ln of the norms of one network, (S, B, M) for decoder, encoder, source; first_nonfinite."""
     T_s = source.shape[1]
-    h0, broken = boundary(model, source, n_threads)
+    h0, broken = boundary(model, source, None)
     usable = np.where(np.isfinite(h0), h0, 0)
     read = trajectory_of(model.encoder, source, None, first=1)
     written = trajectory_of(model.decoder, target.inputs, usable, first=1)

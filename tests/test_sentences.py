@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnsim
-from rnnsim import tasks
+from rnnsim import draws, tasks
 from rnnsim.tasks import sentence_classes
 
 pytestmark = pytest.mark.nojit
@@ -14,22 +14,21 @@ pytestmark = pytest.mark.nojit
 
 def texts(batch):
     """The sentences of a batch, and checks that zeros stand in front and nothing behind."""
-    found, vocabulary = [], tasks.sentence_corpus().vocabulary
-    for b in range(batch.n_sequences):
-        shown = batch.inputs[:, b].sum(axis=-1)
-        assert set(shown) <= {0.0, 1.0}
-        assert (np.diff(shown) >= 0).all(), "zeros come first"
-        codes = batch.inputs[shown > 0, b].argmax(axis=-1)
-        found.append("".join(vocabulary[code] for code in codes))
-    return found
+    vocabulary = np.array(list(tasks.sentence_corpus().vocabulary))
+    shown = batch.inputs.sum(axis=-1)
+    assert set(np.unique(shown)) <= {0.0, 1.0}
+    assert (np.diff(shown, axis=0) >= 0).all(), "zeros come first"
+    letters = vocabulary[batch.inputs.argmax(axis=-1)]
+    columns = zip(letters.T, shown.T > 0, strict=True)
+    return ["".join(column[written]) for column, written in columns]
 
 
 def whole(part):
-    """Every sentence of a part, each once, with its class."""
+    """Every sentence of a part within 100 characters, each once, with its class."""
     data = tasks.sentence_corpus()
-    longest = max(map(len, data.sentences))
     chosen = {"all": data.test | True, "train": ~data.test, "test": data.test}[part]
-    batch = tasks.sentences(longest, int(chosen.sum()), rng=0, part=part)
+    count = sum(len(s) <= 100 for s, one in zip(data.sentences, chosen, strict=True) if one)
+    batch = tasks.sentences(100, count, rng=0, part=part, dtype="float32")
     return dict(zip(texts(batch), batch.targets[-1].tolist(), strict=True))
 
 
@@ -37,7 +36,7 @@ def test_sentences_are_those_of_their_topics():
     from pydoc_data.topics import topics
 
     groups = list(tasks.SENTENCE_GROUPS.values())
-    batch = tasks.sentences(90, 60, rng=1)
+    batch = tasks.sentences(90, 20, rng=1)
     for sentence, group in zip(texts(batch), batch.targets[-1], strict=True):
         places = [
             g
@@ -93,6 +92,13 @@ def test_a_network_can_be_drawn_before_the_data():
     batch = tasks.sentences(40, 2, rng=0, part="train")
     rnn = rnnsim.RNN.sample(n_inputs=D, n_hidden=2, n_outputs=V, rng=0)
     assert np.isfinite(rnnsim.evaluate(rnn, batch).loss).all()
+
+
+def test_sweeps_can_draw_sentences():
+    """A sweep draws its data by name, length and batch size."""
+    batch = draws.paired_data("sentences", 25, batch_size=2, seed=0, dtype="float32")
+    assert (batch.n_inputs, batch.dtype) == (tasks.sizes("sentences")[0], np.float32)
+    assert all(20 <= len(sentence) <= 25 for sentence in texts(batch))
 
 
 def test_errors():
