@@ -1,6 +1,8 @@
 """The command line: ``rnnsim <analysis>``, in a checkout also ``python -m analysis <analysis>``."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +21,6 @@ from . import (
     spectra,
     truncation,
 )
-from .runs import Analysis
 from .settings import Ensemble
 
 app = App(
@@ -42,131 +43,49 @@ Source = Annotated[
 Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
 
 
-@app.command(name="gradient-norms")
-def _gradient_norms(
-    *,
-    settings: Annotated[gradient_norms.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
+ANALYSES = (
+    gradient_norms.ANALYSIS,
+    truncation.ANALYSIS,
+    spectra.ANALYSIS,
+    lyapunov.ANALYSIS,
+    phase_diagram.ANALYSIS,
+    isometry.ANALYSIS,
+    nonnormal.ANALYSIS,
+    portrait.ANALYSIS,
+)
+
+
+def _add_command(
+    name: str, summary: str, kind: type[Any], run: Callable[..., list[str]], folder: Path
 ) -> None:
-    """Norms against lag, length and time; where gradients vanish and explode."""
-    _run(gradient_norms.ANALYSIS, settings, output, source, progress)
+    """A command whose flags are the fields of `kind`; it prints the sentences of a run."""
+
+    def command(
+        *,
+        settings: Any = None,
+        output: Output = None,
+        source: Source = None,
+        progress: Progress = True,
+    ) -> None:
+        for sentence in run(
+            settings or kind(), output=output or folder, source=source, progress=progress
+        ):
+            print(sentence)
+
+    # Flags are read off annotations, and a type that is a variable cannot be written as one.
+    command.__annotations__["settings"] = Annotated[kind | None, Parameter(name="*")]
+    app.command(command, name=name, help=summary)
 
 
-@app.command(name="truncation")
-def _truncation(
-    *,
-    settings: Annotated[truncation.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Error and cosine of truncated gradients; the window that suffices."""
-    _run(truncation.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="spectra")
-def _spectra(
-    *,
-    settings: Annotated[spectra.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Eigenvalues, singular values, normality; growth of gradients against the radius."""
-    _run(spectra.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="lyapunov")
-def _lyapunov(
-    *,
-    settings: Annotated[lyapunov.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."""
-    _run(lyapunov.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="phase-diagram")
-def _phase_diagram(
-    *,
-    settings: Annotated[phase_diagram.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Chaos and exploding gradients over gain and the strength of input or biases."""
-    _run(phase_diagram.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="isometry")
-def _isometry(
-    *,
-    settings: Annotated[isometry.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Singular values of products of Jacobians; dynamical isometry."""
-    _run(isometry.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="nonnormal")
-def _nonnormal(
-    *,
-    settings: Annotated[nonnormal.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows."""
-    _run(nonnormal.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="portrait")
-def _portrait(
-    *,
-    settings: Annotated[portrait.Settings | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """All that is known about one network, drawn or from a file, on one page."""
-    _run(portrait.ANALYSIS, settings, output, source, progress)
-
-
-@app.command(name="demo")
-def _demo(
-    *,
-    settings: Annotated[Ensemble | None, Parameter(name="*")] = None,
-    output: Output = None,
-    source: Source = None,
-    progress: Progress = True,
-) -> None:
-    """Gradient norms, truncation and spectra on real text, and what they show in words."""
-    sentences = demo.run(
-        settings or Ensemble(),
-        output=output or Path("results"),
-        source=source,
-        progress=progress,
+for _analysis in ANALYSES:
+    _add_command(
+        _analysis.name,
+        _analysis.help,
+        _analysis.settings,
+        partial(runs.run, _analysis),
+        Path("results") / _analysis.name,
     )
-    print("\n" + "\n".join(sentences))
-
-
-def _run(
-    analysis: Analysis,
-    settings: Any,
-    output: Path | None,
-    source: Path | None,
-    progress: bool,
-) -> None:
-    folder = output or Path("results") / analysis.name
-    chosen = settings or analysis.settings()
-    for sentence in runs.run(analysis, chosen, output=folder, source=source, progress=progress):
-        print(sentence)
+_add_command("demo", demo.HELP, Ensemble, demo.run, Path("results"))
 
 
 @app.meta.default

@@ -6,6 +6,7 @@ from pathlib import Path
 from . import gradient_norms, runs, spectra, truncation
 from .settings import Ensemble
 
+HELP = "Gradient norms, truncation and spectra on real text, and what they show in words."
 PARTS = (gradient_norms.ANALYSIS, truncation.ANALYSIS, spectra.ANALYSIS)
 
 
@@ -21,4 +22,5 @@ def run(settings: Ensemble, *, output: Path, source: Path | None, progress: bool
             source=None if source is None else source / analysis.name,
             progress=progress,
         )
+    print()
     return sentences

@@ -220,4 +220,11 @@ def _gains(gains: list[float]) -> str:
     return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
 
 
-ANALYSIS = Analysis("gradient-norms", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "gradient-norms",
+    "Norms against lag, length and time; where gradients vanish and explode.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -206,4 +206,11 @@ def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:
     )
 
 
-ANALYSIS = Analysis("isometry", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "isometry",
+    "Singular values of products of Jacobians; dynamical isometry.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

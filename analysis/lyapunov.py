@@ -288,4 +288,11 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     )
 
 
-ANALYSIS = Analysis("lyapunov", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "lyapunov",
+    "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -197,4 +197,11 @@ def summarise(datasets: Datasets) -> list[str]:
     return sentences
 
 
-ANALYSIS = Analysis("nonnormal", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "nonnormal",
+    "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -17,7 +17,7 @@ from rnnsim import theory
 from . import figures
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, finite
 from .runs import Analysis, Datasets
-from .settings import SCHEME_HELP, Ensemble, flag
+from .settings import SCHEME_HELP, Networks, flag
 
 _GAINS = (0.5, 0.75, 1.0, 1.1, 1.2, 1.35, 1.5, 1.65, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0)
 _STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -38,10 +38,9 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Networks):
     """What to simulate."""
 
-    task: Annotated[str, flag("Not used: inputs are white noise.")] = "characters"
     network_seeds: Annotated[int, flag("Networks per gain and strength.")] = 5
     batch_size: Annotated[int, flag("Sequences B, each with its own noise and first state.")] = 1
     gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
@@ -56,8 +55,6 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep: both measures of the same networks and inputs."""
-    common = settings.shared()
-    common.pop("task")
     return {
         "phase": rnnsim.phase_sweep(
             gain=settings.gain,
@@ -67,7 +64,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             n_steps=settings.n_steps,
             burn_in=settings.burn_in,
             progress=progress,
-            **common,
+            **settings.shared(),
         )
     }
 
@@ -303,4 +300,11 @@ def _agreement_in_words(data: xr.Dataset) -> str:
     )
 
 
-ANALYSIS = Analysis("phase-diagram", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "phase-diagram",
+    "Chaos and exploding gradients over gain and the strength of input or biases.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

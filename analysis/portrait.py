@@ -290,7 +290,7 @@ def _fate(data: xr.Dataset) -> str:
     exponent, error = float(data.exponents[0]), float(data.exponent_errors[0])
     if not np.isfinite(exponent):
         return "lambda_1 is not a number: the states left the range, or a Jacobian is 0."
-    value = f"lambda_1 is {exponent:+.3f} +- {error:.3f} nats/step"
+    value = f"lambda_1 is {_with_error(exponent, error)} nats/step"
     if abs(exponent) <= 2 * error:
         return f"{value}, not to be told from 0: gradients neither vanish nor explode clearly."
     steps = np.log(2) / abs(exponent)
@@ -308,9 +308,20 @@ def _slope_in_words(data: xr.Dataset) -> str:
         else (f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1")
     )
     return (
-        f"Norms of gradients change by {rate:+.3f} +- {float(data.growth_rate_error):.3f} "
+        f"Norms of gradients change by {_with_error(rate, float(data.growth_rate_error))} "
         f"nats/step over lags {int(data.growth_first_lag)} to {int(data.growth_last_lag)}{known}."
     )
+
+
+def _with_error(value: float, error: float) -> str:
+    """Two digits of the error, and the value to the same decimals; six at most."""
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:+.3f} +- {error:.3g}"
+    short = f"{error:.1e}"
+    decimals = max(1 - int(short.split("e")[1]), 0)
+    if decimals > 6:
+        return f"{value:+.6f} +- {short}"
+    return f"{value:+.{decimals}f} +- {error:.{decimals}f}"
 
 
 def _chaos_in_words(data: xr.Dataset) -> str:
@@ -331,4 +342,11 @@ def _window_in_words(data: xr.Dataset) -> str:
     return f"A gradient within {tolerance:.0%} needs a window of {window:.0f} of {length} steps."
 
 
-ANALYSIS = Analysis("portrait", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "portrait",
+    "All that is known about one network, drawn or from a file, on one page.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -19,9 +19,10 @@ Datasets = dict[str, xr.Dataset]
 
 @dataclass(frozen=True)
 class Analysis:
-    """One figure family: its name, its settings, what computes, draws and puts in words."""
+    """One figure family: its name and help, its settings, what computes, draws, puts in words."""
 
     name: str
+    help: str
     settings: type[Any]
     compute: Callable[[Any, bool], Datasets]
     draw: Callable[[Datasets], Mapping[str, Figure]]

@@ -14,10 +14,16 @@ def flag(text: str) -> Parameter:
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """Which networks are drawn and what they read; each analysis adds its own settings."""
+class Reading:
+    """What networks read, for analyses that read a task."""
 
     task: Annotated[str, flag("Task of rnnsim.tasks; best with loss at all steps.")] = "characters"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Which networks are drawn."""
+
     n_hidden: Annotated[int, flag("Hidden units H.")] = 64
     network_seeds: Annotated[int, flag("Networks per gain.")] = 5
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
@@ -26,5 +32,18 @@ class Ensemble:
     n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
     def shared(self) -> dict[str, Any]:
+        """The settings of this class as keywords of `rnnsim.phase_sweep`."""
+        return _values(self, Networks)
+
+
+@dataclass(frozen=True)
+class Ensemble(Networks, Reading):  # in this order the task is the first field
+    """Which networks are drawn and what they read; each analysis adds its own settings."""
+
+    def shared(self) -> dict[str, Any]:
         """The settings of this class as keywords of `rnnsim.sweep`."""
-        return {field.name: getattr(self, field.name) for field in fields(Ensemble)}
+        return _values(self, Ensemble)
+
+
+def _values(settings: Networks, kind: type[Networks]) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in fields(kind)}

@@ -256,4 +256,11 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     ]
 
 
-ANALYSIS = Analysis("spectra", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "spectra",
+    "Eigenvalues, singular values, normality; growth of gradients against the radius.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

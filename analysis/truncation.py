@@ -168,4 +168,11 @@ def summarise(datasets: Datasets) -> list[str]:
     return sentences
 
 
-ANALYSIS = Analysis("truncation", Settings, compute, draw, summarise)
+ANALYSIS = Analysis(
+    "truncation",
+    "Error and cosine of truncated gradients; the window that suffices.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

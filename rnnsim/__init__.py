@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rnnsim.normality_sweeps import normality_sweep, pseudospectrum_sweep
     from rnnsim.store import load, save
     from rnnsim.sweeps import sweep
+    from rnnsim.training import Training, train
 
 __all__ = [
     "RNN",
@@ -58,6 +59,7 @@ __all__ = [
     "Sequences",
     "Spectrum",
     "StepNorms",
+    "Training",
     "Weights",
     "bptt",
     "evaluate",
@@ -88,6 +90,7 @@ __all__ = [
     "sweep",
     "tasks",
     "theory",
+    "train",
     "transient_growth",
     "truncated_bptt",
     "with_departure",
@@ -102,6 +105,8 @@ _LAZY = {
     "pseudospectrum_sweep": "rnnsim.normality_sweeps",
     "load": "rnnsim.store",
     "save": "rnnsim.store",
+    "Training": "rnnsim.training",
+    "train": "rnnsim.training",
 }
 
 

@@ -282,9 +282,27 @@ def test_summary_says_what_becomes_of_gradients(data):
     assert words(data)[0].startswith(f"gaussian, gain 1.2, {H} tanh units, seed 0, reading char")
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (0.0125, "+0.123 +- 0.013"),
+        (0.00096, "+0.12346 +- 0.00096"),
+        (0.000996, "+0.1235 +- 0.0010"),  # whose first digit is further left once rounded
+        (3e-7, "+0.123457 +- 3.0e-07"),
+        (12.3, "+0 +- 12"),
+        (0.0, "+0.123 +- 0"),
+        (np.nan, "+0.123 +- nan"),
+    ],
+)
+def test_summary_has_two_digits_of_an_error(data, error, text):
+    text = f"{text} nats/step"
+    assert text in words(data, **leading(data, 0.123457, error))[0]
+    assert text in words(data, growth_rate=0.123457, growth_rate_error=error)[1]
+
+
 def test_summary_gives_rates_chaos_and_window(data):
     text = words(data, growth_rate=-0.25, growth_rate_error=0.125)[1]
-    assert "change by -0.250 +- 0.125 nats/step" in text
+    assert "change by -0.25 +- 0.12 nats/step" in text
     assert f"mean field says {float(data.theory_exponent):+.3f}" in text
     assert "mean field" not in words(data, theory_exponent=np.nan)[1]
     assert words(data, growth_rate=np.nan)[1].startswith("No growth rate")

@@ -15,7 +15,6 @@ from benchmarks.workloads import WORKLOADS, draw
 from rnnsim import RNN
 from rnnsim.gradients import _flops_per_network
 
-pytestmark = pytest.mark.nojit
 NAMES = [workload.name for workload in WORKLOADS]
 NUMPY = Key("numpy", "by hand")
 

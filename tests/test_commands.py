@@ -137,7 +137,7 @@ def test_demo_runs_every_part_and_ends_with_words(tmp_path):
         assert list((tmp_path / "results" / part).glob("*.svg"))
         assert (tmp_path / "results" / part / "configuration.toml").exists()
         words += (tmp_path / "results" / part / "summary.txt").read_text()
-    assert result.stdout.endswith(words)
+    assert result.stdout.endswith(f"\n\n{words}")
     configuration = tomllib.loads(
         (tmp_path / "results/gradient-norms/configuration.toml").read_text()
     )
@@ -167,6 +167,7 @@ def test_help_names_every_flag():
         (["truncation", "--windows", "0"], "`windows` must be at least 1"),
         (["lyapunov", "--n-steps", "300"], "`n_steps` must be at least 900"),
         (["phase-diagram", "--strength", "-1"], "`strength` must not be negative"),
+        (["phase-diagram", "--task", "adding"], "--task"),  # its inputs are white noise
         (["gradient-norms", "--config", "absent.toml"], "absent.toml"),
         (["gradient-norms", "--from", "absent"], "must name the folder of an earlier run"),
         (["gradient-norms", "--output", "file/below"], "cannot be written"),

@@ -9,8 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnsim
 from rnnsim import RNN, spectrum, with_departure
 
-pytestmark = pytest.mark.nojit
-
 
 def networks(W_hh, **options):
     W_hh = np.asarray(W_hh)

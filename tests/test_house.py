@@ -14,7 +14,6 @@ import pytest
 import analysis
 import rnnsim
 
-pytestmark = pytest.mark.nojit
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("rnnsim/**/*.py"), *ROOT.glob("analysis/*.py")])
 BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))

@@ -11,7 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rnnsim import RNN, Weights
 from rnnsim.network import SCHEMES
 
-pytestmark = pytest.mark.nojit
 SIZES = {"n_inputs": 3, "n_hidden": 8, "n_outputs": 2}
 
 

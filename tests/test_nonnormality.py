@@ -12,8 +12,6 @@ import rnnsim
 from rnnsim.nonnormality import NonNormality, nonnormality
 from rnnsim.transients import transient_growth
 
-pytestmark = pytest.mark.nojit
-
 some = settings(derandomize=True, deadline=None, max_examples=12)
 draws = st.tuples(st.integers(2, 9), st.integers(0, 2**16))
 PER_NETWORK = (

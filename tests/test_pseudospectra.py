@@ -12,8 +12,6 @@ import rnnsim
 from rnnsim import pseudospectra
 from rnnsim.pseudospectra import Pseudospectrum, pseudospectrum
 
-pytestmark = pytest.mark.nojit
-
 many = settings(derandomize=True, deadline=None, max_examples=40)
 
 

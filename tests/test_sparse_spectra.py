@@ -11,8 +11,6 @@ import rnnsim
 from rnnsim.sparse_spectra import LeadingSpectrum, leading_spectrum
 from rnnsim.spectra import by_modulus
 
-pytestmark = pytest.mark.nojit
-
 
 def gaussian(n_hidden, seed=0):
     return np.random.default_rng(seed).standard_normal((n_hidden, n_hidden)) / np.sqrt(n_hidden)

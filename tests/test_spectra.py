@@ -11,8 +11,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rnnsim.network import RNN
 from rnnsim.spectra import Spectrum, by_modulus, spectrum
 
-pytestmark = pytest.mark.nojit
-
 FIELDS = (
     "eigenvalues",
     "singular_values",

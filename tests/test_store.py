@@ -7,8 +7,6 @@ import xarray as xr
 import rnnsim
 from rnnsim.sweeps import sweep
 
-pytestmark = pytest.mark.nojit
-
 
 @pytest.fixture(scope="module")
 def dataset():

@@ -11,8 +11,6 @@ from rnnsim.tasks import text as text_module
 from rnnsim.tasks.drawing import part_of
 from rnnsim.tasks.images import digit_images
 
-pytestmark = pytest.mark.nojit
-
 # One call per task and option that changes the data.
 CALLS = [
     ("copy_memory", 25, {}),

@@ -10,8 +10,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim import theory
 
-pytestmark = pytest.mark.nojit
-
 many = settings(derandomize=True, deadline=None, max_examples=60)
 seeds = st.integers(0, 2**16)
 

@@ -6,8 +6,6 @@ from numpy.testing import assert_allclose
 
 from rnnsim import theory
 
-pytestmark = pytest.mark.nojit
-
 
 def test_exponents_of_5_by_5_to_all_printed_digits():
     expected = [0.69815, 0.55797, 0.36482, 0.05797, -0.63518]

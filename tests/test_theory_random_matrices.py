@@ -8,8 +8,6 @@ from scipy.integrate import quad
 from rnnsim import theory
 from rnnsim.network import RNN, SCHEMES
 
-pytestmark = pytest.mark.nojit
-
 
 @pytest.fixture(scope="module")
 def large():

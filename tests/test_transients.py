@@ -11,8 +11,6 @@ import rnnsim
 from rnnsim.pseudospectra import schur_triangle
 from rnnsim.transients import kreiss, transient_growth
 
-pytestmark = pytest.mark.nojit
-
 many = settings(derandomize=True, deadline=None, max_examples=40)
 some = settings(derandomize=True, deadline=None, max_examples=15)
 draws = st.tuples(st.integers(2, 10), st.integers(0, 2**16))

@@ -231,10 +231,10 @@ def backward_steps(batch, activation, n, begin, end, work, out):
 def end_bptt(n, work, out):
     """dL/dh_0 of network n, for the sequences of the share."""
     errors, pre, b_0 = work.errors, work.forward.pre, work.forward.share[0]
-    B, width, H = errors.shape[1], errors.shape[2], work.checkpoints.shape[2]
-    top = Rows(errors.reshape(errors.size), (work.factors.shape[1] * B + b_0) * width, width)
+    width, H = errors.shape[2], work.checkpoints.shape[2]
+    first = Rows(errors.reshape(errors.size), b_0 * width, width)
     gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
-    multiply(top, pre.shape[0], 0, H, work.backward, gradient)  # dL/dh_0 = W_hh^T delta_1
+    multiply(first, pre.shape[0], 0, H, work.backward, gradient)  # dL/dh_0 = W_hh^T delta_1
     out.state_norms[n, 0] = frobenius(pre)
     for b in range(pre.shape[0]):
         for i in range(H):
@@ -296,15 +296,15 @@ def backward_block(activation, first, count, n, work, out):
     flat, rows = errors.reshape(errors.size), pre.shape[0]
     gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
     at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
+    for b in range(b_0, b_0 + rows):
+        for i in range(H):  # where the block above has ended; 0 if there is none
+            errors[top, b, i] = errors[0, b, i]
     for s in range(count, 0, -1):
         # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1};  delta_t = dL/dh_t * phi'(a_t)
         depth = H + V if carries[first + s - 1] else H
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, gradient)
         state_norms[n, first + s] = frobenius(pre)
         through_activation(activation, pre, trace, at + s, errors, s - 1, b_0, H)
-    for b in range(b_0, b_0 + rows):
-        for i in range(H):  # where the next block begins
-            errors[top, b, i] = errors[0, b, i]
 
 
 @inlined

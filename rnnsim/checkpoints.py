@@ -1,0 +1,85 @@
+"""A training run on disk: one file, written whole or not at all, that says when it is damaged."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_KIND = "rnnsim training checkpoint 1"
+
+
+class Checkpoint(NamedTuple):
+    """The settings that a run must share to go on, where it stands, and its arrays."""
+
+    configuration: dict[str, Any]
+    place: dict[str, Any]
+    arrays: Arrays
+
+
+def write(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace the file at `path` in one step: at any moment the old or the new one is there."""
+    head = {"configuration": checkpoint.configuration, "place": checkpoint.place}
+    text = json.dumps({"kind": _KIND, **head}, sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    header = np.array([text, _checksum(text, checkpoint.arrays)])
+    arrays: dict[str, Any] = {"__header__": header, **checkpoint.arrays}
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(path: Path) -> Checkpoint:
+    """What `write` left.
+
+    Raises
+    ------
+    ValueError
+        A file that is damaged, or not a checkpoint of rnnsim.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        text, checksum = map(str, arrays.pop("__header__"))
+        head = json.loads(text)
+        intact = head["kind"] == _KIND and checksum == _checksum(text, arrays)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"`checkpoint` {str(path)!r} is not a readable checkpoint of rnnsim, or it is damaged "
+            f"({type(error).__name__}: {error}); move it away to begin anew"
+        ) from error
+    if not intact:
+        raise ValueError(
+            f"`checkpoint` {str(path)!r} is damaged: its checksum differs from the one recorded "
+            "when it was saved; move it away to begin anew"
+        )
+    return Checkpoint(head["configuration"], head["place"], arrays)
+
+
+def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse to go on with other settings, and say which differ."""
+    for name in wanted:
+        if saved.get(name) != wanted[name]:
+            raise ValueError(
+                f"`checkpoint` {str(path)!r} was saved with another `{name}`: {saved.get(name)!r}, "
+                f"now {wanted[name]!r}; use the same to go on, or another file to begin anew"
+            )
+
+
+def _checksum(text: str, arrays: Arrays) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(repr((name, array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,287 @@
+"""An ensemble in training: its weights as flat vectors, its scratch, the calls that update it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks, kernels, parallel
+from rnnsim.checks import FloatArray
+from rnnsim.encoder_decoder import EncoderDecoder
+from rnnsim.kernels.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
+from rnnsim.kernels.learning import Batches, Learners, LearnWork, Path, learn
+from rnnsim.kernels.optimisers import Rule
+from rnnsim.kernels.penalty import penalty_work
+from rnnsim.network import ACTIVATIONS, RNN
+
+Model = RNN | EncoderDecoder
+
+# Arithmetic of all networks between two returns to Python: some tenths of a second.
+FLOPS_PER_CALL = 1e10
+
+
+def parts_of(model: Model) -> dict[str, RNN]:
+    """The recurrent networks of a model, by name; the one that carries the loss first."""
+    if isinstance(model, RNN):
+        return {"": model}
+    return {"decoder.": model.decoder, "encoder.": model.encoder}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each weight of a model stands in a flat vector of P entries."""
+
+    shapes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, model: Model) -> "Layout":
+        """The weights part by part, in the order of `Weights`."""
+        return cls(
+            {
+                f"{part}{name}": array.shape[1:]
+                for part, rnn in parts_of(model).items()
+                for name, array in zip(Weights._fields, rnn.weights, strict=True)
+            }
+        )
+
+    @property
+    def places(self) -> dict[str, slice]:
+        """The entries of each weight."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
+        starts = [0, *ends[:-1]]
+        return {
+            name: slice(int(a), int(b))
+            for name, a, b in zip(self.shapes, starts, ends, strict=True)
+        }
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def join(self, model: Model) -> FloatArray:
+        """All weights as (N, P)."""
+        arrays = [array for rnn in parts_of(model).values() for array in rnn.weights]
+        return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+    def split(self, values: FloatArray) -> list[Weights]:
+        """The weights of each part from (N, P), or views where N = 1."""
+        arrays = [
+            np.ascontiguousarray(values[:, place]).reshape(len(values), *self.shapes[name])
+            for name, place in self.places.items()
+        ]
+        return [Weights(*arrays[i : i + 5]) for i in range(0, len(arrays), 5)]
+
+    def model(self, like: Model, values: FloatArray) -> Model:
+        """A model of these weights, otherwise like the given one."""
+        weights = self.split(values)
+        if isinstance(like, RNN):
+            return like.with_weights(weights[0])
+        return EncoderDecoder(
+            like.encoder.with_weights(weights[1]), like.decoder.with_weights(weights[0])
+        )
+
+    def labels(self, model: Model, mask: Any, tie: Any) -> npt.NDArray[np.int64]:
+        """Which entries share a parameter, for the kernels: 0 is held fixed; (0,) if all are free.
+
+        The bridge of an encoder and a decoder is held fixed.
+        """
+        free = np.ones(self.size, bool)
+        groups = np.zeros(self.size, np.int64)
+        for name, array in self._named("mask", mask):
+            free[self.places[name]] = array != 0
+        for name, array in self._named("tie", tie):
+            if array.dtype.kind not in "iu":
+                raise TypeError(f"`tie` must hold integer labels, got {array.dtype} for {name!r}")
+            groups[self.places[name]] = array
+        for name in ("encoder.W_hy", "encoder.b_y"):
+            if name in self.places:
+                free[self.places[name]] = False
+        if free.all() and not groups.any():
+            return np.empty(0, np.int64)
+        single = groups == 0
+        groups[single] = np.arange(single.sum()) + np.abs(groups).max() + 1
+        numbers = np.unique(np.abs(groups), return_inverse=True)[1].reshape(-1) + 1
+        labels: npt.NDArray[np.int64] = np.where(free, np.sign(groups) * numbers, 0)
+        self._check_tied(model, labels)
+        return labels
+
+    def _named(self, parameter: str, value: Any) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        if value is None:
+            return
+        given = value._asdict() if isinstance(value, Weights) else value
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"`{parameter}` must be a mapping from names of weights to arrays, or a Weights, "
+                f"got {type(value).__name__}"
+            )
+        for name, array in given.items():
+            checks.one_of(f"{parameter} name", name, self.shapes)
+            try:
+                full = np.broadcast_to(np.asarray(array), self.shapes[name])
+            except ValueError as error:
+                raise ValueError(
+                    f"`{parameter}` of {name!r} must fit {self.shapes[name]}, one network's "
+                    f"weights, got shape {np.shape(array)}"
+                ) from error
+            yield name, full.reshape(-1)
+
+    def _check_tied(self, model: Model, labels: npt.NDArray[np.int64]) -> None:
+        values = self.join(model) * np.sign(labels)
+        tied = labels != 0
+        order = np.argsort(np.abs(labels[tied]), kind="stable")
+        sorted_labels, sorted_values = np.abs(labels[tied])[order], values[:, tied][:, order]
+        same = np.diff(sorted_labels) == 0
+        if (np.diff(sorted_values, axis=1)[:, same] != 0).any():
+            raise ValueError(
+                "`tie` must join weights that are equal, up to the sign of their label, when "
+                "training begins; set them so first"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """How gradients become updates: what the kernels need of the settings of `train`."""
+
+    rule: Rule
+    variant: int
+    rate: FloatArray
+    clip_norm: FloatArray
+    clip_value: FloatArray
+    penalty: FloatArray
+    labels: npt.NDArray[np.int64]
+
+
+def begin(values: FloatArray, method: Method, state: tuple[int, int], slots: int) -> Learners:
+    """Learners before their first update; state is (B, H) and slots the length of the record."""
+    N = len(values)
+    tallies = np.zeros((N, slots, 6))
+    tallies[:, :, 2] = -np.inf  # of the largest
+    return Learners(
+        values=values,
+        first=np.zeros_like(values),
+        second=np.zeros_like(values),
+        state=np.zeros((N, *state), values.dtype),
+        updates=np.zeros(N, np.int64),
+        diverged=np.full(N, -1, np.int64),
+        rate=method.rate,
+        clip_norm=method.clip_norm,
+        clip_value=method.clip_value,
+        penalty=method.penalty,
+        labels=method.labels,
+        tallies=tallies,
+    )
+
+
+class Workshop:
+    """Scratch for training one model, kept from call to call, and the calls."""
+
+    def __init__(self, model: Model, method: Method, n_threads: int | None) -> None:
+        self._model, self._layout, self._method = model, Layout.of(model), method
+        self._n_threads = n_threads
+        self._pool: list[LearnWork] = []
+        self._sizes: tuple[int, ...] = ()
+
+    def flops(self, n_steps: int, n_source_steps: int, n_sequences: int) -> float:
+        """The arithmetic of one network in a segment of so many steps."""
+        total = 0.0
+        parts = parts_of(self._model).values()
+        for rnn, steps in zip(parts, (n_steps, n_source_steps), strict=False):
+            H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
+            total += 2.0 * steps * n_sequences * H * (3 * H + 2 * D + 3 * V)
+        return total
+
+    def run(
+        self, learners: Learners, batches: Batches, schedule: npt.NDArray[np.int64], loss: int
+    ) -> None:
+        """Take all networks through all segments of the schedule."""
+        steps = int((schedule[:, 3] - schedule[:, 1]).max())
+        self._prepare(batches, steps, loss)
+        used: list[LearnWork] = []
+
+        def prepare() -> parallel.Worker:
+            work = self._pool.pop() if self._pool else self._work(batches, steps, loss)
+            used.append(work)
+
+            def worker(start: int, stop: int) -> Iterator[None]:
+                rule, variant = self._method.rule, self._method.variant
+                learn(learners, batches, schedule, rule, variant, start, stop, work)
+                yield
+
+            return worker
+
+        n_source_steps, n_sequences = batches.sources.shape[1], batches.inputs.shape[2]
+        flops = self.flops(steps, n_source_steps, n_sequences) * len(schedule)
+        grain = max(flops, parallel.FLOPS_PER_CALL * 8 / len(self._model))  # for balance
+        parallel.over_networks(len(self._model), self._n_threads, prepare, flops=grain)
+        self._pool += used
+
+    def _prepare(self, batches: Batches, steps: int, loss: int) -> None:
+        """Drop scratch that does not fit."""
+        _, _, B, D = batches.inputs.shape
+        sizes = (loss, B, D, batches.values.shape[3], *batches.sources.shape[1:])
+        if sizes != self._sizes[1:] or steps > self._sizes[0]:
+            self._pool.clear()
+            self._sizes = (steps, *sizes)
+
+    def _work(self, batches: Batches, steps: int, loss: int) -> LearnWork:
+        P, dtype = self._layout.size, self._model.dtype
+        values, gradient = np.zeros(P, dtype), np.zeros(P, dtype)
+        weights = self._layout.split(values[None])
+        gradients = self._layout.split(gradient[None])
+        parts = list(parts_of(self._model).values())
+        steps, B = self._sizes[0], batches.inputs.shape[2]
+        main = _path(parts[0], weights[0], gradients[0], steps, B, loss)
+        if len(parts) > 1:
+            T = batches.sources.shape[1]
+            encoder = _path(parts[1], weights[1], gradients[1], T, B, INNER_PRODUCT)
+            encoder.loss_weights[-B:] = 1
+        else:
+            one = RNN(*(np.zeros((1, 1), dtype) for _ in range(3)))
+            encoder = _path(one, one.weights, one.weights, 1, 1, INNER_PRODUCT)
+        block = main.work.factors.shape[1]
+        groups = np.zeros(int(np.abs(self._method.labels).max(initial=0)) + 1)
+        penalty = penalty_work(parts[0].n_hidden, block * B, values)
+        return LearnWork(values, np.zeros(P, dtype), gradient, groups, main, encoder, penalty)
+
+
+def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, loss: int) -> Path:
+    """Scratch for segments of up to so many steps of one network."""
+    dtype, D, V = rnn.dtype, rnn.n_inputs, rnn.n_outputs
+    scored_on_values = loss != CROSS_ENTROPY
+    inputs, h0 = np.zeros(steps * B * D, dtype), np.zeros((1, B, rnn.n_hidden), dtype)
+    classes = np.zeros(steps * B, np.int64)
+    targets = np.zeros(steps * B * V if scored_on_values else 0, dtype)
+    loss_weights = np.zeros(steps * B, dtype)
+    like = Batch(
+        inputs.reshape(1, steps, B, D),
+        classes.reshape(1, steps, B),
+        np.empty((1, 0, 0, 0), dtype),
+        loss_weights.reshape(1, steps, B),
+        h0,
+        loss,
+    )
+    out = kernels.gradient_arrays(weights, like)._replace(weights=gradients)
+    work = kernels.backward_work(weights, like, steps)
+    phi = ACTIVATIONS[rnn.activation]
+    return Path(0, phi, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
+
+
+def join_batches(batches: Sequence[Batch], sources: Sequence[FloatArray]) -> Batches:
+    """The batches of a call along one axis; data of each network's own, or shared, in all alike."""
+
+    def joined(arrays: Sequence[FloatArray]) -> FloatArray:
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+    inputs = joined([batch.inputs for batch in batches])
+    values = joined([batch.values for batch in batches])
+    return Batches(
+        inputs,
+        joined([batch.classes for batch in batches]),
+        values,
+        joined([batch.loss_weights for batch in batches]),
+        joined(sources) if sources else np.empty((1, 0, 1, 1), inputs.dtype),
+        len(batches[0].inputs),
+    )

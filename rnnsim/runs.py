@@ -1,0 +1,136 @@
+"""One training run: from its beginning, or from a checkpoint, to its last update."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnsim import checkpoints
+from rnnsim.feeds import Data, Feed, digest
+from rnnsim.kernels.learning import SLOT, Learners
+from rnnsim.learners import FLOPS_PER_CALL, Layout, Method, Model, Workshop, begin, parts_of
+from rnnsim.pairs import Pairs
+from rnnsim.records import Record
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Run:
+    """Networks, data and settings of a run; `to_the_end` trains."""
+
+    def __init__(
+        self,
+        model: Model,
+        feed: Feed,
+        method: Method,
+        record: Record,
+        *,
+        test: Data | None,
+        n_threads: int | None,
+    ) -> None:
+        self._model, self._feed, self._method, self._record = model, feed, method, record
+        self._test, self._n_threads = test, n_threads
+        self._layout = Layout.of(model)
+        self._workshop = Workshop(model, method, n_threads)
+        if test is not None:
+            feed.check(test, "test")
+        self.configuration: dict[str, Any] = json.loads(json.dumps(self._settings()))
+
+    def dataset(self, learners: Learners) -> "xr.Dataset":
+        """The record, with the settings as an attribute."""
+        return self._record.dataset(learners, {"configuration": json.dumps(self.configuration)})
+
+    def to_the_end(
+        self, n_updates: int, path: Path | None, saved_every: int, progress: bool
+    ) -> Learners:
+        """All updates that are not made yet; saved on the way and at the end."""
+        from tqdm.auto import tqdm
+
+        learners, done = self._start(path)
+        disable = None if progress else True  # None: silent without a terminal
+        with tqdm(total=n_updates, initial=done, unit="update", disable=disable) as bar:
+            while True:
+                self._measure(done, learners)
+                if done >= n_updates:
+                    return learners
+                goals = {n_updates, *self._record.updates, *self._record.snapshots}
+                if path is not None:
+                    goals.add((done // saved_every + 1) * saved_every)
+                goal = min(goal for goal in goals if goal > done)
+                while done < goal:
+                    learners, made = self._call(learners, done, goal - done)
+                    done += made
+                    bar.update(made)
+                if path is not None and (done % saved_every == 0 or done == n_updates):
+                    self._save(path, learners, done)
+
+    def _call(self, learners: Learners, done: int, wanted: int) -> tuple[Learners, int]:
+        """One call of the kernels: some of the wanted updates."""
+        data, workshop = self._feed.next_data, self._workshop
+        source = data.n_source_steps if isinstance(data, Pairs) else 0
+        flops = workshop.flops(self._feed.longest, source, data.n_sequences) * len(self._model)
+        slot = int(np.searchsorted(self._record.updates, done + 1))
+        work = self._feed.take(min(wanted, max(1, int(FLOPS_PER_CALL / flops))), slot)
+        if learners.state.shape[1] != data.n_sequences:
+            shape = (len(self._model), data.n_sequences, learners.state.shape[2])
+            learners = learners._replace(state=np.zeros(shape, learners.state.dtype))
+        workshop.run(learners, work.batches, work.schedule, work.loss)
+        return learners, int((work.schedule[:, SLOT] >= 0).sum())
+
+    def _measure(self, done: int, learners: Learners) -> None:
+        if done in self._record.updates or done in self._record.snapshots:
+            model = self._layout.model(self._model, learners.values)
+            data = self._feed.next_data if self._test is None else self._test
+            self._record.measure(done, model, data, self._n_threads)
+
+    def _start(self, path: Path | None) -> tuple[Learners, int]:
+        main = next(iter(parts_of(self._model).values()))
+        state = (self._feed.next_data.n_sequences, main.n_hidden)
+        slots = len(self._record.updates)
+        learners = begin(self._layout.join(self._model), self._method, state, slots)
+        if path is None or not path.exists():
+            return learners, 0
+        saved = checkpoints.read(path)
+        checkpoints.check_same(path, saved.configuration, self.configuration)
+        names = ("values", "first", "second", "state", "updates", "diverged")
+        learners = learners._replace(**{name: saved.arrays[name] for name in names})
+        self._record.restore(saved.arrays, learners.tallies)
+        self._feed.move_to(saved.place["feed"])
+        return learners, int(saved.place["done"])
+
+    def _save(self, path: Path, learners: Learners, done: int) -> None:
+        names = ("values", "first", "second", "state", "updates", "diverged", "tallies")
+        arrays = {name: getattr(learners, name) for name in names}
+        place = {"feed": self._feed.place(), "done": done}
+        saved = checkpoints.Checkpoint(self.configuration, place, arrays | self._record.arrays())
+        checkpoints.write(path, saved)
+
+    def _settings(self) -> dict[str, Any]:
+        """What a run must share with the one that goes on."""
+        method = self._method
+        arrays = {
+            "learning_rate": method.rate,
+            "clip_norm": method.clip_norm,
+            "clip_value": method.clip_value,
+            "penalty": method.penalty,
+        }
+        parts = parts_of(self._model).values()
+        return {
+            "model": _checksum(self._layout.join(self._model).tobytes()),
+            "sizes": [list(array.shape) for rnn in parts for array in rnn.weights],
+            "dtype": str(self._model.dtype),
+            "activation": [rnn.activation for rnn in parts],
+            **self._feed.settings(),
+            "optimizer": list(method.rule),
+            "penalty_variant": method.variant,
+            **{name: array.tolist() for name, array in arrays.items()},
+            "mask and tie": _checksum(method.labels.tobytes()),
+            "test": None if self._test is None else digest(self._test),
+        }
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
