@@ -8,6 +8,7 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.boundary_flow import FlowNorms, PairFlow, pairs_flow
 from rnnsim.decoding import exact_match, greedy_decode
 from rnnsim.departure import with_departure
 from rnnsim.encoder_decoder import EncoderDecoder
@@ -42,6 +43,7 @@ __all__ = [
     "RNN",
     "EncoderDecoder",
     "Evaluation",
+    "FlowNorms",
     "Forward",
     "GradientFlow",
     "Gradients",
@@ -51,6 +53,7 @@ __all__ = [
     "LyapunovSpectrum",
     "NonNormality",
     "PairEvaluation",
+    "PairFlow",
     "PairGradients",
     "Pairs",
     "Pseudospectrum",
@@ -78,6 +81,7 @@ __all__ = [
     "normality_sweep",
     "pairs_bptt",
     "pairs_evaluate",
+    "pairs_flow",
     "phase_sweep",
     "product_exponents",
     "pseudospectrum",

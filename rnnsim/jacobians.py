@@ -111,7 +111,7 @@ def jacobians(rnn: RNN, inputs: npt.ArrayLike, *, h0: npt.ArrayLike | None = Non
     >>> J.shape, bool((J == rnn.W_hh[:, None, None]).all())
     ((1, 4, 1, 3, 3), True)
     """
-    trajectory = _trajectory(rnn, inputs, h0, first=1)
+    trajectory = trajectory_of(rnn, inputs, h0, first=1)
     W_hh = rnn.W_hh.astype(np.float64)
     return trajectory.slopes[..., None] * W_hh[:, None, None]
 
@@ -196,12 +196,12 @@ def jacobian_products(
     t = _checked_step(step, sequences)
     chosen = _checked_lags(lags, t)
     depth = int(chosen[-1])
-    trajectory = _trajectory(rnn, sequences.inputs[..., :t, :, :], h0, first=t - depth + 1)
+    trajectory = trajectory_of(rnn, sequences.inputs[..., :t, :, :], h0, first=t - depth + 1)
     first, lost = _nonfinite(trajectory.states)
     # What has left the range is computed with a harmless factor and marked at the end.
     slopes = np.where(lost[:, None, :, None], 1.0, trajectory.slopes)
     values, rounding, leading = _singular_values(rnn, slopes, chosen)
-    start = _loss_gradients(rnn, batch, trajectory.states[:, -1], t)
+    start = loss_gradients(rnn, batch, trajectory.states[:, -1], t)
     log_norms, directions = _gradients(rnn, slopes, start, chosen)
     with np.errstate(invalid="ignore"):
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)
@@ -245,16 +245,16 @@ def _checked_lags(lags: Any, t: int) -> npt.NDArray[np.int64]:
     return np.array(listed, np.int64)
 
 
-class _Trajectory(NamedTuple):
+class Trajectory(NamedTuple):
     """States (N, t+1, B, H), and slopes phi'(a_s) (N, S, B, H) of the last S steps; float64."""
 
     states: Floats
     slopes: Floats
 
 
-def _trajectory(
+def trajectory_of(
     rnn: RNN, inputs: npt.ArrayLike, h0: npt.ArrayLike | None, *, first: int
-) -> _Trajectory:
+) -> Trajectory:
     """What `forward` passes through, and phi' from step `first` on, NaN at states not finite.
 
     The sign that relu goes by is that of the state, so that rounding of a cannot change it.
@@ -274,7 +274,7 @@ def _trajectory(
     flat = (array.reshape(-1) for array in (pre, scratch, slopes))
     activate_with_slope(ACTIVATIONS[rnn.activation], *flat)
     slopes[~(np.isfinite(before) & np.isfinite(after)).all(axis=-1)] = np.nan
-    return _Trajectory(states, slopes)
+    return Trajectory(states, slopes)
 
 
 def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -285,7 +285,7 @@ def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bo
     return first.astype(np.int64), np.any(bad, axis=1)
 
 
-def _loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> Floats:
+def loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> Floats:
     """dl_t/dh_t (N, B, H) from the states h_t, without the factor 1/B; 0 where weight is 0."""
     N, B, _ = states.shape
     W_hy = rnn.W_hy.astype(np.float64)
@@ -315,11 +315,11 @@ def _gradients(
     log_norms, directions = np.empty((N, B, lags.size)), np.empty((N, B, lags.size, H))
     at = 0
     with np.errstate(all="ignore"):
-        gradient, scale = _normalised(gradient)
+        gradient, scale = normalised(gradient)
         for k in range(1, int(lags[-1]) + 1):
             steepest = slopes[:, -k].max(axis=-1)
             relative = slopes[:, -k] / np.where(steepest > 0, steepest, 1.0)[..., None]
-            gradient, growth = _normalised((gradient * relative) @ W_hh)
+            gradient, growth = normalised((gradient * relative) @ W_hh)
             scale = scale + (np.log(steepest) + growth)
             if k == lags[at]:
                 log_norms[:, :, at], directions[:, :, at] = scale, gradient
@@ -328,7 +328,7 @@ def _gradients(
     return log_norms, directions
 
 
-def _normalised(vectors: Floats) -> tuple[Floats, Floats]:
+def normalised(vectors: Floats) -> tuple[Floats, Floats]:
     """Vectors (..., H) of norm 1, or 0 where they are, and ln of what their norm was (...)."""
     largest = np.abs(vectors).max(axis=-1)
     relative = vectors / np.where(largest > 0, largest, 1.0)[..., None]  # squares stay in range

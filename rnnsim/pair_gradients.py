@@ -114,7 +114,7 @@ def pairs_bptt(
     parts = []
     for networks in _groups(model, source):
         some = model[networks]
-        parts.append(_gradients(some, _own(source, networks), _of(target, networks), n_threads))
+        parts.append(_gradients(some, own(source, networks), some_of(target, networks), n_threads))
     encoder, decoder, first = zip(*parts, strict=True)
     return PairGradients(
         loss=np.concatenate([part.loss for part in decoder]),
@@ -150,8 +150,8 @@ def pairs_evaluate(
     source, target = pair_batch(model, pairs)
     results = []
     for networks in _groups(model, source):
-        some, batch = model[networks], _of(target, networks)
-        h0, broken = boundary(some, _own(source, networks), n_threads)
+        some, batch = model[networks], some_of(target, networks)
+        h0, broken = boundary(some, own(source, networks), n_threads)
         batch = batch._replace(h0=h0)
         scored = run_evaluate(some.decoder, batch, n_threads)
         exact = np.full(len(some), np.nan)
@@ -248,13 +248,14 @@ def _groups(model: EncoderDecoder, source: FloatArray) -> Iterator[slice]:
     return (slice(n, n + size) for n in range(0, len(model), size))
 
 
-def _own(array: FloatArray, networks: slice) -> FloatArray:
+def own(array: FloatArray, networks: slice) -> FloatArray:
     """What belongs to some networks; axis 0 is 1 where all share it."""
     return array if len(array) == 1 else array[networks]
 
 
-def _of(batch: Batch, networks: slice) -> Batch:
-    inputs, classes, values, weights, h0 = (_own(array, networks) for array in batch[:5])
+def some_of(batch: Batch, networks: slice) -> Batch:
+    """A batch of what belongs to some networks."""
+    inputs, classes, values, weights, h0 = (own(array, networks) for array in batch[:5])
     return Batch(inputs, classes, values, weights, h0, batch.loss)
 
 

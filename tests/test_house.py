@@ -117,6 +117,7 @@ def test_import_loads_nothing_that_can_wait():
         "scipy.linalg",
         "threadpoolctl",
         "sklearn",
+        "num2words",
         "tqdm",
         "cyclopts",
     }

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from rnnsim import tasks
+from rnnsim.tasks import text as text_module
+from rnnsim.tasks.drawing import part_of
+from rnnsim.tasks.images import digit_images
 
 # One call per task and option that changes the data.
 CALLS = [
@@ -16,6 +19,8 @@ CALLS = [
     ("temporal_order", 23, {}),
     ("characters", 9, {}),
     ("characters", 9, {"part": "test"}),
+    ("sentences", 60, {}),
+    ("sentences", 90, {"part": "test"}),
     ("digits", 8, {}),
     ("digits", 64, {"order": "pixels", "permutation": 3, "part": "train"}),
 ]
@@ -266,8 +271,8 @@ def test_characters_split_leaves_nothing_out_and_does_not_overlap():
     """The longest window of a part is the part."""
     text = tasks.corpus().text
     cut = len(text) * 9 // 10
-    codes = tasks._corpus_codes()
-    parts = {part: codes[tasks._part(part, len(codes))] for part in ("all", "train", "test")}
+    codes = text_module.corpus_codes()
+    parts = {part: codes[part_of(part, len(codes))] for part in ("all", "train", "test")}
     assert decoded(parts["all"]) == text
     assert decoded(parts["train"]) == text[:cut]
     assert decoded(parts["test"]) == text[cut:]
@@ -276,8 +281,8 @@ def test_characters_split_leaves_nothing_out_and_does_not_overlap():
 def test_characters_windows_reach_both_ends_of_their_part(monkeypatch):
     """In a text of 20 different characters, the test part is the last two: one window."""
     text = "abcdefghijklmnopqrst"
-    monkeypatch.setattr(tasks, "corpus", lambda: tasks.Corpus(text, text, ""))
-    monkeypatch.setattr(tasks, "_corpus_codes", lambda: np.arange(20))
+    monkeypatch.setattr(text_module, "corpus", lambda: tasks.Corpus(text, text, ""))
+    monkeypatch.setattr(text_module, "corpus_codes", lambda: np.arange(20))
     batch = tasks.characters(1, 3, rng=0, part="test")
     np.testing.assert_array_equal(classes(batch), [[18] * 3])
     np.testing.assert_array_equal(batch.targets, [[19] * 3])
@@ -359,7 +364,7 @@ def test_digits_errors():
 
 def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    tasks._digit_images.cache_clear()
+    digit_images.cache_clear()
     with pytest.raises(ImportError, match=r"install the extra rnnsim-toolkit\[digits\]"):
         tasks.digits(8, 1, rng=0)
 

@@ -1,0 +1,82 @@
+"""Tasks: seeded draws of data, from published memory problems to text, digits and translation.
+
+Several papers give one name to different tasks; each docstring says which variant is drawn here,
+and `provenance` records it. `n_steps` is always the total T. Every draw is made in float64 and
+rounded to `dtype`; it depends on seed, length, batch size and options only. The functions of
+`TASKS` return `Sequences`, for an RNN; those of `PAIR_TASKS` return `Pairs`, for an EncoderDecoder.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from rnnsim import checks
+from rnnsim.pairs import Pairs
+from rnnsim.sequences import Sequences
+from rnnsim.tasks.alphabets import Alphabet
+from rnnsim.tasks.image_captions import caption_alphabet, captions
+from rnnsim.tasks.images import DIGIT_SHAPES, digits
+from rnnsim.tasks.memory import adding, copy_memory, copy_memory_sizes, temporal_order
+from rnnsim.tasks.numerals import number_alphabets, number_words
+from rnnsim.tasks.sentence_classes import SENTENCE_GROUPS, sentence_corpus, sentences
+from rnnsim.tasks.text import Corpus, characters, corpus
+
+__all__ = [
+    "DIGIT_SHAPES",
+    "PAIR_TASKS",
+    "SENTENCE_GROUPS",
+    "TASKS",
+    "Alphabet",
+    "Corpus",
+    "adding",
+    "caption_alphabet",
+    "captions",
+    "characters",
+    "copy_memory",
+    "corpus",
+    "digits",
+    "number_alphabets",
+    "number_words",
+    "sentence_corpus",
+    "sentences",
+    "sizes",
+    "temporal_order",
+]
+
+TASKS: dict[str, Callable[..., Sequences]] = {
+    task.__name__: task
+    for task in (copy_memory, adding, temporal_order, characters, sentences, digits)
+}
+PAIR_TASKS: dict[str, Callable[..., Pairs]] = {
+    task.__name__: task for task in (number_words, captions)
+}
+
+
+def sizes(name: str, **options: Any) -> tuple[int, int]:
+    """(n_inputs, n_outputs) of a task of `TASKS`, so that networks can be drawn before the data.
+
+    `options` are those of the task besides rng and dtype; a TypeError lists them if one is unknown.
+
+    Examples
+    --------
+    >>> from rnnsim import tasks
+    >>> tasks.sizes("copy_memory"), tasks.sizes("digits", order="pixels")
+    ((10, 9), (1, 10))
+    """
+    parameters = inspect.signature(TASKS[checks.one_of("name", name, TASKS)]).parameters
+    known = {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+    del known["dtype"]
+    if unknown := sorted(options.keys() - known.keys()):
+        raise TypeError(
+            f"task {name!r} has the options {list(known)}, got {unknown}; drop or rename those"
+        )
+    chosen = known | options
+    if name == "copy_memory":
+        return copy_memory_sizes(chosen["n_symbols"])
+    if name == "characters":
+        return len(corpus().vocabulary), len(corpus().vocabulary)
+    if name == "sentences":
+        return len(sentence_corpus().vocabulary), len(SENTENCE_GROUPS)
+    if name == "digits":
+        return DIGIT_SHAPES[checks.one_of("order", chosen["order"], DIGIT_SHAPES)][1], 10
+    return {"adding": (2, 1), "temporal_order": (6, 4)}[name]

@@ -1,0 +1,206 @@
+"""Pairs to translate and to describe: targets that decode to their words, parts, alphabets."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import rnnsim
+from rnnsim import tasks
+from rnnsim.tasks import image_captions, numerals
+
+pytestmark = pytest.mark.nojit
+
+CALLS = [
+    ("number_words", {"largest": 60}),
+    ("number_words", {"largest": 60, "part": "train", "reverse": True}),
+    ("captions", {}),
+    ("captions", {"part": "test"}),
+]
+each_call = pytest.mark.parametrize(("name", "options"), CALLS)
+
+
+def draw(name, options, rng=0, n_sequences=5, **more):
+    if name == "captions":
+        pytest.importorskip("sklearn")
+    else:
+        pytest.importorskip("num2words")
+    return tasks.PAIR_TASKS[name](n_sequences, rng=rng, **options, **more)
+
+
+def alphabet_of(name, options):
+    if name == "captions":
+        return tasks.caption_alphabet()
+    return tasks.number_alphabets(largest=options["largest"])[1]
+
+
+def same(one, other):
+    a, b = one.target, other.target
+    arrays = [(one.source, other.source), (a.inputs, b.inputs), (a.targets, b.targets)]
+    return all(np.array_equal(x, y) for x, y in [*arrays, (a.weights, b.weights)])
+
+
+@each_call
+def test_a_seed_repeats_the_draw(name, options):
+    one = draw(name, options, rng=5)
+    assert same(one, draw(name, options, rng=np.random.default_rng(5)))
+    assert not same(one, draw(name, options, rng=6))
+    single = draw(name, options, rng=5, dtype="float32")
+    assert single.dtype == np.float32
+    assert same(single, one.astype("float32"))
+
+
+@each_call
+def test_the_decoder_reads_what_it_should_have_written(name, options):
+    """start, then every target but the end; behind the end no input and no weight."""
+    pairs, alphabet = draw(name, options), alphabet_of(name, options)
+    target = pairs.target
+    assert target.n_inputs == alphabet.n_inputs
+    for b, text in enumerate(alphabet.decode(target.targets)):
+        n = len(text) + 1
+        assert target.targets[n - 1, b] == alphabet.end
+        np.testing.assert_array_equal(target.weights[:, b], np.arange(target.n_steps) < n)
+        read = target.inputs[:n, b].argmax(axis=-1)
+        np.testing.assert_array_equal(read, [alphabet.start, *alphabet.encode(text)])
+        np.testing.assert_array_equal(target.inputs[:n, b].sum(axis=-1), 1)
+        assert not target.inputs[n:, b].any()
+
+
+@each_call
+def test_provenance_and_parts(name, options):
+    provenance = draw(name, options).provenance
+    assert provenance["task"] == name
+    assert provenance.items() >= {key: str(value) for key, value in options.items()}.items()
+
+
+@each_call
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"n_sequences": 0}, ValueError, "`n_sequences` must be at least 1, got 0"),
+        ({"n_sequences": 1800}, ValueError, "`n_sequences` must be at most .* draw several"),
+        ({"dtype": "float16"}, TypeError, "`dtype` must be 'float32' or 'float64'"),
+        ({"rng": None}, TypeError, "`rng` must be an int seed"),
+        ({"part": "half"}, ValueError, "`part` must be one of 'all', 'train', 'test'"),
+    ],
+)
+def test_misuse_is_named(name, options, change, error, message):
+    with pytest.raises(error, match=message):
+        draw(name, {}, **({"n_sequences": 5, "rng": 0} | options | change))
+
+
+def english(pairs, largest, reverse=False):
+    letters = tasks.number_alphabets(largest=largest)[0].characters
+    words = []
+    for b in range(pairs.n_sequences):
+        shown = pairs.source[:, b]
+        written = shown.any(axis=-1)
+        assert (np.diff(written.astype(int)) >= 0).all()
+        assert written[-1]
+        words.append("".join(letters[i] for i in shown[written].argmax(axis=-1)))
+    return [word[::-1] for word in words] if reverse else words
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_numbers_are_translated(reverse):
+    """All numbers to 99 by num2words itself, and some by hand."""
+    num2words = pytest.importorskip("num2words").num2words
+    pairs = tasks.number_words(100, rng=0, largest=99, reverse=reverse)
+    german = tasks.number_alphabets(largest=99)[1].decode(pairs.target.targets)
+    found = dict(zip(english(pairs, 99, reverse), german, strict=True))
+    assert found == {num2words(i): num2words(i, lang="de") for i in range(100)}
+    by_hand = {"zero": "null", "seventeen": "siebzehn", "forty-two": "zweiundvierzig"}
+    assert found.items() >= by_hand.items()
+    assert (pairs.n_source_steps, pairs.n_steps) == (13, 17)  # seventy-seven, its German and end
+
+
+def test_numbers_of_the_test_are_never_seen_in_training():
+    pytest.importorskip("num2words")
+    parts = {}
+    for part, size in (("train", 180), ("test", 20), ("all", 200)):
+        pairs = tasks.number_words(size, rng=0, part=part, largest=199)
+        parts[part] = set(english(pairs, 199))
+        assert len(parts[part]) == size
+    assert not parts["train"] & parts["test"]
+    assert parts["train"] | parts["test"] == parts["all"]
+
+
+def test_number_words_errors(monkeypatch):
+    with pytest.raises(ValueError, match="`largest` must be at least 9, got 8"):
+        tasks.number_words(1, rng=0, largest=8)
+    monkeypatch.setitem(sys.modules, "num2words", None)
+    numerals._numerals.cache_clear()
+    with pytest.raises(ImportError, match=r"install the extra rnnsim-toolkit\[numbers\]"):
+        tasks.number_words(1, rng=0, largest=9)
+
+
+def test_captions_show_the_image_of_their_digit():
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    pairs = tasks.captions(1797, rng=0)
+    assert pairs.source.shape == (1, 1797, 64)
+    labels = {
+        image.tobytes(): label for image, label in zip(digits.data, digits.target, strict=True)
+    }
+    words = "zero one two three four five six seven eight nine".split()
+    texts = tasks.caption_alphabet().decode(pairs.target.targets)
+    for image, text in zip(16 * pairs.source[0], texts, strict=True):
+        assert text.split()[2] == words[labels[image.tobytes()]]
+    assert len(set(texts)) == 40
+    assert max(map(len, texts)) + 1 == pairs.n_steps
+
+
+def test_half_of_every_digit_is_bold_and_half_leans_right():
+    """To the images at the median itself, which are ties."""
+    pytest.importorskip("sklearn")
+    texts = tasks.caption_alphabet().decode(tasks.captions(1797, rng=0).target.targets)
+    for word in "zero one two three four five six seven eight nine".split():
+        own = [text for text in texts if f" {word} " in text]
+        assert sum("bold" in text for text in own) / len(own) == pytest.approx(0.5, abs=0.02)
+        assert sum("right" in text for text in own) / len(own) == pytest.approx(0.5, abs=0.02)
+
+
+def test_slant_of_drawn_lines():
+    """A stroke / leans right by one column a row, a stroke | not at all, a stroke \\ left."""
+    right, upright = np.fliplr(np.eye(8)), np.zeros((8, 8))
+    upright[:, 3] = 1
+    lines = np.array([right, upright, np.eye(8)]).reshape(3, 64)
+    np.testing.assert_allclose(image_captions._slant(lines), [1, 0, -1], atol=1e-15)
+
+
+def test_caption_parts_are_those_of_the_digits():
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    for part, chosen in (("train", slice(1617)), ("test", slice(1617, None))):
+        images = digits.data[chosen] / 16
+        drawn = tasks.captions(len(images), rng=0, part=part).source[0]
+        assert {image.tobytes() for image in drawn} == {image.tobytes() for image in images}
+
+
+def test_a_model_for_each_task():
+    pairs, options = draw("number_words", {"largest": 9}), {"rng": 0, "n_hidden": 3}
+    alphabet = tasks.number_alphabets(largest=9)[1]
+    model = rnnsim.EncoderDecoder.sample(
+        n_source_inputs=pairs.n_source_inputs,
+        n_inputs=alphabet.n_inputs,
+        n_outputs=alphabet.n_outputs,
+        **options,
+    )
+    assert np.isfinite(rnnsim.pairs_evaluate(model, pairs).loss).all()
+    ids = rnnsim.greedy_decode(
+        model, pairs.source, start=alphabet.start, end=alphabet.end, n_steps=pairs.n_steps
+    )
+    assert len(alphabet.decode(ids[0])) == 5
+    assert 0 <= rnnsim.exact_match(ids, pairs)[0] <= 1
+
+
+def test_alphabet():
+    alphabet = tasks.Alphabet("abc")
+    assert (alphabet.n_inputs, alphabet.n_outputs, alphabet.end, alphabet.start) == (5, 4, 3, 4)
+    assert alphabet.encode("cab").tolist() == [2, 0, 1]
+    assert alphabet.decode(np.array([[2, 3, -1], [0, 0, 1], [1, 0, 4]])) == ["cab", "", "?b?"]
+    assert alphabet.decode(np.empty((0, 2), int)) == ["", ""]
+    with pytest.raises(ValueError, match=r"`text` must consist of 'abc', got also \['d', 'e'\]"):
+        alphabet.encode("bed")
+    with pytest.raises(TypeError, match=r"`ids` must hold class ids \(integers\), got float64"):
+        alphabet.decode([[1.0]])
+    with pytest.raises(ValueError, match=r"got shape \(1, 1, 1\); of .* one network at a time"):
+        alphabet.decode([[[1]]])
