@@ -8,7 +8,6 @@ from pair_builders import pair_case
 import rnnsim
 from rnnsim import EncoderDecoder, Pairs, Sequences
 
-pytestmark = pytest.mark.nojit
 SIZES = {"n_source_inputs": 5, "n_inputs": 3, "n_hidden": 4, "n_outputs": 2}
 DRAWS = (EncoderDecoder.sample, EncoderDecoder.captioner)
 

@@ -9,8 +9,6 @@ import rnnsim
 from rnnsim import tasks
 from rnnsim.tasks import image_captions, numerals
 
-pytestmark = pytest.mark.nojit
-
 CALLS = [
     ("number_words", {"largest": 60}),
     ("number_words", {"largest": 60, "part": "train", "reverse": True}),

@@ -9,8 +9,6 @@ import rnnsim
 from rnnsim import draws, tasks
 from rnnsim.tasks import sentence_classes
 
-pytestmark = pytest.mark.nojit
-
 
 def texts(batch):
     """The sentences of a batch, and checks that zeros stand in front and nothing behind."""
