@@ -16,8 +16,8 @@ def plot_solved(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     As figure 5 of Pascanu, Mikolov and Bengio (2013), at a smaller budget.
     """
     ax = figures.axes_or_new(ax)
-    for i, name in enumerate(data.method.values):
-        share = np.isfinite(data.solved_at.sel(method=name)).mean("network_seed")
+    for i, name in enumerate(data.training.values):
+        share = np.isfinite(data.solved_at.sel(training=name)).mean("network_seed")
         ax.plot(
             data.length, share, color=_COLORS[i], marker=figures.MARKERS[i], label=str(name), ms=9
         )
@@ -36,8 +36,8 @@ def plot_within(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     lengths = data.length.values.astype(float)
     width = 0.04 * (np.ptp(lengths) or 1.0)
-    for i, name in enumerate(data.method.values):
-        at = data.solved_at.sel(method=name).transpose("network_seed", "length").values
+    for i, name in enumerate(data.training.values):
+        at = data.solved_at.sel(training=name).transpose("network_seed", "length").values
         figures.seeds_and_median(
             ax, lengths + (i - 1) * width, at, label=str(name), color=_COLORS[i], index=i
         )
@@ -57,8 +57,8 @@ def plot_error(data: xr.Dataset, *, length: int, ax: Axes | None = None) -> Axes
     ax = figures.axes_or_new(ax)
     here = data.sel(length=length)
     least = 0.5 / int(figures.configuration(data)["test_size"])  # no wrong answer at all
-    for i, name in enumerate(here.method.values):
-        errors = here.error.sel(method=name).transpose("network_seed", "updates").values
+    for i, name in enumerate(here.training.values):
+        errors = here.error.sel(training=name).transpose("network_seed", "updates").values
         figures.seeds_and_median(
             ax,
             here.updates,

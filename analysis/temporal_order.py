@@ -90,8 +90,8 @@ def summarise(datasets: Datasets) -> list[str]:
     for length in data.length.values:
         here = data.sel(length=length)
         counts = {
-            str(name): int(np.isfinite(here.solved_at.sel(method=name)).sum())
-            for name in here.method.values
+            str(name): int(np.isfinite(here.solved_at.sel(training=name)).sum())
+            for name in here.training.values
         }
         listing = ", ".join(f"{name} {count}" for name, count in counts.items())
         sentences.append(
@@ -99,7 +99,9 @@ def summarise(datasets: Datasets) -> list[str]:
         )
     errors = data.error.isel(updates=-1).median(("network_seed",))
     last = errors.isel(length=-1)
-    listing = ", ".join(f"{name} {float(last.sel(method=name)):.0%}" for name in last.method.values)
+    listing = ", ".join(
+        f"{name} {float(last.sel(training=name)):.0%}" for name in last.training.values
+    )
     sentences.append(
         f"Median share of wrong answers at length {int(data.length[-1])}, at the end: {listing}."
     )

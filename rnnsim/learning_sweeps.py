@@ -82,8 +82,8 @@ def learning_sweep(
     Returns
     -------
     xarray.Dataset
-        dims length, method, network_seed, updates: error, loss, log_gradient_norm, clipped, omega,
-        spectral_radius; dims length, method, network_seed: solved_at, the first tested number of
+        dims length, training, network_seed, updates: error, loss, log_gradient_norm, clipped, omega,
+        spectral_radius; dims length, training, network_seed: solved_at, the first tested number of
         updates with an error below the tolerance (NaN if none), and diverged.
 
     Raises
@@ -95,7 +95,7 @@ def learning_sweep(
     --------
     >>> data = learning_sweep(length=10, network_seeds=2, n_updates=4, test_size=50)
     >>> dict(data.sizes)
-    {'length': 1, 'method': 3, 'network_seed': 2, 'updates': 5}
+    {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
     lengths, seeds = labels.whole_numbers("length", length), labels.seeds("seeds", network_seeds)
@@ -144,7 +144,7 @@ def _labelled(
     record: xr.Dataset, methods: tuple[str, ...], seeds: tuple[int, ...], tolerance: float
 ) -> xr.Dataset:
     """Networks as methods and seeds, and when each solved the task."""
-    dims = ("method", "network_seed", "updates")
+    dims = ("training", "network_seed", "updates")
     shape = (len(methods), len(seeds), record.sizes["updates"])
     names = [name for name in _VARIABLES if name != "error"]
     variables: dict[str, Any] = {name: (dims, record[name].values.reshape(shape)) for name in names}
@@ -154,5 +154,5 @@ def _labelled(
     variables["error"] = (dims, error)
     variables["solved_at"] = (dims[:2], np.where(solved.any(axis=2), at, np.nan))
     variables["diverged"] = (dims[:2], record["diverged"].values.reshape(shape[:2]))
-    coordinates = {"method": list(methods), "network_seed": list(seeds)}
+    coordinates = {"training": list(methods), "network_seed": list(seeds)}
     return xr.Dataset(variables, coordinates | {"updates": record["updates"].values})
