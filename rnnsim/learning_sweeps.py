@@ -82,9 +82,9 @@ def learning_sweep(
     Returns
     -------
     xarray.Dataset
-        dims length, training, network_seed, updates: error, loss, log_gradient_norm, clipped, omega,
-        spectral_radius; dims length, training, network_seed: solved_at, the first tested number of
-        updates with an error below the tolerance (NaN if none), and diverged.
+        Of dims length, training, network_seed, updates: error, loss, log_gradient_norm, clipped,
+        omega, spectral_radius. Without updates: solved_at, the first tested number of updates with
+        an error below the tolerance (NaN if none), and diverged.
 
     Raises
     ------
