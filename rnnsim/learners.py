@@ -212,10 +212,10 @@ class Workshop:
 
             return worker
 
-        n_source_steps, n_sequences = batches.sources.shape[1], batches.inputs.shape[2]
-        flops = self.flops(steps, n_source_steps, n_sequences) * len(schedule)
-        grain = max(flops, parallel.FLOPS_PER_CALL * 8 / len(self._model))  # for balance
-        parallel.over_networks(len(self._model), self._n_threads, prepare, flops=grain)
+        crew = min(parallel.thread_count(self._n_threads), len(self._model))
+        portion = -(-len(self._model) // (4 * crew if crew > 1 else 1))  # of networks; for balance
+        flops = parallel.FLOPS_PER_CALL / portion
+        parallel.over_networks(len(self._model), self._n_threads, prepare, flops=flops)
         self._pool += used
 
     def _prepare(self, batches: Batches, steps: int, loss: int) -> None:
