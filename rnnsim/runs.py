@@ -1,5 +1,6 @@
 """One training run: from its beginning, or from a checkpoint, to its last update."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -47,11 +48,8 @@ class Run:
         self, n_updates: int, path: Path | None, saved_every: int, progress: bool
     ) -> Learners:
         """All updates that are not made yet; saved on the way and at the end."""
-        from tqdm.auto import tqdm
-
         learners, done = self._start(path)
-        disable = None if progress else True  # None: silent without a terminal
-        with tqdm(total=n_updates, initial=done, unit="update", disable=disable) as bar:
+        with _bar(n_updates, done, progress) as bar:
             while True:
                 self._measure(done, learners)
                 if done >= n_updates:
@@ -63,7 +61,8 @@ class Run:
                 while done < goal:
                     learners, made = self._call(learners, done, goal - done)
                     done += made
-                    bar.update(made)
+                    if bar is not None:
+                        bar.update(made)
                 if path is not None and (done % saved_every == 0 or done == n_updates):
                     self._save(path, learners, done)
 
@@ -130,6 +129,15 @@ class Run:
             "mask and tie": _checksum(method.labels.tobytes()),
             "test": None if self._test is None else digest(self._test),
         }
+
+
+def _bar(n_updates: int, done: int, progress: bool) -> Any:
+    """A progress bar, silent without a terminal, or nothing."""
+    if not progress:
+        return contextlib.nullcontext()
+    from tqdm.auto import tqdm
+
+    return tqdm(total=n_updates, initial=done, unit="update", disable=None)
 
 
 def _checksum(content: bytes) -> str:

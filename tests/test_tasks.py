@@ -15,6 +15,8 @@ from rnnsim.tasks.images import digit_images
 CALLS = [
     ("copy_memory", 25, {}),
     ("copy_memory", 12, {"n_symbols": 3, "n_memory": 4, "loss": "recall"}),
+    ("echo", 20, {}),
+    ("echo", 9, {"n_symbols": 3, "delay": 5}),
     ("adding", 11, {}),
     ("temporal_order", 23, {}),
     ("characters", 9, {}),
@@ -117,7 +119,12 @@ def test_many_to_one_carries_loss_at_the_last_step_only(name):
 
 @pytest.mark.parametrize(
     ("name", "least", "reason"),
-    [("copy_memory", 21, "to show"), ("adding", 2, "for a"), ("temporal_order", 10, "so that")],
+    [
+        ("copy_memory", 21, "to show"),
+        ("echo", 9, "so that"),
+        ("adding", 2, "for a"),
+        ("temporal_order", 10, "so that"),
+    ],
 )
 def test_shortest_length(name, least, reason):
     assert draw(name, least, {}).n_steps == least
@@ -138,6 +145,16 @@ def test_copy_memory_layout(n_steps, n_memory):
     np.testing.assert_array_equal(batch.targets[-n_memory:], symbols)
     np.testing.assert_array_equal(batch.targets[:-n_memory], 0)
     np.testing.assert_array_equal(batch.weights, 1)
+
+
+@pytest.mark.parametrize("delay", [1, 5])
+def test_echo_repeats_each_symbol_after_its_delay(delay):
+    batch = tasks.echo(12, 40, rng=1, delay=delay, n_symbols=5)
+    shown = classes(batch)
+    assert (shown.min(), shown.max()) == (0, 4)
+    np.testing.assert_array_equal(batch.targets[delay:], shown[:-delay])
+    np.testing.assert_array_equal(batch.weights[delay:], 1)
+    np.testing.assert_array_equal(batch.weights[:delay], 0)
 
 
 def test_copy_memory_as_published():

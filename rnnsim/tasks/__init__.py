@@ -16,7 +16,7 @@ from rnnsim.sequences import Sequences
 from rnnsim.tasks.alphabets import Alphabet
 from rnnsim.tasks.image_captions import caption_alphabet, captions
 from rnnsim.tasks.images import DIGIT_SHAPES, digits
-from rnnsim.tasks.memory import adding, copy_memory, copy_memory_sizes, temporal_order
+from rnnsim.tasks.memory import adding, copy_memory, copy_memory_sizes, echo, temporal_order
 from rnnsim.tasks.numerals import number_alphabets, number_words
 from rnnsim.tasks.sentence_classes import SENTENCE_GROUPS, sentence_corpus, sentences
 from rnnsim.tasks.text import Corpus, characters, corpus
@@ -35,6 +35,7 @@ __all__ = [
     "copy_memory",
     "corpus",
     "digits",
+    "echo",
     "number_alphabets",
     "number_words",
     "sentence_corpus",
@@ -45,7 +46,7 @@ __all__ = [
 
 TASKS: dict[str, Callable[..., Sequences]] = {
     task.__name__: task
-    for task in (copy_memory, adding, temporal_order, characters, sentences, digits)
+    for task in (copy_memory, echo, adding, temporal_order, characters, sentences, digits)
 }
 PAIR_TASKS: dict[str, Callable[..., Pairs]] = {
     task.__name__: task for task in (number_words, captions)
@@ -73,6 +74,9 @@ def sizes(name: str, **options: Any) -> tuple[int, int]:
     chosen = known | options
     if name == "copy_memory":
         return copy_memory_sizes(chosen["n_symbols"])
+    if name == "echo":
+        V = checks.whole_number("n_symbols", chosen["n_symbols"], least=1)
+        return V, V
     if name == "characters":
         return len(corpus().vocabulary), len(corpus().vocabulary)
     if name == "sentences":

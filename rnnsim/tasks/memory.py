@@ -1,4 +1,4 @@
-"""Published memory problems: copying, adding, the order of two marks."""
+"""Memory problems: copying, an echo, adding, the order of two marks."""
 
 import numpy as np
 
@@ -70,6 +70,56 @@ def copy_memory(
     options = {"n_symbols": V - 1, "n_memory": K, "loss": loss}
     origin = provenance("copy_memory", "Arjovsky, Shah and Bengio 2016", **options)
     return Sequences(np.eye(D, dtype=kind)[classes], targets, weights, provenance=origin)
+
+
+def echo(
+    n_steps: int,
+    n_sequences: int,
+    *,
+    rng: Seed,
+    dtype: Dtype = "float64",
+    n_symbols: int = 4,
+    delay: int = 8,
+) -> Sequences:
+    """Repeat every symbol after a fixed number of steps: one dependency, of known length.
+
+    ::
+
+        x_t = onehot(s_t)     target_t = s_{t-delay}     s_t uniform
+
+    One-hot inputs (T, B, n_symbols), class targets (T, B), loss at steps delay + 1..T. Chance is
+    ln(n_symbols) nats a step; a gradient reaches the symbol with a window of delay + 1 steps.
+
+    Parameters
+    ----------
+    n_steps, n_sequences : int
+        T, at least delay + 1, and B.
+    rng : int or numpy.random.Generator
+    dtype : {"float64", "float32"}
+    n_symbols, delay : int
+        Size of the alphabet, at least 1, and steps from a symbol to its echo, at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Too few steps, sizes below 1, an unknown dtype, no rng.
+
+    Examples
+    --------
+    >>> from rnnsim import tasks
+    >>> batch = tasks.echo(6, 1, rng=0, delay=2)
+    >>> batch.inputs[:, 0].argmax(axis=-1).tolist(), batch.targets[2:, 0].tolist()
+    ([3, 2, 2, 1, 1, 0], [3, 2, 2, 1])
+    """
+    lag = checks.whole_number("delay", delay, least=1)
+    V = checks.whole_number("n_symbols", n_symbols, least=1)
+    T = length(n_steps, lag + 1, f"so that a symbol returns after {lag} steps")
+    B, kind, generator = border(n_sequences, dtype, rng)
+    symbols = generator.integers(0, V, (T, B))
+    targets, weights = np.zeros((T, B), np.int64), np.zeros((T, B), kind)
+    targets[lag:], weights[lag:] = symbols[:-lag], 1
+    origin = provenance("echo", "fixed delay", n_symbols=V, delay=lag)
+    return Sequences(np.eye(V, dtype=kind)[symbols], targets, weights, provenance=origin)
 
 
 def adding(n_steps: int, n_sequences: int, *, rng: Seed, dtype: Dtype = "float64") -> Sequences:
