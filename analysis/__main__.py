@@ -20,7 +20,9 @@ from . import (
     runs,
     spectra,
     temporal_order,
+    training,
     truncation,
+    window,
 )
 from .settings import Ensemble
 
@@ -54,6 +56,8 @@ ANALYSES = (
     nonnormal.ANALYSIS,
     portrait.ANALYSIS,
     temporal_order.ANALYSIS,
+    training.ANALYSIS,
+    window.ANALYSIS,
 )
 
 

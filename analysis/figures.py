@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,11 +12,13 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 STYLE = Path(__file__).with_name("rnnsim.mplstyle")
+THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 _LN10 = np.log(10.0)
 
@@ -115,6 +118,36 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
             partial.unlink(missing_ok=True)
         paths.append(path)
     return paths
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A figure that moves: `show(i)` draws frame i of `n_frames` into it."""
+
+    figure: Figure
+    show: Callable[[int], None]
+    n_frames: int
+    frames_per_second: int = 8
+
+
+def save_film(film: Film, folder: Path, name: str) -> Path:
+    """Write name.gif, whole or not at all; the last frame stays for two seconds."""
+    path = folder / f"{name}.gif"
+    partial = folder / f".{name}.{uuid4().hex[:8]}.partial.gif"
+    writer = PillowWriter(fps=film.frames_per_second)
+    try:
+        film.show(0)
+        film.figure.draw_without_rendering()
+        film.figure.set_layout_engine("none")  # else panels move from frame to frame
+        with writer.saving(film.figure, str(partial), dpi=80):
+            for index in range(film.n_frames):
+                film.show(index)
+                for _ in range(1 if index + 1 < film.n_frames else 2 * film.frames_per_second):
+                    writer.grab_frame()
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
 
 
 def configuration(dataset: xr.Dataset) -> dict[str, Any]:

@@ -19,7 +19,10 @@ Datasets = dict[str, xr.Dataset]
 
 @dataclass(frozen=True)
 class Analysis:
-    """One figure family: its name and help, its settings, what computes, draws, puts in words."""
+    """One figure family: its name and help, its settings, what computes, draws, puts in words.
+
+    `films` draws figures that move, if any.
+    """
 
     name: str
     help: str
@@ -27,6 +30,7 @@ class Analysis:
     compute: Callable[[Any, bool], Datasets]
     draw: Callable[[Datasets], Mapping[str, Figure]]
     summarise: Callable[[Datasets], list[str]]
+    films: Callable[[Datasets], Mapping[str, figures.Film]] | None = None
 
 
 def run(
@@ -48,6 +52,8 @@ def run(
         for name, figure in analysis.draw(datasets).items():
             for path in figures.save(figure, output, name):
                 print(path)
+        for name, film in analysis.films(datasets).items() if analysis.films else ():
+            print(figures.save_film(film, output, name))
     sentences = analysis.summarise(datasets)
     (output / "summary.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
     return sentences
