@@ -10,7 +10,7 @@ from typing import Literal
 from cyclopts import App, Parameter
 from tqdm import tqdm
 
-from . import report, scaling
+from . import check_training, report, scaling
 from .contestants import MODULES
 from .runner import Comparison, compare
 from .worker import workers
@@ -65,17 +65,20 @@ def run(
     if rounds < 1:
         raise ValueError(f"`rounds` must be at least 1, got {rounds}")
     with _told(progress) as tell:
+        training = _training_checked(chosen, libraries, tell)
         comparisons: list[Comparison] = []
         with workers(libraries) as started:
             for workload in chosen:
                 for dtype in [name for name in dtypes if name in workload.dtypes]:
                     found = compare(workload, dtype, started, rounds=rounds, tell=tell)
                     comparisons.append(found)
-                    report.write(folder, comparisons, ())  # what a later disagreement leaves
+                    report.write(
+                        folder, comparisons, (), training
+                    )  # what a later disagreement leaves
         sweeps = scaling.laws() if cost_laws else ()
         sweeps = tuple(law.shrunk() for law in sweeps) if quick else sweeps
         laws = scaling.measure(sweeps, dtypes, tell)
-    path = report.write(folder, comparisons, laws)
+    path = report.write(folder, comparisons, laws, training)
     if comparisons:
         print(report.goals(comparisons))
         print(report.reached(comparisons))
@@ -111,6 +114,16 @@ def _check_libraries(names: tuple[str, ...]) -> None:
 
 def _shrunk(workload: Workload, quick: bool) -> Workload:
     return workload.shrunk() if quick else workload
+
+
+def _training_checked(
+    chosen: list[Workload], libraries: tuple[str, ...], tell: Callable[[str], None]
+) -> list[check_training.Agreement]:
+    """Before updates are timed with torch around: that its optimisers make the same ones."""
+    if "torch" not in libraries or all(workload.kind != "updates" for workload in chosen):
+        return []
+    tell("checking training beside torch.optim")
+    return check_training.against_torch()
 
 
 @contextmanager

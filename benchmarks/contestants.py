@@ -49,11 +49,17 @@ def contestants_of(library: str, kind: str) -> Mapping[str, Contestant]:
     return table
 
 
-def gradient_arrays(loss: Any, gradients: Any) -> Arrays:
-    """Loss (N,) and dL/dW of the five weights, each (N, ...), by name."""
+def weight_arrays(problem: Problem, loss: Any, found: Any) -> Arrays:
+    """Loss (N,) and what was found for the five weights, each (N, ...), by name: dL/dW.
+
+    Of a workload of updates: the mean loss of all updates, and how far each weight has moved from
+    where it began, which is small beside the weight itself and would hide in it.
+    """
     names = "W_xh W_hh W_hy b_h b_y".split()
-    found = {"loss": np.asarray(loss)}
-    return found | {name: np.asarray(g) for name, g in zip(names, gradients, strict=True)}
+    arrays = {name: np.asarray(array) for name, array in zip(names, found, strict=True)}
+    if problem.workload.kind == "updates":
+        arrays = {name: array - getattr(problem, name) for name, array in arrays.items()}
+    return {"loss": np.asarray(loss)} | arrays
 
 
 def lag_map(norms: npt.NDArray[np.floating]) -> Arrays:

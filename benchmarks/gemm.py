@@ -84,6 +84,7 @@ def _products(name: str, problem: Problem) -> Prepared:
     return Prepared(run, lambda _: Arrays())
 
 
-CONTESTANTS: dict[str, dict[str, Contestant]] = {
-    "bptt": {name: partial(_products, name) for name in (RECURRENCE, OWN, PEAK)},
+_YARDSTICKS: dict[str, Contestant] = {
+    name: partial(_products, name) for name in (RECURRENCE, OWN, PEAK)
 }
+CONTESTANTS = {"bptt": _YARDSTICKS, "updates": _YARDSTICKS}

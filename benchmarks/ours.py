@@ -4,8 +4,8 @@ import numpy as np
 
 import rnnsim
 
-from .contestants import Contestant, Prepared, gradient_arrays
-from .workloads import Problem
+from .contestants import Contestant, Prepared, weight_arrays
+from .workloads import CLIP_NORM, LEARNING_RATE, Problem
 
 
 def sequences_of(problem: Problem) -> rnnsim.Sequences:
@@ -18,7 +18,26 @@ def bptt(problem: Problem) -> Prepared:
     """Loss and gradients, with every norm that comes with them."""
     rnn, batch = rnnsim.RNN(*problem.weights), sequences_of(problem)
     return Prepared(
-        lambda: rnnsim.bptt(rnn, batch), lambda result: gradient_arrays(result.loss, result.weights)
+        lambda: rnnsim.bptt(rnn, batch),
+        lambda result: weight_arrays(problem, result.loss, result.weights),
+    )
+
+
+def updates(problem: Problem) -> Prepared:
+    """Training; the measurements at its beginning and end come with it, which peers do not make."""
+    rnn, batch = rnnsim.RNN(*problem.weights), sequences_of(problem)
+    return Prepared(
+        lambda: rnnsim.train(
+            rnn,
+            batch,
+            n_updates=problem.workload.n_updates,
+            optimizer="sgd",
+            learning_rate=LEARNING_RATE,
+            clip_norm=CLIP_NORM,
+        ),
+        lambda result: weight_arrays(
+            problem, result.record.training_loss.values[:, -1], result.rnn.weights
+        ),
     )
 
 
@@ -42,6 +61,7 @@ def lyapunov(problem: Problem) -> Prepared:
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": {"bptt": bptt},
+    "updates": {"train": updates},
     "flow": {"gradient_flow": flow},
     "lyapunov": {"lyapunov_spectrum": lyapunov},
 }

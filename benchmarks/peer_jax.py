@@ -18,18 +18,19 @@ from .contestants import (
     Prepared,
     by_lag,
     exponents,
-    gradient_arrays,
     in_threads,
     lag_map,
     shares,
+    weight_arrays,
 )
-from .workloads import Problem, first_frame
+from .workloads import CLIP_NORM, LEARNING_RATE, Problem, first_frame
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", contestants.cores())  # one for each Python thread
 
 Network = tuple[Array, ...]  # W_xh, W_hh, W_hy, b_h, b_y
-Single = Callable[[Network, Array, Array], Any]  # of one network: (loss, gradients)
+Single = Callable[[Network, Array, Array], Any]  # of one network: (loss, gradients or weights)
+Form = Callable[[Problem, int], Single]  # of a problem and how far its scan is unrolled
 
 
 def states_of(W_hh: Array, drive: Array, unroll: int) -> Array:
@@ -85,6 +86,30 @@ def hoisted(problem: Problem, unroll: int) -> Single:
     return gradients
 
 
+def trained(form: Form, problem: Problem, unroll: int) -> Single:
+    """Mean loss and weights of one network after all updates, in one compiled loop.
+
+    XLA updates what a loop carries in place; the weights given are not donated, since every call
+    begins from them.
+    """
+    gradients_of, n_updates = form(problem, unroll), problem.workload.n_updates
+
+    def train(network: Network, x: Array, targets: Array) -> Any:
+        def update(_: int, carried: tuple[Array, Network]) -> tuple[Array, Network]:
+            total, network = carried
+            loss, gradients = gradients_of(network, x, targets)
+            norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in gradients))
+            rate = LEARNING_RATE * jnp.minimum(1, CLIP_NORM / norm)
+            moved = tuple(w - rate * g for w, g in zip(network, gradients, strict=True))
+            return total + loss, moved
+
+        begin = jnp.zeros((), x.dtype), network
+        total, network = lax.fori_loop(0, n_updates, update, begin)
+        return total / n_updates, network
+
+    return train
+
+
 # Ways to run one network's function over the ensemble: all networks at once,
 
 
@@ -110,16 +135,13 @@ def _data(problem: Problem) -> tuple[Network, Array, Array]:
     )
 
 
-Form = Callable[[Problem, int], Single]
-
-
 def _compiled(
     form: Form, over: Callable[[Single], Single], unroll: int, problem: Problem
 ) -> Prepared:
     """The whole ensemble in one call of one compiled function."""
     function, data = jax.jit(over(form(problem, unroll))), _data(problem)
     return Prepared(
-        lambda: jax.block_until_ready(function(*data)), lambda found: gradient_arrays(*found)
+        lambda: jax.block_until_ready(function(*data)), lambda found: weight_arrays(problem, *found)
     )
 
 
@@ -144,14 +166,14 @@ def _in_shards(form: Form, unroll: int, problem: Problem) -> Prepared | None:
     placed = [NamedSharding(mesh, spec) for spec in specs]
     data = [jax.device_put(part, place) for part, place in zip(_data(problem), placed, strict=True)]
     return Prepared(
-        lambda: jax.block_until_ready(function(*data)), lambda found: gradient_arrays(*found)
+        lambda: jax.block_until_ready(function(*data)), lambda found: weight_arrays(problem, *found)
     )
 
 
-def _joined(results: list[Any], join: Callable[[Any], Any]) -> contestants.Arrays:
-    losses, gradients = zip(*results, strict=True)
-    columns = zip(*gradients, strict=True)
-    return gradient_arrays(join(losses), [join(column) for column in columns])
+def _joined(problem: Problem, results: list[Any], join: Callable[[Any], Any]) -> contestants.Arrays:
+    losses, found = zip(*results, strict=True)
+    columns = zip(*found, strict=True)
+    return weight_arrays(problem, join(losses), [join(column) for column in columns])
 
 
 def _loop(form: Form, unroll: int, problem: Problem) -> Prepared:
@@ -164,7 +186,7 @@ def _loop(form: Form, unroll: int, problem: Problem) -> Prepared:
         found: list[Any] = jax.block_until_ready([function(n, x, targets) for n in networks])
         return found
 
-    return Prepared(run, lambda found: _joined(found, np.stack))
+    return Prepared(run, lambda found: _joined(problem, found, np.stack))
 
 
 def _threads(form: Form, unroll: int, problem: Problem) -> Prepared | None:
@@ -177,13 +199,15 @@ def _threads(form: Form, unroll: int, problem: Problem) -> Prepared | None:
     for part, device in zip(parts, jax.devices(), strict=True):
         data = jax.device_put((tuple(array[part] for array in weights), x, targets), device)
         tasks.append(partial(lambda data: jax.block_until_ready(function(*data)), data))
-    return Prepared(lambda: in_threads(tasks), lambda found: _joined(found, np.concatenate))
+    return Prepared(
+        lambda: in_threads(tasks), lambda found: _joined(problem, found, np.concatenate)
+    )
 
 
 _ALL_CORES = ("lax.map in threads", "lax.map in shards")
 
 
-def _gradient_contestants() -> dict[str, Contestant]:
+def _in_every_way(simple: Form, fast: Form) -> dict[str, Contestant]:
     ways: dict[str, Any] = {
         "vmap": partial(_for_many, _vmap, 1),
         "lax.map": partial(_for_many, _map, 1),
@@ -195,10 +219,10 @@ def _gradient_contestants() -> dict[str, Contestant]:
     table: dict[str, Contestant] = {}
     for name, way in ways.items():
         if name not in _ALL_CORES:
-            table[name] = partial(way, plain, 1)
-            table[f"{name}, unroll 4"] = partial(way, plain, 4)
+            table[name] = partial(way, simple, 1)
+            table[f"{name}, unroll 4"] = partial(way, simple, 4)
         if name in _ALL_CORES or name == "lax.map by 8":  # as fast as it gets
-            table[f"{name}, unroll 4, dW after"] = partial(way, hoisted, 4)
+            table[f"{name}, unroll 4, dW after"] = partial(way, fast, 4)
     return table
 
 
@@ -301,7 +325,8 @@ def _lyapunov(mapped: bool, problem: Problem) -> Prepared:
 
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
-    "bptt": _gradient_contestants(),
+    "bptt": _in_every_way(plain, hoisted),
+    "updates": _in_every_way(partial(trained, plain), partial(trained, hoisted)),
     "flow": {
         "vjp, vmap": partial(_flow, None),
         "vjp, lax.map by 25": partial(_flow, 25),

@@ -1,5 +1,6 @@
 """NumPy: backpropagation through time by hand, batched over networks with stacked products."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,54 +11,59 @@ from .contestants import (
     Contestant,
     Prepared,
     exponents,
-    gradient_arrays,
     in_threads,
     lag_map,
     shares,
+    weight_arrays,
 )
-from .workloads import Floats, Problem, first_frame
+from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 
 _BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
 
-Parts = tuple[Any, ...]  # loss and the five gradients of some networks
+Weights = tuple[Floats, ...]  # W_xh, W_hh, W_hy, b_h, b_y of some networks
+Parts = tuple[Any, ...]  # their loss, and their five gradients or trained weights
+Form = Callable[[Problem, Weights], Parts]
 
 
-def bptt(problem: Problem) -> Prepared:
+def one_by_one(form: Form, problem: Problem) -> Prepared:
     """Blocks of networks one after the other; BLAS has all cores."""
     everything = slice(0, problem.workload.N)
-    return Prepared(lambda: _blocks(problem, everything), _arrays)
+    return Prepared(lambda: _blocks(form, problem, everything), partial(_arrays, problem))
 
 
-def bptt_threads(problem: Problem) -> Prepared | None:
+def threads(form: Form, problem: Problem) -> Prepared | None:
     """Blocks of networks, a share of the ensemble on every core; BLAS has one thread."""
     parts = shares(problem.workload.N)
     if len(parts) == 1:
         return None
     controller = ThreadpoolController()
-    tasks = [partial(_blocks, problem, part) for part in parts]
+    tasks = [partial(_blocks, form, problem, part) for part in parts]
 
     def run() -> list[Parts]:
         with controller.limit(limits=1):
             return [block for blocks in in_threads(tasks) for block in blocks]
 
-    return Prepared(run, _arrays)
+    return Prepared(run, partial(_arrays, problem))
 
 
-def _arrays(blocks: list[Parts]) -> dict[str, Any]:
-    loss, *gradients = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return gradient_arrays(loss, gradients)
+def _arrays(problem: Problem, blocks: list[Parts]) -> dict[str, Any]:
+    loss, *found = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return weight_arrays(problem, loss, found)
 
 
-def _blocks(problem: Problem, networks: slice) -> list[Parts]:
-    w = problem.workload
+def _blocks(form: Form, problem: Problem, networks: slice) -> list[Parts]:
+    w, results = problem.workload, []
     size = max(1, _BLOCK // (w.T * w.B * w.H))
     starts = range(networks.start, networks.stop, size)
-    return [_gradients(problem, slice(n, min(n + size, networks.stop))) for n in starts]
+    for n in starts:
+        block = slice(n, min(n + size, networks.stop))
+        results.append(form(problem, tuple(array[block] for array in problem.weights)))
+    return results
 
 
-def _gradients(problem: Problem, networks: slice) -> Parts:
+def _gradients(problem: Problem, weights: Weights) -> Parts:
     """Loss and gradients of some networks; axes (n, t, b, unit), so that sums are one product."""
-    W_xh, W_hh, W_hy, b_h, b_y = (array[networks] for array in problem.weights)
+    W_xh, W_hh, W_hy, b_h, b_y = weights
     w, x = problem.workload, problem.inputs.reshape(-1, problem.workload.D)
     n, first = len(W_hh), w.first_loss
     states = _states(problem, W_xh, W_hh, b_h)
@@ -79,6 +85,20 @@ def _gradients(problem: Problem, networks: slice) -> Parts:
     delta, before = deltas.reshape(n, -1, w.H), states[:, :-1].reshape(n, -1, w.H)
     gradients = delta.mT @ x, delta.mT @ before, error.mT @ heard, delta.sum(1), error.sum(1)
     return loss, *gradients
+
+
+def _trained(problem: Problem, weights: Weights) -> Parts:
+    """Mean loss and weights after all updates of some networks."""
+    weights, losses = tuple(array.copy() for array in weights), []
+    for _ in range(problem.workload.n_updates):
+        loss, *gradients = _gradients(problem, weights)
+        losses.append(loss)
+        flat = [g.reshape(len(g), -1) for g in gradients]
+        norms = np.sqrt(sum(np.vecdot(g, g) for g in flat))
+        rates = LEARNING_RATE * np.minimum(1, CLIP_NORM / norms)
+        for array, g in zip(weights, gradients, strict=True):
+            array -= rates.reshape(-1, *[1] * (g.ndim - 1)) * g
+    return np.mean(losses, axis=0), *weights
 
 
 def _states(problem: Problem, W_xh: Floats, W_hh: Floats, b_h: Floats) -> Floats:
@@ -155,7 +175,13 @@ def lyapunov(problem: Problem) -> Prepared:
 
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
-    "bptt": {"by hand": bptt, "by hand, in threads": bptt_threads},
+    **{
+        kind: {
+            "by hand": partial(one_by_one, form),
+            "by hand, in threads": partial(threads, form),
+        }
+        for kind, form in (("bptt", _gradients), ("updates", _trained))
+    },
     "flow": {"lag recursion": flow},
     "lyapunov": {"qr, batched": lyapunov},
 }

@@ -1,10 +1,9 @@
 """PyTorch: ``nn.RNN`` in a loop, and networks batched with ``baddbmm``; gradients by autograd."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -15,22 +14,30 @@ from .contestants import (
     by_lag,
     cores,
     exponents,
-    gradient_arrays,
     in_threads,
     lag_map,
     shares,
+    weight_arrays,
 )
-from .workloads import Problem, first_frame
+from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
+
+Parts = tuple[Tensor, Any]  # loss, and the five gradients or trained weights
+# Loss and gradients of weights, once or for every update: of one network, or of several at once.
+Form = Callable[[Problem, list[Tensor], Callable[[], Parts]], Parts]
 
 
-class _Network(nn.Module):
-    """One network; of torch's two hidden biases the second is 0 and takes no gradient."""
+class Network(nn.Module):
+    """nn.RNN and a readout with the five weights given; `trained` are their parameters.
 
-    def __init__(self, problem: Problem, n: int) -> None:
+    Of torch's two hidden biases the second is 0 and takes no gradient.
+    """
+
+    def __init__(self, weights: Sequence[Floats]) -> None:
         super().__init__()
-        w, dtype = problem.workload, torch.from_numpy(problem.W_hh).dtype
-        self.rnn = nn.RNN(w.D, w.H, nonlinearity="tanh", dtype=dtype)
-        self.readout = nn.Linear(w.H, w.V, dtype=dtype)
+        (H, D), (V, _) = weights[0].shape, weights[2].shape
+        dtype = torch.from_numpy(weights[0]).dtype
+        self.rnn = nn.RNN(D, H, nonlinearity="tanh", dtype=dtype)
+        self.readout = nn.Linear(H, V, dtype=dtype)
         self.trained = [
             self.rnn.weight_ih_l0,
             self.rnn.weight_hh_l0,
@@ -40,8 +47,8 @@ class _Network(nn.Module):
         ]
         with torch.no_grad():
             self.rnn.bias_hh_l0.zero_()
-            for parameter, array in zip(self.trained, problem.weights, strict=True):
-                parameter.copy_(torch.from_numpy(array[n]))
+            for parameter, array in zip(self.trained, weights, strict=True):
+                parameter.copy_(torch.from_numpy(array))
         self.rnn.bias_hh_l0.requires_grad_(False)
 
     def forward(self, x: Tensor, first: int) -> Tensor:
@@ -57,75 +64,127 @@ def _data(problem: Problem) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(problem.inputs), torch.from_numpy(targets)
 
 
-def _looper(problem: Problem) -> Callable[[slice], list[Any]]:
-    w, (x, targets) = problem.workload, _data(problem)
-    networks = [_Network(problem, n) for n in range(w.N)]
+def _once(problem: Problem, weights: list[Tensor], gradients: Callable[[], Parts]) -> Parts:
+    return gradients()
 
-    def loop(part: slice) -> list[Any]:
-        results = []
-        for network in networks[part]:
-            logits = network(x, w.first_loss)
-            loss = cross_entropy(logits, targets, reduction="sum") / w.B
-            results.append((loss.detach(), torch.autograd.grad(loss, network.trained)))
-        return results
+
+def _trained(problem: Problem, weights: list[Tensor], gradients: Callable[[], Parts]) -> Parts:
+    """Mean loss and weights after all updates; every call begins from the weights as given.
+
+    By hand, since `torch.nn.utils.clip_grad_norm_` adds 1e-6 to the norm and takes the networks of
+    a batch together.
+    """
+    begin, losses = [weight.detach().clone() for weight in weights], []
+    for _ in range(problem.workload.n_updates):
+        loss, found = gradients()
+        losses.append(loss)
+        axes = loss.dim()  # 1 where there is an axis of networks
+        norm = torch.sqrt(sum(g.flatten(axes).square().sum(-1) for g in found))
+        rate = LEARNING_RATE * torch.clamp(CLIP_NORM / norm, max=1)
+        with torch.no_grad():
+            for weight, g in zip(weights, found, strict=True):
+                weight.sub_(rate.view(*rate.shape, *[1] * (g.dim() - axes)) * g)
+    trained = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight, first in zip(weights, begin, strict=True):
+            weight.copy_(first)
+    return torch.stack(losses).mean(0), trained
+
+
+def _looper(form: Form, problem: Problem) -> Callable[[slice], list[Parts]]:
+    w, (x, targets) = problem.workload, _data(problem)
+    networks = [Network([array[n] for array in problem.weights]) for n in range(w.N)]
+
+    def gradients(network: Network) -> Parts:
+        loss = cross_entropy(network(x, w.first_loss), targets, reduction="sum") / w.B
+        return loss.detach(), torch.autograd.grad(loss, network.trained)
+
+    def loop(part: slice) -> list[Parts]:
+        return [form(problem, n.trained, partial(gradients, n)) for n in networks[part]]
 
     return loop
 
 
-def _stacked(results: list[Any]) -> dict[str, Any]:
-    losses = np.array([float(loss) for loss, _ in results])
-    gradients = zip(*(gradients for _, gradients in results), strict=True)
-    return gradient_arrays(losses, [torch.stack(g).numpy() for g in gradients])
+def _joined(
+    join: Callable[[Any], Tensor], problem: Problem, results: list[Parts]
+) -> dict[str, Any]:
+    losses, found = zip(*results, strict=True)
+    columns = zip(*found, strict=True)
+    return weight_arrays(problem, join(losses), [join(column).numpy() for column in columns])
 
 
-def loop(problem: Problem) -> Prepared:
+def loop(form: Form, problem: Problem) -> Prepared:
     """nn.RNN, one network after the other; torch has all cores."""
-    over = _looper(problem)
+    over = _looper(form, problem)
 
-    def run() -> list[Any]:
+    def run() -> list[Parts]:
         torch.set_num_threads(cores())
         return over(slice(None))
 
-    return Prepared(run, _stacked)
+    return Prepared(run, partial(_joined, torch.stack, problem))
 
 
-def loop_threads(problem: Problem) -> Prepared | None:
+def loop_threads(form: Form, problem: Problem) -> Prepared | None:
     """nn.RNN in a loop on every core, each over its share of the ensemble with torch on one."""
     parts = shares(problem.workload.N)
     if len(parts) == 1:
         return None
-    over = _looper(problem)
+    over = _looper(form, problem)
 
-    def run() -> list[Any]:
+    def run() -> list[Parts]:
         found = in_threads(
             [partial(over, part) for part in parts], begin=lambda: torch.set_num_threads(1)
         )
         return [result for results in found for result in results]
 
-    return Prepared(run, _stacked)
+    return Prepared(run, partial(_joined, torch.stack, problem))
 
 
-def baddbmm(problem: Problem) -> Prepared:
-    """All networks at once, a loop over steps; inputs and readout of all steps in one product."""
+def _batch(form: Form, problem: Problem, part: slice) -> Callable[[], Parts]:
+    """Some networks at once, a loop over steps; inputs and readout of all steps in one product."""
     w, (x, targets) = problem.workload, _data(problem)
-    weights = [torch.from_numpy(array).clone().requires_grad_() for array in problem.weights]
-    x, targets = x.flatten(0, 1), targets.repeat(w.N)
+    weights = [torch.from_numpy(a[part]).clone().requires_grad_() for a in problem.weights]
+    N = len(weights[0])
+    x, targets = x.flatten(0, 1), targets.repeat(N)
 
-    def run() -> tuple[Tensor, Any]:
-        torch.set_num_threads(cores())
+    def gradients() -> Parts:
         W_xh, W_hh, W_hy, b_h, b_y = weights
-        inputs = x.expand(w.N, -1, -1)
-        drive = torch.baddbmm(b_h[:, None], inputs, W_xh.mT).view(w.N, w.T, w.B, w.H)
+        inputs = x.expand(N, -1, -1)
+        drive = torch.baddbmm(b_h[:, None], inputs, W_xh.mT).view(N, w.T, w.B, w.H)
         h, back, states = torch.zeros_like(drive[:, 0]), W_hh.mT, []
         for here in drive.unbind(1):
             h = torch.tanh(torch.baddbmm(here, h, back))
             states.append(h)
         heard = torch.stack(states[w.first_loss :], 1).flatten(1, 2)
         logits = torch.baddbmm(b_y[:, None], heard, W_hy.mT).flatten(0, 1)
-        losses = cross_entropy(logits, targets, reduction="none").view(w.N, -1).sum(1) / w.B
+        losses = cross_entropy(logits, targets, reduction="none").view(N, -1).sum(1) / w.B
         return losses.detach(), torch.autograd.grad(losses.sum(), weights)
 
-    return Prepared(run, lambda found: gradient_arrays(found[0], found[1]))
+    return partial(form, problem, weights, gradients)
+
+
+def baddbmm(form: Form, problem: Problem) -> Prepared:
+    """All networks at once; torch has all cores."""
+    batch = _batch(form, problem, slice(None))
+
+    def run() -> list[Parts]:
+        torch.set_num_threads(cores())
+        return [batch()]
+
+    return Prepared(run, partial(_joined, torch.cat, problem))
+
+
+def baddbmm_threads(form: Form, problem: Problem) -> Prepared | None:
+    """A share of the networks at once on every core, with torch on one."""
+    parts = shares(problem.workload.N)
+    if len(parts) == 1:
+        return None
+    batches = [_batch(form, problem, part) for part in parts]
+
+    def run() -> list[Parts]:
+        return in_threads(batches, begin=lambda: torch.set_num_threads(1))
+
+    return Prepared(run, partial(_joined, torch.cat, problem))
 
 
 def _flow_graph(problem: Problem) -> Callable[[], tuple[list[Tensor], Tensor]]:
@@ -237,12 +296,18 @@ def lyapunov_threads(problem: Problem) -> Prepared | None:
     return Prepared(run, lambda logs: exponents(logs.numpy(), w.T))
 
 
+def _in_every_way(form: Form) -> dict[str, Contestant]:
+    return {
+        "nn.RNN in a loop": partial(loop, form),
+        "nn.RNN in a loop, in threads": partial(loop_threads, form),
+        "baddbmm": partial(baddbmm, form),
+        "baddbmm, in threads": partial(baddbmm_threads, form),
+    }
+
+
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
-    "bptt": {
-        "nn.RNN in a loop": loop,
-        "nn.RNN in a loop, in threads": loop_threads,
-        "baddbmm": baddbmm,
-    },
+    "bptt": _in_every_way(_once),
+    "updates": _in_every_way(_trained),
     "flow": {
         "autograd.grad for every step": flow_steps,
         "autograd.grad for all steps": flow_batched,

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from . import machine, plots
+from .check_training import TOLERANCE as TRAINING_TOLERANCE
+from .check_training import Agreement
 from .contestants import OWN, PEAK, PORTED, RECURRENCE
 from .runner import TOLERANCE, Comparison, Key, Timing
 from .scaling import Measured, fit
@@ -16,23 +18,24 @@ _HOW = """\
 Every library runs in a process of its own, with all cores and its own thread settings, and gets the
 same arrays: networks of gain 1 with small random biases, normal inputs shared by all networks,
 random classes. First the numbers of every contestant are compared with rnnsim's in the same dtype
-(each network's loss and gradients normwise; logs of norms absolutely, where the squares of the
-peer's norms are in the dtype's range): the largest deviation allowed is {tolerances}, and a
-contestant that deviates more stops the run. Then they take turns in {rounds} rounds, every second
-round in reverse, so that all see the same machine. A turn is one call that is not timed, then one
-to ten that are; where a call takes more than 0.3 s it is one timed call. Compiling and moving data
-into the library's own arrays are not timed. rnnsim is called through its public functions, with
-their checks and all the norms that they return; peers compute loss and gradients, or the map of
-lags, and nothing else."""
+(each network's loss and gradients normwise, and how far updates have moved its weights; logs of
+norms absolutely, where the squares of the peer's norms are in the dtype's range): the largest
+deviation allowed is {tolerances}, and a contestant that deviates more stops the run. Then they take
+turns in {rounds} rounds, every second round in reverse, so that all see the same machine. A turn is
+one call that is not timed, then one to ten that are; where a call takes more than 0.3 s it is one
+timed call. Compiling and moving data into the library's own arrays are not timed. rnnsim is called
+through its public functions, with their checks and all the norms that they return, training with
+its measurements before the first update and after the last; peers compute loss and gradients,
+trained weights, or the map of lags, and nothing else."""
 
 _COLUMNS = """\
 The ratio is the best peer's shortest call over rnnsim's. GFLOP/s count the products of a forward
-and backward pass alone, 2 N B H (T (3H + 2D) + 3 S V) with S steps that carry loss: no tanh,
-softmax, norms or sums. The GEMM rate is that of compiled `np.dot` on the recurrence's own shape,
-(B,H) times (H,H), on every core with matrices that stay in its cache and BLAS on one thread, in the
-same rounds; the fraction is of that. "Own products" are those of the kernels on the same shape,
-"GEMM peak" is BLAS with large square matrices; a fraction above 1 means that rnnsim's own products
-outrun BLAS at this size."""
+and backward pass alone, 2 N B H (T (3H + 2D) + 3 S V) with S steps that carry loss, as often as a
+call makes updates: no tanh, softmax, norms, sums or optimisers. The GEMM rate is that of compiled
+`np.dot` on the recurrence's own shape, (B,H) times (H,H), on every core with matrices that stay in
+its cache and BLAS on one thread, in the same rounds; the fraction is of that. "Own products" are
+those of the kernels on the same shape, "GEMM peak" is BLAS with large square matrices; a fraction
+above 1 means that rnnsim's own products outrun BLAS at this size."""
 
 _PORTED = """\
 Peers called "{ported}" run rnnsim's own algorithm (all rows one step back at a time), written
@@ -43,6 +46,12 @@ _EVERY = """\
 Seconds of a call; "times rnnsim" compares the best ones. Deviation is the largest from rnnsim's
 numbers, as above."""
 
+_TRAINING = """\
+The same {updates} updates in PyTorch by its own parts (nn.RNN, autograd, torch.optim), in float64:
+the largest deviation of a weight array from rnnsim's, relative to how far it has moved; more than
+{tolerance} stops the run. Segments of S steps are propagated back K steps. In brackets: the part of
+the updates that were clipped."""
+
 _DROPPED = "* more than 20 times the best of the first round, and left out of further ones."
 
 
@@ -50,6 +59,7 @@ def write(
     folder: Path,
     comparisons: Sequence[Comparison],
     laws: Sequence[Measured],
+    training: Sequence[Agreement] = (),
     *,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
@@ -62,6 +72,8 @@ def write(
         parts += [goals(comparisons), _COLUMNS]
         if any(_differs(comparison) for comparison in comparisons):
             parts.append(_PORTED.format(ported=PORTED))
+    if training:
+        parts += ["## Training beside torch.optim", agreements(training)]
     if laws:
         plots.draw_laws(laws, folder / LAWS)
         parts += ["## Cost laws", f"![Cost laws]({LAWS})", cost_laws(laws)]
@@ -163,8 +175,24 @@ def every_contestant(comparison: Comparison) -> str:
             ]
         )
     header = "contestant|best (s)|median (s)|times rnnsim|calls in rounds|deviation".split("|")
-    parts = [f"### {w.name}, {comparison.dtype}", f"{w.what[0].upper()}{w.what[1:]}."]
+    words = f"{w.what[0].upper()}{w.what[1:]}."
+    if w.kind == "updates":
+        rate = w.n_updates / ours
+        words += f" rnnsim makes {rate:.3g} updates a second of all {w.N} networks."
+    parts = [f"### {w.name}, {comparison.dtype}", words]
     return "\n\n".join([*parts, table(header, rows), *([_DROPPED] if dropped else [])])
+
+
+def agreements(training: Sequence[Agreement]) -> str:
+    """How far training is from torch's: rules and segments down, ways to clip across."""
+    clips = list(dict.fromkeys(case.clip for case in training))
+    rows: dict[tuple[str, str], list[str]] = {}
+    for case in training:
+        cell = f"{case.deviation:.0e}" + (f" ({case.clipped:.0%})" if case.clipped else "")
+        rows.setdefault((case.optimizer, case.segments), []).append(cell)
+    header = ["rule", "segments", *clips]
+    words = _TRAINING.format(updates=training[0].n_updates, tolerance=f"{TRAINING_TOLERANCE:.0e}")
+    return f"{words}\n\n{table(header, [[*names, *cells] for names, cells in rows.items()])}"
 
 
 def cost_laws(laws: Sequence[Measured]) -> str:

@@ -72,8 +72,8 @@ class Comparison:
     @property
     def rate(self) -> float:
         """rnnsim's GFLOP/s."""
-        bptt = self.workload.kind == "bptt"
-        return self.workload.flops / self.ours.best / 1e9 if bptt else float("nan")
+        counted = self.workload.kind in ("bptt", "updates")
+        return self.workload.flops / self.ours.best / 1e9 if counted else float("nan")
 
 
 def compare(

@@ -15,7 +15,8 @@ class Workload:
     `kind` names what is computed; every library's ``CONTESTANTS[kind]`` are its ways to do so.
     `dtypes` are those in which libraries agree: float32 exponents of torch are off by 3e-4 to 1e-3
     from those in float64, rnnsim's by 5e-5. `goal` is how many times faster than the best peer
-    rnnsim should be.
+    rnnsim should be. A call of kind "updates" makes `n_updates` updates of every network, from the
+    same batch: SGD at `LEARNING_RATE`, the gradient clipped to the norm `CLIP_NORM`.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Workload:
     V: int
     goal: float
     last_loss_only: bool = False
+    n_updates: int = 1
     dtypes: tuple[str, ...] = ("float32", "float64")
 
     @property
@@ -38,21 +40,23 @@ class Workload:
 
     @property
     def flops(self) -> float:
-        """Arithmetic of the forward and backward pass of all networks, readout where there is loss.
+        """Arithmetic of all forward and backward passes of a call, readout where there is loss.
 
         Three products with W_hh a step (state, its gradient, dW_hh), two with W_xh (its inputs
-        need no gradient), three with W_hy; tanh, softmax and sums are not counted.
+        need no gradient), three with W_hy; tanh, softmax, sums and optimisers are not counted.
         """
         readouts = self.T - self.first_loss
         per_sequence = self.T * (3 * self.H + 2 * self.D) + readouts * 3 * self.V
-        return 2.0 * self.N * self.B * self.H * per_sequence
+        return 2.0 * self.n_updates * self.N * self.B * self.H * per_sequence
 
     def shrunk(self) -> "Workload":
         """The same at sizes that take no time: for tests."""
-        return replace(self, N=min(self.N, 10), H=4, B=min(self.B, 3), T=20, D=2, V=3)
+        small = replace(self, N=min(self.N, 10), H=4, B=min(self.B, 3), T=20, D=2, V=3)
+        return replace(small, n_updates=min(self.n_updates, 3))
 
 
 _WIDE = ("float64",)
+LEARNING_RATE, CLIP_NORM = 0.01, 1.0
 
 WORKLOADS = (
     Workload("tiny", "gradients of many small networks", "bptt", 1024, 16, 4, 100, 4, 4, 10.0),
@@ -67,6 +71,15 @@ WORKLOADS = (
         *(32, 50, 20, 100, 6, 4),
         goal=8.0,
         last_loss_only=True,
+    ),
+    Workload(
+        "updates",
+        "20 updates of every network by SGD, clipped by norm; loss at the last step",
+        "updates",
+        *(32, 50, 20, 100, 6, 4),
+        goal=5.0,
+        last_loss_only=True,
+        n_updates=20,
     ),
     Workload(
         "spectra", "all Lyapunov exponents", "lyapunov", 64, 64, 1, 100, 8, 8, 4.0, dtypes=_WIDE

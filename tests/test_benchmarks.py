@@ -1,6 +1,7 @@
 """Benchmarks without the peers to be installed: NumPy agrees, reports say what was measured."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmarks import __main__ as command
 from benchmarks import contestants, plots, report, scaling, worker
-from benchmarks.ours import sequences_of
 from benchmarks.runner import TOLERANCE, Comparison, Key, Timing, checked, compare
-from benchmarks.workloads import WORKLOADS, draw
+from benchmarks.workloads import CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
 from rnnsim import RNN
 from rnnsim.gradients import _flops_per_network
 
 NAMES = [workload.name for workload in WORKLOADS]
+WEIGHTS = "W_xh W_hh W_hy b_h b_y".split()
 NUMPY = Key("numpy", "by hand")
 
 
@@ -40,9 +41,27 @@ def test_numpy_agrees_with_rnnsim(workload, dtype, monkeypatch):
     problem = draw(workload.shrunk(), dtype)
     (ours,) = arrays_of("rnnsim", problem).values()
     peers = arrays_of("numpy", problem)
-    assert len(peers) == (2 if workload.kind == "bptt" and workload.N > 1 else 1)
+    assert len(peers) == (2 if workload.kind in ("bptt", "updates") and workload.N > 1 else 1)
     for name, theirs in peers.items():
         assert checked(theirs, ours, TOLERANCE[dtype], Key("numpy", name)) > 0.0
+
+
+def test_updates_begin_anew_in_every_call_and_each_counts(monkeypatch):
+    monkeypatch.setattr(contestants, "cores", lambda: 2)
+    workload = named("updates").shrunk()
+    problem = draw(workload, "float64")
+    fewer = draw(replace(workload, n_updates=workload.n_updates - 1), "float64")
+    (ours,) = arrays_of("rnnsim", problem).values()
+    for contestant in contestants.contestants_of("numpy", "updates").values():
+        ready = contestant(problem)
+        first, again = (ready.arrays(ready.run()) for _ in range(2))
+        assert all((first[name] == again[name]).all() for name in ours)
+    for name, theirs in arrays_of("numpy", fewer).items():
+        with pytest.raises(ValueError, match="loss deviates"):
+            checked(theirs, ours, TOLERANCE["float32"], Key("numpy", name))
+        with pytest.raises(ValueError, match="W_xh deviates"):  # the first of the weights
+            checked(theirs | {"loss": ours["loss"]}, ours, TOLERANCE["float32"], NUMPY)
+    assert all(np.abs(ours[name]).max() <= 3 * LEARNING_RATE * CLIP_NORM for name in WEIGHTS)
 
 
 def test_both_dtypes_hold_the_same_problem():
@@ -107,10 +126,9 @@ def test_arithmetic_is_counted_as_rnnsim_counts_it():
     for workload in WORKLOADS:
         w = workload.shrunk()
         rnn = RNN.sample(w.N, n_inputs=w.D, n_hidden=w.H, n_outputs=w.V, rng=0)
-        problem = draw(w, "float64")
         silent = 2.0 * w.N * w.B * w.H * 3 * w.V * w.first_loss  # readouts where there is no loss
-        counted = w.N * _flops_per_network(rnn, sequences_of(problem)) - silent
-        assert w.flops == counted
+        counted = w.N * _flops_per_network(rnn, w.T * w.B) - silent
+        assert w.flops == w.n_updates * counted
 
 
 @pytest.mark.parametrize("power", [-1.0, 1.0, 2.0])
