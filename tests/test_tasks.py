@@ -396,7 +396,7 @@ def test_sizes_follow_the_options():
 
 
 def test_sizes_errors():
-    with pytest.raises(ValueError, match="`name` must be one of 'copy_memory', 'adding', "):
+    with pytest.raises(ValueError, match="`name` must be one of 'copy_memory', 'echo', "):
         tasks.sizes("copy")
     with pytest.raises(
         TypeError, match=r"'characters' has the options \['part'\], got \['parts'\]"
