@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnsim.schedules import CARRIES, Segment, segments
+from rnnsim.training.schedules import CARRIES, Segment, segments
 
 from . import figures
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import checks, draws, tasks
-from rnnsim.schedules import segments, window_and_stride
+from rnnsim.training.schedules import segments, window_and_stride
 
 from . import figures
 from .runs import Analysis, Datasets

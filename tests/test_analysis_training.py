@@ -9,7 +9,8 @@ from PIL import Image
 
 import rnnsim
 from analysis import carry_plots, figures, runs, training, training_plots
-from rnnsim import schedules, tasks
+from rnnsim import tasks
+from rnnsim.training import schedules
 
 LN10 = np.log(10.0)
 TINY = {"length": 12, "gain": (1.2, 0.5), "network_seeds": 2, "n_hidden": 6, "batch_size": 3}

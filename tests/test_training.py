@@ -160,7 +160,7 @@ def test_nothing_depends_on_threads_neighbours_or_the_length_of_calls(monkeypatc
             assert_array_equal(a, b)
     alone = train(rnn[3], draws, **options)
     assert_array_equal(whole.rnn.W_hh[3:4], alone.rnn.W_hh)
-    monkeypatch.setattr("rnnsim.runs.FLOPS_PER_CALL", 1.0)  # one update a call
+    monkeypatch.setattr("rnnsim.training.runs.FLOPS_PER_CALL", 1.0)  # one update a call
     short = train(rnn, draws, **options)
     assert_array_equal(whole.rnn.W_hh, short.rnn.W_hh)
     dense = train(rnn, draws, **options, record_every=1)

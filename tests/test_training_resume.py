@@ -80,7 +80,7 @@ def interrupted_after(n_draws):
 
 
 def test_a_killed_run_loses_at_most_the_updates_since_the_last_save(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnsim.runs.FLOPS_PER_CALL", 1.0)  # one update a call
+    monkeypatch.setattr("rnnsim.training.runs.FLOPS_PER_CALL", 1.0)  # one update a call
     rnn, path = case(N=2).rnn, tmp_path / "run.npz"
     options = {"n_updates": 20, "optimizer": "adam", "rng": 1, "learning_rate": 0.005}
     whole = train(rnn, draws, **options)
@@ -105,7 +105,7 @@ def test_a_run_that_fails_while_saving_leaves_the_old_checkpoint(tmp_path, monke
         file.write(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("rnnsim.checkpoints.np.savez", full)
+    monkeypatch.setattr("rnnsim.training.checkpoints.np.savez", full)
     with pytest.raises(OSError, match="no space left"):
         train(rnn, draws, n_updates=4, **options)
     assert path.read_bytes() == before

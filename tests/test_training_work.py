@@ -4,9 +4,9 @@ import pytest
 from builders import DTYPES, NOJIT, case
 
 import rnnsim
-from rnnsim import learners, tasks
+from rnnsim import tasks
 from rnnsim.kernels import learning, penalty, unfolding
-from rnnsim.training import train
+from rnnsim.training import learners, train
 
 plain_python = pytest.mark.skipif(not NOJIT, reason="compiled calls cannot be counted")
 T, B, H, D, V = 20, 5, 6, 2, 3

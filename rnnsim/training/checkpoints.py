@@ -23,7 +23,7 @@ class Checkpoint(NamedTuple):
     arrays: Arrays
 
 
-def write(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path` in one step: at any moment the old or the new one is there."""
     head = {"configuration": checkpoint.configuration, "place": checkpoint.place}
     text = json.dumps({"kind": _KIND, **head}, sort_keys=True)
@@ -39,8 +39,8 @@ def write(path: Path, checkpoint: Checkpoint) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read(path: Path) -> Checkpoint:
-    """What `write` left.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """What `write_checkpoint` left.
 
     Raises
     ------

@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.feeds import Data, Feed, Task
 from rnnsim.kernels.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.penalty import CODE, PAPER
-from rnnsim.learners import Layout, Method, Model, parts_of
 from rnnsim.network import RNN
-from rnnsim.records import Record, points
-from rnnsim.runs import Run
-from rnnsim.schedules import window_and_stride
+from rnnsim.training.feeds import Data, Feed, Task
+from rnnsim.training.learners import Layout, Method, Model, parts_of
+from rnnsim.training.records import Record, points
+from rnnsim.training.runs import Run
+from rnnsim.training.schedules import window_and_stride
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,16 +7,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim.checks import FloatArray
-from rnnsim.feeds import Data
 from rnnsim.flow import gradient_flow
 from rnnsim.kernels.learning import CLIPPED, COUNT, LARGEST, LOG_NORM, LOSS, OMEGA, Learners
-from rnnsim.learners import Model
 from rnnsim.lyapunov import lyapunov_spectrum
 from rnnsim.network import RNN
 from rnnsim.pairs import Pairs
 from rnnsim.sequences import Sequences
 from rnnsim.simulation import evaluate, forward
 from rnnsim.spectra import spectrum
+from rnnsim.training.feeds import Data
+from rnnsim.training.learners import Model
 
 Floats = npt.NDArray[Any]
 

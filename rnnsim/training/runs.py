@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnsim import checkpoints
-from rnnsim.feeds import Data, Feed, digest
 from rnnsim.kernels.learning import SLOT, Learners
-from rnnsim.learners import FLOPS_PER_CALL, Layout, Method, Model, Workshop, begin, parts_of
 from rnnsim.pairs import Pairs
-from rnnsim.records import Record
+from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
+from rnnsim.training.feeds import Data, Feed, digest
+from rnnsim.training.learners import (
+    FLOPS_PER_CALL,
+    Layout,
+    Method,
+    Model,
+    Workshop,
+    begin,
+    parts_of,
+)
+from rnnsim.training.records import Record
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,8 +100,8 @@ class Run:
         learners = begin(self._layout.join(self._model), self._method, state, slots)
         if path is None or not path.exists():
             return learners, 0
-        saved = checkpoints.read(path)
-        checkpoints.check_same(path, saved.configuration, self.configuration)
+        saved = read_checkpoint(path)
+        check_same(path, saved.configuration, self.configuration)
         names = ("values", "first", "second", "state", "updates", "diverged")
         learners = learners._replace(**{name: saved.arrays[name] for name in names})
         self._record.restore(saved.arrays, learners.tallies)
@@ -104,8 +112,8 @@ class Run:
         names = ("values", "first", "second", "state", "updates", "diverged", "tallies")
         arrays = {name: getattr(learners, name) for name in names}
         place = {"feed": self._feed.place(), "done": done}
-        saved = checkpoints.Checkpoint(self.configuration, place, arrays | self._record.arrays())
-        checkpoints.write(path, saved)
+        saved = Checkpoint(self.configuration, place, arrays | self._record.arrays())
+        write_checkpoint(path, saved)
 
     def _settings(self) -> dict[str, Any]:
         """What a run must share with the one that goes on."""

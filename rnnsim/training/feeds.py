@@ -10,11 +10,11 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.kernels.layout import Batch
 from rnnsim.kernels.learning import Batches
-from rnnsim.learners import Model, join_batches, parts_of
 from rnnsim.network import RNN
 from rnnsim.pairs import Pairs
-from rnnsim.schedules import Segment, segments
 from rnnsim.sequences import Sequences, batch_for, checked_inputs
+from rnnsim.training.learners import Model, join_batches, parts_of
+from rnnsim.training.schedules import Segment, segments
 
 Data = Sequences | Pairs
 Task = Data | Callable[[np.random.Generator], Data]
