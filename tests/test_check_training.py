@@ -50,7 +50,7 @@ def test_another_rate_is_noticed():
             "by adam, K > S, clipped by norm: torch's weights deviate .* 2.0e-09",
         ),
         ({"deviation": float("nan")}, "deviate from rnnsim's by nan"),
-        ({"clipped": 0.0}, "0% of the updates were clipped"),
+        ({"clipped": 0.0}, "clipped by norm: no update was clipped"),
     ],
 )
 def test_what_stops_the_run(change, message):
