@@ -129,3 +129,20 @@ def test_words_follow_the_data(datasets):
     words = window.summarise({"window": better})[5]
     assert words.startswith("Below 4 steps, 0% of networks")
     assert words.endswith("from there on 100%.")
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "adding"}, "`task` must be one of 'echo', 'copy_memory'"),
+        ({"delay": 12}, "`length` must be at least 13"),
+        ({"windows": ()}, "`windows` must hold at least one value"),
+        ({"windows": (0, 3)}, "`windows` must be at least 1"),
+        ({"stride": 0}, "`stride` must be at least 1"),
+        ({"n_batches": 0}, "`n_batches` must be at least 1"),
+    ],
+)
+def test_misuse_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        window.compute(window.Settings(**TINY | options), progress=False)
