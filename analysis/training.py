@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import checks, draws, tasks
+from rnnsim import checks, draws, labels, tasks
 
 from . import figures
 from .carry_plots import carry_figure
@@ -60,8 +60,9 @@ class Settings:
 def compute(settings: Settings, progress: bool) -> Datasets:
     """All gains and seeds are one ensemble, and learn from the same batches."""
     name = checks.one_of("task", settings.task, tasks.TASKS)
-    gains = tuple(dict.fromkeys(settings.gain))
-    seeds = range(checks.whole_number("network_seeds", settings.network_seeds, least=1))
+    gains = labels.real_numbers("gain", settings.gain)
+    seeds = labels.seeds("network_seeds", settings.network_seeds)
+    checks.whole_number("n_updates", settings.n_updates, least=1)
     rnn = draws.paired_networks(
         [seed for _ in gains for seed in seeds],
         [gain for gain in gains for _ in seeds],
@@ -101,8 +102,8 @@ def by_gain(record: xr.Dataset, gains: tuple[float, ...], n_seeds: int) -> xr.Da
         dims = ("gain", "network_seed", *variable.dims[1:])
         variables[str(name)] = (dims, variable.values.reshape(shape), variable.attrs)
     kept = {str(name): c for name, c in record.coords.items() if name != "network"}
-    labels = {"gain": np.array(gains), "network_seed": np.arange(n_seeds)}
-    return xr.Dataset(variables, kept | labels, record.attrs).sortby("gain")
+    axes = {"gain": np.array(gains), "network_seed": np.arange(n_seeds)}
+    return xr.Dataset(variables, kept | axes, record.attrs).sortby("gain")
 
 
 def constant_loss(data: rnnsim.Sequences) -> float:

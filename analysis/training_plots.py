@@ -36,6 +36,7 @@ def plot_against_updates(
     ax = figures.axes_or_new(ax)
     axis = _axis(data, variable)
     values = data[variable].sel(gain=gain).transpose("network_seed", axis).values
+    values = np.where(np.isfinite(values), values, np.nan)
     figures.seeds_and_median(
         ax, data[axis], values, label="median", color=_COLOR, index=0, lines=True
     )
@@ -113,7 +114,8 @@ def plot_eigenvalues(data: xr.Dataset, *, gain: float, index: int, ax: Axes | No
 
 
 def _largest(data: xr.Dataset) -> float:
-    sizes = np.abs(data.eigenvalues.values)
+    """Largest modulus in all of training; networks that left the range do not count."""
+    sizes = np.abs(data.eigenvalues.where(data.diverged < 0)).values
     return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
 

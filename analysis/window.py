@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import checks, draws, tasks
+from rnnsim import checks, draws, labels, tasks
 from rnnsim.training.schedules import segments, window_and_stride
 
 from . import figures
@@ -76,7 +76,7 @@ def problem(settings: Settings) -> Problem:
         checks.whole_number("n_symbols", V, least=2)
 
         def draw_echo(rng: Any, B: int) -> rnnsim.Sequences:
-            return echo(T, B, rng=rng, delay=delay, n_symbols=V, dtype=dtype)
+            return tasks.echo(T, B, rng=rng, delay=delay, n_symbols=V, dtype=dtype)
 
         return Problem(draw_echo, draw_echo, (V, V), delay)
 
@@ -88,39 +88,16 @@ def problem(settings: Settings) -> Problem:
     return Problem(recalled("all"), recalled("recall"), sizes, T - settings.n_memory)
 
 
-def echo(
-    n_steps: int, n_sequences: int, *, rng: Any, delay: int, n_symbols: int, dtype: str
-) -> rnnsim.Sequences:
-    """Repeat each symbol after `delay` steps; loss from step delay + 1 on, chance ln n_symbols.
-
-    ::
-
-        x_t = onehot(s_t)     target_t = s_{t-delay}     s_t uniform
-
-    Examples
-    --------
-    >>> batch = echo(5, 1, rng=0, delay=2, n_symbols=3, dtype="float64")
-    >>> batch.inputs[:, 0].argmax(axis=-1).tolist(), batch.targets[2:, 0].tolist()
-    ([2, 1, 1, 0, 0], [2, 1, 1])
-    """
-    generator = np.random.default_rng(rng)
-    symbols = generator.integers(0, n_symbols, (n_steps, n_sequences))
-    targets, weights = np.zeros_like(symbols), np.zeros(symbols.shape, dtype)
-    targets[delay:], weights[delay:] = symbols[: n_steps - delay], 1.0
-    inputs = np.eye(n_symbols, dtype=dtype)[symbols]
-    return rnnsim.Sequences(
-        inputs, targets, weights, provenance={"task": "echo", "delay": str(delay)}
-    )
-
-
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One training for each scheme and window; networks and batches are the same in all."""
     task = problem(settings)
     windows = _windows(settings, task.dependency)
-    seeds = range(checks.whole_number("network_seeds", settings.network_seeds, least=1))
+    checks.whole_number("stride", settings.stride, least=1)
+    points, every = _points(settings)
+    seeds = labels.seeds("network_seeds", settings.network_seeds)
     rnn = draws.paired_networks(
         list(seeds),
-        [settings.gain] * len(seeds),
+        [checks.real_number("gain", settings.gain)] * len(seeds),
         sizes=task.sizes,
         n_hidden=settings.n_hidden,
         scheme=settings.scheme,
@@ -138,15 +115,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         str(name): (("truncation", "window", *v.dims[1:]), v.values.reshape(*shape, *v.shape[1:]))
         for name, v in joined.data_vars.items()
     }
-    labels: dict[str, Any] = {
-        "truncation": list(SCHEMES),
-        "window": windows,
-        "budget": list(BUDGETS),
-    }
-    labels |= {"network_seed": list(seeds), "share": joined.share.values}
-    dataset = xr.Dataset(variables, labels, {"configuration": json.dumps(asdict(settings))})
+    axes: dict[str, Any] = {"truncation": list(SCHEMES), "window": windows}
+    axes |= {"budget": list(BUDGETS), "network_seed": list(seeds), "share": joined.share.values}
+    dataset = xr.Dataset(variables, axes, {"configuration": json.dumps(asdict(settings))})
     dataset["dependency"] = ((), task.dependency, {"units": "steps"})
-    dataset["n_batches"] = ((), int(np.prod(_points(settings))), {"units": "1"})
+    dataset["n_batches"] = ((), points * every, {"units": "1"})
     for name, (words, unit) in _LONG_NAMES.items():
         dataset[name].attrs.update(long_name=words, units=unit)
     return {"window": dataset}
@@ -163,12 +136,11 @@ _LONG_NAMES = {
 def _windows(settings: Settings, dependency: int) -> list[int]:
     """Those given, or some below, at and above the dependency, and the whole sequence."""
     T, d = settings.length, dependency
-    wanted: Any = settings.windows
-    if wanted is None:
-        factors = (0.25, 0.5, 0.75, 1.5, 2.0, 3.0)
-        wanted = [w for w in (*(round(f * d) for f in factors), d, d + 1, d + 2) if 1 <= w < T]
-        wanted += [T]
-    return sorted({checks.whole_number("windows", int(window), least=1) for window in wanted})
+    if settings.windows is not None:
+        return sorted(labels.whole_numbers("windows", settings.windows))
+    factors = (0.25, 0.5, 0.75, 1.5, 2.0, 3.0)
+    wanted = {*(round(f * d) for f in factors), d, d + 1, d + 2}
+    return sorted({window for window in wanted if 1 <= window < T} | {T})
 
 
 def _with_progress(jobs: list[Any], progress: bool) -> Any:
@@ -190,7 +162,7 @@ def _train(
     rnn: rnnsim.RNN, task: Problem, settings: Settings, window: int, stride: int
 ) -> xr.Dataset:
     """Both budgets of one window: so many batches, and so many updates."""
-    stride = min(checks.whole_number("stride", stride, least=1), window)
+    stride = min(stride, window)
     T, test = settings.length, task.test(np.random.default_rng([settings.data_seed, 1]), _TEST_SIZE)
     learned = task.draw(0, 1).loss_steps
     per_batch = sum(s.scored for s in segments(T, window, stride, "sequence", learned))

@@ -4,7 +4,7 @@ The same small networks learn from the same batches, with every rule, every way 
 kind of segment; a deviation that rounding does not explain stops the run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 import rnnsim
 
-from .workloads import Floats
+from .training_settings import Batch, Setting, Trainer
 
 N_UPDATES = 100
 # Of where each weight array has gone, relative to how far; 5e-15 was the largest measured.
@@ -27,29 +27,6 @@ CLIPS = {
 }
 SEGMENTS = {"full BPTT": (12, 12), "K = S": (5, 5), "K > S": (6, 4)}  # window and stride, in steps
 _N, _H, _B, _T, _D, _V = 2, 6, 3, 12, 2, 3
-
-
-class Setting(NamedTuple):
-    """One training; `window` and `stride` are both T for full BPTT."""
-
-    optimizer: str
-    rate: float
-    clip_norm: float | None
-    clip_value: float | None
-    window: int
-    stride: int
-
-
-class Batch(NamedTuple):
-    """Inputs (T,B,D), class ids (T,B), loss weights (T,B)."""
-
-    inputs: Floats
-    targets: np.ndarray
-    weights: Floats
-
-
-# From the five weights of one network to those after so many updates.
-Trainer = Callable[[list[Floats], Iterator[Batch], Setting, int], list[Floats]]
 
 
 class Agreement(NamedTuple):

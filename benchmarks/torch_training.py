@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .check_training import Batch, Setting
 from .peer_torch import Network
+from .training_settings import Batch, Setting
 from .workloads import Floats
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

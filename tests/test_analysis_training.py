@@ -206,3 +206,35 @@ def test_words_follow_the_data(datasets):
     assert training.summarise({"training": backwards})[2] != sentences[2]
     error = data.window_log_error.sel(gain=0.5, window=6, snapshot=0).median()
     assert f"a window of 6 steps would lose {float(np.exp(error)):.2g} of" in sentences[4]
+
+
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_networks_that_left_the_range_are_drawn_and_counted(activation):
+    settings = training.Settings(
+        **TINY, **SHORT | {"learning_rate": 1e30}, optimizer="sgd", activation=activation,
+        clip_norm=0.0,
+    )  # fmt: skip
+    datasets = training.compute(settings, progress=False)
+    assert (datasets["training"].diverged >= 0).any()
+    with figures.style():
+        for figure in training.draw(datasets).values():
+            figure.draw_without_rendering()
+    assert "left the floating-point range" in training.summarise(datasets)[-1]
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "echo"}, "`task` must be one of 'copy_memory'"),
+        ({"gain": ()}, "`gain` must hold at least one value"),
+        ({"gain": (1.0, 1.0)}, "none twice"),
+        ({"n_updates": 0}, "`n_updates` must be at least 1"),
+        ({"network_seeds": 0}, "`network_seeds` must be at least 1"),
+        ({"stride": 2}, "`stride` = 2 needs a `window`"),
+        ({"carry": "batch"}, "`carry` must be one of"),
+    ],
+)
+def test_misuse_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        training.compute(training.Settings(**TINY | SHORT | options), progress=False)

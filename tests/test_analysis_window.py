@@ -41,16 +41,6 @@ def test_share_of_losses_that_reach_their_cause(length, dependency):
         assert found == pytest.approx(reached / steps.size), (K, S)
 
 
-@pytest.mark.nojit
-def test_echo_repeats_what_was_shown():
-    batch = window.echo(9, 5, rng=3, delay=4, n_symbols=3, dtype="float32")
-    np.testing.assert_array_equal(batch.targets[4:], batch.inputs[:5].argmax(axis=-1))
-    np.testing.assert_array_equal(batch.loss_steps, np.arange(5, 10))
-    assert batch.inputs.dtype == np.float32
-    shown = window.echo(2, 3000, rng=0, delay=1, n_symbols=3, dtype="float64").inputs
-    np.testing.assert_allclose(shown.mean(axis=(0, 1)), 1 / 3, atol=0.03)
-
-
 def test_both_budgets_of_the_same_training(datasets):
     data = datasets["window"]
     assert dict(data.sizes) == {
@@ -129,3 +119,20 @@ def test_words_follow_the_data(datasets):
     words = window.summarise({"window": better})[5]
     assert words.startswith("Below 4 steps, 0% of networks")
     assert words.endswith("from there on 100%.")
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "adding"}, "`task` must be one of 'echo', 'copy_memory'"),
+        ({"delay": 12}, "`length` must be at least 13"),
+        ({"windows": ()}, "`windows` must hold at least one value"),
+        ({"windows": (0, 3)}, "`windows` must be at least 1"),
+        ({"stride": 0}, "`stride` must be at least 1"),
+        ({"n_batches": 0}, "`n_batches` must be at least 1"),
+    ],
+)
+def test_misuse_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        window.compute(window.Settings(**TINY | options), progress=False)

@@ -113,6 +113,26 @@ def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_fi
     assert (tmp_path / "again" / "summary.txt").read_text() == words
 
 
+LEARNING = "--length 12 --n-hidden 4 --network-seeds 1 --batch-size 2".split()
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "n_figures", "n_films"),
+    [
+        ("training", "--gain 1 --n-updates 4 --record-every 2 --snapshot-every 2", 6, 1),
+        ("window", "--delay 3 --windows 2 12 --n-batches 2", 2, 0),
+    ],
+)
+def test_commands_that_train(command, more, n_figures, n_films, tmp_path):
+    result = rnnsim(command, *LEARNING, *more.split(), "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(list((tmp_path / "out").glob("*.png"))) == n_figures
+    assert len(list((tmp_path / "out").glob("*.gif"))) == n_films
+    assert not list((tmp_path / "out").rglob("*.partial*"))
+    assert result.stdout.endswith((tmp_path / "out" / "summary.txt").read_text())
+
+
 def test_portrait_is_one_page(tmp_path):
     sizes = "--gain 1.1 --length 22 --n-hidden 5 --batch-size 2".split()
     result = rnnsim("portrait", *sizes, "--output", "out", cwd=tmp_path)
