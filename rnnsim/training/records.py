@@ -14,7 +14,7 @@ from rnnsim.network import RNN
 from rnnsim.pairs import Pairs
 from rnnsim.sequences import Sequences
 from rnnsim.simulation import evaluate, forward
-from rnnsim.spectra import spectrum
+from rnnsim.spectra import eigenvalues_and_singular_values
 from rnnsim.training.feeds import Data
 from rnnsim.training.learners import Model
 
@@ -88,15 +88,19 @@ class Record:
         if update not in self.updates and update not in self.snapshots:
             return
         core = core_of(model, data)
-        with np.errstate(over="ignore"):  # what is left of a diverged network may be huge
-            spectra = spectrum(core.rnn)
+        matrices = core.rnn.W_hh.astype(np.float64)
+        eigenvalues, singular_values = eigenvalues_and_singular_values(matrices)
         if update in self.updates:
             evaluation = evaluate(core.rnn, core.sequences, h0=core.h0, n_threads=n_threads)
-            found = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
-            found |= {name: getattr(spectra, name) for name in ("spectral_radius", "spectral_norm")}
+            found = {
+                "loss": evaluation.loss,
+                "accuracy": evaluation.accuracy,
+                "spectral_radius": np.abs(eigenvalues[:, 0]),
+                "spectral_norm": singular_values[:, 0],
+            }
             self._put(found, self.updates.index(update), len(self.updates))
         if update in self.snapshots:
-            found = {name: getattr(spectra, name) for name in ("eigenvalues", "singular_values")}
+            found = {"eigenvalues": eigenvalues, "singular_values": singular_values}
             found |= _gradient_flow(core, self._max_lag, n_threads)
             found["lyapunov_exponent"] = _lyapunov_exponent(core, n_threads)
             self._put(found, self.snapshots.index(update), len(self.snapshots))
