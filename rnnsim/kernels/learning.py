@@ -35,6 +35,7 @@ BATCH, BEGIN, FIRST, END, NEXT, FRESH, SLOT = range(7)
 
 # Sums over the updates of one slot of the record; LARGEST is a maximum.
 LOSS, LOG_NORM, LARGEST, CLIPPED, OMEGA, COUNT = range(6)
+TALLIES = 6
 
 
 class Learners(NamedTuple):

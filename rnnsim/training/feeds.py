@@ -64,18 +64,16 @@ class Feed:
         self._position = 0
         self._n_sequences: int | None = None
 
-    @property
-    def next_data(self) -> Data:
-        """The batch that the next segment is taken from."""
+    def upcoming(self) -> Data:
+        """The batch that the next segment is taken from; drawn, if it has not been yet."""
         if self._data is None or self._position >= len(self._segments):
             self._draw()
         assert self._data is not None
         return self._data
 
-    @property
-    def longest(self) -> int:
-        """Steps of the longest segment of that batch."""
-        assert self.next_data is not None
+    def longest_segment(self) -> int:
+        """Its steps, in the upcoming batch."""
+        self.upcoming()
         return max(segment.end - segment.begin for segment in self._segments)
 
     def check(self, data: Any, name: str) -> None:
@@ -98,12 +96,12 @@ class Feed:
         """Segments with `n_updates` updates, or fewer where memory or the shape of batches ask."""
         batches: list[tuple[Batch, list[Any]]] = []
         rows: list[list[int]] = []
-        shape, size, updates = _shape(self.next_data), 0, 0
-        while updates < n_updates and size < _BATCH_BYTES and _shape(self.next_data) == shape:
+        shape, size, updates = _shape(self.upcoming()), 0, 0
+        while updates < n_updates and size < _BATCH_BYTES and _shape(self.upcoming()) == shape:
             assert self._kernels is not None
             if callable(self._task) or not batches:
                 batches.append(self._kernels)
-                size += _bytes(self.next_data)
+                size += _bytes(self.upcoming())
             while self._position < len(self._segments) and updates < n_updates:
                 segment = self._segments[self._position]
                 rows.append([len(batches) - 1, *segment[:5], slot if segment.scored else -1])
@@ -115,7 +113,7 @@ class Feed:
 
     def place(self) -> dict[str, Any]:
         """Where the feed stands: what `move_to` needs, as plain values."""
-        data = self.next_data
+        data = self.upcoming()
         return {"generators": self._before, "position": self._position, "batch": digest(data)}
 
     def move_to(self, place: dict[str, Any]) -> None:

@@ -11,7 +11,17 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.encoder_decoder import EncoderDecoder
 from rnnsim.kernels.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
-from rnnsim.kernels.learning import Batches, Learners, LearnWork, Path, learn
+from rnnsim.kernels.learning import (
+    BEGIN,
+    END,
+    LARGEST,
+    TALLIES,
+    Batches,
+    Learners,
+    LearnWork,
+    Path,
+    learn,
+)
 from rnnsim.kernels.optimisers import Rule
 from rnnsim.kernels.penalty import penalty_work
 from rnnsim.network import ACTIVATIONS, RNN
@@ -157,8 +167,8 @@ class Method:
 def begin(values: FloatArray, method: Method, state: tuple[int, int], slots: int) -> Learners:
     """Learners before their first update; state is (B, H) and slots the length of the record."""
     N = len(values)
-    tallies = np.zeros((N, slots, 6))
-    tallies[:, :, 2] = -np.inf  # of the largest
+    tallies = np.zeros((N, slots, TALLIES))
+    tallies[:, :, LARGEST] = -np.inf
     return Learners(
         values=values,
         first=np.zeros_like(values),
@@ -197,7 +207,7 @@ class Workshop:
         self, learners: Learners, batches: Batches, schedule: npt.NDArray[np.int64], loss: int
     ) -> None:
         """Take all networks through all segments of the schedule."""
-        steps = int((schedule[:, 3] - schedule[:, 1]).max())
+        steps = int((schedule[:, END] - schedule[:, BEGIN]).max())
         self._prepare(batches, steps, loss)
         used: list[LearnWork] = []
 

@@ -76,9 +76,11 @@ class Run:
 
     def _call(self, learners: Learners, done: int, wanted: int) -> tuple[Learners, int]:
         """One call of the kernels: some of the wanted updates."""
-        data, workshop = self._feed.next_data, self._workshop
+        data, workshop = self._feed.upcoming(), self._workshop
         source = data.n_source_steps if isinstance(data, Pairs) else 0
-        flops = workshop.flops(self._feed.longest, source, data.n_sequences) * len(self._model)
+        flops = workshop.flops(self._feed.longest_segment(), source, data.n_sequences) * len(
+            self._model
+        )
         slot = int(np.searchsorted(self._record.updates, done + 1))
         work = self._feed.take(min(wanted, max(1, int(FLOPS_PER_CALL / flops))), slot)
         if learners.state.shape[1] != data.n_sequences:
@@ -90,12 +92,12 @@ class Run:
     def _measure(self, done: int, learners: Learners) -> None:
         if done in self._record.updates or done in self._record.snapshots:
             model = self._layout.model(self._model, learners.values)
-            data = self._feed.next_data if self._test is None else self._test
+            data = self._feed.upcoming() if self._test is None else self._test
             self._record.measure(done, model, data, self._n_threads)
 
     def _start(self, path: Path | None) -> tuple[Learners, int]:
         main = next(iter(parts_of(self._model).values()))
-        state = (self._feed.next_data.n_sequences, main.n_hidden)
+        state = (self._feed.upcoming().n_sequences, main.n_hidden)
         slots = len(self._record.updates)
         learners = begin(self._layout.join(self._model), self._method, state, slots)
         if path is None or not path.exists():
