@@ -56,7 +56,16 @@ def decades(ln: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def log_axis(ax: Axes) -> None:
     """Label a y axis of powers of ten as 10^n: a log scale that reaches beyond the float range."""
     ax.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=2))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:.0f}}}$"))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda x, _: _power_of_ten(x)))
+
+
+def _power_of_ten(x: float) -> str:
+    """10^x in words of an axis; ticks between whole powers, on short axes, with their factor."""
+    whole = np.floor(x + 1e-6)
+    factor = 10.0 ** (x - whole)
+    if abs(factor - 1.0) < 1e-5:
+        return f"$10^{{{whole:.0f}}}$"
+    return f"{10.0**x:.2g}" if abs(x) < 3 else f"${factor:.1f}\\cdot10^{{{whole:.0f}}}$"
 
 
 def seeds_and_median(

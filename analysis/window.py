@@ -62,30 +62,24 @@ class Problem(NamedTuple):
     """A task whose answers depend on what was shown exactly `dependency` steps before."""
 
     draw: Callable[[Any, int], rnnsim.Sequences]
-    test: Callable[[Any, int], rnnsim.Sequences]
     sizes: tuple[int, int]
     dependency: int
 
 
 def problem(settings: Settings) -> Problem:
-    """The task of the settings; copy_memory is trained at all steps and tested on the recall."""
+    """The task of the settings, with loss where an answer is due and nowhere else."""
     T, V, dtype = settings.length, settings.n_symbols, settings.dtype
+    options: dict[str, Any] = {"n_symbols": V, "dtype": dtype}
     if checks.one_of("task", settings.task, ("echo", "copy_memory")) == "echo":
         delay = checks.whole_number("delay", settings.delay, least=1)
         checks.whole_number("length", T, least=delay + 1)
         checks.whole_number("n_symbols", V, least=2)
-
-        def draw_echo(rng: Any, B: int) -> rnnsim.Sequences:
-            return tasks.echo(T, B, rng=rng, delay=delay, n_symbols=V, dtype=dtype)
-
-        return Problem(draw_echo, draw_echo, (V, V), delay)
-
-    def recalled(loss: str) -> Callable[[Any, int], rnnsim.Sequences]:
-        options: dict[str, Any] = {"n_symbols": V, "n_memory": settings.n_memory, "loss": loss}
-        return lambda rng, B: tasks.copy_memory(T, B, rng=rng, dtype=dtype, **options)
-
+        options |= {"delay": delay}
+        return Problem(lambda rng, B: tasks.echo(T, B, rng=rng, **options), (V, V), delay)
+    options |= {"n_memory": settings.n_memory, "loss": "recall"}
     sizes = tasks.sizes("copy_memory", n_symbols=V)
-    return Problem(recalled("all"), recalled("recall"), sizes, T - settings.n_memory)
+    dependency = T - settings.n_memory
+    return Problem(lambda rng, B: tasks.copy_memory(T, B, rng=rng, **options), sizes, dependency)
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -163,9 +157,8 @@ def _train(
 ) -> xr.Dataset:
     """Both budgets of one window: so many batches, and so many updates."""
     stride = min(stride, window)
-    T, test = settings.length, task.test(np.random.default_rng([settings.data_seed, 1]), _TEST_SIZE)
-    learned = task.draw(0, 1).loss_steps
-    per_batch = sum(s.scored for s in segments(T, window, stride, "sequence", learned))
+    T, test = settings.length, task.draw(np.random.default_rng([settings.data_seed, 1]), _TEST_SIZE)
+    per_batch = sum(s.scored for s in segments(T, window, stride, "sequence", test.loss_steps))
     points, every = _points(settings)
     training = rnnsim.train(
         rnn,

@@ -226,7 +226,7 @@ def test_networks_that_left_the_range_are_drawn_and_counted(activation):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "echo"}, "`task` must be one of 'copy_memory'"),
+        ({"task": "parity"}, "`task` must be one of 'copy_memory'"),
         ({"gain": ()}, "`gain` must hold at least one value"),
         ({"gain": (1.0, 1.0)}, "none twice"),
         ({"n_updates": 0}, "`n_updates` must be at least 1"),
@@ -238,3 +238,20 @@ def test_networks_that_left_the_range_are_drawn_and_counted(activation):
 def test_misuse_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         training.compute(training.Settings(**TINY | SHORT | options), progress=False)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (0.0, "$10^{0}$"),
+        (-400.0, "$10^{-400}$"),
+        (0.2, "1.6"),
+        (-0.6, "0.25"),
+        (2.9999999999, "$10^{3}$"),
+        (-412.5, r"$3.2\cdot10^{-413}$"),
+    ],
+)
+def test_ticks_of_log_axes_say_what_they_are(x, words, ax):
+    figures.log_axis(ax)
+    assert ax.yaxis.get_major_formatter()(x, 0) == words
