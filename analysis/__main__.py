@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from . import (
+    architectures,
     demo,
     gradient_norms,
     isometry,
@@ -54,6 +55,7 @@ ANALYSES = (
     nonnormal.ANALYSIS,
     portrait.ANALYSIS,
     temporal_order.ANALYSIS,
+    architectures.ANALYSIS,
 )
 
 
