@@ -1,12 +1,14 @@
 """Plots of architecture_experiment: a dataset in, Axes out. What each shows is in its docstring."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 
 from . import figures
-from .figures import decades, log_axis
+from .figures import decades
 
 _CUT = "#D55E00"
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
@@ -19,10 +21,12 @@ def map_decades(data: xr.Dataset, moment: str) -> npt.NDArray[np.float64]:
     return decades(logs.values.mean(axis=0))
 
 
-def map_limits(data: xr.Dataset, floor: float = 8.0) -> tuple[float, float]:
-    """Colours of the maps before and after training: at most so many decades below the largest."""
-    both = np.stack([map_decades(data, str(moment)) for moment in data.moment.values])
-    known = both[np.isfinite(both)]
+def map_limits(
+    data: xr.Dataset, moments: Sequence[str] = ("before", "after"), floor: float = 8.0
+) -> tuple[float, float]:
+    """Colours of maps: from the largest norm at these moments at most so many decades down."""
+    shown = np.stack([map_decades(data, moment) for moment in moments])
+    known = shown[np.isfinite(shown)]
     if known.size == 0:
         return -1.0, 0.0
     return max(float(known.min()), float(known.max()) - floor), float(known.max())
@@ -57,7 +61,7 @@ def plot_gradient_map(
     return ax
 
 
-def plot_rows(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
+def plot_row(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
     """The last row of the map as a curve for each network, and their median, against the step.
 
     A straight slope is a constant factor for each step back; what lies left of the dashed line is
@@ -69,10 +73,11 @@ def plot_rows(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
     figures.seeds_and_median(
         ax, data.place.values, values, label="median", color="#0072B2", lines=True
     )
-    _mark_window(ax, data)
-    log_axis(ax)
+    K = int(figures.configuration(data)["window"])
+    ax.axvline(float(data.loss_step[-1]) - K + 0.5, color=_CUT, lw=2.2, ls="--")
+    ax.set_xlim(data.place.values[0] - 0.5, data.place.values[-1] + 0.5)
     ax.set_xlabel("step $s$ of the state")
-    ax.set_ylabel(r"$\|\partial\ell_T/\partial h_s\|$, mean of logs")
+    ax.set_ylabel(r"$\|\partial\ell_T/\partial h_s\|$, mean of log$_{10}$")
     return ax
 
 
@@ -147,8 +152,9 @@ def _mark_boundary(ax: Axes, places: npt.NDArray[np.int64]) -> None:
         return
     ax.axvline(0.5, color="white", lw=3.5)
     ax.axvline(0.5, color="black", lw=1.6)
-    before = "encoder" if places[0] < -3 else "picture"
-    for text, x, side in ((before, -6, "right"), ("decoder", 6, "left")):
+    ax.set_xlabel("step $s$ of the state (0: handed to the decoder)")
+    names = [("encoder", -6, "right"), ("decoder", 6, "left")]
+    for text, x, side in names[int(places[0] == 0) :]:  # a picture is one step
         ax.annotate(
             text,
             (0.5, 0.03),

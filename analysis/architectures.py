@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
@@ -19,12 +19,13 @@ from .architecture_plots import (
     map_limits,
     plot_gradient_map,
     plot_picture,
-    plot_rows,
+    plot_row,
     plot_scores,
 )
 from .runs import Analysis, Datasets
 from .settings import flag
 
+MOMENTS = ("before", "after")
 _ALL = ("characters", "sentences", "translation", "captions")
 _OWN = "that of each architecture unless given."
 
@@ -92,9 +93,11 @@ _NOTES = {
     "window.",
     "sentences": "Only the last step carries a loss: one row, drawn as a curve below (thin: "
     "networks). The gradient must come back through the whole sentence.",
-    "translation": "Negative steps: the encoder. The losses of the first letters are a few steps "
-    "from the boundary, those of the last reach it through the whole decoder.",
-    "captions": "Step 0 is the picture's image in the decoder's first state. Below: the "
+    "translation": "Steps up to 0 are the encoder's. Colour scales differ: after training losses "
+    "are small, and rows that stay light, across the boundary too, are letters that the networks "
+    "are least sure of, where a word is decided.",
+    "captions": "Step 0 is the picture's image in the decoder's first state; colour scales differ. "
+    "Light rows after training are letters it is least sure of, where a word is decided. Below: the "
     "pixels whose usual changes matter most for each word of the caption (light).",
 }
 
@@ -104,29 +107,31 @@ def _flow_figure(data: xr.Dataset) -> Figure:
     name = settings["name"]
     below = {"sentences": 1, "captions": 3}.get(name, 0)
     figure = Figure(figsize=(12.5, 5.6 + 2.6 * (below > 0)))
-    rows = [["before"] * max(below, 1) + ["after"] * max(below, 1)]
+    rows: list[Any] = [[moment for moment in MOMENTS for _ in range(max(below, 1))]]
     if below:
-        rows.append([f"{moment}{i}" for moment in ("before", "after") for i in range(below)])
+        rows.append([f"{moment}{i}" for moment in MOMENTS for i in range(below)])
     ratios: list[float] = {0: [1.0], 1: [1.0, 2.4], 3: [2.2, 1.0]}[below]
     axes: dict[str, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
-    limits = map_limits(data)
-    for moment in ("before", "after"):
-        ax = plot_gradient_map(data, moment=moment, limits=limits, ax=axes[moment])
+    for moment in MOMENTS:
+        ax = axes[moment]
+        # Trained decoders have small losses and gradients: a scale of its own shows where.
+        shared = MOMENTS if int(data.place[0]) > 0 else (moment,)
+        plot_gradient_map(data, moment=moment, limits=map_limits(data, shared), ax=ax)
         ax.set_title(f"{name} ({settings['kind']}), {moment} training")
+        under = [axes[f"{moment}{i}"] for i in range(below)]
         if below == 1:
-            plot_rows(data, moment=moment, ax=axes[f"{moment}0"])
+            plot_row(data, moment=moment, ax=under[0])
             ax.set_xlabel("")
-        if below == 3:
-            for i, word in enumerate(data.word.values):
-                plot_picture(data, moment=moment, word=str(word), ax=axes[f"{moment}{i}"])
+        elif below == 3:
+            for word, picture in zip(data.word.values, under, strict=True):
+                plot_picture(data, moment=moment, word=str(word), ax=picture)
+        if len(shared) == 1 or moment == MOMENTS[-1]:
+            around = [ax] if len(shared) == 1 else list(axes.values())
+            bar = figure.colorbar(ax.collections[0], ax=around, extend="min")
+            bar.set_label(NORM_LABEL)
     axes["after"].set_ylabel("")
-    bar = figure.colorbar(
-        axes["after"].collections[0], ax=[axes["before"], axes["after"]], extend="min"
-    )
-    bar.set_label(NORM_LABEL)
     if below == 1:
-        axes["after0"].sharey(axes["before0"])
-        axes["after0"].set_ylabel("")
+        _same_height(axes["before0"], axes["after0"])
     figures.caption(
         figure,
         f"Mean over {data.sizes['network_seed']} networks and held-out sequences. Read a row from "
@@ -134,6 +139,13 @@ def _flow_figure(data: xr.Dataset) -> Figure:
         f"a window of K = {settings['window']} steps cuts off. {_NOTES[name]}",
     )
     return figure
+
+
+def _same_height(left: Axes, right: Axes) -> None:
+    low, high = zip(left.get_ylim(), right.get_ylim(), strict=True)
+    for ax in (left, right):
+        ax.set_ylim(min(low), max(high))
+    right.set_ylabel("")
 
 
 def summarise(datasets: Datasets) -> list[str]:
