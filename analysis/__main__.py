@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from . import (
+    architectures,
     demo,
     gradient_norms,
     isometry,
@@ -58,6 +59,7 @@ ANALYSES = (
     temporal_order.ANALYSIS,
     training.ANALYSIS,
     window.ANALYSIS,
+    architectures.ANALYSIS,
 )
 
 

@@ -31,6 +31,7 @@ from rnnsim.spectra import Spectrum, spectrum
 from rnnsim.transients import transient_growth
 
 if TYPE_CHECKING:
+    from rnnsim.architectures import architecture_experiment
     from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
     from rnnsim.jacobian_sweeps import jacobian_sweep
     from rnnsim.learning_sweeps import learning_sweep
@@ -62,6 +63,7 @@ __all__ = [
     "StepNorms",
     "Training",
     "Weights",
+    "architecture_experiment",
     "bptt",
     "evaluate",
     "exact_match",
@@ -100,6 +102,7 @@ __all__ = [
 
 _LAZY = {
     "sweep": "rnnsim.sweeps",
+    "architecture_experiment": "rnnsim.architectures",
     "lyapunov_sweep": "rnnsim.exponent_sweeps",
     "phase_sweep": "rnnsim.exponent_sweeps",
     "jacobian_sweep": "rnnsim.jacobian_sweeps",
