@@ -12,12 +12,12 @@ import xarray as xr
 from rnnsim import checks, labels
 from rnnsim.encoder_decoder import EncoderDecoder
 from rnnsim.gradient_maps import gradient_map, part_of_the_words, picture_gradients
-from rnnsim.learners import Model
 from rnnsim.pairs import Pairs
 from rnnsim.problems import PROBLEMS, Options, Problem
-from rnnsim.records import points
 from rnnsim.tasks import caption_alphabet
 from rnnsim.training import train
+from rnnsim.training.learners import Model
+from rnnsim.training.records import points
 
 DEFAULTS = {  # updates, H, B, rate, scale of W_xh, K
     "characters": Options(2400, 128, 32, 0.002, 1.0, 25, truncated=True, n_steps=200),

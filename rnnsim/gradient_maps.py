@@ -7,12 +7,12 @@ import numpy.typing as npt
 
 from rnnsim.boundary_flow import pairs_flow
 from rnnsim.encoder_decoder import EncoderDecoder
-from rnnsim.feeds import Data
 from rnnsim.flow import gradient_flow
-from rnnsim.learners import Model
 from rnnsim.pair_gradients import pairs_bptt
 from rnnsim.pairs import Pairs
 from rnnsim.sequences import Sequences
+from rnnsim.training.feeds import Data
+from rnnsim.training.learners import Model
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.feeds import Data
-from rnnsim.learners import Model
 from rnnsim.network import RNN
+from rnnsim.training.feeds import Data
+from rnnsim.training.learners import Model
 
 
 class Options(NamedTuple):

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from rnnsim import baselines, tasks
 from rnnsim.draws import paired_networks
-from rnnsim.learners import Model
 from rnnsim.network import RNN
 from rnnsim.problems.common import Example, Options, Problem, rescaled
 from rnnsim.sequences import Sequences
 from rnnsim.simulation import evaluate, forward
 from rnnsim.tasks.drawing import many_to_one, provenance
 from rnnsim.tasks.text import corpus_codes
+from rnnsim.training.learners import Model
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _PROMPT, _CONTINUED = 40, 60  # characters

@@ -10,10 +10,10 @@ from rnnsim import baselines, tasks
 from rnnsim.checks import FloatArray
 from rnnsim.decoding import exact_match, greedy_decode
 from rnnsim.encoder_decoder import EncoderDecoder
-from rnnsim.learners import Model
 from rnnsim.network import RNN
 from rnnsim.pairs import Pairs
 from rnnsim.problems.common import Example, Options, Problem, rescaled
+from rnnsim.training.learners import Model
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _LARGEST = 999  # of the numbers translated
