@@ -97,8 +97,8 @@ _NOTES = {
     "are small, and rows that stay light, across the boundary too, are letters that the networks "
     "are least sure of, where a word is decided.",
     "captions": "Step 0 is the picture's image in the decoder's first state; colour scales differ. "
-    "Light rows after training are letters it is least sure of, where a word is decided. Below: the "
-    "pixels whose usual changes matter most for each word of the caption (light).",
+    "Light rows after training are letters it is least sure of, where a word is decided. Below: "
+    "the pixels whose usual changes matter most for each word of the caption (light).",
 }
 
 
