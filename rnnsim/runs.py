@@ -47,7 +47,7 @@ class Run:
         self, n_updates: int, path: Path | None, saved_every: int, progress: bool
     ) -> Learners:
         """All updates that are not made yet; saved on the way and at the end."""
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         learners, done = self._start(path)
         disable = None if progress else True  # None: silent without a terminal
