@@ -160,7 +160,7 @@ def _learned(
     Two runs, the second at a lower rate, each stopped for a score now and then: every part goes on
     from the checkpoint of the one before.
     """
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     total = options.n_updates
     slow = total - int(_LAST * total)  # updates at the full rate

@@ -147,6 +147,21 @@ def test_portrait_is_one_page(tmp_path):
     assert result.stderr.startswith("rnnsim: `--weights` 'absent.npz' is not a file")
 
 
+def test_architectures_one_at_a_time(tmp_path):
+    sizes = "--n-updates 2 --network-seeds 1 --n-hidden 4 --batch-size 2 --dtype float64".split()
+    result = rnnsim("architectures", "--architecture", "captions", *sizes, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    place = tmp_path / "results" / "architectures"
+    names = sorted(p.name for p in place.glob("*.png"))
+    assert names == ["gradient-flow-captions.png", "held-out-scores.png"]
+    assert [p.name for p in (place / "data").iterdir()] == ["captions.zarr"]
+    assert (place / "summary.txt").read_text().startswith("captions (one to many)")
+    result = rnnsim("architectures", "--architecture", "haiku", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "`name` must be one of 'characters'" in result.stderr
+
+
 def test_demo_runs_every_part_and_ends_with_words(tmp_path):
     sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1".split()
     result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)

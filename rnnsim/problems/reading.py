@@ -51,7 +51,7 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
         shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, dtype=dtype, part="test"),
         measure=measure,
         baselines=baselines.n_gram_bits(train, test.inputs.argmax(axis=-1), test.targets, V),
-        examples=lambda rnn: [_continued(rnn, test.targets[:_PROMPT, b]) for b in range(3)],
+        examples=lambda rnn: [_continued(rnn, prompt) for prompt in _prose(test.targets)],
     )
 
 
@@ -134,6 +134,13 @@ def _right_aligned(
         found = [place.get(word, -1) for word in words[-n_steps:]]
         ids[n_steps - len(found) :, column] = found
     return ids
+
+
+def _prose(targets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Three beginnings with the most letters; the text has tables and examples of code as well."""
+    prompts, vocabulary = targets[:_PROMPT], tasks.corpus().vocabulary
+    letters = np.array([character.isalpha() for character in vocabulary])[prompts].sum(axis=0)
+    return [prompts[:, b] for b in np.argsort(-letters, kind="stable")[:3]]
 
 
 def _continued(rnn: RNN, prompt: npt.NDArray[np.int64]) -> Example:
