@@ -21,8 +21,8 @@ from rnnsim.training.records import points
 
 DEFAULTS = {  # updates, H, B, rate, scale of W_xh, K
     "characters": Options(2400, 128, 32, 0.002, 1.0, 25, truncated=True, n_steps=200),
-    "sentences": Options(1000, 64, 64, 0.001, 0.2, 10, n_steps=30, left_out=0.5),
-    "translation": Options(2500, 128, 50, 0.0015, 0.2, 20),
+    "sentences": Options(1600, 64, 64, 0.001, 0.2, 10, n_steps=30, left_out=0.5),
+    "translation": Options(4000, 128, 50, 0.0015, 0.2, 20),
     "captions": Options(1500, 128, 64, 0.001, 0.3, 10),
 }
 ARCHITECTURES = tuple(DEFAULTS)
