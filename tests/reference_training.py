@@ -43,7 +43,9 @@ def clipped(gradients, clip_norm=np.inf, clip_value=np.inf):
     norm = np.sqrt(sum((g**2).sum() for g in gradients))
     if norm > clip_norm:
         gradients = [g * clip_norm / norm for g in gradients]
-    return [np.clip(g, -clip_value, clip_value) for g in gradients], norm
+    cut = [np.clip(g, -clip_value, clip_value) for g in gradients]
+    changed = norm > clip_norm or any((a != b).any() for a, b in zip(cut, gradients, strict=True))
+    return cut, norm, changed
 
 
 def omega(W_hh, held, variant):
@@ -86,6 +88,7 @@ class Trained(NamedTuple):
     net: Net
     losses: list
     norms: list
+    clipped: list
 
 
 def train(
@@ -107,7 +110,7 @@ def train(
 
     The state from which a segment starts is looked up in the states of the segment before.
     """
-    losses, norms, last = [], [], None
+    losses, norms, clips, last = [], [], [], None
     for x, targets, weights in batches:
         T, B = weights.shape
         K = T if window is None else window
@@ -127,13 +130,14 @@ def train(
             if not own.any():
                 continue
             if len(losses) == n_updates:
-                return Trained(net, losses, norms)
+                return Trained(net, losses, norms, clips)
             gradient = reference.bptt(net, *data).weights
             losses.append(reference.loss(net, *data))
             if penalty:
                 extra = penalty * penalty_gradient(net, data, variant)
                 gradient = gradient._replace(W_hh=gradient.W_hh + extra)
-            gradients, norm = clipped(list(gradient), clip_norm, clip_value)
+            gradients, norm, changed = clipped(list(gradient), clip_norm, clip_value)
             norms.append(norm)
+            clips.append(changed)
             net = Net(*optimizer.step(list(net), gradients))
-    return Trained(net, losses, norms)
+    return Trained(net, losses, norms, clips)

@@ -58,6 +58,7 @@ def assert_like_reference(rnn, draw, optimizer, options, *, n_updates=UPDATES, *
         ):
             assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=name)
         assert_allclose(training.record.training_loss[n, -1], np.mean(expected.losses), rtol=1e-9)
+        assert_allclose(training.record.clipped[n, -1], np.mean(expected.clipped))
         logs = np.log(expected.norms)
         assert_allclose(training.record.log_gradient_norm[n, -1], logs.mean(), rtol=1e-9)
         assert_allclose(training.record.largest_log_gradient_norm[n, -1], logs.max(), rtol=1e-9)

@@ -89,7 +89,7 @@ def pair_updates(made, n, n_updates, rate, clip_norm):
         gradients = reference_pairs.complex_step(encoder, decoder, source, target, activations)
         parts = [*gradients[1], *gradients[0]]
         parts[5 + 2], parts[5 + 4] = np.zeros_like(parts[5 + 2]), np.zeros_like(parts[5 + 4])
-        parts, _ = reference_training.clipped(parts, clip_norm)
+        parts, _, _ = reference_training.clipped(parts, clip_norm)
         decoder = reference.Net(*(w - rate * g for w, g in zip(decoder, parts[:5], strict=True)))
         encoder = reference.Net(*(w - rate * g for w, g in zip(encoder, parts[5:], strict=True)))
     return encoder, decoder
