@@ -135,8 +135,8 @@ def train(
         2013, algorithm 1.
     penalty : float or (N,) array
         Weight, at least 0, of their Omega, which asks that the gradient keep its norm from step to
-        step. Its gradient takes the immediate dependence on W_hh only: h, phi' and dL/dh_{k+1} are
-        held constant.
+        step; of encoder-decoder networks, in the decoder. Its gradient takes the immediate
+        dependence on W_hh only: h, phi' and dL/dh_{k+1} are held constant.
     penalty_variant : {"paper", "code"}
         "paper": Omega = mean_b sum_k (||dL/dh_{k+1} dh_{k+1}/dh_k|| / ||dL/dh_{k+1}|| - 1)^2.
         "code", pascanur/trainingRNNs: squared norms in the ratio, the sum over k divided by that of
