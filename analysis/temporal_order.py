@@ -73,7 +73,8 @@ def _curves_figure(data: xr.Dataset) -> Figure:
         ax.set_title(f"T = {length} steps")
         if ax is not axes[0, 0]:
             ax.set_ylabel("")
-    axes[0, 0].legend(loc="lower left")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
     figures.caption(
         figure,
         "Thin: networks, thick: median. Dashed: chance, three quarters wrong; dotted: the share "

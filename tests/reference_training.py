@@ -89,6 +89,7 @@ class Trained(NamedTuple):
     losses: list
     norms: list
     clipped: list
+    omegas: list
 
 
 def train(
@@ -110,7 +111,7 @@ def train(
 
     The state from which a segment starts is looked up in the states of the segment before.
     """
-    losses, norms, clips, last = [], [], [], None
+    losses, norms, clips, omegas, last = [], [], [], [], None
     for x, targets, weights in batches:
         T, B = weights.shape
         K = T if window is None else window
@@ -130,14 +131,15 @@ def train(
             if not own.any():
                 continue
             if len(losses) == n_updates:
-                return Trained(net, losses, norms, clips)
+                return Trained(net, losses, norms, clips, omegas)
             gradient = reference.bptt(net, *data).weights
             losses.append(reference.loss(net, *data))
             if penalty:
+                omegas.append(omega(net.W_hh, held_constant(net, *data), variant))
                 extra = penalty * penalty_gradient(net, data, variant)
                 gradient = gradient._replace(W_hh=gradient.W_hh + extra)
             gradients, norm, changed = clipped(list(gradient), clip_norm, clip_value)
             norms.append(norm)
             clips.append(changed)
             net = Net(*optimizer.step(list(net), gradients))
-    return Trained(net, losses, norms, clips)
+    return Trained(net, losses, norms, clips, omegas)

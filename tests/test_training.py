@@ -59,6 +59,8 @@ def assert_like_reference(rnn, draw, optimizer, options, *, n_updates=UPDATES, *
             assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=name)
         assert_allclose(training.record.training_loss[n, -1], np.mean(expected.losses), rtol=1e-9)
         assert_allclose(training.record.clipped[n, -1], np.mean(expected.clipped))
+        omega = np.mean(expected.omegas) if expected.omegas else 0.0
+        assert_allclose(training.record.omega[n, -1], omega, rtol=1e-9)
         logs = np.log(expected.norms)
         assert_allclose(training.record.log_gradient_norm[n, -1], logs.mean(), rtol=1e-9)
         assert_allclose(training.record.largest_log_gradient_norm[n, -1], logs.max(), rtol=1e-9)
@@ -258,6 +260,24 @@ def test_a_network_that_diverges_is_frozen_and_harms_no_neighbour():
     assert np.isfinite(after[1 : made_updates + 1]).all()
     assert np.isnan(after[made_updates + 1 :]).all()
     assert_array_equal(training.record.diverged, training.diverged)
+
+
+def test_a_frozen_network_stays_so_when_data_are_harmless_again():
+    made = case(N=1, activation="linear", classes=False)
+    seen = []
+
+    def draw(rng):
+        batch = draws(rng, classes=False)
+        seen.append(batch)
+        if len(seen) == 3:
+            return rnnsim.Sequences(1e200 * batch.inputs, batch.targets, batch.weights)
+        return batch
+
+    training = train(made.rnn, draw, n_updates=6, record_every=1, learning_rate=1e-3, rng=0)
+    assert training.diverged.tolist() == [3]
+    seen.clear()
+    before = train(made.rnn, draw, n_updates=2, learning_rate=1e-3, rng=0)
+    assert_array_equal(training.rnn.W_hh, before.rnn.W_hh)
 
 
 @pytest.mark.skipif(NOJIT, reason="snapshots take seconds uncompiled")
