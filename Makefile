@@ -32,7 +32,7 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest --numprocesses 2
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m nojit
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
 
 # Large networks beside published numbers: minutes.
 test-slow: setup
