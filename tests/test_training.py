@@ -262,6 +262,27 @@ def test_a_network_that_diverges_is_frozen_and_harms_no_neighbour():
     assert_array_equal(training.record.diverged, training.diverged)
 
 
+def test_a_step_that_overflows_is_not_taken():
+    """Loss and gradient are finite; the new weights would not be."""
+    made = case(N=1, activation="linear", classes=False)
+    batch = rnnsim.Sequences(
+        made.sequences.inputs, 1e20 + made.sequences.targets, made.sequences.weights
+    )
+    training = train(made.rnn, batch, n_updates=3, learning_rate=1e300)
+    assert training.diverged.tolist() == [1]
+    assert_array_equal(training.rnn.W_hh, made.rnn.W_hh)
+
+
+def test_an_infinite_loss_freezes_where_clipping_would_hide_it():
+    made = case(N=1, activation="linear", classes=False)
+    batch = rnnsim.Sequences(
+        made.sequences.inputs, 1e160 + made.sequences.targets, made.sequences.weights
+    )
+    training = train(made.rnn, batch, n_updates=3, clip_norm=1.0)
+    assert training.diverged.tolist() == [1]
+    assert_array_equal(training.rnn.W_hh, made.rnn.W_hh)
+
+
 def test_a_frozen_network_stays_so_when_data_are_harmless_again():
     made = case(N=1, activation="linear", classes=False)
     seen = []
