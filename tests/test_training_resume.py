@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import NOJIT, case
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from pair_builders import pair_case
 from test_training import draws
 
@@ -41,6 +41,17 @@ def test_resumed_equals_uninterrupted_bit_for_bit(name, tmp_path):
     for stop in (5, 8, 17):  # within a batch, on a record, at the end
         resumed = train(rnn, draws, n_updates=stop, checkpoint=path, **options)
     assert_same_training(resumed, whole)
+
+
+def test_records_may_be_coarser_after_a_checkpoint(tmp_path):
+    rnn, path = case(N=2).rnn, tmp_path / "run.npz"
+    options = {"rng": 1, "clip_norm": 4.5}
+    whole = train(rnn, draws, n_updates=8, record_every=4, **options)
+    train(rnn, draws, n_updates=6, record_every=1, checkpoint=path, **options)
+    resumed = train(rnn, draws, n_updates=8, record_every=4, checkpoint=path, **options)
+    for name in ("training_loss", "log_gradient_norm", "largest_log_gradient_norm", "clipped"):
+        assert_allclose(resumed.record[name], whole.record[name], rtol=1e-12, err_msg=name)
+    assert_array_equal(resumed.record["loss"], whole.record["loss"])
 
 
 @pytest.mark.skipif(NOJIT, reason="snapshots take seconds uncompiled")
