@@ -121,6 +121,17 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     return number
 
 
+def window_and_stride(window: Any, stride: Any) -> tuple[int, int]:
+    """K and S of truncated BPTT, S = K unless given; S is at most K."""
+    K = whole_number("window", window, least=1)
+    S = K if stride is None else whole_number("stride", stride, least=1)
+    if S > K:
+        raise ValueError(
+            f"`stride` must be at most `window` = {K}, got {S}: a larger stride would skip losses"
+        )
+    return K, S
+
+
 def real_number(name: str, value: Any, *, above: float = -np.inf, below: float = np.inf) -> float:
     """A finite number strictly between `above` and `below`."""
     try:

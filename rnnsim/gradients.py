@@ -139,7 +139,7 @@ def run_bptt(
     """`bptt` below the border: of a batch that is known to fit the networks."""
     out = kernels.gradient_arrays(rnn.weights, batch)
     T, B = batch.inputs.shape[1:3]
-    flops = _flops_per_network(rnn, T * B)
+    flops = flops_per_network(rnn, T * B)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     crew = min(parallel.thread_count(n_threads), len(rnn))
     stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch))))
@@ -251,12 +251,7 @@ def truncated_bptt(
     >>> bool(np.allclose(truncated_bptt(rnn, batch, window=20).W_hh, bptt(rnn, batch).W_hh))
     True
     """
-    K = checks.whole_number("window", window, least=1)
-    S = K if stride is None else checks.whole_number("stride", stride, least=1)
-    if S > K:
-        raise ValueError(
-            f"`stride` must be at most `window` = {K}, got {S}: a larger stride would skip losses"
-        )
+    K, S = checks.window_and_stride(window, stride)
     batch = batch_for(rnn, sequences, h0)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
@@ -280,12 +275,12 @@ def truncated_bptt(
 
         return worker
 
-    flops = _flops_per_network(rnn, T * B) + (last - first) * flops_per_depth
+    flops = flops_per_network(rnn, T * B) + (last - first) * flops_per_depth
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return Gradients(*out)
 
 
-def _flops_per_network(rnn: RNN, rows: int) -> float:
+def flops_per_network(rnn: RNN, rows: int) -> float:
     """The arithmetic of one network's forward and backward pass; rows: steps times sequences."""
     H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
     return 2.0 * rows * H * (3 * H + 2 * D + 3 * V)

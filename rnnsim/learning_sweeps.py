@@ -17,14 +17,7 @@ from rnnsim.training import train
 
 METHODS = ("SGD", "clipping", "clipping + penalty")
 
-_VARIABLES = {
-    "error": ("fraction of wrong answers on the test data", "1"),
-    "loss": ("loss on the test data", "nats per sequence"),
-    "log_gradient_norm": ("ln of the gradient's norm before clipping, mean since then", "1"),
-    "clipped": ("fraction of updates since then whose gradient was clipped", "1"),
-    "omega": ("Omega of Pascanu et al. 2013, mean since then", "1"),
-    "spectral_radius": ("spectral radius of W_hh", "1"),
-}
+_RECORDED = ("loss", "log_gradient_norm", "clipped", "omega", "spectral_radius")
 
 
 def learning_sweep(
@@ -123,8 +116,7 @@ def learning_sweep(
         )
         parts.append(_labelled(training.record, chosen, seeds, tolerance))
     dataset = xr.concat(parts, dim=xr.Variable("length", list(lengths)))
-    for name, (words, unit) in _VARIABLES.items():
-        dataset[name].attrs.update(long_name=words, units=unit)
+    dataset["error"].attrs.update(long_name="fraction of wrong answers on the test data", units="1")
     configuration = {
         "task": task, "n_hidden": n_hidden, "batch_size": batch_size, "n_updates": total,
         "learning_rate": learning_rate, "clip_norm": clip_norm, "penalty": penalty,
@@ -146,8 +138,9 @@ def _labelled(
     """Networks as methods and seeds, and when each solved the task."""
     dims = ("training", "network_seed", "updates")
     shape = (len(methods), len(seeds), record.sizes["updates"])
-    names = [name for name in _VARIABLES if name != "error"]
-    variables: dict[str, Any] = {name: (dims, record[name].values.reshape(shape)) for name in names}
+    variables: dict[str, Any] = {
+        name: (dims, record[name].values.reshape(shape), record[name].attrs) for name in _RECORDED
+    }
     error = 1.0 - record["accuracy"].values.reshape(shape)
     solved = error < tolerance
     at = record["updates"].values[solved.argmax(axis=2)]

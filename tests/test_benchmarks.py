@@ -13,7 +13,7 @@ from benchmarks import contestants, plots, report, scaling, worker
 from benchmarks.runner import TOLERANCE, Comparison, Key, Timing, checked, compare
 from benchmarks.workloads import CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
 from rnnsim import RNN
-from rnnsim.gradients import _flops_per_network
+from rnnsim.gradients import flops_per_network
 
 NAMES = [workload.name for workload in WORKLOADS]
 WEIGHTS = "W_xh W_hh W_hy b_h b_y".split()
@@ -127,7 +127,7 @@ def test_arithmetic_is_counted_as_rnnsim_counts_it():
         w = workload.shrunk()
         rnn = RNN.sample(w.N, n_inputs=w.D, n_hidden=w.H, n_outputs=w.V, rng=0)
         silent = 2.0 * w.N * w.B * w.H * 3 * w.V * w.first_loss  # readouts where there is no loss
-        counted = w.N * _flops_per_network(rnn, w.T * w.B) - silent
+        counted = w.N * flops_per_network(rnn, w.T * w.B) - silent
         assert w.flops == w.n_updates * counted
 
 

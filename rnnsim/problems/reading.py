@@ -13,7 +13,7 @@ from rnnsim.network import RNN
 from rnnsim.problems.common import Example, Options, Problem, rescaled
 from rnnsim.sequences import Sequences
 from rnnsim.simulation import evaluate, forward
-from rnnsim.tasks.drawing import many_to_one, provenance
+from rnnsim.tasks.drawing import many_to_one, part_of, provenance
 from rnnsim.tasks.text import corpus_codes
 from rnnsim.training.learners import Model
 
@@ -31,7 +31,8 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
     T = options.n_steps or 200
     test = tasks.characters(T, 256, rng=seed, dtype=dtype, part="test")
     V = len(tasks.corpus().vocabulary)
-    train = corpus_codes()[: len(corpus_codes()) * 9 // 10]
+    codes = corpus_codes()
+    train = codes[part_of("train", len(codes))]
 
     def draw(seeds: Sequence[int]) -> Model:
         return _networks(seeds, (V, V), options, dtype)

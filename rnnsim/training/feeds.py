@@ -11,9 +11,10 @@ from rnnsim import checks
 from rnnsim.kernels.layout import Batch
 from rnnsim.kernels.learning import Batches
 from rnnsim.network import RNN
+from rnnsim.pair_gradients import pair_batch
 from rnnsim.pairs import Pairs
-from rnnsim.sequences import Sequences, batch_for, checked_inputs
-from rnnsim.training.learners import Model, join_batches, parts_of
+from rnnsim.sequences import Sequences, batch_for
+from rnnsim.training.learners import Model, join_batches
 from rnnsim.training.schedules import Segment, segments
 
 Data = Sequences | Pairs
@@ -164,10 +165,12 @@ def _checked(model: Model, data: Any, name: str) -> tuple[Batch, list[Any]]:
             f"{type(model).__name__}, or for `task` a callable that draws one from a Generator, "
             f"got {type(data).__name__}"
         )
-    parts = list(parts_of(model).values())
-    if isinstance(data, Pairs):
-        return batch_for(parts[0], data.target, None), [checked_inputs(parts[1], data.source)]
-    return batch_for(parts[0], data, None), []
+    if isinstance(model, RNN):
+        assert isinstance(data, Sequences)
+        return batch_for(model, data, None), []
+    assert isinstance(data, Pairs)
+    source, target = pair_batch(model, data)
+    return target, [source]
 
 
 def stacked(batches: list[Data]) -> Data:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.encoder_decoder import EncoderDecoder
+from rnnsim.gradients import flops_per_network
 from rnnsim.kernels.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
 from rnnsim.kernels.learning import (
     BEGIN,
@@ -196,12 +197,8 @@ class Workshop:
 
     def flops(self, n_steps: int, n_source_steps: int, n_sequences: int) -> float:
         """The arithmetic of one network in a segment of so many steps."""
-        total = 0.0
-        parts = parts_of(self._model).values()
-        for rnn, steps in zip(parts, (n_steps, n_source_steps), strict=False):
-            H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
-            total += 2.0 * steps * n_sequences * H * (3 * H + 2 * D + 3 * V)
-        return total
+        parts = zip(parts_of(self._model).values(), (n_steps, n_source_steps), strict=False)
+        return sum(flops_per_network(rnn, steps * n_sequences) for rnn, steps in parts)
 
     def run(
         self, learners: Learners, batches: Batches, schedule: npt.NDArray[np.int64], loss: int

@@ -11,9 +11,10 @@ from rnnsim.flow import gradient_flow
 from rnnsim.kernels.learning import CLIPPED, COUNT, LARGEST, LOG_NORM, LOSS, OMEGA, Learners
 from rnnsim.lyapunov import lyapunov_spectrum
 from rnnsim.network import RNN
+from rnnsim.pair_gradients import boundary, pair_batch
 from rnnsim.pairs import Pairs
 from rnnsim.sequences import Sequences
-from rnnsim.simulation import evaluate, forward
+from rnnsim.simulation import evaluate
 from rnnsim.spectra import eigenvalues_and_singular_values
 from rnnsim.training.feeds import Data
 from rnnsim.training.learners import Model
@@ -60,13 +61,14 @@ class Core(NamedTuple):
     h0: FloatArray | None
 
 
-def core_of(model: Model, data: Data) -> Core:
+def core_of(model: Model, data: Data, n_threads: int | None) -> Core:
     """The network itself, or the decoder behind what its encoder has read."""
     if isinstance(model, RNN):
         assert isinstance(data, Sequences)
         return Core(model, data, None)
     assert isinstance(data, Pairs)
-    return Core(model.decoder, data.target, forward(model.encoder, data.source).outputs[:, -1])
+    source, _ = pair_batch(model, data)
+    return Core(model.decoder, data.target, boundary(model, source, n_threads)[0])
 
 
 def points(n_updates: int, every: int | None) -> list[int]:
@@ -87,7 +89,7 @@ class Record:
         """Everything that is due after so many updates."""
         if update not in self.updates and update not in self.snapshots:
             return
-        core = core_of(model, data)
+        core = core_of(model, data, n_threads)
         matrices = core.rnn.W_hh.astype(np.float64)
         eigenvalues, singular_values = eigenvalues_and_singular_values(matrices)
         if update in self.updates:
@@ -141,8 +143,7 @@ class Record:
         """All of it, with its labels."""
         tallies = learners.tallies
         N, counts = len(tallies), tallies[:, :, COUNT]
-        with np.errstate(invalid="ignore"):
-            means = tallies / np.where(counts > 0, counts, np.nan)[:, :, None]
+        means = tallies / np.where(counts > 0, counts, np.nan)[:, :, None]
         summed = dict(zip(_SUMMED, (LOSS, LOG_NORM, LARGEST, CLIPPED, OMEGA), strict=True))
         variables: dict[str, Any] = {
             name: (("network", "updates"), means[:, :, column]) for name, column in summed.items()

@@ -38,13 +38,7 @@ def window_and_stride(
         if stride is not None:
             raise ValueError(f"`stride` = {stride} needs a `window`; give both or neither")
         return None, None
-    K = checks.whole_number("window", window, least=1)
-    S = K if stride is None else checks.whole_number("stride", stride, least=1)
-    if S > K:
-        raise ValueError(
-            f"`stride` must be at most `window` = {K}, got {S}: a larger stride would skip losses"
-        )
-    return K, S
+    return checks.window_and_stride(window, stride)
 
 
 def segments(
