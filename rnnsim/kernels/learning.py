@@ -196,7 +196,8 @@ def sum_gradients(data, path, weight, variant, penalty):
     n, work, out, omega = path.network, path.work, path.out, 0.0
     block, H, V = work.factors.shape[1], work.checkpoints.shape[2], work.readout.shape[0]
     end = work.marks[0]  # nothing flows back from beyond the last loss
-    clear_penalty(penalty)
+    if weight > 0.0:
+        clear_penalty(penalty)
     for first in range((end - 1) // block * block, -1, -block):
         count = min(first + block, end) - first
         score_block(data, first, count, 0, n, work, out)
@@ -205,7 +206,6 @@ def sum_gradients(data, path, weight, variant, penalty):
             add_penalty(variant, count, H, V, work, penalty)
         _outer_products(first, count, work)
     add_block(n, n, n, work, out)  # of no steps: their norms are not asked for
-    end_bptt(n, work, out)
     if weight > 0.0:
         B, dW_hh = work.errors.shape[1], out.weights.W_hh[n]
         omega = close_penalty(variant, weight, B, penalty, dW_hh)
@@ -282,7 +282,9 @@ def encode(batches, batch, n, path, h0):
 @kernel
 def pull_back(batches, batch, n, variant, work):
     """The encoder's gradient, from dL/dh_0 of the decoder; after `encode`."""
-    path, gradient = work.encoder, work.main.out.h0
+    path, main = work.encoder, work.main
+    end_bptt(main.network, main.work, main.out)
+    gradient = main.out.h0
     data = _source(batches, batch, n, path)
     T, B = data.inputs.shape[1:3]
     for b in range(B):
