@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	touch $@
 
 # A tiny run leaves the machine code of all kernels in the user's cache.
-$(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py)
+$(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py rnnsim/kernels/*/*.py)
 	@echo "compiling the kernels (once, a minute or two)"
 	$(BIN)/rnnsim truncation --gain 1 --length 8 --n-hidden 4 --network-seeds 1 \
 		--batch-size 1 --output $(VENV)/tiny > $(VENV)/tiny.log

@@ -9,23 +9,14 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import App, Parameter
 
-from . import (
-    architectures,
-    demo,
-    gradient_norms,
-    isometry,
-    lyapunov,
-    nonnormal,
-    phase_diagram,
-    portrait,
-    runs,
-    spectra,
-    temporal_order,
-    training,
-    truncation,
-    window,
-)
-from .settings import Ensemble
+from . import demo
+from .dynamics import isometry, lyapunov, phase_diagram
+from .frame import runs
+from .frame.settings import Ensemble
+from .gradients import gradient_norms, truncation, window
+from .networks import architectures, portrait
+from .spectra import nonnormal, spectra
+from .training import temporal_order, training
 
 app = App(
     name="rnnsim",

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from . import gradient_norms, runs, spectra, truncation
-from .settings import Ensemble
+from .frame import runs
+from .frame.settings import Ensemble
+from .gradients import gradient_norms, truncation
+from .spectra import spectra
 
 HELP = "Gradient norms, truncation and spectra on real text, and what they show in words."
 PARTS = (gradient_norms.ANALYSIS, truncation.ANALYSIS, spectra.ANALYSIS)

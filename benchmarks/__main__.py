@@ -10,11 +10,11 @@ from typing import Literal
 from cyclopts import App, Parameter
 from tqdm import tqdm
 
-from . import check_training, report, scaling
-from .contestants import MODULES
-from .runner import Comparison, compare
-from .worker import workers
-from .workloads import WORKLOADS, Workload
+from .harness import check_training, report, scaling
+from .harness.runner import Comparison, compare
+from .harness.worker import workers
+from .harness.workloads import WORKLOADS, Workload
+from .peers.contestants import MODULES
 
 Dtype = Literal["float32", "float64"]
 _PEERS = ("torch", "jax")  # installed for benchmarks only

@@ -8,37 +8,37 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
-from rnnsim.boundary_flow import FlowNorms, PairFlow, pairs_flow
-from rnnsim.decoding import exact_match, greedy_decode
-from rnnsim.departure import with_departure
-from rnnsim.encoder_decoder import EncoderDecoder
-from rnnsim.exponents import LyapunovSpectrum
-from rnnsim.flow import GradientFlow, gradient_flow
-from rnnsim.gradients import Gradients, bptt, truncated_bptt
-from rnnsim.jacobians import JacobianProducts, jacobian_products, jacobians
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences
+from rnnsim.dynamics.exponents import LyapunovSpectrum
+from rnnsim.dynamics.jacobians import JacobianProducts, jacobian_products, jacobians
+from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
+from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
+from rnnsim.flow.reach import GrowthRate, growth_rate, sufficient_window
+from rnnsim.gradients.bptt import Gradients, bptt, truncated_bptt
+from rnnsim.gradients.decoding import exact_match, greedy_decode
+from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
+from rnnsim.gradients.simulation import Evaluation, Forward, evaluate, forward
 from rnnsim.kernels import StepNorms, Weights
-from rnnsim.lyapunov import lyapunov_spectrum, product_exponents
-from rnnsim.network import RNN
-from rnnsim.nonnormality import NonNormality, nonnormality
-from rnnsim.pair_gradients import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
-from rnnsim.pairs import Pairs
-from rnnsim.pseudospectra import Pseudospectrum, pseudospectrum
-from rnnsim.reach import GrowthRate, growth_rate, sufficient_window
-from rnnsim.sequences import Sequences
-from rnnsim.simulation import Evaluation, Forward, evaluate, forward
-from rnnsim.sparse_spectra import LeadingSpectrum, leading_spectrum
-from rnnsim.spectra import Spectrum, spectrum
-from rnnsim.transients import transient_growth
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.rnn import RNN
+from rnnsim.spectra.departure import with_departure
+from rnnsim.spectra.leading import LeadingSpectrum, leading_spectrum
+from rnnsim.spectra.nonnormality import NonNormality, nonnormality
+from rnnsim.spectra.powers import transient_growth
+from rnnsim.spectra.pseudospectra import Pseudospectrum, pseudospectrum
+from rnnsim.spectra.spectrum import Spectrum, spectrum
 
 if TYPE_CHECKING:
-    from rnnsim.architectures import architecture_experiment
-    from rnnsim.exponent_sweeps import lyapunov_sweep, phase_sweep
-    from rnnsim.jacobian_sweeps import jacobian_sweep
-    from rnnsim.learning_sweeps import learning_sweep
-    from rnnsim.normality_sweeps import normality_sweep, pseudospectrum_sweep
-    from rnnsim.store import load, save
-    from rnnsim.sweeps import sweep
-    from rnnsim.training import Training, train
+    from rnnsim.experiments.architectures.experiment import architecture_experiment
+    from rnnsim.experiments.store import load, save
+    from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
+    from rnnsim.experiments.sweeps.gradients import sweep
+    from rnnsim.experiments.sweeps.jacobians import jacobian_sweep
+    from rnnsim.experiments.sweeps.learning import learning_sweep
+    from rnnsim.experiments.sweeps.normality import normality_sweep, pseudospectrum_sweep
+    from rnnsim.training.train import Training, train
 
 __all__ = [
     "RNN",
@@ -101,18 +101,18 @@ __all__ = [
 ]
 
 _LAZY = {
-    "sweep": "rnnsim.sweeps",
-    "architecture_experiment": "rnnsim.architectures",
-    "lyapunov_sweep": "rnnsim.exponent_sweeps",
-    "phase_sweep": "rnnsim.exponent_sweeps",
-    "jacobian_sweep": "rnnsim.jacobian_sweeps",
-    "learning_sweep": "rnnsim.learning_sweeps",
-    "normality_sweep": "rnnsim.normality_sweeps",
-    "pseudospectrum_sweep": "rnnsim.normality_sweeps",
-    "load": "rnnsim.store",
-    "save": "rnnsim.store",
-    "Training": "rnnsim.training",
-    "train": "rnnsim.training",
+    "sweep": "rnnsim.experiments.sweeps.gradients",
+    "architecture_experiment": "rnnsim.experiments.architectures.experiment",
+    "lyapunov_sweep": "rnnsim.experiments.sweeps.exponents",
+    "phase_sweep": "rnnsim.experiments.sweeps.exponents",
+    "jacobian_sweep": "rnnsim.experiments.sweeps.jacobians",
+    "learning_sweep": "rnnsim.experiments.sweeps.learning",
+    "normality_sweep": "rnnsim.experiments.sweeps.normality",
+    "pseudospectrum_sweep": "rnnsim.experiments.sweeps.normality",
+    "load": "rnnsim.experiments.store",
+    "save": "rnnsim.experiments.store",
+    "Training": "rnnsim.training.train",
+    "train": "rnnsim.training.train",
 }
 
 

@@ -110,6 +110,21 @@ def cases(**fixed):
     return st.builds(case, **free)
 
 
+def draws(rng, *, T=7, B=2, D=2, V=3, classes=True, silent=0.3):
+    """A batch whose silent steps differ from draw to draw."""
+    weights = rng.uniform(0.5, 2.0, (T, B)) * (rng.random((T, B)) >= silent)
+    weights[-1] = 1.0
+    targets = rng.integers(0, V, (T, B)) if classes else rng.normal(size=(T, B, V))
+    return rnnsim.Sequences(rng.normal(size=(T, B, D)), targets, weights)
+
+
+def classes(sequences):
+    """Input classes (T, B) of one-hot inputs."""
+    assert set(np.unique(sequences.inputs)) == {0.0, 1.0}
+    np.testing.assert_array_equal(sequences.inputs.sum(axis=-1), 1)
+    return sequences.inputs.argmax(axis=-1)
+
+
 def digest_of_gradients():
     """A checksum of what two threads compute for a small ensemble."""
     made = case(N=4, H=8, T=12)

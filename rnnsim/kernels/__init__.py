@@ -5,24 +5,7 @@ own ``@njit`` code. Arrays must be C-contiguous, writable and of one dtype, floa
 Sizes: N networks, T steps, B sequences, D inputs, H hidden units, V outputs.
 """
 
-from rnnsim.kernels.backward import (
-    BackwardWork,
-    GradientArrays,
-    StepNorms,
-    backward_work,
-    bptt,
-    bytes_per_step,
-    gradient_arrays,
-)
-from rnnsim.kernels.flow import (
-    FlowArrays,
-    FlowWork,
-    flow_arrays,
-    flow_work,
-    gradient_flow,
-    lags_at_once,
-)
-from rnnsim.kernels.layout import (
+from rnnsim.kernels.cells.layout import (
     CROSS_ENTROPY,
     INNER_PRODUCT,
     LINEAR,
@@ -32,16 +15,39 @@ from rnnsim.kernels.layout import (
     Batch,
     Weights,
 )
-from rnnsim.kernels.losses import inner_product, softmax_cross_entropy, squared_error
-from rnnsim.kernels.lyapunov import (
+from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
     LyapunovWork,
     lyapunov_arrays,
     lyapunov_sums,
     lyapunov_work,
 )
-from rnnsim.kernels.truncated import TruncatedWork, truncated_bptt, truncated_work
-from rnnsim.kernels.unfolding import ForwardWork, block_steps, evaluate, forward, forward_work
+from rnnsim.kernels.flow.flow import (
+    FlowArrays,
+    FlowWork,
+    flow_arrays,
+    flow_work,
+    gradient_flow,
+    lags_at_once,
+)
+from rnnsim.kernels.gradients.backward import (
+    BackwardWork,
+    GradientArrays,
+    StepNorms,
+    backward_work,
+    bptt,
+    bytes_per_step,
+    gradient_arrays,
+)
+from rnnsim.kernels.gradients.losses import inner_product, softmax_cross_entropy, squared_error
+from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_bptt, truncated_work
+from rnnsim.kernels.gradients.unfolding import (
+    ForwardWork,
+    block_steps,
+    evaluate,
+    forward,
+    forward_work,
+)
 
 __all__ = [
     "CROSS_ENTROPY",

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnsim import checks
-from rnnsim.pairs import Pairs
-from rnnsim.sequences import Sequences
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences
 from rnnsim.tasks.alphabets import Alphabet
 from rnnsim.tasks.image_captions import caption_alphabet, captions
 from rnnsim.tasks.images import DIGIT_SHAPES, digits

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.pairs import Pairs
-from rnnsim.sequences import Sequences
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences
 
 
 class Alphabet(NamedTuple):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.sequences import Sequences
+from rnnsim.data.sequences import Sequences
 
 Seed = int | np.random.Generator
 Dtype = npt.DTypeLike

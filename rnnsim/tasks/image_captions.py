@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
-from rnnsim.pairs import Pairs
+from rnnsim.data.pairs import Pairs
 from rnnsim.tasks.alphabets import Alphabet, translated
 from rnnsim.tasks.drawing import Dtype, Seed, border, drawn_once, part_of, provenance
 from rnnsim.tasks.images import digit_images

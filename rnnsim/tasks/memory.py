@@ -3,7 +3,7 @@
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.sequences import Sequences
+from rnnsim.data.sequences import Sequences
 from rnnsim.tasks.drawing import Dtype, Seed, border, length, many_to_one, provenance
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.pairs import Pairs
+from rnnsim.data.pairs import Pairs
 from rnnsim.tasks.alphabets import Alphabet, right_aligned, translated
 from rnnsim.tasks.drawing import Dtype, Seed, border, drawn_once, part_of, provenance
 

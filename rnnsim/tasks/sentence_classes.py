@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.sequences import Sequences
+from rnnsim.data.sequences import Sequences
 from rnnsim.tasks.alphabets import Alphabet, right_aligned
 from rnnsim.tasks.drawing import Dtype, Seed, border, drawn_once, many_to_one, provenance
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.sequences import Sequences
+from rnnsim.data.sequences import Sequences
 from rnnsim.tasks.drawing import Dtype, Seed, border, part_of, provenance
 
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.kernels.activations import activate_with_slope
-from rnnsim.kernels.layout import TANH
+from rnnsim.kernels.arithmetic.functions import activate_with_slope
+from rnnsim.kernels.cells.layout import TANH
 from rnnsim.theory.arithmetic import increasing_root
 
 # Nodes are even in ln x. The integrands are analytic in ln x up to +-i pi/4, so that the sum over

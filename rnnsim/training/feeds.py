@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.kernels.layout import Batch
-from rnnsim.kernels.learning import Batches
-from rnnsim.network import RNN
-from rnnsim.pair_gradients import pair_batch
-from rnnsim.pairs import Pairs
-from rnnsim.sequences import Sequences, batch_for
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences, batch_for
+from rnnsim.gradients.pairs import pair_batch
+from rnnsim.kernels.cells.layout import Batch
+from rnnsim.kernels.training.learning import Batches
+from rnnsim.networks.rnn import RNN
 from rnnsim.training.learners import Model, join_batches
 from rnnsim.training.schedules import Segment, segments
 

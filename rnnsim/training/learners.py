@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.encoder_decoder import EncoderDecoder
-from rnnsim.gradients import flops_per_network
-from rnnsim.kernels.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
-from rnnsim.kernels.learning import (
+from rnnsim.gradients.bptt import flops_per_network
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
+from rnnsim.kernels.training.learning import (
     BEGIN,
     END,
     LARGEST,
@@ -23,9 +22,10 @@ from rnnsim.kernels.learning import (
     Path,
     learn,
 )
-from rnnsim.kernels.optimisers import Rule
-from rnnsim.kernels.penalty import penalty_work
-from rnnsim.network import ACTIVATIONS, RNN
+from rnnsim.kernels.training.optimisers import Rule
+from rnnsim.kernels.training.penalty import penalty_work
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 Model = RNN | EncoderDecoder
 

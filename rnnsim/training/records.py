@@ -7,15 +7,23 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim.checks import FloatArray
-from rnnsim.flow import gradient_flow
-from rnnsim.kernels.learning import CLIPPED, COUNT, LARGEST, LOG_NORM, LOSS, OMEGA, Learners
-from rnnsim.lyapunov import lyapunov_spectrum
-from rnnsim.network import RNN
-from rnnsim.pair_gradients import boundary, pair_batch
-from rnnsim.pairs import Pairs
-from rnnsim.sequences import Sequences
-from rnnsim.simulation import evaluate
-from rnnsim.spectra import eigenvalues_and_singular_values
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences
+from rnnsim.dynamics.lyapunov import lyapunov_spectrum
+from rnnsim.flow.gradient_flow import gradient_flow
+from rnnsim.gradients.pairs import boundary, pair_batch
+from rnnsim.gradients.simulation import evaluate
+from rnnsim.kernels.training.learning import (
+    CLIPPED,
+    COUNT,
+    LARGEST,
+    LOG_NORM,
+    LOSS,
+    OMEGA,
+    Learners,
+)
+from rnnsim.networks.rnn import RNN
+from rnnsim.spectra.spectrum import eigenvalues_and_singular_values
 from rnnsim.training.feeds import Data
 from rnnsim.training.learners import Model
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnsim.kernels.learning import SLOT, Learners
-from rnnsim.pairs import Pairs
+from rnnsim.data.pairs import Pairs
+from rnnsim.kernels.training.learning import SLOT, Learners
 from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
 from rnnsim.training.feeds import Data, Feed, digest
 from rnnsim.training.learners import (

@@ -1,0 +1,1 @@
+"""Figures of exponents, phases and products of Jacobians."""

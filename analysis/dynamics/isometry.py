@@ -1,0 +1,216 @@
+"""Dynamical isometry: singular values of products of Jacobians against lag, for initialisations."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..spectra.spectrum_plots import schemes_of
+from .isometry_plots import (
+    RESOLVED,
+    direction_key,
+    plot_histogram,
+    plot_overlap,
+    plot_singular_values_against_lag,
+    resolved,
+    seen_range,
+)
+
+_LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    network_seeds: Annotated[int, flag("Networks per scheme and gain.")] = 3
+    batch_size: Annotated[int, flag("Sequences B along which products are taken.")] = 2
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = (0.75, 1.0, 1.5)
+    histogram_gain: Annotated[float, flag("Gain whose histograms are drawn.")] = 1.0
+    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = ("gaussian", "orthogonal", "identity")
+    lags: Annotated[tuple[int, ...], flag("Lags k, ascending.")] = _LAGS
+    length: Annotated[int, flag("Sequence length T, in steps; products end at its end.")] = 200
+    exponent_steps: Annotated[int, flag("Steps from which Lyapunov exponents come.")] = 1000
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """One sweep over schemes and gains, the gain of the histograms among them."""
+    gains = (*settings.gain, settings.histogram_gain)
+    data = rnnsim.jacobian_sweep(
+        gain=sorted(set(gains)),
+        scheme=settings.scheme,
+        lags=settings.lags,
+        length=settings.length,
+        exponent_steps=settings.exponent_steps,
+        progress=progress,
+        **settings.shared(),
+    )
+    return {"products": data.assign_attrs(histogram_gain=settings.histogram_gain)}
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["products"]
+    return {
+        "singular-values-against-lag": _lag_figure(data),
+        "singular-value-histograms": _histogram_figure(data),
+        "gradient-direction": _direction_figure(data),
+    }
+
+
+def _lag_figure(dataset: xr.Dataset) -> Figure:
+    schemes, gains = schemes_of(dataset), dataset.gain.values
+    settings = figures.configuration(dataset)
+    shape = (len(gains), len(schemes))
+    figure, axes = figures.new_figure(
+        *shape, figsize=(max(4.6 * shape[1], 8.0), 3.3 * shape[0] + 1.9),
+        sharex=True, sharey="row", squeeze=False,
+    )  # fmt: skip
+    for i, j in np.ndindex(*shape):
+        ax = axes[i, j]
+        plot_singular_values_against_lag(dataset, scheme=schemes[j], gain=gains[i], ax=ax)
+        ax.set_title(f"{schemes[j]}, gain {gains[i]:g}")
+        ax.set_ylim(seen_range(dataset, gains[i]))
+        ax.label_outer()
+    figure.legend(handles=direction_key(), loc="outside upper center", ncols=3, fontsize=12)
+    figures.caption(
+        figure,
+        f"Products end at step {settings['step']} of {_networks(dataset)}; thin lines: each of "
+        "them, thick: medians; bands: middle half and middle 90% of all singular values. Dashed: "
+        f"slopes lambda_1 and lambda_H from other sequences ({settings['exponent_steps']} steps), "
+        "which a single stretch need not follow, least of all where units integrate their input "
+        "(identity). At 0 all directions arrive as they left: dynamical isometry. "
+        f"{_precision(dataset)}",
+    )
+    return figure
+
+
+def _histogram_figure(dataset: xr.Dataset) -> Figure:
+    schemes, gain = schemes_of(dataset), _histogram_gain(dataset)
+    lags = [int(lag) for lag in figures.nearest(dataset.lag.values, (1, 10, 50))]
+    shape = (len(schemes), len(lags))
+    figure, axes = figures.new_figure(
+        *shape, figsize=(max(4.6 * shape[1], 8.0), 2.5 * shape[0] + 1.7),
+        sharex="col", sharey="row", squeeze=False,
+    )  # fmt: skip
+    for j, lag in enumerate(lags):
+        bounds = _bounds(dataset.sel(gain=gain, lag=lag))
+        for i, scheme in enumerate(schemes):
+            ax = axes[i, j]
+            plot_histogram(dataset, scheme=scheme, gain=gain, lag=lag, bounds=bounds, ax=ax)
+            ax.set_title(f"{scheme}, {lag} step{'s' if lag > 1 else ''}")
+            ax.label_outer()
+    figures.caption(
+        figure,
+        f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
+        "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
+        "Triangle: median. The scale widens from left to right; see who stays near the line. "
+        f"{_precision(dataset)}",
+    )
+    return figure
+
+
+def _direction_figure(dataset: xr.Dataset) -> Figure:
+    schemes = schemes_of(dataset)
+    figure, axes = figures.new_figure(
+        1, len(schemes), figsize=(max(4.6 * len(schemes), 8.0), 5.6), sharey=True, squeeze=False
+    )
+    for ax, scheme in zip(axes[0], schemes, strict=True):
+        plot_overlap(dataset, scheme=scheme, ax=ax)
+        ax.set_title(scheme)
+        ax.label_outer()
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=len(handles[0]), fontsize=12)
+    figures.caption(
+        figure,
+        f"Thin: {_networks(dataset)}, thick: their median. Near 1 every gradient, whatever the "
+        "loss, has turned into the one direction that survives; only its size and sign are left. "
+        "Dashed: what a random direction has on average. Where singular values nearly coincide "
+        "(an isometry) there is no such direction, and the overlap stays low.",
+    )
+    return figure
+
+
+def _networks(dataset: xr.Dataset) -> str:
+    settings = figures.configuration(dataset)
+    seeds, sequences = dataset.network_seed.size, dataset.sequence.size
+    return (
+        f"{seeds} network{'s' if seeds > 1 else ''} ({settings['n_hidden']} "
+        f"{settings['activation']} units) along {sequences} sequence"
+        f"{'s' if sequences > 1 else ''} of {settings['task']}"
+    )
+
+
+def _precision(dataset: xr.Dataset) -> str:
+    """What double precision resolves, by the disagreement of two computations."""
+    share = float((dataset.rounding < RESOLVED).mean())
+    known = dataset.rounding.where(dataset.rounding < RESOLVED)
+    worst = f"{float(known.max()):.0e}" if share else "none"
+    if share == 1.0:
+        return f"Rounding: at most {worst} nats in any value (computed twice)."
+    return (
+        f"Double precision resolves {share:.1%} of the values to {RESOLVED:g} nats; others are "
+        "left out."
+    )
+
+
+def _histogram_gain(dataset: xr.Dataset) -> float:
+    return figures.nearest(dataset.gain.values, (dataset.attrs["histogram_gain"],))[0]
+
+
+def _bounds(data: xr.Dataset) -> tuple[float, float]:
+    """Where bins begin and end: all values of all schemes and 0."""
+    values = resolved(data).values
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if values.size else (-1.0, 1.0)
+    low, high = min(0.0, float(low)), max(0.0, float(high))
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["products"]
+    return [
+        _in_words(data.sel(scheme=scheme, gain=gain), scheme, float(gain))
+        for scheme in schemes_of(data)
+        for gain in data.gain.values
+    ]
+
+
+def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:
+    lag = int(data.lag[-1])
+    name = f"{scheme}, gain {gain:g}"
+    values = resolved(data.isel(lag=-1))
+    largest, middle, smallest = (
+        float(each.median())
+        for each in (values.max("unit"), values.median("unit"), values.min("unit"))
+    )
+    if not np.isfinite([largest, middle, smallest]).all():
+        return f"{name}: after {lag} steps some singular values are exactly 0 or not resolved."
+    exponents = data.lyapunov_exponent.median("network_seed").values
+    spread = largest - smallest
+    overlap = float(data.gradient_overlap.isel(lag=-1).median())
+    return (
+        f"{name}: after {lag} steps the largest, median and smallest ln singular values are "
+        f"{largest:.1f}, {middle:.1f} and {smallest:.1f} (spread {spread:.1f} nats; isometry: all "
+        f"0), Lyapunov exponents {exponents[0]:+.3f} to {exponents[-1]:+.3f} nats/step; the "
+        f"gradient's overlap with the leading direction is {overlap:.2f}."
+    )
+
+
+ANALYSIS = Analysis(
+    "isometry",
+    "Singular values of products of Jacobians; dynamical isometry.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

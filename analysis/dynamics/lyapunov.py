@@ -1,0 +1,298 @@
+"""Lyapunov exponents: spectra, the transition to chaos, convergence, finite-time exponents."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from .lyapunov_plots import (
+    at_rest,
+    mean_field,
+    plot_attractor,
+    plot_convergence,
+    plot_finite_time,
+    plot_spectrum,
+    plot_transition,
+)
+
+_GAINS = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
+_SPECTRUM_GAINS = (0.5, 0.7, 0.9, 1.5, 2.0, 3.0)
+_LEADING = 0.25
+_SHOWN = (0.9, 1.1, 1.5, 2.0)
+_AROUND_1 = (0.9, 1.0, 1.1, 1.3, 1.5, 2.0)
+_BINS = 48
+_LEAST = 0.002  # nats/step
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    task: Annotated[str, flag("Task of rnnsim.tasks whose inputs --driven networks read.")] = (
+        "characters"
+    )
+    n_hidden: Annotated[int, flag("Hidden units H of all figures but the transition.")] = 64
+    network_seeds: Annotated[int, flag("Networks per gain.")] = 8
+    batch_size: Annotated[int, flag("Sequences B: input sequences, or initial states.")] = 1
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    transition_n_hidden: Annotated[tuple[int, ...], flag("Sizes H of the transition.")] = (
+        32,
+        64,
+        128,
+    )
+    driven: Annotated[bool, flag("Read the task's inputs; without, the input is 0.")] = False
+    n_steps: Annotated[int, flag("Steps, burn-in included.")] = 2500
+    burn_in: Annotated[int, flag("Steps before measuring begins.")] = 500
+    block_steps: Annotated[int, flag("Steps of a block, of finite-time exponents.")] = 20
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """Largest exponents of all sizes, and whole spectra of one."""
+    common = settings.shared() | {
+        "gain": settings.gain,
+        "scheme": settings.scheme,
+        "driven": settings.driven,
+        "n_steps": settings.n_steps,
+        "burn_in": settings.burn_in,
+        "block_steps": settings.block_steps,
+        "progress": progress,
+    }
+    sizes = settings.transition_n_hidden
+    return {
+        "transition": rnnsim.lyapunov_sweep(**common | {"n_hidden": sizes, "n_exponents": 1}),
+        "spectra": rnnsim.lyapunov_sweep(**common),
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "lyapunov-spectrum": _spectrum_figure(datasets["spectra"]),
+        "transition": _transition_figure(datasets["transition"]),
+        "convergence": _convergence_figure(datasets["spectra"]),
+        "finite-time": _finite_time_figure(datasets["spectra"]),
+        "attractor": _attractor_figure(datasets["spectra"]),
+    }
+
+
+def _spectrum_figure(dataset: xr.Dataset) -> Figure:
+    gains = figures.nearest(dataset.gain.values, _SPECTRUM_GAINS)
+    rest = [gain for gain in gains if at_rest(dataset, gain)]
+    active = [gain for gain in gains if gain not in rest]
+    wanted = [
+        (rest, f"at rest, {_input(dataset)}", None),
+        (active, f"active, {_input(dataset)}", None),
+        (active, "the largest exponents", _LEADING),
+    ]
+    panels = [panel for panel in wanted if panel[0]]
+    size = (5.4 * max(len(panels), 2), 6.2)
+    figure, axes = figures.new_figure(1, len(panels), figsize=size, squeeze=False)
+    for ax, (group, title, leading) in zip(axes[0], panels, strict=True):
+        plot_spectrum(dataset, gains=group, leading=leading, ax=ax)
+        ax.set_title(title)
+        if leading is None:
+            ax.legend(loc="lower left", fontsize=12)
+    for ax in axes[0, 1:]:
+        ax.set_ylabel("")
+    words = []
+    if rest:
+        words.append("Dashed at rest: ln |eigenvalue| by the circular law.")
+    if active and mean_field(dataset, 1.0) is not None:
+        words.append(
+            "Theory knows two numbers of active networks: the mean of all exponents (dashed) and "
+            "the largest (stars)."
+        )
+    figures.caption(
+        figure,
+        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join(words)} Above "
+        "the horizontal line small distances grow, below it they shrink: even in chaos most "
+        "directions shrink.",
+    )
+    return figure
+
+
+def _transition_figure(dataset: xr.Dataset) -> Figure:
+    sizes = [int(H) for H in dataset.n_hidden]
+    figure, axes = figures.new_figure(
+        1, len(sizes), figsize=(4.9 * max(len(sizes), 2), 5.6), sharey=True, squeeze=False
+    )
+    for ax, H in zip(axes[0], sizes, strict=True):
+        plot_transition(dataset, n_hidden=H, ax=ax)
+    for ax in axes[0, 1:]:
+        ax.set_ylabel("")
+    axes[0, 0].legend(loc="lower right", fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
+        f"{_steps(dataset)}; band: their quartiles. Dots above the horizontal line are "
+        f"{_word(dataset)} networks. Small networks are mixed: at one gain some are, others rest "
+        "or repeat themselves. Theory is for large ones.",
+    )
+    return figure
+
+
+def _convergence_figure(dataset: xr.Dataset) -> Figure:
+    gains = figures.nearest(dataset.gain.values, _SHOWN)
+    figure, axes = figures.new_figure(
+        1, len(gains), figsize=(4.2 * max(len(gains), 2), 5.2), squeeze=False
+    )
+    for ax, gain in zip(axes[0], gains, strict=True):
+        plot_convergence(dataset, gain=gain, ax=ax)
+        ax.locator_params(axis="x", nbins=4)
+    for ax in axes[0, 1:]:
+        ax.set_ylabel("")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=12)
+    figures.caption(
+        figure,
+        f"Each line one of {_networks(dataset)}, {_input(dataset)}: mean over all blocks of "
+        f"{_block(dataset)} steps so far. Band: one standard error of the first network. Scales "
+        "differ. More steps narrow the band, not the distance between networks.",
+    )
+    return figure
+
+
+def _finite_time_figure(dataset: xr.Dataset) -> Figure:
+    gains = figures.nearest(dataset.gain.values, _AROUND_1)
+    figure, axes = figures.new_figure(
+        len(gains), 1, figsize=(9, 1.5 * len(gains) + 2.2), sharex=True, squeeze=False
+    )
+    shown = dataset.finite_time.isel(n_hidden=-1).sel(gain=gains).values
+    shown = shown[np.isfinite(shown)]
+    low, high = np.quantile(shown, [0.002, 0.998]) if shown.size else (-1.0, 1.0)
+    margin = max(0.05 * (high - low), 0.01)
+    bins = np.linspace(min(low, 0.0) - margin, max(high, 0.0) + margin, _BINS + 1)
+    for ax, gain in zip(axes[:, 0], gains, strict=True):
+        plot_finite_time(dataset, gain=gain, bins=bins, ax=ax)
+        ax.set_ylabel(f"gain {gain:g}", rotation=0, ha="right", va="center")
+        if ax is not axes[-1, 0]:
+            ax.set_xlabel("")
+    dashed = " Dashed: mean field." if mean_field(dataset, 1.0) is not None else ""
+    axes[0, 0].set_title(f"How distances grow and shrink within {_block(dataset)} steps")
+    figures.caption(
+        figure,
+        f"Heights: share of the blocks of {_block(dataset)} steps of {_networks(dataset)}, "
+        f"{_input(dataset)}, one shade each; ticks: their means over all blocks.{dashed} "
+        "Networks with a mean above 0, too, have blocks in which distances shrink.",
+    )
+    return figure
+
+
+def _attractor_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6))
+    titles = {"kaplan_yorke": "Dimension of the attractor", "entropy_rate": "Entropy rate"}
+    for ax, (variable, title) in zip(axes, titles.items(), strict=True):
+        plot_attractor(dataset, variable, ax=ax)
+        ax.set_title(title)
+    axes[0].legend(loc="upper left", fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. Left: how "
+        "many directions the attractor fills, as a share of the units. Right: how fast a network "
+        "tells states apart that were too close to see (the sum of its positive exponents).",
+    )
+    return figure
+
+
+def _networks(dataset: xr.Dataset) -> str:
+    return f"{dataset.network_seed.size} networks of {int(dataset.n_hidden[-1])} units"
+
+
+def _block(dataset: xr.Dataset) -> int:
+    return int(figures.configuration(dataset)["block_steps"])
+
+
+def _steps(dataset: xr.Dataset) -> str:
+    settings = figures.configuration(dataset)
+    return f"{settings['n_steps'] - settings['burn_in']} steps after {settings['burn_in']}"
+
+
+def _input(dataset: xr.Dataset) -> str:
+    settings = figures.configuration(dataset)
+    return f"reading {settings['task']}" if settings["driven"] else "no input"
+
+
+def chaotic(dataset: xr.Dataset) -> xr.DataArray:
+    """Whether the largest exponent lies above 0 by two standard errors and what a cycle may show.
+
+    Along a cycle it tends to 0 as 1/time, and its standard error is small.
+    """
+    first = dataset.sel(exponent=1)
+    return first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
+
+
+def chaotic_from(dataset: xr.Dataset) -> float:
+    """The smallest gain from which on half of the networks or more are chaotic; NaN if none."""
+    most = (chaotic(dataset).mean("network_seed") >= 0.5).sortby("gain")
+    always = np.logical_and.accumulate(most.values[::-1])[::-1]
+    return float(most.gain[always.argmax()]) if always.any() else float("nan")
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    transition, spectra = datasets["transition"], datasets["spectra"]
+    sizes = [transition.sel(n_hidden=H) for H in transition.n_hidden]
+    sentences = [
+        f"{_word(transition).capitalize()}: the largest Lyapunov exponent lies more than two "
+        f"standard errors, and {_LEAST:g} nats/step, above 0.",
+        *(_transition_in_words(data) for data in sizes),
+    ]
+    gain = figures.nearest(transition.gain.values, [1.5])[0]
+    sentences += [_mixture_in_words(data.sel(gain=gain)) for data in sizes]
+    if (known := mean_field(transition, gain)) is not None:
+        value = float(known.largest_exponent)
+        sentences.append(f"Mean field says {value:+.3f} at gain {gain:g} for large networks.")
+    sentences.append(_attractor_in_words(spectra))
+    return sentences
+
+
+def _word(dataset: xr.Dataset) -> str:
+    """Bounded states that part are chaotic, others grow."""
+    return "chaotic" if figures.configuration(dataset)["activation"] == "tanh" else "unstable"
+
+
+def _transition_in_words(dataset: xr.Dataset) -> str:
+    start = chaotic_from(dataset)
+    where = f"from gain {start:g} on" if np.isfinite(start) else "at no gain"
+    return (
+        f"H = {int(dataset.n_hidden)}: half of the networks or more are {_word(dataset)} {where}."
+    )
+
+
+def _mixture_in_words(dataset: xr.Dataset) -> str:
+    values = dataset.lyapunov_exponent.sel(exponent=1)
+    low, middle, high = values.where(np.isfinite(values)).quantile([0.25, 0.5, 0.75]).values
+    return (
+        f"H = {int(dataset.n_hidden)}, gain {float(dataset.gain):g}: the largest exponent is "
+        f"{middle:+.3f} nats/step (quartiles {low:+.3f} to {high:+.3f}); "
+        f"{int(chaotic(dataset).sum())} of {values.size} networks are {_word(dataset)}."
+    )
+
+
+def _attractor_in_words(dataset: xr.Dataset) -> str:
+    last = dataset.isel(n_hidden=-1).sel(gain=dataset.gain.max())
+    data = last.median("network_seed")
+    return (
+        f"At gain {float(last.gain):g} the median network of {int(last.n_hidden)} units has an "
+        f"attractor of dimension {float(data.kaplan_yorke):.1f} and an entropy rate of "
+        f"{float(data.entropy_rate):.2f} nats/step; the mean of its exponents is "
+        f"{float(last.lyapunov_exponent.mean('exponent').median()):+.2f} nats/step."
+    )
+
+
+ANALYSIS = Analysis(
+    "lyapunov",
+    "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -1,0 +1,223 @@
+"""Plots of Lyapunov exponents: a dataset in, Axes out. What each shows is in its docstring."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+
+from rnnsim import theory
+
+from ..frame import figures
+
+ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
+THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
+_MOST_GAIN = 1000.0  # what theory covers
+RANDOM_ENTRIES = ("gaussian", "uniform")
+_LARGEST = r"$\lambda_1$ (nats/step)"
+
+
+def at_rest(dataset: xr.Dataset, gain: float) -> bool:
+    """Whether theory knows the whole spectrum: the Jacobian is W_hh of independent entries.
+
+    So it is in a linear network, and in a tanh network without input that goes to rest, |g| <= 1.
+    """
+    settings = figures.configuration(dataset)
+    if settings["scheme"] not in RANDOM_ENTRIES:
+        return False
+    quiet = settings["activation"] == "tanh" and not settings["driven"]
+    return bool(settings["activation"] == "linear" or (quiet and _effective(dataset, gain) <= 1))
+
+
+def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | None:
+    """Mean field at the inputs' mean variance; None where it does not hold."""
+    settings = figures.configuration(dataset)
+    if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
+        return None
+    g = _effective(dataset, gain)
+    if g.max() > _MOST_GAIN:
+        return None
+    return theory.mean_field(g, input_variance=float(dataset.input_variance))
+
+
+def _effective(dataset: xr.Dataset, gain: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The g of theory; the sign of a gain changes nothing in it, and 0 comes close to 0."""
+    scheme = figures.configuration(dataset)["scheme"]
+    return theory.effective_gain(scheme, np.maximum(np.abs(gain), 1e-6))
+
+
+def plot_spectrum(
+    dataset: xr.Dataset,
+    *,
+    gains: list[float] | None = None,
+    leading: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Lyapunov exponent i against i/H, for a few gains (`gains`: those nearest; all unless given).
+
+    Thin lines are networks, thick ones their median. Dashed black, where theory knows the whole
+    spectrum: ln |eigenvalue i| by the circular law. Elsewhere mean field knows two numbers: the
+    mean of all exponents, a dashed line in the colour of its gain, and the largest. With `leading`
+    only that share of the exponents is drawn, and a star for the largest in place of the mean. The
+    axis ends a little below the lowest median; single networks may go further.
+    """
+    ax = figures.axes_or_new(ax)
+    data = dataset.isel(n_hidden=-1)
+    if leading is not None:
+        data = data.isel(exponent=slice(max(1, round(leading * int(data.n_hidden)))))
+    index = data.exponent.values / int(data.n_hidden)
+    lowest = []
+    for i, gain, color in figures.shaded(data.gain.values, gains):
+        values = finite(data.lyapunov_exponent.sel(gain=gain).transpose("network_seed", ...))
+        label = f"gain {gain:g}"
+        figures.seeds_and_median(ax, index, values, label=label, color=color, index=i, lines=True)
+        lowest.append(np.min(ax.lines[-1].get_ydata(), initial=0.0, where=np.isfinite(values[0])))
+        _spectrum_in_theory(ax, dataset, gain, color, leading is not None)
+    ax.axhline(0.0, **ZERO)
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], 1.3 * min(lowest, default=0.0) - 0.1))
+    ax.set_xlabel("$i\\,/\\,H$")
+    ax.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)")
+    return ax
+
+
+def _spectrum_in_theory(
+    ax: Axes, dataset: xr.Dataset, gain: float, color: Any, leading: bool
+) -> None:
+    H = int(dataset.n_hidden[-1])
+    if at_rest(dataset, gain):
+        expected = theory.circular_law_log_moduli(H, _effective(dataset, gain))
+        ax.plot((np.arange(H) + 1) / H, expected, **THEORY)
+    elif (known := mean_field(dataset, gain)) is not None and leading:
+        star: dict[str, Any] = {
+            "ls": "",
+            "marker": "*",
+            "ms": 17,
+            "mec": "black",
+            "mfc": color,
+            "zorder": 6,
+        }
+        ax.plot([0.0], [float(known.largest_exponent)], clip_on=False, **star)
+    elif known is not None:
+        mean = float(known.mean_exponent)
+        ax.plot([0.0, 1.0], [mean, mean], **THEORY | {"color": color})
+
+
+def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = None) -> Axes:
+    """Largest exponent against gain, of networks of one size.
+
+    Dots are networks, the line their median, the band their quartiles; dashed is mean field, for
+    H -> infinity. Above the horizontal line trajectories that start close together part: chaos.
+    """
+    ax = figures.axes_or_new(ax)
+    largest = dataset.lyapunov_exponent.sel(n_hidden=n_hidden, exponent=1)
+    values = finite(largest.transpose("network_seed", "gain"))
+    figures.seeds_and_median(ax, dataset.gain, values, label="median", color="#0072B2")
+    ax.lines[0].set(markersize=8, zorder=3, color="0.25", label="one network")
+    gains = np.sort(np.unique(np.append(_dense(dataset.gain.values), dataset.gain.values)))
+    known = mean_field(dataset, gains)
+    if known is not None:
+        ax.plot(gains, known.largest_exponent, label="mean field, large $H$", **THEORY)
+    ax.axhline(0.0, **ZERO)
+    ax.set_xlabel("gain of $W_{hh}$")
+    ax.set_ylabel("largest exponent " + _LARGEST)
+    ax.set_title(f"$H$ = {n_hidden}")
+    return ax
+
+
+def _dense(gains: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    low, high = float(gains.min()), float(gains.max())
+    between = np.linspace(low, high, 200)
+    return between[np.abs(between) > 0]
+
+
+def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
+    """Running estimate of the largest exponent against time, for one gain.
+
+    Thin lines are networks; the thick one is the first of them, its band one standard error to
+    either side. Dashed is mean field. An estimate is good when its line is level and its band thin;
+    networks then still differ from each other.
+    """
+    ax = figures.axes_or_new(ax)
+    data = dataset.isel(n_hidden=-1).sel(gain=gain)
+    values = finite(data.running.transpose("network_seed", "time"))
+    error = data.running_error.transpose("network_seed", "time").values[0]
+    others = ax.plot(data.time, values[1:].T, color="0.3", alpha=0.6, lw=1.3)
+    if others:
+        others[0].set_label("other networks")
+    first: dict[str, Any] = {"color": "#0072B2", "zorder": 4}
+    ax.fill_between(data.time, values[0] - error, values[0] + error, alpha=0.3, lw=0, **first)
+    ax.plot(data.time, values[0], lw=2.5, label="first network, with standard error", **first)
+    known = mean_field(dataset, gain)
+    if known is not None:
+        ax.axhline(float(known.largest_exponent), label="mean field, large $H$", **THEORY)
+    ax.axhline(0.0, **ZERO)
+    ax.set_xlabel("time after the burn-in (steps)")
+    ax.set_ylabel("estimate of " + _LARGEST)
+    ax.set_title(f"gain {gain:g}")
+    return ax
+
+
+def plot_finite_time(
+    dataset: xr.Dataset, *, gain: float, bins: npt.ArrayLike, ax: Axes | None = None
+) -> Axes:
+    """Histogram of the largest exponent over single blocks of steps, networks stacked in shades.
+
+    Ticks below are the networks' own means. To the right of the vertical line small distances grow
+    during a block. Dashed is mean field, for long times. `bins` are edges; what lies beyond counts
+    in the outermost ones.
+    """
+    ax = figures.axes_or_new(ax)
+    data = dataset.isel(n_hidden=-1).sel(gain=gain)
+    edges = np.asarray(bins, dtype=float)
+    blocks = finite(data.finite_time.transpose("network_seed", ...))
+    networks = [np.clip(row[np.isfinite(row)], edges[0], edges[-1]) for row in blocks]
+    shares = [np.full(row.size, 1.0 / blocks.size) for row in networks]
+    colors = figures.shades(len(networks))
+    ax.hist(
+        networks, edges.tolist(), weights=shares, stacked=True, color=colors, ec="white", lw=0.3
+    )
+    means = finite(data.lyapunov_exponent.sel(exponent=1)).ravel()
+    rug: dict[str, Any] = {
+        "ls": "",
+        "marker": "|",
+        "ms": 13,
+        "mew": 1.6,
+        "color": "black",
+        "clip_on": False,
+    }
+    ax.plot(means, np.zeros(means.size), transform=ax.get_xaxis_transform(), **rug)
+    known = mean_field(dataset, gain)
+    if known is not None:
+        ax.axvline(float(known.largest_exponent), **THEORY)
+    ax.axvline(0.0, **ZERO)
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.set_xlabel("largest exponent over one block " + _LARGEST)
+    return ax
+
+
+def plot_attractor(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None) -> Axes:
+    """Kaplan-Yorke dimension or entropy rate, for each unit, against gain.
+
+    Dots are networks, the line their median, the band their quartiles. 0 without chaos; a dimension
+    of 0.1 says that a tenth of the directions matter on the attractor.
+    """
+    ax = figures.axes_or_new(ax)
+    data = dataset.isel(n_hidden=-1)
+    values = finite(data[variable].transpose("network_seed", "gain")) / int(data.n_hidden)
+    figures.seeds_and_median(ax, data.gain, values, label="median", color="#0072B2")
+    ax.lines[0].set(markersize=8, zorder=3, color="0.25", label="one network")
+    ax.set_xlabel("gain of $W_{hh}$")
+    ax.set_ylabel(
+        {
+            "kaplan_yorke": "Kaplan-Yorke dimension / $H$",
+            "entropy_rate": "entropy rate / $H$ (nats/step)",
+        }[variable]
+    )
+    return ax
+
+
+def finite(values: xr.DataArray) -> npt.NDArray[np.float64]:
+    """Infinities masked."""
+    return np.where(np.isfinite(values), values, np.nan)

@@ -1,0 +1,310 @@
+"""Phase diagram: gain against the strength of input or biases, forwards and backwards in time."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import rnnsim
+from rnnsim import theory
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Networks, flag
+from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, finite
+
+_GAINS = (0.5, 0.75, 1.0, 1.1, 1.2, 1.35, 1.5, 1.65, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0)
+_STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5)
+_ZOOM = 0.15  # nats/step
+_LEAST_BOUND = 0.01  # nats/step, where colours end
+_DRIVES = {
+    "input": r"input strength: std of $(W_{xh} x_t)_i$",
+    "bias": r"bias strength: std of $(b_h)_i$",
+}
+_LINES: dict[str, dict[str, Any]] = {
+    "lyapunov_exponent": {"color": "white", "ls": "-", "lw": 5.0},
+    "growth_rate": {"color": "black", "ls": ":", "lw": 3.0},
+}
+_WORDS = {
+    "lyapunov_exponent": r"$\lambda_1$ = 0 (forwards)",
+    "growth_rate": "gradient growth = 0 (backwards)",
+}
+
+
+@dataclass(frozen=True)
+class Settings(Networks):
+    """What to simulate."""
+
+    network_seeds: Annotated[int, flag("Networks per gain and strength.")] = 5
+    batch_size: Annotated[int, flag("Sequences B, each with its own noise and first state.")] = 1
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    strength: Annotated[tuple[float, ...], flag("Standard deviations over units.")] = _STRENGTHS
+    drive: Annotated[str, flag("What has that strength: input (white noise) or bias (frozen).")] = (
+        "input"
+    )
+    n_steps: Annotated[int, flag("Steps, burn-in included.")] = 800
+    burn_in: Annotated[int, flag("Steps before measuring begins.")] = 100
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """One sweep: both measures of the same networks and inputs."""
+    return {
+        "phase": rnnsim.phase_sweep(
+            gain=settings.gain,
+            strength=settings.strength,
+            drive=settings.drive,
+            scheme=settings.scheme,
+            n_steps=settings.n_steps,
+            burn_in=settings.burn_in,
+            progress=progress,
+            **settings.shared(),
+        )
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "phase-diagram": _phase_figure(datasets["phase"]),
+        "forwards-backwards": _scatter_figure(datasets["phase"]),
+    }
+
+
+def _phase_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(10.5, 7.2))
+    plot_phase_diagram(dataset, ax=ax)
+    ax.set_title("Stable (dark) and chaotic (bright)")
+    bar = figure.colorbar(ax.collections[0], ax=ax, extend="both")
+    bar.set_label(r"largest Lyapunov exponent $\lambda_1$ (nats/step)")
+    legend = figure.legend(
+        handles=key(dataset), loc="outside upper center", ncols=3, fontsize=12, frameon=True
+    )
+    legend.get_frame().set(facecolor="0.72", edgecolor="none")
+    settings = figures.configuration(dataset)
+    figures.caption(
+        figure,
+        f"Medians over {_networks(dataset)}; thin: where $\\lambda_1$ = 0 for each. "
+        f"{_drive(dataset)} Both are measured over {settings['n_steps'] - settings['burn_in']} "
+        "steps. Where trajectories part, gradients explode: one border. Thin lines far apart: "
+        "small networks differ from each other.",
+    )
+    return figure
+
+
+def _scatter_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.4))
+    plot_forwards_backwards(dataset, ax=axes[0])
+    plot_forwards_backwards(dataset, zoom=_ZOOM, ax=axes[1])
+    axes[0].set_title("all networks")
+    axes[1].set_title("around 0")
+    axes[1].set_ylabel("")
+    axes[0].legend(loc="upper left", fontsize=12)
+    label = _DRIVES[figures.configuration(dataset)["drive"]]
+    figure.colorbar(axes[0].collections[0], ax=list(axes)).set_label(label)
+    figures.caption(
+        figure,
+        f"Each dot one network at one gain and strength ({_networks(dataset)} at each). "
+        f"{_drive(dataset)} On the dashed line, gradients change on their way back at the rate at "
+        "which small distances do on their way forth. What is left is due to finitely many steps.",
+    )
+    return figure
+
+
+def _networks(dataset: xr.Dataset) -> str:
+    settings = figures.configuration(dataset)
+    return f"{dataset.network_seed.size} networks of {settings['n_hidden']} units"
+
+
+def _drive(dataset: xr.Dataset) -> str:
+    settings = figures.configuration(dataset)
+    if settings["drive"] == "bias":
+        return "Frozen Gaussian biases, no input."
+    return "White Gaussian inputs."
+
+
+def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Largest Lyapunov exponent over gain and strength, and where gradients turn from shrinking.
+
+    Colours are medians over networks: dark is stable, bright chaotic, the middle of the colours is
+    0; they end at the largest exponent, up and down. White: where the median is 0 (thin: each
+    network's own). Dotted: where the median growth rate of gradients is 0. Dashed: the critical
+    line of mean field.
+    """
+    ax = figures.axes_or_new(ax)
+    data = dataset.sortby("gain").sortby("strength")
+    x, y = data.gain.values, data.strength.values
+    shown = finite(data.lyapunov_exponent.median("network_seed").transpose("strength", "gain"))
+    known = shown[np.isfinite(shown)]
+    bound = known.max(initial=0.0) if (known > 0).any() else np.abs(known).max(initial=0.0)
+    norm = TwoSlopeNorm(0.0, -max(bound, _LEAST_BOUND), max(bound, _LEAST_BOUND))
+    columns, rows = _edges(x), _edges(y)
+    ax.pcolormesh(columns, rows, shown, norm=norm, cmap="cividis", rasterized=True)
+    for seed in data.network_seed:
+        _zero_contour(ax, data.sel(network_seed=seed), "lyapunov_exponent", lw=0.9, alpha=0.8)
+    for variable in _LINES:
+        _zero_contour(ax, data.median("network_seed"), variable)
+    strengths = np.linspace(y.min(), y.max(), 200)
+    critical = in_theory(dataset, strengths)
+    if critical is not None:
+        ax.plot(critical, strengths, **THEORY | {"lw": 2.4})
+    ax.set_xlim(columns[0], columns[-1])
+    ax.set_ylim(rows[0], rows[-1])
+    ax.grid(visible=False)
+    ax.set_xlabel("gain of $W_{hh}$")
+    ax.set_ylabel(_DRIVES[figures.configuration(dataset)["drive"]])
+    return ax
+
+
+def _zero_contour(ax: Axes, data: xr.Dataset, variable: str, **options: Any) -> None:
+    values = finite(data[variable].transpose("strength", "gain"))
+    if min(values.shape) < 2 or not (np.nanmin(values) < 0 < np.nanmax(values)):
+        return
+    style = _LINES[variable] | options
+    ax.contour(
+        data.gain,
+        data.strength,
+        values,
+        levels=[0.0],
+        colors=[style["color"]],
+        linestyles=[style["ls"]],
+        linewidths=[style["lw"]],
+        alpha=style.get("alpha"),
+    )
+
+
+def key(dataset: xr.Dataset) -> list[Line2D]:
+    """Legend of the lines of `plot_phase_diagram`."""
+    lines = [Line2D([], [], label=_WORDS[name], **style) for name, style in _LINES.items()]
+    if in_theory(dataset, np.zeros(1)) is not None:
+        lines.append(Line2D([], [], label="mean field, large $H$", **THEORY | {"lw": 2.4}))
+    return lines
+
+
+def in_theory(
+    dataset: xr.Dataset, strength: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64] | None:
+    """The critical gain of mean field at each strength; None where it does not hold."""
+    settings = figures.configuration(dataset)
+    if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
+        return None
+    if settings["drive"] == "input":
+        critical = theory.critical_gain(input_variance=strength**2)
+    else:
+        critical = theory.critical_gain(bias_variance=strength**2)
+    return critical / theory.effective_gain(settings["scheme"], 1.0)
+
+
+def _edges(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Borders of cells around ascending centres."""
+    if centres.size == 1:
+        return centres[0] + np.array([-0.5, 0.5])
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    outer = 2 * centres[[0, -1]] - middle[[0, -1]]
+    return np.concatenate([outer[:1], middle, outer[1:]])
+
+
+def plot_forwards_backwards(
+    dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Growth rate of gradients, going back, against the largest Lyapunov exponent, going forth.
+
+    A dot is one network at one gain and strength (shade). On the dashed identity both agree. With
+    `zoom` the axes end at that rate around 0.
+    """
+    ax = figures.axes_or_new(ax)
+    dims = ("strength", "gain", "network_seed")
+    forth, back = (
+        finite(dataset[v].transpose(*dims)) for v in ("lyapunov_exponent", "growth_rate")
+    )
+    shade = np.broadcast_to(dataset.strength.values[:, None, None], forth.shape)
+    style: dict[str, Any] = {
+        "cmap": "cividis",
+        "s": 26,
+        "alpha": 0.85,
+        "lw": 0.3,
+        "edgecolors": "0.2",
+    }
+    ax.scatter(forth.ravel(), back.ravel(), c=shade.ravel(), zorder=3, **style)
+    both = np.concatenate([forth.ravel(), back.ravel()])
+    both = both[np.isfinite(both)] if zoom is None else np.array([-zoom, zoom])
+    ends = np.array([both.min(initial=0.0), both.max(initial=0.0)])
+    ax.plot(ends, ends, label="both the same", **THEORY)
+    ax.axhline(0.0, **ZERO)
+    ax.axvline(0.0, **ZERO)
+    if zoom is not None:
+        ax.set(xlim=ends, ylim=ends)
+    ax.set_xlabel(r"forwards: largest Lyapunov exponent $\lambda_1$ (nats/step)")
+    ax.set_ylabel(r"backwards: growth of $\|\partial l_T/\partial h_{T-k}\|$ (nats/step)")
+    return ax
+
+
+def last_crossing(gains: npt.ArrayLike, values: npt.ArrayLike) -> float:
+    """The gain from which on a curve stays above 0, interpolated; NaN if there is none."""
+    x, y = np.asarray(gains, dtype=float), np.asarray(values, dtype=float)
+    order = np.argsort(x)
+    x, y = x[order], y[order]
+    below = np.flatnonzero(~(y > 0))
+    if below.size == 0 or below[-1] == y.size - 1:
+        return float("nan")
+    i = int(below[-1])
+    if not np.isfinite(y[i]):
+        return float(x[i + 1])
+    return float(x[i] - y[i] * (x[i + 1] - x[i]) / (y[i + 1] - y[i]))
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["phase"]
+    medians = data.median("network_seed")
+    strengths = data.strength.values
+    wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
+    word = figures.configuration(data)["drive"]
+    sentences = []
+    for strength in figures.nearest(strengths, wanted):
+        row = medians.sel(strength=strength)
+        where = {v: _at(last_crossing(row.gain.values, row[v].values)) for v in _LINES}
+        critical = in_theory(data, np.array([strength]))
+        theirs = "" if critical is None else f"; mean field for large networks: {critical[0]:.2f}"
+        sentences.append(
+            f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
+            f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}."
+        )
+    return [*sentences, _agreement_in_words(data)]
+
+
+def _at(gain: float) -> str:
+    return f"from gain {gain:.2f} on" if np.isfinite(gain) else "from none of these gains on"
+
+
+def _agreement_in_words(data: xr.Dataset) -> str:
+    forth, back = data.lyapunov_exponent.values.ravel(), data.growth_rate.values.ravel()
+    known = np.isfinite(forth) & np.isfinite(back)
+    forth, back = forth[known], back[known]
+    if forth.size == 0:
+        return "No network has both rates."
+    apart = np.abs(forth - back)
+    differ = (forth > 0) != (back > 0)
+    largest = np.abs(forth[differ]).max(initial=0.0)
+    where = f", all with a largest exponent within {largest:.3f} of 0" if differ.any() else ""
+    return (
+        f"Both rates of a network differ by {np.median(apart):.4f} nats/step in the median and "
+        f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "
+        f"networks{where}."
+    )
+
+
+ANALYSIS = Analysis(
+    "phase-diagram",
+    "Chaos and exploding gradients over gain and the strength of input or biases.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -1,0 +1,1 @@
+"""What all analyses share: how they run, their settings, how figures look."""

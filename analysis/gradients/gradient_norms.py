@@ -1,0 +1,231 @@
+"""Gradient norms: against lag, against length, against time, and where they vanish or explode."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+from rnnsim import theory
+
+from ..frame import figures
+from ..frame.figures import decades
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from . import norm_plots
+from .norm_plots import (
+    DECADE,
+    critical_gain,
+    median_rate,
+    one_network_set,
+    plot_contributions,
+    plot_map,
+    plot_norm_against_lag,
+    plot_norm_against_length,
+    plot_phase,
+)
+
+_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+_MAP_GAINS = (0.75, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
+        _MAP_GAINS
+    )
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """Three sweeps: loss as the task has it, loss at the last step only, maps of a few gains."""
+    common = settings.shared() | {"scheme": settings.scheme, "progress": progress}
+    ensemble = common | {"gain": settings.gain}
+    lengths = list(settings.length)
+    return {
+        "all-steps": rnnsim.sweep(
+            length=lengths, measures=("gradients", "lags", "steps"), **ensemble
+        ),
+        "last-step": rnnsim.sweep(
+            length=lengths,
+            measures=("gradients", "lags", "spectrum"),
+            last_loss_only=True,
+            **ensemble,
+        ),
+        "map": rnnsim.sweep(
+            length=max(lengths),
+            measures="map",
+            **common | {"gain": settings.map_gain, "network_seeds": 1},
+        ),
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "norm-against-lag": _lag_figure(datasets["all-steps"]),
+        "norm-against-length": _length_figure(datasets["all-steps"], datasets["last-step"]),
+        "contributions-against-time": _contributions_figure(datasets["all-steps"]),
+        "map-time-lag": _map_figure(datasets["map"]),
+        "phase-gain-length": _phase_figure(datasets["last-step"]),
+    }
+
+
+def _lag_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(8.5, 6.2))
+    plot_norm_against_lag(dataset, ax=ax)
+    data = one_network_set(dataset).isel(length=-1)
+    ax.set_title(f"How much of a loss reaches the state $k$ steps before (T = {int(data.length)})")
+    first, last = (f"{float(data[n].median()):g}" for n in ("growth_first_lag", "growth_last_lag"))
+    figures.caption(
+        figure,
+        f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
+        f"steps and sequences. Dashed: rate fitted over lags {first} to {last} "
+        f"(median standard error of a fit {float(data.growth_rate_error.median()):.1g} nats/step). "
+        "Straight lines: gradients vanish or explode exponentially.",
+    )
+    return figure
+
+
+def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 3, figsize=(14, 5.2))
+    panels = (
+        (all_steps, "log_gradient_norm", "summed loss", r"$\|\partial L/\partial W_{hh}\|_F$"),
+        (
+            all_steps,
+            "log_gradient_norm_per_weight",
+            "per unit of loss weight",
+            r"$\|\partial L/\partial W_{hh}\|_F\;/\;\sum_t w_t$",
+        ),
+        (
+            last_step,
+            "log_gradient_norm",
+            "loss at the last step only",
+            r"$\|\partial l_T/\partial W_{hh}\|_F$",
+        ),
+    )
+    for ax, (data, variable, title, label) in zip(axes, panels, strict=True):
+        plot_norm_against_length(data, variable, ax=ax)
+        ax.set_title(title)
+        ax.set_ylabel(label)
+    axes[0].legend()
+    figures.caption(
+        figure,
+        "Dots: networks, lines: median, bands: quartiles. A sum over t grows with T alone "
+        "(left); per unit of loss (middle) and from one loss (right) a gradient grows with T only "
+        "where it explodes.",
+    )
+    return figure
+
+
+def _contributions_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(8.5, 6.0))
+    plot_contributions(dataset, ax=ax)
+    length = int(dataset.length[-1])
+    ax.set_title(f"What each step's own copy of $W_{{hh}}$ contributes (T = {length})")
+    figures.caption(
+        figure,
+        f"Thin: {dataset.network_seed.size} networks, thick: median. The gradient is the sum of "
+        "these contributions; the legend says how much of their norms survives the sum.",
+    )
+    return figure
+
+
+def _map_figure(dataset: xr.Dataset) -> Figure:
+    gains = [float(gain) for gain in dataset.gain]
+    figure, axes = figures.new_figure(
+        1, len(gains), figsize=(4.6 * len(gains) + 1, 5.2), sharey=True, squeeze=False
+    )
+    relative = decades(dataset.log_norm_map - dataset.log_norm_map.sel(lag=0))
+    finite = relative[np.isfinite(relative)]
+    bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOST_DECADES))
+    for ax, gain in zip(axes[0], gains, strict=True):
+        plot_map(dataset, gain=gain, bound=bound, ax=ax)
+        if ax is not axes[0, 0]:
+            ax.set_ylabel("")
+    bar = figure.colorbar(axes[0, -1].collections[0], ax=list(axes[0]), shrink=0.9, extend="both")
+    bar.set_label(r"$\log_{10}\,\|\partial l_t/\partial h_{t-k}\|/\|\partial l_t/\partial h_t\|$")
+    figures.caption(
+        figure,
+        "One network each; means of logs over sequences. Up a column the gradient of one loss goes "
+        "back in time. Level contours: only the lag counts, not the step.",
+    )
+    return figure
+
+
+def _phase_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(11, 5.6))
+    plot_phase(dataset, ax=ax)
+    ax.set_title("Vanishing (blue, negative) | trainable | exploding (red, positive)")
+    figure.colorbar(ax.collections[0], ax=ax, extend="both").set_label(
+        r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
+    )
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
+    figures.caption(
+        figure,
+        f"Mean over {dataset.network_seed.size} networks and all sequences of the log change. "
+        "Thick borders: a factor of ten down and up. Left of the dashed line the norm of W_hh "
+        "alone proves that gradients vanish.",
+    )
+    return figure
+
+
+def regimes(dataset: xr.Dataset) -> dict[str, list[float]]:
+    """Gains by what happens to the gradient over the longest sequences: medians over networks."""
+    change = one_network_set(dataset).log_change.isel(length=-1).median("network_seed")
+    gains = change.gain.values
+    return {
+        "vanish": [float(g) for g in gains[change.values < -DECADE]],
+        "arrive": [float(g) for g in gains[np.abs(change.values) <= DECADE]],
+        "explode": [float(g) for g in gains[change.values > DECADE]],
+    }
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = one_network_set(datasets["last-step"])
+    length = int(data.length[-1])
+    found = regimes(datasets["last-step"])
+    texts = {
+        "vanish": "vanish (shrink more than tenfold)",
+        "arrive": "arrive within a factor of ten",
+        "explode": "explode (grow more than tenfold)",
+    }
+    sentences = [
+        f"Over {length} steps gradients {text} at {_gains(found[regime])}."
+        for regime, text in texts.items()
+    ]
+    fits = one_network_set(datasets["all-steps"]).isel(length=-1)
+    for gain in (float(fits.gain[0]), float(fits.gain[-1])):
+        rate, half_life = median_rate(fits.sel(gain=gain))
+        sentences.append(f"At gain {gain:g} norms change by {rate:+.3f} nats a step{half_life}.")
+    critical = critical_gain(data, "spectral_norm")
+    sentences.append(
+        f"The norm of W_hh alone proves vanishing below gain {critical:.2f} "
+        f"(for large Gaussian W_hh {theory.pascanu_critical_gain('gaussian'):g}); its spectral "
+        f"radius is 1 at gain {critical_gain(data, 'spectral_radius'):.2f}."
+    )
+    return sentences
+
+
+def _gains(gains: list[float]) -> str:
+    if not gains:
+        return "no gain of this sweep"
+    listing = ", ".join(f"{gain:g}" for gain in gains)
+    return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
+
+
+ANALYSIS = Analysis(
+    "gradient-norms",
+    "Norms against lag, length and time; where gradients vanish and explode.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

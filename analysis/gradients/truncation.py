@@ -1,0 +1,178 @@
+"""Truncation: what a window loses, which window suffices, and what the geometric bound says."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from .norm_plots import one_network_set
+from .truncation_plots import (
+    SCHEMES,
+    log_bound,
+    plot_against_window,
+    plot_bound,
+    plot_schemes,
+    plot_sufficient_window,
+)
+
+_GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (50, 100, 200)
+    windows: Annotated[
+        tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
+    ] = None
+    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """One sweep with sliding windows and segments."""
+    return {
+        "windows": rnnsim.sweep(
+            gain=settings.gain,
+            length=list(settings.length),
+            scheme=settings.scheme,
+            measures=("gradients", "lags", "truncation"),
+            truncation=SCHEMES,
+            windows=settings.windows,
+            tolerance=settings.tolerance,
+            progress=progress,
+            **settings.shared(),
+        )
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["windows"]
+    return {
+        "error-against-window": _window_figure(data),
+        "sufficient-window": _sufficient_figure(data),
+        "segments-and-sliding": _schemes_figure(data),
+        "geometric-bound": _bound_figure(data),
+    }
+
+
+def _window_figure(dataset: xr.Dataset) -> Figure:
+    lengths = [int(length) for length in dataset.length]
+    figure, axes = figures.new_figure(
+        2, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 8.4), sharey="row", squeeze=False
+    )
+    for column, length in enumerate(lengths):
+        for row, variable in enumerate(("truncation_log_error", "truncation_cosine")):
+            ax = plot_against_window(dataset, variable, length=length, ax=axes[row, column])
+            if column:
+                ax.set_ylabel("")
+        axes[0, column].set_title(f"T = {length} steps")
+        axes[0, column].set_xlabel("")
+    axes[0, 0].legend(loc="lower left")
+    figures.caption(
+        figure,
+        "Thin: networks, thick: median. Sliding windows (stride 1) beside the full gradient of "
+        "W_hh. Where gradients vanish a short window does; where they explode the error stays near "
+        "1 until the window is nearly the whole sequence.",
+    )
+    return figure
+
+
+def _sufficient_figure(dataset: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(8.5, 5.8))
+    plot_sufficient_window(dataset, ax=ax)
+    figures.caption(
+        figure,
+        "Dots: networks, lines: median, bands: quartiles; the smallest sliding window from which "
+        "on the relative error of dL/dW_hh stays in tolerance. Thin horizontal lines: the whole "
+        "sequence. Where a line meets its horizontal, no shorter window suffices.",
+    )
+    return figure
+
+
+def _schemes_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6), sharey=True)
+    gain = figures.nearest([float(g) for g in dataset.gain], [1.0])[0]
+    for ax, against in zip(axes, ("window", "reach"), strict=True):
+        plot_schemes(dataset, gain=gain, against=against, ax=ax)
+    axes[0].set_title("equal window")
+    axes[1].set_title("equal mean reach")
+    axes[1].set_ylabel("")
+    axes[0].legend(loc="lower left")
+    figures.caption(
+        figure,
+        f"Gain {gain:g}, T = {int(dataset.length[-1])}. Thin: networks, thick: median. A loss in a "
+        "segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal window, "
+        "right at equal mean reach, where what is left of the difference is the scheme's own.",
+    )
+    return figure
+
+
+def _bound_figure(dataset: xr.Dataset) -> Figure:
+    gains = figures.nearest([float(g) for g in dataset.gain], [0.5, 0.75, 0.9])
+    figure, axes = figures.new_figure(
+        1, len(gains), figsize=(4.7 * len(gains) + 0.5, 5.2), sharey=True, squeeze=False
+    )
+    for ax, gain in zip(axes[0], gains, strict=True):
+        plot_bound(dataset, gain=gain, ax=ax)
+        if ax is not axes[0, 0]:
+            ax.set_ylabel("")
+    axes[0, 0].legend(loc="upper right")
+    figures.caption(
+        figure,
+        "Solid: exact relative error (thin: networks, thick: median). Dashed: the bound of Aicher, "
+        "Foti and Fox (2019) for geometric decay, one line for each network, its parameters in "
+        "each panel. Compare slopes; the distance is the price of adding up norms.",
+    )
+    return figure
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = one_network_set(datasets["windows"]).isel(length=-1)
+    length = int(data.length)
+    tolerance = figures.configuration(datasets["windows"])["tolerance"]
+    sentences = []
+    for gain in figures.nearest(data.gain.values, [0.5, 1.0, 2.0]):
+        window = float(data.sufficient_window.sel(gain=gain).median())
+        share = window / length
+        verdict = "as good as the whole sequence" if share > 0.9 else f"{share:.0%} of the sequence"
+        known = f"needs a window of {window:.0f} of {length} steps ({verdict})"
+        text = known if np.isfinite(window) else "has no window that is known to suffice"
+        sentences.append(f"At gain {gain:g} a gradient within {tolerance:.0%} {text}.")
+    gain = figures.nearest(data.gain.values, [1.0])[0]
+    window = int(figures.nearest(data.window.values, [length / 8])[0])
+    errors = np.exp(data.truncation_log_error.sel(gain=gain, window=window).median("network_seed"))
+    sliding, segments = (float(errors.sel(truncation=name)) for name in SCHEMES)
+    comparison = "more" if segments > sliding else "no more"
+    sentences.append(
+        f"At gain {gain:g} and window {window}, segments err {comparison} than sliding windows: "
+        f"{segments:.2g} against {sliding:.2g} of the full gradient."
+    )
+    bounds = [log_bound(datasets["windows"], gain=float(g), seed=0) for g in data.gain]
+    failing = [f"{float(g):g}" for g, b in zip(data.gain, bounds, strict=True) if b.beta >= 1]
+    sentences.append(
+        "The geometric bound says nothing (estimated decay beta >= 1) at "
+        + (f"gain {', '.join(failing)}." if failing else "none of the gains.")
+    )
+    return sentences
+
+
+ANALYSIS = Analysis(
+    "truncation",
+    "Error and cosine of truncated gradients; the window that suffices.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -1,0 +1,170 @@
+"""Plots of truncation: a dataset in, Axes out. What each shows is in its docstring."""
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+
+from rnnsim import theory
+
+from ..frame import figures
+from ..frame.figures import decades, log_axis
+from .norm_plots import DECADE, one_network_set
+
+SCHEMES = ("sliding", "segments")
+_TAU = 5  # from this lag on decay is taken to be geometric
+_ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
+_LEAST_DECADE = -16.0  # no exact error is known below
+
+
+def plot_against_window(
+    dataset: xr.Dataset,
+    variable: str,
+    *,
+    length: int,
+    gains: list[float] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Error or cosine to the full dL/dW_hh of sliding windows, against the window K.
+
+    `variable` is "truncation_log_error" or "truncation_cosine". Thin lines are networks, thick ones
+    their median. Read off where the error falls below what you can accept.
+    """
+    ax = figures.axes_or_new(ax)
+    data = one_network_set(dataset).sel(length=length, truncation="sliding")
+    wanted = gains or [0.5, 0.75, 1.0, 1.25, 2.0]
+    is_error = variable == "truncation_log_error"
+    for i, gain, color in figures.shaded(data.gain.values, wanted):
+        values = data[variable].sel(gain=gain).transpose("network_seed", "window").values
+        figures.seeds_and_median(
+            ax,
+            data.window,
+            decades(values) if is_error else values,
+            label=f"gain {gain:g}",
+            color=color,
+            index=i,
+            lines=True,
+        )
+    _window_axis(ax, length)
+    if is_error:
+        log_axis(ax)
+        ax.set_ylabel(_ERROR_LABEL)
+    else:
+        ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03)
+        ax.set_ylabel(r"cosine of $g_K$ and $g$")
+    return ax
+
+
+def plot_sufficient_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """The smallest sufficient window against gain, one line for each sequence length.
+
+    A median at its horizontal line means that the window is the whole sequence.
+    """
+    ax = figures.axes_or_new(ax)
+    data = one_network_set(dataset)
+    tolerance = figures.configuration(dataset)["tolerance"]
+    lengths = [int(length) for length in data.length]
+    for i, length, color in figures.shaded(lengths):
+        values = data.sufficient_window.sel(length=length).transpose("network_seed", "gain").values
+        figures.seeds_and_median(ax, data.gain, values, label=f"T = {length}", color=color, index=i)
+        ax.axhline(length, color=color, lw=0.8)
+    ax.set_yscale("log", base=2)
+    ax.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    ax.set_xlabel("gain of $W_{hh}$")
+    ax.set_ylabel(f"sufficient window at {tolerance:.0%} (steps)")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def mean_reach(window: npt.ArrayLike, length: int, scheme: str) -> npt.NDArray[np.float64]:
+    """Steps that a loss is propagated, its own included, averaged over steps 1..T.
+
+    Sliding: the mean of min(K, t). Segments: the mean of (t - 1) mod K + 1, about (K + 1)/2.
+    """
+    K, t = np.atleast_1d(np.asarray(window))[:, None], np.arange(1, length + 1)
+    steps = np.minimum(K, t) if scheme == "sliding" else (t - 1) % K + 1
+    return np.asarray(steps.mean(axis=1))
+
+
+def plot_schemes(
+    dataset: xr.Dataset, *, gain: float, against: str = "window", ax: Axes | None = None
+) -> Axes:
+    """Error of segments and of sliding windows, against the window or against the mean reach.
+
+    At equal window segments lose more, since a loss early in a segment goes back few steps.
+    """
+    ax = figures.axes_or_new(ax)
+    data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
+    length = int(data.length)
+    for i, (scheme, color) in enumerate(zip(SCHEMES, ("#0072B2", "#E69F00"), strict=True)):
+        errors = data.truncation_log_error.sel(truncation=scheme)
+        x = data.window.values if against == "window" else mean_reach(data.window, length, scheme)
+        figures.seeds_and_median(
+            ax,
+            x,
+            decades(errors.transpose("network_seed", "window")),
+            label=f"{scheme} (stride {'1' if scheme == 'sliding' else 'K'})",
+            color=color,
+            index=i,
+            lines=True,
+        )
+    _window_axis(ax, length)
+    if against == "reach":
+        ax.set_xlabel("mean reach of a loss (steps)")
+    log_axis(ax)
+    ax.set_ylabel(_ERROR_LABEL)
+    return ax
+
+
+def log_bound(dataset: xr.Dataset, *, gain: float, seed: int) -> theory.AicherBound:
+    """Aicher's bound on the relative error of one network, at the dataset's windows.
+
+    E[phi_k] is the root mean square over steps and sequences at lag k, up to half the length (few
+    steps reach further); M = sqrt(H) bounds ||dh_t/dW_hh|| for |h| <= 1 and |phi'| <= 1; the bound
+    is added up over all loss steps and divided by ||dL/dW_hh||.
+    """
+    data = one_network_set(dataset).isel(length=-1, network_seed=seed).sel(gain=gain)
+    length = int(data.length)
+    tau = min(_TAU, max(length // 2 - 2, 0))
+    norms = data.log_rms.sel(lag=data.lag < max(length // 2, tau + 2)).values
+    log_M = 0.5 * np.log(int(np.asarray(dataset.n_hidden)[0])) + np.log(float(data.loss_weight))
+    return theory.aicher_log_bound(
+        norms, data.window.values, tau=tau, log_M=log_M - float(data.log_gradient_norm)
+    )
+
+
+def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
+    """Exact relative error of sliding windows beside Aicher's geometric bound (dashed).
+
+    One bound for each network; tau, M and the median estimate of beta are in the title.
+    """
+    ax = figures.axes_or_new(ax)
+    data = one_network_set(dataset).isel(length=-1).sel(gain=gain, truncation="sliding")
+    figures.seeds_and_median(
+        ax,
+        data.window,
+        decades(data.truncation_log_error.transpose("network_seed", "window")),
+        label="exact error",
+        color="#0072B2",
+        lines=True,
+    )
+    bounds = [log_bound(dataset, gain=gain, seed=seed) for seed in range(data.network_seed.size)]
+    for i, bound in enumerate(bounds):
+        label = "geometric bound" if i == 0 else None
+        ax.plot(data.window, bound.log_bound / DECADE, "k--", lw=1.0, label=label)
+    beta = float(np.median([bound.beta for bound in bounds]))
+    ax.set_title(
+        rf"gain {gain:g}: $\tau$ = {bounds[0].tau}, $\beta$ = {beta:.2f}, $M$ = $\sqrt{{H}}$"
+    )
+    _window_axis(ax, int(data.length))
+    ax.set_ylim(bottom=_LEAST_DECADE)
+    log_axis(ax)
+    ax.set_ylabel(_ERROR_LABEL)
+    return ax
+
+
+def _window_axis(ax: Axes, length: int) -> None:
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.set_xlim(0.9, length * 1.1)
+    ax.set_xlabel("window $K$ (steps)")

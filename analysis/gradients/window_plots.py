@@ -1,0 +1,83 @@
+"""Plots of training through windows: a dataset in, Axes out; docstrings say what each shows."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from ..frame import figures
+from ..frame.figures import THEORY
+
+_COLORS = {"segments": "#E69F00", "overlapping": "#0072B2"}
+_SHOWN = (0.25, 0.75, 1.0, 1.2, 2.0, 100.0)  # windows, in multiples of the dependency
+
+
+def plot_share(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Share of answers whose gradient reaches what they depend on, against the window.
+
+    0 up to the dependency; segments of K steps cut a share of answers off from their cause that
+    falls as 1/K, so that they rise to 1 late.
+    """
+    ax = figures.axes_or_new(ax)
+    for i, (name, color) in enumerate(_COLORS.items()):
+        shares = data.reaching.sel(truncation=name)
+        ax.plot(data.window, shares, color=color, marker=figures.MARKERS[i], label=_label(data, i))
+    _window_axis(ax, data)
+    ax.set_ylim(-0.04, 1.04)
+    ax.set_ylabel("share of answers that reach their cause")
+    return ax
+
+
+def plot_score(data: xr.Dataset, *, budget: str, ax: Axes | None = None) -> Axes:
+    """Final loss against the window, at one budget: "sequences" or "updates".
+
+    Dots are networks, lines their median, bands quartiles. Horizontal dashes: chance. Vertical: the
+    first window that reaches the dependency.
+    """
+    ax = figures.axes_or_new(ax)
+    final = data.loss.sel(budget=budget).isel(share=-1)
+    for i, (name, color) in enumerate(_COLORS.items()):
+        values = final.sel(truncation=name).transpose("network_seed", "window").values
+        figures.seeds_and_median(
+            ax, data.window, values, label=_label(data, i), color=color, index=i
+        )
+        ax.lines[-2].set_markersize(8)
+        ax.lines[-1].set_markevery(1)
+    _window_axis(ax, data)
+    _chance(ax, data)
+    ax.set_ylabel("final loss (nats per answer)")
+    return ax
+
+
+def plot_curves(data: xr.Dataset, *, truncation: str, ax: Axes | None = None) -> Axes:
+    """Loss against sequences seen, for a few windows; thin: networks, thick: median."""
+    ax = figures.axes_or_new(ax)
+    batches, B = float(data.n_batches), figures.configuration(data)["batch_size"]
+    seen = data.share.values * batches * B
+    here = data.loss.sel(truncation=truncation, budget="sequences")
+    wanted = [float(data.dependency) * factor for factor in _SHOWN]
+    for i, window, color in figures.shaded(data.window.values, wanted):
+        values = here.sel(window=window).transpose("network_seed", "share").values
+        figures.seeds_and_median(
+            ax, seen, values, label=f"{window:g}", color=color, index=i, lines=True
+        )
+    _chance(ax, data)
+    ax.set_xlabel("sequences seen")
+    ax.set_ylabel("loss (nats per answer)")
+    return ax
+
+
+def _label(data: xr.Dataset, index: int) -> str:
+    stride = figures.configuration(data)["stride"]
+    return ("segments (stride $K$)", f"overlapping (stride {stride})")[index]
+
+
+def _chance(ax: Axes, data: xr.Dataset) -> None:
+    ax.axhline(float(np.log(figures.configuration(data)["n_symbols"])), **THEORY)
+    ax.set_ylim(bottom=min(-0.03, ax.get_ylim()[0]))
+
+
+def _window_axis(ax: Axes, data: xr.Dataset) -> None:
+    ax.axvline(float(data.dependency) + 1, **THEORY)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.set_xlabel("window $K$ (steps)")

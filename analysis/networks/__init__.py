@@ -1,0 +1,1 @@
+"""Figures of single networks and architectures."""

@@ -1,0 +1,196 @@
+"""Plots of architecture_experiment: a dataset in, Axes out. What each shows is in its docstring."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.axes import Axes
+
+from ..frame import figures
+from ..frame.figures import decades
+
+_CUT = "#D55E00"
+_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+NORM_LABEL = r"$\|\partial\ell_t/\partial h_s\|$, mean of log$_{10}$"
+
+
+def map_decades(data: xr.Dataset, moment: str) -> npt.NDArray[np.float64]:
+    """log10 of ||dl_t/dh_s||, (loss_step, place): mean over networks and sequences; NaN for 0."""
+    logs = data.log_norms.sel(moment=moment).transpose("network_seed", "loss_step", "place")
+    return decades(logs.values.mean(axis=0))
+
+
+def map_limits(
+    data: xr.Dataset, moments: Sequence[str] = ("before", "after"), floor: float = 8.0
+) -> tuple[float, float]:
+    """Colours of maps: from the largest norm at these moments at most so many decades down."""
+    shown = np.stack([map_decades(data, moment) for moment in moments])
+    known = shown[np.isfinite(shown)]
+    if known.size == 0:
+        return -1.0, 0.0
+    return max(float(known.min()), float(known.max()) - floor), float(known.max())
+
+
+def plot_gradient_map(
+    data: xr.Dataset, *, moment: str, limits: tuple[float, float], ax: Axes | None = None
+) -> Axes:
+    """Norm of dl_t/dh_s over the step s it has come back to and the step t that carries the loss.
+
+    Read a row from right to left: how the gradient of one loss fares as it goes back. The vertical
+    line is the boundary of an encoder-decoder; all that lies left of the slanted one is cut off by
+    a truncation window K.
+    """
+    ax = figures.axes_or_new(ax)
+    steps, places = data.loss_step.values, data.place.values
+    ax.pcolormesh(
+        np.append(places, places[-1] + 1) - 0.5,
+        np.append(steps, steps[-1] + 1) - 0.5,
+        np.ma.masked_invalid(map_decades(data, moment)),
+        vmin=limits[0],
+        vmax=limits[1],
+        rasterized=True,
+    )
+    ax.grid(visible=False)
+    ax.set_xlabel("step $s$ of the state")
+    if steps.size == 1:
+        ax.set_yticks(steps)
+    _mark_boundary(ax, places)
+    _mark_window(ax, data)
+    ax.set_ylabel("step $t$ of the loss")
+    return ax
+
+
+def plot_row(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
+    """The last row of the map as a curve for each network, and their median, against the step.
+
+    A straight slope is a constant factor for each step back; what lies left of the dashed line is
+    cut off by a truncation window K.
+    """
+    ax = figures.axes_or_new(ax)
+    logs = data.log_norms.sel(moment=moment).isel(loss_step=-1)
+    values = decades(logs.transpose("network_seed", "place").values)
+    figures.seeds_and_median(
+        ax, data.place.values, values, label="median", color="#0072B2", lines=True
+    )
+    K = int(figures.configuration(data)["window"])
+    ax.axvline(float(data.loss_step[-1]) - K + 0.5, color=_CUT, lw=2.2, ls="--")
+    ax.set_xlim(data.place.values[0] - 0.5, data.place.values[-1] + 0.5)
+    ax.set_xlabel("step $s$ of the state")
+    ax.set_ylabel(r"$\|\partial\ell_T/\partial h_s\|$, mean of log$_{10}$")
+    return ax
+
+
+def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Held-out score against updates, every network and the median; baselines are dashed."""
+    ax = figures.axes_or_new(ax)
+    scores = data.score.transpose("network_seed", "updates").values
+    figures.seeds_and_median(
+        ax, data.updates.values, scores, label="networks", color="#0072B2", lines=True
+    )
+    for name, value in zip(data.baseline.values, data.baseline_score.values, strict=True):
+        ax.axhline(float(value), color="0.15", ls="--", lw=1.2)
+        ax.annotate(
+            str(name).replace(" ", "\n", 1),
+            (1.0, float(value)),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=10.5,
+            annotation_clip=False,
+        )
+    low = min(0.0, float(scores.min())) if is_fraction(data) else 0.0
+    high = 1.0 if is_fraction(data) else max(scores.max(), data.baseline_score.values.max())
+    ax.set_ylim(low - 0.04 * high, 1.08 * float(high))
+    ax.set_xlabel("updates")
+    ax.set_ylabel(f"{data.score.attrs['units']}")
+    return ax
+
+
+def plot_picture(data: xr.Dataset, *, moment: str, word: str, ax: Axes | None = None) -> Axes:
+    """Mean of |dl/dpixel|, times the pixel's spread, for the loss of one word of the caption.
+
+    Relative to the largest; light pixels are those whose usual changes matter most for the word.
+    """
+    ax = figures.axes_or_new(ax)
+    gradients = data.pixel_gradients.sel(moment=moment, word=word).mean("network_seed")
+    pixels = (gradients * data.pixel_spread).values
+    largest = float(pixels.max()) or 1.0
+    ax.imshow(pixels.reshape(8, 8) / largest, vmin=0.0, vmax=1.0)
+    ax.grid(visible=False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(word, fontsize=12)
+    ax.set_xlabel(f"largest {largest:.1g} nats", fontsize=10.5)
+    return ax
+
+
+def is_fraction(data: xr.Dataset) -> bool:
+    """Whether more is better, up to 1; otherwise it is a cost."""
+    return str(data.score.attrs["units"]).startswith("fraction")
+
+
+def kept(data: xr.Dataset, moment: str) -> tuple[int, float]:
+    """A number of steps back, K or as far as there are, and log10 of what is left there.
+
+    Relative to the step of the loss; mean over networks, sequences and all losses that reach as far
+    back.
+    """
+    found, steps = map_decades(data, moment), data.loss_step.values
+    first = int(data.place.values[0])
+    K = min(int(figures.configuration(data)["window"]), int(steps[-1]) - first)
+    rows = np.flatnonzero(steps - K >= first)
+    own, back = (found[rows, steps[rows] - lag - first] for lag in (0, K))
+    ratio = back - own
+    return K, float(ratio[np.isfinite(ratio)].mean()) if np.isfinite(ratio).any() else -np.inf
+
+
+def _mark_boundary(ax: Axes, places: npt.NDArray[np.int64]) -> None:
+    """Between place 0, where the encoder or the picture hands over a state, and the decoder."""
+    if places[0] > 0:
+        return
+    ax.axvline(0.5, color="white", lw=3.5)
+    ax.axvline(0.5, color="black", lw=1.6)
+    ax.set_xlabel("step $s$ of the state (0: handed to the decoder)")
+    names = [("encoder", -6, "right"), ("decoder", 6, "left")]
+    for text, x, side in names[int(places[0] == 0) :]:  # a picture is one step
+        ax.annotate(
+            text,
+            (0.5, 0.03),
+            xycoords=("data", "axes fraction"),
+            xytext=(x, 0),
+            textcoords="offset points",
+            ha=side,
+            bbox=_BOX,
+        )
+
+
+def _mark_window(ax: Axes, data: xr.Dataset) -> None:
+    """What a window keeps are the states s > t - K."""
+    K, places = int(figures.configuration(data)["window"]), data.place.values
+    steps = data.loss_step.values
+    if steps[-1] - K < places[0]:
+        return  # nothing is cut off
+    x_limits, y_limits = (places[0] - 0.5, places[-1] + 0.5), ax.get_ylim()
+    if steps.size == 1:
+        y = np.array(y_limits)
+        x = np.full(2, steps[0] - K + 0.5)
+    else:
+        y = np.array([max(steps[0], places[0] + K) - 0.5, steps[-1] + 0.5])
+        x = y - K
+    ax.plot(x, y, color="white", lw=4.5, solid_capstyle="butt")
+    ax.plot(x, y, color=_CUT, lw=2.2, ls="--")
+    ax.annotate(
+        f"K = {K}",
+        (float(x[1]), float(y[1])),
+        xytext=(8, -6),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        color=_CUT,
+        fontweight="bold",
+        bbox=_BOX,
+    )
+    ax.set_xlim(*x_limits)
+    ax.set_ylim(*y_limits)

@@ -1,0 +1,1 @@
+"""Figures of W_hh."""

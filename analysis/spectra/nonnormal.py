@@ -1,0 +1,207 @@
+"""Departure from normality: the same eigenvalues, other transients, other gradients."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from .nonnormal_plots import (
+    plane_key,
+    plane_norm,
+    plot_gradients,
+    plot_peak,
+    plot_powers,
+    plot_pseudospectrum,
+    plot_windows,
+)
+
+_SEEN_LAGS = 80  # where the axis of lags ends
+_SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    batch_size: Annotated[int, flag("Sequences B per batch.")] = 8
+    activation: Annotated[tuple[str, ...], flag("Several of linear, tanh and relu.")] = (  # type: ignore[assignment]
+        "linear",
+        "tanh",
+    )
+    scale: Annotated[tuple[float, ...], flag("Factors of the departure; 1: as drawn.")] = _SCALES
+    plane_scale: Annotated[tuple[float, ...], flag("Those whose pseudospectra are drawn.")] = (
+        0.0,
+        1.0,
+        2.0,
+    )
+    radius: Annotated[float, flag("Spectral radius of all W_hh, below 1.")] = 0.9
+    length: Annotated[int, flag("Sequence length T, in steps.")] = 150
+    tolerance: Annotated[float, flag("Error of the gradient at which a window suffices.")] = 0.1
+    n_points: Annotated[int, flag("Points on each axis of the pseudospectra.")] = 81
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """Transients and gradients of all networks, pseudospectra of the first."""
+    shared = settings.shared()
+    family: dict[str, Any] = {"radius": settings.radius, "scheme": settings.scheme}
+    alike = {name: shared[name] for name in ("n_hidden", "task", "dtype")}
+    planes = rnnsim.pseudospectrum_sweep(
+        scale=settings.plane_scale, n_points=settings.n_points, **family, **alike
+    )
+    transients = rnnsim.normality_sweep(
+        scale=sorted(settings.scale),
+        length=settings.length,
+        tolerance=settings.tolerance,
+        progress=progress,
+        **family,
+        **shared,
+    )
+    return {"pseudospectra": planes, "transients": transients}
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "pseudospectra": _plane_figure(datasets["pseudospectra"]),
+        "transient-growth": _transient_figure(datasets["transients"]),
+        "peak-and-window": _peak_figure(datasets["transients"]),
+    }
+
+
+def _plane_figure(dataset: xr.Dataset) -> Figure:
+    scales = dataset.scale.values
+    figure, axes = figures.new_figure(
+        1, len(scales), figsize=(max(4.6 * len(scales), 9.0), 5.3), sharey=True, squeeze=False
+    )
+    for ax, scale in zip(axes[0], scales, strict=True):
+        plot_pseudospectrum(dataset, scale=scale, ax=ax)
+        share = float(dataset.henrici_relative.sel(scale=scale))
+        ax.set_title(f"{_name(scale)}, departure {share:.0%}")
+        ax.label_outer()
+    shades = ScalarMappable(plane_norm(dataset), "Greys_r")
+    bar = figure.colorbar(
+        shades, ax=list(axes[0]), shrink=0.75, label=r"$\sigma_{min}(z - W_{hh})$"
+    )
+    bar.ax.yaxis.set_major_formatter(lambda x, _: f"$10^{{{x:.0f}}}$")
+    figure.legend(handles=plane_key(), loc="outside upper center", ncols=4, fontsize=12)
+    figures.caption(
+        figure,
+        f"One network of {dataset.unit.size} units, spectral radius "
+        f"{figures.configuration(dataset)['radius']:g}: the same eigenvalues in all panels. A "
+        "contour of 0.1 encloses all that changes of W_hh of that size (2-norm) can make of "
+        "them: points within 0.1 of an eigenvalue where W_hh is normal. Far from normal, the same "
+        "changes carry eigenvalues across the unit circle, and powers of W_hh can grow.",
+    )
+    return figure
+
+
+def _transient_figure(dataset: xr.Dataset) -> Figure:
+    kinds = list(dataset.activation.values)
+    figure, axes = figures.new_figure(
+        1, 1 + len(kinds), figsize=(max(5.0 * (1 + len(kinds)), 9.0), 6.6), squeeze=False
+    )
+    plot_powers(dataset, ax=axes[0, 0])
+    axes[0, 0].set_title("powers of $W_{hh}$")
+    for ax, kind in zip(axes[0, 1:], kinds, strict=True):
+        plot_gradients(dataset, activation=kind, ax=ax)
+        ax.set_title(f"gradients, {kind} networks")
+    for ax in axes[0]:
+        ax.set_xlim(-1.5, min(_SEEN_LAGS, float(dataset.lag[-1])) or 1.0)
+        _fit_to_seen(ax)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
+    settings = figures.configuration(dataset)
+    figures.caption(
+        figure,
+        f"Thin: {dataset.network_seed.size} networks of {settings['n_hidden']} units at each "
+        "scale s of their departure from normality, thick: medians; gradients: means of ln over "
+        f"{settings['batch_size']} sequences of {settings['task']}, loss at the last step. All "
+        "have the same eigenvalues: dashed, k ln rho, is what these alone say, and it holds for "
+        "s = 0 at once, for others only in the end. Diamonds: Kreiss constant, which the peak "
+        "must reach. The slopes of tanh units multiply W_hh and change its eigenvalues: what a "
+        "normal W_hh hardly feels can make others chaotic, and their gradients explode.",
+    )
+    return figure
+
+
+def _peak_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.0))
+    plot_peak(dataset, ax=axes[0])
+    plot_windows(dataset, ax=axes[1])
+    axes[0].set_title("How far a linear network can amplify")
+    axes[1].set_title("How far truncation has to reach")
+    axes[0].legend(fontsize=12, loc="upper left")
+    axes[1].legend(fontsize=12, loc="upper left", bbox_to_anchor=(0.0, 0.93))  # below a line
+    settings = figures.configuration(dataset)
+    figures.caption(
+        figure,
+        f"Each mark a network ({dataset.network_seed.size} at each of {dataset.scale.size} "
+        f"scales), lines: medians. All have spectral radius {settings['radius']:g}. Left: the peak "
+        "and the Kreiss constant below it. Right: windows at which the truncated gradient of all "
+        f"losses is within {settings['tolerance']:.0%} of the full one; dashed: where rho^K "
+        "is that small, all that eigenvalues say. Where tanh networks turn chaotic no window "
+        "shorter than the sequence suffices.",
+    )
+    return figure
+
+
+def _fit_to_seen(ax: Axes) -> None:
+    """End the y axis at what the x axis shows."""
+    left, right = ax.get_xlim()
+    seen = [
+        y[(x >= left) & (x <= right)]
+        for x, y in (np.asarray(line.get_xydata()).T for line in ax.lines)
+        if x.size > 2
+    ]
+    values = np.concatenate([np.zeros(1), *seen])
+    low, high = np.nanmin(values), np.nanmax(values)
+    margin = 0.06 * (high - low) or 0.5
+    ax.set_ylim(low - margin, high + margin)
+
+
+def _name(scale: float) -> str:
+    names = {0.0: "normal", 1.0: "as drawn"}
+    return f"s = {scale:g}" + (f" ({names[scale]})" if scale in names else "")
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["transients"]
+    settings = figures.configuration(data)
+    sentences = [
+        f"All networks have spectral radius {settings['radius']:g} and, at each scale s of their "
+        "departure from normality, the eigenvalues of the same draws."
+    ]
+    for scale in data.scale.values:
+        part = data.sel(scale=scale).median("network_seed")
+        windows = ", ".join(
+            f"{float(part.sufficient_window.sel(activation=kind)):.0f} ({kind})"
+            for kind in data.activation.values
+        ).replace("nan", "none found")
+        sentences.append(
+            f"{_name(scale)}: departure {float(part.henrici_relative):.0%} of the norm; powers of "
+            f"W_hh grow by a factor of {np.exp(float(part.peak)):.3g} at most, at step "
+            f"{float(part.peak_lag):.0f} (Kreiss constant {np.exp(float(part.log_kreiss)):.3g}); "
+            f"windows for {settings['tolerance']:.0%} error: {windows}."
+        )
+    return sentences
+
+
+ANALYSIS = Analysis(
+    "nonnormal",
+    "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -1,0 +1,266 @@
+"""Spectra of W_hh for every initialisation scheme, and what they say about gradients."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+from rnnsim import theory
+from rnnsim.networks.rnn import SCHEMES
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..gradients.norm_plots import critical_gain
+from .spectrum_plots import (
+    circle_key,
+    one_scheme,
+    plot_against_gain,
+    plot_by_scheme,
+    plot_eigenvalues,
+    plot_growth,
+    plot_singular_values,
+    schemes_of,
+)
+
+_NORMAL = 1e-6  # relative departures below are rounding
+
+_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """What to simulate."""
+
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    spectrum_gain: Annotated[float, flag("Gain whose eigen- and singular values are drawn.")] = 1.5
+    length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
+    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = SCHEMES
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """Two sweeps over the schemes: spectra and growth at every gain, spectra of the drawn gain."""
+    common = settings.shared() | {
+        "length": settings.length,
+        "scheme": settings.scheme,
+        "progress": progress,
+    }
+    return {
+        "schemes": rnnsim.sweep(
+            gain=settings.gain, measures=("lags", "slopes", "spectrum", "nonnormality"), **common
+        ),
+        "one-gain": rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common),
+    }
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    return {
+        "eigenvalues": _eigenvalue_figure(datasets["one-gain"]),
+        "singular-values": _singular_value_figure(datasets["one-gain"]),
+        "radius-norm-normality": _gain_figure(datasets["schemes"]),
+        "growth-against-radius": _growth_figure(datasets["schemes"]),
+        "beyond-eigenvalues": _beyond_figure(datasets["schemes"]),
+    }
+
+
+def _eigenvalue_figure(dataset: xr.Dataset) -> Figure:
+    schemes, gain = schemes_of(dataset), float(dataset.gain[0])
+    figure, axes = figures.new_figure(
+        1, len(schemes), figsize=(4.1 * len(schemes), 5.4), squeeze=False
+    )
+    for ax, scheme in zip(axes[0], schemes, strict=True):
+        plot_eigenvalues(dataset, scheme=scheme, gain=gain, ax=ax)
+    bound = max(ax.get_xlim()[1] for ax in axes[0])
+    for ax in axes[0]:
+        ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
+        ax.label_outer()
+    figure.legend(handles=circle_key(), loc="outside upper center", ncols=2, fontsize=12)
+    figures.caption(
+        figure,
+        f"Each dot an eigenvalue of W_hh: {dataset.network_seed.size} networks of "
+        f"{dataset.unit.size} units for each scheme, gain {gain:g}; titles: median spectral "
+        "radius. Independent entries fill a disc, an orthogonal matrix has all its eigenvalues on "
+        "a circle, a multiple of the identity has only one.",
+    )
+    return figure
+
+
+def _singular_value_figure(dataset: xr.Dataset) -> Figure:
+    gain = float(dataset.gain[0])
+    figure, ax = figures.new_figure(figsize=(8.5, 6.0))
+    plot_singular_values(dataset, gain=gain, ax=ax)
+    ax.set_title(f"How one step of $W_{{hh}}$ stretches and shrinks (gain {gain:g})")
+    ax.legend(fontsize=12)
+    figures.caption(
+        figure,
+        f"Thin: {dataset.network_seed.size} networks each, thick: their median. Orthogonal and "
+        "identity treat all directions alike. Independent entries stretch some by up to twice the "
+        "radius of their eigenvalues and all but lose others, at every step.",
+    )
+    return figure
+
+
+def _gain_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(2, 2, figsize=(12, 9.2), sharex=True)
+    titles = {
+        "spectral_radius": "Spectral radius: in the long run",
+        "spectral_norm": "Spectral norm: in one step, at most",
+        "henrici": "Departure from normality",
+        "henrici_relative": "the same, as a share of the norm",
+    }
+    for ax, (variable, title) in zip(axes.flat, titles.items(), strict=True):
+        plot_against_gain(dataset, variable, ax=ax)
+        ax.set_title(title)
+    bounds = np.array([ax.get_ylim() for ax in axes[0]])
+    for ax in axes[0]:  # one scale: the norm against the radius
+        ax.set(xlabel="", ylim=(bounds[:, 0].min(), bounds[:, 1].max()))
+    axes[0, 0].legend(fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units at each "
+        "gain, lines: median. R: strict upper triangle of the Schur form. Gain scales all but the "
+        "share. The norm of independent entries is about twice their radius; orthogonal and "
+        "identity are normal, radius and norm are the same.",
+    )
+    return figure
+
+
+def _growth_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.2))
+    plot_growth(dataset, ax=axes[0])
+    plot_growth(dataset, zoom=2.2, ax=axes[1])
+    axes[0].set_title("all networks")
+    axes[1].set_title(r"around $\rho$ = 1")
+    axes[1].set_ylabel("")
+    axes[0].legend(fontsize=12)
+    first, last = (float(dataset[n].median()) for n in ("growth_first_lag", "growth_last_lag"))
+    known = bool(np.isfinite([first, last]).all())
+    fit = f"fitted over lags {first:.0f} to {last:.0f}" if known else "missing: too few lags"
+    changes = (f"{scheme} {_radii(dataset, scheme)}" for scheme in schemes_of(dataset))
+    figures.caption(
+        figure,
+        f"Each mark a network ({dataset.gain.size} gains, {dataset.network_seed.size} seeds, "
+        f"{figures.configuration(dataset)['activation'][0]} units); rates of means of "
+        f"logs over steps and sequences, {fit}. Dashed: linear networks at long "
+        "lags; the distance to it is due to slopes below 1, and to finite lags. Median rates "
+        f"change sign at radius: {'; '.join(changes)}.",
+    )
+    return figure
+
+
+def _beyond_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(2, 2, figsize=(13, 9.6))
+    plot_against_gain(dataset, "numerical_radius", ax=axes[0, 0])
+    axes[0, 0].set_title("Numerical radius: below 1, powers stay below 2")
+    axes[0, 0].legend(fontsize=12)
+    titles = {
+        "kreiss": "Kreiss constant: powers overshoot at least so far",
+        "eigenbasis_condition": "Condition of the eigenvectors: at most so far",
+        "participation": "Units that take part in an eigenvector",
+    }
+    for ax, (variable, title) in zip(axes.flat[1:], titles.items(), strict=True):
+        plot_by_scheme(dataset, variable, ax=ax)
+        ax.set_title(title)
+        ax.legend(fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units for each "
+        "scheme (bottom right: all their eigenvectors), lines and bars: medians. Gain scales the "
+        "numerical radius and leaves the other three alone, so these are shown by scheme. "
+        "||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
+        "where both are 1 (orthogonal, identity) eigenvalues tell all.",
+    )
+    return figure
+
+
+def _radii(dataset: xr.Dataset, scheme: str) -> str:
+    found = sign_changes(one_scheme(dataset, scheme))
+    return " and ".join(f"{radius:.2f}" for radius in found) or "none"
+
+
+def sign_changes(data: xr.Dataset) -> list[float]:
+    """Spectral radii at which the median growth rate of one scheme changes sign, ascending.
+
+    Interpolated in ln(radius) between neighbouring gains.
+    """
+    medians = data[["spectral_radius", "growth_rate"]].median("network_seed")
+    radius, rate = medians.spectral_radius.values, medians.growth_rate.values
+    known = np.isfinite(rate) & (radius > 0)
+    order = np.argsort(radius[known])
+    x, y = np.log(radius[known])[order], rate[known][order]
+    flips = np.flatnonzero((y[1:] >= 0) != (y[:-1] >= 0))
+    roots = x[flips] - y[flips] * (x[flips + 1] - x[flips]) / (y[flips + 1] - y[flips])
+    return [float(root) for root in np.exp(roots)]
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["schemes"]
+    sentences = []
+    for scheme in schemes_of(data):
+        sentences += _spectrum_in_words(one_scheme(data, scheme), scheme)
+        sentences += _growth_in_words(one_scheme(data, scheme), scheme)
+    return sentences
+
+
+def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
+    gain = critical_gain(data, "spectral_radius")
+    expected = 1.0 / float(theory.spectral_radius(scheme, 1.0))
+    radius = data.spectral_radius.where(data.spectral_radius > 0)
+    departure = float(data.henrici_relative.median())
+    ratio = float((data.spectral_norm / radius).median())
+    kreiss, condition = (
+        float(data[name].where(data.spectral_radius > 0).median())
+        for name in ("kreiss", "eigenbasis_condition")
+    )
+    kind = (
+        "normal" if departure < _NORMAL else f"not normal (departure {departure:.0%} of its norm)"
+    )
+    return [
+        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
+        f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
+        f"The norms of its powers overshoot those of its radius {kreiss:.3g} times at least "
+        f"(Kreiss constant) and {condition:.3g} times at most (condition of the eigenvectors)."
+    ]
+
+
+def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
+    medians = data[["spectral_radius", "growth_rate", "mean_slope"]].median("network_seed")
+    rates = medians.growth_rate.where(medians.spectral_radius > 0).dropna("gain")
+    if rates.size == 0:
+        return [f"{scheme}: no growth rate could be fitted."]
+    radii = sign_changes(data)
+    best = medians.sel(gain=rates.idxmax("gain"))
+    if radii:
+        turns = " and ".join(f"{radius:.2f}" for radius in radii)
+        text = (
+            f"the growth rate of gradients changes sign at spectral radius {turns} "
+            "(linear networks: 1)"
+        )
+    else:
+        always = "vanish" if float(best.growth_rate) < 0 else "grow"
+        text = f"gradients {always} at every gain"
+    last = medians.sel(gain=rates.gain[-1])
+    gap = float(last.growth_rate) - np.log(float(last.spectral_radius))
+    side = "below" if gap < 0 else "above"
+    slope = float(last.mean_slope)
+    return [
+        f"{scheme}: {text}; the largest rate is {float(best.growth_rate):+.3f} nats/step at radius "
+        f"{float(best.spectral_radius):.2f}. At gain {float(last.gain):g} the rate is "
+        f"{abs(gap):.2f} nats/step {side} ln(radius), where the mean slope of the units is "
+        f"{slope:.2f}."
+    ]
+
+
+ANALYSIS = Analysis(
+    "spectra",
+    "Eigenvalues, singular values, normality; growth of gradients against the radius.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

@@ -1,0 +1,121 @@
+"""Temporal order: which way of training solves it, at which length (Pascanu et al. 2013)."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import flag
+from .learning_plots import plot_error, plot_solved, plot_within
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train; the defaults are a fraction of the published budget."""
+
+    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (20, 30, 50)
+    network_seeds: Annotated[int, flag("Initial networks, the same for all methods.")] = 5
+    n_updates: Annotated[int, flag("Updates of every network.")] = 6000
+    n_hidden: Annotated[int, flag("Hidden units H.")] = 50
+    batch_size: Annotated[int, flag("Sequences B per batch.")] = 20
+    learning_rate: Annotated[float, flag("Rate of all methods.")] = 0.01
+    clip_norm: Annotated[float, flag("Norm at which gradients are clipped.")] = 1.0
+    penalty: Annotated[float, flag("Weight of Omega.")] = 4.0
+    penalty_variant: Annotated[str, flag("code or paper, see rnnsim.train.")] = "code"
+    test_size: Annotated[int, flag("Sequences tested on.")] = 10_000
+    tolerance: Annotated[float, flag("Share of wrong answers below which it is solved.")] = 0.01
+    record_every: Annotated[
+        int | None, flag("Updates between tests; a twentieth of all unless given.")
+    ] = None
+    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
+    dtype: Annotated[str, flag("float32 or float64.")] = "float32"
+    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """All methods and seeds of one length are one ensemble."""
+    return {"learning": rnnsim.learning_sweep(progress=progress, **vars(settings))}
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["learning"]
+    return {"solved-against-length": _solved_figure(data), "learning-curves": _curves_figure(data)}
+
+
+def _solved_figure(data: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6))
+    plot_solved(data, ax=axes[0])
+    plot_within(data, ax=axes[1])
+    figures.caption(
+        figure,
+        f"Left: share of {data.sizes['network_seed']} initial networks that answer all but "
+        f"{figures.configuration(data)['tolerance']:.0%} of the test sequences within the budget. "
+        "Right: the updates each took (dots; none where unsolved), their median where half have "
+        "solved it. All methods start from the same networks and see the same batches.",
+    )
+    return figure
+
+
+def _curves_figure(data: xr.Dataset) -> Figure:
+    lengths = [int(length) for length in data.length]
+    figure, axes = figures.new_figure(
+        1, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 5.4), sharey=True, squeeze=False
+    )
+    for ax, length in zip(axes[0], lengths, strict=True):
+        plot_error(data, length=length, ax=ax)
+        ax.set_title(f"T = {length} steps")
+        if ax is not axes[0, 0]:
+            ax.set_ylabel("")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    figures.caption(
+        figure,
+        "Thin: networks, thick: median. Dashed: chance, three quarters wrong; dotted: the share "
+        "below which a network has solved the task. Look for where the thick lines leave chance.",
+    )
+    return figure
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["learning"]
+    budget, seeds = int(data.updates[-1]), data.sizes["network_seed"]
+    sentences = []
+    for length in data.length.values:
+        here = data.sel(length=length)
+        counts = {
+            str(name): int(np.isfinite(here.solved_at.sel(training=name)).sum())
+            for name in here.training.values
+        }
+        listing = ", ".join(f"{name} {count}" for name, count in counts.items())
+        sentences.append(
+            f"At length {length}, of {seeds} networks solved within {budget} updates: {listing}."
+        )
+    errors = data.error.isel(updates=-1).median(("network_seed",))
+    last = errors.isel(length=-1)
+    listing = ", ".join(
+        f"{name} {float(last.sel(training=name)):.0%}" for name in last.training.values
+    )
+    sentences.append(
+        f"Median share of wrong answers at length {int(data.length[-1])}, at the end: {listing}."
+    )
+    if (lost := int((data.diverged >= 0).sum())) > 0:
+        sentences.append(f"{lost} networks left the floating-point range and were frozen.")
+    return sentences
+
+
+ANALYSIS = Analysis(
+    "temporal-order",
+    "Share of networks that solve temporal order: SGD, clipping, clipping with a penalty.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+)

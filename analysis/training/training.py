@@ -1,0 +1,328 @@
+"""Training: loss, gradients, eigenvalues and the bias of truncation, while networks learn."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+from rnnsim import checks, tasks
+from rnnsim.experiments import draws, labels
+
+from ..frame import figures
+from ..frame.runs import Analysis, Datasets
+from ..frame.settings import SCHEME_HELP, flag
+from .carry_plots import carry_figure
+from .training_plots import (
+    eigenvalue_film,
+    plot_against_updates,
+    plot_bias,
+    plot_eigenvalues,
+    plot_gradient_norm,
+    plot_reach,
+)
+
+_TEST_SIZE = 128
+_SOLVED = 0.1  # of the loss of the best constant answer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train."""
+
+    task: Annotated[str, flag("Task of rnnsim.tasks.")] = "temporal_order"
+    length: Annotated[int, flag("Sequence length T, in steps.")] = 40
+    gain: Annotated[tuple[float, ...], flag("Scales of W_hh before training.")] = (0.5, 1.0, 1.5)
+    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
+    network_seeds: Annotated[int, flag("Networks per gain.")] = 5
+    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
+    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
+    batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
+    window: Annotated[int | None, flag("Window K of truncated BPTT; full unless given.")] = None
+    stride: Annotated[int | None, flag("Stride S; the window unless given.")] = None
+    carry: Annotated[str, flag("State between segments: sequence, stream or none.")] = "sequence"
+    optimizer: Annotated[str, flag("sgd, momentum, adam or rmsprop.")] = "adam"
+    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
+    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
+    penalty: Annotated[float, flag("Weight of Pascanu's Omega.")] = 0.0
+    n_updates: Annotated[int, flag("Updates of every network.")] = 1600
+    record_every: Annotated[int, flag("Updates between records.")] = 20
+    snapshot_every: Annotated[int, flag("Updates between spectra and gradient flows.")] = 40
+    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
+    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """All gains and seeds are one ensemble, and learn from the same batches."""
+    name = checks.one_of("task", settings.task, tasks.TASKS)
+    gains = labels.real_numbers("gain", settings.gain)
+    seeds = labels.seeds("network_seeds", settings.network_seeds)
+    checks.whole_number("n_updates", settings.n_updates, least=1)
+    rnn = draws.paired_networks(
+        [seed for _ in gains for seed in seeds],
+        [gain for gain in gains for _ in seeds],
+        sizes=tasks.sizes(name),
+        n_hidden=settings.n_hidden,
+        scheme=settings.scheme,
+        activation=settings.activation,
+        dtype=settings.dtype,
+    )
+    draw_batch = partial(tasks.TASKS[name], settings.length, dtype=settings.dtype)
+    test = draw_batch(_TEST_SIZE, rng=np.random.default_rng([settings.data_seed, 1]))
+    training = rnnsim.train(
+        rnn,
+        lambda rng: draw_batch(settings.batch_size, rng=rng),
+        clip_norm=settings.clip_norm or None,
+        rng=np.random.default_rng([settings.data_seed, 0]),
+        test=test,
+        progress=progress,
+        **{field: getattr(settings, field) for field in _OPTIONS},
+    )
+    record = by_gain(training.record, gains, len(seeds))
+    record["constant_loss"] = ((), constant_loss(test), {"units": "nats per sequence"})
+    return {"training": record.assign_attrs(configuration=json.dumps(asdict(settings)))}
+
+
+_OPTIONS = (
+    "window stride carry optimizer learning_rate penalty n_updates record_every snapshot_every "
+    "n_threads"
+).split()
+
+
+def by_gain(record: xr.Dataset, gains: tuple[float, ...], n_seeds: int) -> xr.Dataset:
+    """The record with axes gain and network_seed in place of network."""
+    variables: dict[str, Any] = {}
+    for name, variable in record.data_vars.items():
+        shape = (len(gains), n_seeds, *variable.shape[1:])
+        dims = ("gain", "network_seed", *variable.dims[1:])
+        variables[str(name)] = (dims, variable.values.reshape(shape), variable.attrs)
+    kept = {str(name): c for name, c in record.coords.items() if name != "network"}
+    axes = {"gain": np.array(gains), "network_seed": np.arange(n_seeds)}
+    return xr.Dataset(variables, kept | axes, record.attrs).sortby("gain")
+
+
+def constant_loss(data: rnnsim.Sequences) -> float:
+    """Loss of the best answer that is always the same, per sequence: class frequencies or mean."""
+    weights = np.asarray(data.weights, float)
+    if data.targets.dtype.kind in "iu":
+        counts = np.bincount(data.targets.ravel(), weights=weights.ravel())
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(counts[counts > 0] * np.log(shares)).sum() / data.n_sequences)
+    targets = np.asarray(data.targets, float)
+    mean = (weights[..., None] * targets).sum((0, 1)) / weights.sum()
+    return float(0.5 * (weights[..., None] * (targets - mean) ** 2).sum() / data.n_sequences)
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["training"]
+    return {
+        "learning": _learning_figure(data),
+        "dynamics": _dynamics_figure(data),
+        "eigenvalues": _eigenvalue_figure(data),
+        "bias": _bias_figure(data),
+        "gradient-reach": _reach_figure(data),
+        "what-is-carried": carry_figure(),
+    }
+
+
+def films(datasets: Datasets) -> Mapping[str, figures.Film]:
+    """The eigenvalues, moving."""
+    return {"eigenvalues-moving": eigenvalue_film(datasets["training"])}
+
+
+def _grid(data: xr.Dataset, rows: int, height: float) -> tuple[Figure, Any]:
+    """Panels with a column for each gain."""
+    columns = data.sizes["gain"]
+    size = (4.4 * max(columns, 2) + 0.8, height)
+    figure, axes = figures.new_figure(
+        rows, columns, figsize=size, sharex=True, sharey="row", squeeze=False
+    )
+    for column, gain in enumerate(data.gain.values):
+        axes[0, column].set_title(f"gain {gain:g} at the start")
+    return figure, axes
+
+
+def _only_outer_labels(axes: Any) -> None:
+    for ax in axes[:, 1:].flat:
+        ax.set_ylabel("")
+    for ax in axes[:-1].flat:
+        ax.set_xlabel("")
+
+
+def _learning_figure(data: xr.Dataset) -> Figure:
+    scored = bool(data.accuracy.notnull().any())
+    figure, axes = _grid(data, 3 if scored else 2, 11.0 if scored else 8.2)
+    for column, gain in enumerate(data.gain.values):
+        ax = plot_against_updates(data, "loss", gain=gain, ax=axes[0, column])
+        ax.axhline(float(data.constant_loss), **figures.THEORY, label="always the same answer")
+        ax.set_ylim(bottom=0.0)
+        if scored:
+            plot_against_updates(data, "accuracy", gain=gain, ax=axes[1, column])
+            axes[1, column].set_ylim(-0.03, 1.03)
+        plot_gradient_norm(data, gain=gain, ax=axes[-1, column])
+    _only_outer_labels(axes)
+    axes[0, -1].legend(loc="best")
+    axes[-1, 0].legend(loc="best")
+    figures.caption(
+        figure,
+        f"{_what(data)}. Thin: networks, thick: median. Bottom: norms before clipping, mean of "
+        "logs since the record before; circles fill up with the share of updates that were "
+        "clipped at the dashed line. Look at what the norm does when the loss leaves its plateau.",
+    )
+    return figure
+
+
+def _dynamics_figure(data: xr.Dataset) -> Figure:
+    figure, axes = _grid(data, 2, 8.2)
+    for column, gain in enumerate(data.gain.values):
+        plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
+        axes[0, column].axhline(1.0, **figures.THEORY)
+        plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
+        axes[1, column].axhline(0.0, **figures.THEORY)
+    _only_outer_labels(axes)
+    figures.caption(
+        figure,
+        f"{_what(data)}. Thin: networks, thick: median. Dashed: spectral radius 1 and exponent 0, "
+        "where distances neither grow nor shrink. A radius above 1 need not mean a positive "
+        "exponent: inputs and saturation damp what W_hh alone would let grow.",
+    )
+    return figure
+
+
+def _eigenvalue_figure(data: xr.Dataset) -> Figure:
+    last = data.sizes["snapshot"] - 1
+    chosen = sorted({0, last // 2, last})
+    rows = data.sizes["gain"]
+    figure, axes = figures.new_figure(
+        rows,
+        len(chosen),
+        figsize=(3.9 * len(chosen) + 0.8, 3.7 * rows + 1.6),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    for row, gain in enumerate(data.gain.values):
+        for ax, index in zip(axes[row], chosen, strict=True):
+            plot_eigenvalues(data, gain=gain, index=index, ax=ax)
+            if row == 0:
+                ax.set_title(f"after {int(data.snapshot[index])} updates")
+        axes[row, 0].set_ylabel(f"gain {gain:g}\n" + axes[row, 0].get_ylabel())
+    _only_outer_labels(axes)
+    figures.caption(
+        figure,
+        f"{_what(data)}. Eigenvalues of W_hh of all networks, one shade and marker each; dashed: "
+        "the unit circle. Look for the few that learning moves out, and the many that stay.",
+    )
+    return figure
+
+
+def _bias_figure(data: xr.Dataset) -> Figure:
+    figure, axes = _grid(data, 1, 5.9)
+    for column, gain in enumerate(data.gain.values):
+        plot_bias(data, gain=gain, trained=_settings(data)["window"], ax=axes[0, column])
+    _only_outer_labels(axes)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    names = [f"window {name}" for name in names]
+    figure.legend(handles, names, loc="outside upper center", ncols=5, fontsize=12)
+    figures.caption(
+        figure,
+        f"{_what(data)}. What sliding windows would lose on the test data: thin: networks, thick: "
+        "median; no error below 1e-12 is known. Dashed: 1, all of the gradient lost. A window "
+        "that suffices at the start need not suffice later.",
+    )
+    return figure
+
+
+def _reach_figure(data: xr.Dataset) -> Figure:
+    figure, axes = _grid(data, 1, 5.9)
+    for column, gain in enumerate(data.gain.values):
+        mesh = plot_reach(data, gain=gain, ax=axes[0, column]).collections[0]
+    _only_outer_labels(axes)
+    bar = figure.colorbar(mesh, ax=axes[0].tolist(), extend="both", pad=0.02)
+    bar.set_label("relative to lag 0 (powers of ten)")
+    figures.caption(
+        figure,
+        f"{_what(data)}. Follow a column upwards: how the gradient of a loss fares as it goes back "
+        "in time, median over networks. Contours: each power of ten. Contours that rise to the "
+        "right: the gradient comes to reach further back while the network learns.",
+    )
+    return figure
+
+
+def _settings(data: xr.Dataset) -> dict[str, Any]:
+    return figures.configuration(data)
+
+
+def _what(data: xr.Dataset) -> str:
+    s = _settings(data)
+    window = f"window {s['window']}" if s["window"] else "full BPTT"
+    return (
+        f"{data.sizes['network_seed']} networks of {s['n_hidden']} units a gain on "
+        f"{s['task'].replace('_', ' ')}, T = {s['length']}, {s['optimizer']}, {window}"
+    )
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["training"]
+    sentences = [_gain_in_words(data.sel(gain=gain)) for gain in data.gain.values]
+    sentences += [_dynamics_in_words(data.sel(gain=gain)) for gain in data.gain.values]
+    sentences += [_bias_in_words(data.sel(gain=gain)) for gain in data.gain.values]
+    if (lost := int((data.diverged >= 0).sum())) > 0:
+        sentences.append(f"{lost} networks left the floating-point range and were frozen.")
+    return sentences
+
+
+def _gain_in_words(data: xr.Dataset) -> str:
+    final = data.loss.isel(updates=-1)
+    solved = int((final < _SOLVED * data.constant_loss).sum())
+    peak = np.exp(data.log_gradient_norm.max("updates").median())
+    return (
+        f"From gain {float(data.gain):g}, {solved} of {final.size} networks come below a tenth of "
+        f"the loss of always giving the same answer ({float(data.constant_loss):.2f}) within "
+        f"{int(data.updates[-1])} updates; the median ends at {float(final.median()):.2g}, "
+        f"{float(data.clipped.mean()):.0%} of updates were clipped, and the gradient's norm "
+        f"peaks at {float(peak):.2g}."
+    )
+
+
+def _dynamics_in_words(data: xr.Dataset) -> str:
+    radius = data.spectral_radius.median("network_seed").values
+    exponent = data.lyapunov_exponent.median("network_seed").values
+    reach = (data.log_norms.isel(lag=-1) - data.log_norms.isel(lag=0)).median("network_seed").values
+    return (
+        f"From gain {float(data.gain):g} the median spectral radius goes from {radius[0]:.2f} to "
+        f"{radius[-1]:.2f}, the largest Lyapunov exponent from {exponent[0]:+.2f} to "
+        f"{exponent[-1]:+.2f} nats/step; what is left of a gradient after {int(data.lag[-1])} "
+        f"steps goes from 10^{figures.decades(reach[0]):.1f} to "
+        f"10^{figures.decades(reach[-1]):.1f}."
+    )
+
+
+def _bias_in_words(data: xr.Dataset) -> str:
+    wanted = _settings(data)["window"] or 0.5 * int(data.window[-1])
+    window = figures.nearest(data.window.values, [wanted])[0]
+    errors = np.exp(data.window_log_error.sel(window=window).median("network_seed"))
+    first, last = (f"{float(errors[i]):.2g}" for i in (0, -1))
+    return (
+        f"From gain {float(data.gain):g} a window of {window:g} steps would lose {first} of the "
+        f"full gradient at the start and {last} at the end (medians)."
+    )
+
+
+ANALYSIS = Analysis(
+    "training",
+    "Networks while they learn: loss, gradients, eigenvalues, bias of truncation, reach.",
+    Settings,
+    compute,
+    draw,
+    summarise,
+    films,
+)

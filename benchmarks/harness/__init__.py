@@ -1,0 +1,1 @@
+"""How it is compared: workloads, workers, agreement, reports."""

@@ -1,0 +1,1 @@
+"""What is compared: rnnsim and other libraries."""

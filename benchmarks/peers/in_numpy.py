@@ -1,0 +1,187 @@
+"""NumPy: backpropagation through time by hand, batched over networks with stacked products."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from ..harness.workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
+from .contestants import (
+    Contestant,
+    Prepared,
+    exponents,
+    in_threads,
+    lag_map,
+    shares,
+    weight_arrays,
+)
+
+_BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
+
+Weights = tuple[Floats, ...]  # W_xh, W_hh, W_hy, b_h, b_y of some networks
+Parts = tuple[Any, ...]  # their loss, and their five gradients or trained weights
+Form = Callable[[Problem, Weights], Parts]
+
+
+def one_by_one(form: Form, problem: Problem) -> Prepared:
+    """Blocks of networks one after the other; BLAS has all cores."""
+    everything = slice(0, problem.workload.N)
+    return Prepared(lambda: _blocks(form, problem, everything), partial(_arrays, problem))
+
+
+def threads(form: Form, problem: Problem) -> Prepared | None:
+    """Blocks of networks, a share of the ensemble on every core; BLAS has one thread."""
+    parts = shares(problem.workload.N)
+    if len(parts) == 1:
+        return None
+    controller = ThreadpoolController()
+    tasks = [partial(_blocks, form, problem, part) for part in parts]
+
+    def run() -> list[Parts]:
+        with controller.limit(limits=1):
+            return [block for blocks in in_threads(tasks) for block in blocks]
+
+    return Prepared(run, partial(_arrays, problem))
+
+
+def _arrays(problem: Problem, blocks: list[Parts]) -> dict[str, Any]:
+    loss, *found = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return weight_arrays(problem, loss, found)
+
+
+def _blocks(form: Form, problem: Problem, networks: slice) -> list[Parts]:
+    w, results = problem.workload, []
+    size = max(1, _BLOCK // (w.T * w.B * w.H))
+    starts = range(networks.start, networks.stop, size)
+    for n in starts:
+        block = slice(n, min(n + size, networks.stop))
+        results.append(form(problem, tuple(array[block] for array in problem.weights)))
+    return results
+
+
+def _gradients(problem: Problem, weights: Weights) -> Parts:
+    """Loss and gradients of some networks; axes (n, t, b, unit), so that sums are one product."""
+    W_xh, W_hh, W_hy, b_h, b_y = weights
+    w, x = problem.workload, problem.inputs.reshape(-1, problem.workload.D)
+    n, first = len(W_hh), w.first_loss
+    states = _states(problem, W_xh, W_hh, b_h)
+
+    heard = states[:, first + 1 :].reshape(n, -1, w.H)
+    loss, error = _cross_entropy(heard @ W_hy.mT + b_y[:, None], problem.targets[first:], w.B)
+    from_loss = (error @ W_hy).reshape(n, w.T - first, w.B, w.H)
+
+    deltas = np.empty((n, w.T, w.B, w.H), W_hh.dtype)
+    carried = np.zeros((n, w.B, w.H), W_hh.dtype)
+    for t in range(w.T - 1, -1, -1):
+        if t >= first:
+            carried += from_loss[:, t - first]
+        slope = states[:, t + 1] ** 2
+        np.subtract(1, slope, out=slope)
+        np.multiply(slope, carried, out=deltas[:, t])
+        carried = deltas[:, t] @ W_hh
+
+    delta, before = deltas.reshape(n, -1, w.H), states[:, :-1].reshape(n, -1, w.H)
+    gradients = delta.mT @ x, delta.mT @ before, error.mT @ heard, delta.sum(1), error.sum(1)
+    return loss, *gradients
+
+
+def _trained(problem: Problem, weights: Weights) -> Parts:
+    """Mean loss and weights after all updates of some networks."""
+    weights, losses = tuple(array.copy() for array in weights), []
+    for _ in range(problem.workload.n_updates):
+        loss, *gradients = _gradients(problem, weights)
+        losses.append(loss)
+        flat = [g.reshape(len(g), -1) for g in gradients]
+        norms = np.sqrt(sum(np.vecdot(g, g) for g in flat))
+        rates = LEARNING_RATE * np.minimum(1, CLIP_NORM / norms)
+        for array, g in zip(weights, gradients, strict=True):
+            array -= rates.reshape(-1, *[1] * (g.ndim - 1)) * g
+    return np.mean(losses, axis=0), *weights
+
+
+def _states(problem: Problem, W_xh: Floats, W_hh: Floats, b_h: Floats) -> Floats:
+    """h_0..h_T as (n, T+1, B, H)."""
+    w, n = problem.workload, len(W_hh)
+    x = problem.inputs.reshape(-1, w.D)
+    states = np.zeros((n, w.T + 1, w.B, w.H), W_hh.dtype)
+    drive = (x @ W_xh.mT + b_h[:, None]).reshape(n, w.T, w.B, w.H)
+    for t in range(w.T):
+        summed = states[:, t] @ W_hh.mT
+        summed += drive[:, t]
+        np.tanh(summed, out=states[:, t + 1])
+    return states
+
+
+def _cross_entropy(logits: Floats, targets: Any, n_sequences: int) -> tuple[Floats, Floats]:
+    """Loss (n,) and dL/dlogits (n, rows, V), which takes the place of the logits."""
+    rows, chosen = np.arange(logits.shape[1]), targets.ravel()
+    logits -= logits.max(axis=2, keepdims=True)
+    picked = logits[:, rows, chosen]
+    np.exp(logits, out=logits)
+    total = logits.sum(axis=2, keepdims=True)
+    loss = (np.log(total[..., 0]) - picked).sum(axis=1, dtype=np.float64) / n_sequences
+    logits /= total
+    logits[:, rows, chosen] -= 1
+    logits /= n_sequences
+    return loss, logits
+
+
+def flow(problem: Problem) -> Prepared:
+    """Norms of dl[t,b]/dh_{t-k}: all rows move one step back at a time, one product for each lag.
+
+    The algorithm is rnnsim's own; its windows are left out.
+    """
+    w = problem.workload
+    assert w.N == 1
+    assert not w.last_loss_only
+
+    def run() -> Floats:
+        W_xh, W_hh, W_hy, _, b_y = problem.weights
+        states = _states(problem, W_xh, W_hh, problem.b_h)[0, 1:]
+        logits = states.reshape(1, -1, w.H) @ W_hy.mT + b_y[:, None]
+        error = _cross_entropy(logits, problem.targets, 1)[1]
+        slope = 1 - states**2
+        rows = (error[0] @ W_hy[0]).reshape(w.T, w.B, w.H)
+        moved = np.empty_like(rows)
+        norms = np.zeros((w.T, w.T, w.B), rows.dtype)
+        for k in range(w.T):
+            n = w.T - k  # rows t = k..T-1, counted from 0, are at step t-k
+            norms[k:, k] = np.sqrt(np.einsum("tbh,tbh->tb", rows[:n], rows[:n]))
+            np.multiply(rows[1:n], slope[1:n], out=moved[: n - 1])
+            flat = moved[: n - 1].reshape(-1, w.H)
+            np.matmul(flat, W_hh[0], out=rows[: n - 1].reshape(-1, w.H))
+        return norms
+
+    return Prepared(run, lag_map)
+
+
+def lyapunov(problem: Problem) -> Prepared:
+    """A loop over steps, QR of all networks' frames in one call."""
+    w = problem.workload
+
+    def run() -> Floats:
+        W_xh, W_hh, _, b_h, _ = problem.weights
+        states = _states(problem, W_xh, W_hh, b_h)[:, 1:, 0]
+        slopes = 1 - states**2
+        frames, logs = np.linalg.qr(np.broadcast_to(first_frame(problem), W_hh.shape))[0], 0.0
+        for t in range(w.T):
+            frames, R = np.linalg.qr(slopes[:, t, :, None] * (W_hh @ frames))
+            logs = logs + np.log(np.abs(np.diagonal(R, axis1=1, axis2=2)))
+        return np.asarray(logs)
+
+    return Prepared(run, lambda logs: exponents(logs, w.T))
+
+
+CONTESTANTS: dict[str, dict[str, Contestant]] = {
+    **{
+        kind: {
+            "by hand": partial(one_by_one, form),
+            "by hand, in threads": partial(threads, form),
+        }
+        for kind, form in (("bptt", _gradients), ("updates", _trained))
+    },
+    "flow": {"lag recursion": flow},
+    "lyapunov": {"qr, batched": lyapunov},
+}

@@ -1,0 +1,1 @@
+"""What networks read and are scored on."""

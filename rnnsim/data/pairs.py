@@ -1,0 +1,113 @@
+"""Pairs of sequences: what an encoder reads, and what a decoder says about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks
+from rnnsim.checks import FloatArray
+from rnnsim.data.sequences import Sequences
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """A batch of B source sequences, each with the target sequence that belongs to it.
+
+    An encoder reads the source, T_s steps; a decoder, begun where the encoder ended, reads the
+    inputs of the target and is scored on it, T steps. Sources shorter than T_s stand at the end,
+    behind zeros, so that all of them end at step T_s.
+
+    Parameters
+    ----------
+    source : (T_s, B, D_s) array
+        float32 or float64; an image or another vector is a source of one step. With a leading
+        network axis (N, T_s, B, D_s) where the target has one.
+    target : Sequences
+        B sequences of the same dtype. With teacher forcing its inputs are the right answers of one
+        step before, and the first of them a start symbol; weights are 0 behind the end symbol.
+    provenance : mapping of str to str, optional
+        Where the data come from; recorded with results.
+
+    Raises
+    ------
+    TypeError
+        A target that is no `Sequences`, a source of another dtype.
+    ValueError
+        Other numbers of sequences or networks in source and target, empty axes, NaN or infinity.
+
+    Examples
+    --------
+    >>> import numpy as np, rnnsim
+    >>> target = rnnsim.Sequences(np.zeros((4, 2, 3)), np.zeros((4, 2), int))
+    >>> pairs = rnnsim.Pairs(np.zeros((6, 2, 5)), target)
+    >>> pairs.n_source_steps, pairs.n_steps, pairs.n_sequences, pairs.n_source_inputs
+    (6, 4, 2, 5)
+    """
+
+    source: FloatArray
+    target: Sequences
+    provenance: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target, Sequences):
+            raise TypeError(
+                "`target` must be a rnnsim.Sequences(inputs, targets, weights=None), which the "
+                f"decoder reads and is scored on, got {type(self.target).__name__}"
+            )
+        source = checks.float_array("source", self.source, shape="(n_steps, n_sequences, n_inputs)")
+        own = self.target.n_networks
+        if source.ndim != (4 if own else 3) or (own and source.shape[0] != own):
+            expected = "(n_steps, n_sequences, n_inputs)"
+            if own:
+                expected += f" with a leading axis of n_networks = {own}, as in `target`"
+            raise ValueError(
+                f"`source` must be {expected}, got shape {source.shape}; the network axis belongs "
+                "to both or neither"
+            )
+        checks.positive_sizes("source", source, "N T B D" if own else "T B D")
+        if source.shape[-2] != self.target.n_sequences:
+            raise ValueError(
+                f"`source` must hold one sequence for each of the {self.target.n_sequences} of "
+                f"`target`, got {source.shape[-2]} (shape {source.shape})"
+            )
+        checks.same_dtype(source=source, target=self.target.inputs)
+        checks.finite("source", source)
+        object.__setattr__(self, "source", source)
+
+    @property
+    def n_networks(self) -> int | None:
+        """N where each network has its own data, None where all share one batch."""
+        return self.target.n_networks
+
+    @property
+    def n_sequences(self) -> int:
+        """B."""
+        return self.target.n_sequences
+
+    @property
+    def n_source_steps(self) -> int:
+        """T_s."""
+        return int(self.source.shape[-3])
+
+    @property
+    def n_source_inputs(self) -> int:
+        """D_s."""
+        return int(self.source.shape[-1])
+
+    @property
+    def n_steps(self) -> int:
+        """T, of the target."""
+        return self.target.n_steps
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self.source.dtype
+
+    def astype(self, dtype: npt.DTypeLike) -> "Pairs":
+        """The same data rounded to float32 or widened to float64."""
+        kind = checks.float_dtype("dtype", dtype)
+        return Pairs(self.source.astype(kind), self.target.astype(kind), provenance=self.provenance)

@@ -1,0 +1,1 @@
+"""Jacobians along trajectories, their products and exponents."""

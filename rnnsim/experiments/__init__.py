@@ -1,0 +1,1 @@
+"""Many runs, arranged into labelled datasets."""

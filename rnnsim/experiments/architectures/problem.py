@@ -1,0 +1,66 @@
+"""What the problems of all architectures share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.networks.rnn import RNN
+from rnnsim.training.feeds import Data
+from rnnsim.training.learners import Model
+
+
+class Options(NamedTuple):
+    """How networks of one architecture are drawn and trained.
+
+    H, B, the rate of Adam; the standard deviation of W_xh, which reads one-hot inputs; a window
+    K, and whether training is truncated to it; T, where a task lets one choose; the fraction of
+    words that are left out in training, so that few sentences are not learned by heart.
+    """
+
+    n_updates: int
+    n_hidden: int
+    batch_size: int
+    learning_rate: float
+    input_scale: float
+    window: int
+    truncated: bool = False
+    n_steps: int | None = None
+    left_out: float = 0.0
+
+
+class Example(NamedTuple):
+    """What a network read, what it said and what is right."""
+
+    source: str
+    answer: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One architecture: networks, data and scores.
+
+    `draw` makes a network for each seed; `task` is what `train` takes; `shown` are held-out data
+    whose gradient flow is looked at; `measure` gives a held-out score for each network, in `unit`;
+    `baselines` are what other ways score on the same data; `examples` reads held-out data with a
+    network.
+    """
+
+    kind: str
+    score: str
+    unit: str
+    draw: Callable[[Sequence[int]], Model]
+    task: Callable[[np.random.Generator], Any]
+    shown: Data
+    measure: Callable[[Any], npt.NDArray[np.float64]]
+    baselines: dict[str, float]
+    examples: Callable[[Any], list[Example]]
+
+
+def rescaled(rnn: RNN, scale: float) -> RNN:
+    """W_xh ~ N(0, scale^2) in place of N(0, 1/D)."""
+    W_xh = rnn.W_xh * rnn.dtype.type(scale * np.sqrt(rnn.n_inputs))
+    return rnn.with_weights(rnn.weights._replace(W_xh=W_xh))

@@ -1,0 +1,160 @@
+"""Networks that read: the next character, many to many; the class of a sentence, many to one."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import tasks
+from rnnsim.data.sequences import Sequences
+from rnnsim.experiments.architectures import baselines
+from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
+from rnnsim.experiments.draws import paired_networks
+from rnnsim.gradients.simulation import evaluate, forward
+from rnnsim.networks.rnn import RNN
+from rnnsim.tasks.drawing import many_to_one, part_of, provenance
+from rnnsim.tasks.text import corpus_codes
+from rnnsim.training.learners import Model
+
+_SHOWN = 32  # sequences whose gradient flow is averaged
+_PROMPT, _CONTINUED = 40, 60  # characters
+_VOCABULARY = 1000  # words
+
+
+def characters(options: Options, seed: int, dtype: str) -> Problem:
+    """Many to many: the next character of English text, in bits on the held-out tenth.
+
+    Baselines: equally likely characters, and counts of characters and of pairs of them in the
+    training text, plus one (`baselines.n_gram_bits`).
+    """
+    T = options.n_steps or 200
+    test = tasks.characters(T, 256, rng=seed, dtype=dtype, part="test")
+    V = len(tasks.corpus().vocabulary)
+    codes = corpus_codes()
+    train = codes[part_of("train", len(codes))]
+
+    def draw(seeds: Sequence[int]) -> Model:
+        return _networks(seeds, (V, V), options, dtype)
+
+    def task(rng: np.random.Generator) -> Sequences:
+        return tasks.characters(T, options.batch_size, rng=rng, dtype=dtype, part="train")
+
+    def measure(rnn: RNN) -> npt.NDArray[np.float64]:
+        return evaluate(rnn, test).loss / (T * np.log(2.0))
+
+    return Problem(
+        kind="many to many",
+        score="cost of the next character",
+        unit="bits per character",
+        draw=draw,
+        task=task,
+        shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, dtype=dtype, part="test"),
+        measure=measure,
+        baselines=baselines.n_gram_bits(train, test.inputs.argmax(axis=-1), test.targets, V),
+        examples=lambda rnn: [_continued(rnn, prompt) for prompt in _prose(test.targets)],
+    )
+
+
+def sentences(options: Options, seed: int, dtype: str) -> Problem:
+    """Many to one: which part of a reference a sentence comes from; accuracy on held-out ones.
+
+    The sentences, classes and parts of `tasks.sentences`, read word by word: one-hot for the 1000
+    most frequent words of the training part, zeros for others, and in training for some at random.
+    Sentences of up to T words, which end at step T. Baselines: the most frequent class, and naive
+    Bayes over all words, which does not know their order.
+    """
+    T, data = options.n_steps or 30, tasks.sentence_corpus()
+    words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
+    fits = np.array([len(each) <= T for each in words])
+    train, test = (np.flatnonzero(fits & part) for part in (~data.test, data.test))
+    common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
+    ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
+    onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros
+    origin = provenance("sentences", "word by word", sentences_sha256=data.sha256)
+    groups = list(tasks.SENTENCE_GROUPS)
+
+    def read(which: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> Sequences:
+        return many_to_one(onehot[codes], data.classes[which], origin)
+
+    def task(rng: np.random.Generator) -> Sequences:
+        which = rng.choice(train, min(options.batch_size, train.size), replace=False)
+        kept = rng.random((T, which.size)) >= options.left_out
+        return read(which, np.where(kept, ids[:, which], -1))
+
+    def examples(rnn: RNN) -> list[Example]:
+        answers = forward(rnn, held_out.inputs[:, :3]).outputs[0, -1].argmax(axis=-1)
+        every = zip(test[:3], answers, strict=True)
+        return [Example(data.sentences[i], groups[a], groups[data.classes[i]]) for i, a in every]
+
+    test = np.random.default_rng(seed).permutation(test)
+    held_out = read(test, ids[:, test])
+    texts = [[data.sentences[i] for i in part] for part in (train, test)]
+    classes = [data.classes[part] for part in (train, test)]
+    return Problem(
+        kind="many to one",
+        score="sentences put into the right one of five classes",
+        unit="fraction of sentences",
+        draw=lambda seeds: _networks(seeds, (_VOCABULARY, len(groups)), options, dtype),
+        task=task,
+        shown=read(test[:_SHOWN], ids[:, test[:_SHOWN]]),
+        measure=lambda rnn: evaluate(rnn, held_out).accuracy,
+        baselines={
+            "most frequent class": baselines.most_frequent(*(c.tolist() for c in classes)),
+            "naive Bayes on words": baselines.naive_bayes(
+                texts[0], classes[0], texts[1], classes[1]
+            ),
+        },
+        examples=examples,
+    )
+
+
+def _networks(seeds: Sequence[int], sizes: tuple[int, int], options: Options, dtype: str) -> RNN:
+    """Orthogonal W_hh."""
+    rnn = paired_networks(
+        seeds,
+        [1.0] * len(seeds),
+        sizes=sizes,
+        n_hidden=options.n_hidden,
+        scheme="orthogonal",
+        activation="tanh",
+        dtype=dtype,
+    )
+    return rescaled(rnn, options.input_scale)
+
+
+def _right_aligned(
+    texts: list[list[str]], place: dict[str, int], n_steps: int
+) -> npt.NDArray[np.int64]:
+    """Ids (T, S) of words that end at the last step; -1 for others and before the beginning.
+
+    Only the last T words of longer texts.
+    """
+    ids = np.full((n_steps, len(texts)), -1)
+    for column, words in enumerate(texts):
+        found = [place.get(word, -1) for word in words[-n_steps:]]
+        ids[n_steps - len(found) :, column] = found
+    return ids
+
+
+def _prose(targets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Three beginnings with the most letters; the text has tables and examples of code as well."""
+    prompts, vocabulary = targets[:_PROMPT], tasks.corpus().vocabulary
+    letters = np.array([character.isalpha() for character in vocabulary])[prompts].sum(axis=0)
+    return [prompts[:, b] for b in np.argsort(-letters, kind="stable")[:3]]
+
+
+def _continued(rnn: RNN, prompt: npt.NDArray[np.int64]) -> Example:
+    """A prompt of held-out text, and characters drawn from what the network expects, in turn."""
+    generator, vocabulary = np.random.default_rng(0), tasks.corpus().vocabulary
+    onehot = np.eye(len(vocabulary), dtype=rnn.dtype)
+    run = forward(rnn, onehot[prompt][:, None])
+    codes: list[int] = []
+    for _ in range(_CONTINUED):
+        logits = run.outputs[0, -1, 0].astype(float)
+        chances = np.exp(logits - logits.max())
+        codes.append(int(generator.choice(len(vocabulary), p=chances / chances.sum())))
+        run = forward(rnn, onehot[codes[-1:]][:, None], h0=run.states[0, -1])
+    read, said = ("".join(vocabulary[i] for i in ids) for ids in (prompt.tolist(), codes))
+    return Example(" ".join(read.split()), " ".join(said.split()), "")

@@ -1,0 +1,165 @@
+"""Networks that write: translations, encoder-decoder; captions of pictures, one to many."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import tasks
+from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Pairs
+from rnnsim.experiments.architectures import baselines
+from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
+from rnnsim.gradients.decoding import exact_match, greedy_decode
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.rnn import RNN
+from rnnsim.training.learners import Model
+
+_SHOWN = 32  # sequences whose gradient flow is averaged
+_LARGEST = 999  # of the numbers translated
+
+
+def translation(options: Options, seed: int, dtype: str) -> Problem:
+    """Encoder-decoder: numbers 0..999 from English to German; exact matches on held-out numbers.
+
+    Read from the last character to the first (Sutskever et al. 2014), written greedily. Baselines:
+    the answer to the most similar number seen in training (fewest different characters), which is
+    never right, since no two numbers share an answer; and a dictionary of single words, in the
+    English order.
+    """
+    english, german = tasks.number_alphabets(largest=_LARGEST)
+    kind: Any = {"dtype": dtype, "largest": _LARGEST, "reverse": True}
+    train, test = (
+        tasks.number_words(n, rng=seed, part=part, **kind)
+        for part, n in (("train", (_LARGEST + 1) * 9 // 10), ("test", (_LARGEST + 1) // 10))
+    )
+    read = [_read(pairs.source[::-1], english.characters) for pairs in (train, test)]
+    written = [german.decode(pairs.target.targets) for pairs in (train, test)]
+    everything = tasks.number_words(_LARGEST + 1, rng=seed, **kind)
+    numbers = _read(everything.source[::-1], english.characters)
+    answers = german.decode(everything.target.targets)
+    dictionary = {"hundred": "hundert"} | dict(zip(numbers, answers, strict=True))
+
+    def draw(seeds: Sequence[int]) -> Model:
+        model = _pairs_drawn(
+            EncoderDecoder.sample, seeds, len(english.characters), german, options, dtype
+        )
+        return EncoderDecoder(
+            *(rescaled(rnn, options.input_scale) for rnn in (model.encoder, model.decoder))
+        )
+
+    def task(rng: np.random.Generator) -> Pairs:
+        return tasks.number_words(options.batch_size, rng=rng, part="train", **kind)
+
+    return Problem(
+        kind="encoder-decoder",
+        score="numbers translated without a mistake",
+        unit="fraction of numbers",
+        draw=draw,
+        task=task,
+        shown=tasks.number_words(_SHOWN, rng=seed, part="test", **kind),
+        measure=lambda model: exact_match(_written(model, test, german), test),
+        baselines={
+            "answer of the nearest": _share(
+                baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
+            ),
+            "word by word": _share(
+                [baselines.word_by_word(text, dictionary) for text in read[1]], written[1]
+            ),
+        },
+        examples=lambda model: _answered(model, test, german, read[1]),
+    )
+
+
+def captions(options: Options, seed: int, dtype: str) -> Problem:
+    """One to many: pictures of digits in words; exact matches on held-out pictures.
+
+    Written greedily. Baselines: the most frequent caption, and that of the nearest picture seen in
+    training (Euclidean distance of the 64 pixels).
+    """
+    alphabet = tasks.caption_alphabet()
+    train, test = (
+        tasks.captions(n, rng=seed, dtype=dtype, part=part)
+        for part, n in (("train", 1617), ("test", 180))
+    )
+    written = [alphabet.decode(pairs.target.targets) for pairs in (train, test)]
+
+    def draw(seeds: Sequence[int]) -> Model:
+        model = _pairs_drawn(EncoderDecoder.captioner, seeds, 64, alphabet, options, dtype)
+        return EncoderDecoder(model.encoder, rescaled(model.decoder, options.input_scale))
+
+    def task(rng: np.random.Generator) -> Pairs:
+        return tasks.captions(options.batch_size, rng=rng, dtype=dtype, part="train")
+
+    return Problem(
+        kind="one to many",
+        score="captions without a mistake",
+        unit="fraction of pictures",
+        draw=draw,
+        task=task,
+        shown=test,
+        measure=lambda model: exact_match(_written(model, test, alphabet), test),
+        baselines={
+            "most frequent caption": baselines.most_frequent(*written),
+            "caption of the nearest": _share(
+                baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
+            ),
+        },
+        examples=lambda model: _answered(model, test, alphabet, ["(a picture)"] * 180),
+    )
+
+
+def _pairs_drawn(
+    sample: Callable[..., EncoderDecoder],
+    seeds: Sequence[int],
+    n_source_inputs: int,
+    alphabet: tasks.Alphabet,
+    options: Options,
+    dtype: str,
+) -> EncoderDecoder:
+    """Orthogonal W_hh; each draw depends on seed and sizes."""
+    sizes = {"n_inputs": alphabet.n_inputs, "n_outputs": alphabet.n_outputs}
+    sizes |= {"n_source_inputs": n_source_inputs, "n_hidden": options.n_hidden}
+    models = [
+        sample(scheme="orthogonal", dtype=dtype, rng=np.random.default_rng(seed), **sizes)
+        for seed in seeds
+    ]
+    encoders, decoders = zip(*((model.encoder, model.decoder) for model in models), strict=True)
+    return EncoderDecoder(_joined(encoders), _joined(decoders))
+
+
+def _joined(networks: Sequence[RNN]) -> RNN:
+    columns = zip(*(rnn.weights for rnn in networks), strict=True)
+    arrays = (np.concatenate(column) for column in columns)
+    return RNN(*arrays, activation=networks[0].activation)
+
+
+def _written(
+    model: EncoderDecoder, pairs: Pairs, alphabet: tasks.Alphabet
+) -> npt.NDArray[np.int64]:
+    return greedy_decode(
+        model, pairs.source, start=alphabet.start, end=alphabet.end, n_steps=pairs.n_steps
+    )
+
+
+def _answered(
+    model: EncoderDecoder, pairs: Pairs, alphabet: tasks.Alphabet, sources: list[str]
+) -> list[Example]:
+    answers = alphabet.decode(_written(model, pairs, alphabet)[0])
+    right = alphabet.decode(pairs.target.targets)
+    return [Example(*each) for each in zip(sources, answers, right, strict=True)][:3]
+
+
+def _read(source: FloatArray, vocabulary: str) -> list[str]:
+    """The texts of one-hot inputs (T, B, V); steps of zeros are left out."""
+    codes = np.where(source.any(axis=-1), source.argmax(axis=-1), -1).T.tolist()
+    return ["".join(vocabulary[i] for i in column if i >= 0) for column in codes]
+
+
+def _flat(pairs: Pairs) -> FloatArray:
+    return pairs.source.swapaxes(0, 1).reshape(pairs.n_sequences, -1)
+
+
+def _share(answers: Sequence[str], right: Sequence[str]) -> float:
+    return float(np.mean([a == b for a, b in zip(answers, right, strict=True)]))

@@ -1,0 +1,1 @@
+"""Sweeps over networks, data and settings."""

@@ -1,0 +1,392 @@
+"""What a sweep can measure, and how one ensemble is measured."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import tasks
+from rnnsim.data.sequences import Sequences
+from rnnsim.experiments.draws import paired_data, paired_networks
+from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.reach import growth_rate, sufficient_window
+from rnnsim.gradients.bptt import Gradients, bptt, truncated_bptt
+from rnnsim.networks.rnn import RNN
+from rnnsim.spectra.scaled_nonnormality import scaled_nonnormality
+from rnnsim.spectra.spectrum import spectrum
+
+NETWORK_DIMS = ("task", "scheme", "n_hidden", "gain", "network_seed")
+RUN_DIMS = (
+    "task",
+    "scheme",
+    "activation",
+    "n_hidden",
+    "gain",
+    "network_seed",
+    "data_seed",
+    "length",
+)
+
+
+class Variable(NamedTuple):
+    """One quantity of a dataset: the measure it belongs to, its own axes, and what it means."""
+
+    measure: str
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+
+
+_LN = "nats"
+VARIABLES: dict[str, Variable] = {
+    "loss": Variable("gradients", (), "1", "loss L, averaged over sequences, summed over steps"),
+    "loss_weight": Variable(
+        "gradients", (), "1", "loss weights, summed over steps, averaged over sequences"
+    ),
+    "log_gradient_norm": Variable("gradients", (), _LN, "ln ||dL/dW_hh||_F"),
+    "log_gradient_norm_per_weight": Variable(
+        "gradients", (), _LN, "ln(||dL/dW_hh||_F / loss_weight)"
+    ),
+    "log_gradient_norm_all": Variable("gradients", (), _LN, "ln ||dL/dW||, all weights together"),
+    "cancellation": Variable(
+        "gradients", (), "1", "||sum_t dL/dW_hh^(t)||_F / sum_t ||dL/dW_hh^(t)||_F"
+    ),
+    "first_nonfinite": Variable(
+        "gradients", (), "step", "step that left the float range, -1 if none"
+    ),
+    "log_step_norm": Variable("steps", ("time",), _LN, "ln ||dL/dW_hh^(t)||_F at step t"),
+    "log_state_norm": Variable("steps", ("time",), _LN, "ln ||dL/dh_t||_F at step t"),
+    "truncated_log_norm": Variable(
+        "truncation", ("truncation", "window"), _LN, "ln ||dL/dW_hh||_F of truncated BPTT"
+    ),
+    "truncated_log_norm_per_weight": Variable(
+        "truncation", ("truncation", "window"), _LN, "ln(||dL/dW_hh||_F of TBPTT / loss weight)"
+    ),
+    "truncation_log_error": Variable(
+        "truncation", ("truncation", "window"), _LN, "ln(||g_K - g||_F / ||g||_F) of dL/dW_hh"
+    ),
+    "truncation_cosine": Variable(
+        "truncation", ("truncation", "window"), "1", "cosine of truncated and full dL/dW_hh"
+    ),
+    "sufficient_window": Variable(
+        "truncation",
+        (),
+        "steps",
+        "smallest window from which on the sliding error stays in tolerance",
+    ),
+    "log_norm": Variable(
+        "lags", ("lag",), _LN, "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| at lag k"
+    ),
+    "log_norm_std": Variable(
+        "lags", ("lag",), _LN, "standard deviation over steps and sequences of ln ||dl_t/dh_{t-k}||"
+    ),
+    "log_rms": Variable(
+        "lags",
+        ("lag",),
+        _LN,
+        "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||",
+    ),
+    "live": Variable("lags", ("lag",), "1", "fraction of steps and sequences with a norm above 0"),
+    "growth_rate": Variable("lags", (), "nats/step", "fitted change of log_norm per step of lag"),
+    "growth_rate_error": Variable(
+        "lags", (), "nats/step", "standard error of the fit of growth_rate"
+    ),
+    "growth_first_lag": Variable("lags", (), "steps", "first lag of the fit of growth_rate"),
+    "growth_last_lag": Variable("lags", (), "steps", "last lag of the fit of growth_rate"),
+    "half_life": Variable("lags", (), "steps", "ln 2/|growth_rate|, where it differs from 0"),
+    "log_change": Variable(
+        "lags",
+        (),
+        _LN,
+        "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T",
+    ),
+    "mean_slope": Variable("slopes", (), "1", "phi' averaged over steps, sequences and units"),
+    "saturated_fraction": Variable(
+        "slopes",
+        (),
+        "1",
+        "fraction of steps, sequences and units with phi' exactly 0 in this dtype",
+    ),
+    "log_norm_map": Variable(
+        "map",
+        ("time", "lag"),
+        _LN,
+        "mean over sequences of ln ||dl_t/dh_{t-k}|| at step t, lag k",
+    ),
+    "eigenvalues": Variable("spectrum", ("unit",), "1", "eigenvalues of W_hh, descending modulus"),
+    "singular_values": Variable("spectrum", ("unit",), "1", "singular values of W_hh, descending"),
+    "spectral_radius": Variable("spectrum", (), "1", "largest modulus of an eigenvalue of W_hh"),
+    "spectral_norm": Variable("spectrum", (), "1", "largest singular value of W_hh"),
+    "henrici": Variable(
+        "spectrum", (), "1", "departure from normality: norm of the strict Schur triangle"
+    ),
+    "henrici_relative": Variable("spectrum", (), "1", "departure from normality / ||W_hh||_F"),
+    "numerical_radius": Variable(
+        "nonnormality", (), "1", "largest modulus in the numerical range of W_hh"
+    ),
+    "numerical_abscissa": Variable(
+        "nonnormality", (), "1", "largest real part in the numerical range of W_hh"
+    ),
+    "kreiss": Variable("nonnormality", (), "1", "Kreiss constant of W_hh at its spectral radius"),
+    "eigenbasis_condition": Variable(
+        "nonnormality", (), "1", "condition number of the unit eigenvectors of W_hh"
+    ),
+    "participation": Variable(
+        "nonnormality", ("unit",), "units", "units that each right eigenvector of W_hh involves"
+    ),
+}
+MEASURES = tuple(dict.fromkeys(variable.measure for variable in VARIABLES.values()))
+OF_NETWORK = frozenset({"spectrum", "nonnormality"})  # of W_hh alone: no data, no activation
+_WINDOW_NAMES = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
+_FLOW_MEASURES = {"truncation", "lags", "slopes", "map"}
+
+
+def dims_of(name: str) -> tuple[str, ...]:
+    """All axes of a variable."""
+    variable = VARIABLES[name]
+    return (NETWORK_DIMS if variable.measure in OF_NETWORK else RUN_DIMS) + variable.dims
+
+
+@dataclass(frozen=True)
+class Job:
+    """One independent piece of a sweep: plain configuration in, small arrays out.
+
+    An ensemble of networks (gains and network_seeds run in parallel) of one size on one batch.
+    """
+
+    task: str
+    task_options: tuple[tuple[str, Any], ...]
+    scheme: str
+    activation: str
+    n_hidden: int
+    gains: tuple[float, ...]
+    network_seeds: tuple[int, ...]
+    data_seed: int
+    length: int
+    batch_size: int
+    dtype: str
+    last_loss_only: bool
+    measures: tuple[str, ...]
+    truncation: tuple[str, ...]
+    windows: tuple[int, ...]
+    lags: tuple[int, ...]
+    tolerance: float
+
+
+def draw_networks(job: Job) -> RNN:
+    """The ensemble of a job."""
+    return paired_networks(
+        job.network_seeds,
+        job.gains,
+        sizes=tasks.sizes(job.task, **dict(job.task_options)),
+        n_hidden=job.n_hidden,
+        scheme=job.scheme,
+        activation=job.activation,
+        dtype=job.dtype,
+    )
+
+
+def draw_data(job: Job) -> Sequences:
+    """The batch of a job."""
+    sequences = paired_data(
+        job.task,
+        job.length,
+        batch_size=job.batch_size,
+        seed=job.data_seed,
+        dtype=job.dtype,
+        options=dict(job.task_options),
+    )
+    return sequences.last_loss_only() if job.last_loss_only else sequences
+
+
+def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any]]:
+    """All quantities of the job's measures; each array has the network axis first."""
+    rnn = draw_networks(job)
+    result: dict[str, npt.NDArray[Any]] = {}
+    if "spectrum" in job.measures:
+        found = spectrum(rnn)
+        result |= {name: getattr(found, name) for name in _names("spectrum")}
+    if "nonnormality" in job.measures:
+        seeds = tuple(dict.fromkeys(job.network_seeds))
+        unit = draw_networks(replace(job, network_seeds=seeds, gains=(1.0,) * len(seeds)))
+        draws = [seeds.index(seed) for seed in job.network_seeds]
+        result |= scaled_nonnormality(unit, draws, job.gains)
+    if OF_NETWORK.issuperset(job.measures):
+        return result
+    sequences = draw_data(job)
+    if n_lags := lags_needed(job):
+        max_lag = max(1, n_lags - 1)
+        flow = gradient_flow(rnn, sequences, max_lag=max_lag, n_threads=n_threads)
+        result |= _from_flow(job, flow)
+    segments = "truncation" in job.measures and "segments" in job.truncation
+    full = None
+    if {"gradients", "steps"} & set(job.measures) or segments:
+        full = bptt(rnn, sequences, n_threads=n_threads)
+        result |= _from_gradients(job, full, sequences)
+    if "truncation" in job.measures:
+        by_scheme = {"sliding": [result[name] for name in _WINDOW_NAMES]}
+        if segments and full is not None:
+            by_scheme["segments"] = _segments(job, rnn, sequences, full, n_threads)
+        result |= _by_scheme(job, by_scheme, sequences)
+    return result
+
+
+def _names(measure: str) -> list[str]:
+    return [name for name, variable in VARIABLES.items() if variable.measure == measure]
+
+
+def lags_needed(job: Job) -> int:
+    """How many lags of gradient flow the job's measures need; 0 where they need none."""
+    wanted = _FLOW_MEASURES & set(job.measures)
+    if {"lags", "truncation"} & wanted:
+        return job.length
+    reach = max(job.lags) + 1 if "map" in wanted else 2  # the least that gradient_flow takes
+    return min(job.length, reach) if wanted else 0
+
+
+def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
+    result: dict[str, npt.NDArray[Any]] = {}
+    if "slopes" in job.measures:
+        result |= {"mean_slope": flow.mean_slope, "saturated_fraction": flow.saturated_fraction}
+    if "lags" in job.measures:
+        result |= _lag_curves(job, flow) | _growth(flow)
+    if "map" in job.measures:
+        lags = [lag for lag in job.lags if lag < flow.n_lags]
+        full = np.full((len(flow.log_norms), job.length, len(job.lags)), np.nan)
+        full[:, flow.steps - 1, : len(lags)] = flow.log_norms[:, :, lags]
+        result["log_norm_map"] = full
+    if "truncation" in job.measures:
+        windows = np.array(job.windows) - 1
+        inside = windows < flow.n_lags
+        arrays = (flow.window_log_norms, flow.window_log_error, flow.window_cosine)
+        for name, values in zip(_WINDOW_NAMES, arrays, strict=True):
+            result[name] = np.full((len(values), windows.size), np.nan)
+            result[name][:, inside] = values[:, windows[inside]]
+        result["sufficient_window"] = sufficient_window(flow, job.tolerance)
+    return result
+
+
+def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
+    """Moments over loss steps and sequences at each lag, over the steps that reach back so far."""
+    lags = [lag for lag in job.lags if lag < min(flow.n_lags, int(flow.steps[-1]))]
+    shape = (len(flow.log_norms), len(job.lags))
+    curves = {
+        name: np.full(shape, np.nan) for name in ("log_norm", "log_norm_std", "log_rms", "live")
+    }
+    for i, lag in enumerate(lags):
+        rows = flow.steps > lag
+        live = flow.live[:, rows, lag]
+        logs, stds, rms = (
+            values[:, rows, lag] for values in (flow.log_norms, flow.log_std, flow.log_rms)
+        )
+        curves["live"][:, i] = live.mean(axis=1)
+        share = np.where(np.isneginf(logs), 0.0, live)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = share / share.sum(axis=1, keepdims=True)  # NaN where nothing is left
+            dead = np.isneginf(logs)
+            mean = np.where(dead, 0.0, share * np.where(dead, 0.0, logs)).sum(axis=1)
+            spread = stds**2 + (logs - mean[:, None]) ** 2
+            variance = np.where(dead, 0.0, share * spread).sum(axis=1)
+            empty = dead.all(axis=1)
+            curves["log_norm"][:, i] = np.where(empty, -np.inf, mean)
+            curves["log_norm_std"][:, i] = np.where(empty, np.nan, np.sqrt(variance))
+            curves["log_rms"][:, i] = 0.5 * (
+                np.logaddexp.reduce(2 * rms, axis=1) - np.log(rows.sum())
+            )
+    return curves
+
+
+def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
+    reach = min(flow.n_lags, int(flow.steps[-1]))
+    n = len(flow.log_norms)
+    with np.errstate(invalid="ignore"):
+        change = flow.log_norms[:, -1, reach - 1] - flow.log_norms[:, -1, 0]
+    if reach < 3:
+        nothing = np.full(n, np.nan)
+        names = [name for name in _names("lags") if name.startswith(("growth", "half"))]
+        return dict.fromkeys(names, nothing) | {"log_change": change}
+    fit = growth_rate(flow)
+    return {
+        "growth_rate": fit.rate,
+        "growth_rate_error": fit.standard_error,
+        "growth_first_lag": np.full(n, float(fit.first_lag)),
+        "growth_last_lag": np.full(n, float(fit.last_lag)),
+        "half_life": fit.half_life,
+        "log_change": change,
+    }
+
+
+def _from_gradients(job: Job, full: Gradients, sequences: Sequences) -> dict[str, npt.NDArray[Any]]:
+    weight = _loss_weight(sequences)
+    result: dict[str, npt.NDArray[Any]] = {}
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        if "gradients" in job.measures:
+            log_norm = _log_norms(full.W_hh)
+            total = full.step_norms.W_hh.sum(axis=1)
+            result |= {
+                "loss": full.loss,
+                "loss_weight": np.full(full.loss.size, weight),
+                "log_gradient_norm": log_norm,
+                "log_gradient_norm_per_weight": log_norm - np.log(weight),
+                "log_gradient_norm_all": 0.5
+                * np.logaddexp.reduce([2 * _log_norms(g) for g in full.weights], axis=0),
+                "cancellation": np.exp(log_norm - np.log(total)),
+                "first_nonfinite": full.first_nonfinite.astype(float),
+            }
+        if "steps" in job.measures:
+            result["log_step_norm"] = np.log(full.step_norms.W_hh)
+            result["log_state_norm"] = np.log(full.state_norms[:, 1:])
+    return result
+
+
+def _segments(
+    job: Job, rnn: RNN, sequences: Sequences, full: Gradients, n_threads: int | None
+) -> list[npt.NDArray[Any]]:
+    """Norm, error and cosine of stride = window, a pass for each window; NaN beyond the length."""
+    reference = full.W_hh.astype(float)
+    found = np.full((3, len(rnn), len(job.windows)), np.nan)
+    for i, window in enumerate(job.windows):
+        if window <= job.length:
+            g = truncated_bptt(rnn, sequences, window=window, n_threads=n_threads).W_hh
+            found[:, :, i] = _compare(g.astype(float), reference)
+        if window == job.length:  # the full gradient, whose rounding is not an error
+            found[1, :, i] = np.where(np.isnan(found[1, :, i]), np.nan, -np.inf)
+    return list(found)
+
+
+def _by_scheme(
+    job: Job, by_scheme: dict[str, list[npt.NDArray[Any]]], sequences: Sequences
+) -> dict[str, npt.NDArray[Any]]:
+    """The truncation schemes on one axis; norms also per unit of loss weight."""
+    result = {
+        name: np.stack([by_scheme[scheme][i] for scheme in job.truncation], axis=1)
+        for i, name in enumerate(_WINDOW_NAMES)
+    }
+    per_weight = result["truncated_log_norm"] - np.log(_loss_weight(sequences))
+    return result | {"truncated_log_norm_per_weight": per_weight}
+
+
+def _loss_weight(sequences: Sequences) -> float:
+    """Loss weights, summed over steps, averaged over sequences."""
+    return float(sequences.weights.sum(dtype=float)) / sequences.n_sequences
+
+
+def _compare(part: npt.NDArray[Any], full: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """ln ||part||, ln(||part - full||/||full||) and cosine, per network; NaN for 0/0."""
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        log_part, log_full = _log_norms(part), _log_norms(full)
+        unit_part = part * np.exp(-log_part)[:, None, None]
+        unit_full = full * np.exp(-log_full)[:, None, None]
+        cosine = np.clip((unit_part * unit_full).sum(axis=(1, 2)), -1.0, 1.0)
+        error = _log_norms(part - full) - log_full
+    return np.array([log_part, np.where(np.isneginf(log_full), np.nan, error), cosine])
+
+
+def _log_norms(gradients: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """ln of the Frobenius norm for each network, over the whole float range; -inf for 0."""
+    flat = gradients.reshape(len(gradients), -1).astype(float)
+    peak = np.abs(flat).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = flat / np.where(peak > 0, peak, 1.0)[:, None]
+        return np.log(peak) + np.where(peak > 0, 0.5 * np.log((scaled**2).sum(axis=1)), 0.0)

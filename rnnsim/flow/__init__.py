@@ -1,0 +1,1 @@
+"""Where gradients go, lag by lag and window by window."""

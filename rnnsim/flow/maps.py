@@ -1,0 +1,105 @@
+"""Gradient flow on one axis of steps: encoder, boundary, decoder; and back into a picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import Sequences
+from rnnsim.flow.gradient_flow import gradient_flow
+from rnnsim.flow.pairs import pairs_flow
+from rnnsim.gradients.pairs import pairs_bptt
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.training.feeds import Data
+from rnnsim.training.learners import Model
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientMap:
+    """Where the gradient of every loss goes, every step by its place relative to the boundary.
+
+    Attributes
+    ----------
+    steps : (S,) int64
+        The steps t = 1..T that carry loss.
+    places : (M,) int64
+        Of a network alone its steps 1..T. Of an encoder-decoder -T_s+1..T: the steps 1..T_s of the
+        encoder, the last of them at the boundary, place 0, then those of the decoder.
+    log_norms : (N, S, M) float64
+        Mean over sequences of ln ||dl_t/dh_s||, s the place; NaN where s > t, -inf where no
+        sequence has a gradient.
+    """
+
+    steps: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    log_norms: Floats
+
+
+def gradient_map(model: Model, data: Data) -> GradientMap:
+    """`gradient_flow` or `pairs_flow` of a batch, on one axis of steps.
+
+    A truncation window K keeps the places s > t - K, on either side of the boundary.
+
+    Examples
+    --------
+    >>> import rnnsim
+    >>> pairs = rnnsim.tasks.number_words(4, rng=0, largest=20)
+    >>> english, german = rnnsim.tasks.number_alphabets(largest=20)
+    >>> model = EncoderDecoder.sample(n_source_inputs=len(english.characters), n_hidden=5,
+    ...     n_inputs=german.n_inputs, n_outputs=german.n_outputs, rng=0)
+    >>> found = gradient_map(model, pairs)
+    >>> pairs.n_source_steps, pairs.n_steps, found.places[0], found.places[-1]
+    (9, 9, np.int64(-8), np.int64(9))
+    """
+    if isinstance(data, Pairs):
+        assert isinstance(model, EncoderDecoder)
+        flow = pairs_flow(model, data)
+        logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]
+        places = np.arange(1 - data.n_source_steps, data.n_steps + 1)
+        return GradientMap(flow.steps, places, np.concatenate(logs, axis=2))
+    assert not isinstance(model, EncoderDecoder)
+    lags = gradient_flow(model, data)
+    places = np.arange(1, data.n_steps + 1)
+    back = lags.steps[:, None] - places
+    rows = np.arange(lags.steps.size)[:, None]
+    found = lags.log_norms[:, rows, np.maximum(back, 0)]
+    return GradientMap(lags.steps, places, np.where(back >= 0, found, np.nan))
+
+
+def part_of_the_words(pairs: Pairs, texts: list[str], word: int) -> Pairs:
+    """The same pairs with the loss of one word alone, counted from 0, in its sequence's text."""
+    weights = np.zeros_like(pairs.target.weights)
+    for b, text in enumerate(texts):
+        words = text.split(" ")
+        begin = len(" ".join(words[:word])) + (word > 0)
+        weights[begin : begin + len(words[word]), b] = 1
+    target = pairs.target
+    return Pairs(pairs.source, Sequences(target.inputs, target.targets, weights))
+
+
+def picture_gradients(model: EncoderDecoder, pairs: Pairs) -> Floats:
+    """How much the loss depends on every input of a source of one step, for a linear encoder.
+
+    ::
+
+        mean_b |dl_b/dx[b]|     dl_b/dx[b] = U_xh^T U_hy^T dl_b/dh_0[b]
+
+    l_b is the loss of one sequence. Returns (N, D_s).
+
+    Raises
+    ------
+    ValueError
+        A source of several steps, an encoder that is not linear: no picture.
+    """
+    if pairs.n_source_steps != 1 or model.encoder.activation != "linear":
+        raise ValueError(
+            "`model` must be a captioner and `pairs` have one source step, got "
+            f"{pairs.n_source_steps} steps and a {model.encoder.activation} encoder; "
+            "see EncoderDecoder.captioner"
+        )
+    at_boundary = pairs_bptt(model, pairs).h0.astype(float) * pairs.n_sequences
+    into = model.encoder.W_hy.astype(float) @ model.encoder.W_xh.astype(float)
+    return np.asarray(np.abs(at_boundary @ into).mean(axis=1))

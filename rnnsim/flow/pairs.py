@@ -1,0 +1,206 @@
+"""Gradient flow of encoder-decoder networks: through the decoder, the boundary and the encoder."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Pairs
+from rnnsim.dynamics.jacobians import Trajectory, loss_gradients, normalised, trajectory_of
+from rnnsim.gradients.pairs import boundary, own, pair_batch, some_of
+from rnnsim.kernels import Batch
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+
+Floats = npt.NDArray[np.float64]
+
+
+class FlowNorms(NamedTuple):
+    """Norms over B sequences, for N networks, S loss steps and the M places they are taken at.
+
+    log_norms (N, S, M): mean of the logs over the sequences where the norm is not exactly 0 (-inf
+    where none is left); live (N, S, M): the fraction of these; log_rms (N, S, M): ln of the root
+    mean square over all B; log_std (N, S, M): standard deviation of the logs over live sequences.
+    NaN at places behind the loss. All natural logs, float64.
+    """
+
+    log_norms: Floats
+    live: Floats
+    log_rms: Floats
+    log_std: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class PairFlow:
+    """Where the gradient of every loss goes, from the decoder to the source.
+
+    l[t,b] is the weighted loss of one step and one sequence, without the factor 1/B; norms are over
+    the units, or inputs, of one sequence, all as in `GradientFlow`.
+
+    Attributes
+    ----------
+    steps : (S,) int64
+        The steps 1..T of the decoder that carry loss, ascending. Row i below is step ``steps[i]``.
+    decoder : FlowNorms
+        ||dl[t,b]/dh_j|| at j = 0..T, M = T + 1; NaN where j > t. j = 0 is the boundary.
+    encoder : FlowNorms
+        ||dl[t,b]/ds_j|| at j = 0..T_s, M = T_s + 1. At j = T_s, beyond the bridge, it is that of
+        the decoder's h_0 where the bridge is an identity.
+    source : FlowNorms
+        ||dl[t,b]/dx_j|| for the inputs of steps j = 1..T_s, M = T_s: of a captioner, the image.
+    first_nonfinite : (N,) int64
+        -1 where everything is finite. Else the first step of the way, 1..T_s in the encoder and
+        T_s + 1..T_s + T in the decoder, whose state or gradient is not; such rows are NaN.
+    """
+
+    steps: npt.NDArray[np.int64]
+    decoder: FlowNorms
+    encoder: FlowNorms
+    source: FlowNorms
+    first_nonfinite: npt.NDArray[np.int64]
+
+
+def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
+    """How much of every loss of the decoder reaches every step before, encoder and source included.
+
+    ::
+
+        dl_t/dh_{j-1} = W_hh^T phi'(a_j) dl_t/dh_j         j = t..1      decoder
+        dl_t/ds_T_s   = U_hy^T dl_t/dh_0                                 bridge
+        dl_t/dx_j     = U_xh^T phi'(a_j) dl_t/ds_j                       source
+        dl_t/ds_{j-1} = U_hh^T phi'(a_j) dl_t/ds_j         j = T_s..1    encoder
+
+    One pass back over all loss steps at once, in float64 by NumPy. Every row is rescaled as it goes
+    and its size kept as a log, so that norms of 10^-2000 or 10^+2000 are right; phi' comes from the
+    pre-activation a, so that saturation costs no digits.
+
+    Parameters
+    ----------
+    model : EncoderDecoder
+        N networks.
+    pairs : Pairs
+        B pairs; shared by all networks or one batch for each.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `pairs_bptt`; pairs without any loss.
+
+    Examples
+    --------
+    A tenth of the gradient is left after every step, on both sides of the boundary:
+
+    >>> import rnnsim
+    >>> model = rnnsim.EncoderDecoder.sample(
+    ...     n_source_inputs=1, n_inputs=1, n_hidden=8, n_outputs=2, scheme="orthogonal", gain=0.1,
+    ...     activation="linear", rng=0)
+    >>> target = rnnsim.Sequences(np.zeros((400, 1, 1)), np.ones((400, 1, 2))).last_loss_only()
+    >>> flow = pairs_flow(model, rnnsim.Pairs(np.zeros((300, 1, 1)), target))
+    >>> decay = flow.encoder.log_norms[0, 0, 0] - flow.decoder.log_norms[0, 0, 400]
+    >>> bool(np.isclose(decay, 700 * np.log(0.1)))      # 10^-700, far below the range of float64
+    True
+    """
+    source, target = pair_batch(model, pairs)
+    steps = pairs.target.loss_steps
+    if steps.size == 0:
+        raise ValueError(
+            "`pairs` must carry loss at one step of the target at least, but all its `weights` "
+            "are 0"
+        )
+    parts = []
+    for n in range(len(model)):
+        one = slice(n, n + 1)
+        parts.append(_of_one(model[n], own(source, one), some_of(target, one), steps))
+    *maps, first = zip(*parts, strict=True)
+    decoder, encoder, inputs = (_summarised(np.stack(logs)) for logs in maps)
+    return PairFlow(steps, decoder, encoder, inputs, np.array(first, np.int64))
+
+
+def _of_one(
+    model: EncoderDecoder,
+    source: FloatArray,
+    target: Batch,
+    steps: npt.NDArray[np.int64],
+) -> tuple[Floats, Floats, Floats, int]:
+    """ln of the norms of one network, (S, B, M) for decoder, encoder, source; first_nonfinite."""
+    T_s = source.shape[1]
+    h0, broken = boundary(model, source, None)
+    usable = np.where(np.isfinite(h0), h0, 0)
+    read = trajectory_of(model.encoder, source, None, first=1)
+    written = trajectory_of(model.decoder, target.inputs, usable, first=1)
+    start = np.stack(
+        [loss_gradients(model.decoder, target, written.states[:, t], t)[0] for t in steps]
+    )
+    bridge, U_xh = (model.encoder.W_hy[0].astype(float), model.encoder.W_xh[0].astype(float))
+    with np.errstate(all="ignore"):
+        rows, scale = normalised(start)
+        decoder, _, rows, scale = _back(model.decoder.W_hh[0], written, steps, rows, scale, None)
+        rows, scale = _pulled(rows, scale, bridge)
+        everywhere = np.full(len(steps), T_s)
+        encoder, inputs, _, _ = _back(model.encoder.W_hh[0], read, everywhere, rows, scale, U_xh)
+    first = int(broken[0])
+    if first < 0:
+        bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
+        lost = np.isnan(np.concatenate([encoder, inputs], axis=2)).any(axis=(1, 2))
+        if bad.any():
+            first = T_s + int(bad.argmax())
+        elif lost.any():
+            first = T_s + int(steps[lost.argmax()])
+    else:
+        decoder[:] = encoder[:] = inputs[:] = np.nan
+    return decoder, encoder, inputs, first
+
+
+def _back(
+    W_hh: FloatArray,
+    trajectory: Trajectory,
+    steps: npt.NDArray[np.int64],
+    rows: Floats,
+    scale: Floats,
+    W_xh: Floats | None,
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Rows (S, B, H) of norm 1 and their log sizes (S, B), each from its own step down to 0.
+
+    `steps` ascend. Returns the logs of the norms at states 0..T and, for W_xh, at inputs 1..T; the
+    rows at state 0 and their log sizes.
+    """
+    recurrent, slopes = W_hh.astype(float), trajectory.slopes[0]
+    T, S, B = len(slopes), *scale.shape
+    states, inputs = np.full((S, B, T + 1), np.nan), np.full((S, B, T), np.nan)
+    for j in range(T, -1, -1):
+        active = slice(int(np.searchsorted(steps, j)), S)
+        states[active, :, j] = scale[active]
+        if j == 0:
+            break
+        steepest = slopes[j - 1].max(axis=-1)
+        relative = slopes[j - 1] / np.where(steepest > 0, steepest, 1.0)[:, None]
+        deltas, sizes = rows[active] * relative, scale[active] + np.log(steepest)
+        if W_xh is not None:
+            inputs[active, :, j - 1] = _pulled(deltas, sizes, W_xh)[1]
+        rows[active], scale[active] = _pulled(deltas, sizes, recurrent)
+    return states, inputs, rows, scale
+
+
+def _pulled(rows: Floats, scale: Floats, matrix: Floats) -> tuple[Floats, Floats]:
+    """Rows times a matrix, brought to norm 1 again, and the logs of their sizes."""
+    moved, growth = normalised(rows @ matrix)
+    return moved, scale + growth
+
+
+def _summarised(logs: Floats) -> FlowNorms:
+    """Statistics over sequences of logs (N, S, B, M); NaN in any sequence is NaN in all of them."""
+    dead = np.isneginf(logs)
+    count = (~dead).sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        mean = np.where(dead, 0.0, logs).sum(axis=2) / count
+        spread = np.where(dead, 0.0, logs - mean[:, :, None]) ** 2
+        std = np.sqrt(spread.sum(axis=2) / count)
+        peak = logs.max(axis=2, keepdims=True)
+        squares = np.exp(2 * (logs - np.where(np.isneginf(peak), 0.0, peak))).mean(axis=2)
+        rms = peak[:, :, 0] + 0.5 * np.log(squares)
+    unknown = np.isnan(logs).any(axis=2)
+    silent = (count == 0) & ~unknown
+    mean[silent], rms[silent] = -np.inf, -np.inf
+    live = np.where(unknown, np.nan, count / logs.shape[2])
+    return FlowNorms(mean, live, rms, std)

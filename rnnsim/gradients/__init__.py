@@ -1,0 +1,1 @@
+"""Running networks forward and differentiating them."""

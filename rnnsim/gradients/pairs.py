@@ -1,0 +1,263 @@
+"""Gradients, loss and answers of encoder-decoder networks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.sequences import batch_for, checked_inputs, initial_states
+from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
+from rnnsim.gradients.simulation import run_evaluate, run_forward
+from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
+from rnnsim.kernels.cells.layout import INNER_PRODUCT
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+
+Group = TypeVar("Group", Weights, StepNorms)
+
+
+@dataclass(frozen=True, eq=False)
+class PairGradients:
+    """Loss and gradients of N encoder-decoder networks, in the networks' dtype but for the norms.
+
+    Attributes
+    ----------
+    loss : (N,) float64
+        L, averaged over sequences and summed over steps of the target.
+    encoder : Weights
+        dL/dU and dL/dc in the shapes of the weights; W_hy and b_y are those of the bridge.
+    decoder : Weights
+        dL/dW and dL/db.
+    h0 : (N, B, H)
+        dL/dh_0 of the decoder: what passes the boundary.
+    encoder_step_norms, decoder_step_norms : StepNorms
+        W_xh, W_hh, W_hy, each (N, T_s) or (N, T) float64: the Frobenius norm of what every step
+        contributes. The bridge is used at step T_s alone.
+    first_nonfinite : (N,) int64
+        -1 where everything is finite. Else the first step of the way, 1..T_s in the encoder and
+        T_s + 1..T_s + T in the decoder, whose state is not; else, in the order of the backward
+        pass, the largest step with a gradient that is not. Other networks are not affected.
+    """
+
+    loss: npt.NDArray[np.float64]
+    encoder: Weights
+    decoder: Weights
+    h0: FloatArray
+    encoder_step_norms: StepNorms
+    decoder_step_norms: StepNorms
+    first_nonfinite: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class PairEvaluation:
+    """What `pairs_evaluate` returns, all with teacher forcing.
+
+    ``loss (N,)``: L as `pairs_bptt` reports it. ``accuracy (N,)``: the fraction of steps and
+    sequences of weight above 0 whose largest output is the target class (the first, in a tie).
+    ``exact (N,)``: the fraction of sequences that carry loss where every such step is right. Both
+    are NaN for float targets. ``first_nonfinite (N,)``: the first step of the way whose state is
+    not finite, counted as in `PairGradients`, -1 if none.
+    """
+
+    loss: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    exact: npt.NDArray[np.float64]
+    first_nonfinite: npt.NDArray[np.int64]
+
+
+def pairs_bptt(
+    model: EncoderDecoder, pairs: Pairs, *, n_threads: int | None = None
+) -> PairGradients:
+    """Full backpropagation through decoder, bridge and encoder: the exact gradient of the loss.
+
+    ::
+
+        L        = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])        t = 1..T
+        dL/dh_0  = W_hh^T delta_1                          of the decoder, as in `bptt`
+        dL/ds_T_s = U_hy^T dL/dh_0                         and on through the encoder
+        dL/dU_hy = sum_b dL/dh_0 s_T_s^T
+
+    The encoder carries no loss of its own: dL/dh_0 takes the place of dL_t/dy_t at its last step.
+    All weights are differentiated, the bridge's (`encoder.W_hy`, `encoder.b_y`) too.
+
+    Parameters
+    ----------
+    model : EncoderDecoder
+        N networks.
+    pairs : Pairs
+        B pairs; shared by all networks or one batch for each.
+    n_threads : int, optional
+        As in `bptt`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Sizes or dtypes that disagree between networks and pairs; class ids outside 0..V-1 where the
+        weight is above 0; n_threads below 1.
+
+    Examples
+    --------
+    >>> import rnnsim
+    >>> rng = np.random.default_rng(0)
+    >>> target = rnnsim.Sequences(rng.normal(size=(4, 5, 3)), rng.integers(0, 3, (4, 5)))
+    >>> pairs = rnnsim.Pairs(rng.normal(size=(6, 5, 2)), target)
+    >>> model = rnnsim.EncoderDecoder.sample(2, n_source_inputs=2, n_inputs=3, n_hidden=8,
+    ...                                      n_outputs=3, rng=0)
+    >>> gradients = pairs_bptt(model, pairs)
+    >>> gradients.encoder.W_hh.shape, gradients.decoder.W_hh.shape, gradients.h0.shape
+    ((2, 8, 8), (2, 8, 8), (2, 5, 8))
+    """
+    source, target = pair_batch(model, pairs)
+    parts = []
+    for networks in _groups(model, source):
+        some = model[networks]
+        parts.append(_gradients(some, own(source, networks), some_of(target, networks), n_threads))
+    encoder, decoder, first = zip(*parts, strict=True)
+    return PairGradients(
+        loss=np.concatenate([part.loss for part in decoder]),
+        encoder=_stacked([part.weights for part in encoder]),
+        decoder=_stacked([part.weights for part in decoder]),
+        h0=np.concatenate([part.h0 for part in decoder]),
+        encoder_step_norms=_stacked([part.step_norms for part in encoder]),
+        decoder_step_norms=_stacked([part.step_norms for part in decoder]),
+        first_nonfinite=np.concatenate(first),
+    )
+
+
+def pairs_evaluate(
+    model: EncoderDecoder, pairs: Pairs, *, n_threads: int | None = None
+) -> PairEvaluation:
+    """Loss, accuracy of single steps and of whole sequences, with teacher forcing; no gradient.
+
+    ``exact = (1/B) #{b: argmax_v y[t,b,v] = target[t,b] at every t of w[t,b] > 0}``. Since the
+    decoder reads the right answers, this is what it would write by itself too: a sequence is exact
+    here where `greedy_decode` repeats it. Parameters and errors as in `pairs_bptt`.
+
+    Examples
+    --------
+    >>> import rnnsim
+    >>> target = rnnsim.Sequences(np.zeros((4, 5, 3)), np.zeros((4, 5), int))
+    >>> pairs = rnnsim.Pairs(np.zeros((6, 5, 2)), target)
+    >>> model = rnnsim.EncoderDecoder.sample(n_source_inputs=2, n_inputs=3, n_hidden=8,
+    ...                                      n_outputs=3, rng=0)
+    >>> result = pairs_evaluate(model, pairs)       # zero input: all classes alike, 4 ln 3 nats
+    >>> result.loss.round(6), result.exact          # and the first of them is named in a tie
+    (array([4.394449]), array([1.]))
+    """
+    source, target = pair_batch(model, pairs)
+    results = []
+    for networks in _groups(model, source):
+        some, batch = model[networks], some_of(target, networks)
+        h0, broken = boundary(some, own(source, networks), n_threads)
+        batch = batch._replace(h0=h0)
+        scored = run_evaluate(some.decoder, batch, n_threads)
+        exact = np.full(len(some), np.nan)
+        if pairs.target.has_classes:
+            outputs = run_forward(some.decoder, batch.inputs, h0, n_threads).outputs
+            exact = exact_fraction(answers(outputs), batch.classes, batch.loss_weights)
+        first = _first_of_the_way(broken, scored.first_nonfinite, None, pairs.n_source_steps)
+        results.append((scored.loss, scored.accuracy, exact, first))
+    return PairEvaluation(*(np.concatenate(column) for column in zip(*results, strict=True)))
+
+
+def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
+    """The kernels' view of pairs for a model, checked: source (1 or N, T_s, B, D_s) and target."""
+    if not isinstance(model, EncoderDecoder):
+        raise TypeError(
+            f"`model` must be a rnnsim.EncoderDecoder, got {type(model).__name__}; "
+            "a single RNN and its Sequences go to rnnsim.bptt and rnnsim.evaluate"
+        )
+    if not isinstance(pairs, Pairs):
+        raise TypeError(
+            f"`pairs` must be a rnnsim.Pairs(source, target), got {type(pairs).__name__}"
+        )
+    source = checked_inputs(model.encoder, pairs.source, "source")
+    return source, batch_for(model.decoder, pairs.target, None)
+
+
+def answers(outputs: FloatArray) -> npt.NDArray[np.int64]:
+    """The class of the largest output, the first in a tie; -1 where outputs are not all finite."""
+    finite = np.isfinite(outputs).all(axis=-1)
+    return np.where(finite, outputs.argmax(axis=-1), -1)
+
+
+def exact_fraction(
+    ids: npt.NDArray[np.int64], classes: npt.NDArray[np.int64], weights: FloatArray
+) -> npt.NDArray[np.float64]:
+    """Of the sequences with loss, the fraction whose ids (N, T, B) are right wherever it is."""
+    counts = weights > 0
+    right = ((ids == classes) | ~counts).all(axis=-2)
+    scored = counts.any(axis=-2)
+    total = np.broadcast_to(scored.sum(axis=-1), len(ids)).astype(float)
+    total[total == 0] = np.nan
+    return np.asarray((right & scored).sum(axis=-1) / total)
+
+
+def _gradients(
+    model: EncoderDecoder, source: FloatArray, target: Batch, n_threads: int | None
+) -> tuple[GradientArrays, GradientArrays, npt.NDArray[np.int64]]:
+    """Of encoder and decoder, and the first step of the way that left the range."""
+    T_s, B = source.shape[1:3]
+    h0, broken = boundary(model, source, n_threads)
+    decoder = run_bptt(model.decoder, target._replace(h0=h0), n_threads)
+    # <values, y> has the gradient `values`; kernels take the mean over sequences, hence the B.
+    values = np.zeros((len(model), T_s, B, model.n_hidden), model.dtype)
+    with np.errstate(over="ignore"):
+        values[:, -1] = decoder.h0 * model.dtype.type(B)
+    last = np.zeros((1, T_s, B), model.dtype)
+    last[:, -1] = 1
+    start = initial_states(model.encoder, None, B)
+    batch = Batch(source, np.empty((1, 0, 0), np.int64), values, last, start, INNER_PRODUCT)
+    encoder = run_bptt(model.encoder, batch, n_threads)
+    first = _first_of_the_way(broken, decoder.first_nonfinite, encoder.first_nonfinite, T_s)
+    return encoder, decoder, first
+
+
+def boundary(
+    model: EncoderDecoder, source: FloatArray, n_threads: int | None
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """h_0 of the decoder (N, B, H), and the step at which the encoder left the range, or -1."""
+    run = run_forward(
+        model.encoder, source, initial_states(model.encoder, None, source.shape[2]), n_threads
+    )
+    h0 = np.ascontiguousarray(run.outputs[:, -1])
+    finite = np.asarray(np.isfinite(run.states).all(axis=(2, 3)))
+    finite[:, -1] &= np.asarray(np.isfinite(h0).all(axis=(1, 2)))
+    return h0, np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
+
+
+def _first_of_the_way(
+    forward: npt.NDArray[np.int64],
+    decoder: npt.NDArray[np.int64],
+    backward: npt.NDArray[np.int64] | None,
+    n_source_steps: int,
+) -> npt.NDArray[np.int64]:
+    """Forward through the encoder, the decoder, and back through the encoder."""
+    behind = np.where(decoder >= 0, n_source_steps + decoder, -1 if backward is None else backward)
+    return np.where(forward >= 0, forward, behind)
+
+
+def _groups(model: EncoderDecoder, source: FloatArray) -> Iterator[slice]:
+    """As many networks at once as keep the encoder's states and outputs within memory."""
+    rows = source.shape[1] * source.shape[2]
+    each = rows * (model.encoder.n_hidden + 2 * model.n_hidden) * model.dtype.itemsize
+    size = max(1, int(STATE_MEMORY / each))
+    return (slice(n, n + size) for n in range(0, len(model), size))
+
+
+def own(array: FloatArray, networks: slice) -> FloatArray:
+    """What belongs to some networks; axis 0 is 1 where all share it."""
+    return array if len(array) == 1 else array[networks]
+
+
+def some_of(batch: Batch, networks: slice) -> Batch:
+    """A batch of what belongs to some networks."""
+    inputs, classes, values, weights, h0 = (own(array, networks) for array in batch[:5])
+    return Batch(inputs, classes, values, weights, h0, batch.loss)
+
+
+def _stacked(parts: list[Group]) -> Group:
+    return type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -1,0 +1,150 @@
+"""Running networks forward: states, outputs, loss and accuracy."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import kernels, parallel
+from rnnsim.checks import FloatArray
+from rnnsim.data.sequences import Sequences, batch_for, checked_inputs, initial_states
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What `forward` returns: ``states (N, T+1, B, H)``, h_0 first; ``outputs (N, T, B, V)``."""
+
+    states: FloatArray
+    outputs: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` returns.
+
+    ``loss (N,)``: L as `bptt` reports it. ``accuracy (N,)``: the fraction of steps and sequences of
+    weight above 0 whose largest output is the target class (the first, in a tie); NaN for float
+    targets and where no step carries loss. ``first_nonfinite (N,)``: the first step whose state is
+    not finite, -1 if none.
+    """
+
+    loss: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+    first_nonfinite: npt.NDArray[np.int64]
+
+
+def forward(
+    rnn: RNN,
+    inputs: npt.ArrayLike,
+    *,
+    h0: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Forward:
+    """Unfold the networks over input sequences.
+
+    ::
+
+        h_t = phi(W_xh x_t + W_hh h_{t-1} + b_h)      t = 1..T
+        y_t = W_hy h_t + b_y
+
+    Parameters
+    ----------
+    rnn : RNN
+    inputs : (T, B, D) or (N, T, B, D) array
+        Of the networks' dtype. With the leading axis each network reads its own sequences.
+    h0 : (B, H) or (N, B, H) array, optional
+        Initial states, 0 unless given.
+    n_threads : int, optional
+        All cores unless given; it does not change the result.
+
+    Returns
+    -------
+    Forward
+        ``states (N, T+1, B, H)`` and ``outputs (N, T, B, V)`` in the networks' dtype. A network
+        whose states overflow returns inf or NaN from there on; the others are not affected.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Inputs or h0 of another dtype or shape, empty, NaN or infinite; n_threads below 1.
+
+    Examples
+    --------
+    >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
+    >>> forward(rnn, np.zeros((5, 1, 3))).states.shape
+    (2, 6, 1, 8)
+    """
+    if not isinstance(rnn, RNN):
+        raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
+    x = checked_inputs(rnn, inputs)
+    return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2]), n_threads)
+
+
+def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
+    """`forward` below the border: inputs (1 or N, T, B, D), h_0 (1 or N, B, H), finite or not."""
+    _, T, B, D = x.shape
+    N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
+    states = np.empty((N, T + 1, B, H), rnn.dtype)
+    outputs = np.empty((N, T, B, V), rnn.dtype)
+    phi = ACTIVATIONS[rnn.activation]
+
+    def prepare() -> parallel.Worker:
+        work = kernels.forward_work(rnn.weights, T, B, kernels.block_steps(T, B, H, x.itemsize))
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            kernels.forward(rnn.weights, x, h0, phi, start, stop, work, states, outputs)
+            yield
+
+        return worker
+
+    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
+    return Forward(states, outputs)
+
+
+def evaluate(
+    rnn: RNN,
+    sequences: Sequences,
+    *,
+    h0: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> Evaluation:
+    """Loss and, for class targets, accuracy; no gradient.
+
+    ``L = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])``, in nats for class targets.
+    Parameters and errors as in `bptt`.
+
+    Examples
+    --------
+    >>> rnn = RNN.sample(n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
+    >>> batch = Sequences(np.zeros((5, 2, 3)), np.zeros((5, 2), int))
+    >>> evaluate(rnn, batch).loss.round(6)          # zero input: all classes alike, 5 ln 4 nats
+    array([6.931472])
+    """
+    return run_evaluate(rnn, batch_for(rnn, sequences, h0), n_threads)
+
+
+def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
+    """`evaluate` below the border: of a batch that is known to fit the networks."""
+    N, (T, B) = len(rnn), batch.inputs.shape[1:3]
+    H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
+    loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
+    phi = ACTIVATIONS[rnn.activation]
+
+    def prepare() -> parallel.Worker:
+        block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
+        work = kernels.forward_work(rnn.weights, T, B, block)
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            kernels.evaluate(rnn.weights, batch, phi, start, stop, work, loss, correct, first)
+            yield
+
+        return worker
+
+    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
+    counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
+    counted[counted == 0] = np.nan
+    accuracy = correct / counted if batch.loss == CROSS_ENTROPY else np.full(N, np.nan)
+    return Evaluation(loss, accuracy, first)

@@ -1,0 +1,209 @@
+"""One large network on several threads: its sequences are divided among the members of a team.
+
+Rows of different sequences never meet in the recurrence, so members run it without waiting for one
+another; they meet where gradients are summed over sequences, and there each takes some columns.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import kernels, parallel
+from rnnsim.kernels.flow.flow import begin_flow, close_lags, merge_full, start_windows
+from rnnsim.kernels.flow.lags import advance_rows, merge_lags
+from rnnsim.kernels.gradients.backward import (
+    add_block,
+    allocate_backward,
+    backward_block,
+    begin_bptt,
+    end_bptt,
+    forward_steps,
+    mark_nonfinite,
+    outer_block,
+    score_block,
+    set_factors,
+)
+
+_BLOCK = 256  # steps between two meetings
+
+Phase = Callable[[int], None]
+
+
+def bptt(
+    weights: kernels.Weights,
+    batch: kernels.Batch,
+    phi: int,
+    stored: int,
+    members: int,
+    out: kernels.GradientArrays,
+) -> None:
+    """`kernels.bptt` of a single network by a team; equal to it up to the order of sums."""
+    T, B = batch.inputs.shape[1:3]
+    block = min(_BLOCK, T)
+    stored = min(T, -(-stored // block) * block)
+    common = allocate_backward(weights, batch, stored, block, block)
+    works = [_member(weights, common, share, T) for share in parallel.shares(B, members)]
+    outs = [
+        out._replace(loss=np.zeros(1), state_norms=np.zeros((1, T + 1))) for _ in range(members)
+    ]
+    begin_bptt(weights, batch, 0, common, out)
+    for work in works:
+        work.marks[:] = common.marks
+    parallel.in_step(members, _phases(batch, phi, stored, block, works, outs))
+    out.loss[0] = sum(part.loss[0] for part in outs)
+    out.state_norms[0] = 0.0
+    for part in outs:
+        np.hypot(out.state_norms, part.state_norms, out=out.state_norms)
+    steps = [int(work.marks[1]) for work in works if work.marks[1] >= 0]
+    mark_nonfinite(0, min(steps, default=-1), out)
+
+
+def _member(
+    weights: kernels.Weights, common: kernels.BackwardWork, share: tuple[int, int], T: int
+) -> kernels.BackwardWork:
+    """The common workspace with a member's own share and scratch for it."""
+    own = kernels.forward_work(weights, T, share[1] - share[0], 0)
+    forward = common.forward._replace(
+        share=np.array(share), pre=own.pre, state=own.state, score=own.score
+    )
+    return common._replace(forward=forward, marks=common.marks.copy())
+
+
+def _phases(
+    batch: kernels.Batch,
+    phi: int,
+    stored: int,
+    block: int,
+    works: list[kernels.BackwardWork],
+    outs: list[kernels.GradientArrays],
+) -> Iterator[Phase]:
+    """Forward through all segments; back through them, block by block."""
+    T, last = batch.inputs.shape[1], int(works[0].marks[0])
+
+    def forward(begin: int) -> Iterator[Phase]:
+        for first in range(begin, min(begin + stored, T), block):
+            yield partial(_forward, batch, phi, first, min(first + block, T), works)
+
+    for begin in range(0, T, stored):
+        yield from forward(begin)
+    for begin in reversed(range(0, T, stored)):
+        if begin + stored < T:
+            yield from forward(begin)
+        for first in reversed(range(begin, min(begin + stored, last), block)):
+            count = min(first + block, last) - first
+            yield partial(_carry_back, batch, phi, first, count, works, outs)
+            yield partial(_measure, first, count, works)
+            yield partial(_multiply, first, count, works)
+            yield partial(_add, first, count, works, outs)
+    yield lambda m: end_bptt(0, works[m], outs[m])
+
+
+# What one member does in a phase.
+
+
+def _forward(
+    batch: kernels.Batch, phi: int, begin: int, end: int, works: list[kernels.BackwardWork], m: int
+) -> None:
+    forward_steps(batch, phi, 0, begin, end, works[m])
+
+
+def _carry_back(
+    batch: kernels.Batch,
+    phi: int,
+    first: int,
+    count: int,
+    works: list[kernels.BackwardWork],
+    outs: list[kernels.GradientArrays],
+    m: int,
+) -> None:
+    score_block(batch, first, count, 0, 0, works[m], outs[m])
+    backward_block(phi, first, count, 0, works[m], outs[m])
+
+
+def _measure(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
+    n = len(works)
+    set_factors(first, 0, m * count // n, (m + 1) * count // n, works[m])
+
+
+def _multiply(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
+    outer_block(first, count, 0, m, len(works), works[m])
+
+
+def _add(
+    first: int,
+    count: int,
+    works: list[kernels.BackwardWork],
+    outs: list[kernels.GradientArrays],
+    m: int,
+) -> None:
+    if m == 0:  # too little to divide
+        add_block(first, count, 0, works[0], outs[0])
+
+
+def gradient_flow(
+    weights: kernels.Weights,
+    batch: kernels.Batch,
+    phi: int,
+    steps: npt.NDArray[np.int64],
+    members: int,
+    out: kernels.FlowArrays,
+) -> None:
+    """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
+    T, B = batch.inputs.shape[1:3]
+    K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
+    parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
+    works = [kernels.flow_work(weights, part, S, lags) for part in parts]
+    outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
+    sizes = np.array([part.inputs.shape[2] for part in parts])
+
+    def begin(m: int) -> None:
+        begin_flow(weights, parts[m], phi, steps, 0, works[m], outs[m])
+
+    def join(m: int) -> None:
+        if m == 0:
+            for other in works[1:]:
+                merge_full(works[0], other)
+            out.mean_slope[0] = sizes @ [part.mean_slope[0] for part in outs] / B
+            out.saturated[0] = sizes @ [part.saturated[0] for part in outs] / B
+            out.first_nonfinite[0] = _earliest(outs)
+            start_windows(0, works[0], out)
+
+    def advance(first: int, m: int) -> None:
+        advance_rows(steps, first, min(first + lags, K), 0, works[m], outs[m])
+
+    def close(first: int, m: int) -> None:
+        if m == 0:
+            last = min(first + lags, K)
+            for other in works[1:]:
+                merge_lags(last - first, works[0], other)
+            logs = np.concatenate([work.logs for work in works], axis=2)
+            if out.first_nonfinite[0] < 0:
+                out.first_nonfinite[0] = _earliest(outs)
+            close_lags(steps, first, last, 0, logs, works[0], out)
+
+    chunks = (partial(phase, first) for first in range(0, K, lags) for phase in (advance, close))
+    parallel.in_step(members, chain([begin, join], chunks))
+
+
+def _sequences(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
+    """The part of a batch that holds sequences share[0]..share[1]-1, in memory of its own."""
+    a, b = share
+
+    def of(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array[:, :, a:b])
+
+    return batch._replace(
+        inputs=of(batch.inputs),
+        classes=of(batch.classes),
+        values=of(batch.values),
+        loss_weights=of(batch.loss_weights),
+        h0=np.ascontiguousarray(batch.h0[:, a:b]),
+    )
+
+
+def _earliest(outs: list[kernels.FlowArrays]) -> int:
+    steps = [int(part.first_nonfinite[0]) for part in outs if part.first_nonfinite[0] >= 0]
+    return min(steps, default=-1)

@@ -1,0 +1,1 @@
+"""What all kernels are made of: compilation, vectors, products, norms, functions of numbers."""

@@ -1,0 +1,179 @@
+"""Vectors of 64 bytes (8 float64, 16 float32), for compiled loops that LLVM cannot vectorise.
+
+LLVM splits them into what the machine has: one AVX-512 register, two of AVX2, four of NEON. Indices
+are into the memory of a C-contiguous array of any shape. Without compilation the same names work on
+slices, so that kernels run as plain Python too.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+from rnnsim.kernels.arithmetic.jit import allocator, config
+
+BYTES = 64
+
+
+class Vector(types.Type):
+    """The type of a vector of one dtype."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Vector({dtype})")
+
+
+def _register(dtype):
+    """The machine's type of such a vector."""
+    element = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
+    return ir.VectorType(element, 8 * BYTES // dtype.bitwidth)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, _register(vector.dtype))
+
+
+def _pointer(context, builder, signature, args):
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.gep(array.data, [args[1]])
+
+
+def _vector_pointer(context, builder, signature, args):
+    pointer = _pointer(context, builder, signature, args)
+    return builder.bitcast(pointer, _register(signature.args[0].dtype).as_pointer())
+
+
+def _load(_, array, index):
+    def generate(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature, args)
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.intp), generate
+
+
+def _store(_, array, index, vector):
+    def generate(context, builder, signature, args):
+        pointer = _vector_pointer(context, builder, signature, args)
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+def _splat(_, array, index):
+    def generate(context, builder, signature, args):
+        value = builder.load(_pointer(context, builder, signature, args))
+        vector, lane = _register(array.dtype), ir.IntType(32)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
+        lanes = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
+        return builder.shuffle_vector(first, undefined, lanes)
+
+    return Vector(array.dtype)(array, types.intp), generate
+
+
+def _zeros(_, array):
+    def generate(context, builder, signature, args):
+        return ir.Constant(_register(array.dtype), None)
+
+    return Vector(array.dtype)(array), generate
+
+
+def _plus(_, a, b):
+    def generate(context, builder, signature, args):
+        return builder.fadd(*args)
+
+    return a(a, b), generate
+
+
+def _times(_, a, b):
+    def generate(context, builder, signature, args):
+        return builder.fmul(*args)
+
+    return a(a, b), generate
+
+
+def _multiply_add(_, a, b, c):
+    def generate(context, builder, signature, args):
+        vector = _register(a.dtype)
+        name = f"llvm.fmuladd.v{vector.count}f{a.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector] * 3)
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return a(a, b, c), generate
+
+
+def _magnitude(_, a):
+    def generate(context, builder, signature, args):
+        vector = _register(a.dtype)
+        name = f"llvm.fabs.v{vector.count}f{a.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return a(a), generate
+
+
+@allocator
+def lanes(array):
+    """How many entries of an array a vector holds."""
+    return BYTES // array.itemsize
+
+
+def _lowered_by(typing: Any) -> Callable[[Any], Any]:
+    """Decorator: the machine code that `typing` gives; without compilation the plain function."""
+    return lambda plain: plain if config.DISABLE_JIT else intrinsic(typing)
+
+
+@_lowered_by(_load)
+def load(array, index):
+    """The vector that starts at array[index]."""
+    return array.reshape(-1)[index : index + lanes(array)].copy()
+
+
+@_lowered_by(_store)
+def store(array, index, vector):
+    """Write a vector to array[index] and onwards."""
+    array.reshape(-1)[index : index + lanes(array)] = vector
+
+
+@_lowered_by(_splat)
+def splat(array, index):
+    """A vector of array[index] in every lane."""
+    return array.reshape(-1)[index]
+
+
+@_lowered_by(_zeros)
+def zeros(array):
+    """A vector of zeros of the array's dtype."""
+    return np.zeros(lanes(array), array.dtype)
+
+
+@_lowered_by(_plus)
+def plus(a, b):
+    """a + b in every lane."""
+    return a + b
+
+
+@_lowered_by(_times)
+def times(a, b):
+    """a * b in every lane."""
+    return a * b
+
+
+@_lowered_by(_multiply_add)
+def multiply_add(a, b, c):
+    """a * b + c in every lane, rounded once where the machine can."""
+    return a * b + c
+
+
+@_lowered_by(_magnitude)
+def magnitude(a):
+    """|a| in every lane."""
+    return abs(a)

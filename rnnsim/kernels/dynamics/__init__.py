@@ -1,0 +1,1 @@
+"""Frames carried along trajectories, and the exponents they give."""

@@ -1,0 +1,189 @@
+"""Lyapunov exponents: a frame is carried along a trajectory by J_t = diag(phi'_t) W_hh.
+
+Every few steps the frame Q becomes the Q of J ... J Q = Q' R; the exponents are the means over time
+of ln |R_ii| (Benettin et al. 1980, Meccanica 15, 9-20 and 21-30; Shimada and Nagashima 1979).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels.arithmetic.arrays import fill, residue
+from rnnsim.kernels.arithmetic.functions import activate_with_slope
+from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.products import Rows, empty_panels, multiply, pack_transposed, padded
+from rnnsim.kernels.dynamics.frames import (
+    FrameWork,
+    carry,
+    frame_work,
+    keep_image,
+    orthonormalise,
+    scale_rows,
+    start_from,
+)
+
+
+class LyapunovArrays(NamedTuple):
+    """Results for an ensemble: B sequences, M blocks of steps, k exponents.
+
+    block_sums (N, B, M, k) float64: sums of ln |R_ii| over the steps of a block, NaN where the
+    trajectory left the range before its end; lost (N, B, k) int64: how often a vector had shrunk
+    beside the longest one by more than the root of the precision since they were orthonormal;
+    first_nonfinite (N, B) int64: the first step whose state is not finite, -1 if none.
+    """
+
+    block_sums: np.ndarray
+    lost: np.ndarray
+    first_nonfinite: np.ndarray
+
+
+class LyapunovWork(NamedTuple):
+    """Scratch of one thread, for one sequence of one network at a time.
+
+    frame: FrameWork; row (1, P'): [h_t, 1, x_{t+1}]; recurrent: packed [W_hh, b_h, W_xh]^T;
+    pre, state and slope (1, H') of one step; logs (2, k) float64: of one orthonormalisation, and
+    their sum.
+    """
+
+    frame: FrameWork
+    row: np.ndarray
+    recurrent: np.ndarray
+    pre: np.ndarray
+    state: np.ndarray
+    slope: np.ndarray
+    logs: np.ndarray
+
+
+@allocator
+def lyapunov_arrays(N, B, M, k):
+    """Results to be filled by `lyapunov_sums`."""
+    return LyapunovArrays(
+        np.full((N, B, M, k), np.nan),
+        np.zeros((N, B, k), np.int64),
+        np.full((N, B), -1, np.int64),
+    )
+
+
+@allocator
+def lyapunov_work(H, D, k, like):
+    """Scratch for k exponents of networks with H units and D inputs: one for each thread."""
+    return LyapunovWork(
+        frame_work(H, k, like),
+        np.zeros((1, padded(H + 1 + D, like)), like.dtype),
+        empty_panels(H + 1 + D, H, like),
+        np.zeros((1, padded(H, like)), like.dtype),
+        np.zeros((1, padded(H, like)), like.dtype),
+        np.zeros((1, padded(H, like)), like.dtype),
+        np.zeros((2, k)),
+    )
+
+
+@kernel
+def lyapunov_sums(weights, inputs, h0, activation, vectors, ends, every, start, stop, work, out):
+    """Sums over blocks of steps, for networks start..stop-1 along every sequence.
+
+    inputs (1 or N, T or 1, B, D), where a single step is repeated; h0 (1 or N, B, H); vectors
+    (H, k) span the first frame; ends (M+1,) int64: the last step of the burn-in and of every block;
+    the frame is made orthonormal after `every` steps. work from `lyapunov_work`, out from
+    `lyapunov_arrays`.
+    """
+    for n in range(start, stop):
+        for b in range(inputs.shape[2]):
+            begin_lyapunov(weights, h0, vectors, n, b, work)
+            begin = 0
+            for m in range(ends.size):
+                lyapunov_steps(weights, inputs, activation, n, b, begin, ends[m], every, work, out)
+                close_block(n, b, m - 1, work, out)
+                begin = ends[m]
+
+
+@kernel
+def begin_lyapunov(weights, h0, vectors, n, b, work):
+    """Pack the weights of network n, set the state of sequence b, and the frame."""
+    H = weights.W_hh.shape[1]
+    pack_transposed(weights.W_hh[n], 0, work.recurrent)
+    pack_transposed(weights.b_h[n].reshape(H, 1), H, work.recurrent)
+    pack_transposed(weights.W_xh[n], H + 1, work.recurrent)
+    for i in range(H):
+        work.row[0, i] = h0[min(n, h0.shape[0] - 1), b, i]
+    work.row[0, H] = 1
+    begin_frame(vectors, work)
+
+
+@kernel
+def begin_frame(vectors, work):
+    """The frame that the first vectors span, and no sums."""
+    start_from(vectors, work.frame, work.logs[0])
+    fill(work.logs, 0.0)
+
+
+@kernel
+def lyapunov_steps(weights, inputs, activation, n, b, first, last, every, work, out):
+    """Steps first+1..last; the frame becomes orthonormal after every few, and after the last."""
+    data, W_hh = inputs[min(n, inputs.shape[0] - 1)], weights.W_hh[n]
+    slope = work.slope.reshape(work.slope.size)
+    for t in range(first, last):
+        if out.first_nonfinite[n, b] >= 0:
+            return
+        _step(data, min(t, data.shape[0] - 1), b, activation, W_hh.shape[0], work)
+        if residue(work.state) != 0:
+            out.first_nonfinite[n, b] = t + 1
+            return
+        carry(W_hh, work.logs.shape[1], work.frame)
+        scale_rows(slope, work.frame)
+        _settle(t + 1 - first, t + 1 == last, every, n, b, work, out)
+
+
+@inlined
+def _step(inputs, t, b, activation, H, work):
+    """From [h_{t-1}, 1, .] to h_t and phi'(a_t)."""
+    row, pre, state, slope = work.row, work.pre, work.state, work.slope
+    for d in range(inputs.shape[2]):
+        row[0, H + 1 + d] = inputs[t, b, d]
+    flat, target = row.reshape(row.size), pre.reshape(pre.size)
+    depth = work.recurrent.shape[1]
+    multiply(Rows(flat, 0, row.size), 1, 0, depth, work.recurrent, Rows(target, 0, pre.size))
+    activate_with_slope(activation, target, state.reshape(state.size), slope.reshape(slope.size))
+    for i in range(H):
+        row[0, i] = state[0, i]
+
+
+@kernel
+def product_steps(jacobians, first, last, every, work, out):
+    """The same for given matrices (T, H, H), from a frame of `begin_frame`."""
+    for t in range(first, last):
+        carry(jacobians[t], work.logs.shape[1], work.frame)
+        keep_image(work.frame)
+        _settle(t + 1 - first, t + 1 == last, every, 0, 0, work, out)
+
+
+@kernel
+def _settle(steps, final, every, n, b, work, out):
+    """Make the frame orthonormal if it is time to, and add up what came out."""
+    if steps % every != 0 and not final:
+        return
+    k = work.logs.shape[1]
+    now, total = work.logs[0], work.logs[1]
+    fill(now, 0.0)
+    orthonormalise(k, work.frame, now)
+    longest = -np.inf
+    for i in range(k):
+        longest = max(longest, now[i])
+    limit = longest + math.log(3.5e-4 if work.row.itemsize == 4 else 1.5e-8)
+    for i in range(k):
+        total[i] += now[i]
+        if every > 1 and now[i] < limit:
+            out.lost[n, b, i] += 1
+
+
+@kernel
+def close_block(n, b, m, work, out):
+    """The sums since the last call become those of block m; of the burn-in (-1) they are dropped.
+
+    NaN where the trajectory has left the range.
+    """
+    if m >= 0 and out.first_nonfinite[n, b] < 0:
+        for i in range(work.logs.shape[1]):
+            out.block_sums[n, b, m, i] = work.logs[1, i]
+    fill(work.logs, 0.0)

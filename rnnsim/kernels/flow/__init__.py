@@ -1,0 +1,1 @@
+"""Where gradients go: every lag and every window in one pass."""

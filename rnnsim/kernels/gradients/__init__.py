@@ -1,0 +1,1 @@
+"""Unfolding a network and backpropagation through it, full and truncated."""

@@ -1,0 +1,1 @@
+"""Updates: from segments to gradients to new weights."""

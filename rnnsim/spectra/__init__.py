@@ -1,0 +1,1 @@
+"""W_hh alone: eigenvalues, and what they do not tell."""

@@ -1,0 +1,263 @@
+"""Training ensembles side by side, with full or truncated backpropagation through time."""
+
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks
+from rnnsim.checks import FloatArray
+from rnnsim.kernels.training.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
+from rnnsim.kernels.training.penalty import CODE, PAPER
+from rnnsim.networks.rnn import RNN
+from rnnsim.training.feeds import Data, Feed, Task
+from rnnsim.training.learners import Layout, Method, Model, parts_of
+from rnnsim.training.records import Record, points
+from rnnsim.training.runs import Run
+from rnnsim.training.schedules import window_and_stride
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+OPTIMIZERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM, "rmsprop": RMSPROP}
+PENALTIES = {"paper": PAPER, "code": CODE}
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What `train` returns.
+
+    Attributes
+    ----------
+    model : RNN or EncoderDecoder
+        The trained networks; the given ones are unchanged.
+    record : xarray.Dataset
+        What was measured, see `train`.
+    diverged : (N,) int64
+        The update at which a network left the floating-point range and was frozen with its last
+        finite weights; -1 where it did not.
+    """
+
+    model: Model
+    record: "xr.Dataset"
+    diverged: npt.NDArray[np.int64]
+
+    @property
+    def rnn(self) -> RNN:
+        """The trained networks; of encoder-decoder networks the decoders."""
+        return next(iter(parts_of(self.model).values()))
+
+
+def train(
+    model: Model,
+    task: Task,
+    *,
+    n_updates: int,
+    window: int | None = None,
+    stride: int | None = None,
+    carry: str = "sequence",
+    optimizer: str = "sgd",
+    learning_rate: npt.ArrayLike = 0.01,
+    momentum: float = 0.9,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    decay: float = 0.99,
+    epsilon: float = 1e-8,
+    clip_norm: npt.ArrayLike | None = None,
+    clip_value: npt.ArrayLike | None = None,
+    penalty: npt.ArrayLike = 0.0,
+    penalty_variant: str = "paper",
+    mask: Any = None,
+    tie: Any = None,
+    rng: int | np.random.Generator | None = None,
+    own_data: bool = False,
+    test: Data | None = None,
+    record_every: int | None = None,
+    snapshot_every: int | None = None,
+    max_lag: int | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> Training:
+    """Train all networks of an ensemble at once.
+
+    ::
+
+        g  <- sum over the steps of a sweep of dL/dW^(t)      L: the loss of one segment
+        g  <- g + penalty * dOmega/dW_hh                      Omega: see below
+        g  <- g * min(1, clip_norm/||g||)                     over all weights of a network together
+        g  <- each entry into -clip_value..clip_value
+        W  <- W - learning_rate * optimizer(g)
+
+    Without a `window` every batch brings one update, from full backpropagation through time. With a
+    window K and a stride S, an update follows each block of S steps, from the loss of that block
+    alone, propagated back K steps (`truncated_bptt` draws the cases). The next segment starts from
+    the state that was reached, as a value; where K > S its older steps are computed again with the
+    new weights. What is carried, `carry`::
+
+        batch 1              batch 2
+        |--a--|--b--|--c--|  |--d--|--e--|--f--|      segments
+        0     >     >        0     >     >            "sequence": within a batch
+        0     >     >        >     >     >            "stream": also from batch to batch
+        0     0     0        0     0     0            "none": every segment starts from zero
+
+    With "stream" a batch should go on where the one before ended. Segments without loss make no
+    update, but carry the state; segments of a network whose own data have no loss leave it as it
+    is, and count all the same.
+
+    Parameters
+    ----------
+    model : RNN or EncoderDecoder
+        N networks. Encoder-decoder networks are trained with full BPTT through the boundary; their
+        bridge is held fixed.
+    task : Sequences or Pairs, or a callable
+        The same batch again and again, or ``task(rng) -> Sequences`` (for `EncoderDecoder`,
+        `Pairs`), which draws the next one from a numpy Generator and from nothing else.
+    n_updates : int
+        Updates of each network, 0 or more; with a checkpoint, those made before included.
+    window, stride : int, optional
+        K and S, as in `truncated_bptt`; S = K unless given.
+    carry : {"sequence", "stream", "none"}
+    optimizer : {"sgd", "momentum", "adam", "rmsprop"}
+        As in PyTorch: momentum without dampening; Adam (Kingma and Ba 2015) with both corrections;
+        RMSprop neither centred nor with momentum.
+    learning_rate : float or (N,) array
+        At least 0.
+    momentum, beta1, beta2, decay, epsilon : float
+        Constants of "momentum"; of "adam", beta1 and beta2; decay of "rmsprop" (its alpha);
+        epsilon of both.
+    clip_norm, clip_value : float or (N,) array, optional
+        Above 0, infinity where a network is not clipped; by norm as in Pascanu, Mikolov and Bengio
+        2013, algorithm 1.
+    penalty : float or (N,) array
+        Weight, at least 0, of their Omega, which asks that the gradient keep its norm from step to
+        step; of encoder-decoder networks, in the decoder. Its gradient takes the immediate
+        dependence on W_hh only: h, phi' and dL/dh_{k+1} are held constant.
+    penalty_variant : {"paper", "code"}
+        "paper": Omega = mean_b sum_k (||dL/dh_{k+1} dh_{k+1}/dh_k|| / ||dL/dh_{k+1}|| - 1)^2.
+        "code", pascanur/trainingRNNs: squared norms in the ratio, the sum over k divided by that of
+        the fraction of sequences with ||dL/dh_{k+1}||^2 >= 1e-20, all others left out. Near 1 it is
+        four times as large per step, but an average over steps: weights of the two do not compare.
+    mask, tie : mapping from names of weights to arrays, or Weights, optional
+        ``mask={"W_hh": ...}``: entries of 0 are held fixed. ``tie``: integer labels; entries of one
+        |label| are one parameter, with the sign of their label, 0 is a parameter of its own. They
+        fit one network's weights, and hold for all. Names of encoder-decoder networks begin with
+        "encoder." or "decoder.".
+    rng : int or numpy.random.Generator, optional
+        Required where the task is a callable.
+    own_data : bool
+        Whether each network draws a stream of its own, from a Generator spawned from `rng`; the
+        stream of network i does not depend on N. Otherwise all learn from the same batches.
+    test : Sequences or Pairs, optional
+        What is measured on; unless given, the batch that comes next.
+    record_every, snapshot_every : int, optional
+        Updates between records, and between snapshots; records only at the beginning and the end,
+        and no snapshots, unless given.
+    max_lag : int, optional
+        Of the gradient flow in snapshots; all lags unless given.
+    checkpoint : path, optional
+        A file from which the run goes on, bit for bit, if it exists, and where it is saved every
+        `checkpoint_every` updates (1000 unless given) and at the end. The task must draw from its
+        Generator alone.
+    n_threads : int, optional
+        All cores unless given; it does not change the result.
+    progress : bool
+        Show a progress bar, on a terminal.
+
+    Returns
+    -------
+    Training
+        Its `record` has, for each network and each recorded number of updates made (`updates`):
+        loss and accuracy on `test`; training_loss, log_gradient_norm (before clipping, with the
+        penalty), largest_log_gradient_norm, clipped (fraction of updates) and omega since the
+        record before; spectral_radius, spectral_norm. For each snapshot: eigenvalues,
+        singular_values, log_norms against lag, window_log_error and window_cosine against window
+        (`gradient_flow`), lyapunov_exponent (nats per step, while test inputs are repeated). All
+        of W_hh, for encoder-decoder networks the decoder's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown optimizer, carry or variant; negative rates or penalties; a clip that is not
+        above 0; a task whose sizes or dtype differ from the network's; a window below 1 or a stride
+        above it; a checkpoint that is damaged or of another configuration (it says which field).
+
+    Examples
+    --------
+    >>> import rnnsim
+    >>> rnn = rnnsim.RNN.sample(3, n_inputs=2, n_hidden=16, n_outputs=1, rng=0)
+    >>> draw = lambda rng: rnnsim.tasks.adding(10, 20, rng=rng)
+    >>> training = train(rnn, draw, n_updates=200, optimizer="adam", clip_norm=1.0, rng=1)
+    >>> loss = training.record.loss
+    >>> bool((loss.sel(updates=200) < loss.sel(updates=0)).all())
+    True
+    """
+    if not isinstance(model, Model):
+        raise TypeError(
+            f"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder, got {type(model).__name__}"
+        )
+    total = checks.whole_number("n_updates", n_updates, least=0)
+    K, S = window_and_stride(window, stride, carry)
+    if K is not None and not isinstance(model, RNN):
+        raise ValueError(
+            f"`window` = {K}: encoder-decoder networks are trained with full backpropagation "
+            "through the boundary; leave it out"
+        )
+    method = Method(
+        rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),
+        variant=PENALTIES[checks.one_of("penalty_variant", penalty_variant, PENALTIES)],
+        rate=_each("learning_rate", checks.nonnegative("learning_rate", learning_rate), model),
+        clip_norm=_each("clip_norm", _limit("clip_norm", clip_norm), model),
+        clip_value=_each("clip_value", _limit("clip_value", clip_value), model),
+        penalty=_each("penalty", checks.nonnegative("penalty", penalty), model),
+        labels=Layout.of(model).labels(model, mask, tie),
+    )
+    every = {"record_every": record_every, "snapshot_every": snapshot_every}
+    every |= {"checkpoint_every": checkpoint_every}
+    steps = {name: _every(name, value) for name, value in every.items()}
+    record = Record(
+        points(total, steps["record_every"] or max(total, 1)),
+        points(total, steps["snapshot_every"]),
+        max_lag,
+    )
+    feed = Feed(model, task, rng, own_data=own_data, window=K, stride=S, carry=carry)
+    run = Run(model, feed, method, record, test=test, n_threads=n_threads)
+    path = None if checkpoint is None else Path(checkpoint)
+    learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, progress)
+    trained = Layout.of(model).model(model, learners.values)
+    return Training(trained, run.dataset(learners), learners.diverged)
+
+
+def _rule(optimizer: str, *constants: float) -> Rule:
+    code = OPTIMIZERS[checks.one_of("optimizer", optimizer, OPTIMIZERS)]
+    names = ("momentum", "beta1", "beta2", "decay")
+    for name, value in zip(names, constants[:4], strict=True):
+        if not 0.0 <= checks.real_number(name, value) < 1.0:
+            raise ValueError(f"`{name}` must be at least 0 and below 1, got {value}")
+    checks.real_number("epsilon", constants[4], above=0.0)
+    return Rule(code, *map(float, constants))
+
+
+def _limit(name: str, value: npt.ArrayLike | None) -> FloatArray:
+    """Where to clip: above 0, infinity for None."""
+    array = checks.real_array(name, np.inf if value is None else value)
+    checks.positive(name, np.where(np.isposinf(array), 1.0, array))
+    return array
+
+
+def _each(name: str, array: FloatArray, model: Model) -> FloatArray:
+    """One value for each network, (N,)."""
+    if array.shape not in ((), (len(model),)):
+        raise ValueError(
+            f"`{name}` must be a number or an (n_networks,) = ({len(model)},) array, one value for "
+            f"each network, got shape {array.shape}"
+        )
+    return np.array(np.broadcast_to(array, len(model)))
+
+
+def _every(name: str, value: int | None) -> int | None:
+    return None if value is None else checks.whole_number(name, value, least=1)

@@ -1,0 +1,206 @@
+"""Figures of dynamical isometry: artists, labels, slopes beside measurement, words from data."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+
+from analysis.dynamics import isometry, isometry_plots
+from analysis.frame import figures
+
+H, LAGS, GAINS = 6, (1, 4, 9), (0.6, 1.4)
+TINY = isometry.Settings(
+    gain=GAINS,
+    histogram_gain=1.4,
+    lags=LAGS,
+    length=12,
+    exponent_steps=60,
+    n_hidden=H,
+    network_seeds=2,
+    batch_size=2,
+    n_threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return isometry.compute(TINY, progress=False)
+
+
+@pytest.fixture(scope="module")
+def data(datasets):
+    return datasets["products"]
+
+
+def labelled(ax):
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def dashed(ax):
+    return [line for line in ax.lines if line.get_linestyle() == "--"]
+
+
+def test_lines_are_the_largest_the_median_and_the_smallest(data):
+    ax = isometry_plots.plot_singular_values_against_lag(data, scheme="gaussian", gain=1.4)
+    values = data.log_singular_value.sel(scheme="gaussian", gain=1.4).values.reshape(4, 3, H)
+    middle = (values[..., 2] + values[..., 3]) / 2
+    for name, each in (
+        ("largest", values[..., 0]), ("median", middle), ("smallest", values[..., -1]),
+    ):  # fmt: skip
+        line = labelled(ax)[name]
+        assert_array_equal(line.get_xdata(), LAGS)
+        assert_allclose(line.get_ydata(), np.median(each, axis=0))
+        thin = [x.get_ydata() for x in ax.lines if x.get_linewidth() < 1]
+        assert all(any(np.allclose(row, y) for y in thin) for row in each)
+    assert len({line.get_marker() for line in labelled(ax).values()}) == 3
+    assert "nats" in ax.get_ylabel()
+    assert "lag" in ax.get_xlabel()
+
+
+def test_bands_hold_half_and_nine_tenths(data):
+    ax = isometry_plots.plot_singular_values_against_lag(data, scheme="orthogonal", gain=0.6)
+    values = data.log_singular_value.sel(scheme="orthogonal", gain=0.6, lag=9).values.ravel()
+    wide, narrow = (
+        [y for x, y in band.get_paths()[0].vertices if x == 9] for band in ax.collections
+    )
+    assert_allclose([min(wide), max(wide)], np.quantile(values, [0.05, 0.95]))
+    assert_allclose([min(narrow), max(narrow)], np.quantile(values, [0.25, 0.75]))
+
+
+def test_dashed_slopes_are_the_lyapunov_exponents(data):
+    ax = isometry_plots.plot_singular_values_against_lag(data, scheme="identity", gain=1.4)
+    exponents = data.lyapunov_exponent.sel(scheme="identity", gain=1.4).median("network_seed")
+    slopes = [np.ptp(line.get_ydata()) / np.ptp(line.get_xdata()) for line in dashed(ax)]
+    assert_allclose(slopes, np.abs(exponents.values[[0, -1]]))
+    assert all(line.get_ydata()[0] == 0 for line in dashed(ax))
+    (text,) = (text.get_text() for text in ax.texts)
+    assert f"{float(exponents[0]):+.2f}" in text
+    assert f"{float(exponents[-1]):+.2f} nats/step" in text
+
+
+def test_range_holds_the_largest_values_and_the_medians(data):
+    for gain in GAINS:
+        low, high = isometry_plots.seen_range(data, gain)
+        part = data.log_singular_value.sel(gain=gain)
+        assert low < float(part.median(["network_seed", "sequence", "unit"]).min()) < high
+        assert high > max(float(part.max()), 0.0)
+
+
+def test_what_is_not_resolved_or_0_is_not_drawn(data):
+    changed = data.copy(deep=True)
+    changed.rounding.loc[{"unit": H - 1, "lag": 9}] = 1e-3
+    changed.log_singular_value.loc[{"unit": 0, "lag": 4}] = -np.inf
+    kept = isometry_plots.resolved(changed)
+    missing = kept.isnull()
+    assert missing.sel(unit=H - 1, lag=9).all()
+    assert missing.sel(unit=0, lag=4).all()
+    assert int(missing.sum()) == 2 * missing.sel(unit=0, lag=4).size
+    caption = isometry.draw({"products": changed})["singular-values-against-lag"].get_supxlabel()
+    share = 1 - 1 / (len(LAGS) * H)
+    assert f"resolves {share:.1%} of the values" in caption
+
+
+def test_histograms_add_up_and_name_their_middle(data):
+    for lag in (1, 9):
+        ax = isometry_plots.plot_histogram(data, scheme="gaussian", gain=1.4, lag=lag)
+        values = data.log_singular_value.sel(scheme="gaussian", gain=1.4, lag=lag).values
+        assert_allclose(sum(bar.get_height() for bar in ax.patches), 100.0)
+        edges = [bar.get_x() for bar in ax.patches]
+        assert min(edges) <= values.min()
+        assert edges[-1] + ax.patches[-1].get_width() >= max(values.max(), 0.0)
+        (median,) = (line for line in ax.lines if line.get_marker() == "^")
+        assert_allclose(median.get_xdata(), np.median(values))
+        low, high = np.quantile(values, [0.05, 0.95])
+        assert ax.texts[0].get_text() == f"middle 90%: {low:+.1f} to {high:+.1f}"
+        assert any(list(line.get_xdata()) == [0, 0] for line in ax.lines)
+
+
+def test_overlap_has_a_line_for_each_gain_and_chance_dashed(data):
+    ax = isometry_plots.plot_overlap(data, scheme="orthogonal")
+    lines = labelled(ax)
+    for gain in GAINS:
+        values = data.gradient_overlap.sel(scheme="orthogonal", gain=gain).values.reshape(4, -1)
+        assert_allclose(lines[f"gain {gain:g}"].get_ydata(), np.median(values, axis=0))
+    (chance,) = dashed(ax)
+    rng = np.random.default_rng(0)
+    draws = rng.standard_normal((4000, 200))
+    mean = np.abs(draws[:, 0] / np.linalg.norm(draws, axis=1)).mean()
+    assert_allclose(chance.get_ydata(), np.sqrt(2 / (np.pi * H)))
+    assert_allclose(mean, np.sqrt(2 / (np.pi * 200)), rtol=0.05)  # 4000 draws: 1.2% at one sigma
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda d, ax: isometry_plots.plot_singular_values_against_lag(
+            d, scheme="identity", gain=0.6, ax=ax
+        ),
+        lambda d, ax: isometry_plots.plot_histogram(d, scheme="identity", gain=0.6, lag=4, ax=ax),
+        lambda d, ax: isometry_plots.plot_overlap(d, scheme="identity", ax=ax),
+    ],
+)
+def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
+    _, ax = figures.new_figure()
+    assert plot(data, ax) is ax
+    assert isinstance(plot(data, None), Axes)
+
+
+def test_draw_makes_all_figures_without_a_warning(datasets):
+    with figures.style():
+        drawn = isometry.draw(datasets)
+        assert tuple(drawn) == (
+            "singular-values-against-lag", "singular-value-histograms", "gradient-direction",
+        )  # fmt: skip
+        for figure in drawn.values():
+            assert isinstance(figure, Figure)
+            figure.draw_without_rendering()
+            assert "2 networks (6 tanh units) along 2 sequences" in figure.get_supxlabel()
+    assert "Rounding: at most" in drawn["singular-values-against-lag"].get_supxlabel()
+
+
+def test_summary_has_the_numbers(datasets, data):
+    sentences = isometry.summarise(datasets)
+    assert len(sentences) == 3 * len(GAINS)
+    part = data.sel(scheme="gaussian", gain=0.6, lag=9)
+    values = [float(part.log_singular_value.isel(unit=i).median()) for i in (0, -1)]
+    assert sentences[0].startswith("gaussian, gain 0.6: after 9 steps")
+    assert f"are {values[0]:.1f}, " in sentences[0]
+    assert f" and {values[1]:.1f} (spread {values[0] - values[1]:.1f} nats" in sentences[0]
+    exponent = float(part.lyapunov_exponent.isel(unit=0).median())
+    assert f"Lyapunov exponents {exponent:+.3f} to" in sentences[0]
+    lost = data.assign(log_singular_value=data.log_singular_value - np.inf)
+    assert "exactly 0 or not resolved" in isometry.summarise({"products": lost})[0]
+
+
+def test_relu_whose_values_are_exactly_0():
+    settings = isometry.Settings(
+        gain=(1.0,), histogram_gain=0.0, lags=(1,), length=3, exponent_steps=23, n_hidden=1,
+        network_seeds=1, batch_size=1, activation="relu", scheme=("uniform",), n_threads=1,
+    )  # fmt: skip
+    datasets = isometry.compute(settings, progress=False)
+    for figure in isometry.draw(datasets).values():
+        figure.draw_without_rendering()
+    assert len(isometry.summarise(datasets)) == 2
+
+
+def test_the_command_and_drawing_again(tmp_path):
+    tiny = (
+        "--gain 1 --lags 1 3 --length 5 --exponent-steps 30 --n-hidden 4 --network-seeds 1 "
+        "--batch-size 1 --scheme orthogonal"
+    ).split()
+    for arguments in ([*tiny, "--output", "run"], ["--from", "run", "--output", "again"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "analysis", "isometry", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+    pictures = sorted(Path(tmp_path / "run").glob("*.svg"))
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()

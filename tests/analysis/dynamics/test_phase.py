@@ -1,0 +1,204 @@
+"""The phase diagram: artists, borders where data and theory have them, words from data."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from numpy.testing import assert_allclose, assert_array_equal
+
+from analysis.dynamics import phase_diagram
+from analysis.frame import figures
+from rnnsim import theory
+
+SEEDS, GAINS, STRENGTHS = 3, (0.5, 1.0, 2.0, 3.0), (0.0, 0.5, 1.0)
+TINY = phase_diagram.Settings(
+    gain=GAINS,
+    strength=STRENGTHS,
+    network_seeds=SEEDS,
+    n_hidden=6,
+    n_steps=80,
+    burn_in=20,
+    n_threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return phase_diagram.compute(TINY, progress=False)
+
+
+@pytest.fixture(scope="module")
+def phase(datasets):
+    return datasets["phase"]
+
+
+@pytest.fixture(scope="module")
+def made_up(phase):
+    """lambda_1 = gain - 1.5 - strength + offset of the seed (median 0); gradients 0.1 less."""
+    offset = phase.network_seed - 1.0
+    exponent = (phase.gain - 1.5 - phase.strength + 0.2 * offset).transpose(
+        "strength", "gain", "network_seed"
+    )
+    return phase.assign(lyapunov_exponent=exponent, growth_rate=exponent - 0.1)
+
+
+def borders(ax):
+    """Contour sets with the colour, width and points (gain, strength) of each."""
+    found = []
+    for contour in ax.collections[1:]:
+        points = np.concatenate([path.vertices for path in contour.get_paths()])
+        found.append((to_rgb(contour.get_edgecolor()[0]), contour.get_linewidths()[0], points))
+    return found
+
+
+def configured(dataset, **changes):
+    settings = figures.configuration(dataset) | changes
+    return dataset.assign_attrs(configuration=json.dumps(settings))
+
+
+def test_map_has_the_medians_centred_at_0(made_up):
+    ax = phase_diagram.plot_phase_diagram(made_up)
+    mesh = ax.collections[0]
+    expected = np.subtract.outer(-np.array(STRENGTHS), -np.array(GAINS)) - 1.5
+    assert_allclose(mesh.get_array(), expected, atol=1e-12)
+    assert mesh.norm.vcenter == 0.0
+    assert mesh.norm.vmax == -mesh.norm.vmin == 1.5
+    grey = np.array([mesh.cmap(mesh.norm(x))[:3] for x in np.linspace(-1.5, 1.5, 9)]).mean(axis=1)
+    assert (np.diff(grey) > 0).all(), "brighter is more chaotic, also in grey"
+    corners = mesh.get_coordinates()
+    assert_allclose(corners[0, :, 0], [0.25, 0.75, 1.5, 2.5, 3.5])
+    assert_allclose(corners[:, 0, 1], [-0.25, 0.25, 0.75, 1.25])
+
+
+def test_borders_lie_where_the_data_cross_0(made_up):
+    ax = phase_diagram.plot_phase_diagram(made_up)
+    *seeds, forwards, backwards = borders(ax)
+    assert len(seeds) == SEEDS
+    for (color, width, points), offset in zip(seeds, (-0.2, 0.0, 0.2), strict=True):
+        assert color == (1, 1, 1)
+        assert width < 1
+        assert_allclose(points[:, 0] - points[:, 1], 1.5 - offset, atol=1e-9)
+    assert forwards[0] == (1, 1, 1)
+    assert_allclose(forwards[2][:, 0] - forwards[2][:, 1], 1.5, atol=1e-9)
+    assert backwards[0] == (0, 0, 0)
+    assert_allclose(backwards[2][:, 0] - backwards[2][:, 1], 1.6, atol=1e-9)
+
+
+@pytest.mark.parametrize("drive", ["input", "bias"])
+def test_dashed_is_the_critical_gain_of_mean_field(phase, drive):
+    ax = phase_diagram.plot_phase_diagram(configured(phase, drive=drive))
+    (law,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    x, y = law.get_data()
+    assert_allclose(y[[0, -1]], [0.0, 1.0])
+    assert_allclose(x[[0, -1]], [1.0, 1.8556], atol=1e-4)  # critical_gain(input_variance=1)
+    assert_allclose(x, theory.critical_gain(bias_variance=y**2))
+    assert drive in ax.get_ylabel()
+    assert "gain" in ax.get_xlabel()
+
+
+def test_theory_of_other_networks(phase):
+    one = np.ones(1)
+    uniform = phase_diagram.in_theory(configured(phase, scheme="uniform"), one)
+    assert_allclose(uniform, np.sqrt(3) * phase_diagram.in_theory(phase, one))
+    for change in ({"activation": "relu"}, {"scheme": "orthogonal"}):
+        data = configured(phase, **change)
+        assert phase_diagram.in_theory(data, one) is None
+        assert len(phase_diagram.key(data)) == 2
+        assert not phase_diagram.plot_phase_diagram(data).lines
+    assert len(phase_diagram.key(phase)) == 3
+
+
+def test_forwards_backwards_has_every_network_and_the_identity(phase):
+    ax = phase_diagram.plot_forwards_backwards(phase)
+    (dots,) = ax.collections
+    x, y = np.asarray(dots.get_offsets()).T
+    assert_array_equal(x, phase.lyapunov_exponent.values.ravel())
+    assert_array_equal(y, phase.growth_rate.values.ravel())
+    assert_array_equal(dots.get_array(), np.repeat(STRENGTHS, len(GAINS) * SEEDS))
+    (identity,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert_array_equal(*identity.get_data())
+    assert identity.get_xdata()[0] == min(x.min(), y.min())
+    assert "nats/step" in ax.get_xlabel()
+    assert "nats/step" in ax.get_ylabel()
+    near = phase_diagram.plot_forwards_backwards(phase, zoom=0.2)
+    assert_allclose(near.get_xlim() + near.get_ylim(), [-0.2, 0.2, -0.2, 0.2])
+
+
+def test_plots_draw_on_the_given_axes_or_on_new_ones(phase):
+    for plot in (phase_diagram.plot_phase_diagram, phase_diagram.plot_forwards_backwards):
+        _, ax = figures.new_figure()
+        assert plot(phase, ax=ax) is ax
+        assert isinstance(plot(phase), Axes)
+
+
+def test_draw_makes_all_figures_without_a_warning(datasets):
+    with figures.style():
+        drawn = phase_diagram.draw(datasets)
+    assert tuple(drawn) == ("phase-diagram", "forwards-backwards")
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+        assert f"{SEEDS} networks of 6 units" in figure.get_supxlabel()
+        assert "White Gaussian inputs" in figure.get_supxlabel()
+    assert "60 steps" in drawn["phase-diagram"].get_supxlabel()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gain": (0.7,), "strength": (0.5,), "network_seeds": 1},
+        {"gain": (0.0, 1.2), "strength": (0.5, 0.0), "scheme": "identity", "activation": "relu"},
+        {"gain": (1.2, -0.4), "drive": "bias", "n_hidden": 1},
+    ],
+)
+def test_small_and_unusual_sweeps(change):
+    settings = TINY.__class__(**{**vars(TINY), "n_hidden": 2} | change)
+    datasets = phase_diagram.compute(settings, progress=False)
+    for figure in phase_diagram.draw(datasets).values():
+        figure.draw_without_rendering()
+    assert phase_diagram.summarise(datasets)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([-1, 1, 3], 1.5),
+        ([1, -1, 1], 2.5),  # the last one counts
+        ([3, 1, -1], np.nan),
+        ([1, 1, 1], np.nan),
+        ([-np.inf, 1, 1], 2.0),
+        ([np.nan, -1, 3], 2.25),
+    ],
+)
+def test_last_crossing(values, expected):
+    assert_allclose(phase_diagram.last_crossing([1, 2, 3], values), expected)
+    assert_allclose(phase_diagram.last_crossing([3, 2, 1], values[::-1]), expected)
+
+
+def test_summary_follows_the_data(made_up):
+    first, middle, last, both = phase_diagram.summarise({"phase": made_up})
+    assert first.startswith("At input strength 0 the median largest Lyapunov exponent is above 0 ")
+    assert "from gain 1.50 on, gradients grow from gain 1.60 on; mean field" in first
+    assert "large networks: 1.00." in first
+    assert "strength 0.5 " in middle
+    assert "from gain 2.00 on" in middle
+    assert "from gain 2.50 on" in last
+    assert "1.86." in last
+    assert "differ by 0.1000 nats/step in the median and 0.100 at most" in both
+    never = made_up.assign(lyapunov_exponent=-1 - made_up.lyapunov_exponent**2)
+    words = phase_diagram.summarise({"phase": never})
+    assert "above 0 from none of these gains on, gradients grow from gain 1.60 on" in words[0]
+
+
+def test_summary_counts_signs_that_differ(made_up):
+    exponent = made_up.lyapunov_exponent + 0.05  # none is 0
+    made_up = made_up.assign(lyapunov_exponent=exponent)
+    last = phase_diagram.summarise({"phase": made_up.assign(growth_rate=-exponent)})[-1]
+    largest = float(np.abs(exponent).max())
+    assert f"signs differ in {exponent.size} of {exponent.size} networks" in last
+    assert f"within {largest:.3f} of 0" in last
+    same = phase_diagram.summarise({"phase": made_up.assign(growth_rate=exponent)})[-1]
+    assert same.endswith(f"signs differ in 0 of {exponent.size} networks.")
+    nothing = made_up.assign(growth_rate=exponent * np.nan)
+    assert phase_diagram.summarise({"phase": nothing})[-1] == "No network has both rates."

@@ -1,0 +1,174 @@
+"""The gradient-norm figures: artists, labels and scales; and words that follow the data."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.frame import figures
+from analysis.gradients import gradient_norms, norm_plots
+
+LN10 = np.log(10.0)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    settings = gradient_norms.Settings(
+        gain=(0.5, 1.0, 2.0),
+        length=(8, 16),
+        n_hidden=8,
+        network_seeds=3,
+        batch_size=2,
+        map_gain=(0.5, 2.0),
+    )
+    return gradient_norms.compute(settings, progress=False)
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+def test_all_figures_are_drawn_with_captions(datasets):
+    with figures.style():
+        drawn = gradient_norms.draw(datasets)
+    assert set(drawn) == {
+        "norm-against-lag",
+        "norm-against-length",
+        "contributions-against-time",
+        "map-time-lag",
+        "phase-gain-length",
+    }
+    for figure in drawn.values():
+        assert len(figure.get_supxlabel()) > 60
+
+
+def test_norm_against_lag_shows_every_network_the_median_and_the_fit(datasets, ax):
+    data = datasets["all-steps"]
+    assert norm_plots.plot_norm_against_lag(data, ax=ax) is ax
+    chosen = norm_plots.one_network_set(data).isel(length=-1)
+    relative = (chosen.log_norm - chosen.log_norm.sel(lag=0)).sel(gain=0.5) / LN10
+    thin = [line for line in ax.lines if line.get_alpha()]
+    assert len(thin) == 9  # 3 gains x 3 networks
+    np.testing.assert_allclose(
+        np.array([line.get_ydata() for line in thin[:3]]),
+        relative.transpose("network_seed", "lag"),
+        atol=1e-12,
+    )
+    labelled = [line for line in ax.lines if line.get_label().startswith("gain")]
+    np.testing.assert_allclose(labelled[0].get_ydata(), relative.median("network_seed"), atol=1e-12)
+    assert [line.get_marker() for line in labelled] == ["o", "s", "^"]
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 3
+    x, y = dashed[0].get_data()
+    rate = float(chosen.growth_rate.sel(gain=0.5).median())
+    assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(rate / LN10)
+    assert "nats/step" in labelled[0].get_label()
+    assert ax.get_xlabel() == "lag $k$ (steps)"
+    assert ax.yaxis.get_major_formatter()(-3.0, 0) == "$10^{-3}$"
+
+
+def test_rates_come_with_a_half_life_only_where_they_differ_from_0(datasets):
+    data = norm_plots.one_network_set(datasets["all-steps"]).isel(length=-1).sel(gain=0.5)
+    rate, text = norm_plots.median_rate(data)
+    assert rate < 0
+    assert text == f", halving in {np.log(2) / -rate:.1f} steps"
+    up = data.assign(growth_rate=-data.growth_rate)
+    assert "doubling" in norm_plots.median_rate(up)[1]
+    mixed = data.growth_rate * np.array([-1.0, 0.0, 1.0])
+    assert norm_plots.median_rate(data.assign(growth_rate=mixed))[1] == ""
+    unknown = data.assign(half_life=data.half_life * np.nan)
+    assert norm_plots.median_rate(unknown)[1] == ""
+
+
+def test_norm_against_length_has_a_dot_for_every_network(datasets, ax):
+    data = datasets["all-steps"]
+    assert norm_plots.plot_norm_against_length(data, "log_gradient_norm", ax=ax) is ax
+    dots = [line for line in ax.lines if line.get_marker() == "."]
+    assert [line.get_xdata().size for line in dots] == [6, 6, 6]  # 3 networks x 2 lengths
+    values = norm_plots.one_network_set(data).log_gradient_norm.sel(gain=0.5)
+    expected = values.transpose("network_seed", "length").values.ravel() / LN10
+    np.testing.assert_allclose(dots[0].get_ydata(), expected)
+    assert ax.get_xscale() == "log"
+    assert ax.get_xlabel() == "sequence length $T$ (steps)"
+
+
+def test_contributions_name_the_cancellation(datasets, ax):
+    norm_plots.plot_contributions(datasets["all-steps"], ax=ax)
+    data = norm_plots.one_network_set(datasets["all-steps"]).isel(length=-1)
+    expected = float(data.cancellation.sel(gain=0.5).median())
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[0] == f"gain 0.5: sum/terms {expected:.2g}"
+    assert ax.get_xlabel() == "step $t$"
+
+
+def test_map_is_blank_above_the_diagonal(datasets, ax):
+    norm_plots.plot_map(datasets["map"], gain=2.0, ax=ax)
+    shown = np.ma.filled(ax.collections[0].get_array().reshape(16, 16), np.nan)
+    k, t = np.indices(shown.shape)
+    np.testing.assert_array_equal(np.isnan(shown), k > t)  # t from 0: step t+1 has lags 0..t
+    np.testing.assert_allclose(shown[0], 0.0)
+    assert ax.get_ylabel() == "lag $k$ (steps)"
+
+
+def test_phase_cells_carry_the_mean_change_and_the_conditions(datasets, ax):
+    data = datasets["last-step"]
+    norm_plots.plot_phase(data, ax=ax)
+    change = norm_plots.one_network_set(data).log_change.mean("network_seed") / LN10
+    texts = [text.get_text() for text in ax.texts]
+    assert texts == [f"{v:+.1f}" for v in change.transpose("length", "gain").values.ravel()]
+    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
+    assert any("Pascanu" in label for label in labels)
+    assert any("rho" in label for label in labels)
+    styles = {line.get_label(): line.get_linestyle() for line in ax.lines}
+    assert styles[r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)"] == "--"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "2"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["8", "16"]
+
+
+def test_critical_gain_is_where_the_measure_is_one(datasets):
+    data = norm_plots.one_network_set(datasets["last-step"])
+    gain = norm_plots.critical_gain(data, "spectral_norm")
+    per_gain = data.spectral_norm.sel(gain=1.0)
+    assert gain == pytest.approx(1 / float(per_gain.median()))
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        norm_plots.plot_norm_against_lag,
+        norm_plots.plot_contributions,
+        lambda data: norm_plots.plot_norm_against_length(data, "loss"),
+    ],
+)
+def test_without_axes_a_figure_is_made(datasets, plot):
+    assert plot(datasets["all-steps"]).figure is not None
+
+
+def inverted(datasets):
+    """The same data with growth and decay exchanged."""
+    flipped = {}
+    for name, data in datasets.items():
+        changes = {
+            variable: -data[variable]
+            for variable in ("log_change", "growth_rate")
+            if variable in data
+        }
+        flipped[name] = data.assign(changes)
+    return flipped
+
+
+def test_words_follow_the_data(datasets):
+    words = " ".join(gradient_norms.summarise(datasets))
+    assert "vanish (shrink more than tenfold) at gain 0.5" in words
+    opposite = " ".join(gradient_norms.summarise(inverted(datasets)))
+    assert "explode (grow more than tenfold) at gain 0.5" in opposite
+    assert "halving" in words.split("At gain 0.5")[1].split(".")[0] + words
+    assert words != opposite
+
+
+def test_words_name_no_gain_where_there_is_none(datasets):
+    flat = {name: data.copy() for name, data in datasets.items()}
+    flat["last-step"] = flat["last-step"].assign(log_change=0 * flat["last-step"].log_change)
+    sentences = gradient_norms.summarise(flat)
+    assert sentences[0].endswith("vanish (shrink more than tenfold) at no gain of this sweep.")
+    assert sentences[1].endswith("at gains 0.5, 1, 2.")

@@ -1,0 +1,139 @@
+"""The window figures: artists, labels and scales; and words that follow the data."""
+
+import itertools
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.frame import figures
+from analysis.gradients import window, window_plots
+
+TINY = {"length": 12, "delay": 3, "network_seeds": 2, "n_hidden": 6, "batch_size": 3, "stride": 2}
+WINDOWS = (2, 4, 6, 12)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    settings = window.Settings(**TINY, windows=WINDOWS, n_batches=23)
+    return window.compute(settings, progress=False)
+
+
+@pytest.fixture
+def ax():
+    return Figure().subplots()
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(("length", "dependency"), [(12, 3), (13, 5), (9, 1)])
+def test_share_of_losses_that_reach_their_cause(length, dependency):
+    """Against steps counted one by one: block, its first step, the window's last step back."""
+    steps = np.arange(dependency + 1, length + 1)
+    for K, S in itertools.product(range(1, length + 2), repeat=2):
+        if S > K:
+            continue
+        reached = 0
+        for t in steps:
+            block_end = min(-(-t // S) * S, length)  # a shorter last block ends with the sequence
+            last_back = -(-t // S) * S - K + 1
+            assert block_end >= t
+            reached += t - dependency >= last_back
+        found = window.reaching_share(length, K, S, dependency, steps)
+        assert found == pytest.approx(reached / steps.size), (K, S)
+
+
+def test_both_budgets_of_the_same_training(datasets):
+    data = datasets["window"]
+    assert dict(data.sizes) == {
+        "truncation": 2, "window": 4, "network_seed": 2, "budget": 2, "share": 11,
+    }  # fmt: skip
+    expected = {"segments": [5, 3, 2, 1], "overlapping": [5, 5, 5, 5]}  # no loss in steps 1..3
+    for name, numbers in expected.items():
+        np.testing.assert_array_equal(data.updates_per_batch.sel(truncation=name), numbers)
+    start = data.loss.isel(share=0).values
+    assert np.ptp(start, axis=(0, 1)).max() == 0.0  # paired: one set of networks and test data
+    full = data.loss.sel(truncation="segments", window=12)
+    np.testing.assert_array_equal(full.sel(budget="sequences"), full.sel(budget="updates"))
+    short = data.loss.sel(truncation="segments", window=2)
+    assert (short.sel(budget="sequences") != short.sel(budget="updates"))[:, 1:].all()
+
+
+def test_copy_memory_is_its_recall():
+    settings = window.Settings(**TINY, task="copy_memory", n_memory=2, windows=(3, 12), n_batches=4)
+    data = window.compute(settings, progress=False)["window"]
+    assert int(data.dependency) == 10
+    np.testing.assert_array_equal(data.reaching, [[0, 1], [0, 1]])
+    np.testing.assert_array_equal(data.updates_per_batch, [[1, 1], [1, 1]])
+
+
+@pytest.mark.nojit
+def test_windows_to_both_sides_of_the_dependency():
+    chosen = window._windows(window.Settings(), 8)
+    assert chosen == [2, 4, 6, 8, 9, 10, 12, 16, 24, 48]
+    assert window._windows(window.Settings(length=10, delay=9), 9)[-1] == 10
+
+
+def test_all_figures_are_drawn_with_captions(datasets):
+    with figures.style():
+        drawn = window.draw(datasets)
+    assert set(drawn) == {"score-against-window", "learning-curves"}
+    for figure in drawn.values():
+        assert len(figure.get_supxlabel()) > 60
+    titles = [ax.get_title() for ax in drawn["score-against-window"].axes]
+    assert titles == ["what the gradient can see", "equal sequences: 60", "equal updates: 20"]
+
+
+def test_final_scores_chance_and_the_window_that_reaches(datasets, ax):
+    data = datasets["window"]
+    assert window_plots.plot_score(data, budget="updates", ax=ax) is ax
+    lines = {line.get_label(): line for line in ax.lines}
+    final = data.loss.sel(budget="updates", truncation="segments").isel(share=-1)
+    median = lines["segments (stride $K$)"]
+    np.testing.assert_allclose(median.get_ydata(), final.median("network_seed"))
+    np.testing.assert_array_equal(median.get_xdata(), WINDOWS)
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert dashed[0].get_xdata()[0] == 4
+    assert dashed[1].get_ydata()[0] == pytest.approx(np.log(4))
+    assert ax.get_xscale() == "log"
+    assert ax.get_ylabel() == "final loss (nats per answer)"
+
+
+def test_curves_against_sequences_seen(datasets, ax):
+    data = datasets["window"]
+    window_plots.plot_curves(data, truncation="overlapping", ax=ax)
+    thin = [line for line in ax.lines if line.get_alpha()]
+    expected = data.loss.sel(truncation="overlapping", budget="sequences", window=2)
+    np.testing.assert_allclose([line.get_ydata() for line in thin[:2]], expected)
+    np.testing.assert_allclose(thin[0].get_xdata()[-1], 60)
+    assert ax.get_xlabel() == "sequences seen"
+
+
+def test_words_follow_the_data(datasets):
+    data = datasets["window"]
+    sentences = window.summarise(datasets)
+    assert "a window of 4 steps reaches it" in sentences[0]
+    assert len(sentences) == 6
+    assert sentences[1].startswith("At equal sequences, segments: K = 2:")
+    worse = data.assign(loss=data.share + data.loss.isel(share=0) * (data.window < 4))
+    assert "100% of networks end more than 0.1" in window.summarise({"window": worse})[5]
+    better = data.assign(loss=data.loss * 0 - data.share * (data.window < 4) + data.share)
+    words = window.summarise({"window": better})[5]
+    assert words.startswith("Below 4 steps, 0% of networks")
+    assert words.endswith("from there on 100%.")
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "adding"}, "`task` must be one of 'echo', 'copy_memory'"),
+        ({"delay": 12}, "`length` must be at least 13"),
+        ({"windows": ()}, "`windows` must hold at least one value"),
+        ({"windows": (0, 3)}, "`windows` must be at least 1"),
+        ({"stride": 0}, "`stride` must be at least 1"),
+        ({"n_batches": 0}, "`n_batches` must be at least 1"),
+    ],
+)
+def test_misuse_is_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        window.compute(window.Settings(**TINY | options), progress=False)

@@ -1,0 +1,338 @@
+"""The portrait of one network: what is computed, artists of every panel, words."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Circle
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnnsim
+from analysis.frame import figures
+from analysis.networks import portrait, portrait_plots
+from rnnsim import theory
+
+H, T, B = 9, 30, 3
+SMALL = portrait.Settings(gain=1.2, n_hidden=H, length=T, batch_size=B, n_threads=1)
+LN10 = np.log(10)
+
+
+def settings(**changes):
+    values = {"gain": 1.2, "n_hidden": H, "length": T, "batch_size": B, "n_threads": 1}
+    return portrait.Settings(**values | changes)
+
+
+def computed(**changes):
+    return portrait.compute(settings(**changes), progress=False)["portrait"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return computed()
+
+
+def line(ax, style, label=None):
+    (found,) = [
+        x for x in ax.lines if x.get_linestyle() == style and label in (None, x.get_label())
+    ]
+    return found
+
+
+# What is computed.
+
+
+def test_all_parts_are_those_of_the_library(data):
+    rnn, sequences, reads = portrait.subject(SMALL)
+    flow = rnnsim.gradient_flow(rnn, sequences, per_sequence=True)
+    exponents = rnnsim.lyapunov_spectrum(rnn, sequences.inputs)
+    assert reads == "characters"
+    assert_array_equal(data.exponents, exponents.exponents[0])
+    assert_array_equal(data.kaplan_yorke, exponents.kaplan_yorke[0])
+    assert_array_equal(data.log_norm_map, flow.log_norms[0])
+    assert_array_equal(data.singular_values, rnnsim.spectrum(rnn).singular_values[0])
+    assert float(data.sufficient_window) == rnnsim.sufficient_window(flow)[0]
+    assert float(data.growth_rate) == rnnsim.growth_rate(flow).rate[0]
+
+
+def test_the_network_is_the_one_that_a_sweep_draws(data):
+    swept = rnnsim.sweep(
+        "characters", gain=1.2, length=T, n_hidden=H, network_seeds=1, batch_size=B
+    ).squeeze()
+    assert_array_equal(swept.eigenvalues, data.eigenvalues)
+    assert float(swept.growth_rate) == float(data.growth_rate)
+    assert float(swept.sufficient_window) == float(data.sufficient_window)
+
+
+def test_lag_curves_average_the_steps_that_reach_the_last_lag(data):
+    rnn, sequences, _ = portrait.subject(SMALL)
+    norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0]
+    last = int(data.growth_last_lag)
+    for b, k in ((0, 0), (1, 3), (2, last)):
+        steps = range(last, T)  # row i is step i + 1
+        mean = np.mean([norms[i, k, b] - norms[i, 0, b] for i in steps])
+        assert_allclose(data.log_norms[b, k], mean, atol=1e-12)  # sums in another order
+    assert np.isnan(data.log_norms[:, last + 1 :]).all()
+
+
+def test_every_variable_says_its_units(data):
+    for name in data.data_vars:
+        assert data[name].attrs["units"], name
+        assert data[name].attrs["long_name"], name
+    assert figures.configuration(data)["gain"] == 1.2
+
+
+def test_theory_is_that_of_the_kind_of_network(data):
+    drive = 1 / 1.0  # one-hot inputs: the variance over units of one column of W_xh
+    rnn, sequences, _ = portrait.subject(SMALL)
+    columns = rnn.W_xh[0][:, sequences.inputs.argmax(axis=-1)]  # (H, T, B)
+    expected = theory.mean_field(1.2, input_variance=drive * columns.var(axis=0).mean())
+    assert_allclose(data.theory_exponent, expected.largest_exponent, rtol=1e-10)
+    middles = 1 - (np.arange(H) + 0.5) / H
+    assert_allclose(data.theory_singular_values, theory.singular_value_quantile(middles, 1.2))
+    assert float(data.theory_radius) == 1.2
+    orthogonal = computed(scheme="orthogonal")
+    assert_allclose(orthogonal.theory_singular_values, 1.2)
+    assert np.isnan(orthogonal.theory_exponent)
+    uniform = computed(scheme="uniform", activation="linear", gain=-0.5)
+    assert_allclose(uniform.theory_radius, 0.5 / np.sqrt(3))
+    assert np.isnan(uniform.theory_exponent)
+
+
+def test_errors_below_rounding_are_drawn_at_the_rounding(data):
+    error = data.truncation_log_error.values
+    assert not np.isnan(error).any()
+    assert error[-1] == -np.inf
+    assert np.isfinite(computed(gain=0.05).truncation_log_error[:-1]).all()
+
+
+# Panels.
+
+
+def test_eigenvalues_with_unit_circle_and_circle_of_theory(data):
+    ax = portrait_plots.plot_eigenvalues(data)
+    x, y = ax.lines[0].get_data()
+    assert_array_equal(x + 1j * y, data.eigenvalues)
+    circles = {c.get_linestyle(): c.radius for c in ax.patches if isinstance(c, Circle)}
+    assert circles == {"solid": 1.0, "--": 1.2}
+    assert ax.get_xlim()[1] > max(1.2, float(data.spectral_radius))
+
+
+def test_singular_values_and_their_law(data):
+    ax = portrait_plots.plot_singular_values(data)
+    assert_array_equal(line(ax, "--").get_ydata(), data.theory_singular_values)
+    assert_array_equal(ax.lines[0].get_ydata(), data.singular_values)
+    assert ax.lines[-1].get_ydata()[0] == 1.0
+
+
+def test_exponents_with_errors_sequences_and_mean_field(data):
+    ax = portrait_plots.plot_exponents(data)
+    thin = [x for x in ax.lines if x.get_alpha() == 0.3]
+    assert_array_equal(np.array([x.get_ydata() for x in thin]), data.exponents_of_sequences)
+    points, _, (bars,) = ax.containers[0].lines
+    assert_array_equal(points.get_ydata(), data.exponents)
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    assert_allclose(ends[:, 1] - ends[:, 0], 2 * data.exponent_errors, atol=1e-12)
+    assert "nats/step" in ax.get_ylabel()
+    axes = [ax, *ax.child_axes]
+    dashed = [x for a in axes for x in a.lines if x.get_linestyle() == "--"]
+    assert [float(x.get_ydata()[0]) for x in dashed] == [float(data.theory_exponent)]
+
+
+def test_silent_units_are_said_to_have_no_exponent():
+    ax = portrait_plots.plot_exponents(computed(activation="relu", gain=0.5))
+    assert "infty" in ax.get_xlabel()
+    assert np.isfinite(ax.containers[0].lines[0].get_ydata()).all()
+
+
+def test_map_is_relative_to_lag_0_with_a_key(data):
+    ax = portrait_plots.plot_map(data)
+    shown = ax.collections[0].get_array().reshape(T, T)  # (lag, step)
+    assert_allclose(shown[0], 0.0)
+    expected = (data.log_norm_map[20, 7] - data.log_norm_map[20, 0]) / LN10
+    assert_allclose(shown[7, 20], expected)
+    assert np.ma.getmaskarray(shown)[20, 7] or np.isnan(shown[20, 7])  # before step 1
+    assert len(ax.child_axes) == 1
+    assert "step" in ax.get_xlabel()
+    assert "lag" in ax.get_ylabel()
+
+
+def test_map_has_a_column_for_each_sequence_where_one_step_carries_loss():
+    data = computed(task="adding")
+    assert_array_equal(data.column, [1, 2, 3])
+    ax = portrait_plots.plot_map(data)
+    assert ax.get_xlabel() == "sequence"
+    rnn, sequences, _ = portrait.subject(settings(task="adding"))
+    norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0, 0]
+    shown = ax.collections[0].get_array().reshape(T, B)
+    assert_allclose(shown[5, 2], (norms[5, 2] - norms[0, 2]) / LN10)
+
+
+def test_slope_of_lambda_1_lies_beside_the_measured_norms(data):
+    ax = portrait_plots.plot_lags(data)
+    y = line(ax, "--").get_ydata()
+    assert_allclose(np.diff(y), float(data.exponents[0]) / LN10, rtol=1e-9)
+    measured = next(x for x in ax.lines if x.get_label() == "measured").get_ydata()
+    first, last = int(data.growth_first_lag), int(data.growth_last_lag)
+    assert_allclose(measured[: last + 1], data.log_norms[:, : last + 1].mean("sequence") / LN10)
+    middle = slice(first, last + 1)
+    assert_allclose(y[middle].mean(), measured[middle].mean(), atol=1e-12)
+    assert len([x for x in ax.lines if x.get_alpha() == 0.3]) == B
+
+
+def test_the_bound_is_drawn_where_it_fits_only(data):
+    steep = portrait_plots.plot_lags(data.assign(spectral_norm=1e3))
+    assert not [x for x in steep.lines if x.get_linestyle() == ":"]
+    contracting = computed(gain=0.3)
+    bound = line(portrait_plots.plot_lags(contracting), ":")
+    norm = float(contracting.spectral_norm)
+    assert norm < 1
+    assert_allclose(bound.get_ydata(), np.arange(T) * np.log10(norm), atol=1e-12)
+
+
+def test_truncation_marks_the_sufficient_window():
+    data = computed(gain=0.6, tolerance=0.2)
+    ax = portrait_plots.plot_truncation(data)
+    window = float(data.sufficient_window)
+    (dot,) = [x for x in ax.lines if x.get_marker() == "o"]
+    assert_allclose(dot.get_xydata(), [[window, np.log10(0.2)]])
+    assert ax.texts[0].get_text() == f"{window:.0f} steps\nfor 20%"
+    K, y = line(ax, "--").get_data()
+    assert_allclose(y[window == K], np.log10(0.2))
+    assert_allclose(np.diff(y), float(data.exponents[0]) / LN10)
+    curve = ax.lines[0].get_ydata()
+    assert_allclose(curve[:-1], data.truncation_log_error[:-1] / LN10)
+
+
+def test_no_window_no_mark(data):
+    ax = portrait_plots.plot_truncation(data.assign(sufficient_window=np.nan))
+    assert not ax.texts
+    assert not [x for x in ax.lines if x.get_marker() == "o"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-3.2, 0.1, [-3, -2, -1, 0]),
+        (-61.0, 2.0, [-60, -40, -20, 0]),
+        (0.0, 1.0, np.log10([1, 2, 5, 10])),
+        (-0.4, 0.4, np.log10([0.5, 1, 2])),
+        (-60000.0, 0.0, np.arange(-60000, 1, 10000)),
+    ],
+)
+def test_ticks(low, high, expected):
+    assert_allclose(portrait_plots._ticks(low, high), expected, atol=1e-12)
+
+
+def test_numbers_of_the_strip(data):
+    values = [value for _, value in portrait_plots.numbers(data)]
+    assert values[0] == f"{float(data.spectral_radius):.2f}"
+    assert values[-1] == f"{float(data.sufficient_window):.0f} of {T}"
+    assert values[5].endswith(f" of {H}")
+    one = data.exponents.copy()
+    one[0] = 0.12345
+    errors = data.exponent_errors.copy()
+    for error, text in ((0.02, "+0.123 ± 0.020"), (3e-5, "+0.12345 ± 0.00003")):
+        errors[0] = error
+        changed = data.assign(exponents=one, exponent_errors=errors)
+        assert dict(portrait_plots.numbers(changed))["$\\lambda_1$\n(nats/step)"] == text
+    unknown = portrait_plots.numbers(data.assign(growth_rate=np.nan, sufficient_window=np.nan))
+    assert unknown[4][1] == "unknown"
+    assert unknown[-1][1] == f"unknown of {T}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_hidden": 1, "length": 22, "batch_size": 1},
+        {"scheme": "identity", "gain": 0.0},
+        {"activation": "linear", "gain": 1e9, "length": 60},  # leaves the range
+        {"task": "copy_memory", "dtype": "float32"},
+    ],
+)
+def test_every_network_gives_a_page_and_words(changes):
+    data = {"portrait": computed(**changes)}
+    with figures.style():
+        (figure,) = portrait.draw(data).values()
+        figure.draw_without_rendering()
+    assert len(figure.axes) >= 7
+    assert len(portrait.summarise(data)) == 5
+
+
+def test_thin_lines_can_be_seen_in_grey():
+    red, green, blue = to_rgb(portrait_plots._MEASURED)
+    assert 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+
+
+# Words.
+
+
+def words(data, **changes):
+    return portrait.summarise({"portrait": data.assign(changes)})
+
+
+def leading(data, value, error=0.001):
+    exponents, errors = data.exponents.copy(), data.exponent_errors.copy()
+    exponents[0], errors[0] = value, error
+    return {"exponents": exponents, "exponent_errors": errors}
+
+
+def test_summary_says_what_becomes_of_gradients(data):
+    assert "vanish, halving in 6.9 steps" in words(data, **leading(data, -0.1))[0]
+    assert "explode, doubling in 6.9 steps" in words(data, **leading(data, 0.1))[0]
+    assert "neither vanish nor explode" in words(data, **leading(data, 0.1, 0.06))[0]
+    assert "not a number" in words(data, **leading(data, np.nan))[0]
+    assert words(data)[0].startswith(f"gaussian, gain 1.2, {H} tanh units, seed 0, reading char")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (0.0125, "+0.123 +- 0.013"),
+        (0.00096, "+0.12346 +- 0.00096"),
+        (0.000996, "+0.1235 +- 0.0010"),  # whose first digit is further left once rounded
+        (3e-7, "+0.123457 +- 3.0e-07"),
+        (12.3, "+0 +- 12"),
+        (0.0, "+0.123 +- 0"),
+        (np.nan, "+0.123 +- nan"),
+    ],
+)
+def test_summary_has_two_digits_of_an_error(data, error, text):
+    text = f"{text} nats/step"
+    assert text in words(data, **leading(data, 0.123457, error))[0]
+    assert text in words(data, growth_rate=0.123457, growth_rate_error=error)[1]
+
+
+def test_summary_gives_rates_chaos_and_window(data):
+    text = words(data, growth_rate=-0.25, growth_rate_error=0.125)[1]
+    assert "change by -0.25 +- 0.12 nats/step" in text
+    assert f"mean field says {float(data.theory_exponent):+.3f}" in text
+    assert "mean field" not in words(data, theory_exponent=np.nan)[1]
+    assert words(data, growth_rate=np.nan)[1].startswith("No growth rate")
+    assert words(data, exponents=-abs(data.exponents) - 1)[3].startswith("No Lyapunov exponent")
+    assert words(data, exponents=abs(data.exponents) + 1)[3].startswith(f"{H} of {H}")
+    assert "needs a window of 7 of 30 steps" in words(data, sufficient_window=7.0)[4]
+    assert words(data, sufficient_window=np.nan)[4].startswith("No window is known")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"length": 21}, "`length` must be at least 22, got 21"),
+        ({"task": "subtracting"}, "`task` must be one of"),
+        ({"scheme": "glorot"}, "`scheme` must be one of"),
+        ({"gain": np.inf}, "`gain` must be a finite number"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"n_hidden": 0}, "`n_hidden` must be at least 1"),
+        ({"tolerance": 1.0}, "`tolerance` must be a finite number between 0 and 1"),
+        ({"dtype": "float16"}, "`dtype` must be one of"),
+        ({"n_threads": 0}, "`n_threads` must be at least 1"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_computed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        portrait.subject(settings(**changes))
+
+
+def test_too_much_memory_is_refused():
+    with pytest.raises(MemoryError, match="give a smaller `length` or `batch_size`"):
+        computed(length=8000, batch_size=4)

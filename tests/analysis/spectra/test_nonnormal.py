@@ -1,0 +1,206 @@
+"""Figures of non-normality: artists, theory beside measurement, words from data."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from numpy.testing import assert_allclose, assert_array_equal
+
+from analysis.frame import figures
+from analysis.spectra import nonnormal, nonnormal_plots
+
+SCALES = (0.0, 1.0, 3.0)
+TINY = nonnormal.Settings(
+    scale=SCALES,
+    plane_scale=(0.0, 2.0),
+    radius=0.8,
+    length=15,
+    n_points=9,
+    n_hidden=6,
+    network_seeds=2,
+    batch_size=2,
+    n_threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    return nonnormal.compute(TINY, progress=False)
+
+
+@pytest.fixture(scope="module")
+def data(datasets):
+    return datasets["transients"]
+
+
+def labelled(ax):
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def dashed(ax):
+    return [line for line in ax.lines if line.get_linestyle() == "--"]
+
+
+def test_pseudospectrum_shows_eigenvalues_the_unit_circle_and_the_values(datasets):
+    plane = datasets["pseudospectra"]
+    ax = nonnormal_plots.plot_pseudospectrum(plane, scale=2.0)
+    (line,) = ax.lines
+    values = plane.eigenvalues.sel(scale=2.0).values
+    assert_array_equal(line.get_xdata() + 1j * line.get_ydata(), values)
+    (circle,) = (patch for patch in ax.patches if isinstance(patch, Circle))
+    assert circle.radius == 1.0
+    shades = ax.collections[0].get_array()
+    expected = plane.log_sigma_min.sel(scale=2.0).transpose("im", "re").values / np.log(10)
+    assert_allclose(shades, expected)
+    assert ax.get_aspect() == 1.0
+
+
+def test_contours_lie_where_sigma_min_is_a_tenth(datasets):
+    plane = datasets["pseudospectra"].copy(deep=True)
+    distance = np.log(np.hypot(plane.re, plane.im).where(lambda r: r > 0, 1e-3))
+    plane["log_sigma_min"] = distance.broadcast_like(plane.log_sigma_min) + np.log(0.1)
+    ax = nonnormal_plots.plot_pseudospectrum(plane, scale=0.0)
+    paths = [c.get_paths()[0].vertices for c in ax.collections[1:]]
+    radii = [np.hypot(*path.T) for path in paths]
+    # sigma_min = 0.1 |z|: 0.1 at radius 1, up to the coarse grid; 0.01 at radius 0.1
+    assert any(np.allclose(each, 1.0, atol=0.1) for each in radii)
+    assert any(each.max() < 0.35 for each in radii)
+
+
+def test_shades_are_the_same_for_all_scales_and_whole_decades(datasets):
+    norm = nonnormal_plots.plane_norm(datasets["pseudospectra"])
+    assert_array_equal(np.diff(norm.boundaries), 1)
+    assert norm.boundaries[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("plot", "variable"),
+    [
+        (lambda d, ax=None: nonnormal_plots.plot_powers(d, ax=ax), "log_power_norm"),
+        (
+            lambda d, ax=None: nonnormal_plots.plot_gradients(d, activation="tanh", ax=ax),
+            "log_gradient_norm",
+        ),
+    ],
+)
+def test_curves_are_medians_beside_the_line_of_the_eigenvalues(data, plot, variable):
+    ax = plot(data)
+    values = data[variable]
+    if "activation" in values.dims:
+        values = values.sel(activation="tanh")
+    for scale in SCALES:
+        line = labelled(ax)[f"s = {scale:g}"]
+        assert_allclose(line.get_ydata(), values.sel(scale=scale).median("network_seed"))
+        assert_array_equal(line.get_xdata(), data.lag)
+    (theory,) = dashed(ax)
+    assert_allclose(theory.get_ydata(), np.log(0.8) * theory.get_xdata())
+    thin = [line for line in ax.lines if line.get_linewidth() < 1]
+    assert len(thin) == 2 * len(SCALES)
+    assert "nats" in ax.get_ylabel()
+
+
+def test_kreiss_constants_are_marked_below_the_peaks(data):
+    ax = nonnormal_plots.plot_powers(data)
+    marks = [x for x in ax.lines if x.get_marker() == "D" and len(x.get_xdata()) == 1]
+    median = data.median("network_seed")
+    expected = [(median.peak_lag.sel(scale=s), median.log_kreiss.sel(scale=s)) for s in SCALES[1:]]
+    assert_allclose([(m.get_xdata()[0], m.get_ydata()[0]) for m in marks], expected)
+
+
+def test_peak_and_kreiss_constant_against_departure(data):
+    ax = nonnormal_plots.plot_peak(data)
+    median = data.median("network_seed")
+    lines = labelled(ax)
+    for label, variable in (("peak of the powers", "peak"), ("Kreiss constant", "log_kreiss")):
+        assert_allclose(lines[label].get_xdata(), median.henrici_relative)
+        assert_allclose(lines[label].get_ydata(), median[variable])
+    clouds = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert_array_equal(
+        clouds[0].get_ydata(), data.peak.transpose("network_seed", "scale").values.ravel()
+    )
+
+
+def test_windows_beside_what_eigenvalues_say(data):
+    ax = nonnormal_plots.plot_windows(data)
+    for kind in ("linear", "tanh"):
+        expected = data.sufficient_window.sel(activation=kind).median("network_seed")
+        assert_allclose(labelled(ax)[kind].get_ydata(), expected)
+    (alone,) = dashed(ax)
+    assert_allclose(alone.get_ydata(), np.log(0.1) / np.log(0.8))
+    assert_allclose(labelled(ax)["whole sequence"].get_ydata(), 15)
+    assert "steps" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize(
+    "plot", [nonnormal_plots.plot_powers, nonnormal_plots.plot_peak, nonnormal_plots.plot_windows]
+)
+def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
+    _, ax = figures.new_figure()
+    assert plot(data, ax=ax) is ax
+    assert isinstance(plot(data), Axes)
+
+
+def test_draw_makes_all_figures_without_a_warning(datasets):
+    with figures.style():
+        drawn = nonnormal.draw(datasets)
+        assert tuple(drawn) == ("pseudospectra", "transient-growth", "peak-and-window")
+        for figure in drawn.values():
+            assert isinstance(figure, Figure)
+            figure.draw_without_rendering()
+    assert "spectral radius 0.8" in drawn["pseudospectra"].get_supxlabel()
+    powers, linear, _ = drawn["transient-growth"].axes
+    for ax, variable in ((powers, "log_power_norm"), (linear, "log_gradient_norm")):
+        values = datasets["transients"][variable]
+        values = values.sel(activation="linear") if "activation" in values.dims else values
+        low, high = ax.get_ylim()
+        assert low < float(values.min())
+        assert high > float(values.max())
+
+
+def test_summary_has_the_numbers(datasets, data):
+    first, *others = nonnormal.summarise(datasets)
+    assert "spectral radius 0.8" in first
+    assert [text.split(":")[0] for text in others] == [
+        "s = 0 (normal)",
+        "s = 1 (as drawn)",
+        "s = 3",
+    ]
+    median = data.sel(scale=3.0).median("network_seed")
+    assert f"grow by a factor of {np.exp(float(median.peak)):.3g} at most" in others[2]
+    window = float(median.sufficient_window.sel(activation="linear"))
+    assert f"{window:.0f} (linear)" in others[2]
+    lost = data.assign(sufficient_window=data.sufficient_window * np.nan)
+    assert "none found (linear)" in nonnormal.summarise({"transients": lost})[1]
+
+
+def test_one_unit_one_scale_one_step():
+    settings = nonnormal.Settings(
+        scale=(1.0,), plane_scale=(1.0,), length=1, n_points=2, n_hidden=1, network_seeds=1,
+        batch_size=1, activation=("relu",), n_threads=1,
+    )  # fmt: skip
+    datasets = nonnormal.compute(settings, progress=False)
+    for figure in nonnormal.draw(datasets).values():
+        figure.draw_without_rendering()
+    assert len(nonnormal.summarise(datasets)) == 2
+
+
+def test_the_command_and_drawing_again(tmp_path):
+    tiny = (
+        "--scale 0 2 --plane-scale 2 --length 6 --n-points 5 --n-hidden 4 --network-seeds 1 "
+        "--batch-size 1 --activation tanh"
+    ).split()
+    for arguments in ([*tiny, "--output", "run"], ["--from", "run", "--output", "again"]):
+        result = subprocess.run(
+            [sys.executable, "-m", "analysis", "nonnormal", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+    pictures = sorted((tmp_path / "run").glob("*.svg"))
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()

@@ -1,0 +1,81 @@
+"""The check of training beside torch.optim, with plain loops in the place of torch."""
+
+import pytest
+import reference
+import reference_training
+from builders import NOJIT
+
+from benchmarks import __main__ as command
+from benchmarks.harness import check_training, report
+from benchmarks.harness.check_training import Agreement
+from benchmarks.harness.workloads import WORKLOADS
+
+pytestmark = pytest.mark.nojit
+FINE = Agreement("adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
+
+
+def plain(weights, batches, setting, n_updates, *, rate=1.0):
+    return reference_training.train(
+        reference.Net(*weights),
+        batches,
+        reference_training.Optimizer(setting.optimizer, rate * setting.rate),
+        n_updates,
+        window=setting.window,
+        stride=setting.stride,
+        clip_norm=setting.clip_norm or float("inf"),
+        clip_value=setting.clip_value or float("inf"),
+    ).net
+
+
+def test_plain_loops_pass():
+    found = check_training.compare(plain, n_updates=1 if NOJIT else 4)
+    assert len(found) == 4 * 3 * 3
+    assert all(0.0 <= case.deviation < check_training.TOLERANCE for case in found)
+    assert {case.clip for case in found if case.clipped} == {"clipped by norm", "clipped by value"}
+
+
+def test_another_rate_is_noticed():
+    def faster(*arguments):
+        return plain(*arguments, rate=1.0 + 1e-9)
+
+    found = check_training.compare(faster, n_updates=1)
+    assert all(case.deviation > check_training.TOLERANCE for case in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"deviation": 2e-9},
+            "by adam, K > S, clipped by norm: torch's weights deviate .* 2.0e-09",
+        ),
+        ({"deviation": float("nan")}, "deviate from rnnsim's by nan"),
+        ({"clipped": 0.0}, "clipped by norm: no update was clipped"),
+    ],
+)
+def test_what_stops_the_run(change, message):
+    check_training.check([FINE])
+    with pytest.raises(ValueError, match=message):
+        check_training.check([FINE, FINE._replace(**change)])
+
+
+def test_the_check_comes_before_updates_are_timed_beside_torch(monkeypatch):
+    monkeypatch.setattr(check_training, "against_torch", lambda: [FINE])
+    by_name = {workload.name: workload for workload in WORKLOADS}
+    told = []
+    for names, libraries, found in (
+        (["tiny", "updates"], ("rnnsim", "torch"), [FINE]),
+        (["tiny", "updates"], ("rnnsim", "jax"), []),
+        (["tiny"], ("rnnsim", "torch"), []),
+    ):
+        chosen = [by_name[name] for name in names]
+        assert command._training_checked(chosen, libraries, told.append) == found
+    assert told == ["checking training beside torch.optim"]
+
+
+def test_the_table():
+    free = FINE._replace(clip="not clipped", deviation=2e-15, clipped=0.0)
+    text = report.agreements([free, FINE])
+    assert "The same 100 updates" in text
+    assert "| rule | segments | not clipped | clipped by norm |" in text
+    assert text.endswith("| adam | K > S | 2e-15 | 1e-15 (50%) |")

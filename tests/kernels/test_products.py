@@ -1,0 +1,111 @@
+"""Matrix products in register tiles: every size against NumPy, and what a tile must not touch."""
+
+import numpy as np
+import pytest
+from builders import DTYPES, NOJIT
+from numpy.testing import assert_allclose, assert_array_equal
+
+from rnnsim.kernels.arithmetic import products
+from rnnsim.kernels.arithmetic.products import Rows
+from rnnsim.kernels.arithmetic.vectors import BYTES
+
+pytestmark = pytest.mark.nojit
+COUNTS = (1, 2, 3, 4, 5, 8, 11) if NOJIT else (*range(1, 14), 127, 128, 129, 261)
+EPS = {name: np.finfo(name).eps for name in DTYPES}
+
+
+def rows_of(array):
+    """Rows of a C-contiguous 2-D array."""
+    return Rows(array.reshape(-1), 0, array.shape[1])
+
+
+def padded_rows(rng, count, width, dtype):
+    """A matrix (count, width) inside rows that are whole vectors; padding is 0."""
+    array = np.zeros((count, products.padded(width, np.empty(0, dtype))), dtype)
+    array[:, :width] = rng.normal(size=(count, width))
+    return array
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("K", "N"), [(1, 1), (3, 8), (17, 9), (16, 33)])
+@pytest.mark.parametrize("count", COUNTS)
+def test_products_are_those_of_numpy(count, K, N, dtype):
+    rng = np.random.default_rng(count)
+    left, matrix = padded_rows(rng, count, K, dtype), rng.normal(size=(K, N)).astype(dtype)
+    panels = products.empty_panels(K, N, matrix)
+    products.pack(matrix, 0, panels)
+    turned = products.empty_panels(K, N, matrix)
+    products.pack_transposed(np.ascontiguousarray(matrix.T), 0, turned)
+    assert_array_equal(panels, turned)
+    out = np.full((count + 1, products.padded(N, matrix)), 7, dtype)
+    for first, last in ((0, K), (0, max(1, K // 2)), (K // 2, K)):
+        products.multiply(rows_of(left), count, first, last, panels, rows_of(out))
+        a, b = left[:, first:last].astype(float), matrix[first:last].astype(float)
+        bound = 2 * K * EPS[dtype] * (np.abs(a) @ np.abs(b))
+        assert np.all(np.abs(out[:count, :N] - a @ b) <= bound)
+        assert_array_equal(out[:count, N:], 0)  # what is padding stays so
+        assert_array_equal(out[count], 7)  # nothing is written beyond the rows asked for
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_does_not_depend_on_how_many_there_are(dtype):
+    # Tiles of four rows and of one add in the same order: shares of sequences give the same bits.
+    rng = np.random.default_rng(0)
+    left, matrix = padded_rows(rng, 11, 19, dtype), rng.normal(size=(19, 21)).astype(dtype)
+    panels = products.empty_panels(19, 21, matrix)
+    products.pack(matrix, 0, panels)
+    whole, part = np.zeros((2, 11, products.padded(21, matrix)), dtype)
+    products.multiply(rows_of(left), 11, 0, 19, panels, rows_of(whole))
+    for i in range(11):
+        width = part.shape[1]
+        source = Rows(left.reshape(-1), i * left.shape[1], left.shape[1])
+        products.multiply(source, 1, 0, 19, panels, Rows(part.reshape(-1), i * width, width))
+    assert_array_equal(part, whole)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("M", "N"), [(1, 1), (4, 9), (7, 20)])
+@pytest.mark.parametrize("count", COUNTS)
+def test_outer_products_are_those_of_numpy(count, M, N, dtype):
+    rng = np.random.default_rng(count)
+    left, right = padded_rows(rng, count, M, dtype), padded_rows(rng, count, N, dtype)
+    total = np.ones((M + 1, right.shape[1]), dtype)
+    products.add_outer(rows_of(left), rows_of(right), count, M, N, total)
+    a, b = left[:, :M].astype(float), right[:, :N].astype(float)
+    bound = 2 * (count + 1) * EPS[dtype] * (1 + np.abs(a).T @ np.abs(b))
+    assert np.all(np.abs(total[:M, :N] - 1 - a.T @ b) <= bound)
+    assert_array_equal(total[M], 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("members", [1, 2, 3])
+@pytest.mark.parametrize(("steps", "B", "M"), [(1, 1, 1), (5, 3, 6), (9, 40, 4), (2, 130, 5)])
+def test_outer_products_of_steps_add_up_and_have_their_norms(steps, B, M, members, dtype):
+    N, rng = 19, np.random.default_rng(steps)
+    left, right = padded_rows(rng, steps * B, M, dtype), padded_rows(rng, steps * B, N, dtype)
+    total, squares = np.zeros((M, right.shape[1]), dtype), np.zeros((steps, right.shape[1]), dtype)
+    factors = (10.0 ** rng.uniform(-3, 3, steps)).astype(dtype)
+    for member in range(members):
+        columns = products.columns_of(member, members, N, total)
+        products.add_outer_of_steps(
+            rows_of(left), rows_of(right), (steps, B, M), columns, factors, total, squares
+        )
+    a = left[:, :M].astype(float).reshape(steps, B, M)
+    b = right[:, :N].astype(float).reshape(steps, B, N)
+    each = np.einsum("sbi,sbj->sij", a, b)
+    rtol = 1e3 * EPS[dtype]  # sums over up to 360 rows
+    assert_allclose(total[:, :N], each.sum(0), atol=rtol * np.abs(each).max())
+    norms = np.sqrt(squares[:, :N].astype(float).sum(1)) / factors
+    assert_allclose(norms, np.linalg.norm(each, axis=(1, 2)), rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_members_of_a_team_divide_the_columns_by_whole_vectors(dtype):
+    like = np.empty(0, dtype)
+    lanes = BYTES // like.itemsize
+    for N in (1, lanes, lanes + 1, 5 * lanes, 100):
+        for members in (1, 2, 3, 8):
+            ranges = [products.columns_of(m, members, N, like) for m in range(members)]
+            treated = [column for first, last in ranges for column in range(first, last)]
+            assert treated == list(range(N))
+            assert all(first % lanes == 0 for first, last in ranges)

@@ -1,0 +1,104 @@
+"""Misuse of training: every message names the parameter, what was expected and what came."""
+
+import numpy as np
+import pytest
+from builders import case, draws
+from pair_builders import pair_case
+
+import rnnsim
+from rnnsim.training.train import train
+
+pytestmark = pytest.mark.nojit
+RNN = case(N=2).rnn
+MISUSE = {
+    "unknown optimiser": ({"optimizer": "adagrad"}, "`optimizer` must be one of 'sgd'"),
+    "unknown carry": ({"carry": "state"}, "`carry` must be one of 'sequence', 'stream', 'none'"),
+    "unknown variant": ({"penalty_variant": "mine"}, "`penalty_variant` must be one of"),
+    "negative rate": ({"learning_rate": -0.1}, "`learning_rate` must be at least 0, got -0.1"),
+    "negative penalty": ({"penalty": [1.0, -1.0]}, "`penalty` must be at least 0, got -1.0"),
+    "clip of zero": ({"clip_norm": 0.0}, "`clip_norm` must be above 0, got 0.0"),
+    "clip by value of zero": ({"clip_value": [1.0, 0.0]}, "`clip_value` must be above 0"),
+    "NaN": ({"learning_rate": np.nan}, "`learning_rate` must be finite"),
+    "one value too many": ({"learning_rate": [0.1] * 3}, r"`learning_rate` must be a number or an"),
+    "momentum of 1": ({"momentum": 1.0}, "`momentum` must be at least 0 and below 1, got 1.0"),
+    "epsilon of 0": ({"epsilon": 0.0}, "`epsilon` must be a finite number"),
+    "negative updates": ({"n_updates": -1}, "`n_updates` must be at least 0, got -1"),
+    "window of 0": ({"window": 0}, "`window` must be at least 1, got 0"),
+    "stride above window": ({"window": 2, "stride": 3}, "`stride` must be at most `window` = 2"),
+    "stride alone": ({"stride": 3}, "`stride` = 3 needs a `window`"),
+    "record never": ({"record_every": 0}, "`record_every` must be at least 1"),
+    "a mask that does not fit": ({"mask": {"W_hh": np.ones((3, 3))}}, r"`mask` of 'W_hh' must fit"),
+    "a mask of nothing": ({"mask": {"W_hx": 0}}, "`mask name` must be one of 'W_xh'"),
+    "unequal ties": ({"tie": {"W_hh": 1}}, "`tie` must join weights that are equal"),
+    "own data of one batch": ({"own_data": True}, "`own_data` draws a stream for each network"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_misuse_is_refused(name):
+    options, message = MISUSE[name]
+    batch = draws(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=message):
+        train(RNN, batch, **({"n_updates": 1} | options))
+
+
+def test_wrong_kinds_are_refused():
+    batch = draws(np.random.default_rng(0))
+    with pytest.raises(TypeError, match=r"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder"):
+        train("rnn", batch, n_updates=1)
+    with pytest.raises(TypeError, match=r"`task` must be a rnnsim.Sequences"):
+        train(RNN, "characters", n_updates=1)
+    with pytest.raises(TypeError, match=r"`task` must be a rnnsim.Sequences"):
+        train(RNN, lambda rng: 3, n_updates=1, rng=0)
+    with pytest.raises(TypeError, match="`rng` must be an int seed"):
+        train(RNN, draws, n_updates=1)
+    with pytest.raises(TypeError, match="`tie` must hold integer labels"):
+        train(RNN, batch, n_updates=1, tie={"W_hh": 0.5})
+    with pytest.raises(TypeError, match="`mask` must be a mapping"):
+        train(RNN, batch, n_updates=1, mask=np.ones((4, 4)))
+    with pytest.raises(TypeError, match="`window` must be an integer"):
+        train(RNN, batch, n_updates=1, window=2.5)
+
+
+@pytest.mark.parametrize("sizes", [{"D": 3}, {"V": 4}], ids=str)
+def test_a_task_of_other_sizes_is_refused(sizes):
+    def draw(rng):
+        return draws(rng, **sizes)
+
+    def check():
+        return draw(np.random.default_rng(0))
+
+    with pytest.raises(ValueError, match=r"n_inputs = 2|n_outputs = 3"):
+        train(RNN, draw, n_updates=5, rng=0)
+    with pytest.raises(ValueError, match=r"n_inputs = 2|n_outputs = 3"):
+        train(RNN, draws, n_updates=1, rng=0, test=check())
+
+
+def test_another_dtype_is_refused():
+    with pytest.raises(TypeError, match="must share one dtype"):
+        train(RNN, lambda rng: draws(rng).astype("float32"), n_updates=1, rng=0)
+
+
+def test_data_without_loss_are_refused():
+    batch = draws(np.random.default_rng(0))
+    silent = rnnsim.Sequences(batch.inputs, batch.targets, np.zeros_like(batch.weights))
+    with pytest.raises(ValueError, match="`task` must carry loss"):
+        train(RNN, silent, n_updates=1)
+
+
+def test_encoder_decoder_networks_take_pairs_and_no_window():
+    made = pair_case(N=2)
+    with pytest.raises(TypeError, match=r"`task` must be a rnnsim.Pairs"):
+        train(made.model, made.pairs.target, n_updates=1)
+    with pytest.raises(ValueError, match="`window` = 3: encoder-decoder"):
+        train(made.model, made.pairs, n_updates=1, window=3)
+    with pytest.raises(TypeError, match=r"`test` must be a rnnsim.Pairs"):
+        train(made.model, made.pairs, n_updates=1, test=made.pairs.target)
+
+
+def test_streams_need_batches_of_one_size():
+    def draw(rng):
+        return draws(rng, B=int(rng.integers(1, 5)))
+
+    with pytest.raises(ValueError, match='`carry` = "stream" needs batches of as many sequences'):
+        train(RNN, draw, n_updates=20, window=3, carry="stream", rng=0)
