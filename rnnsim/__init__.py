@@ -16,10 +16,11 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
 from rnnsim.flow.reach import GrowthRate, growth_rate, sufficient_window
-from rnnsim.gradients.bptt import Gradients, bptt, truncated_bptt
+from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
 from rnnsim.gradients.simulation import Evaluation, Forward, evaluate, forward
+from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN
@@ -123,3 +124,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Every public name, those that are not loaded yet included."""
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import theory
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 
 from ..frame import figures
 from ..frame.runs import Analysis, Datasets

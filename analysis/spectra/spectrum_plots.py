@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
 from rnnsim import theory
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 
 from ..frame import figures
 from ..gradients.norm_plots import one_network_set

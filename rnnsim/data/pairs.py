@@ -111,3 +111,6 @@ class Pairs:
         """The same data rounded to float32 or widened to float64."""
         kind = checks.float_dtype("dtype", dtype)
         return Pairs(self.source.astype(kind), self.target.astype(kind), provenance=self.provenance)
+
+
+Data = Sequences | Pairs

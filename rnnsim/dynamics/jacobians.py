@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks, kernels
-from rnnsim.data.sequences import Sequences, batch_for, checked_inputs
+from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics import graded
 from rnnsim.gradients.simulation import forward
 from rnnsim.kernels.arithmetic.functions import activate_with_slope
+from rnnsim.networks.binding import batch_for, checked_inputs
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import checked_inputs, initial_states
 from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of, summary
 from rnnsim.kernels.dynamics.lyapunov import (
     begin_frame,
@@ -20,6 +19,7 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_work,
     product_steps,
 )
+from rnnsim.networks.binding import checked_inputs, initial_states
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
-from rnnsim.data.sequences import Sequences, batch_for
-from rnnsim.gradients import team
+from rnnsim.data.sequences import Sequences
+from rnnsim.flow import team
 from rnnsim.kernels.flow.flow import FlowArrays, begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
+from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 Floats = npt.NDArray[np.float64]

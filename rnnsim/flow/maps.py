@@ -5,14 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.data.pairs import Pairs
+from rnnsim.data.pairs import Data, Pairs
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.pairs import pairs_flow
 from rnnsim.gradients.pairs import pairs_bptt
 from rnnsim.networks.encoder_decoder import EncoderDecoder
-from rnnsim.training.feeds import Data
-from rnnsim.training.learners import Model
+from rnnsim.networks.model import Model
 
 Floats = npt.NDArray[np.float64]
 

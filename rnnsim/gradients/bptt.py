@@ -1,4 +1,4 @@
-"""Gradients: full backpropagation through time and its truncations."""
+"""Gradients: full backpropagation through time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences, batch_for
+from rnnsim.data.sequences import Sequences
 from rnnsim.gradients import team
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.gradients.backward import (
@@ -18,7 +18,7 @@ from rnnsim.kernels.gradients.backward import (
     forward_steps,
     mark_nonfinite,
 )
-from rnnsim.kernels.gradients.truncated import begin_truncated, depths, end_truncated, sweep_depths
+from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 STATE_MEMORY = 2.0**28
@@ -198,87 +198,6 @@ def _in_pieces(
             yield
     end_bptt(n, work, out)
     mark_nonfinite(n, work.marks[1], out)
-
-
-def truncated_bptt(
-    rnn: RNN,
-    sequences: Sequences,
-    *,
-    window: int,
-    stride: int | None = None,
-    h0: npt.ArrayLike | None = None,
-    n_threads: int | None = None,
-) -> Gradients:
-    """Truncated backpropagation through time, for any window K and stride S <= K.
-
-    Block j holds steps jS+1..min((j+1)S, T). After each block one backward sweep starts at the
-    block's last step, carries the loss of that block only, and goes back down to step (j+1)S-K+1.
-    The state is carried across every cut, its gradient is not; each loss term is used once.
-
-    ==========  ==========  =======================================================================
-    S = K       segments    only the loss inside a segment is used; a last, shorter one stays inside
-    S = 1       sliding     every loss is backpropagated exactly K steps
-    K >= T      full        equals `bptt`
-    ==========  ==========  =======================================================================
-
-    In the notation TBPTT(k1, k2) of Williams and Peng (1990), k1 = S and k2 = K.
-
-    Parameters
-    ----------
-    rnn, sequences, h0, n_threads
-        As in `bptt`.
-    window : int
-        K, how many steps a sweep touches at most; window 1 touches only the step of the loss.
-    stride : int, optional
-        S, how many steps apart the sweeps start; equal to `window` unless given.
-
-    Returns
-    -------
-    Gradients
-        `state_norms` are of the sum over sweeps of dL/dh_t; `h0` receives a gradient exactly when
-        step 1 does.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As in `bptt`; a window or stride below 1 or not an integer, a stride above the window.
-
-    Examples
-    --------
-    >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
-    >>> rng = np.random.default_rng(1)
-    >>> batch = Sequences(rng.normal(size=(20, 5, 3)), rng.integers(0, 4, (20, 5)))
-    >>> segments = truncated_bptt(rnn, batch, window=5)
-    >>> bool(np.allclose(truncated_bptt(rnn, batch, window=20).W_hh, bptt(rnn, batch).W_hh))
-    True
-    """
-    K, S = checks.window_and_stride(window, stride)
-    batch = batch_for(rnn, sequences, h0)
-    T, B = sequences.n_steps, sequences.n_sequences
-    K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
-    out = kernels.gradient_arrays(rnn.weights, batch)
-    weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
-    first, last = depths(T, K, S)
-    flops_per_depth = 2.0 * -(-T // S) * B * rnn.n_hidden * (rnn.n_hidden + 8)
-    chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_depth))
-
-    def prepare() -> parallel.Worker:
-        work = kernels.truncated_work(weights, batch, S)
-
-        def worker(start: int, stop: int) -> Iterator[None]:
-            for n in range(start, stop):
-                begin_truncated(weights, batch, phi, n, work, out)
-                for depth in range(first, last, chunk):
-                    yield
-                    until = min(depth + chunk, last)
-                    sweep_depths(phi, K, S, depth, until, work)
-                end_truncated(batch, phi, n, work, out)
-
-        return worker
-
-    flops = flops_per_network(rnn, T * B) + (last - first) * flops_per_depth
-    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
-    return Gradients(*out)
 
 
 def flops_per_network(rnn: RNN, rows: int) -> float:

@@ -5,9 +5,9 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.data.pairs import Pairs
-from rnnsim.data.sequences import checked_inputs
 from rnnsim.gradients.pairs import answers, boundary, exact_fraction
 from rnnsim.gradients.simulation import run_forward
+from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
-from rnnsim.data.sequences import batch_for, checked_inputs, initial_states
 from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
 from rnnsim.gradients.simulation import run_evaluate, run_forward
 from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
 from rnnsim.kernels.cells.layout import INNER_PRODUCT
+from rnnsim.networks.binding import batch_for, checked_inputs, initial_states
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 
 Group = TypeVar("Group", Weights, StepNorms)

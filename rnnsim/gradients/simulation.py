@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences, batch_for, checked_inputs, initial_states
+from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
+from rnnsim.networks.binding import batch_for, checked_inputs, initial_states
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 

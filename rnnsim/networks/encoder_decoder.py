@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, checked_gains
+from rnnsim.networks.initialisation import checked_gains
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
 
 
 class EncoderDecoder:

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.kernels.cells.layout import LINEAR, RELU, TANH, Weights
+from rnnsim.networks.initialisation import SCHEMES, checked_gains, recurrent_draw
 
 ACTIVATIONS = {"tanh": TANH, "relu": RELU, "linear": LINEAR}
-SCHEMES = ("gaussian", "orthogonal", "identity", "uniform")
 
 _SHAPES = {
     "W_xh": "(n_networks, n_hidden, n_inputs)",
@@ -147,7 +147,7 @@ class RNN:
         W_xh, W_hh, W_hy = np.empty((N, H, D)), np.empty((N, H, H)), np.empty((N, V, H))
         for n in range(N):
             W_xh[n] = generator.standard_normal((H, D)) / np.sqrt(D)
-            W_hh[n] = gains[n] * _recurrent_draw(scheme, H, generator)
+            W_hh[n] = gains[n] * recurrent_draw(scheme, H, generator)
             W_hy[n] = generator.standard_normal((V, H)) / np.sqrt(H)
         weights = Weights(W_xh, W_hh, W_hy, np.zeros((N, H)), np.zeros((N, V)))
         return cls(*_rounded(weights, kind), activation=activation)
@@ -287,35 +287,3 @@ def _check_shapes(arrays: dict[str, FloatArray]) -> None:
                 f"got {arrays[name].shape}"
             )
         checks.positive_sizes(name, arrays[name], " ".join(_SHAPES[name][1:-1].split(", ")))
-
-
-def checked_gains(gain: npt.ArrayLike, n_networks: int) -> FloatArray:
-    """Gains (N,), one for each network."""
-    try:
-        gains = np.asarray(gain, dtype="float64")
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`gain` must be a number or an (n_networks,) array, got {gain!r}"
-        ) from error
-    if gains.shape not in ((), (n_networks,)):
-        raise ValueError(
-            f"`gain` must be a number or of shape (n_networks,) = ({n_networks},), "
-            f"got shape {gains.shape}"
-        )
-    checks.finite("gain", np.atleast_1d(gains))
-    return np.broadcast_to(gains, (n_networks,))
-
-
-def _recurrent_draw(scheme: str, n_hidden: int, rng: np.random.Generator) -> FloatArray:
-    """One W_hh at gain 1."""
-    if scheme == "identity":
-        return np.eye(n_hidden)
-    if scheme == "uniform":
-        return rng.uniform(-1.0, 1.0, (n_hidden, n_hidden)) / np.sqrt(n_hidden)
-    gaussian = rng.standard_normal((n_hidden, n_hidden))
-    if scheme == "gaussian":
-        return gaussian / np.sqrt(n_hidden)
-    # QR of a Gaussian matrix is Haar distributed once R has a positive diagonal (Mezzadri 2007).
-    q, r = np.linalg.qr(gaussian)
-    signs: FloatArray = np.where(np.diag(r) < 0, -1.0, 1.0)
-    return q * signs

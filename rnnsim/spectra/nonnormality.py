@@ -1,5 +1,6 @@
 """Non-normality of the recurrent weights: numerical range, Kreiss constant, eigenvectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from rnnsim.spectra.spectrum import by_modulus, recurrent_matrices
 _NORMAL = 1e-13  # departures from normality, relative to the norm, that are rounding
 _ANGLES = 65  # over half a turn: at worst the numerical radius is 1/cos(pi/128) = 1.0003 larger
 _MAXIMA = 3  # of these angles that are refined
+_SHAPE = ("kreiss", "eigenbasis_condition", "participation")  # what no multiple of W_hh changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,3 +242,26 @@ def _numerical_radius(matrix: FloatArray) -> float:
         )
         best = max(best, float(-found.fun))
     return best
+
+
+def scaled_nonnormality(
+    unit: RNN, draws: Sequence[int], gains: Sequence[float]
+) -> dict[str, npt.NDArray[Any]]:
+    """`nonnormality` of ``W_hh[n] = gains[n] * V[draws[n]]``, V those of `unit`, by quantity.
+
+    The Kreiss constant (at the spectral radius), eigenvectors and their condition are those of V,
+    and all 1 for the matrix 0; the numerical radius is ``|gain|`` times that of V.
+    """
+    found, of = nonnormality(unit), np.asarray(draws)
+    scale = np.asarray(gains, np.float64)
+    V = unit.W_hh.astype(np.float64)
+    bounds = np.linalg.eigvalsh(0.5 * (V + V.mT))[:, [0, -1]]
+    result = {}
+    for name in _SHAPE:
+        values = getattr(found, name)[of]
+        values[scale == 0.0] = 1.0
+        result[name] = values
+    return result | {
+        "numerical_radius": np.abs(scale) * found.numerical_radius[of],
+        "numerical_abscissa": (scale[:, None] * bounds[of]).max(axis=1),
+    }

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.theory.arithmetic import increasing_root
 
 # sqrt(H) * std of an entry of W_hh at gain 1

@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.data.pairs import Pairs
-from rnnsim.data.sequences import Sequences, batch_for
+from rnnsim.data.pairs import Data, Pairs
+from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.pairs import pair_batch
 from rnnsim.kernels.cells.layout import Batch
 from rnnsim.kernels.training.learning import Batches
+from rnnsim.networks.binding import batch_for
+from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
-from rnnsim.training.learners import Model, join_batches
+from rnnsim.training.learners import join_batches
 from rnnsim.training.schedules import Segment, segments
 
-Data = Sequences | Pairs
 Task = Data | Callable[[np.random.Generator], Data]
 
 _BATCH_BYTES = 2**26  # what the batches of one call may take

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim.checks import FloatArray
-from rnnsim.data.pairs import Pairs
+from rnnsim.data.pairs import Data, Pairs
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -22,10 +22,9 @@ from rnnsim.kernels.training.learning import (
     OMEGA,
     Learners,
 )
+from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.spectrum import eigenvalues_and_singular_values
-from rnnsim.training.feeds import Data
-from rnnsim.training.learners import Model
 
 Floats = npt.NDArray[Any]
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnsim.data.pairs import Pairs
+from rnnsim.data.pairs import Data, Pairs
 from rnnsim.kernels.training.learning import SLOT, Learners
 from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
-from rnnsim.training.feeds import Data, Feed, digest
+from rnnsim.training.feeds import Feed, digest
 from rnnsim.training.learners import (
     FLOPS_PER_CALL,
     Layout,

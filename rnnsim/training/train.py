@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Data
 from rnnsim.kernels.training.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.training.penalty import CODE, PAPER
+from rnnsim.networks.model import Layout, Model, parts_of
 from rnnsim.networks.rnn import RNN
-from rnnsim.training.feeds import Data, Feed, Task
-from rnnsim.training.learners import Layout, Method, Model, parts_of
+from rnnsim.training.feeds import Feed, Task
+from rnnsim.training.learners import Method
 from rnnsim.training.records import Record, points
 from rnnsim.training.runs import Run
 from rnnsim.training.schedules import window_and_stride

@@ -7,7 +7,7 @@ from builders import DTYPES, NOJIT, case
 from numpy.testing import assert_allclose
 
 from rnnsim import RNN, Sequences, bptt, gradient_flow, kernels, parallel
-from rnnsim.data.sequences import batch_for
+from rnnsim.networks.binding import batch_for
 
 pytestmark = pytest.mark.nojit
 

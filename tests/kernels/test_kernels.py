@@ -9,12 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
 from rnnsim import kernels
-from rnnsim.data.sequences import batch_for
 from rnnsim.kernels.arithmetic import functions, norms
 from rnnsim.kernels.arithmetic.arrays import residue
 from rnnsim.kernels.flow import flow as flow_kernels
 from rnnsim.kernels.flow import lags
 from rnnsim.kernels.gradients import truncated
+from rnnsim.networks.binding import batch_for
 
 pytestmark = [pytest.mark.nojit, pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 FLOATS = [np.dtype(name) for name in DTYPES]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim import RNN, Weights
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 
 SIZES = {"n_inputs": 3, "n_hidden": 8, "n_outputs": 2}
 

@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 
 from rnnsim import theory
-from rnnsim.networks.rnn import RNN, SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import RNN
 
 
 @pytest.fixture(scope="module")

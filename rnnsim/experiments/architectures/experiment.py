@@ -15,8 +15,8 @@ from rnnsim.experiments import labels
 from rnnsim.experiments.architectures import PROBLEMS, Options, Problem
 from rnnsim.flow.maps import gradient_map, part_of_the_words, picture_gradients
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.model import Model
 from rnnsim.tasks import caption_alphabet
-from rnnsim.training.learners import Model
 from rnnsim.training.records import points
 from rnnsim.training.train import train
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim.data.pairs import Data
+from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
-from rnnsim.training.feeds import Data
-from rnnsim.training.learners import Model
 
 
 class Options(NamedTuple):

@@ -13,10 +13,10 @@ from rnnsim.experiments.architectures import baselines
 from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
 from rnnsim.experiments.draws import paired_networks
 from rnnsim.gradients.simulation import evaluate, forward
+from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
 from rnnsim.tasks.drawing import many_to_one, part_of, provenance
 from rnnsim.tasks.text import corpus_codes
-from rnnsim.training.learners import Model
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _PROMPT, _CONTINUED = 40, 60  # characters

@@ -13,8 +13,8 @@ from rnnsim.experiments.architectures import baselines
 from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
-from rnnsim.training.learners import Model
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _LARGEST = 999  # of the numbers translated

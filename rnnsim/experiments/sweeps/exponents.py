@@ -19,7 +19,8 @@ from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.experiments.sweeps.gradients import versions, with_progress
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import growth_rate
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
 from rnnsim.parallel import thread_count
 
 DRIVES = ("input", "bias")

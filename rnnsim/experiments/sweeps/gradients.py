@@ -25,7 +25,8 @@ from rnnsim.experiments.sweeps.measures import (
     lags_needed,
     measure,
 )
-from rnnsim.networks.rnn import ACTIVATIONS, SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import ACTIVATIONS
 from rnnsim.parallel import thread_count
 
 TRUNCATIONS = ("sliding", "segments")

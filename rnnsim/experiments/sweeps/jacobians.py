@@ -16,7 +16,8 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import labels
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.experiments.sweeps.gradients import versions, with_progress
-from rnnsim.networks.rnn import ACTIVATIONS, SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import ACTIVATIONS
 from rnnsim.parallel import thread_count
 
 _NETWORK = ("scheme", "gain", "network_seed")

@@ -11,9 +11,10 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
 from rnnsim.flow.reach import growth_rate, sufficient_window
-from rnnsim.gradients.bptt import Gradients, bptt, truncated_bptt
+from rnnsim.gradients.bptt import Gradients, bptt
+from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.networks.rnn import RNN
-from rnnsim.spectra.scaled_nonnormality import scaled_nonnormality
+from rnnsim.spectra.nonnormality import scaled_nonnormality
 from rnnsim.spectra.spectrum import spectrum
 
 NETWORK_DIMS = ("task", "scheme", "n_hidden", "gain", "network_seed")

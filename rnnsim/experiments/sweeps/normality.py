@@ -15,7 +15,8 @@ from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.experiments.sweeps.gradients import versions, with_progress
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import sufficient_window
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
 from rnnsim.parallel import thread_count
 from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.nonnormality import nonnormality

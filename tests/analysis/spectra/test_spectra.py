@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnsim
 from analysis.frame import figures
 from analysis.spectra import spectra, spectrum_plots
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 
 H, SEEDS, GAINS, DRAWN = 8, 2, (0.5, 1.5), 1.25
 TINY = spectra.Settings(

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from analysis.spectra import spectra, spectrum_plots
-from rnnsim.networks.rnn import SCHEMES
+from rnnsim.networks.initialisation import SCHEMES
 
 TINY = spectra.Settings(
     gain=(0.5, 1.5),

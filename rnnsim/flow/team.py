@@ -1,0 +1,80 @@
+"""The gradient flow of one large network on several threads: its sequences are divided.
+
+Members move the rows of their own sequences; they meet where lags are summed up.
+"""
+
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import kernels, parallel
+from rnnsim.kernels.flow.flow import begin_flow, close_lags, merge_full, start_windows
+from rnnsim.kernels.flow.lags import advance_rows, merge_lags
+
+
+def gradient_flow(
+    weights: kernels.Weights,
+    batch: kernels.Batch,
+    phi: int,
+    steps: npt.NDArray[np.int64],
+    members: int,
+    out: kernels.FlowArrays,
+) -> None:
+    """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
+    T, B = batch.inputs.shape[1:3]
+    K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
+    parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
+    works = [kernels.flow_work(weights, part, S, lags) for part in parts]
+    outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
+    sizes = np.array([part.inputs.shape[2] for part in parts])
+
+    def begin(m: int) -> None:
+        begin_flow(weights, parts[m], phi, steps, 0, works[m], outs[m])
+
+    def join(m: int) -> None:
+        if m == 0:
+            for other in works[1:]:
+                merge_full(works[0], other)
+            out.mean_slope[0] = sizes @ [part.mean_slope[0] for part in outs] / B
+            out.saturated[0] = sizes @ [part.saturated[0] for part in outs] / B
+            out.first_nonfinite[0] = _earliest(outs)
+            start_windows(0, works[0], out)
+
+    def advance(first: int, m: int) -> None:
+        advance_rows(steps, first, min(first + lags, K), 0, works[m], outs[m])
+
+    def close(first: int, m: int) -> None:
+        if m == 0:
+            last = min(first + lags, K)
+            for other in works[1:]:
+                merge_lags(last - first, works[0], other)
+            logs = np.concatenate([work.logs for work in works], axis=2)
+            if out.first_nonfinite[0] < 0:
+                out.first_nonfinite[0] = _earliest(outs)
+            close_lags(steps, first, last, 0, logs, works[0], out)
+
+    chunks = (partial(phase, first) for first in range(0, K, lags) for phase in (advance, close))
+    parallel.in_step(members, chain([begin, join], chunks))
+
+
+def _sequences(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
+    """The part of a batch that holds sequences share[0]..share[1]-1, in memory of its own."""
+    a, b = share
+
+    def of(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array[:, :, a:b])
+
+    return batch._replace(
+        inputs=of(batch.inputs),
+        classes=of(batch.classes),
+        values=of(batch.values),
+        loss_weights=of(batch.loss_weights),
+        h0=np.ascontiguousarray(batch.h0[:, a:b]),
+    )
+
+
+def _earliest(outs: list[kernels.FlowArrays]) -> int:
+    steps = [int(part.first_nonfinite[0]) for part in outs if part.first_nonfinite[0] >= 0]
+    return min(steps, default=-1)

@@ -1,0 +1,94 @@
+"""Networks and data brought together for the kernels: checked once, with a network axis."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks
+from rnnsim.checks import FloatArray
+from rnnsim.data.sequences import Sequences
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch
+from rnnsim.networks.rnn import RNN
+
+
+def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch:
+    """The kernels' view of `sequences` for the networks of `rnn`: checked, with a network axis."""
+    if not isinstance(rnn, RNN):
+        raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
+    if not isinstance(sequences, Sequences):
+        raise TypeError(
+            "`sequences` must be a rnnsim.Sequences(inputs, targets, weights=None), "
+            f"got {type(sequences).__name__}"
+        )
+    inputs = checked_inputs(rnn, sequences.inputs)
+    shared = inputs.shape[0] == 1
+    targets = sequences.targets if sequences.n_networks else sequences.targets[None]
+    weights = sequences.weights if sequences.n_networks else sequences.weights[None]
+    T, B, V, kind = sequences.n_steps, sequences.n_sequences, rnn.n_outputs, rnn.dtype
+    if sequences.has_classes:
+        _check_class_range(targets, V)
+        classes, values = targets, np.empty((1, 0, 0, 0), kind)
+    else:
+        if targets.shape[-1] != V:
+            raise ValueError(
+                f"`targets` must be (n_steps, n_sequences, n_outputs) with n_outputs = {V} as in "
+                f"the network, got {targets.shape[-1]} on the last axis"
+            )
+        classes, values = np.empty((1, 0, 0), np.int64), targets
+    assert targets.shape[:3] == (1 if shared else len(rnn), T, B)
+    return Batch(
+        inputs,
+        classes,
+        values,
+        weights,
+        initial_states(rnn, h0, B),
+        CROSS_ENTROPY if sequences.has_classes else SQUARED_ERROR,
+    )
+
+
+def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
+    """Inputs as (1 or N, T, B, D) that fit the networks; messages call them `name`."""
+    array = checks.float_array(name, inputs, shape="(n_steps, n_sequences, n_inputs)")
+    if array.ndim == 3:
+        array = array[None]
+    elif array.ndim != 4 or array.shape[0] != len(rnn):
+        raise ValueError(
+            f"`{name}` must be (n_steps, n_sequences, n_inputs), or with a leading axis of "
+            f"n_networks = {len(rnn)}, got shape {array.shape}"
+        )
+    checks.positive_sizes(name, array, "N T B D")
+    if array.shape[-1] != rnn.n_inputs:
+        raise ValueError(
+            f"`{name}` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
+            f"got {array.shape[-1]}"
+        )
+    checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
+    checks.finite(name, array)
+    return array
+
+
+def initial_states(rnn: RNN, h0: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
+    """h_0 as (1 or N, B, H): zeros unless given."""
+    B, H = n_sequences, rnn.n_hidden
+    if h0 is None:
+        return np.zeros((1, B, H), rnn.dtype)
+    array = checks.float_array("h0", h0, shape="(n_sequences, n_hidden)")
+    if array.ndim == 2:
+        array = array[None]
+    if array.shape not in ((1, B, H), (len(rnn), B, H)):
+        raise ValueError(
+            f"`h0` must be (n_sequences, n_hidden) = ({B}, {H}), or with a leading axis of "
+            f"n_networks = {len(rnn)}, got shape {np.shape(h0)}"
+        )
+    checks.same_dtype(rnn=rnn.W_hh, h0=array)
+    checks.finite("h0", array)
+    return array
+
+
+def _check_class_range(classes: npt.NDArray[np.int64], n_outputs: int) -> None:
+    if classes.max() >= n_outputs:
+        index = checks.first_index(classes >= n_outputs)
+        raise ValueError(
+            f"`targets` must be class ids 0..{n_outputs - 1} (n_outputs = {n_outputs}) where the "
+            f"weight is above 0, got {classes[index]} at network, step, sequence {list(index)}; "
+            "give that step weight 0 or the network more outputs"
+        )
