@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import reference
+import reference_cells
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -13,7 +14,7 @@ import rnnsim
 
 NOJIT = bool(numba.config.DISABLE_JIT)
 EXAMPLES = 6 if NOJIT else 40  # uncompiled kernels are about a thousand times slower
-ACTIVATIONS = ("tanh", "relu", "linear")
+ACTIVATIONS = reference_cells.VANILLA
 DTYPES = ("float64", "float32")
 # Relative to the sum of the norms of what is added up: some 1e5 epsilons in float64 and 2e3 in
 # float32, for sums over a few steps whose factors were rounded once per step.

@@ -8,6 +8,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 from typing import NamedTuple
 
 import numpy as np
+from reference_cells import CELLS
 
 
 class Net(NamedTuple):
@@ -23,28 +24,22 @@ def net_of(rnn, n=0):
 
 
 def phi(activation, a):
-    if activation == "tanh":
-        return np.tanh(a)
-    if activation == "relu":
-        return np.where(a.real > 0, a, 0)
-    return a
+    return CELLS[activation].step(a, None)[0]
 
 
 def slope(activation, a):
-    if activation == "tanh":
-        return 1 / np.cosh(a) ** 2
-    if activation == "relu":
-        return np.where(a.real > 0, 1.0, 0.0)
-    return np.ones_like(a)
+    return CELLS[activation].slope(a)
 
 
-def unfold(net, x, h0, activation):
-    """States (T+1, B, H), pre-activations (T, B, H)."""
+def unfold(net, x, h0, cell):
+    """States (T+1, B, H), pre-activations (T, B, G*H)."""
     states, pre = [h0], []
+    c = np.zeros((h0.shape[0], CELLS[cell].memories * h0.shape[1]))
     for x_t in x:
         a = x_t @ net.W_xh.T + states[-1] @ net.W_hh.T + net.b_h
+        h, c = CELLS[cell].step(a, c)
         pre.append(a)
-        states.append(phi(activation, a))
+        states.append(h)
     return np.array(states), np.array(pre)
 
 

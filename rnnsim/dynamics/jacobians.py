@@ -12,9 +12,18 @@ from rnnsim import checks, kernels
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics import graded
 from rnnsim.gradients.simulation import forward
-from rnnsim.kernels.arithmetic.functions import activate_with_slope
-from rnnsim.networks.binding import batch_for, checked_inputs
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.kernels.cells.seam import lasting
+from rnnsim.kernels.dynamics.trajectories import (
+    kept_arrays,
+    retrace,
+    row_work,
+    set_rows,
+    step_jacobians,
+    take_back,
+)
+from rnnsim.kernels.gradients.unfolding import step_work
+from rnnsim.networks.binding import batch_for, cell_of, checked_inputs
+from rnnsim.networks.rnn import RNN
 
 Floats = npt.NDArray[np.float64]
 
@@ -113,9 +122,13 @@ def jacobians(rnn: RNN, inputs: npt.ArrayLike, *, h0: npt.ArrayLike | None = Non
     >>> J.shape, bool((J == rnn.W_hh[:, None, None]).all())
     ((1, 4, 1, 3, 3), True)
     """
-    trajectory = trajectory_of(rnn, inputs, h0, first=1)
-    W_hh = rnn.W_hh.astype(np.float64)
-    return trajectory.slopes[..., None] * W_hh[:, None, None]
+    kept = trajectory_of(rnn, inputs, h0, first=1).kept
+    weights, cell, H = rnn.astype("float64").weights, cell_of(rnn), rnn.n_hidden
+    N, T, B = len(rnn), kept.shape[1] - 1, kept.shape[2]
+    found = np.empty((N, T, B, H, H))
+    for n in range(N):
+        step_jacobians(weights, kept, cell, n, np.empty((H + 1, H)), found)
+    return found
 
 
 def jacobian_products(
@@ -201,10 +214,11 @@ def jacobian_products(
     trajectory = trajectory_of(rnn, sequences.inputs[..., :t, :, :], h0, first=t - depth + 1)
     first, lost = _nonfinite(trajectory.states)
     # What has left the range is computed with a harmless factor and marked at the end.
-    slopes = np.where(lost[:, None, :, None], 1.0, trajectory.slopes)
+    kept = np.where(lost[:, None, :, None], 1.0, trajectory.kept)
+    slopes = kept[:, 1:, :, : rnn.n_hidden]
     values, rounding, leading = _singular_values(rnn, slopes, chosen)
     start = loss_gradients(rnn, batch, trajectory.states[:, -1], t)
-    log_norms, directions = _gradients(rnn, slopes, start, chosen)
+    log_norms, directions = _gradients(rnn, trajectory._replace(kept=kept), start, chosen)
     with np.errstate(invalid="ignore"):
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)
     for field in (values, rounding, leading, overlap, log_norms):
@@ -248,35 +262,35 @@ def _checked_lags(lags: Any, t: int) -> npt.NDArray[np.int64]:
 
 
 class Trajectory(NamedTuple):
-    """States (N, t+1, B, H), and slopes phi'(a_s) (N, S, B, H) of the last S steps; float64."""
+    """States (N, t+1, B, H), and what the last S steps keep (N, S+1, B, .); float64.
+
+    Row s of `kept` is step t - S + s; of vanilla networks it begins with phi'(a) of the H units.
+    """
 
     states: Floats
-    slopes: Floats
+    kept: Floats
 
 
 def trajectory_of(
     rnn: RNN, inputs: npt.ArrayLike, h0: npt.ArrayLike | None, *, first: int
 ) -> Trajectory:
-    """What `forward` passes through, and phi' from step `first` on, NaN at states not finite.
+    """What `forward` passes through, and what its steps from `first` on keep; NaN if not finite.
 
     The sign that relu goes by is that of the state, so that rounding of a cannot change it.
     """
     states = forward(rnn, inputs, h0=h0).states.astype(np.float64)
     x = checked_inputs(rnn, inputs)[:, first - 1 :].astype(np.float64)
-    W_xh, W_hh, b_h = (
-        array.astype(np.float64) for array in (rnn.weights.W_xh, rnn.weights.W_hh, rnn.weights.b_h)
-    )
-    before, after = states[:, first - 1 : -1], states[:, first:]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if rnn.activation == "relu":
-            pre = np.ascontiguousarray(after)
-        else:
-            pre = x @ W_xh[:, None].mT + before @ W_hh[:, None].mT + b_h[:, None, None]
-    slopes, scratch = np.empty_like(pre), np.empty_like(pre)
-    flat = (array.reshape(-1) for array in (pre, scratch, slopes))
-    activate_with_slope(ACTIVATIONS[rnn.activation], *flat)
-    slopes[~(np.isfinite(before) & np.isfinite(after)).all(axis=-1)] = np.nan
-    return Trajectory(states, slopes)
+    wide, cell = rnn.astype("float64"), cell_of(rnn)
+    along = np.ascontiguousarray(states[:, first - 1 :])
+    N, T, B, H = len(rnn), *along[:, 1:].shape[1:]
+    kept = kept_arrays(N, T, B, H, along, cell)
+    work = step_work(wide.W_hh.shape[1], H, rnn.n_inputs, B, 1, along, lasting(cell))
+    with np.errstate(all="ignore"):
+        for n in range(N):
+            retrace(wide.weights, x, along, cell, n, work, kept)
+    finite: npt.NDArray[np.bool_] = np.all(np.isfinite(along), axis=-1)
+    kept[:, 1:][~(finite[:, :-1] & finite[:, 1:])] = np.nan
+    return Trajectory(states, kept)
 
 
 def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -309,33 +323,33 @@ def loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> Fl
 
 
 def _gradients(
-    rnn: RNN, slopes: Floats, gradient: Floats, lags: npt.NDArray[np.int64]
+    rnn: RNN, trajectory: Trajectory, gradient: Floats, lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats]:
     """ln ||dl_t/dh_{t-k}|| (N, B, K) and its direction (N, B, K, H), NaN where it is exactly 0."""
     N, B, H = gradient.shape
-    W_hh = rnn.W_hh.astype(np.float64)
-    log_norms, directions = np.empty((N, B, lags.size)), np.empty((N, B, lags.size, H))
-    at = 0
+    depth, weights, cell = int(lags[-1]), rnn.astype("float64").weights, cell_of(rnn)
+    states = np.ascontiguousarray(trajectory.states[:, -1 - depth :])
+    norms, directions = np.empty((1, B, depth + 1)), np.empty((N, B, lags.size, H))
+    log_norms, at = np.empty((N, B, lags.size)), np.array([depth])
+    work = row_work(weights, 1, B, cell)
     with np.errstate(all="ignore"):
-        gradient, scale = normalised(gradient)
-        for k in range(1, int(lags[-1]) + 1):
-            steepest = slopes[:, -k].max(axis=-1)
-            relative = slopes[:, -k] / np.where(steepest > 0, steepest, 1.0)[..., None]
-            gradient, growth = normalised((gradient * relative) @ W_hh)
-            scale = scale + (np.log(steepest) + growth)
-            if k == lags[at]:
-                log_norms[:, :, at], directions[:, :, at] = scale, gradient
-                at += 1
+        for n in range(N):
+            set_rows(weights, n, gradient[n][None], work)
+            for k, (before, lag) in enumerate(pairwise([0, *map(int, lags)])):
+                along = (cell, states[n], trajectory.kept[n], at, depth - before, depth - lag)
+                take_back(*along, work, norms, np.empty((1, B, 0)))
+                directions[n, :, k] = normalised(work.rows[0, :, :H])
+            log_norms[n] = norms[0][:, depth - lags]
     directions[np.isneginf(log_norms)] = np.nan
     return log_norms, directions
 
 
-def normalised(vectors: Floats) -> tuple[Floats, Floats]:
-    """Vectors (..., H) of norm 1, or 0 where they are, and ln of what their norm was (...)."""
+def normalised(vectors: Floats) -> Floats:
+    """Vectors (..., H) of norm 1, or 0 where they are."""
     largest = np.abs(vectors).max(axis=-1)
     relative = vectors / np.where(largest > 0, largest, 1.0)[..., None]  # squares stay in range
     norm = np.linalg.norm(relative, axis=-1)
-    return relative / np.where(norm > 0, norm, 1.0)[..., None], np.log(norm) + np.log(largest)
+    return relative / np.where(norm > 0, norm, 1.0)[..., None]
 
 
 def _singular_values(

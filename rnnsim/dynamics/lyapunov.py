@@ -19,8 +19,8 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_work,
     product_steps,
 )
-from rnnsim.networks.binding import checked_inputs, initial_states
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
+from rnnsim.networks.rnn import RNN
 
 
 def lyapunov_spectrum(
@@ -100,18 +100,18 @@ def lyapunov_spectrum(
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
     out = lyapunov_arrays(N, B, blocks.number, k)
     vectors = _vectors(H, k, rnn.dtype, generator)
-    weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
+    weights, cell = rnn.weights, cell_of(rnn)
     flops = _flops_per_step(H, k)
     chunk = blocks.chunk(flops)
 
     def prepare() -> parallel.Worker:
-        work = lyapunov_work(H, rnn.n_inputs, k, rnn.W_hh)
+        work = lyapunov_work(H, rnn.n_inputs, k, rnn.W_hh, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n, b in itertools.product(range(start, stop), range(B)):
-                begin_lyapunov(weights, start_states, vectors, n, b, work)
+                begin_lyapunov(weights, start_states, cell, vectors, n, b, work)
                 for m, first, last in blocks.pieces(chunk):
-                    lyapunov_steps(weights, x, phi, n, b, first, last, blocks.every, work, out)
+                    lyapunov_steps(weights, x, cell, n, b, first, last, blocks.every, work, out)
                     if last == blocks.end(m):
                         close_block(n, b, m, work, out)
                     yield

@@ -11,8 +11,8 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
 from rnnsim.kernels.flow.flow import FlowArrays, begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
-from rnnsim.networks.binding import batch_for
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.binding import batch_for, cell_of
+from rnnsim.networks.rnn import RNN
 
 Floats = npt.NDArray[np.float64]
 
@@ -156,27 +156,27 @@ def gradient_flow(
         raise ValueError(
             "`sequences` must carry loss at one step at least, but all `weights` are 0"
         )
-    weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
+    weights, cell = rnn.weights, cell_of(rnn)
     out = kernels.flow_arrays(weights, batch, steps.size, K, bool(per_sequence))
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     flops = K * (2.0 * steps.size * B * H * (H + P) + 60.0 * H * P)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     if members > 1:
-        team.gradient_flow(weights, batch, phi, steps, members, out)
+        team.gradient_flow(weights, batch, cell, steps, members, out)
         return _result(out, steps, B, K, rnn.dtype)
     lags = kernels.lags_at_once(T, B, steps.size)
 
     def prepare() -> parallel.Worker:
-        work = kernels.flow_work(weights, batch, steps.size, lags)
+        work = kernels.flow_work(weights, batch, steps.size, lags, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
-                begin_flow(weights, batch, phi, steps, n, work, out)
+                begin_flow(weights, batch, cell, steps, n, work, out)
                 start_windows(n, work, out)
                 for first in range(0, K, lags):
                     yield
                     last = min(first + lags, K)
-                    advance_rows(steps, first, last, n, work, out)
+                    advance_rows(cell, steps, first, last, n, work, out)
                     close_lags(steps, first, last, n, work.logs, work, out)
 
         return worker

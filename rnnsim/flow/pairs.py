@@ -8,10 +8,13 @@ import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
-from rnnsim.dynamics.jacobians import Trajectory, loss_gradients, normalised, trajectory_of
+from rnnsim.dynamics.jacobians import Trajectory, loss_gradients, trajectory_of
 from rnnsim.gradients.pairs import boundary, own, pair_batch, some_of
 from rnnsim.kernels import Batch
+from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, take_back
+from rnnsim.networks.binding import cell_of
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.rnn import RNN
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,13 +135,12 @@ def _of_one(
     start = np.stack(
         [loss_gradients(model.decoder, target, written.states[:, t], t)[0] for t in steps]
     )
-    bridge, U_xh = (model.encoder.W_hy[0].astype(float), model.encoder.W_xh[0].astype(float))
-    with np.errstate(all="ignore"):
-        rows, scale = normalised(start)
-        decoder, _, rows, scale = _back(model.decoder.W_hh[0], written, steps, rows, scale, None)
-        rows, scale = _pulled(rows, scale, bridge)
-        everywhere = np.full(len(steps), T_s)
-        encoder, inputs, _, _ = _back(model.encoder.W_hh[0], read, everywhere, rows, scale, U_xh)
+    bridge, everywhere = model.encoder.W_hy[0].astype(float), np.full(len(steps), T_s)
+    decoder, _, rows, exponents = _back(model.decoder, written, steps, start, inputs=False)
+    rows = np.ascontiguousarray(rows @ bridge)
+    encoder, inputs, _, _ = _back(model.encoder, read, everywhere, rows, inputs=True)
+    apart = exponents[:, :, None] * np.log(2.0)
+    encoder, inputs = encoder + apart, inputs + apart
     first = int(broken[0])
     if first < 0:
         bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
@@ -153,39 +155,22 @@ def _of_one(
 
 
 def _back(
-    W_hh: FloatArray,
-    trajectory: Trajectory,
-    steps: npt.NDArray[np.int64],
-    rows: Floats,
-    scale: Floats,
-    W_xh: Floats | None,
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Rows (S, B, H) of norm 1 and their log sizes (S, B), each from its own step down to 0.
+    rnn: RNN, trajectory: Trajectory, steps: npt.NDArray[np.int64], start: Floats, *, inputs: bool
+) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
+    """Gradients `start` (S, B, H) at the states of their own steps, ascending, down to state 0.
 
-    `steps` ascend. Returns the logs of the norms at states 0..T and, for W_xh, at inputs 1..T; the
-    rows at state 0 and their log sizes.
+    Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T; what arrives at
+    state 0, in units of powers of two (S, B).
     """
-    recurrent, slopes = W_hh.astype(float), trajectory.slopes[0]
-    T, S, B = len(slopes), *scale.shape
-    states, inputs = np.full((S, B, T + 1), np.nan), np.full((S, B, T), np.nan)
-    for j in range(T, -1, -1):
-        active = slice(int(np.searchsorted(steps, j)), S)
-        states[active, :, j] = scale[active]
-        if j == 0:
-            break
-        steepest = slopes[j - 1].max(axis=-1)
-        relative = slopes[j - 1] / np.where(steepest > 0, steepest, 1.0)[:, None]
-        deltas, sizes = rows[active] * relative, scale[active] + np.log(steepest)
-        if W_xh is not None:
-            inputs[active, :, j - 1] = _pulled(deltas, sizes, W_xh)[1]
-        rows[active], scale[active] = _pulled(deltas, sizes, recurrent)
-    return states, inputs, rows, scale
-
-
-def _pulled(rows: Floats, scale: Floats, matrix: Floats) -> tuple[Floats, Floats]:
-    """Rows times a matrix, brought to norm 1 again, and the logs of their sizes."""
-    moved, growth = normalised(rows @ matrix)
-    return moved, scale + growth
+    (S, B, H), T = start.shape, trajectory.kept.shape[1] - 1
+    weights, cell = rnn.astype("float64").weights, cell_of(rnn)
+    states, arriving = np.full((S, B, T + 1), np.nan), np.full((S, B, T if inputs else 0), np.nan)
+    work = row_work(weights, S, B, cell)
+    along = (cell, trajectory.states[0], trajectory.kept[0], steps)
+    with np.errstate(all="ignore"):
+        set_rows(weights, 0, start, work)
+        take_back(*along, T, 0, work, states, arriving)
+    return states, arriving, work.rows[:, :, :H], work.exponents
 
 
 def _summarised(logs: Floats) -> FlowNorms:

@@ -5,6 +5,7 @@ Members move the rows of their own sequences; they meet where lags are summed up
 
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from rnnsim.kernels.flow.lags import advance_rows, merge_lags
 def gradient_flow(
     weights: kernels.Weights,
     batch: kernels.Batch,
-    phi: int,
+    cell: Any,
     steps: npt.NDArray[np.int64],
     members: int,
     out: kernels.FlowArrays,
@@ -26,12 +27,12 @@ def gradient_flow(
     T, B = batch.inputs.shape[1:3]
     K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
     parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
-    works = [kernels.flow_work(weights, part, S, lags) for part in parts]
+    works = [kernels.flow_work(weights, part, S, lags, cell) for part in parts]
     outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
     sizes = np.array([part.inputs.shape[2] for part in parts])
 
     def begin(m: int) -> None:
-        begin_flow(weights, parts[m], phi, steps, 0, works[m], outs[m])
+        begin_flow(weights, parts[m], cell, steps, 0, works[m], outs[m])
 
     def join(m: int) -> None:
         if m == 0:
@@ -43,7 +44,7 @@ def gradient_flow(
             start_windows(0, works[0], out)
 
     def advance(first: int, m: int) -> None:
-        advance_rows(steps, first, min(first + lags, K), 0, works[m], outs[m])
+        advance_rows(cell, steps, first, min(first + lags, K), 0, works[m], outs[m])
 
     def close(first: int, m: int) -> None:
         if m == 0:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from rnnsim.kernels.gradients.backward import (
     end_bptt,
     forward_steps,
     mark_nonfinite,
+    sweep,
 )
-from rnnsim.networks.binding import batch_for
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.binding import batch_for, cell_of
+from rnnsim.networks.rnn import RNN
 
 STATE_MEMORY = 2.0**28
 
@@ -143,23 +145,23 @@ def run_bptt(
     flops = flops_per_network(rnn, T * B)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     crew = min(parallel.thread_count(n_threads), len(rnn))
-    stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch))))
-    phi = ACTIVATIONS[rnn.activation]
+    cell = cell_of(rnn)
+    stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch, cell))))
     if members > 1:
-        team.bptt(rnn.weights, batch, phi, stored, members, out)
+        team.bptt(rnn.weights, batch, cell, stored, members, out)
         return out
 
     def prepare() -> parallel.Worker:
-        work = kernels.backward_work(rnn.weights, batch, stored)
+        work = kernels.backward_work(rnn.weights, batch, stored, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             if flops <= parallel.FLOPS_PER_CALL:
-                kernels.bptt(rnn.weights, batch, phi, start, stop, work, out)
+                kernels.bptt(rnn.weights, batch, cell, start, stop, work, out)
                 yield
                 return
             chunk = int(T * parallel.FLOPS_PER_CALL / flops)
             for n in range(start, stop):
-                yield from _in_pieces(rnn.weights, batch, phi, n, chunk, work, out)
+                yield from _in_pieces(rnn.weights, batch, cell, n, chunk, work, out)
 
         return worker
 
@@ -170,7 +172,7 @@ def run_bptt(
 def _in_pieces(
     weights: Weights,
     batch: kernels.Batch,
-    phi: int,
+    cell: Any,
     n: int,
     chunk: int,
     work: kernels.BackwardWork,
@@ -180,21 +182,14 @@ def _in_pieces(
     T, block = batch.inputs.shape[1], work.factors.shape[1]
     stored = work.forward.trace.shape[0] - 1
     chunk = max(1, chunk // block) * block
-
-    def forward(begin: int, end: int) -> Iterator[None]:
-        for first in range(begin, end, chunk):
-            forward_steps(batch, phi, n, first, min(first + chunk, end), work)
-            yield
-
     begin_bptt(weights, batch, n, work, out)
-    segments = [(begin, min(begin + stored, T)) for begin in range(0, T, stored)]
-    for segment in segments:
-        yield from forward(*segment)
-    for begin, end in reversed(segments):
-        if end < T:
-            yield from forward(begin, end)
-        for first in reversed(range(begin, end, chunk)):
-            backward_steps(batch, phi, n, first, min(first + chunk, end), work, out)
+    for begin, end, back in sweep(T, stored):
+        pieces = [(first, min(first + chunk, end)) for first in range(begin, end, chunk)]
+        for first, last in reversed(pieces) if back else pieces:
+            if back:
+                backward_steps(batch, cell, n, first, last, work, out)
+            else:
+                forward_steps(batch, cell, n, first, last, work)
             yield
     end_bptt(n, work, out)
     mark_nonfinite(n, work.marks[1], out)

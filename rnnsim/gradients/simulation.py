@@ -10,8 +10,8 @@ from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
-from rnnsim.networks.binding import batch_for, checked_inputs, initial_states
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.binding import batch_for, cell_of, checked_inputs, initial_states
+from rnnsim.networks.rnn import RNN
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +90,14 @@ def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) 
     N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
     states = np.empty((N, T + 1, B, H), rnn.dtype)
     outputs = np.empty((N, T, B, V), rnn.dtype)
-    phi = ACTIVATIONS[rnn.activation]
+    cell = cell_of(rnn)
 
     def prepare() -> parallel.Worker:
-        work = kernels.forward_work(rnn.weights, T, B, kernels.block_steps(T, B, H, x.itemsize))
+        block = kernels.block_steps(T, B, H, x.itemsize)
+        work = kernels.forward_work(rnn.weights, T, B, block, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.forward(rnn.weights, x, h0, phi, start, stop, work, states, outputs)
+            kernels.forward(rnn.weights, x, h0, cell, start, stop, work, states, outputs)
             yield
 
         return worker
@@ -132,14 +133,14 @@ def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evalu
     N, (T, B) = len(rnn), batch.inputs.shape[1:3]
     H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
-    phi = ACTIVATIONS[rnn.activation]
+    cell = cell_of(rnn)
 
     def prepare() -> parallel.Worker:
         block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
-        work = kernels.forward_work(rnn.weights, T, B, block)
+        work = kernels.forward_work(rnn.weights, T, B, block, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.evaluate(rnn.weights, batch, phi, start, stop, work, loss, correct, first)
+            kernels.evaluate(rnn.weights, batch, cell, start, stop, work, loss, correct, first)
             yield
 
         return worker

@@ -6,13 +6,13 @@ another; they meet where gradients are summed over sequences, and there each tak
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from rnnsim import kernels, parallel
 from rnnsim.kernels.gradients.backward import (
     add_block,
-    allocate_backward,
     backward_block,
     begin_bptt,
     end_bptt,
@@ -21,7 +21,9 @@ from rnnsim.kernels.gradients.backward import (
     outer_block,
     score_block,
     set_factors,
+    sweep,
 )
+from rnnsim.kernels.gradients.backward_arrays import allocate_backward
 
 _BLOCK = 256  # steps between two meetings
 
@@ -31,7 +33,7 @@ Phase = Callable[[int], None]
 def bptt(
     weights: kernels.Weights,
     batch: kernels.Batch,
-    phi: int,
+    cell: Any,
     stored: int,
     members: int,
     out: kernels.GradientArrays,
@@ -40,7 +42,7 @@ def bptt(
     T, B = batch.inputs.shape[1:3]
     block = min(_BLOCK, T)
     stored = min(T, -(-stored // block) * block)
-    common = allocate_backward(weights, batch, stored, block, block)
+    common = allocate_backward(weights, batch, stored, block, block, cell)
     works = [_member(weights, common, share, T) for share in parallel.shares(B, members)]
     outs = [
         out._replace(loss=np.zeros(1), state_norms=np.zeros((1, T + 1))) for _ in range(members)
@@ -48,7 +50,7 @@ def bptt(
     begin_bptt(weights, batch, 0, common, out)
     for work in works:
         work.marks[:] = common.marks
-    parallel.in_step(members, _phases(batch, phi, stored, block, works, outs))
+    parallel.in_step(members, _phases(batch, cell, stored, block, works, outs))
     out.loss[0] = sum(part.loss[0] for part in outs)
     out.state_norms[0] = 0.0
     for part in outs:
@@ -61,16 +63,18 @@ def _member(
     weights: kernels.Weights, common: kernels.BackwardWork, share: tuple[int, int], T: int
 ) -> kernels.BackwardWork:
     """The common workspace with a member's own share and scratch for it."""
-    own = kernels.forward_work(weights, T, share[1] - share[0], 0)
+    B = share[1] - share[0]
+    own = kernels.forward_work(weights, T, B, 0)
     forward = common.forward._replace(
         share=np.array(share), pre=own.pre, state=own.state, score=own.score
     )
-    return common._replace(forward=forward, marks=common.marks.copy())
+    gradient = np.zeros((B, common.gradient.shape[1]), common.gradient.dtype)
+    return common._replace(forward=forward, gradient=gradient, marks=common.marks.copy())
 
 
 def _phases(
     batch: kernels.Batch,
-    phi: int,
+    cell: Any,
     stored: int,
     block: int,
     works: list[kernels.BackwardWork],
@@ -78,19 +82,14 @@ def _phases(
 ) -> Iterator[Phase]:
     """Forward through all segments; back through them, block by block."""
     T, last = batch.inputs.shape[1], int(works[0].marks[0])
-
-    def forward(begin: int) -> Iterator[Phase]:
-        for first in range(begin, min(begin + stored, T), block):
-            yield partial(_forward, batch, phi, first, min(first + block, T), works)
-
-    for begin in range(0, T, stored):
-        yield from forward(begin)
-    for begin in reversed(range(0, T, stored)):
-        if begin + stored < T:
-            yield from forward(begin)
-        for first in reversed(range(begin, min(begin + stored, last), block)):
+    for begin, end, back in sweep(T, stored):
+        if not back:
+            for first in range(begin, end, block):
+                yield partial(_forward, batch, cell, first, min(first + block, end), works)
+            continue
+        for first in reversed(range(begin, min(end, last), block)):
             count = min(first + block, last) - first
-            yield partial(_carry_back, batch, phi, first, count, works, outs)
+            yield partial(_carry_back, batch, cell, first, count, works, outs)
             yield partial(_measure, first, count, works)
             yield partial(_multiply, first, count, works)
             yield partial(_add, first, count, works, outs)
@@ -101,14 +100,14 @@ def _phases(
 
 
 def _forward(
-    batch: kernels.Batch, phi: int, begin: int, end: int, works: list[kernels.BackwardWork], m: int
+    batch: kernels.Batch, cell: Any, begin: int, end: int, works: list[kernels.BackwardWork], m: int
 ) -> None:
-    forward_steps(batch, phi, 0, begin, end, works[m])
+    forward_steps(batch, cell, 0, begin, end, works[m])
 
 
 def _carry_back(
     batch: kernels.Batch,
-    phi: int,
+    cell: Any,
     first: int,
     count: int,
     works: list[kernels.BackwardWork],
@@ -116,7 +115,7 @@ def _carry_back(
     m: int,
 ) -> None:
     score_block(batch, first, count, 0, 0, works[m], outs[m])
-    backward_block(phi, first, count, 0, works[m], outs[m])
+    backward_block(cell, first, count, 0, works[m], outs[m])
 
 
 def _measure(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:

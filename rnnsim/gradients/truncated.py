@@ -8,8 +8,8 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network
 from rnnsim.kernels.gradients.truncated import begin_truncated, depths, end_truncated, sweep_depths
-from rnnsim.networks.binding import batch_for
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.binding import batch_for, cell_of
+from rnnsim.networks.rnn import RNN
 
 
 def truncated_bptt(
@@ -69,22 +69,22 @@ def truncated_bptt(
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
     out = kernels.gradient_arrays(rnn.weights, batch)
-    weights, phi = rnn.weights, ACTIVATIONS[rnn.activation]
+    weights, cell = rnn.weights, cell_of(rnn)
     first, last = depths(T, K, S)
     flops_per_depth = 2.0 * -(-T // S) * B * rnn.n_hidden * (rnn.n_hidden + 8)
     chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_depth))
 
     def prepare() -> parallel.Worker:
-        work = kernels.truncated_work(weights, batch, S)
+        work = kernels.truncated_work(weights, batch, S, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
-                begin_truncated(weights, batch, phi, n, work, out)
+                begin_truncated(weights, batch, cell, n, work, out)
                 for depth in range(first, last, chunk):
                     yield
                     until = min(depth + chunk, last)
-                    sweep_depths(phi, K, S, depth, until, work)
-                end_truncated(batch, phi, n, work, out)
+                    sweep_depths(cell, K, S, depth, until, work)
+                end_truncated(batch, cell, n, work, out)
 
         return worker
 

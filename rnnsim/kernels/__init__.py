@@ -30,12 +30,12 @@ from rnnsim.kernels.flow.flow import (
     gradient_flow,
     lags_at_once,
 )
-from rnnsim.kernels.gradients.backward import (
+from rnnsim.kernels.gradients.backward import bptt
+from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
     GradientArrays,
     StepNorms,
     backward_work,
-    bptt,
     bytes_per_step,
     gradient_arrays,
 )

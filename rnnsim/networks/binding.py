@@ -1,5 +1,7 @@
 """Networks and data brought together for the kernels: checked once, with a network axis."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,7 +9,12 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
+
+
+def cell_of(rnn: RNN) -> Any:
+    """What the kernels call the networks' cell: of vanilla networks the code of phi."""
+    return ACTIVATIONS[rnn.activation]
 
 
 def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch:

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.kernels.arithmetic.functions import activate_with_slope
-from rnnsim.kernels.cells.layout import TANH
+from rnnsim.kernels.arithmetic.functions import tanh_with_slope_into
 from rnnsim.theory.arithmetic import increasing_root
 
 # Nodes are even in ln x. The integrands are analytic in ln x up to +-i pi/4, so that the sum over
@@ -317,7 +316,7 @@ def _nodes() -> tuple[FloatArray, FloatArray]:
     """Nodes x > 0 (K,); phi^2, phi'^2, ln phi', (phi^2)''/2 there times x * step, as (K, 4)."""
     x = np.exp(np.arange(_FIRST, _LAST, _STEP))
     phi, slope = np.empty_like(x), np.empty_like(x)
-    activate_with_slope(TANH, x, phi, slope)
+    tanh_with_slope_into(x, phi, slope)
     square = phi**2
     log_slope = np.where(x < 20.0, np.log(slope), np.log(4.0) - 2.0 * x)  # far out phi' is 0
     values = np.stack([square, slope**2, log_slope, slope * (1.0 - 3.0 * square)])

@@ -23,8 +23,9 @@ from rnnsim.kernels.training.learning import (
 )
 from rnnsim.kernels.training.optimisers import Rule
 from rnnsim.kernels.training.penalty import penalty_work
+from rnnsim.networks.binding import cell_of
 from rnnsim.networks.model import Layout, Model, parts_of
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.rnn import RNN
 
 # Arithmetic of all networks between two returns to Python: some tenths of a second.
 FLOPS_PER_CALL = 1e10
@@ -134,7 +135,7 @@ class Workshop:
 
 def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, loss: int) -> Path:
     """Scratch for segments of up to so many steps of one network."""
-    dtype, D, V = rnn.dtype, rnn.n_inputs, rnn.n_outputs
+    dtype, D, V, cell = rnn.dtype, rnn.n_inputs, rnn.n_outputs, cell_of(rnn)
     scored_on_values = loss != CROSS_ENTROPY
     inputs, h0 = np.zeros(steps * B * D, dtype), np.zeros((1, B, rnn.n_hidden), dtype)
     classes = np.zeros(steps * B, np.int64)
@@ -149,9 +150,8 @@ def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, lo
         loss,
     )
     out = kernels.gradient_arrays(weights, like)._replace(weights=gradients)
-    work = kernels.backward_work(weights, like, steps)
-    phi = ACTIVATIONS[rnn.activation]
-    return Path(0, phi, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
+    work = kernels.backward_work(weights, like, steps, cell)
+    return Path(0, cell, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
 
 
 def join_batches(batches: Sequence[Batch], sources: Sequence[FloatArray]) -> Batches:

@@ -39,7 +39,7 @@ def log_of(x, out):
 
 @njit
 def slope_of(x, out, slope):
-    functions._tanh_with_slope_into(x, out, slope)
+    functions.tanh_with_slope_into(x, out, slope)
 
 
 def apply(function, x):

@@ -1,15 +1,13 @@
-"""The one place that knows phi and phi': tanh, relu and the identity, and the exp behind them.
+"""tanh, exp and ln as plain arithmetic, so that loops over them vectorise.
 
-tanh and exp are plain arithmetic, so that loops over them vectorise (libm's scalar calls cost ten
-times as much): e^x = 2^k e^r with x = k ln 2 + r and |r| <= ln(2)/2, e^r - 1 by its Taylor
-polynomial, k from the bits of x/ln 2 + 1.5*2^52 (which NaN passes unharmed). All of this needs the
-order of operations as written.
+libm's scalar calls cost ten times as much. e^x = 2^k e^r with x = k ln 2 + r and |r| <= ln(2)/2,
+e^r - 1 by its Taylor polynomial, k from the bits of x/ln 2 + 1.5*2^52 (which NaN passes unharmed).
+All of this needs the order of operations as written.
 """
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import exact, inlined, kernel
-from rnnsim.kernels.cells.layout import RELU, TANH
+from rnnsim.kernels.arithmetic.jit import exact
 
 # ln 2 in two parts (Cody and Waite): k times the high part is exact.
 _LOG2E = 1.4426950408889634
@@ -182,7 +180,7 @@ def tanh_into(x, out):
 
 
 @exact
-def _tanh_with_slope_into(x, out, slope):
+def tanh_with_slope_into(x, out, slope):
     """out = tanh(x), slope = tanh'(x), elementwise over 1-D arrays of one dtype."""
     if x.itemsize == 4:
         for i in range(x.size):
@@ -190,64 +188,3 @@ def _tanh_with_slope_into(x, out, slope):
     else:
         for i in range(x.size):
             out[i], slope[i] = _tanh_and_slope(x[i])
-
-
-@inlined
-def activate(activation, pre, state):
-    """state = phi(pre), over two 1-D arrays (loops over one array in place do not vectorise)."""
-    if activation == TANH:
-        tanh_into(pre, state)
-    elif activation == RELU:
-        for i in range(pre.size):
-            state[i] = 0 if pre[i] < 0 else pre[i]
-    else:
-        for i in range(pre.size):
-            state[i] = pre[i]
-
-
-@inlined
-def activate_with_slope(activation, pre, state, slope):
-    """As `activate`, and slope = phi'(pre) from the pre-activation: exact in saturation."""
-    if activation == TANH:
-        _tanh_with_slope_into(pre, state, slope)
-    elif activation == RELU:
-        for i in range(pre.size):
-            slope[i] = 1 if pre[i] > 0 else 0
-            state[i] = 0 if pre[i] < 0 else pre[i]
-    else:
-        for i in range(pre.size):
-            slope[i] = 1
-            state[i] = pre[i]
-
-
-@inlined
-def through_activation(activation, gradient, states, t, deltas, s, first, H):
-    """deltas[s, first + b] = gradient[b] * phi'(a_t) for the rows of gradient (b, .), H units each.
-
-    phi' comes from the states h_t = states[t, first + b]: 1 - h^2, h > 0, or 1.
-    """
-    for b in range(gradient.shape[0]):
-        if activation == TANH:
-            for i in range(H):
-                h = states[t, first + b, i]
-                deltas[s, first + b, i] = gradient[b, i] * (1 - h * h)
-        elif activation == RELU:
-            for i in range(H):
-                h = states[t, first + b, i]
-                deltas[s, first + b, i] = gradient[b, i] if h > 0 else 0
-        else:
-            for i in range(H):
-                deltas[s, first + b, i] = gradient[b, i]
-
-
-@kernel
-def count_saturated(activation, states):
-    """How many entries of a 1-D array of states have phi' exactly 0, as computed from the state."""
-    count = 0
-    if activation == TANH:
-        for i in range(states.size):
-            count += 1 - states[i] * states[i] == 0
-    elif activation == RELU:
-        for i in range(states.size):
-            count += not states[i] > 0
-    return count

@@ -5,6 +5,7 @@ files (numba#9304), so all kernels share a cache folder named by a hash of all k
 edited helper is a new folder. Where no folder can be written, kernels compile without a cache.
 """
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -45,15 +46,22 @@ _FOLDER = _cache_folder()
 Function = Callable[..., Any]
 
 
-def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Function], Function]:
-    options: Any = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": fastmath,
+# Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their sense.
+_OPTIONS: Any = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract"},
+    "no_cfunc_wrapper": True,
+    "_nrt": False,  # no reference counting: less code, and no allocation by accident
+}
+
+
+def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
+    options = {
+        **_OPTIONS,
         "inline": "always" if inlined else "never",
-        "no_cfunc_wrapper": True,
-        "_nrt": False,  # no reference counting: less code, and no allocation by accident
         "cache": _FOLDER is not None,
+        **changes,
     }
 
     def decorate(function: Function) -> Function:
@@ -68,14 +76,47 @@ def _compile(fastmath: set[str], *, inlined: bool = False) -> Callable[[Function
     return decorate
 
 
-# Sums may be reordered, so that they vectorise; NaN, infinities and signed zeros keep their sense.
-kernel = _compile({"reassoc", "contract"})
+kernel = _compile()
 
 # For what allocates: plain Python outside compiled code, so that it costs no compilation there.
 allocator: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.extending.register_jitable
 
 # The same, put into the caller's loop: for bodies too short to be worth a call.
-inlined = _compile({"reassoc", "contract"}, inlined=True)
+inlined = _compile(inlined=True)
+
+
+def by_cell(stub: Function) -> Any:
+    """A name that code, compiled or plain, resolves by the type of its first argument, the cell.
+
+    ``name.of(kind)`` registers what it is for one kind of cell: int, or a NamedTuple. The type and
+    not the value decides, so that machine code for one cell holds nothing of another, and is found
+    in the cache again (functions passed as arguments are not: numba#6264).
+
+    LLVM puts the parts into their callers. Numba must not (``inline="always"`` of an overload):
+    with Numba 0.68 the stores of a part are lost then, and states stay 0.
+    """
+    parts: dict[type, Function] = {}
+
+    def part(kind: type) -> Function:
+        if kind not in parts:
+            known = ", ".join(each.__name__ for each in parts)
+            raise TypeError(f"`{stub.__name__}` knows the cells {known}, got {kind.__name__}")
+        return parts[kind]
+
+    def resolved(cell: Any, *args: Any) -> Any:
+        return part(type(cell) if isinstance(cell, tuple) else int)(cell, *args)
+
+    def of(kind: type) -> Callable[[Function], Function]:
+        return lambda function: parts.setdefault(kind, function)
+
+    @numba.extending.overload(resolved, jit_options=_OPTIONS, strict=False)
+    def _(cell: Any, *args: Any) -> Function:
+        return part(getattr(cell, "instance_class", int))
+
+    functools.update_wrapper(resolved, stub)
+    resolved.of = of  # type: ignore[attr-defined]
+    return resolved
+
 
 # Operations stay in the order written: error-compensated arithmetic depends on it.
-exact = _compile({"contract"})
+exact = _compile(fastmath={"contract"})

@@ -35,6 +35,13 @@ class Rows(NamedTuple):
     stride: int
 
 
+@inlined
+def rows_from(array, s):
+    """The rows [s, 0], [s, 1], ... of a C-contiguous 3-D array, those of later s behind them."""
+    _, B, width = array.shape
+    return Rows(array.reshape(array.size), s * B * width, width)
+
+
 @allocator
 def padded(size, like):
     """The least multiple of the lanes of `like` that holds `size` entries."""

@@ -1,1 +1,8 @@
-"""What a cell is: its arrays, and the maps between pre-activations and states."""
+"""What a cell is: its arrays, and the maps between pre-activations and states.
+
+Importing a cell's module registers it.
+"""
+
+from rnnsim.kernels.cells import vanilla
+
+__all__ = ["vanilla"]

@@ -1,4 +1,4 @@
-"""Lyapunov exponents: a frame is carried along a trajectory by J_t = diag(phi'_t) W_hh.
+"""Lyapunov exponents: a frame is carried along a trajectory by the Jacobians J_t of its steps.
 
 Every few steps the frame Q becomes the Q of J ... J Q = Q' R; the exponents are the means over time
 of ln |R_ii| (Benettin et al. 1980, Meccanica 15, 9-20 and 21-30; Shimada and Nagashima 1979).
@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill, residue
-from rnnsim.kernels.arithmetic.functions import activate_with_slope
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
-from rnnsim.kernels.arithmetic.products import Rows, empty_panels, multiply, pack_transposed, padded
+from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.cells.seam import jacobian, lasting, sizes
 from rnnsim.kernels.dynamics.frames import (
     FrameWork,
     carry,
@@ -21,6 +20,15 @@ from rnnsim.kernels.dynamics.frames import (
     orthonormalise,
     scale_rows,
     start_from,
+)
+from rnnsim.kernels.gradients.unfolding import (
+    StepWork,
+    carry_state,
+    network,
+    pack_steps,
+    start_state,
+    step_work,
+    unfold,
 )
 
 
@@ -41,17 +49,14 @@ class LyapunovArrays(NamedTuple):
 class LyapunovWork(NamedTuple):
     """Scratch of one thread, for one sequence of one network at a time.
 
-    frame: FrameWork; row (1, P'): [h_t, 1, x_{t+1}]; recurrent: packed [W_hh, b_h, W_xh]^T;
-    pre, state and slope (1, H') of one step; logs (2, k) float64: of one orthonormalisation, and
-    their sum.
+    frame: FrameWork; steps: StepWork of one step of the lasting cell; jacobian (S+1, S): room for
+    the Jacobian of a step, S numbers of a state; logs (2, k) float64: of one orthonormalisation,
+    and their sum.
     """
 
     frame: FrameWork
-    row: np.ndarray
-    recurrent: np.ndarray
-    pre: np.ndarray
-    state: np.ndarray
-    slope: np.ndarray
+    steps: StepWork
+    jacobian: np.ndarray
     logs: np.ndarray
 
 
@@ -66,21 +71,20 @@ def lyapunov_arrays(N, B, M, k):
 
 
 @allocator
-def lyapunov_work(H, D, k, like):
+def lyapunov_work(H, D, k, like, cell=0):
     """Scratch for k exponents of networks with H units and D inputs: one for each thread."""
+    G, M, _ = sizes(cell)
+    S = (1 + M) * H  # numbers of a state
     return LyapunovWork(
-        frame_work(H, k, like),
-        np.zeros((1, padded(H + 1 + D, like)), like.dtype),
-        empty_panels(H + 1 + D, H, like),
-        np.zeros((1, padded(H, like)), like.dtype),
-        np.zeros((1, padded(H, like)), like.dtype),
-        np.zeros((1, padded(H, like)), like.dtype),
+        frame_work(S, k, like),
+        step_work(G * H, H, D, 1, 1, like, lasting(cell)),
+        np.zeros((S + 1, S), like.dtype),
         np.zeros((2, k)),
     )
 
 
 @kernel
-def lyapunov_sums(weights, inputs, h0, activation, vectors, ends, every, start, stop, work, out):
+def lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, work, out):
     """Sums over blocks of steps, for networks start..stop-1 along every sequence.
 
     inputs (1 or N, T or 1, B, D), where a single step is repeated; h0 (1 or N, B, H); vectors
@@ -90,24 +94,19 @@ def lyapunov_sums(weights, inputs, h0, activation, vectors, ends, every, start, 
     """
     for n in range(start, stop):
         for b in range(inputs.shape[2]):
-            begin_lyapunov(weights, h0, vectors, n, b, work)
+            begin_lyapunov(weights, h0, cell, vectors, n, b, work)
             begin = 0
             for m in range(ends.size):
-                lyapunov_steps(weights, inputs, activation, n, b, begin, ends[m], every, work, out)
+                lyapunov_steps(weights, inputs, cell, n, b, begin, ends[m], every, work, out)
                 close_block(n, b, m - 1, work, out)
                 begin = ends[m]
 
 
 @kernel
-def begin_lyapunov(weights, h0, vectors, n, b, work):
+def begin_lyapunov(weights, h0, cell, vectors, n, b, work):
     """Pack the weights of network n, set the state of sequence b, and the frame."""
-    H = weights.W_hh.shape[1]
-    pack_transposed(weights.W_hh[n], 0, work.recurrent)
-    pack_transposed(weights.b_h[n].reshape(H, 1), H, work.recurrent)
-    pack_transposed(weights.W_xh[n], H + 1, work.recurrent)
-    for i in range(H):
-        work.row[0, i] = h0[min(n, h0.shape[0] - 1), b, i]
-    work.row[0, H] = 1
+    pack_steps(network(weights, n), work.steps)
+    start_state(lasting(cell), work.steps, h0[min(n, h0.shape[0] - 1), b : b + 1])
     begin_frame(vectors, work)
 
 
@@ -119,34 +118,22 @@ def begin_frame(vectors, work):
 
 
 @kernel
-def lyapunov_steps(weights, inputs, activation, n, b, first, last, every, work, out):
+def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
     """Steps first+1..last; the frame becomes orthonormal after every few, and after the last."""
-    data, W_hh = inputs[min(n, inputs.shape[0] - 1)], weights.W_hh[n]
-    slope = work.slope.reshape(work.slope.size)
+    data, W_hh, steps = inputs[min(n, inputs.shape[0] - 1)], weights.W_hh[n], work.steps
+    lasts, H = lasting(cell), W_hh.shape[1]
     for t in range(first, last):
         if out.first_nonfinite[n, b] >= 0:
             return
-        _step(data, min(t, data.shape[0] - 1), b, activation, W_hh.shape[0], work)
-        if residue(work.state) != 0:
+        at = min(t, data.shape[0] - 1)
+        if unfold(data[:, b : b + 1], at, at + 1, 0, lasts, steps) >= 0:
             out.first_nonfinite[n, b] = t + 1
             return
-        carry(W_hh, work.logs.shape[1], work.frame)
-        scale_rows(slope, work.frame)
+        matrix, scales = jacobian(lasts, W_hh, steps.kept, 1, 0, work.jacobian)
+        carry(matrix, work.logs.shape[1], work.frame)
+        scale_rows(scales, work.frame)
+        carry_state(lasts, steps, 1, H)
         _settle(t + 1 - first, t + 1 == last, every, n, b, work, out)
-
-
-@inlined
-def _step(inputs, t, b, activation, H, work):
-    """From [h_{t-1}, 1, .] to h_t and phi'(a_t)."""
-    row, pre, state, slope = work.row, work.pre, work.state, work.slope
-    for d in range(inputs.shape[2]):
-        row[0, H + 1 + d] = inputs[t, b, d]
-    flat, target = row.reshape(row.size), pre.reshape(pre.size)
-    depth = work.recurrent.shape[1]
-    multiply(Rows(flat, 0, row.size), 1, 0, depth, work.recurrent, Rows(target, 0, pre.size))
-    activate_with_slope(activation, target, state.reshape(state.size), slope.reshape(slope.size))
-    for i in range(H):
-        row[0, i] = state[0, i]
 
 
 @kernel
@@ -170,7 +157,7 @@ def _settle(steps, final, every, n, b, work, out):
     longest = -np.inf
     for i in range(k):
         longest = max(longest, now[i])
-    limit = longest + math.log(3.5e-4 if work.row.itemsize == 4 else 1.5e-8)
+    limit = longest + math.log(3.5e-4 if work.steps.trace.itemsize == 4 else 1.5e-8)
     for i in range(k):
         total[i] += now[i]
         if every > 1 and now[i] < limit:

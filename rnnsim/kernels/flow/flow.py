@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import add, fill, total_of
-from rnnsim.kernels.arithmetic.functions import activate_with_slope, count_saturated
+from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
@@ -25,7 +24,16 @@ from rnnsim.kernels.arithmetic.norms import (
     log_norm_scaled,
     times_power_of_two,
 )
-from rnnsim.kernels.arithmetic.products import Rows, add_outer, empty_panels, multiply, pack, padded
+from rnnsim.kernels.arithmetic.products import (
+    Rows,
+    add_outer,
+    empty_panels,
+    multiply,
+    pack,
+    padded,
+    rows_from,
+)
+from rnnsim.kernels.cells.seam import lasting, slope_sums
 from rnnsim.kernels.flow.lags import advance_rows, summarise
 from rnnsim.kernels.flow.windows import compare_window, full_gradient, grow_window
 from rnnsim.kernels.gradients.unfolding import (
@@ -35,12 +43,12 @@ from rnnsim.kernels.gradients.unfolding import (
     class_major_outputs,
     forward_work,
     gather_targets,
-    keep_state,
+    memory_size,
     network,
     pack_forward,
-    put_inputs,
     score,
-    set_state,
+    start_state,
+    unfold,
 )
 
 LAGS_AT_ONCE = 32
@@ -82,20 +90,21 @@ class FlowArrays(NamedTuple):
 class FlowWork(NamedTuple):
     """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk.
 
-    forward: ForwardWork of all T steps; slopes (T, B, H'), phi' of every step; backward: packed
-    [W_hh; W_hy]; rows and spare (S, B, H'), between which rows move; exponents (S, B) int64 and
-    squares (S, B), of the rows; sizes (T, B, 2) and size_exponents (2,) int64: the norms of h_{t-1}
-    and of the whole row of the trace. Of every lag of a chunk: parts (C, H, P'), its outer products
-    in units of 2^tops (C,) int64, terms (C, 2), logs (C, S, B). window, window_lost (what rounding
-    takes from it) and full (H, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout
-    (V, P').
+    units: H; forward: ForwardWork of all T steps of the lasting cell; backward: packed
+    [W_hh; W_hy]; rows (S, B, H'), carry (S, B, M*H') and deltas (S, B, A'): dl/dh_t, dl/dc_t and
+    dl/da_t; exponents (S, B) int64 of rows and carry, squares (S, B) of the deltas; sizes (T, B, 2)
+    and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
+    lag of a chunk: parts (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
+    (C, 2), logs (C, S, B). window, window_lost (what rounding takes from it) and full (A, P)
+    float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
     """
 
+    units: int
     forward: ForwardWork
-    slopes: np.ndarray
     backward: np.ndarray
     rows: np.ndarray
-    spare: np.ndarray
+    carry: np.ndarray
+    deltas: np.ndarray
     exponents: np.ndarray
     squares: np.ndarray
     sizes: np.ndarray
@@ -146,28 +155,29 @@ def lags_at_once(T, B, S):
 
 
 @allocator
-def flow_work(weights, batch, S, C):
+def flow_work(weights, batch, S, C, cell=0):
     """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread."""
-    _, H, D = weights.W_xh.shape
+    (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    like, P = weights.W_hh, H + D + 1
+    like, P, lasts = weights.W_hh, H + D + 1, lasting(cell)
     return FlowWork(
-        forward_work(weights, T, B, T),
-        np.zeros((T, B, padded(H, like)), like.dtype),
-        empty_panels(H + V, H, like),
+        H,
+        forward_work(weights, T, B, T, lasts),
+        empty_panels(A + V, H, like),
         np.zeros((S, B, padded(H, like)), like.dtype),
-        np.zeros((S, B, padded(H, like)), like.dtype),
+        np.zeros((S, B, memory_size(lasts, H, like)), like.dtype),
+        np.zeros((S, B, padded(A, like)), like.dtype),
         np.zeros((S, B), np.int64),
         np.zeros((S, B), np.float64),
         np.zeros((T, B, 2), np.float64),
         np.zeros(2, np.int64),
-        np.zeros((C, H, padded(P, like)), like.dtype),
+        np.zeros((C, A, padded(P, like)), like.dtype),
         np.zeros(C, np.int64),
         np.zeros((C, 2), np.float64),
         np.zeros((C, S, B), np.float64),
-        np.zeros((H, P), np.float64),
-        np.zeros((H, P), np.float64),
-        np.zeros((H, P), np.float64),
+        np.zeros((A, P), np.float64),
+        np.zeros((A, P), np.float64),
+        np.zeros((A, P), np.float64),
         np.zeros(2, np.int64),
         np.zeros((S * B, padded(V, like)), like.dtype),
         np.zeros((V, padded(P, like)), like.dtype),
@@ -175,38 +185,39 @@ def flow_work(weights, batch, S, C):
 
 
 @kernel
-def gradient_flow(weights, batch, activation, steps, start, stop, work, out):
+def gradient_flow(weights, batch, cell, steps, start, stop, work, out):
     """Fill `out` for networks start..stop-1; `steps` (S,) int64 are the loss steps, ascending."""
     K, C = out.hidden_log_norm.shape[1], work.tops.size
     for n in range(start, stop):
-        begin_flow(weights, batch, activation, steps, n, work, out)
+        begin_flow(weights, batch, cell, steps, n, work, out)
         start_windows(n, work, out)
         for first in range(0, K, C):
             last = min(first + C, K)
-            advance_rows(steps, first, last, n, work, out)
+            advance_rows(cell, steps, first, last, n, work, out)
             close_lags(steps, first, last, n, work.logs, work, out)
 
 
 @kernel
-def begin_flow(weights, batch, activation, steps, n, work, out):
-    """States, slopes, dl_t/dh_t and the full gradient of network n."""
-    w, data, forward = network(weights, n), batch_of(batch, n), work.forward
-    T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[0]
+def begin_flow(weights, batch, cell, steps, n, work, out):
+    """States, what they keep, dl_t/dh_t and the full gradient of network n."""
+    w, data, forward, lasts = network(weights, n), batch_of(batch, n), work.forward, lasting(cell)
+    T, B, (A, H) = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape
     pack_forward(w, forward)
     pack(w.W_hh, 0, work.backward)
-    pack(w.W_hy, H, work.backward)
-    set_state(forward, 0, data.h0)
-    out.first_nonfinite[n] = _unfold_with_slopes(data.inputs, activation, work)
+    pack(w.W_hy, A, work.backward)
+    start_state(lasts, forward, data.h0)
+    out.first_nonfinite[n] = unfold(data.inputs, 0, T, 0, lasts, forward)
     total, saturated = 0.0, 0
-    for t in range(T):
+    for t in range(1, T + 1):
         for b in range(B):
-            total += total_of(work.slopes[t, b, :H])
-            saturated += count_saturated(activation, forward.trace[t + 1, b, :H])
+            slopes, dead = slope_sums(lasts, forward.kept, forward.trace, t, b, H)
+            total += slopes
+            saturated += dead
     out.mean_slope[n], out.saturated[n] = total / (T * B * H), saturated / (T * B * H)
-    _measure_trace(H, work)
+    _measure_trace(work)
     _score_steps(data, steps, n, work, out)
     fill(work.exponents, 0)
-    work.sum_exponents[1] = full_gradient(steps, work)
+    work.sum_exponents[1] = full_gradient(lasts, steps, work)
 
 
 @kernel
@@ -221,7 +232,7 @@ def merge_full(work, other):
 @kernel
 def start_windows(n, work, out):
     """Clear the windows of network n; norms of its full gradient and of its readout's."""
-    H = work.window.shape[0]
+    H = work.units
     fill(work.window, 0.0)
     fill(work.window_lost, 0.0)
     work.sum_exponents[0] = EMPTY
@@ -243,28 +254,10 @@ def close_lags(steps, first, last, n, logs, work, out):
 
 
 @kernel
-def _unfold_with_slopes(inputs, activation, work):
-    """As `unfold` over all steps; slopes[t] = phi'(a_{t+1}), from the pre-activation."""
-    forward, nonfinite = work.forward, -1
-    T, B, width = work.slopes.shape
-    P, H = forward.recurrent.shape[1], work.window.shape[0]
-    trace, pre = forward.trace.reshape(forward.trace.size), forward.pre.reshape(forward.pre.size)
-    state, slopes = forward.state.reshape(forward.state.size), work.slopes.reshape(T, B * width)
-    for t in range(T):
-        put_inputs(inputs, t, forward, t, H)
-        rows = Rows(trace, t * B * forward.trace.shape[2], forward.trace.shape[2])
-        multiply(rows, B, 0, P, forward.recurrent, Rows(pre, 0, width))
-        activate_with_slope(activation, pre, state, slopes[t])
-        if keep_state(forward, t + 1, H) != 0 and nonfinite < 0:
-            nonfinite = t + 1
-    return nonfinite
-
-
-@kernel
-def _measure_trace(H, work):
+def _measure_trace(work):
     """Norms of h_t and of [h_t, 1, x_{t+1}], in units of 2^size_exponents: their squares fit."""
-    T, B = work.slopes.shape[:2]
-    P, trace = work.window.shape[1], work.forward.trace
+    T, B = work.sizes.shape[:2]
+    H, P, trace = work.units, work.window.shape[1], work.forward.trace
     for m in range(2):
         peak = 0.0
         for t in range(T):
@@ -284,9 +277,9 @@ def _score_steps(data, steps, n, work, out):
     """rows[i] = dl_t/dh_t at the loss steps; the gradient of the readout."""
     forward, dy = work.forward, work.dy
     S, B, width = work.rows.shape
-    V, H, stride = work.readout.shape[0], work.window.shape[0], forward.trace.shape[2]
+    V, A, H = work.readout.shape[0], work.window.shape[0], work.units
     longest, position = forward.score.losses.size // B, 0
-    flat, trace = dy.reshape(dy.size), forward.trace.reshape(forward.trace.size)
+    flat = dy.reshape(dy.size)
     fill(work.readout, 0)
     while position < S:
         run, first = 1, steps[position]  # consecutive loss steps
@@ -302,9 +295,9 @@ def _score_steps(data, steps, n, work, out):
             for v in range(V):
                 dy[position * B + r, v] = outputs[v, r]
         left = Rows(flat, position * B * dy.shape[1], dy.shape[1])
-        right = Rows(trace, first * B * stride, stride)
-        add_outer(left, right, run * B, V, H + 1, work.readout)
+        add_outer(left, rows_from(forward.trace, first), run * B, V, H + 1, work.readout)
         position += run
-    # dl_t/dh_t = W_hy^T dl_t/dy_t: rows H.. of the packed [W_hh; W_hy]
+    # dl_t/dh_t = W_hy^T dl_t/dy_t: rows A.. of the packed [W_hh; W_hy]
     rows = Rows(work.rows.reshape(work.rows.size), 0, width)
-    multiply(Rows(flat, -H, dy.shape[1]), S * B, H, H + V, work.backward, rows)
+    multiply(Rows(flat, -A, dy.shape[1]), S * B, A, A + V, work.backward, rows)
+    fill(work.carry, 0)

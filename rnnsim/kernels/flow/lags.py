@@ -9,22 +9,22 @@ from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
     frobenius,
+    hypot,
     power_of_two,
     rescale,
     safe_exponent,
 )
-from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply
+from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from
+from rnnsim.kernels.cells.seam import lasting, pull_back
 
 
 @kernel
-def advance_rows(steps, first, last, n, work, out):
-    """Norms and outer products of lags first..last-1; rows end at lag `last`.
+def advance_rows(cell, steps, first, last, n, work, out):
+    """Norms and outer products of lags first..last-1, in order; rows end at lag `last`.
 
-    To be called in order. Rows move from one of two buffers to the other; the one that is free
-    first serves as scratch.
+    Rows become the deltas of their step, and these times W_hh the rows of the next lag.
     """
-    S, B, width = work.rows.shape
-    H, begin = work.window.shape[0], 0
+    (S, B, _), A, begin, lasts = work.rows.shape, work.window.shape[0], 0, lasting(cell)
     for k in range(first, last):
         while begin < S and steps[begin] - k < 1:
             begin += 1
@@ -33,22 +33,20 @@ def advance_rows(steps, first, last, n, work, out):
         work.terms[k - first, 0] = work.terms[k - first, 1] = 0.0
         if begin == S:
             continue
-        rows = work.rows if k % 2 == 0 else work.spare
-        spare = work.spare if k % 2 == 0 else work.rows
-        work.tops[k - first] = top = _measure_rows(rows, steps, begin, k, first, n, work, out)
+        work.tops[k - first] = top = _measure_rows(steps, begin, k, first, n, work, out)
+        _pull_rows(lasts, steps, begin, k, work)
+        deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
+        multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
         if top > EMPTY:  # something is left
-            _outer_products(rows, spare, steps, begin, k, k - first, top, work)
-        flat_rows, flat_spare = rows.reshape(rows.size), spare.reshape(spare.size)
-        at, count = begin * B * width, (S - begin) * B
-        source, target = Rows(flat_rows, at, width), Rows(flat_spare, at, width)
-        multiply(source, count, 0, H, work.backward, target)
+            _outer_products(steps, begin, k, k - first, top, work)
 
 
 @kernel
-def _measure_rows(rows, steps, begin, k, first, n, work, out):
-    """Norms of the rows at lag k; then rows *= phi'. Returns the largest exponent of a live row."""
+def _measure_rows(steps, begin, k, first, n, work, out):
+    """Norms of the rows at lag k, of h and memories. Returns the largest exponent of a live row."""
+    rows, carry, H = work.rows, work.carry, work.units
     S, B, _ = rows.shape
-    H, logs, exponents = work.window.shape[0], work.logs[k - first], work.exponents
+    logs, exponents = work.logs[k - first], work.exponents
     top = np.int64(EMPTY)
     low, high = (2.0**-40, 2.0**40) if rows.itemsize == 4 else (2.0**-400, 2.0**400)
     for i in range(begin, S):
@@ -56,16 +54,19 @@ def _measure_rows(rows, steps, begin, k, first, n, work, out):
             square = 0.0
             for j in range(H):
                 square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
+            for j in range(carry.shape[2]):
+                square += np.float64(carry[i, b, j]) * np.float64(carry[i, b, j])
             if low < square < high:
                 logs[i, b] = 0.5 * log_normal(square) + exponents[i, b] * LN2
                 top = max(top, exponents[i, b])
                 continue
-            row = rows[i, b].reshape(1, rows.shape[2])
-            norm = frobenius(row)
+            row, memories = rows[i, b].reshape(1, -1), carry[i, b].reshape(1, -1)
+            norm = hypot(frobenius(row), frobenius(memories))
             if 0.0 < norm < np.inf:
                 logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
                 shift = safe_exponent(norm, row.itemsize)
                 rescale(row, -shift)
+                rescale(memories, -shift)
                 exponents[i, b] += shift
                 top = max(top, exponents[i, b])
             else:
@@ -74,43 +75,46 @@ def _measure_rows(rows, steps, begin, k, first, n, work, out):
                     top = max(top, exponents[i, b])
                     if out.first_nonfinite[n] < 0:
                         out.first_nonfinite[n] = steps[i]
-    for i in range(begin, S):
-        t = steps[i] - k - 1
-        for b in range(B):
-            square = 0.0
-            for j in range(H):
-                rows[i, b, j] *= work.slopes[t, b, j]
-                square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
-            work.squares[i, b] = square
     return top
 
 
 @kernel
-def _outer_products(rows, spare, steps, begin, k, lag, top, work):
+def _pull_rows(cell, steps, begin, k, work):
+    """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
+    deltas, forward, A = work.deltas, work.forward, work.window.shape[0]
+    S, B, _ = deltas.shape
+    for i in range(begin, S):
+        rows, memories, t = work.rows[i], work.carry[i], steps[i] - k
+        pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, work.units)
+        for b in range(B):
+            square = 0.0
+            for j in range(A):
+                square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
+            work.squares[i, b] = square
+
+
+@kernel
+def _outer_products(steps, begin, k, lag, top, work):
     """parts[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
 
-    terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2.
+    terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2. Deltas of
+    other exponents than the top are scaled: nobody needs them behind this.
     """
-    S, B, width = rows.shape
-    H, P, stride = work.window.shape[0], work.window.shape[1], work.forward.trace.shape[2]
-    trace = work.forward.trace.reshape(work.forward.trace.size)
-    deltas, part = rows, work.parts[lag]
+    deltas, part = work.deltas, work.parts[lag]
+    (S, B, _), (A, P) = deltas.shape, work.window.shape
     if not _sum_terms(steps, begin, k, lag, top, work):
-        deltas = spare
         for i in range(begin, S):
             for b in range(B):
                 factor = _factor(work.exponents[i, b], top)
-                for j in range(H):
-                    spare[i, b, j] = rows[i, b, j] * factor
-    flat = deltas.reshape(deltas.size)
+                for j in range(A):
+                    deltas[i, b, j] = deltas[i, b, j] * factor
     i = begin
     while i < S:
         run = 1  # consecutive steps are one product
         while i + run < S and steps[i + run] == steps[i] + run:
             run += 1
-        left = Rows(flat, i * B * width, width)
-        right = Rows(trace, (steps[i] - k - 1) * B * stride, stride)
-        add_outer(left, right, run * B, H, P, part)
+        left, right = rows_from(deltas, i), rows_from(work.forward.trace, steps[i] - k - 1)
+        add_outer(left, right, run * B, A, P, part)
         i += run
 
 

@@ -12,54 +12,55 @@ from rnnsim.kernels.arithmetic.norms import (
     add_scaled,
     compare_scaled,
     frobenius,
+    hypot,
     log_add_squares,
     power_of_two,
     rescale,
     safe_exponent,
 )
-from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply
+from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, rows_from
+from rnnsim.kernels.cells.seam import pull_back
 
 
 @kernel
-def full_gradient(steps, work):
+def full_gradient(cell, steps, work):
     """full * 2^exponent = B * dL/d[W_hh, b_h, W_xh] by backpropagation; returns the exponent.
 
-    The carried gradient has one power of two of its own: carry * 2^c = sum over losses of dl/dh_t.
-    rows[i] hold dl_t/dh_t.
+    `cell` is the lasting one. What goes back has one power of two of its own: gradient * 2^c = sum
+    over losses of dl/dh_t, and so for the memories. rows[i] hold dl_t/dh_t.
     """
-    _, B, width = work.slopes.shape
-    H, P = work.window.shape
-    trace, carry, delta, part = work.forward.trace, work.forward.pre, work.spare[0], work.parts[0]
-    flat_trace, stride = trace.reshape(trace.size), trace.shape[2]
-    deltas = Rows(delta.reshape(delta.size), 0, width)
-    carries = Rows(carry.reshape(carry.size), 0, width)
+    (A, P), B, H = work.window.shape, work.rows.shape[1], work.units
+    trace, kept, gradient = work.forward.trace, work.forward.kept, work.forward.state
+    memories, deltas, part = work.carry[0], work.deltas, work.parts[0]
+    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
     fill(work.full, 0.0)
     fill(work.window_lost, 0.0)  # free until the windows grow
-    fill(carry, 0)
+    fill(gradient, 0)
     c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
     for t in range(steps[-1], 0, -1):
         if i >= 0 and steps[i] == t:
             if c < 0:
-                rescale(carry, c)
+                rescale(gradient, c)
+                rescale(memories, c)
                 c = np.int64(0)
             factor = power_of_two(-c)
             for b in range(B):
                 for j in range(H):
-                    carry[b, j] += work.rows[i, b, j] * factor
+                    gradient[b, j] += work.rows[i, b, j] * factor
             i -= 1
-        for b in range(B):
-            for j in range(H):
-                delta[b, j] = carry[b, j] * work.slopes[t - 1, b, j]
+        pull_back(cell, gradient, memories, trace, kept, t, deltas, 0, 0, H)
         fill(part, 0)
-        add_outer(deltas, Rows(flat_trace, (t - 1) * B * stride, stride), B, H, P, part)
+        add_outer(rows_from(deltas, 0), rows_from(trace, t - 1), B, A, P, part)
         exponent = add_scaled(work.full, work.window_lost, exponent, part, c)
-        multiply(deltas, B, 0, H, work.backward, carries)
-        norm = frobenius(carry)
+        multiply(rows_from(deltas, 0), B, 0, A, work.backward, into)
+        norm = hypot(frobenius(gradient), frobenius(memories))
         if 0.0 < norm < np.inf:
-            shift = safe_exponent(norm, carry.itemsize)
+            shift = safe_exponent(norm, gradient.itemsize)
             if shift != 0:
-                rescale(carry, -shift)
+                rescale(gradient, -shift)
+                rescale(memories, -shift)
                 c += shift
+    fill(memories, 0)
     return exponent
 
 
@@ -91,7 +92,7 @@ def _add_terms(log_root, square, exponent):
 @kernel
 def compare_window(n, k, work, out):
     """The window of lags 0..k beside the full gradient."""
-    H, P = work.window.shape
+    H, P = work.units, work.window.shape[1]
     e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
     log_norm, cosine, log_error = compare_scaled(
         work.window[:, :H], e_window, work.full[:, :H], e_full

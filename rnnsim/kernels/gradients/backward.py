@@ -10,31 +10,24 @@ kept, and the way back computes the others again, bit for bit.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy, fill, residue, total_of
-from rnnsim.kernels.arithmetic.functions import through_activation
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius, inverse_size, slab_norm
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     add_outer_of_steps,
     columns_of,
-    empty_panels,
     multiply,
     pack,
-    padded,
 )
-from rnnsim.kernels.cells.layout import Weights
+from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.unfolding import (
-    ForwardWork,
     batch_of,
-    block_steps,
     class_major,
     class_major_outputs,
-    forward_work,
     gather_targets,
     get_state,
     network,
@@ -45,132 +38,47 @@ from rnnsim.kernels.gradients.unfolding import (
 )
 
 
-class StepNorms(NamedTuple):
-    """||dL/dW^(t)||_F for t = 1..T, each (N, T) float64."""
-
-    W_xh: np.ndarray
-    W_hh: np.ndarray
-    W_hy: np.ndarray
+@allocator
+def passes(T, stored):
+    """How many passes over segments of `stored` steps a gradient takes, see `pass_of`."""
+    return 3 * (-(-T // stored)) - 1
 
 
-class GradientArrays(NamedTuple):
-    """What a backward pass returns; `weights` holds dL/dW in the shapes of the weights.
+@allocator
+def pass_of(i, T, stored):
+    """Pass i of a checkpointed sweep: (begin, end, back), steps begin+1..end, forward or back.
 
-    loss (N,) float64, h0 (N, B, H), step_norms, state_norms (N, T+1) = ||dL/dh_t||_F for t = 0..T,
-    first_nonfinite (N,) int64.
+    Forward through all segments; then back from the last one, whose states are there, to the first,
+    each of the others after another pass forward.
     """
-
-    loss: np.ndarray
-    weights: Weights
-    h0: np.ndarray
-    step_norms: StepNorms
-    state_norms: np.ndarray
-    first_nonfinite: np.ndarray
+    segments = -(-T // stored)
+    behind = i - segments
+    back = behind >= 0 and behind % 2 == 0
+    segment = segments - 1 - (behind + 1) // 2 if behind >= 0 else i
+    return segment * stored, min((segment + 1) * stored, T), back
 
 
-class BackwardWork(NamedTuple):
-    """Scratch of one thread, for one network at a time, C steps stored at once.
-
-    forward: ForwardWork; errors (rows+1, B, Q'): row [s, b] is [delta_{t+1}, dL/dy_t] for step
-    t = begin + s of a block; backward: packed [W_hh; W_hy]; recurrent (H, P') and readout (V, P'):
-    the gradients that a block adds; squares (2, block, P') and factors (2, block) for their norms,
-    recurrent first; checkpoints (segments, B, H); carries (T,) bool: whether a step has loss;
-    marks (2,) int64: the last step with loss, and the first state that is not finite.
-    """
-
-    forward: ForwardWork
-    errors: np.ndarray
-    backward: np.ndarray
-    recurrent: np.ndarray
-    readout: np.ndarray
-    squares: np.ndarray
-    factors: np.ndarray
-    checkpoints: np.ndarray
-    carries: np.ndarray
-    marks: np.ndarray
-
-
-@allocator
-def gradient_arrays(weights, batch):
-    """Results for an ensemble, to be filled by `bptt` or `truncated_bptt`."""
-    N, H, D = weights.W_xh.shape
-    V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    dtype = weights.W_hh.dtype
-    return GradientArrays(
-        np.empty(N, np.float64),
-        Weights(
-            np.empty((N, H, D), dtype),
-            np.empty((N, H, H), dtype),
-            np.empty((N, V, H), dtype),
-            np.empty((N, H), dtype),
-            np.empty((N, V), dtype),
-        ),
-        np.empty((N, B, H), dtype),
-        StepNorms(np.empty((N, T)), np.empty((N, T)), np.empty((N, T))),
-        np.empty((N, T + 1)),
-        np.empty(N, np.int64),
-    )
-
-
-@allocator
-def backward_work(weights, batch, stored):
-    """Scratch for `bptt`: one for each thread, reused for every network.
-
-    It serves shorter batches too, where all states are stored.
-    `stored` is how many steps of states are kept at once: T, or fewer to save memory.
-    """
-    T, B = batch.inputs.shape[1:3]
-    block = block_steps(T, B, weights.W_hh.shape[1], weights.W_hh.itemsize)
-    stored = min(T, -(-stored // block) * block)  # whole blocks, so that sums keep their order
-    return allocate_backward(weights, batch, stored, block, block)
-
-
-@allocator
-def bytes_per_step(weights, batch):
-    """What one stored step of states takes."""
-    D, B = batch.inputs.shape[3], batch.inputs.shape[2]
-    width = padded(weights.W_hh.shape[1] + 1 + D, weights.W_hh)
-    return B * width * weights.W_hh.itemsize
-
-
-@allocator
-def allocate_backward(weights, batch, stored, rows, block):
-    """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
-    _, H, D = weights.W_xh.shape
-    V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    like = weights.W_hh
-    width = padded(H + 1 + D, like)
-    return BackwardWork(
-        forward_work(weights, T, B, stored),
-        np.zeros((rows + 1, B, padded(H + V, like)), like.dtype),
-        empty_panels(H + V, H, like),
-        np.zeros((H, width), like.dtype),
-        np.zeros((V, width), like.dtype),
-        np.zeros((2, block, width), like.dtype),
-        np.zeros((2, block), like.dtype),
-        np.empty((-(-T // stored), B, H), like.dtype),
-        np.empty(T, np.bool_),
-        np.empty(2, np.int64),
-    )
+def sweep(T, stored):
+    """All passes, for those who call the kernels of this file piece by piece."""
+    return [pass_of(i, T, stored) for i in range(passes(T, stored))]
 
 
 @kernel
-def bptt(weights, batch, activation, start, stop, work, out):
+def bptt(weights, batch, cell, start, stop, work, out):
     """Loss and full gradient of networks start..stop-1: exact backpropagation through time.
 
-    weights: Weights (N, ...), batch: Batch, activation: TANH, RELU or LINEAR, work from
-    `backward_work`, out from `gradient_arrays`.
+    weights: Weights (N, ...), batch: Batch, cell: TANH, RELU or LINEAR, work from `backward_work`,
+    out from `gradient_arrays`.
     """
     T, stored = batch.inputs.shape[1], work.forward.trace.shape[0] - 1
     for n in range(start, stop):
         begin_bptt(weights, batch, n, work, out)
-        for begin in range(0, T, stored):
-            forward_steps(batch, activation, n, begin, min(begin + stored, T), work)
-        for segment in range(work.checkpoints.shape[0] - 1, -1, -1):
-            begin, end = segment * stored, min((segment + 1) * stored, T)
-            if end < T:
-                forward_steps(batch, activation, n, begin, end, work)
-            backward_steps(batch, activation, n, begin, end, work, out)
+        for i in range(passes(T, stored)):
+            begin, end, back = pass_of(i, T, stored)
+            if back:
+                backward_steps(batch, cell, n, begin, end, work, out)
+            else:
+                forward_steps(batch, cell, n, begin, end, work)
         end_bptt(n, work, out)
         mark_nonfinite(n, work.marks[1], out)
 
@@ -179,10 +87,10 @@ def bptt(weights, batch, activation, start, stop, work, out):
 def begin_bptt(weights, batch, n, work, out):
     """Pack the weights of network n, mark the steps that carry loss, and clear its results."""
     w, data = network(weights, n), batch_of(batch, n)
-    H = w.W_hh.shape[0]
     pack_forward(w, work.forward)
     pack(w.W_hh, 0, work.backward)
-    pack(w.W_hy, H, work.backward)
+    pack(w.W_hy, w.W_hh.shape[0], work.backward)
+    fill(work.carry, 0)
     work.marks[0], work.marks[1] = 0, -1
     for t in range(data.loss_weights.shape[0]):
         work.carries[t] = False
@@ -196,22 +104,22 @@ def begin_bptt(weights, batch, n, work, out):
 
 
 @kernel
-def forward_steps(batch, activation, n, begin, end, work):
+def forward_steps(batch, cell, n, begin, end, work):
     """States of steps begin+1..end, which lie in one segment; h_begin is known."""
     forward, stored = work.forward, work.forward.trace.shape[0] - 1
     segment, at = begin // stored, begin % stored
     if at == 0:
-        set_state(forward, 0, work.checkpoints[segment])
+        set_state(forward, 0, work.checkpoints[segment], work.memories[segment])
     data = batch_of(batch, n)
-    nonfinite = unfold(data.inputs, begin, end, at, activation, forward)
+    nonfinite = unfold(data.inputs, begin, end, at, cell, forward)
     if work.marks[1] < 0:
         work.marks[1] = nonfinite
     if end % stored == 0 and segment + 1 < work.checkpoints.shape[0]:
-        get_state(forward, stored, work.checkpoints[segment + 1])
+        get_state(forward, stored, work.checkpoints[segment + 1], work.memories[segment + 1])
 
 
 @inlined
-def backward_steps(batch, activation, n, begin, end, work, out):
+def backward_steps(batch, cell, n, begin, end, work, out):
     """Gradients of steps begin+1..end, whose states are in the trace; later steps are done.
 
     `begin` is a multiple of the block, and so is `end` unless it is T.
@@ -221,7 +129,7 @@ def backward_steps(batch, activation, n, begin, end, work, out):
     for first in range((end - 1) // block * block, begin - 1, -block):
         count = min(first + block, end) - first
         score_block(batch, first, count, 0, n, work, out)
-        backward_block(activation, first, count, n, work, out)
+        backward_block(cell, first, count, n, work, out)
         set_factors(first, 0, 0, count, work)
         outer_block(first, count, 0, 0, 1, work)
         add_block(first, count, n, work, out)
@@ -230,15 +138,15 @@ def backward_steps(batch, activation, n, begin, end, work, out):
 @inlined
 def end_bptt(n, work, out):
     """dL/dh_0 of network n, for the sequences of the share."""
-    errors, pre, b_0 = work.errors, work.forward.pre, work.forward.share[0]
-    width, H = errors.shape[2], work.checkpoints.shape[2]
+    errors, gradient, b_0 = work.errors, work.gradient, work.forward.share[0]
+    width, H, A = errors.shape[2], work.checkpoints.shape[2], work.recurrent.shape[0]
     first = Rows(errors.reshape(errors.size), b_0 * width, width)
-    gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
-    multiply(first, pre.shape[0], 0, H, work.backward, gradient)  # dL/dh_0 = W_hh^T delta_1
-    out.state_norms[n, 0] = frobenius(pre)
-    for b in range(pre.shape[0]):
+    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
+    multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
+    out.state_norms[n, 0] = frobenius(gradient)
+    for b in range(gradient.shape[0]):
         for i in range(H):
-            out.h0[n, b_0 + b, i] = pre[b, i]
+            out.h0[n, b_0 + b, i] = gradient[b, i]
 
 
 @inlined
@@ -259,7 +167,7 @@ def clear(out, n):
 @kernel
 def score_block(batch, first, count, row, n, work, out):
     """Loss of steps first+1..first+count, and dL/dy_t into the errors from row+1 on."""
-    data, H, V = batch_of(batch, n), work.checkpoints.shape[2], work.readout.shape[0]
+    data, A, V = batch_of(batch, n), work.recurrent.shape[0], work.readout.shape[0]
     B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
     b_0, share = forward.share[0], forward.share[1] - forward.share[0]
     at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
@@ -271,7 +179,7 @@ def score_block(batch, first, count, row, n, work, out):
         if run == 0:
             for b in range(share):
                 for v in range(V):
-                    errors[row + s, b_0 + b, H + v] = 0
+                    errors[row + s, b_0 + b, A + v] = 0
             s += 1
             continue
         class_major_outputs(at + s, run, V, forward)
@@ -282,29 +190,29 @@ def score_block(batch, first, count, row, n, work, out):
         for t in range(run):
             for b in range(share):
                 for v in range(V):
-                    errors[row + s + t, b_0 + b, H + v] = columns[v, t, b] * scale
+                    errors[row + s + t, b_0 + b, A + v] = columns[v, t, b] * scale
         s += run
 
 
 @kernel
-def backward_block(activation, first, count, n, work, out):
+def backward_block(cell, first, count, n, work, out):
     """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
-    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
     errors, forward, carries, state_norms = work.errors, work.forward, work.carries, out.state_norms
-    trace, pre, panels = forward.trace, forward.pre, work.backward
+    trace, kept, gradient, panels = forward.trace, forward.kept, work.gradient, work.backward
     B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
-    flat, rows = errors.reshape(errors.size), pre.shape[0]
-    gradient = Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    flat, rows = errors.reshape(errors.size), gradient.shape[0]
+    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
     at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
     for b in range(b_0, b_0 + rows):
-        for i in range(H):  # where the block above has ended; 0 if there is none
+        for i in range(A):  # where the block above has ended; 0 if there is none
             errors[top, b, i] = errors[0, b, i]
     for s in range(count, 0, -1):
-        # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1};  delta_t = dL/dh_t * phi'(a_t)
-        depth = H + V if carries[first + s - 1] else H
-        multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, gradient)
-        state_norms[n, first + s] = frobenius(pre)
-        through_activation(activation, pre, trace, at + s, errors, s - 1, b_0, H)
+        # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
+        depth = A + V if carries[first + s - 1] else A
+        multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
+        state_norms[n, first + s] = frobenius(gradient)
+        pull_back(cell, gradient, work.carry, trace, kept, at + s, errors, s - 1, b_0, H)
 
 
 @inlined
@@ -314,12 +222,12 @@ def set_factors(first, row, begin, end, work):
     They bring the norms of the products below 2, so that their squares stay in range.
     """
     errors, trace, factors = work.errors, work.forward.trace, work.factors
-    H, V = work.checkpoints.shape[2], work.readout.shape[0]
+    A, V = work.recurrent.shape[0], work.readout.shape[0]
     at = first % (trace.shape[0] - 1)
     before = frobenius(trace[at + begin])
     for s in range(begin, end):
         after = frobenius(trace[at + s + 1])
-        delta, dy = slab_norm(errors, row + s, 0, H), slab_norm(errors, row + s + 1, H, V)
+        delta, dy = slab_norm(errors, row + s, 0, A), slab_norm(errors, row + s + 1, A, V)
         factors[0, s] = inverse_size(delta * before, errors.itemsize)
         factors[1, s] = inverse_size(dy * after, errors.itemsize)
         before = after
@@ -333,16 +241,17 @@ def outer_block(first, count, row, member, members, work):
     """
     errors, trace, factors, carries = work.errors, work.forward.trace, work.factors, work.carries
     B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
-    H, V, stride = work.checkpoints.shape[2], work.readout.shape[0], trace.shape[2]
+    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
     flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
-    start, scored = first % (trace.shape[0] - 1) * B * stride, False
+    stride, scored = trace.shape[2], False
+    start = first % (trace.shape[0] - 1) * B * stride
     left, right = Rows(flat_errors, row * B * width, width), Rows(flat_trace, start, stride)
-    columns, shape = columns_of(member, members, P, errors), (count, B, H)
+    columns, shape = columns_of(member, members, P, errors), (count, B, A)
     add_outer_of_steps(left, right, shape, columns, factors[0], work.recurrent, work.squares[0])
     for s in range(count):
         scored |= carries[first + s]
     if scored:
-        left = Rows(flat_errors, (row + 1) * B * width + H, width)
+        left = Rows(flat_errors, (row + 1) * B * width + A, width)
         right = Rows(flat_trace, start + B * stride, stride)
         columns, shape = columns_of(member, members, H + 1, errors), (count, B, V)
         add_outer_of_steps(left, right, shape, columns, factors[1], work.readout, work.squares[1])
@@ -353,7 +262,7 @@ def add_block(first, count, n, work, out):
     """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
     H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
     squares, factors, g, norms = work.squares, work.factors, out.weights, out.step_norms
-    for i in range(H):
+    for i in range(work.recurrent.shape[0]):
         for j in range(H):
             g.W_hh[n, i, j] += work.recurrent[i, j]
         g.b_h[n, i] += work.recurrent[i, H]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy, total_of
-from rnnsim.kernels.arithmetic.functions import activate
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
 from rnnsim.kernels.arithmetic.products import Rows, empty_panels, multiply, pack_transposed, padded
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch, Weights
+from rnnsim.kernels.cells.seam import advance, sizes
 from rnnsim.kernels.gradients.losses import (
     count_correct,
     inner_product,
@@ -23,21 +23,36 @@ from rnnsim.kernels.gradients.losses import (
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
 
 
-class ForwardWork(NamedTuple):
-    """Scratch of one thread, for one network at a time; the trace may be shared by a team.
+class StepWork(NamedTuple):
+    """What a network is unfolded in, C steps in a row, for one network at a time.
 
-    trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding, for C steps in a row;
-    share (2,) int64: the thread treats sequences share[0]..share[1]-1, b of them;
-    recurrent, readout: packed [W_hh, b_h, W_xh]^T and [W_hy, b_y]^T;
-    pre and state (b, H'): pre-activations and states of one step; score: ScoreWork.
+    trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding; kept (C+1, B, K*H'): what each
+    step keeps for its way back, the memories first; both may be shared by a team. share (2,) int64:
+    the thread treats sequences share[0]..share[1]-1, b of them; recurrent: packed
+    [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'): pre-activations and states of one step.
     """
 
     trace: np.ndarray
+    kept: np.ndarray
     share: np.ndarray
     recurrent: np.ndarray
-    readout: np.ndarray
     pre: np.ndarray
     state: np.ndarray
+
+
+class ForwardWork(NamedTuple):
+    """Scratch of one thread: the fields of StepWork, and those of readout and losses.
+
+    readout: packed [W_hy, b_y]^T; score: ScoreWork.
+    """
+
+    trace: np.ndarray
+    kept: np.ndarray
+    share: np.ndarray
+    recurrent: np.ndarray
+    pre: np.ndarray
+    state: np.ndarray
+    readout: np.ndarray
     score: "ScoreWork"
 
 
@@ -67,25 +82,40 @@ def block_steps(T, B, H, itemsize):
 
 
 @allocator
-def forward_work(weights, T, B, stored):
-    """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once.
-
-    `forward` and `evaluate` need one block, `block_steps`.
-    """
-    _, H, D = weights.W_xh.shape
-    V, like = weights.W_hy.shape[1], weights.W_hh
+def step_work(A, H, D, B, stored, like, cell):
+    """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
     trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
     trace[:, :, H] = 1
     share = np.empty(2, np.int64)
     share[0], share[1] = 0, B
-    R = block_steps(T, B, H, like.itemsize) * B
-    return ForwardWork(
+    return StepWork(
         trace,
+        np.zeros((stored + 1, B, sizes(cell)[2] * padded(H, like)), like.dtype),
         share,
-        empty_panels(H + 1 + D, H, like),
+        empty_panels(H + 1 + D, A, like),
+        np.zeros((B, padded(A, like)), like.dtype),
+        np.zeros((B, padded(H, like)), like.dtype),
+    )
+
+
+@allocator
+def forward_work(weights, T, B, stored, cell=0):
+    """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once.
+
+    `forward` and `evaluate` need one block, `block_steps`.
+    """
+    (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
+    V, like = weights.W_hy.shape[1], weights.W_hh
+    R = block_steps(T, B, H, like.itemsize) * B
+    steps = step_work(A, H, D, B, stored, like, cell)
+    return ForwardWork(
+        steps.trace,
+        steps.kept,
+        steps.share,
+        steps.recurrent,
+        steps.pre,
+        steps.state,
         empty_panels(H + 1, V, like),
-        np.zeros((B, padded(H, like)), like.dtype),
-        np.zeros((B, padded(H, like)), like.dtype),
         ScoreWork(
             np.zeros((R, padded(V, like)), like.dtype),
             np.empty(V * R, like.dtype),
@@ -122,38 +152,67 @@ def batch_of(batch, n):
 
 
 @inlined
+def pack_steps(w, work):
+    """Pack the weights of one network for its steps."""
+    A, H = w.W_hh.shape
+    pack_transposed(w.W_hh, 0, work.recurrent)
+    pack_transposed(w.b_h.reshape(A, 1), H, work.recurrent)
+    pack_transposed(w.W_xh, H + 1, work.recurrent)
+
+
+@inlined
 def pack_forward(w, work):
     """Pack the weights of one network for its steps and its readout."""
-    H = w.W_hh.shape[0]
-    pack_transposed(w.W_hh, 0, work.recurrent)
-    pack_transposed(w.b_h.reshape(H, 1), H, work.recurrent)
-    pack_transposed(w.W_xh, H + 1, work.recurrent)
+    H = w.W_hh.shape[1]
+    pack_steps(w, work)
     pack_transposed(w.W_hy, 0, work.readout)
     pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, work.readout)
 
 
+@allocator
+def memory_size(cell, H, like):
+    """How many numbers of a row of `kept` are memories: M blocks of H'."""
+    return sizes(cell)[1] * padded(H, like)
+
+
 @inlined
-def set_state(work, t, state):
-    """trace[t] takes over the states (B, H) of the thread's share."""
+def set_state(work, t, state, memories):
+    """Step t takes over states (B, H) and memories (B, M*H') of the thread's share."""
     for b in range(work.share[0], work.share[1]):
         for i in range(state.shape[1]):
             work.trace[t, b, i] = state[b, i]
+        for i in range(memories.shape[1]):
+            work.kept[t, b, i] = memories[b, i]
 
 
 @inlined
-def get_state(work, t, state):
-    """state (B, H) = trace[t], for the sequences of the share."""
+def get_state(work, t, state, memories):
+    """state (B, H) and memories (B, M*H') = those of step t, for the sequences of the share."""
     for b in range(work.share[0], work.share[1]):
         for i in range(state.shape[1]):
             state[b, i] = work.trace[t, b, i]
+        for i in range(memories.shape[1]):
+            memories[b, i] = work.kept[t, b, i]
 
 
 @inlined
-def carry_state(work, t, H):
-    """trace[0] = trace[t]: the next steps go on from there."""
+def start_state(cell, work, state):
+    """Step 0 takes over states (B, H); memories begin at 0."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(state.shape[1]):
+            work.trace[0, b, i] = state[b, i]
+        for i in range(memory_size(cell, state.shape[1], state)):
+            work.kept[0, b, i] = 0
+
+
+@inlined
+def carry_state(cell, work, t, H):
+    """Step 0 becomes step t: the next steps go on from there."""
     for b in range(work.share[0], work.share[1]):
         for i in range(H):
             work.trace[0, b, i] = work.trace[t, b, i]
+        for i in range(memory_size(cell, H, work.trace)):
+            work.kept[0, b, i] = work.kept[t, b, i]
 
 
 @inlined
@@ -165,22 +224,22 @@ def put_inputs(inputs, step, work, t, H):
 
 
 @kernel
-def unfold(inputs, begin, end, at, activation, work):
+def unfold(inputs, begin, end, at, cell, work):
     """trace[at+t] = h_{begin+t} for t = 1..end-begin, from trace[at] = h_begin; inputs (T, B, D).
 
-    Returns the first step whose state is not finite, or -1.
+    work: ForwardWork or StepWork. Returns the first step whose state is not finite, or -1.
     """
     B, D = inputs.shape[1:]
     P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
     b_0, b_1 = work.share
-    H, flat, nonfinite = P - 1 - D, pre.reshape(pre.size), -1
-    trace, state = work.trace.reshape(work.trace.size), work.state.reshape(work.state.size)
+    H, nonfinite = P - 1 - D, -1
+    trace, out = work.trace.reshape(work.trace.size), Rows(pre.reshape(pre.size), 0, pre.shape[1])
     for t in range(at, at + end - begin):
         put_inputs(inputs, begin + t - at, work, t, H)
-        # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1};  h_{t+1} = phi(a_{t+1})
+        # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1}; of vanilla h_{t+1} = phi(a_{t+1})
         rows = Rows(trace, (t * B + b_0) * width, width)
-        multiply(rows, b_1 - b_0, 0, P, work.recurrent, Rows(flat, 0, pre.shape[1]))
-        activate(activation, flat, state)
+        multiply(rows, b_1 - b_0, 0, P, work.recurrent, out)
+        advance(cell, pre, work.state, work.kept, t + 1, b_0, H)
         if keep_state(work, t + 1, H) != 0 and nonfinite < 0:
             nonfinite = begin + t - at + 1
     return nonfinite
@@ -264,7 +323,7 @@ def score(outputs, loss, work):
 
 
 @kernel
-def forward(weights, inputs, h0, activation, start, stop, work, states, outputs):
+def forward(weights, inputs, h0, cell, start, stop, work, states, outputs):
     """States (N, T+1, B, H) and outputs (N, T, B, V) of networks start..stop-1.
 
     inputs (1 or N, T, B, D), h0 (1 or N, B, H), work from `forward_work`.
@@ -274,10 +333,10 @@ def forward(weights, inputs, h0, activation, start, stop, work, states, outputs)
     for n in range(start, stop):
         pack_forward(network(weights, n), work)
         copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
-        set_state(work, 0, states[n, 0])
+        start_state(cell, work, states[n, 0])
         for begin in range(0, T, block):
             end = min(begin + block, T)
-            unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, activation, work)
+            unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, cell, work)
             readout(1, end - begin, work)
             rows = outputs[n, begin:end].reshape((end - begin) * B, V)
             for r in range(rows.shape[0]):
@@ -287,22 +346,22 @@ def forward(weights, inputs, h0, activation, start, stop, work, states, outputs)
                 for b in range(B):
                     for i in range(H):
                         states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
-            carry_state(work, end - begin, H)
+            carry_state(cell, work, end - begin, H)
 
 
 @kernel
-def evaluate(weights, batch, activation, start, stop, work, loss, correct, first_nonfinite):
+def evaluate(weights, batch, cell, start, stop, work, loss, correct, first_nonfinite):
     """Loss (N,) float64 and number of right answers (N,) int64 of networks start..stop-1."""
     T, B = batch.loss_weights.shape[1:]
-    H, V, block = weights.W_hh.shape[1], weights.W_hy.shape[1], work.score.losses.size // B
+    H, V, block = weights.W_hh.shape[2], weights.W_hy.shape[1], work.score.losses.size // B
     for n in range(start, stop):
         data = batch_of(batch, n)
         pack_forward(network(weights, n), work)
-        set_state(work, 0, data.h0)
+        start_state(cell, work, data.h0)
         loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
         for begin in range(0, T, block):
             count = min(block, T - begin)
-            nonfinite = unfold(data.inputs, begin, begin + count, 0, activation, work)
+            nonfinite = unfold(data.inputs, begin, begin + count, 0, cell, work)
             if first_nonfinite[n] < 0:
                 first_nonfinite[n] = nonfinite
             class_major_outputs(1, count, V, work)
@@ -313,4 +372,4 @@ def evaluate(weights, batch, activation, start, stop, work, loss, correct, first
                 answers, counted = work.score.classes[:R], work.score.weights[:R]
                 correct[n] += count_correct(outputs, answers, counted)
             loss[n] += score(outputs, data.loss, work) / B
-            carry_state(work, count, H)
+            carry_state(cell, work, count, H)

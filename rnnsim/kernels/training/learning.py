@@ -6,17 +6,15 @@ copied from its batch into a place of its own, so that the kernels of full BPTT 
 the steps before the segment's own carry no loss, and the first state is the one that was kept.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy, fill, residue
 from rnnsim.kernels.arithmetic.jit import inlined, kernel
-from rnnsim.kernels.arithmetic.products import Rows, add_outer
+from rnnsim.kernels.arithmetic.products import Rows, add_outer, rows_from
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.gradients.backward import (
-    BackwardWork,
-    GradientArrays,
     add_block,
     backward_block,
     begin_bptt,
@@ -24,6 +22,7 @@ from rnnsim.kernels.gradients.backward import (
     forward_steps,
     score_block,
 )
+from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
 from rnnsim.kernels.gradients.unfolding import class_major, class_major_outputs
 from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
 from rnnsim.kernels.training.penalty import PenaltyWork, add_penalty, clear_penalty, close_penalty
@@ -78,7 +77,7 @@ class Batches(NamedTuple):
 
 
 class Path(NamedTuple):
-    """One recurrent network with its activation, its gradient and a place for one segment.
+    """One recurrent network with its cell, its gradient and a place for one segment.
 
     weights and out.weights are views, N = 1, of LearnWork's values and gradient; inputs, classes,
     targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, H). network is
@@ -86,7 +85,7 @@ class Path(NamedTuple):
     """
 
     network: int
-    activation: int
+    cell: Any
     loss: int
     weights: Weights
     out: GradientArrays
@@ -184,7 +183,7 @@ def forward_path(data, steps, path):
     """Pack the weights, find the steps with loss, and compute the states of a segment."""
     n, begin = path.network, path.network
     begin_bptt(path.weights, data, n, path.work, path.out)
-    forward_steps(data, path.activation, n, begin, steps, path.work)
+    forward_steps(data, path.cell, n, begin, steps, path.work)
 
 
 @kernel
@@ -201,7 +200,7 @@ def sum_gradients(data, path, weight, variant, penalty):
     for first in range((end - 1) // block * block, -1, -block):
         count = min(first + block, end) - first
         score_block(data, first, count, 0, n, work, out)
-        backward_block(path.activation, first, count, n, work, out)
+        backward_block(path.cell, first, count, n, work, out)
         if weight > 0.0:
             add_penalty(variant, count, H, V, work, penalty)
         _outer_products(first, count, work)
@@ -216,16 +215,15 @@ def sum_gradients(data, path, weight, variant, penalty):
 def _outer_products(first, count, work):
     """Add errors times trace of a block's steps, all rows at once."""
     errors, trace = work.errors, work.forward.trace
-    B, width, stride = errors.shape[1], errors.shape[2], trace.shape[2]
-    H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
-    left, right = errors.reshape(errors.size), trace.reshape(trace.size)
-    start, low = first * B * stride, 0
-    add_outer(Rows(left, 0, width), Rows(right, start, stride), count * B, H, P, work.recurrent)
+    B, width = errors.shape[1:]
+    A, V, P = work.recurrent.shape[0], work.readout.shape[0], work.forward.recurrent.shape[1]
+    H, low = work.checkpoints.shape[2], 0
+    add_outer(rows_from(errors, 0), rows_from(trace, first), count * B, A, P, work.recurrent)
     while low < count and not work.carries[first + low]:
         low += 1
     if low < count:
-        dy = Rows(left, (low + 1) * B * width + H, width)
-        states = Rows(right, start + (low + 1) * B * stride, stride)
+        dy = Rows(errors.reshape(errors.size), (low + 1) * B * width + A, width)
+        states = rows_from(trace, first + low + 1)
         add_outer(dy, states, (count - low) * B, V, H + 1, work.readout)
 
 

@@ -1,0 +1,172 @@
+"""Along a trajectory that is known: what its steps keep, their Jacobians, gradients taken back.
+
+For a cell that keeps its slopes (`lasting`), so that saturation costs no digits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels.arithmetic.functions import log_normal
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.arithmetic.norms import LN2, exponent_of, frobenius, hypot, rescale
+from rnnsim.kernels.arithmetic.products import (
+    Rows,
+    empty_panels,
+    multiply,
+    pack,
+    padded,
+    rows_from,
+)
+from rnnsim.kernels.cells.seam import advance, jacobian, lasting, pull_back, recall, sizes
+from rnnsim.kernels.gradients.unfolding import memory_size, network, pack_steps, put_inputs
+
+# Rows are held at norms of this power of two, so that slopes of 1e-307 take no digits from them.
+_HELD = 400
+
+
+@allocator
+def kept_arrays(N, T, B, H, like, cell):
+    """Room for what T steps of N networks keep: (N, T+1, B, K*H'), row 0 before the first step."""
+    return np.zeros((N, T + 1, B, sizes(lasting(cell))[2] * padded(H, like)), like.dtype)
+
+
+@kernel
+def retrace(weights, inputs, states, cell, n, work, kept):
+    """kept[n] from the states of network n, which each step is taken from anew.
+
+    inputs (1 or N, T, B, D), states (N, T+1, B, H), kept from `kept_arrays`, work from `step_work`
+    for one step of the lasting cell. No rounding of a step has a part in another.
+    """
+    lasts, (T, B), H = lasting(cell), inputs.shape[1:3], states.shape[3]
+    pre, panels = work.pre, work.recurrent
+    out = Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    pack_steps(network(weights, n), work)
+    for t in range(T):
+        put_inputs(inputs[min(n, inputs.shape[0] - 1)], t, work, 0, H)
+        for b in range(B):
+            for i in range(H):
+                work.trace[0, b, i] = states[n, t, b, i]
+        multiply(rows_from(work.trace, 0), B, 0, panels.shape[1], panels, out)
+        recall(lasts, pre, states[n, t + 1])
+        advance(lasts, pre, work.state, kept[n], t + 1, 0, H)
+
+
+@kernel
+def step_jacobians(weights, kept, cell, n, scratch, out):
+    """out[n] (T, B, S, S): the Jacobian of every step of network n, from what `retrace` kept."""
+    lasts = lasting(cell)
+    for t in range(out.shape[1]):
+        for b in range(out.shape[2]):
+            matrix, scales = jacobian(lasts, weights.W_hh[n], kept[n], t + 1, b, scratch)
+            for i in range(out.shape[3]):
+                for j in range(out.shape[4]):
+                    out[n, t, b, i, j] = scales[i] * matrix[i, j]
+
+
+class RowWork(NamedTuple):
+    """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
+
+    rows (S, B, H') = dl_i/dh_t, carry (S, B, M*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
+    arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; recurrent, inputs: packed W_hh, W_xh.
+    """
+
+    rows: np.ndarray
+    carry: np.ndarray
+    deltas: np.ndarray
+    arriving: np.ndarray
+    exponents: np.ndarray
+    recurrent: np.ndarray
+    inputs: np.ndarray
+
+
+@allocator
+def row_work(weights, S, B, cell):
+    """Scratch for `take_back`."""
+    (_, A, D), H, like = weights.W_xh.shape, weights.W_hh.shape[2], weights.W_hh
+    return RowWork(
+        np.zeros((S, B, padded(H, like)), like.dtype),
+        np.zeros((S, B, memory_size(cell, H, like)), like.dtype),
+        np.zeros((S, B, padded(A, like)), like.dtype),
+        np.zeros((S, B, padded(D, like)), like.dtype),
+        np.zeros((S, B), np.int64),
+        empty_panels(A, H, like),
+        empty_panels(A, D, like),
+    )
+
+
+@kernel
+def set_rows(weights, n, gradients, work):
+    """Begin with gradients (S, B, H) at states of network n."""
+    pack(weights.W_hh[n], 0, work.recurrent)
+    pack(weights.W_xh[n], 0, work.inputs)
+    S, B, H = gradients.shape
+    for i in range(S):
+        for b in range(B):
+            work.exponents[i, b] = 0
+            for j in range(H):
+                work.rows[i, b, j] = gradients[i, b, j]
+            for j in range(work.carry.shape[2]):
+                work.carry[i, b, j] = 0
+    _hold(0, work)
+
+
+@kernel
+def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
+    """Rows i of step steps[i], ascending, from step `high`, none later, down to step `low`.
+
+    states (T+1, B, H) and kept (T+1, B, .) of the network. norms (S, B, T+1): ln of the norms at
+    the states of steps high..low, from the row's own step on; input_norms (S, B, T) or of size 0:
+    at the inputs of steps high..low+1. -inf for an exact 0, NaN beyond the range.
+    """
+    lasts, (S, B, _), first = lasting(cell), work.rows.shape, steps.size
+    rows, carry, deltas, H = work.rows, work.carry, work.deltas, states.shape[2]
+    for t in range(high, low - 1, -1):
+        while first > 0 and steps[first - 1] >= t:
+            first -= 1
+        for i in range(first, S):
+            for b in range(B):
+                norms[i, b, t] = _log_norm(_size(i, b, work), work.exponents[i, b])
+        if t == low or first == S:
+            continue
+        for i in range(first, S):
+            pull_back(lasts, rows[i], carry[i], states, kept, t, deltas, i, 0, H)
+        count, source = (S - first) * B, rows_from(deltas, first)
+        depth = work.recurrent.shape[1]
+        if input_norms.size > 0:
+            multiply(source, count, 0, depth, work.inputs, rows_from(work.arriving, first))
+            for i in range(first, S):
+                for b in range(B):
+                    size = frobenius(work.arriving[i, b].reshape(1, -1))
+                    input_norms[i, b, t - 1] = _log_norm(size, work.exponents[i, b])
+        multiply(source, count, 0, depth, work.recurrent, rows_from(rows, first))
+        _hold(first, work)
+
+
+@kernel
+def _size(i, b, work):
+    """The norm of one row, of h and memories."""
+    row, memories = work.rows[i, b].reshape(1, -1), work.carry[i, b].reshape(1, -1)
+    return hypot(frobenius(row), frobenius(memories))
+
+
+@kernel
+def _log_norm(size, exponent):
+    """ln(size * 2^exponent)."""
+    if 0.0 < size < np.inf:
+        return log_normal(size) + exponent * LN2
+    return -np.inf if size == 0.0 else np.nan
+
+
+@kernel
+def _hold(first, work):
+    """Bring rows first, first+1, ... to norms of about 2^_HELD."""
+    S, B, _ = work.rows.shape
+    for i in range(first, S):
+        for b in range(B):
+            size = _size(i, b, work)
+            if 0.0 < size < np.inf:
+                shift = exponent_of(size) - _HELD
+                rescale(work.rows[i, b].reshape(1, -1), -shift)
+                rescale(work.carry[i, b].reshape(1, -1), -shift)
+                work.exponents[i, b] += shift

@@ -1,0 +1,286 @@
+"""Every cell of the table through every algorithm: complex steps, laws, the cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference
+from builders import DTYPES, NOJIT, TOLERANCE, same_bits
+from numpy.testing import assert_allclose
+from reference_cells import CELLS
+
+from rnnsim import kernels
+from rnnsim.kernels.cells.seam import jacobian, sizes
+from rnnsim.kernels.dynamics import trajectories
+from rnnsim.kernels.gradients.unfolding import step_work
+
+pytestmark = pytest.mark.nojit
+EACH = pytest.mark.parametrize("name", CELLS)
+T, B, D, H, V = 7, 2, 2, 3, 2
+
+
+def problem(name, dtype="float64", seed=0):
+    """Weights of one network and a batch, as the kernels take them."""
+    rng, A = np.random.default_rng([seed, len(name)]), CELLS[name].gates * H
+    shapes = ((1, A, D), (1, A, H), (1, V, H), (1, A), (1, V))
+    weights = kernels.Weights(*(rng.normal(size=s, scale=0.7).astype(dtype) for s in shapes))
+    loss_weights = rng.uniform(0.5, 1.5, (1, T, B)) * (rng.random((1, T, B)) > 0.3)
+    loss_weights[0, -1] = 1.0
+    batch = kernels.Batch(
+        rng.normal(size=(1, T, B, D)).astype(dtype),
+        rng.integers(0, V, (1, T, B)),
+        np.empty((1, 0, 0, 0), dtype),
+        loss_weights.astype(dtype),
+        rng.normal(size=(1, B, H), scale=0.5).astype(dtype),
+        kernels.CROSS_ENTROPY,
+    )
+    return weights, batch
+
+
+def longer(batch, times):
+    """The same steps so many times."""
+    names = ("inputs", "classes", "loss_weights")
+    arrays = {name: getattr(batch, name) for name in names}
+    return batch._replace(**{k: np.concatenate([a] * times, axis=1) for k, a in arrays.items()})
+
+
+def bptt(name, weights, batch, stored=T):
+    cell, out = CELLS[name].code, kernels.gradient_arrays(weights, batch)
+    work = kernels.backward_work(weights, batch, stored, cell)
+    kernels.bptt(weights, batch, cell, 0, 1, work, out)
+    return out
+
+
+def truncated(name, weights, batch, window, stride):
+    cell, out = CELLS[name].code, kernels.gradient_arrays(weights, batch)
+    work = kernels.truncated_work(weights, batch, stride, cell)
+    kernels.truncated_bptt(weights, batch, cell, window, stride, 0, 1, work, out)
+    return out
+
+
+def plain(weights, batch):
+    wide = [np.asarray(a[0], float) for a in weights]
+    x, w, h0 = (np.asarray(a[0], float) for a in (batch.inputs, batch.loss_weights, batch.h0))
+    return reference.Net(*wide), x, batch.classes[0], w, h0
+
+
+def by_complex_steps(name, weights, batch, window, stride):
+    """Truncated gradients by definition: of a sweep, the weights of steps lowest.. are moved."""
+    net, x, classes, w, h0 = plain(weights, batch)
+    arrays, eps = [*net, h0], 1e-30
+    gradients = [np.zeros(array.shape) for array in arrays]
+    for j in range(-(-T // stride)):
+        last, lowest = min((j + 1) * stride, T), max((j + 1) * stride - window + 1, 1)
+        for k, gradient in enumerate(gradients):
+            if k == 5 and lowest > 1:  # h_0 is reached exactly where step 1 is
+                continue
+            for index in np.ndindex(*gradient.shape):
+                moved = [array.astype(complex) for array in arrays]
+                moved[k][index] += 1j * eps
+                value = swept_loss(name, arrays, moved, x, classes, w, lowest, j * stride, last)
+                gradient[index] += value.imag / eps
+    return gradients
+
+
+def swept_loss(name, fixed, moved, x, classes, w, lowest, first, last):
+    """The loss of steps first+1..last, with moved weights from step `lowest` on."""
+    h, total = moved[5], 0.0
+    c = np.zeros((B, CELLS[name].memories * H))
+    for t in range(1, last + 1):
+        W_xh, W_hh, W_hy, b_h, b_y = (moved if t >= lowest else fixed)[:5]
+        h, c = CELLS[name].step(x[t - 1] @ W_xh.T + h @ W_hh.T + b_h, c)
+        for b in range(B):
+            if t > first and w[t - 1, b]:
+                y = W_hy @ h[b] + b_y
+                total = total + w[t - 1, b] * reference.step_loss(y, classes[t - 1, b])
+    return total / B
+
+
+def assert_close(found, expected, dtype):
+    scale = sum(np.linalg.norm(array) for array in expected)
+    for a, b in zip([*(g[0] for g in found.weights), found.h0[0]], expected, strict=True):
+        assert np.linalg.norm(a - b) <= TOLERANCE[dtype] * scale
+
+
+@EACH
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_states_and_loss_follow_the_plain_step(name, dtype):
+    weights, batch = problem(name, dtype)
+    batch = longer(batch, 10)  # more than a block of steps
+    cell, (net, x, classes, w, h0) = CELLS[name].code, plain(weights, batch)
+    n_steps = len(x)
+    block = kernels.block_steps(n_steps, B, H, np.dtype(dtype).itemsize)
+    assert block < n_steps
+    work = kernels.forward_work(weights, n_steps, B, block, cell)
+    states, outputs = np.empty((1, n_steps + 1, B, H), dtype), np.empty((1, n_steps, B, V), dtype)
+    kernels.forward(weights, batch.inputs, batch.h0, cell, 0, 1, work, states, outputs)
+    expected = reference.unfold(net, x, h0, name)[0]
+    # What rounding does to a state it does again at every later step, as much as the network grows.
+    assert np.linalg.norm(states[0] - expected) <= TOLERANCE[dtype] * np.linalg.norm(expected)
+    loss, correct, first = np.empty(1), np.empty(1, np.int64), np.empty(1, np.int64)
+    kernels.evaluate(weights, batch, cell, 0, 1, work, loss, correct, first)
+    assert_allclose(loss, reference.loss(net, x, classes, w, h0, name), rtol=TOLERANCE[dtype] * 10)
+    assert first[0] == -1
+
+
+@EACH
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gradients_are_those_of_complex_steps(name, dtype):
+    weights, batch = problem(name, dtype)
+    gradients, h0 = reference.complex_step(*plain(weights, batch), name)
+    assert_close(bptt(name, weights, batch), [*gradients, h0], dtype)
+
+
+@EACH
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (3, 1), (3, 3), (5, 2), (9, 4)])
+def test_truncated_gradients_follow_their_definition(name, window, stride):
+    weights, batch = problem(name)
+    expected = by_complex_steps(name, weights, batch, window, stride)
+    assert_close(truncated(name, weights, batch, window, stride), expected, "float64")
+
+
+@EACH
+def test_states_and_memories_from_checkpoints_are_the_same_bits(name):
+    weights, batch = problem(name)
+    many = longer(batch, 9)
+    whole = bptt(name, weights, many, stored=9 * T)
+    same_bits(bptt(name, weights, many, stored=8), whole)
+
+
+@EACH
+def test_windows_of_the_flow_are_truncated_gradients(name):
+    weights, batch = problem(name)
+    cell = CELLS[name].code
+    steps = np.flatnonzero(batch.loss_weights[0].any(axis=1)) + 1
+    work = kernels.flow_work(weights, batch, steps.size, 3, cell)
+    out = kernels.flow_arrays(weights, batch, steps.size, T, False)
+    kernels.gradient_flow(weights, batch, cell, steps, 0, 1, work, out)
+    for k in range(T):
+        window = B * truncated(name, weights, batch, k + 1, 1).weights.W_hh[0]
+        assert_allclose(out.hidden_log_norm[0, k], np.log(np.linalg.norm(window)), atol=1e-10)
+    full = B * bptt(name, weights, batch).weights.W_hh[0]
+    assert_allclose(out.hidden_full[0], np.log(np.linalg.norm(full)), atol=1e-10)
+
+
+def trajectory(name):
+    """Weights, states (1, T+1, B, H) and what the steps keep."""
+    weights, batch = problem(name)
+    cell, (net, x, _, _, h0) = CELLS[name].code, plain(weights, batch)
+    states = reference.unfold(net, x, h0, name)[0][None]
+    kept = trajectories.kept_arrays(1, T, B, H, states, cell)
+    work = step_work(CELLS[name].gates * H, H, D, B, 1, states, trajectories.lasting(cell))
+    trajectories.retrace(weights, batch.inputs, states, cell, 0, work, kept)
+    return weights, batch, states, kept
+
+
+def state_size(name):
+    return (1 + CELLS[name].memories) * H
+
+
+def jacobians(name):
+    """The Jacobian of every step (T, B, S, S)."""
+    weights, _, _, kept = trajectory(name)
+    S = state_size(name)
+    out = np.empty((1, T, B, S, S))
+    trajectories.step_jacobians(weights, kept, CELLS[name].code, 0, np.zeros((S + 1, S)), out)
+    return out[0]
+
+
+@EACH
+def test_jacobians_of_the_whole_state_are_those_of_complex_steps(name):
+    weights, batch = problem(name)
+    net, x, _, _, h0 = plain(weights, batch)
+    found, S, eps, step = jacobians(name), state_size(name), 1e-30, CELLS[name].step
+    state = np.concatenate([h0, np.zeros((B, S - H))], axis=1)
+    for t in range(T):
+        for j in range(S):
+            moved = state.astype(complex)
+            moved[:, j] += 1j * eps
+            a = x[t] @ net.W_xh.T + moved[:, :H] @ net.W_hh.T + net.b_h
+            column = np.concatenate(step(a, moved[:, H:]), axis=1)
+            assert_allclose(found[t, :, :, j], column.imag / eps, rtol=1e-11, atol=1e-14)
+        state = column.real
+
+
+@EACH
+def test_gradients_taken_back_are_products_of_jacobians(name):
+    weights, _, states, kept = trajectory(name)
+    J, S, cell = jacobians(name), state_size(name), CELLS[name].code
+    steps, start = np.array([4, T]), np.random.default_rng(0).normal(size=(2, B, H))
+    work = trajectories.row_work(weights, 2, B, cell)
+    norms, arriving = np.full((2, B, T + 1), np.nan), np.full((2, B, T), np.nan)
+    trajectories.set_rows(weights, 0, start, work)
+    trajectories.take_back(cell, states[0], kept[0], steps, T, 0, work, norms, arriving)
+    for i, last in enumerate(steps):
+        assert np.isnan(norms[i, :, last + 1 :]).all()
+        row = np.concatenate([start[i], np.zeros((B, S - H))], axis=1)
+        for t in range(last, -1, -1):
+            with np.errstate(divide="ignore"):
+                expected = np.log(np.linalg.norm(row, axis=1))
+            assert_allclose(norms[i, :, t], expected, atol=1e-11)
+            if t > 0:
+                row = np.einsum("bi,bij->bj", row, J[t - 1])
+
+
+@EACH
+def test_exponents_add_up_to_the_log_determinants(name):
+    if name == "relu":
+        pytest.skip("units at rest have determinant 0")
+    weights, batch = problem(name)
+    S, cell = state_size(name), CELLS[name].code
+    out = kernels.lyapunov_arrays(1, B, 1, S)
+    work = kernels.lyapunov_work(H, D, S, weights.W_hh, cell)
+    vectors = np.random.default_rng(0).normal(size=(S, S))
+    ends = np.array([0, T])
+    kernels.lyapunov_sums(weights, batch.inputs, batch.h0, cell, vectors, ends, 1, 0, 1, work, out)
+    expected = np.log(np.abs(np.linalg.det(jacobians(name)))).sum(axis=0)
+    assert_allclose(out.block_sums[0, :, 0].sum(axis=1), expected, rtol=1e-9)
+
+
+@EACH
+def test_arrays_may_be_read_only(name):
+    weights, batch = problem(name)
+    expected = bptt(name, weights, batch)
+    for array in (*weights, *batch[:5]):
+        array.setflags(write=False)
+    same_bits(bptt(name, weights, batch), expected)
+
+
+def test_an_unknown_cell_is_named():
+    class Unknown(tuple):
+        __slots__ = ()
+
+    with pytest.raises(TypeError, match=r"`sizes` knows the cells int, .*got Unknown"):
+        sizes(Unknown())
+    with pytest.raises(TypeError, match=r"`jacobian` knows the cells Sloped, .*got int"):
+        jacobian(kernels.TANH, None, None, 0, 0, None)
+
+
+CODE = """
+import test_seam
+from rnnsim.kernels.gradients import backward
+results = [test_seam.bptt(name, *test_seam.problem(name)) for name in ("tanh", "gated")]
+print(*(result.loss[0] for result in results), sum(backward.bptt.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.skipif(NOJIT, reason="nothing is compiled")
+def test_a_second_process_finds_the_code_of_both_kinds_of_cell(tmp_path):
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent)])
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": paths}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", CODE],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert runs[0][:2] == runs[1][:2]
+    assert [run[2] for run in runs] == ["0", "2"]
