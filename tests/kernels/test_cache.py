@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from builders import NOJIT
 
@@ -11,9 +12,23 @@ from rnnsim.kernels.arithmetic import jit
 
 CODE = """
 import numpy as np
-from rnnsim.kernels import jit
-from rnnsim.kernels.norms import frobenius
+from rnnsim.kernels.arithmetic import jit
+from rnnsim.kernels.arithmetic.norms import frobenius
 print(frobenius(np.full((2, 2), 2.0)), sum(frobenius.stats.cache_hits.values()), jit._FOLDER)
+"""
+COUNT = """
+import gc, sys
+import numpy as np
+from numba.core.registry import CPUDispatcher
+from rnnsim import kernels
+sys.stdin.readline()  # until both processes are here
+columns, losses = np.ones((3, 4)), np.empty(4)
+kernels.softmax_cross_entropy(columns, np.zeros(4, int), np.ones(4), *np.empty((3, 4)), losses)
+for kernel in gc.get_objects():
+    if isinstance(kernel, CPUDispatcher):
+        for signature in kernel.stats.cache_misses:
+            print(kernel.py_func.__name__, signature)
+print("loss", losses[0])
 """
 pytestmark = pytest.mark.skipif(NOJIT, reason="nothing is compiled")
 
@@ -38,3 +53,48 @@ def test_no_use_depends_on_a_writable_cache(tmp_path):
     occupied = tmp_path / "a file, not a folder"
     occupied.write_text("")
     assert run(occupied) == ["4.0", "0", "None"]
+
+
+def test_of_two_processes_at_once_one_compiles_and_the_other_waits(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", COUNT],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    lines = [process.communicate()[0].split("\n") for process in both]
+    compiled = sorted(line for each in lines for line in each if line and "loss" not in line)
+    assert len(compiled) > 3
+    assert len(set(compiled)) == len(compiled), "a kernel was compiled twice"
+    assert lines[0][-2] == lines[1][-2]
+    assert float(lines[0][-2].split()[1]) == pytest.approx(np.log(3.0))
+
+
+def test_a_process_that_dies_while_it_compiles_leaves_no_lock_behind(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    held = """
+import os
+from rnnsim.kernels.arithmetic import norms
+norms.frobenius._cache._cache.save_overload = lambda *_: os.kill(os.getpid(), 9)
+import numpy as np
+norms.frobenius(np.full((2, 2), 2.0))
+"""
+    killed = subprocess.run([sys.executable, "-c", held], env=environment, check=False)
+    assert killed.returncode == -9
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.split()[:2] == ["4.0", "0"]

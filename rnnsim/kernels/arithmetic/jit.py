@@ -5,13 +5,14 @@ files (numba#9304), so all kernels share a cache folder named by a hash of all k
 edited helper is a new folder. Where no folder can be written, kernels compile without a cache.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 
@@ -56,6 +57,44 @@ _OPTIONS: Any = {
 }
 
 
+class _OneCompiles:
+    """The cache of a kernel: of all processes that miss it at once, one compiles, others wait.
+
+    A process that waits holds locks of callers of this kernel only, and the one that compiles waits
+    for what it calls: nobody waits in a circle. Where the system has no locks, each compiles.
+    """
+
+    def __init__(self, kernel: Any, folder: Path) -> None:
+        self._cache, self._compile = kernel._cache, kernel.compile
+        self._place = folder / f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}.lock"
+        self._lock: Any = None
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """What the cache has; if nothing, once more when nobody else is compiling it."""
+        found = self._cache.load_overload(signature, context)
+        if found is None and self._lock is None:
+            import filelock  # not before it is needed
+
+            lock = filelock.FileLock(self._place)
+            with contextlib.suppress(OSError, NotImplementedError):
+                lock.acquire()
+                self._lock = lock
+                found = self._cache.load_overload(signature, context)
+        return found
+
+    def compile(self, signature: Any) -> Any:
+        """Compile, or load, one signature; another process that waits for it goes on then."""
+        try:
+            return self._compile(signature)
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+
 def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
     options = {
         **_OPTIONS,
@@ -68,10 +107,13 @@ def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], F
         before = config.CACHE_DIR
         config.CACHE_DIR = str(_FOLDER or before)
         try:
-            compiled: Function = numba.njit(**options)(function)
+            compiled: Any = numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
-        return compiled
+        if _FOLDER is not None and not config.DISABLE_JIT:
+            compiled._cache = shared = _OneCompiles(compiled, _FOLDER)
+            compiled.compile = shared.compile
+        return cast(Function, compiled)
 
     return decorate
 
