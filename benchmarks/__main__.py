@@ -13,8 +13,8 @@ from tqdm import tqdm
 from .harness import check_training, report, scaling
 from .harness.runner import Comparison, compare
 from .harness.worker import workers
-from .harness.workloads import WORKLOADS, Workload
 from .peers.contestants import MODULES
+from .peers.workloads import WORKLOADS, Workload
 
 Dtype = Literal["float32", "float64"]
 _PEERS = ("torch", "jax")  # installed for benchmarks only

@@ -1,1 +1,1 @@
-"""How it is compared: workloads, workers, agreement, reports."""
+"""How it is compared: workers, rounds, agreement, reports."""

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..peers.contestants import YARDSTICKS, Arrays
+from ..peers.workloads import Problem, Workload, draw
 from .worker import Worker
-from .workloads import Problem, Workload, draw
 
 # Largest deviation from rnnsim, relative to each network's norm of each array (of logs: absolute).
 # Sums over 200 steps of factors that are each rounded once differ by about 1e-15 and 1e-6.

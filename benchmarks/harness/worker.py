@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from ..peers.contestants import Arrays, Prepared, contestants_of
-from .workloads import Problem
+from ..peers.workloads import Problem
 
 
 class _Desk:

@@ -1,1 +1,1 @@
-"""What is compared: rnnsim and other libraries."""
+"""What is compared: the workloads, and rnnsim and other libraries on them."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..harness.workloads import Problem
+from .workloads import Problem
 
 Arrays = dict[str, npt.NDArray[Any]]
 

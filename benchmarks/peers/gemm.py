@@ -12,8 +12,8 @@ from rnnsim import parallel
 from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.products import Rows, empty_panels, multiply, pack, padded
 
-from ..harness.workloads import Floats, Problem
 from .contestants import OWN, PEAK, RECURRENCE, Arrays, Contestant, Prepared, cores
+from .workloads import Floats, Problem
 
 _RING = 16  # steps' worth of states that a thread works through: they stay in its cache
 PEAK_SIZE = 1024

@@ -12,7 +12,6 @@ from jax import numpy as jnp
 from jax.scipy.special import logsumexp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ..harness.workloads import CLIP_NORM, LEARNING_RATE, Problem, first_frame
 from . import contestants
 from .contestants import (
     Contestant,
@@ -24,6 +23,7 @@ from .contestants import (
     shares,
     weight_arrays,
 )
+from .workloads import CLIP_NORM, LEARNING_RATE, Problem, first_frame
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", contestants.cores())  # one for each Python thread

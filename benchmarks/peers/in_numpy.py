@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ..harness.workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 from .contestants import (
     Contestant,
     Prepared,
@@ -17,6 +16,7 @@ from .contestants import (
     shares,
     weight_arrays,
 )
+from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 
 _BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
 

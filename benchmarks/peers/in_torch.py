@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ..harness.workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 from .contestants import (
     Contestant,
     Prepared,
@@ -20,6 +19,7 @@ from .contestants import (
     shares,
     weight_arrays,
 )
+from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 
 Parts = tuple[Tensor, Any]  # loss, and the five gradients or trained weights
 # Loss and gradients of weights, once or for every update: of one network, or of several at once.

@@ -4,8 +4,8 @@ import numpy as np
 
 import rnnsim
 
-from ..harness.workloads import CLIP_NORM, LEARNING_RATE, Problem
 from .contestants import Contestant, Prepared, weight_arrays
+from .workloads import CLIP_NORM, LEARNING_RATE, Problem
 
 
 def sequences_of(problem: Problem) -> rnnsim.Sequences:

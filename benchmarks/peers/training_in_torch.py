@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..harness.training_settings import Batch, Setting
-from ..harness.workloads import Floats
 from .in_torch import Network
+from .training_settings import Batch, Setting
+from .workloads import Floats
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,

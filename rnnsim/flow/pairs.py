@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
-from rnnsim.dynamics.jacobians import Trajectory, loss_gradients, trajectory_of
+from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
 from rnnsim.gradients.pairs import boundary, own, pair_batch, some_of
 from rnnsim.kernels import Batch
 from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, take_back

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from benchmarks import __main__ as command
 from benchmarks.harness import plots, report, scaling, worker
 from benchmarks.harness.runner import TOLERANCE, Comparison, Key, Timing, checked, compare
-from benchmarks.harness.workloads import CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
 from benchmarks.peers import contestants
+from benchmarks.peers.workloads import CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
 from rnnsim import RNN
 from rnnsim.gradients.bptt import flops_per_network
 

@@ -8,7 +8,7 @@ from builders import NOJIT
 from benchmarks import __main__ as command
 from benchmarks.harness import check_training, report
 from benchmarks.harness.check_training import Agreement
-from benchmarks.harness.workloads import WORKLOADS
+from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
 FINE = Agreement("adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
