@@ -144,7 +144,7 @@ def test_kernels_allocate_nothing():
 import numba, numpy as np, rnnsim
 from numba.core.runtime import rtsys
 from rnnsim import kernels
-from rnnsim.sequences import batch_for
+from rnnsim.networks.binding import batch_for
 rnn = rnnsim.RNN.sample(3, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
 batch = batch_for(rnn, rnnsim.tasks.adding(30, 5, rng=0), None)
 work = kernels.backward_work(rnn.weights, batch, 30)
