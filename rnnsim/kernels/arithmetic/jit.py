@@ -10,11 +10,12 @@ import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import numba
+from numba.core.caching import FunctionCache
 
 config: Any = numba.config
 
@@ -57,30 +58,49 @@ _OPTIONS: Any = {
 }
 
 
-class _OneCompiles:
-    """The cache of a kernel: of all processes that miss it at once, one compiles, others wait.
+def _strangers(types: Iterable[Any]) -> set[str]:
+    """The modules outside rnnsim of the NamedTuples among Numba's types, and inside these."""
+    found: set[str] = set()
+    for each in types:
+        if hasattr(each, "instance_class"):
+            found |= {each.instance_class.__module__} | _strangers(each.types)
+    return {module for module in found if module.partition(".")[0] != "rnnsim"}
 
-    A process that waits holds locks of callers of this kernel only, and the one that compiles waits
-    for what it calls: nobody waits in a circle. Where the system has no locks, each compiles.
+
+class _KernelCache:
+    """The cache of a kernel, as Numba's dispatcher wants it, for many processes.
+
+    Of all that miss a kernel at once, one compiles and the others wait for it. Who waits holds
+    locks of callers of this kernel only, and who compiles waits for what it calls: nobody waits in
+    a circle. Where the system has no locks, each compiles.
+
+    Numba's index of a kernel names the types of all its signatures and cannot be read where one of
+    these cannot be imported. So signatures with NamedTuples of strangers have one of their own.
     """
 
     def __init__(self, kernel: Any, folder: Path) -> None:
-        self._cache, self._compile = kernel._cache, kernel.compile
-        self._place = folder / f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}.lock"
+        self._function, self._compile, self._folder = kernel.py_func, kernel.compile, folder
+        self._caches: dict[str, Any] = {"": kernel._cache}
         self._lock: Any = None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """What the cache has; if nothing, once more when nobody else is compiling it."""
-        found = self._cache.load_overload(signature, context)
+        cache = self._cache_of(signature)
+        found = cache.load_overload(signature, context)
         if found is None and self._lock is None:
             import filelock  # not before it is needed
 
-            lock = filelock.FileLock(self._place)
+            name = f"{self._function.__module__}.{self._function.__qualname__}.lock"
+            lock = filelock.FileLock(self._folder / name)
             with contextlib.suppress(OSError, NotImplementedError):
                 lock.acquire()
                 self._lock = lock
-                found = self._cache.load_overload(signature, context)
+                found = cache.load_overload(signature, context)
         return found
+
+    def save_overload(self, signature: Any, code: Any) -> None:
+        """Keep what was compiled."""
+        self._cache_of(signature).save_overload(signature, code)
 
     def compile(self, signature: Any) -> Any:
         """Compile, or load, one signature; another process that waits for it goes on then."""
@@ -91,8 +111,26 @@ class _OneCompiles:
                 self._lock.release()
                 self._lock = None
 
+    def _cache_of(self, signature: Any) -> Any:
+        place = "+".join(sorted(_strangers(getattr(signature, "args", signature))))
+        if place not in self._caches:
+            with _caching_in(self._folder / place):
+                self._caches[place] = FunctionCache(self._function)
+        return self._caches[place]
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._cache, name)
+        return getattr(self._caches[""], name)
+
+
+@contextlib.contextmanager
+def _caching_in(folder: Path | None) -> Iterator[None]:
+    """What is decorated in here has its machine code in a folder."""
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(folder or before)
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
 
 
 def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
@@ -104,15 +142,11 @@ def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], F
     }
 
     def decorate(function: Function) -> Function:
-        before = config.CACHE_DIR
-        config.CACHE_DIR = str(_FOLDER or before)
-        try:
+        with _caching_in(_FOLDER):
             compiled: Any = numba.njit(**options)(function)
-        finally:
-            config.CACHE_DIR = before
         if _FOLDER is not None and not config.DISABLE_JIT:
-            compiled._cache = shared = _OneCompiles(compiled, _FOLDER)
-            compiled.compile = shared.compile
+            compiled._cache = cache = _KernelCache(compiled, _FOLDER)
+            compiled.compile = cache.compile
         return cast(Function, compiled)
 
     return decorate
