@@ -110,9 +110,11 @@ def normality_sweep(
 
     Examples
     --------
-    >>> data = normality_sweep(scale=[0, 2], length=30, n_hidden=16, network_seeds=1)
+    >>> data = normality_sweep(
+    ...     scale=[0, 2], length=30, task="adding", n_hidden=16, network_seeds=1
+    ... )
     >>> data.peak.values.round(1).ravel()       # normal networks only shrink
-    array([0. , 3.3])
+    array([0. , 1.5])
     """
     axes, options, networks = _family(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds, task=task,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
 from analysis.frame import figures
@@ -144,26 +145,28 @@ def test_without_axes_a_figure_is_made(datasets, plot):
     assert plot(datasets["all-steps"]).figure is not None
 
 
-def inverted(datasets):
-    """The same data with growth and decay exchanged."""
-    flipped = {}
-    for name, data in datasets.items():
-        changes = {
-            variable: -data[variable]
-            for variable in ("log_change", "growth_rate")
-            if variable in data
-        }
-        flipped[name] = data.assign(changes)
-    return flipped
+def changed(datasets, decades, rate):
+    """The same data with these changes over a sequence, one for each gain, and one growth rate."""
+    last, every = datasets["last-step"], datasets["all-steps"]
+    by_gain = xr.DataArray(np.array(decades) * LN10, dims="gain", coords={"gain": last.gain})
+    fits = {"growth_rate": rate, "half_life": np.log(2) / abs(rate)}
+    fits = {name: xr.full_like(every[name], value) for name, value in fits.items()}
+    return datasets | {
+        "last-step": last.assign(log_change=by_gain.broadcast_like(last.log_change)),
+        "all-steps": every.assign(fits),
+    }
 
 
 def test_words_follow_the_data(datasets):
-    words = " ".join(gradient_norms.summarise(datasets))
-    assert "vanish (shrink more than tenfold) at gain 0.5" in words
-    opposite = " ".join(gradient_norms.summarise(inverted(datasets)))
-    assert "explode (grow more than tenfold) at gain 0.5" in opposite
-    assert "halving" in words.split("At gain 0.5")[1].split(".")[0] + words
-    assert words != opposite
+    sentences = gradient_norms.summarise(changed(datasets, [-1.5, 0.5, 2.0], -0.25))
+    assert sentences[0].endswith("vanish (shrink more than tenfold) at gain 0.5.")
+    assert sentences[1].endswith("arrive within a factor of ten at gain 1.")
+    assert sentences[2].endswith("explode (grow more than tenfold) at gain 2.")
+    assert sentences[3] == "At gain 0.5 norms change by -0.250 nats a step, halving in 2.8 steps."
+    opposite = gradient_norms.summarise(changed(datasets, [1.5, -0.5, -2.0], 0.25))
+    assert opposite[0].endswith("vanish (shrink more than tenfold) at gain 2.")
+    assert opposite[2].endswith("explode (grow more than tenfold) at gain 0.5.")
+    assert opposite[4] == "At gain 2 norms change by +0.250 nats a step, doubling in 2.8 steps."
 
 
 def test_words_name_no_gain_where_there_is_none(datasets):
