@@ -2,10 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
+OLDEST := .venv-oldest
+# The small lane: what hangs on rounding or on other packages, in a minute with compilation.
+LANE := --numprocesses 2 --dist loadfile -m 'lane and not slow' -k 'not float32'
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 
-.PHONY: setup demo test test-slow lint bench clean
+.PHONY: setup demo test test-processors test-oldest test-slow lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +36,26 @@ lint: setup
 test: lint
 	$(BIN)/pytest --numprocesses 2
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
+	$(MAKE) test-processors
+	$(MAKE) test-oldest
+
+# As on processors without AVX-512 and without FMA, where this one has them.
+test-processors: setup
+	$(BIN)/python tests/processors.py $(BIN)/pytest $(LANE)
+
+$(OLDEST)/.ready: pyproject.toml oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt \
+		--editable '.[digits,numbers]' pytest pytest-xdist hypothesis threadpoolctl
+	touch $@
+
+# With the oldest versions that pyproject.toml allows; there are none of them for Python 3.13.
+test-oldest:
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+		$(MAKE) $(OLDEST)/.ready && $(OLDEST)/bin/pytest $(LANE); \
+	else \
+		echo "the oldest dependencies are not made for this Python: nothing to test with"; \
+	fi
 
 # Large networks beside published numbers: minutes.
 test-slow: setup
@@ -49,4 +72,4 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --rounds 3
 
 clean:
-	rm -rf $(VENV) $(BENCH) results dist build
+	rm -rf $(VENV) $(BENCH) $(OLDEST) results dist build

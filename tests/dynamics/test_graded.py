@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim.dynamics import graded
 
+pytestmark = pytest.mark.lane
+
 # ln sigma of a product of K factors: each is disturbed by some epsilons times its condition (up to
 # some hundred here), and logs of size 1e3 to 1e4 have an epsilon of 1e-12 of their own.
 TOLERANCE = 1e-10

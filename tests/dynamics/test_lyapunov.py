@@ -18,6 +18,7 @@ from rnnsim import (
     product_exponents,
 )
 
+pytestmark = pytest.mark.lane
 nojit = pytest.mark.nojit
 compiled = pytest.mark.skipif(NOJIT, reason="too many steps without compilation")
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}  # of an exponent: QR loses some epsilons a step

@@ -7,6 +7,8 @@ import xarray as xr
 import rnnsim
 from rnnsim.experiments.sweeps.gradients import sweep
 
+pytestmark = pytest.mark.lane
+
 
 @pytest.fixture(scope="module")
 def dataset():

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim import RNN, Sequences, bptt, evaluate, truncated_bptt
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.lane]
 
 
 @given(cases())
@@ -152,7 +152,9 @@ def test_segments_do_not_look_across_their_cuts():
     for begin, end in ((0, 3), (3, 6), (6, 7)):  # the last one is shorter
         part = Sequences(s.inputs[begin:end], s.targets[begin:end], s.weights[begin:end])
         total = total + bptt(made.rnn, part, h0=states[begin]).W_hh
-    assert_allclose(whole.W_hh, total, atol=1e-14)  # gradients here are of order 1
+    # each of seven steps rounds its state, its row and its product some ten times
+    bound = 100 * np.finfo(float).eps * whole.step_norms.W_hh.sum()
+    assert np.linalg.norm(whole.W_hh - total) <= bound
 
 
 def test_scalar_network_repeats_the_published_numbers():

@@ -73,8 +73,9 @@ def test_renaming_hidden_units_renames_states(made, order):
     )  # fmt: skip
     one = forward(made.rnn, made.sequences.inputs, h0=made.h0)
     other = forward(renamed, made.sequences.inputs, h0=made.h0[:, order])
-    assert_allclose(other.states, one.states[..., order], rtol=1e-12, atol=1e-14)
-    assert_allclose(other.outputs, one.outputs, rtol=1e-12, atol=1e-13)
+    # an entry may be near 0 where the terms of its sum are not: they are of order 1
+    assert_allclose(other.states, one.states[..., order], rtol=1e-12, atol=1e-12)
+    assert_allclose(other.outputs, one.outputs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])

@@ -4,10 +4,13 @@ import doctest
 import importlib
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from house_plan import FILES, ROOT
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import analysis
 import rnnsim
@@ -63,16 +66,29 @@ def test_nothing_committed_names_this_machine():
         *ROOT.glob("docs/*.md"),
         ROOT / "README.md",
         ROOT / "constraints.txt",
+        ROOT / "oldest.txt",
         ROOT / "pyproject.toml",
     ]:
         if path != Path(__file__):
             assert not re.search(r"/home/|/root/|/work/|file://", path.read_text(encoding="utf-8"))
 
 
-def test_every_pin_is_a_name_and_a_version():
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+@pytest.mark.parametrize("name", ["constraints.txt", "oldest.txt"])
+def test_every_pin_is_a_name_and_a_version(name):
+    lines = (ROOT / name).read_text(encoding="utf-8").split()
     assert len(lines) > 30
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
+
+
+def test_the_oldest_pins_are_the_lower_bounds_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pins = dict(line.split("==") for line in (ROOT / "oldest.txt").read_text("utf-8").split())
+    for line in [*project["dependencies"], *extras["digits"], *extras["numbers"]]:
+        requirement = Requirement(line)
+        (bound,) = requirement.specifier
+        assert bound.operator == ">=", line
+        assert Version(pins[requirement.name]) == Version(bound.version), line
 
 
 def test_continuous_integration_runs_the_test_command_alone():

@@ -9,7 +9,7 @@ from rnnsim.kernels.arithmetic import products
 from rnnsim.kernels.arithmetic.products import Rows
 from rnnsim.kernels.arithmetic.vectors import BYTES
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.lane]
 COUNTS = (1, 2, 3, 4, 5, 8, 11) if NOJIT else (*range(1, 14), 127, 128, 129, 261)
 EPS = {name: np.finfo(name).eps for name in DTYPES}
 

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.spectrum import Spectrum, by_modulus, spectrum
 
+pytestmark = pytest.mark.lane
 FIELDS = (
     "eigenvalues",
     "singular_values",
@@ -19,6 +20,8 @@ FIELDS = (
     "henrici",
     "henrici_relative",
 )
+EPS = np.finfo(float).eps
+ROUNDING = 30 * 4 * EPS  # LAPACK's own tests allow 30 n epsilons, in units of the norm; n <= 4
 many = settings(derandomize=True, deadline=None, max_examples=60)
 draws = st.builds(
     lambda n_hidden, log_gain, seed: sample(n_hidden, gain=10.0**log_gain, rng=seed),
@@ -80,7 +83,7 @@ def test_symmetric_matrix_is_normal_where_the_difference_of_squares_cancels():
     draw = sample(40, rng=2).W_hh[0]
     W_hh = draw + draw.T
     result = spectrum(networks(W_hh))
-    assert result.henrici_relative[0] < 1e-14
+    assert result.henrici_relative[0] < 30 * 40 * EPS
     assert_allclose(np.sort(result.eigenvalues[0].real), np.linalg.eigvalsh(W_hh), atol=1e-13)
     assert_array_equal(result.eigenvalues.imag, 0.0)
 
@@ -89,31 +92,31 @@ def test_symmetric_matrix_is_normal_where_the_difference_of_squares_cancels():
 def test_triangular_matrix_has_the_norm_of_its_strict_triangle(dtype):
     W_hh = np.array([[2.0, 3.0, 0.0], [0.0, -1.0, 4.0], [0.0, 0.0, 0.5]], dtype)
     result = spectrum(networks(W_hh))
-    assert_allclose(result.henrici, [5.0], rtol=1e-15)
-    assert_allclose(result.henrici_relative, [5.0 / np.sqrt(30.25)], rtol=1e-15)
-    assert_allclose(result.eigenvalues, [[2.0, -1.0, 0.5]], rtol=1e-15)
+    assert_allclose(result.henrici, [5.0], rtol=ROUNDING)
+    assert_allclose(result.henrici_relative, [5.0 / np.sqrt(30.25)], rtol=ROUNDING)
+    assert_allclose(result.eigenvalues, [[2.0, -1.0, 0.5]], rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-9, 1e-12])
 def test_small_departures_keep_their_digits(epsilon):
     """||W||_F^2 - sum |lambda|^2 would lose epsilon^2 below 1e-16."""
     result = spectrum(networks([[1.0, epsilon], [0.0, 0.5]]))
-    assert_allclose(result.henrici, [epsilon], rtol=1e-14)
+    assert_allclose(result.henrici, [epsilon], rtol=ROUNDING)
 
 
 def test_jordan_block_is_as_far_from_normal_as_can_be():
     result = spectrum(networks(np.diag(np.ones(3), 1)))
     assert_array_equal(result.eigenvalues, np.zeros((1, 4)))
-    assert_allclose(result.henrici, [np.sqrt(3.0)], rtol=1e-15)
-    assert_allclose(result.henrici_relative, [1.0], rtol=1e-15)
+    assert_allclose(result.henrici, [np.sqrt(3.0)], rtol=ROUNDING)
+    assert_allclose(result.henrici_relative, [1.0], rtol=ROUNDING)
 
 
 def test_rotation_and_shear_closed_form():
     """[[0, b], [-c, 0]]: eigenvalues +-i sqrt(bc), departure |b - c|."""
     result = spectrum(networks([[0.0, 4.0], [-1.0, 0.0]]))
-    assert_allclose(result.eigenvalues, [[2j, -2j]], atol=1e-15)
-    assert_allclose(result.singular_values, [[4.0, 1.0]], rtol=1e-15)
-    assert_allclose(result.henrici, [3.0], rtol=1e-15)
+    assert_allclose(result.eigenvalues, [[2j, -2j]], atol=2 * ROUNDING)
+    assert_allclose(result.singular_values, [[4.0, 1.0]], rtol=ROUNDING)
+    assert_allclose(result.henrici, [3.0], rtol=ROUNDING)
 
 
 def test_zero_matrix():

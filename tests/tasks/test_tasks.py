@@ -71,8 +71,8 @@ def test_a_generator_moves_on_and_global_state_does_not_count(name, n_steps, opt
 
 @each_call
 def test_dtype_only_rounds(name, n_steps, options):
-    double = draw(name, n_steps, options, n_sequences=100)
-    single = draw(name, n_steps, options, n_sequences=100, dtype="float32")
+    double = draw(name, n_steps, options, n_sequences=50)
+    single = draw(name, n_steps, options, n_sequences=50, dtype="float32")
     assert (double.dtype, single.dtype) == (np.float64, np.float32)
     assert same(single, double.astype("float32"))
 

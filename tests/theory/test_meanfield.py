@@ -9,7 +9,7 @@ from scipy.integrate import quad
 
 from rnnsim import theory
 
-pytestmark = pytest.mark.nojit
+pytestmark = [pytest.mark.nojit, pytest.mark.lane]
 
 # A mean is a sum of 592 positive terms, each rounded a few times: whatever the order in which a
 # processor adds, it errs by at most so much of itself.

@@ -93,10 +93,10 @@ def jacobian_sweep(
 
     Examples
     --------
-    >>> data = jacobian_sweep(scheme="orthogonal", gain=[0.9, 1], activation="linear", length=30,
+    >>> data = jacobian_sweep(scheme="orthogonal", gain=[0.9, 2], activation="linear", length=30,
     ...                       lags=[1, 20], n_hidden=6, network_seeds=1, exponent_steps=50)
     >>> data.log_singular_value.sel(lag=20).max(["sequence", "unit"]).values.round(3).ravel()
-    array([-2.107,  0.   ])
+    array([-2.107, 13.863])
     """
     axes: dict[str, Any] = {
         "scheme": labels.names("scheme", scheme, SCHEMES),

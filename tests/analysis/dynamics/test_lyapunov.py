@@ -60,9 +60,11 @@ def test_both_datasets_have_the_same_largest_exponents(spectra, transition):
     assert transition.exponent.size == 1
     assert spectra.exponent.size == H
     first = {"n_hidden": H, "exponent": 1}
+    # Frames of 8 vectors and of 1, started apart: after 60 steps their growth over the other 200
+    # differs by less than 2 nats in all (900 networks: 0.3 in nine of ten, 1.9 at most).
     assert_allclose(
-        spectra.lyapunov_exponent.sel(first), transition.lyapunov_exponent.sel(first), atol=1e-3
-    )  # frames of 8 and 1 vectors, the same leading direction
+        spectra.lyapunov_exponent.sel(first), transition.lyapunov_exponent.sel(first), atol=2 / 200
+    )
 
 
 def test_spectrum_has_every_network_and_the_median(spectra):

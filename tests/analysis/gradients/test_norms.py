@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from analysis.frame import figures
 from analysis.gradients import gradient_norms, norm_plots
 
+pytestmark = pytest.mark.lane
 LN10 = np.log(10.0)
 
 
