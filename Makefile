@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 OLDEST := .venv-oldest
 # The small lane: what hangs on rounding or on other packages, in a minute with compilation.
-LANE := --numprocesses 2 --dist loadfile -m 'lane and not slow' -k 'not float32'
+LANE := -m 'lane and not slow' -k 'not float32'
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 
@@ -39,7 +39,7 @@ test: lint
 	$(MAKE) test-processors
 	$(MAKE) test-oldest
 
-# As on processors without AVX-512 and without FMA, where this one has them.
+# As on processors without AVX-512 and without FMA, where this one has them, side by side.
 test-processors: setup
 	$(BIN)/python tests/processors.py $(BIN)/pytest $(LANE)
 
@@ -52,7 +52,7 @@ $(OLDEST)/.ready: pyproject.toml oldest.txt
 # With the oldest versions that pyproject.toml allows; there are none of them for Python 3.13.
 test-oldest:
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
-		$(MAKE) $(OLDEST)/.ready && $(OLDEST)/bin/pytest $(LANE); \
+		$(MAKE) $(OLDEST)/.ready && $(OLDEST)/bin/pytest --numprocesses 2 --dist loadfile $(LANE); \
 	else \
 		echo "the oldest dependencies are not made for this Python: nothing to test with"; \
 	fi
