@@ -31,6 +31,8 @@ from rnnsim.kernels.gradients.unfolding import (
     unfold,
 )
 
+_STEPS = 16  # that are unfolded at once, before the frame follows
+
 
 class LyapunovArrays(NamedTuple):
     """Results for an ensemble: B sequences, M blocks of steps, k exponents.
@@ -49,9 +51,9 @@ class LyapunovArrays(NamedTuple):
 class LyapunovWork(NamedTuple):
     """Scratch of one thread, for one sequence of one network at a time.
 
-    frame: FrameWork; steps: StepWork of one step of the lasting cell; jacobian (S+1, S): room for
-    the Jacobian of a step, S numbers of a state; logs (2, k) float64: of one orthonormalisation,
-    and their sum.
+    frame: FrameWork; steps: StepWork of a few steps of the lasting cell; jacobian (S+1, S): room
+    for the Jacobian of a step, S numbers of a state (none where it is W_hh with rows scaled); logs
+    (2, k) float64: of one orthonormalisation, and their sum.
     """
 
     frame: FrameWork
@@ -77,8 +79,8 @@ def lyapunov_work(H, D, k, like, cell=0):
     S = (1 + M) * H  # numbers of a state
     return LyapunovWork(
         frame_work(S, k, like),
-        step_work(G * H, H, D, 1, 1, like, lasting(cell)),
-        np.zeros((S + 1, S), like.dtype),
+        step_work(G * H, H, D, 1, _STEPS, like, lasting(cell)),
+        np.zeros((S + 1 if M > 0 else 0, S), like.dtype),
         np.zeros((2, k)),
     )
 
@@ -120,20 +122,23 @@ def begin_frame(vectors, work):
 @kernel
 def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
     """Steps first+1..last; the frame becomes orthonormal after every few, and after the last."""
-    data, W_hh, steps = inputs[min(n, inputs.shape[0] - 1)], weights.W_hh[n], work.steps
-    lasts, H = lasting(cell), W_hh.shape[1]
-    for t in range(first, last):
+    data = inputs[min(n, inputs.shape[0] - 1), :, b : b + 1]
+    W_hh, steps = weights.W_hh[n], work.steps
+    lasts, longest = lasting(cell), steps.trace.shape[0] - 1
+    for begin in range(first, last, longest):
         if out.first_nonfinite[n, b] >= 0:
             return
-        at = min(t, data.shape[0] - 1)
-        if unfold(data[:, b : b + 1], at, at + 1, 0, lasts, steps) >= 0:
-            out.first_nonfinite[n, b] = t + 1
-            return
-        matrix, scales = jacobian(lasts, W_hh, steps.kept, 1, 0, work.jacobian)
-        carry(matrix, work.logs.shape[1], work.frame)
-        scale_rows(scales, work.frame)
-        carry_state(lasts, steps, 1, H)
-        _settle(t + 1 - first, t + 1 == last, every, n, b, work, out)
+        count = min(longest, last - begin)
+        nonfinite = unfold(data, begin, begin + count, 0, lasts, steps)
+        if nonfinite >= 0:
+            out.first_nonfinite[n, b] = nonfinite
+            count = nonfinite - 1 - begin  # steps before it
+        for s in range(1, count + 1):
+            matrix, scales = jacobian(lasts, W_hh, steps.kept, s, 0, work.jacobian)
+            carry(matrix, work.logs.shape[1], work.frame)
+            scale_rows(scales, work.frame)
+            _settle(begin + s - first, begin + s == last, every, n, b, work, out)
+        carry_state(lasts, steps, count, W_hh.shape[1])
 
 
 @kernel

@@ -217,7 +217,11 @@ def carry_state(cell, work, t, H):
 
 @inlined
 def put_inputs(inputs, step, work, t, H):
-    """trace[t] takes over the inputs of one step, for the sequences of the share."""
+    """trace[t] takes over the inputs of one step, for the sequences of the share.
+
+    What lies beyond the inputs reads the last of them again.
+    """
+    step = min(step, inputs.shape[0] - 1)
     for b in range(work.share[0], work.share[1]):
         for d in range(inputs.shape[2]):
             work.trace[t, b, H + 1 + d] = inputs[step, b, d]
