@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import reference
 from builders import DTYPES, NOJIT, TOLERANCE, same_bits
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from reference_cells import CELLS
 
 from rnnsim import kernels
+from rnnsim.gradients import team
 from rnnsim.kernels.cells.seam import jacobian, sizes
 from rnnsim.kernels.dynamics import trajectories
 from rnnsim.kernels.gradients.unfolding import step_work
@@ -22,7 +23,7 @@ EACH = pytest.mark.parametrize("name", CELLS)
 T, B, D, H, V = 7, 2, 2, 3, 2
 
 
-def problem(name, dtype="float64", seed=0):
+def problem(name, dtype="float64", seed=0, B=B):
     """Weights of one network and a batch, as the kernels take them."""
     rng, A = np.random.default_rng([seed, len(name)]), CELLS[name].gates * H
     shapes = ((1, A, D), (1, A, H), (1, V, H), (1, A), (1, V))
@@ -45,6 +46,17 @@ def longer(batch, times):
     names = ("inputs", "classes", "loss_weights")
     arrays = {name: getattr(batch, name) for name in names}
     return batch._replace(**{k: np.concatenate([a] * times, axis=1) for k, a in arrays.items()})
+
+
+def forward(name, weights, batch):
+    """States (N, T+1, B, H) and outputs (N, T, B, V)."""
+    cell, (n_steps, B), like = CELLS[name].code, batch.inputs.shape[1:3], weights.W_hh
+    block = kernels.block_steps(n_steps, B, H, like.itemsize)
+    work = kernels.forward_work(weights, n_steps, B, block, cell)
+    states = np.empty((1, n_steps + 1, B, H), like.dtype)
+    outputs = np.empty((1, n_steps, B, V), like.dtype)
+    kernels.forward(weights, batch.inputs, batch.h0, cell, 0, 1, work, states, outputs)
+    return states, outputs
 
 
 def bptt(name, weights, batch, stored=T):
@@ -110,16 +122,15 @@ def assert_close(found, expected, dtype):
 def test_states_and_loss_follow_the_plain_step(name, dtype):
     weights, batch = problem(name, dtype)
     batch = longer(batch, 10)  # more than a block of steps
-    cell, (net, x, classes, w, h0) = CELLS[name].code, plain(weights, batch)
-    n_steps = len(x)
-    block = kernels.block_steps(n_steps, B, H, np.dtype(dtype).itemsize)
-    assert block < n_steps
-    work = kernels.forward_work(weights, n_steps, B, block, cell)
-    states, outputs = np.empty((1, n_steps + 1, B, H), dtype), np.empty((1, n_steps, B, V), dtype)
-    kernels.forward(weights, batch.inputs, batch.h0, cell, 0, 1, work, states, outputs)
+    net, x, classes, w, h0 = plain(weights, batch)
+    states, _ = forward(name, weights, batch)
     expected = reference.unfold(net, x, h0, name)[0]
     # What rounding does to a state it does again at every later step, as much as the network grows.
     assert np.linalg.norm(states[0] - expected) <= TOLERANCE[dtype] * np.linalg.norm(expected)
+    cell, size = CELLS[name].code, np.dtype(dtype).itemsize
+    block = kernels.block_steps(len(x), B, H, size)
+    assert block < len(x)
+    work = kernels.forward_work(weights, len(x), B, block, cell)
     loss, correct, first = np.empty(1), np.empty(1, np.int64), np.empty(1, np.int64)
     kernels.evaluate(weights, batch, cell, 0, 1, work, loss, correct, first)
     assert_allclose(loss, reference.loss(net, x, classes, w, h0, name), rtol=TOLERANCE[dtype] * 10)
@@ -148,6 +159,19 @@ def test_states_and_memories_from_checkpoints_are_the_same_bits(name):
     many = longer(batch, 9)
     whole = bptt(name, weights, many, stored=9 * T)
     same_bits(bptt(name, weights, many, stored=8), whole)
+
+
+@EACH
+def test_a_team_gives_the_gradient_of_one(name):
+    weights, batch = problem(name, B=9)
+    batch = longer(batch, 5)
+    cell, found = CELLS[name].code, kernels.gradient_arrays(weights, batch)
+    team.bptt(weights, batch, cell, 8, 2, found)
+    alone = bptt(name, weights, batch, stored=5 * T)
+    # Rows of sequences never meet; what is summed over them comes in another order.
+    assert_array_equal(found.h0, alone.h0)
+    for a, b in zip(found.weights, alone.weights, strict=True):
+        assert np.linalg.norm(a - b) <= TOLERANCE["float64"] * np.linalg.norm(b)
 
 
 @EACH
@@ -261,18 +285,22 @@ def test_an_unknown_cell_is_named():
 
 BOTH = """
 import test_seam
-from rnnsim.kernels.gradients import backward
+from rnnsim.kernels.gradients import unfolding
 for name in ("tanh", "gated"):
-    print(test_seam.bptt(name, *test_seam.problem(name)).loss[0])
-print(sum(backward.bptt.stats.cache_hits.values()))
+    for writable in (True, False):
+        weights, batch = test_seam.problem(name)
+        for array in (*weights, *batch[:5]):
+            array.setflags(write=writable)
+        print(test_seam.forward(name, weights, batch)[1].sum())
+print(sum(unfolding.forward.stats.cache_hits.values()))
 """
 VANILLA = """
 import numpy as np
 import rnnsim
-from rnnsim.kernels.gradients import backward
+from rnnsim.kernels.gradients import unfolding
 rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=2, rng=0)
-rnnsim.bptt(rnn, rnnsim.Sequences(np.zeros((4, 2, 2)), np.zeros((4, 2), int)))
-print(sum(backward.bptt.stats.cache_hits.values()))
+rnnsim.forward(rnn, np.zeros((4, 2, 2)))
+print(sum(unfolding.forward.stats.cache_hits.values()))
 """
 
 
@@ -292,7 +320,8 @@ def test_other_processes_find_the_code_of_both_kinds_of_cell(tmp_path):
     here = Path(__file__).parent
     paths = os.pathsep.join([str(here), str(here.parent)])
     first, second = (run(BOTH, tmp_path, PYTHONPATH=paths) for _ in range(2))
-    assert first[:2] == second[:2]
-    assert (first[2], second[2]) == ("0", "2")
+    assert first[:4] == second[:4]
+    assert first[0] == first[1]
+    assert (first[4], second[4]) == ("0", "4")
     # Where the module of the other cell is not to be had, code for vanilla is found all the same.
     assert run(VANILLA, tmp_path) == ["1"]

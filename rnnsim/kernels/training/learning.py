@@ -3,7 +3,8 @@
 A thread takes one network after the other through all segments of a call. The weights of a network
 are one flat vector, those of its encoder last; `Path` gives them their shapes. Each segment is
 copied from its batch into a place of its own, so that the kernels of full BPTT serve any window:
-the steps before the segment's own carry no loss, and the first state is the one that was kept.
+the steps before the segment's own carry no loss, and the first state is the one that was kept: h
+alone, so that memories, of cells that have them, begin every segment at 0.
 """
 
 from typing import Any, NamedTuple

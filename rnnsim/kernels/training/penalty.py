@@ -2,7 +2,7 @@
 
 With g_t = dL/dh_t of one sequence and u_t = W_hh^T (phi'(a_t) * g_t), what g_t becomes one step
 back, the paper sums (||u_t||/||g_t|| - 1)^2 over steps. Only the W_hh written here is
-differentiated; phi' and g_t are held constant, so that
+differentiated; phi' and g_t are held constant, so that, for vanilla cells (A = H gate rows),
 
     d||u_t||/dW_hh = delta_t (u_t/||u_t||)^T,    delta_t = phi'(a_t) * g_t
 """
