@@ -57,6 +57,7 @@ def truncated_bptt(
 
     Examples
     --------
+    >>> from rnnsim import bptt
     >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
     >>> rng = np.random.default_rng(1)
     >>> batch = Sequences(rng.normal(size=(20, 5, 3)), rng.integers(0, 4, (20, 5)))

@@ -21,7 +21,7 @@ def wheel(tmp_path_factory):
 
 def test_it_carries_both_packages_and_their_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"rnnsim/py.typed", "analysis/py.typed", "analysis/rnnsim.mplstyle"} <= names
+    assert {"rnnsim/py.typed", "analysis/py.typed", "analysis/frame/rnnsim.mplstyle"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "notebooks/")) for name in names)
 
