@@ -57,6 +57,7 @@ def truncated_bptt(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from rnnsim import bptt
     >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, rng=0)
     >>> rng = np.random.default_rng(1)
