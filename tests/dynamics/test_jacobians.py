@@ -22,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rnnsim import RNN, Sequences, gradient_flow, jacobian_products, jacobians
+from rnnsim import RNN, Sequences, forward, gradient_flow, jacobian_products, jacobians
 
 pytestmark = pytest.mark.nojit
 some_dtype = st.sampled_from(DTYPES)
@@ -366,3 +366,26 @@ def test_things_of_another_kind():
         jacobians(made.rnn.W_hh, made.sequences.inputs)
     with pytest.raises(ValueError, match=r"`inputs` must have n_inputs = 2 on the last axis"):
         jacobians(made.rnn, np.zeros((3, 1, 5)))
+
+
+def test_gradients_keep_their_digits_through_the_flattest_slopes():
+    """phi' of about 1e-307 times an entry of 1e-8: below the range, were rows not held above it."""
+    a, small = 353.5, 1e-8
+    W_hh = np.array([[0.0, 0.0], [0.3, 0.4]])
+    rnn = RNN(np.eye(2), W_hh, np.array([[1.0, small]]))
+    s = driven(rnn, np.full((2, 2), a))
+    last = Sequences(s.inputs, np.zeros((2, 1, 1))).last_loss_only()
+    result = jacobian_products(rnn, last, lags=[1])
+    # The output is h_1 + small h_2 = 1 + small; of its gradient only the second entry goes back.
+    log_slope = np.log(4.0) - 2 * a - 2 * np.log1p(np.exp(-2 * a))
+    expected = np.log((1 + small) * small * 0.5) + log_slope
+    assert_allclose(result.log_gradient_norms[0, 0, 0], expected, rtol=1e-12)
+
+
+def test_slopes_of_relu_go_by_the_sign_of_the_state():
+    """1 + 2^25 - 2^25 is 0 in float32 if added in this order, and 1 in float64."""
+    W_xh = np.float32([[1.0, 1.0]])
+    rnn = RNN(W_xh, np.float32([[1.0]]), np.float32([[1.0]]), np.float32([1.0]), activation="relu")
+    inputs = np.float32([[[2.0**25, -(2.0**25)]], [[0.5, 0.0]]])
+    states = forward(rnn, inputs).states
+    assert_array_equal(jacobians(rnn, inputs)[..., 0, 0] > 0, states[:, 1:, :, 0] > 0)

@@ -332,3 +332,13 @@ BAD[7, 0, 1] = np.nan
 def test_misuse_is_explained(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("growth", [1e200, 1e25, 1e15, 1e10])
+def test_the_step_that_leaves_the_range_is_named(growth):
+    rnn = RNN(np.ones((1, 1)), [[growth]], np.ones((1, 1)), activation="linear")
+    inputs, h0 = np.zeros((40, 1, 1)), np.ones((1, 1))
+    states = forward(rnn, inputs, h0=h0).states[0, :, 0, 0]
+    found = lyapunov_spectrum(rnn, inputs, h0=h0, burn_in=0)
+    assert found.first_nonfinite[0] == np.argmin(np.isfinite(states))

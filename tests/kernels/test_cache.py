@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,3 +99,46 @@ norms.frobenius(np.full((2, 2), 2.0))
         timeout=120,
     )
     assert done.stdout.split()[:2] == ["4.0", "0"]
+
+
+BOTH = """
+import test_seam
+from rnnsim.kernels.gradients import unfolding
+for name in ("tanh", "gated"):
+    for writable in (True, False):
+        weights, batch = test_seam.problem(name)
+        for array in (*weights, *batch[:5]):
+            array.setflags(write=writable)
+        print(test_seam.forward(name, weights, batch)[1].sum())
+print(sum(unfolding.forward.stats.cache_hits.values()))
+"""
+VANILLA = """
+import numpy as np
+import rnnsim
+from rnnsim.kernels.gradients import unfolding
+rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=2, rng=0)
+rnnsim.forward(rnn, np.zeros((4, 2, 2)))
+print(sum(unfolding.forward.stats.cache_hits.values()))
+"""
+
+
+def printed(code, cache, **environment):
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.split()
+
+
+def test_other_processes_find_the_code_of_both_kinds_of_cell(tmp_path):
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent)])
+    first, second = (printed(BOTH, tmp_path, PYTHONPATH=paths) for _ in range(2))
+    assert first[:4] == second[:4]
+    assert first[0] == first[1]
+    assert (first[4], second[4]) == ("0", "4")
+    # Where the module of the other cell is not to be had, code for vanilla is found all the same.
+    assert printed(VANILLA, tmp_path) == ["1"]

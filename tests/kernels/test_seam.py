@@ -1,20 +1,15 @@
-"""Every cell of the table through every algorithm: complex steps, laws, the cache."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Every cell of the table through every algorithm: complex steps and laws."""
 
 import numpy as np
 import pytest
 import reference
-from builders import DTYPES, NOJIT, TOLERANCE, same_bits
+from builders import DTYPES, TOLERANCE, network_of, same_bits
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_cells import CELLS
 
 from rnnsim import kernels
 from rnnsim.gradients import team
-from rnnsim.kernels.cells.seam import jacobian, sizes
+from rnnsim.kernels.cells.seam import advance, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
 from rnnsim.kernels.gradients.unfolding import step_work
 
@@ -62,14 +57,25 @@ def forward(name, weights, batch):
 def bptt(name, weights, batch, stored=T):
     cell, out = CELLS[name].code, kernels.gradient_arrays(weights, batch)
     work = kernels.backward_work(weights, batch, stored, cell)
-    kernels.bptt(weights, batch, cell, 0, 1, work, out)
+    kernels.bptt(weights, batch, cell, 0, len(weights.W_hh), work, out)
     return out
 
 
 def truncated(name, weights, batch, window, stride):
     cell, out = CELLS[name].code, kernels.gradient_arrays(weights, batch)
     work = kernels.truncated_work(weights, batch, stride, cell)
-    kernels.truncated_bptt(weights, batch, cell, window, stride, 0, 1, work, out)
+    networks = (0, len(weights.W_hh))
+    kernels.truncated_bptt(weights, batch, cell, window, stride, *networks, work, out)
+    return out
+
+
+def flow(name, weights, batch):
+    """The gradient flow over all lags, of every sequence."""
+    cell, n_steps = CELLS[name].code, batch.inputs.shape[1]
+    steps = np.flatnonzero(batch.loss_weights[0].any(axis=1)) + 1
+    work = kernels.flow_work(weights, batch, steps.size, 3, cell)
+    out = kernels.flow_arrays(weights, batch, steps.size, n_steps, True)
+    kernels.gradient_flow(weights, batch, cell, steps, 0, len(weights.W_hh), work, out)
     return out
 
 
@@ -156,9 +162,22 @@ def test_truncated_gradients_follow_their_definition(name, window, stride):
 @EACH
 def test_states_and_memories_from_checkpoints_are_the_same_bits(name):
     weights, batch = problem(name)
-    many = longer(batch, 9)
-    whole = bptt(name, weights, many, stored=9 * T)
-    same_bits(bptt(name, weights, many, stored=8), whole)
+    many = longer(batch, 20)
+    n_steps = 20 * T
+    assert kernels.block_steps(n_steps, B, H, 8) < n_steps // 2  # several segments
+    whole = bptt(name, weights, many, stored=n_steps)
+    same_bits(bptt(name, weights, many, stored=1), whole)
+
+
+@EACH
+def test_scratch_holds_nothing_over_from_the_network_before(name):
+    weights, batch = problem(name)
+    twice = kernels.Weights(*(np.concatenate([array, array]) for array in weights))
+    for result in (bptt(name, twice, batch), truncated(name, twice, batch, 5, 2)):
+        same_bits(network_of(result, 1), network_of(result, 0))
+    result = flow(name, twice, batch)
+    for field in result._fields:
+        assert_array_equal(*getattr(result, field), err_msg=field)
 
 
 @EACH
@@ -177,16 +196,66 @@ def test_a_team_gives_the_gradient_of_one(name):
 @EACH
 def test_windows_of_the_flow_are_truncated_gradients(name):
     weights, batch = problem(name)
-    cell = CELLS[name].code
-    steps = np.flatnonzero(batch.loss_weights[0].any(axis=1)) + 1
-    work = kernels.flow_work(weights, batch, steps.size, 3, cell)
-    out = kernels.flow_arrays(weights, batch, steps.size, T, False)
-    kernels.gradient_flow(weights, batch, cell, steps, 0, 1, work, out)
+    out = flow(name, weights, batch)
     for k in range(T):
         window = B * truncated(name, weights, batch, k + 1, 1).weights.W_hh[0]
         assert_allclose(out.hidden_log_norm[0, k], np.log(np.linalg.norm(window)), atol=1e-10)
     full = B * bptt(name, weights, batch).weights.W_hh[0]
     assert_allclose(out.hidden_full[0], np.log(np.linalg.norm(full)), atol=1e-10)
+
+
+@EACH
+def test_norms_of_the_flow_are_of_the_whole_state(name):
+    weights, batch = problem(name)
+    net, x, classes, w, h0 = plain(weights, batch)
+    out, J, S = flow(name, weights, batch), jacobians(name), state_size(name)
+    dy = reference.output_gradient(net, reference.unfold(net, x, h0, name)[0], classes, w)
+    steps = np.flatnonzero(w.any(axis=1)) + 1
+    for i, last in enumerate(steps):
+        row = np.concatenate([dy[last - 1] @ net.W_hy, np.zeros((B, S - H))], axis=1)
+        for k in range(last):
+            with np.errstate(divide="ignore"):
+                expected = np.log(np.linalg.norm(row, axis=1))
+            assert_allclose(out.per_sequence[0, i, k], expected, atol=1e-10)
+            row = np.einsum("bi,bij->bj", row, J[last - k - 1])
+
+
+def test_memories_that_grow_beyond_what_is_kept_in_float32():
+    """One unit at rest, all gates open: dc_t/dc_{t-1} = f + i o w = 1 + w, here 4."""
+    n_steps, w = 60, 3.0
+    W_hh, b_h = np.zeros((1, 4, 1), np.float32), np.full((1, 4), 40.0, np.float32)
+    W_hh[0, 2], b_h[0, 2] = w, 0.0
+    weights = kernels.Weights(
+        np.zeros((1, 4, 1), np.float32), W_hh, np.ones((1, 1, 1), np.float32), b_h,
+        np.zeros((1, 1), np.float32),
+    )  # fmt: skip
+    last = np.zeros((1, n_steps, 1), np.float32)
+    last[0, -1] = 1.0
+    batch = kernels.Batch(
+        np.zeros((1, n_steps, 1, 1), np.float32), np.empty((1, 0, 0), np.int64),
+        np.ones((1, n_steps, 1, 1), np.float32), last, np.zeros((1, 1, 1), np.float32),
+        kernels.INNER_PRODUCT,
+    )  # fmt: skip
+    out = flow("gated", weights, batch)
+    # The loss is h_T, and all of its gradient is that of the bias of g: sum_k (1 + w)^k.
+    sums = np.log(((1 + w) ** np.arange(1, n_steps + 1) - 1) / w)
+    assert_allclose(out.recurrent_log_norm[0], sums, rtol=1e-5)
+    assert_allclose(out.recurrent_full[0], sums[-1], rtol=1e-5)
+
+
+@EACH
+def test_a_step_of_some_sequences_leaves_the_others_alone(name):
+    rng, width = np.random.default_rng(0), 8
+    for cell in (CELLS[name].code, lasting(CELLS[name].code)):
+        pre = rng.normal(size=(3, CELLS[name].gates * width))
+        kept = np.zeros((2, 3, sizes(cell)[2] * width))
+        kept[0] = rng.normal(size=kept[0].shape)
+        parts, state, part = kept.copy(), np.empty((3, width)), np.empty((1, width))
+        advance(cell, pre, state, kept, 1, 0, width)
+        for b in (2, 0, 1):
+            advance(cell, pre[b : b + 1], part, parts, 1, b, width)
+            assert_array_equal(part[0], state[b])
+        assert_array_equal(parts, kept)
 
 
 def trajectory(name):
@@ -236,8 +305,9 @@ def test_gradients_taken_back_are_products_of_jacobians(name):
     steps, start = np.array([4, T]), np.random.default_rng(0).normal(size=(2, B, H))
     work = trajectories.row_work(weights, 2, B, cell)
     norms, arriving = np.full((2, B, T + 1), np.nan), np.full((2, B, T), np.nan)
-    trajectories.set_rows(weights, 0, start, work)
-    trajectories.take_back(cell, states[0], kept[0], steps, T, 0, work, norms, arriving)
+    for _ in range(2):  # the second time in scratch that has been used
+        trajectories.set_rows(weights, 0, start, work)
+        trajectories.take_back(cell, states[0], kept[0], steps, T, 0, work, norms, arriving)
     for i, last in enumerate(steps):
         assert np.isnan(norms[i, :, last + 1 :]).all()
         row = np.concatenate([start[i], np.zeros((B, S - H))], axis=1)
@@ -281,47 +351,3 @@ def test_an_unknown_cell_is_named():
         sizes(Unknown())
     with pytest.raises(TypeError, match=r"`jacobian` knows the cells Sloped, .*got int"):
         jacobian(kernels.TANH, None, None, 0, 0, None)
-
-
-BOTH = """
-import test_seam
-from rnnsim.kernels.gradients import unfolding
-for name in ("tanh", "gated"):
-    for writable in (True, False):
-        weights, batch = test_seam.problem(name)
-        for array in (*weights, *batch[:5]):
-            array.setflags(write=writable)
-        print(test_seam.forward(name, weights, batch)[1].sum())
-print(sum(unfolding.forward.stats.cache_hits.values()))
-"""
-VANILLA = """
-import numpy as np
-import rnnsim
-from rnnsim.kernels.gradients import unfolding
-rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=2, rng=0)
-rnnsim.forward(rnn, np.zeros((4, 2, 2)))
-print(sum(unfolding.forward.stats.cache_hits.values()))
-"""
-
-
-def run(code, cache, **environment):
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return found.stdout.split()
-
-
-@pytest.mark.skipif(NOJIT, reason="nothing is compiled")
-def test_other_processes_find_the_code_of_both_kinds_of_cell(tmp_path):
-    here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent)])
-    first, second = (run(BOTH, tmp_path, PYTHONPATH=paths) for _ in range(2))
-    assert first[:4] == second[:4]
-    assert first[0] == first[1]
-    assert (first[4], second[4]) == ("0", "4")
-    # Where the module of the other cell is not to be had, code for vanilla is found all the same.
-    assert run(VANILLA, tmp_path) == ["1"]
