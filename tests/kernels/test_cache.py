@@ -44,6 +44,17 @@ def run(cache):
     return done.stdout.split()
 
 
+def printed(code, cache, **environment):
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.split()
+
+
 def test_the_second_process_loads_what_the_first_compiled(tmp_path):
     folder = str(tmp_path / "rnnsim" / jit._FOLDER.name)
     assert run(tmp_path) == ["4.0", "0", folder]
@@ -101,6 +112,31 @@ norms.frobenius(np.full((2, 2), 2.0))
     assert done.stdout.split()[:2] == ["4.0", "0"]
 
 
+HOLDING = """
+import sys, time, filelock
+from rnnsim.kernels.arithmetic import jit
+with filelock.FileLock(jit._FOLDER / "rnnsim.kernels.arithmetic.norms.frobenius.lock"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+IMPATIENT = """
+import numpy as np
+from rnnsim.kernels.arithmetic import jit
+from rnnsim.kernels.arithmetic.norms import frobenius
+jit._PATIENCE = 0.3
+print(frobenius(np.full((2, 2), 2.0)))
+"""
+
+
+def test_a_process_that_was_stopped_holds_up_nobody_for_ever(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLDING], env=environment, **pipes) as holding:
+        assert holding.stdout.readline() == "held\n"
+        assert printed(IMPATIENT, tmp_path) == ["4.0"]
+        holding.communicate("enough\n")
+
+
 BOTH = """
 import test_seam
 from rnnsim.kernels.gradients import unfolding
@@ -120,17 +156,6 @@ rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=2, rng=0)
 rnnsim.forward(rnn, np.zeros((4, 2, 2)))
 print(sum(unfolding.forward.stats.cache_hits.values()))
 """
-
-
-def printed(code, cache, **environment):
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return found.stdout.split()
 
 
 def test_other_processes_find_the_code_of_both_kinds_of_cell(tmp_path):

@@ -67,12 +67,16 @@ def _strangers(types: Iterable[Any]) -> set[str]:
     return {module for module in found if module.partition(".")[0] != "rnnsim"}
 
 
+_PATIENCE = 120.0  # seconds; no kernel takes nearly as long to compile
+
+
 class _KernelCache:
     """The cache of a kernel, as Numba's dispatcher wants it, for many processes.
 
     Of all that miss a kernel at once, one compiles and the others wait for it. Who waits holds
     locks of callers of this kernel only, and who compiles waits for what it calls: nobody waits in
-    a circle. Where the system has no locks, each compiles.
+    a circle. Where the system has no locks, or one is held for long by a process that was stopped,
+    each compiles for itself.
 
     Numba's index of a kernel names the types of all its signatures and cannot be read where one of
     these cannot be imported. So signatures with NamedTuples of strangers have one of their own.
@@ -91,7 +95,7 @@ class _KernelCache:
             import filelock  # not before it is needed
 
             name = f"{self._function.__module__}.{self._function.__qualname__}.lock"
-            lock = filelock.FileLock(self._folder / name)
+            lock = filelock.FileLock(self._folder / name, timeout=_PATIENCE)
             with contextlib.suppress(OSError, NotImplementedError):
                 lock.acquire()
                 self._lock = lock
