@@ -136,11 +136,10 @@ def _of_one(
         [loss_gradients(model.decoder, target, written.states[:, t], t)[0] for t in steps]
     )
     bridge, everywhere = model.encoder.W_hy[0].astype(float), np.full(len(steps), T_s)
-    decoder, _, rows, exponents = _back(model.decoder, written, steps, start, inputs=False)
+    units = np.zeros(start.shape[:2], np.int64)
+    decoder, _, rows, units = _back(model.decoder, written, steps, start, units, inputs=False)
     rows = np.ascontiguousarray(rows @ bridge)
-    encoder, inputs, _, _ = _back(model.encoder, read, everywhere, rows, inputs=True)
-    apart = exponents[:, :, None] * np.log(2.0)
-    encoder, inputs = encoder + apart, inputs + apart
+    encoder, inputs, *_ = _back(model.encoder, read, everywhere, rows, units, inputs=True)
     first = int(broken[0])
     if first < 0:
         bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
@@ -155,12 +154,18 @@ def _of_one(
 
 
 def _back(
-    rnn: RNN, trajectory: Trajectory, steps: npt.NDArray[np.int64], start: Floats, *, inputs: bool
+    rnn: RNN,
+    trajectory: Trajectory,
+    steps: npt.NDArray[np.int64],
+    start: Floats,
+    units: npt.NDArray[np.int64],
+    *,
+    inputs: bool,
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
-    """Gradients `start` (S, B, H) at the states of their own steps, ascending, down to state 0.
+    """Gradients `start` (S, B, H) in units of 2^units, each at its own step, down to state 0.
 
-    Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T; what arrives at
-    state 0, in units of powers of two (S, B).
+    Steps ascend. Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T;
+    what arrives at state 0, and its units (S, B).
     """
     (S, B, H), T = start.shape, trajectory.kept.shape[1] - 1
     weights, cell = rnn.astype("float64").weights, cell_of(rnn)
@@ -168,7 +173,7 @@ def _back(
     work = row_work(weights, S, B, cell)
     along = (cell, trajectory.states[0], trajectory.kept[0], steps)
     with np.errstate(all="ignore"):
-        set_rows(weights, 0, start, work)
+        set_rows(weights, 0, start, units, work)
         take_back(*along, T, 0, work, states, arriving)
     return states, arriving, work.rows[:, :, :H], work.exponents
 

@@ -9,7 +9,14 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.functions import log_normal
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
-from rnnsim.kernels.arithmetic.norms import LN2, exponent_of, frobenius, hypot, rescale
+from rnnsim.kernels.arithmetic.norms import (
+    LN2,
+    exponent_of,
+    frobenius,
+    hypot,
+    rescale,
+    times_power_of_two,
+)
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     empty_panels,
@@ -96,14 +103,14 @@ def row_work(weights, S, B, cell):
 
 
 @kernel
-def set_rows(weights, n, gradients, work):
-    """Begin with gradients (S, B, H) at states of network n."""
+def set_rows(weights, n, gradients, exponents, work):
+    """Begin with gradients (S, B, H), in units of 2^exponents (S, B), at states of network n."""
     pack(weights.W_hh[n], 0, work.recurrent)
     pack(weights.W_xh[n], 0, work.inputs)
     S, B, H = gradients.shape
     for i in range(S):
         for b in range(B):
-            work.exponents[i, b] = 0
+            work.exponents[i, b] = exponents[i, b]
             for j in range(H):
                 work.rows[i, b, j] = gradients[i, b, j]
             for j in range(work.carry.shape[2]):
@@ -152,9 +159,10 @@ def _size(i, b, work):
 
 @kernel
 def _log_norm(size, exponent):
-    """ln(size * 2^exponent)."""
+    """ln(size * 2^exponent); of both powers of two together, as they may cancel."""
     if 0.0 < size < np.inf:
-        return log_normal(size) + exponent * LN2
+        own = exponent_of(size)
+        return log_normal(times_power_of_two(size, -own)) + (exponent + own) * LN2
     return -np.inf if size == 0.0 else np.nan
 
 
