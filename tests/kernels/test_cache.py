@@ -44,13 +44,14 @@ def run(cache):
     return done.stdout.split()
 
 
-def printed(code, cache, **environment):
+def printed(code, cache, *, timeout=None, **environment):
     found = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"NUMBA_CACHE_DIR": str(cache)} | environment,
         capture_output=True,
         text=True,
         check=True,
+        timeout=timeout,
     )
     return found.stdout.split()
 
@@ -101,15 +102,7 @@ norms.frobenius(np.full((2, 2), 2.0))
 """
     killed = subprocess.run([sys.executable, "-c", held], env=environment, check=False)
     assert killed.returncode == -9
-    done = subprocess.run(
-        [sys.executable, "-c", CODE],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    assert done.stdout.split()[:2] == ["4.0", "0"]
+    assert printed(CODE, tmp_path, timeout=120)[:2] == ["4.0", "0"]
 
 
 HOLDING = """
