@@ -38,19 +38,19 @@ Source = Annotated[
 Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
 
 
-ANALYSES = (
-    gradient_norms.ANALYSIS,
-    truncation.ANALYSIS,
-    spectra.ANALYSIS,
-    lyapunov.ANALYSIS,
-    phase_diagram.ANALYSIS,
-    isometry.ANALYSIS,
-    nonnormal.ANALYSIS,
-    portrait.ANALYSIS,
-    temporal_order.ANALYSIS,
-    training.ANALYSIS,
-    window.ANALYSIS,
-    architectures.ANALYSIS,
+ANALYSES: tuple[runs.Analysis, ...] = (
+    gradient_norms,
+    truncation,
+    spectra,
+    lyapunov,
+    phase_diagram,
+    isometry,
+    nonnormal,
+    portrait,
+    temporal_order,
+    training,
+    window,
+    architectures,
 )
 
 
@@ -77,13 +77,9 @@ def _add_command(
 
 
 for _analysis in ANALYSES:
-    _add_command(
-        _analysis.name,
-        _analysis.help,
-        _analysis.settings,
-        partial(runs.run, _analysis),
-        Path("results") / _analysis.name,
-    )
+    _name = runs.name_of(_analysis)
+    _run = partial(runs.run, _analysis)
+    _add_command(_name, _analysis.HELP, _analysis.Settings, _run, Path("results") / _name)
 _add_command("demo", demo.HELP, Ensemble, demo.run, Path("results"))
 
 

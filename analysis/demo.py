@@ -9,19 +9,20 @@ from .gradients import gradient_norms, truncation
 from .spectra import spectra
 
 HELP = "Gradient norms, truncation and spectra on real text, and what they show in words."
-PARTS = (gradient_norms.ANALYSIS, truncation.ANALYSIS, spectra.ANALYSIS)
+PARTS: tuple[runs.Analysis, ...] = (gradient_norms, truncation, spectra)
 
 
 def run(settings: Ensemble, *, output: Path, source: Path | None, progress: bool) -> list[str]:
     """Run every part into a folder of its own below `output`; return all their sentences."""
     sentences = []
     for analysis in PARTS:
-        print(f"{analysis.name}:", flush=True)
+        name = runs.name_of(analysis)
+        print(f"{name}:", flush=True)
         sentences += runs.run(
             analysis,
-            replace(analysis.settings(), **settings.shared()),
-            output=output / analysis.name,
-            source=None if source is None else source / analysis.name,
+            replace(analysis.Settings(), **settings.shared()),
+            output=output / name,
+            source=None if source is None else source / name,
             progress=progress,
         )
     print()

@@ -14,6 +14,7 @@ from rnnsim.dynamics.exponents import LyapunovSpectrum
 from rnnsim.dynamics.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
 from rnnsim.flow.reach import GrowthRate, growth_rate, sufficient_window
 from rnnsim.gradients.bptt import Gradients, bptt
@@ -22,7 +23,9 @@ from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pa
 from rnnsim.gradients.simulation import Evaluation, Forward, evaluate, forward
 from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.kernels import StepNorms, Weights
+from rnnsim.kernels.training.learning import Segment
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.leading import LeadingSpectrum, leading_spectrum
@@ -30,24 +33,30 @@ from rnnsim.spectra.nonnormality import NonNormality, nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import Pseudospectrum, pseudospectrum
 from rnnsim.spectra.spectrum import Spectrum, spectrum
+from rnnsim.training.schedules import truncation_schedule
 
 if TYPE_CHECKING:
     from rnnsim.experiments.architectures.experiment import architecture_experiment
+    from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
     from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
     from rnnsim.experiments.sweeps.gradients import sweep
     from rnnsim.experiments.sweeps.jacobians import jacobian_sweep
     from rnnsim.experiments.sweeps.learning import learning_sweep
     from rnnsim.experiments.sweeps.normality import normality_sweep, pseudospectrum_sweep
+    from rnnsim.experiments.sweeps.training import training_sweep
+    from rnnsim.experiments.sweeps.windows import window_sweep
     from rnnsim.training.train import Training, train
 
 __all__ = [
     "RNN",
+    "SCHEMES",
     "EncoderDecoder",
     "Evaluation",
     "FlowNorms",
     "Forward",
     "GradientFlow",
+    "GradientMap",
     "Gradients",
     "GrowthRate",
     "JacobianProducts",
@@ -59,6 +68,7 @@ __all__ = [
     "PairGradients",
     "Pairs",
     "Pseudospectrum",
+    "Segment",
     "Sequences",
     "Spectrum",
     "StepNorms",
@@ -70,6 +80,7 @@ __all__ = [
     "exact_match",
     "forward",
     "gradient_flow",
+    "gradient_map",
     "greedy_decode",
     "growth_rate",
     "jacobian_products",
@@ -86,6 +97,7 @@ __all__ = [
     "pairs_evaluate",
     "pairs_flow",
     "phase_sweep",
+    "portrait",
     "product_exponents",
     "pseudospectrum",
     "pseudospectrum_sweep",
@@ -96,8 +108,11 @@ __all__ = [
     "tasks",
     "theory",
     "train",
+    "training_sweep",
     "transient_growth",
     "truncated_bptt",
+    "truncation_schedule",
+    "window_sweep",
     "with_departure",
 ]
 
@@ -110,6 +125,9 @@ _LAZY = {
     "learning_sweep": "rnnsim.experiments.sweeps.learning",
     "normality_sweep": "rnnsim.experiments.sweeps.normality",
     "pseudospectrum_sweep": "rnnsim.experiments.sweeps.normality",
+    "portrait": "rnnsim.experiments.portrait",
+    "training_sweep": "rnnsim.experiments.sweeps.training",
+    "window_sweep": "rnnsim.experiments.sweeps.windows",
     "load": "rnnsim.experiments.store",
     "save": "rnnsim.experiments.store",
     "Training": "rnnsim.training.train",

@@ -5,6 +5,7 @@ Messages name the parameter, what was expected, what came and what to do.
 
 import operator
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,22 @@ def positive(name: str, value: Any) -> FloatArray:
     return array
 
 
+def per_network(name: str, value: Any, n_networks: int) -> FloatArray:
+    """One number for each network, float64 (N,), from one for all or an array of them."""
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"`{name}` must be a number or an (n_networks,) array, got {value!r}"
+        ) from error
+    if array.shape not in ((), (n_networks,)):
+        raise ValueError(
+            f"`{name}` must be a number or of shape (n_networks,) = ({n_networks},), "
+            f"got shape {array.shape}"
+        )
+    return np.array(np.broadcast_to(array, n_networks))
+
+
 def positive_sizes(name: str, array: FloatArray, axes: str) -> None:
     """Refuse empty axes; `axes` names them, as in "N T B D"."""
     for axis, size in zip(axes.split(), array.shape, strict=True):
@@ -119,6 +136,36 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     if number < least:
         raise ValueError(f"`{name}` must be at least {least}, got {number}")
     return number
+
+
+def whole_numbers(
+    name: str,
+    value: Any,
+    *,
+    least: int,
+    kind: str = "a series of integers such as [1, 10, 100]",
+    none: str = "at least one value, got none",
+) -> npt.NDArray[np.int64]:
+    """Integers of at least `least`, one or more, in the order given.
+
+    `kind` is what messages expect, `none` what they say of an empty series.
+    """
+    try:
+        given = list(value)
+    except TypeError as error:
+        raise TypeError(
+            f"`{name}` must be {kind}, got {value!r} ({type(value).__name__}); "
+            "for all up to k write range(1, k + 1)"
+        ) from error
+    if not given:
+        raise ValueError(f"`{name}` must hold {none}")
+    numbers = [whole_number(f"{name}[{i}]", each, least=least) for i, each in enumerate(given)]
+    return np.array(numbers, np.int64)
+
+
+def descent(values: Iterable[Any]) -> tuple[Any, Any] | None:
+    """The first neighbours that do not ascend, None where all do."""
+    return next((pair for pair in pairwise(values) if pair[1] <= pair[0]), None)
 
 
 def window_and_stride(window: Any, stride: Any) -> tuple[int, int]:

@@ -65,20 +65,20 @@ def _advance(cell, pre, state, kept, t, first, H):
 
 
 @pull_back.of(Gated)
-def _pull_back(cell, gradient, carry, states, kept, t, errors, s, first, H):
+def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     Hp = kept.shape[2] // 6
     for b in range(gradient.shape[0]):
-        now, delta, later = kept[t, first + b], errors[s, first + b], carry[first + b]
+        now, delta, after = kept[t, first + b], errors[s, first + b], later[first + b]
         for j in range(H):
             i, f, g = now[Hp + j], now[2 * Hp + j], now[3 * Hp + j]
             o, top, old = now[4 * Hp + j], now[5 * Hp + j], kept[t - 1, first + b, j]
             dh = gradient[b, j]
-            dc = later[j] + dh * o * (1 - top * top)
+            dc = after[j] + dh * o * (1 - top * top)
             delta[j] = dc * g * i * (1 - i)
             delta[H + j] = dc * old * f * (1 - f)
             delta[2 * H + j] = dc * i * (1 - g * g)
             delta[3 * H + j] = dh * top * o * (1 - o)
-            later[j] = dc * f
+            after[j] = dc * f
 
 
 @jacobian.of(Gated)

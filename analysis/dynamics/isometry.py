@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from ..spectra.spectrum_plots import schemes_of
 from .isometry_plots import (
@@ -23,6 +23,8 @@ from .isometry_plots import (
     seen_range,
 )
 
+HELP = "Singular values of products of Jacobians; dynamical isometry."
+
 _LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
@@ -32,7 +34,7 @@ class Settings(Ensemble):
 
     network_seeds: Annotated[int, flag("Networks per scheme and gain.")] = 3
     batch_size: Annotated[int, flag("Sequences B along which products are taken.")] = 2
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = (0.75, 1.0, 1.5)
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = (0.75, 1.0, 1.5)
     histogram_gain: Annotated[float, flag("Gain whose histograms are drawn.")] = 1.0
     scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = ("gaussian", "orthogonal", "identity")
     lags: Annotated[tuple[int, ...], flag("Lags k, ascending.")] = _LAGS
@@ -204,13 +206,3 @@ def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:
         f"0), Lyapunov exponents {exponents[0]:+.3f} to {exponents[-1]:+.3f} nats/step; the "
         f"gradient's overlap with the leading direction is {overlap:.2f}."
     )
-
-
-ANALYSIS = Analysis(
-    "isometry",
-    "Singular values of products of Jacobians; dynamical isometry.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

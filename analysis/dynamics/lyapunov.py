@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from .lyapunov_plots import (
     at_rest,
@@ -21,6 +21,8 @@ from .lyapunov_plots import (
     plot_spectrum,
     plot_transition,
 )
+
+HELP = "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."
 
 _GAINS = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
 _SPECTRUM_GAINS = (0.5, 0.7, 0.9, 1.5, 2.0, 3.0)
@@ -41,7 +43,7 @@ class Settings(Ensemble):
     n_hidden: Annotated[int, flag("Hidden units H of all figures but the transition.")] = 64
     network_seeds: Annotated[int, flag("Networks per gain.")] = 8
     batch_size: Annotated[int, flag("Sequences B: input sequences, or initial states.")] = 1
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     transition_n_hidden: Annotated[tuple[int, ...], flag("Sizes H of the transition.")] = (
         32,
         64,
@@ -286,13 +288,3 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
         f"{float(data.entropy_rate):.2f} nats/step; the mean of its exponents is "
         f"{float(last.lyapunov_exponent.mean('exponent').median()):+.2f} nats/step."
     )
-
-
-ANALYSIS = Analysis(
-    "lyapunov",
-    "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

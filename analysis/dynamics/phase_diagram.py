@@ -15,9 +15,11 @@ import rnnsim
 from rnnsim import theory
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Networks, flag
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, finite
+
+HELP = "Chaos and exploding gradients over gain and the strength of input or biases."
 
 _GAINS = (0.5, 0.75, 1.0, 1.1, 1.2, 1.35, 1.5, 1.65, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0)
 _STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -43,7 +45,7 @@ class Settings(Networks):
 
     network_seeds: Annotated[int, flag("Networks per gain and strength.")] = 5
     batch_size: Annotated[int, flag("Sequences B, each with its own noise and first state.")] = 1
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     strength: Annotated[tuple[float, ...], flag("Standard deviations over units.")] = _STRENGTHS
     drive: Annotated[str, flag("What has that strength: input (white noise) or bias (frozen).")] = (
         "input"
@@ -298,13 +300,3 @@ def _agreement_in_words(data: xr.Dataset) -> str:
         f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "
         f"networks{where}."
     )
-
-
-ANALYSIS = Analysis(
-    "phase-diagram",
-    "Chaos and exploding gradients over gain and the strength of input or biases.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

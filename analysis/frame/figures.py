@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import matplotlib as mpl
 import numpy as np
@@ -16,6 +15,8 @@ from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from rnnsim.files import replacing
 
 STYLE = Path(__file__).with_name("rnnsim.mplstyle")
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
@@ -119,12 +120,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
         path = folder / f"{name}{suffix}"
-        partial = folder / f".{name}.{uuid4().hex[:8]}.partial{suffix}"
-        try:
+        with replacing(path) as partial:
             figure.savefig(partial, metadata=metadata)
-            partial.rename(path)
-        finally:
-            partial.unlink(missing_ok=True)
         paths.append(path)
     return paths
 
@@ -142,20 +139,15 @@ class Film:
 def save_film(film: Film, folder: Path, name: str) -> Path:
     """Write name.gif, whole or not at all; the last frame stays for two seconds."""
     path = folder / f"{name}.gif"
-    partial = folder / f".{name}.{uuid4().hex[:8]}.partial.gif"
     writer = PillowWriter(fps=film.frames_per_second)
-    try:
-        film.show(0)
-        film.figure.draw_without_rendering()
-        film.figure.set_layout_engine("none")  # else panels move from frame to frame
-        with writer.saving(film.figure, str(partial), dpi=80):
-            for index in range(film.n_frames):
-                film.show(index)
-                for _ in range(1 if index + 1 < film.n_frames else 2 * film.frames_per_second):
-                    writer.grab_frame()
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    film.show(0)
+    film.figure.draw_without_rendering()
+    film.figure.set_layout_engine("none")  # else panels move from frame to frame
+    with replacing(path) as partial, writer.saving(film.figure, str(partial), dpi=80):
+        for index in range(film.n_frames):
+            film.show(index)
+            for _ in range(1 if index + 1 < film.n_frames else 2 * film.frames_per_second):
+                writer.grab_frame()
     return path
 
 

@@ -2,35 +2,45 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import files
 
 from . import figures
 
 Datasets = dict[str, xr.Dataset]
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """One figure family: its name and help, its settings, what computes, draws, puts in words.
+class Analysis(Protocol):
+    """One figure family: a module with its help and settings, what computes, draws, puts in words.
 
-    `films` draws figures that move, if any.
+    Its `films(datasets)` draws figures that move, if there are any.
     """
 
-    name: str
-    help: str
-    settings: type[Any]
-    compute: Callable[[Any, bool], Datasets]
-    draw: Callable[[Datasets], Mapping[str, Figure]]
-    summarise: Callable[[Datasets], list[str]]
-    films: Callable[[Datasets], Mapping[str, figures.Film]] | None = None
+    __name__: str
+    HELP: str
+    Settings: type[Any]
+
+    def compute(self, settings: Any, progress: bool) -> Datasets:
+        """The datasets, by name."""
+
+    def draw(self, datasets: Datasets) -> Mapping[str, Figure]:
+        """The figures, by name."""
+
+    def summarise(self, datasets: Datasets) -> list[str]:
+        """What they show, in words, from the data alone."""
+
+
+def name_of(analysis: Analysis) -> str:
+    """What it is called on the command line."""
+    return analysis.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def run(
@@ -44,19 +54,26 @@ def run(
     if source is None:
         datasets = analysis.compute(settings, progress)
         for name, dataset in datasets.items():
-            rnnsim.save(dataset, output / "data" / f"{name}.zarr", kind=f"{analysis.name}/{name}")
-        (output / "configuration.toml").write_text(to_toml(settings), encoding="utf-8")
+            rnnsim.save(
+                dataset, output / "data" / f"{name}.zarr", kind=f"{name_of(analysis)}/{name}"
+            )
+        files.write_text(output / "configuration.toml", to_toml(settings))
     else:
         datasets = _load(analysis, source)
     with figures.style():
         for name, figure in analysis.draw(datasets).items():
             for path in figures.save(figure, output, name):
                 print(path)
-        for name, film in analysis.films(datasets).items() if analysis.films else ():
+        for name, film in _films(analysis, datasets).items():
             print(figures.save_film(film, output, name))
     sentences = analysis.summarise(datasets)
-    (output / "summary.txt").write_text("\n".join(sentences) + "\n", encoding="utf-8")
+    files.write_text(output / "summary.txt", "\n".join(sentences) + "\n")
     return sentences
+
+
+def _films(analysis: Analysis, datasets: Datasets) -> Mapping[str, figures.Film]:
+    draw = getattr(analysis, "films", None)
+    return draw(datasets) if draw else {}
 
 
 def to_toml(settings: Any) -> str:
@@ -76,13 +93,13 @@ def _toml_value(value: Any) -> str:
 
 
 def _load(analysis: Analysis, source: Path) -> Datasets:
-    found = sorted((source / "data").glob("*.zarr"))
+    found = sorted((source / "data").glob("[!.]*.zarr"))  # hidden: left by killed processes
     if not found:
         raise FileNotFoundError(
-            f"`--from` must name the folder of an earlier run of {analysis.name}, with its data/; "
-            f"there is no dataset in {str(source / 'data')!r}"
+            f"`--from` must name the folder of an earlier run of {name_of(analysis)}, with its "
+            f"data/; there is no dataset in {str(source / 'data')!r}"
         )
-    return {path.stem: rnnsim.load(path, kind=f"{analysis.name}/{path.stem}") for path in found}
+    return {path.stem: rnnsim.load(path, kind=f"{name_of(analysis)}/{path.stem}") for path in found}
 
 
 def _check_writable(folder: Path) -> None:

@@ -12,7 +12,7 @@ from rnnsim import theory
 
 from ..frame import figures
 from ..frame.figures import decades
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from . import norm_plots
 from .norm_plots import (
@@ -27,6 +27,8 @@ from .norm_plots import (
     plot_phase,
 )
 
+HELP = "Norms against lag, length and time; where gradients vanish and explode."
+
 _GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 _MAP_GAINS = (0.75, 1.0, 2.0)
 
@@ -35,7 +37,7 @@ _MAP_GAINS = (0.75, 1.0, 2.0)
 class Settings(Ensemble):
     """What to simulate."""
 
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
     map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
@@ -219,13 +221,3 @@ def _gains(gains: list[float]) -> str:
         return "no gain of this sweep"
     listing = ", ".join(f"{gain:g}" for gain in gains)
     return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
-
-
-ANALYSIS = Analysis(
-    "gradient-norms",
-    "Norms against lag, length and time; where gradients vanish and explode.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

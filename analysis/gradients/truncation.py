@@ -10,17 +10,19 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from .norm_plots import one_network_set
 from .truncation_plots import (
-    SCHEMES,
+    TRUNCATIONS,
     log_bound,
     plot_against_window,
     plot_bound,
-    plot_schemes,
     plot_sufficient_window,
+    plot_truncations,
 )
+
+HELP = "Error and cosine of truncated gradients; the window that suffices."
 
 _GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 
@@ -29,7 +31,7 @@ _GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 class Settings(Ensemble):
     """What to simulate."""
 
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (50, 100, 200)
     windows: Annotated[
         tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
@@ -46,7 +48,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             length=list(settings.length),
             scheme=settings.scheme,
             measures=("gradients", "lags", "truncation"),
-            truncation=SCHEMES,
+            truncation=TRUNCATIONS,
             windows=settings.windows,
             tolerance=settings.tolerance,
             progress=progress,
@@ -61,7 +63,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     return {
         "error-against-window": _window_figure(data),
         "sufficient-window": _sufficient_figure(data),
-        "segments-and-sliding": _schemes_figure(data),
+        "segments-and-sliding": _truncations_figure(data),
         "geometric-bound": _bound_figure(data),
     }
 
@@ -100,11 +102,11 @@ def _sufficient_figure(dataset: xr.Dataset) -> Figure:
     return figure
 
 
-def _schemes_figure(dataset: xr.Dataset) -> Figure:
+def _truncations_figure(dataset: xr.Dataset) -> Figure:
     figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6), sharey=True)
     gain = figures.nearest([float(g) for g in dataset.gain], [1.0])[0]
     for ax, against in zip(axes, ("window", "reach"), strict=True):
-        plot_schemes(dataset, gain=gain, against=against, ax=ax)
+        plot_truncations(dataset, gain=gain, against=against, ax=ax)
     axes[0].set_title("equal window")
     axes[1].set_title("equal mean reach")
     axes[1].set_ylabel("")
@@ -113,7 +115,7 @@ def _schemes_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Gain {gain:g}, T = {int(dataset.length[-1])}. Thin: networks, thick: median. A loss in a "
         "segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal window, "
-        "right at equal mean reach, where what is left of the difference is the scheme's own.",
+        "right at equal mean reach, where what is left of the difference is due to the cuts.",
     )
     return figure
 
@@ -153,7 +155,7 @@ def summarise(datasets: Datasets) -> list[str]:
     gain = figures.nearest(data.gain.values, [1.0])[0]
     window = int(figures.nearest(data.window.values, [length / 8])[0])
     errors = np.exp(data.truncation_log_error.sel(gain=gain, window=window).median("network_seed"))
-    sliding, segments = (float(errors.sel(truncation=name)) for name in SCHEMES)
+    sliding, segments = (float(errors.sel(truncation=name)) for name in TRUNCATIONS)
     comparison = "more" if segments > sliding else "no more"
     sentences.append(
         f"At gain {gain:g} and window {window}, segments err {comparison} than sliding windows: "
@@ -166,13 +168,3 @@ def summarise(datasets: Datasets) -> list[str]:
         + (f"gain {', '.join(failing)}." if failing else "none of the gains.")
     )
     return sentences
-
-
-ANALYSIS = Analysis(
-    "truncation",
-    "Error and cosine of truncated gradients; the window that suffices.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

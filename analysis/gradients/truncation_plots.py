@@ -11,7 +11,7 @@ from ..frame import figures
 from ..frame.figures import decades, log_axis
 from .norm_plots import DECADE, one_network_set
 
-SCHEMES = ("sliding", "segments")
+TRUNCATIONS = ("sliding", "segments")
 _TAU = 5  # from this lag on decay is taken to be geometric
 _ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
 _LEAST_DECADE = -16.0  # no exact error is known below
@@ -76,17 +76,17 @@ def plot_sufficient_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Ax
     return ax
 
 
-def mean_reach(window: npt.ArrayLike, length: int, scheme: str) -> npt.NDArray[np.float64]:
+def mean_reach(window: npt.ArrayLike, length: int, truncation: str) -> npt.NDArray[np.float64]:
     """Steps that a loss is propagated, its own included, averaged over steps 1..T.
 
     Sliding: the mean of min(K, t). Segments: the mean of (t - 1) mod K + 1, about (K + 1)/2.
     """
     K, t = np.atleast_1d(np.asarray(window))[:, None], np.arange(1, length + 1)
-    steps = np.minimum(K, t) if scheme == "sliding" else (t - 1) % K + 1
+    steps = np.minimum(K, t) if truncation == "sliding" else (t - 1) % K + 1
     return np.asarray(steps.mean(axis=1))
 
 
-def plot_schemes(
+def plot_truncations(
     dataset: xr.Dataset, *, gain: float, against: str = "window", ax: Axes | None = None
 ) -> Axes:
     """Error of segments and of sliding windows, against the window or against the mean reach.
@@ -96,14 +96,14 @@ def plot_schemes(
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
     length = int(data.length)
-    for i, (scheme, color) in enumerate(zip(SCHEMES, ("#0072B2", "#E69F00"), strict=True)):
-        errors = data.truncation_log_error.sel(truncation=scheme)
-        x = data.window.values if against == "window" else mean_reach(data.window, length, scheme)
+    for i, (name, color) in enumerate(zip(TRUNCATIONS, ("#0072B2", "#E69F00"), strict=True)):
+        errors = data.truncation_log_error.sel(truncation=name)
+        x = data.window.values if against == "window" else mean_reach(data.window, length, name)
         figures.seeds_and_median(
             ax,
             x,
             decades(errors.transpose("network_seed", "window")),
-            label=f"{scheme} (stride {'1' if scheme == 'sliding' else 'K'})",
+            label=f"{name} (stride {'1' if name == 'sliding' else 'K'})",
             color=color,
             index=i,
             lines=True,

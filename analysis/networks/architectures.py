@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import flag
 from .architecture_plots import (
     NORM_LABEL,
@@ -24,6 +24,8 @@ from .architecture_plots import (
     plot_row,
     plot_scores,
 )
+
+HELP = "Text, sentences, translation and captions: held-out scores, gradients across the boundary."
 
 MOMENTS = ("before", "after")
 _ALL = ("characters", "sentences", "translation", "captions")
@@ -192,13 +194,3 @@ def _example_words(data: xr.Dataset) -> list[str]:
         return [f"  Reads '{source}', goes on '{answer}'."]
     verdict = "right" if answer == right else f"it should be '{right}'"
     return [f"  Reads '{source}', says '{answer}' ({verdict})."]
-
-
-ANALYSIS = Analysis(
-    "architectures",
-    "Text, sentences, translation and captions: held-out scores, gradients across the boundary.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from .nonnormal_plots import (
     plane_key,
@@ -23,6 +23,8 @@ from .nonnormal_plots import (
     plot_pseudospectrum,
     plot_windows,
 )
+
+HELP = "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows."
 
 _SEEN_LAGS = 80  # where the axis of lags ends
 _SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -195,13 +197,3 @@ def summarise(datasets: Datasets) -> list[str]:
             f"windows for {settings['tolerance']:.0%} error: {windows}."
         )
     return sentences
-
-
-ANALYSIS = Analysis(
-    "nonnormal",
-    "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import theory
-from rnnsim.networks.initialisation import SCHEMES
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from ..gradients.norm_plots import critical_gain
 from .spectrum_plots import (
@@ -26,6 +25,8 @@ from .spectrum_plots import (
     schemes_of,
 )
 
+HELP = "Eigenvalues, singular values, normality; growth of gradients against the radius."
+
 _NORMAL = 1e-6  # relative departures below are rounding
 
 _GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
@@ -35,10 +36,10 @@ _GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
 class Settings(Ensemble):
     """What to simulate."""
 
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh.")] = _GAINS
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     spectrum_gain: Annotated[float, flag("Gain whose eigen- and singular values are drawn.")] = 1.5
     length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
-    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = SCHEMES
+    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = rnnsim.SCHEMES
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -254,13 +255,3 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
         f"{abs(gap):.2f} nats/step {side} ln(radius), where the mean slope of the units is "
         f"{slope:.2f}."
     ]
-
-
-ANALYSIS = Analysis(
-    "spectra",
-    "Eigenvalues, singular values, normality; growth of gradients against the radius.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

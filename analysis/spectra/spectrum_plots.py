@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
+import rnnsim
 from rnnsim import theory
-from rnnsim.networks.initialisation import SCHEMES
 
 from ..frame import figures
 from ..gradients.norm_plots import one_network_set
@@ -49,7 +49,7 @@ def one_scheme(dataset: xr.Dataset, scheme: str) -> xr.Dataset:
 
 def schemes_of(dataset: xr.Dataset) -> list[str]:
     """The schemes of a dataset, in the order in which they are drawn."""
-    return [scheme for scheme in SCHEMES if scheme in dataset.scheme.values]
+    return [scheme for scheme in rnnsim.SCHEMES if scheme in dataset.scheme.values]
 
 
 def in_theory(
@@ -135,7 +135,7 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
             values,
             label=scheme,
             color=COLORS[scheme],
-            index=SCHEMES.index(scheme),
+            index=rnnsim.SCHEMES.index(scheme),
             lines=True,
         )
         ax.lines[-1].set(linewidth=_WIDTHS.get(scheme, _WIDTH), markersize=9)
@@ -172,7 +172,7 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
             values,
             label=scheme,
             color=COLORS[scheme],
-            index=SCHEMES.index(scheme),
+            index=rnnsim.SCHEMES.index(scheme),
         )
         ax.lines[drawn].set(markersize=8, zorder=3)  # the dots
         wide = {"linewidth": _WIDTHS[scheme], "zorder": 1.9} if scheme in _WIDTHS else {}
@@ -279,4 +279,4 @@ def circle_key() -> list[Line2D]:
 
 
 def _marker(scheme: str) -> str:
-    return figures.MARKERS[SCHEMES.index(scheme)]
+    return figures.MARKERS[rnnsim.SCHEMES.index(scheme)]

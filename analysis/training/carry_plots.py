@@ -3,15 +3,15 @@
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnnsim.training.schedules import CARRIES, Segment, segments
+import rnnsim
 
 from ..frame import figures
 
 _LENGTH = 12
+_CARRIES = ("sequence", "stream", "none")
 _CASES = {"segments: window 4, stride 4": (4, 4), "overlapping: window 6, stride 3": (6, 3)}
 _DARK, _LIGHT, _STATE, _GRADIENT = "#0072B2", "#A8D0EE", "black", "#D55E00"
 _GAP = 1.6  # between the two batches
@@ -20,14 +20,14 @@ _GAP = 1.6  # between the two batches
 def carry_figure() -> Figure:
     """Rows: the three ways to carry the state; columns: segments and overlapping windows."""
     figure, axes = figures.new_figure(
-        len(CARRIES), len(_CASES), figsize=(15, 12.5), sharex=True, sharey="col"
+        len(_CARRIES), len(_CASES), figsize=(15, 12.5), sharex=True, sharey="col"
     )
-    for row, carry in enumerate(CARRIES):
+    for row, carry in enumerate(_CARRIES):
         for column, (title, (window, stride)) in enumerate(_CASES.items()):
             ax = plot_carry(carry, window=window, stride=stride, ax=axes[row, column])
             if row == 0:
                 ax.set_title(title)
-            if row + 1 < len(CARRIES):
+            if row + 1 < len(_CARRIES):
                 ax.set_xlabel("")
         axes[row, 0].set_ylabel(f'carry="{carry}"', fontsize=14)
     figure.legend(handles=_legend(), loc="outside upper center", ncols=3, fontsize=12.5)
@@ -53,7 +53,7 @@ def plot_carry(
     A circle before a bar is a state of zero; a black arrow is a state that is carried.
     """
     ax = figures.axes_or_new(ax)
-    plan = segments(length, window, stride, carry, np.arange(1, length + 1))
+    plan = rnnsim.truncation_schedule(length, window, stride, carry=carry)
     bars = [(s, batch * (length + _GAP)) for batch in range(2) for s in plan]
     for lane, (segment, offset) in enumerate(bars):
         _draw_bar(ax, segment, offset, -lane)
@@ -81,7 +81,7 @@ def plot_carry(
     return ax
 
 
-def _draw_bar(ax: Axes, segment: Segment, offset: float, y: float) -> None:
+def _draw_bar(ax: Axes, segment: rnnsim.Segment, offset: float, y: float) -> None:
     edge: dict[str, Any] = {"height": 0.5, "edgecolor": "white", "linewidth": 1.5}
     for step in range(segment.begin, segment.end):
         color = _DARK if step >= segment.first else _LIGHT

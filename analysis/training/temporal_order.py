@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import flag
 from .learning_plots import plot_error, plot_solved, plot_within
+
+HELP = "Share of networks that solve temporal order: SGD, clipping, clipping with a penalty."
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,3 @@ def summarise(datasets: Datasets) -> list[str]:
     if (lost := int((data.diverged >= 0).sum())) > 0:
         sentences.append(f"{lost} networks left the floating-point range and were frozen.")
     return sentences
-
-
-ANALYSIS = Analysis(
-    "temporal-order",
-    "Share of networks that solve temporal order: SGD, clipping, clipping with a penalty.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-)

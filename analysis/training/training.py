@@ -1,9 +1,7 @@
 """Training: loss, gradients, eigenvalues and the bias of truncation, while networks learn."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,11 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import checks, tasks
-from rnnsim.experiments import draws, labels
 
 from ..frame import figures
-from ..frame.runs import Analysis, Datasets
+from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, flag
 from .carry_plots import carry_figure
 from .training_plots import (
@@ -27,7 +23,8 @@ from .training_plots import (
     plot_reach,
 )
 
-_TEST_SIZE = 128
+HELP = "Networks while they learn: loss, gradients, eigenvalues, bias of truncation, reach."
+
 _SOLVED = 0.1  # of the loss of the best constant answer
 
 
@@ -37,7 +34,11 @@ class Settings:
 
     task: Annotated[str, flag("Task of rnnsim.tasks.")] = "temporal_order"
     length: Annotated[int, flag("Sequence length T, in steps.")] = 40
-    gain: Annotated[tuple[float, ...], flag("Scales of W_hh before training.")] = (0.5, 1.0, 1.5)
+    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh before training.")] = (
+        0.5,
+        1.0,
+        1.5,
+    )
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
     activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
     network_seeds: Annotated[int, flag("Networks per gain.")] = 5
@@ -60,63 +61,7 @@ class Settings:
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """All gains and seeds are one ensemble, and learn from the same batches."""
-    name = checks.one_of("task", settings.task, tasks.TASKS)
-    gains = labels.real_numbers("gain", settings.gain)
-    seeds = labels.seeds("network_seeds", settings.network_seeds)
-    checks.whole_number("n_updates", settings.n_updates, least=1)
-    rnn = draws.paired_networks(
-        [seed for _ in gains for seed in seeds],
-        [gain for gain in gains for _ in seeds],
-        sizes=tasks.sizes(name),
-        n_hidden=settings.n_hidden,
-        scheme=settings.scheme,
-        activation=settings.activation,
-        dtype=settings.dtype,
-    )
-    draw_batch = partial(tasks.TASKS[name], settings.length, dtype=settings.dtype)
-    test = draw_batch(_TEST_SIZE, rng=np.random.default_rng([settings.data_seed, 1]))
-    training = rnnsim.train(
-        rnn,
-        lambda rng: draw_batch(settings.batch_size, rng=rng),
-        clip_norm=settings.clip_norm or None,
-        rng=np.random.default_rng([settings.data_seed, 0]),
-        test=test,
-        progress=progress,
-        **{field: getattr(settings, field) for field in _OPTIONS},
-    )
-    record = by_gain(training.record, gains, len(seeds))
-    record["constant_loss"] = ((), constant_loss(test), {"units": "nats per sequence"})
-    return {"training": record.assign_attrs(configuration=json.dumps(asdict(settings)))}
-
-
-_OPTIONS = (
-    "window stride carry optimizer learning_rate penalty n_updates record_every snapshot_every "
-    "n_threads"
-).split()
-
-
-def by_gain(record: xr.Dataset, gains: tuple[float, ...], n_seeds: int) -> xr.Dataset:
-    """The record with axes gain and network_seed in place of network."""
-    variables: dict[str, Any] = {}
-    for name, variable in record.data_vars.items():
-        shape = (len(gains), n_seeds, *variable.shape[1:])
-        dims = ("gain", "network_seed", *variable.dims[1:])
-        variables[str(name)] = (dims, variable.values.reshape(shape), variable.attrs)
-    kept = {str(name): c for name, c in record.coords.items() if name != "network"}
-    axes = {"gain": np.array(gains), "network_seed": np.arange(n_seeds)}
-    return xr.Dataset(variables, kept | axes, record.attrs).sortby("gain")
-
-
-def constant_loss(data: rnnsim.Sequences) -> float:
-    """Loss of the best answer that is always the same, per sequence: class frequencies or mean."""
-    weights = np.asarray(data.weights, float)
-    if data.targets.dtype.kind in "iu":
-        counts = np.bincount(data.targets.ravel(), weights=weights.ravel())
-        shares = counts[counts > 0] / counts.sum()
-        return float(-(counts[counts > 0] * np.log(shares)).sum() / data.n_sequences)
-    targets = np.asarray(data.targets, float)
-    mean = (weights[..., None] * targets).sum((0, 1)) / weights.sum()
-    return float(0.5 * (weights[..., None] * (targets - mean) ** 2).sum() / data.n_sequences)
+    return {"training": rnnsim.training_sweep(progress=progress, **vars(settings))}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -315,14 +260,3 @@ def _bias_in_words(data: xr.Dataset) -> str:
         f"From gain {float(data.gain):g} a window of {window:g} steps would lose {first} of the "
         f"full gradient at the start and {last} at the end (medians)."
     )
-
-
-ANALYSIS = Analysis(
-    "training",
-    "Networks while they learn: loss, gradients, eigenvalues, bias of truncation, reach.",
-    Settings,
-    compute,
-    draw,
-    summarise,
-    films,
-)

@@ -114,3 +114,43 @@ class Pairs:
 
 
 Data = Sequences | Pairs
+
+
+def check_pairs(value: Any) -> None:
+    """Refuse what is no Pairs."""
+    if not isinstance(value, Pairs):
+        raise TypeError(
+            f"`pairs` must be a rnnsim.Pairs(source, target), got {type(value).__name__}"
+        )
+
+
+def target_of(data: Data) -> Sequences:
+    """What the network that carries the loss reads and is scored on."""
+    return data.target if isinstance(data, Pairs) else data
+
+
+def sources_of(data: Data) -> list[FloatArray]:
+    """What is read before that: one array by an encoder, or none."""
+    return [data.source] if isinstance(data, Pairs) else []
+
+
+def arrays_of(data: Data) -> list[npt.NDArray[Any]]:
+    """All that a batch holds."""
+    target = target_of(data)
+    return [*sources_of(data), target.inputs, target.targets, target.weights]
+
+
+def shape_of(data: Data) -> tuple[Any, ...]:
+    """What batches that are to be put side by side must share."""
+    return tuple((array.shape, array.dtype.kind) for array in arrays_of(data))
+
+
+def stacked(batches: list[Data]) -> Data:
+    """Batches of one shape as one, each network with its own; a single one as it is."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    columns = zip(*(arrays_of(batch) for batch in batches), strict=True)
+    *sources, inputs, targets, weights = (np.stack(column) for column in columns)
+    target = Sequences(inputs, targets, weights, provenance=target_of(first).provenance)
+    return Pairs(sources[0], target, provenance=first.provenance) if sources else target

@@ -113,8 +113,8 @@ def jacobians(rnn: RNN, inputs: npt.ArrayLike, *, h0: npt.ArrayLike | None = Non
     >>> J.shape, bool((J == rnn.W_hh[:, None, None]).all())
     ((1, 4, 1, 3, 3), True)
     """
-    kept = trajectory_of(rnn, inputs, h0, first=1).kept
-    weights, cell, H = rnn.astype("float64").weights, cell_of(rnn), rnn.n_hidden
+    _, kept, weights = trajectory_of(rnn, inputs, h0, first=1)
+    cell, H = cell_of(rnn), rnn.n_hidden
     N, T, B = len(rnn), kept.shape[1] - 1, kept.shape[2]
     found = np.empty((N, T, B, H, H))
     for n in range(N):
@@ -206,10 +206,11 @@ def jacobian_products(
     first, lost = _nonfinite(trajectory.states)
     # What has left the range is computed with a harmless factor and marked at the end.
     kept = np.where(lost[:, None, :, None], 1.0, trajectory.kept)
+    trajectory = trajectory._replace(kept=kept)
     slopes = kept[:, 1:, :, : rnn.n_hidden]
-    values, rounding, leading = _singular_values(rnn, slopes, chosen)
-    start = loss_gradients(rnn, batch, trajectory.states[:, -1], t)
-    log_norms, directions = _gradients(rnn, trajectory._replace(kept=kept), start, chosen)
+    values, rounding, leading = _singular_values(trajectory.weights.W_hh, slopes, chosen)
+    start = loss_gradients(trajectory, batch, t)
+    log_norms, directions = _gradients(cell_of(rnn), trajectory, start, chosen)
     with np.errstate(invalid="ignore"):
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)
     for field in (values, rounding, leading, overlap, log_norms):
@@ -231,25 +232,15 @@ def _checked_step(step: Any, sequences: Sequences) -> int:
 
 
 def _checked_lags(lags: Any, t: int) -> npt.NDArray[np.int64]:
-    try:
-        given = list(lags)
-    except TypeError as error:
-        raise TypeError(
-            f"`lags` must be a series of integers such as [1, 10, 100], got {lags!r} "
-            f"({type(lags).__name__}); for all up to k write range(1, k + 1)"
-        ) from error
-    listed = [checks.whole_number(f"lags[{i}]", lag, least=1) for i, lag in enumerate(given)]
-    if not listed:
-        raise ValueError("`lags` must hold one lag at least, got none")
-    for before, after in pairwise(listed):
-        if after <= before:
-            raise ValueError(f"`lags` must ascend, got {after} after {before}; sort them")
+    listed = checks.whole_numbers("lags", lags, least=1, none="one lag at least, got none")
+    if pair := checks.descent(listed):
+        raise ValueError(f"`lags` must ascend, got {pair[1]} after {pair[0]}; sort them")
     if listed[-1] > t:
         raise ValueError(
             f"`lags` must be at most the step t = {t} that they reach back from, got {listed[-1]}; "
             "drop the longer ones or give a later `step`"
         )
-    return np.array(listed, np.int64)
+    return listed
 
 
 def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -261,11 +252,11 @@ def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bo
 
 
 def _gradients(
-    rnn: RNN, trajectory: Trajectory, gradient: Floats, lags: npt.NDArray[np.int64]
+    cell: Any, trajectory: Trajectory, gradient: Floats, lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats]:
     """ln ||dl_t/dh_{t-k}|| (N, B, K) and its direction (N, B, K, H), NaN where it is exactly 0."""
     N, B, H = gradient.shape
-    depth, weights, cell = int(lags[-1]), rnn.astype("float64").weights, cell_of(rnn)
+    depth, weights = int(lags[-1]), trajectory.weights
     states = np.ascontiguousarray(trajectory.states[:, -1 - depth :])
     norms, directions = np.empty((1, B, depth + 1)), np.empty((N, B, lags.size, H))
     log_norms, at = np.empty((N, B, lags.size)), np.array([depth])
@@ -291,7 +282,7 @@ def normalised(vectors: Floats) -> Floats:
 
 
 def _singular_values(
-    rnn: RNN, slopes: Floats, lags: npt.NDArray[np.int64]
+    W_hh: Floats, slopes: Floats, lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
     """Logs of singular values, their rounding and leading directions, each (N, B, K, H)."""
     N, _, B, H = slopes.shape
@@ -299,7 +290,7 @@ def _singular_values(
     count = max(1, _CHUNK // (2 * H * H))
     for begin in range(0, N * B, count):
         items = np.arange(begin, min(begin + count, N * B))
-        for at, product in _transposed_products(rnn, slopes, items, lags):
+        for at, product in _transposed_products(W_hh, slopes, items, lags):
             for g, item in enumerate(items):
                 leading[item, at] = graded.leading_left_vector(product, g)
                 for run in range(2):
@@ -315,7 +306,7 @@ def _singular_values(
 
 
 def _transposed_products(
-    rnn: RNN, slopes: Floats, items: npt.NDArray[np.int64], lags: npt.NDArray[np.int64]
+    W_hh: Floats, slopes: Floats, items: npt.NDArray[np.int64], lags: npt.NDArray[np.int64]
 ) -> Iterator[tuple[int, graded.Graded]]:
     """P_{t,k}^T at each of the lags for sequence `items` (of N*B), then again with noise.
 
@@ -326,7 +317,7 @@ def _transposed_products(
     """
     B, H = slopes.shape[2:]
     network, sequence = np.tile(items // B, 2), np.tile(items % B, 2)
-    sizes, V = graded.split_row_sizes(rnn.W_hh.astype(np.float64))
+    sizes, V = graded.split_row_sizes(W_hh)
     sizes, V = sizes[network], V[network]
     largest = sizes.max(axis=1, keepdims=True)
     relative = sizes / np.where(largest > 0, largest, 1.0)

@@ -20,7 +20,7 @@ from rnnsim.kernels.dynamics.lyapunov import (
     product_steps,
 )
 from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, check_rnn
 
 
 def lyapunov_spectrum(
@@ -90,8 +90,7 @@ def lyapunov_spectrum(
     >>> bool(np.allclose(spectrum.exponents[:, 0], np.log(radii), atol=0.01))   # at rest
     True
     """
-    if not isinstance(rnn, RNN):
-        raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
+    check_rnn(rnn)
     N, H = len(rnn), rnn.n_hidden
     k = _exponents(n_exponents, H)
     generator = None if rng is None else checks.generator(rng)

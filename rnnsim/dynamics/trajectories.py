@@ -6,24 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels
-from rnnsim.gradients.simulation import forward
+from rnnsim.gradients.simulation import run_forward
 from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import kept_arrays, retrace
 from rnnsim.kernels.gradients.unfolding import step_work
-from rnnsim.networks.binding import cell_of, checked_inputs
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
+from rnnsim.networks.rnn import RNN, check_rnn
 
 Floats = npt.NDArray[np.float64]
 
 
 class Trajectory(NamedTuple):
-    """States (N, t+1, B, H), and what the last S steps keep (N, S+1, B, .); float64.
+    """States (N, t+1, B, H), what the last S steps keep (N, S+1, B, .), and weights; float64.
 
     Row s of `kept` is step t - S + s; of vanilla networks it begins with phi'(a) of the H units.
     """
 
     states: Floats
     kept: Floats
+    weights: kernels.Weights
 
 
 def trajectory_of(
@@ -33,27 +34,30 @@ def trajectory_of(
 
     The sign that relu goes by is that of the state, so that rounding of a cannot change it.
     """
-    states = forward(rnn, inputs, h0=h0).states.astype(np.float64)
-    x = checked_inputs(rnn, inputs)[:, first - 1 :].astype(np.float64)
-    wide, cell = rnn.astype("float64"), cell_of(rnn)
+    check_rnn(rnn)
+    x = checked_inputs(rnn, inputs)
+    h_0 = initial_states(rnn, h0, x.shape[2])
+    states = run_forward(rnn, x, h_0, None).states.astype(np.float64)
+    x = x[:, first - 1 :].astype(np.float64)
+    weights, cell = rnn.astype("float64").weights, cell_of(rnn)
     along = np.ascontiguousarray(states[:, first - 1 :])
     N, T, B, H = len(rnn), *along[:, 1:].shape[1:]
     kept = kept_arrays(N, T, B, H, along, cell)
-    work = step_work(wide.W_hh.shape[1], H, rnn.n_inputs, B, 1, along, lasting(cell))
+    work = step_work(weights.W_hh.shape[1], H, rnn.n_inputs, B, 1, along, lasting(cell))
     with np.errstate(all="ignore"):
         for n in range(N):
-            retrace(wide.weights, x, along, cell, n, work, kept)
+            retrace(weights, x, along, cell, n, work, kept)
     finite: npt.NDArray[np.bool_] = np.all(np.isfinite(along), axis=-1)
     kept[:, 1:][~(finite[:, :-1] & finite[:, 1:])] = np.nan
-    return Trajectory(states, kept)
+    return Trajectory(states, kept, weights)
 
 
-def loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> Floats:
+def loss_gradients(trajectory: Trajectory, batch: kernels.Batch, t: int) -> Floats:
     """dl_t/dh_t (N, B, H) from the states h_t, without the factor 1/B; 0 where weight is 0."""
+    states, W_hy = trajectory.states[:, t], trajectory.weights.W_hy
     N, B, _ = states.shape
-    W_hy = rnn.W_hy.astype(np.float64)
     with np.errstate(all="ignore"):
-        outputs = states @ W_hy.mT + rnn.weights.b_y.astype(np.float64)[:, None]
+        outputs = states @ W_hy.mT + trajectory.weights.b_y[:, None]
     columns = np.ascontiguousarray(outputs.reshape(N * B, -1).T)
     weights = np.broadcast_to(batch.loss_weights[:, t - 1], (N, B)).astype(np.float64).ravel()
     losses = np.empty(N * B)
@@ -63,7 +67,7 @@ def loss_gradients(rnn: RNN, batch: kernels.Batch, states: Floats, t: int) -> Fl
             scratch = np.empty((3, N * B))
             kernels.softmax_cross_entropy(columns, classes, weights, *scratch, losses)
         else:
-            V = rnn.n_outputs
+            V = W_hy.shape[1]
             values = np.broadcast_to(batch.values[:, t - 1], (N, B, V)).astype(np.float64)
             kernels.squared_error(columns, values.reshape(N * B, V), weights, losses)
         return columns.T.reshape(N, B, -1) @ W_hy

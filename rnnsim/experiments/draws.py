@@ -1,14 +1,26 @@
-"""Paired draws: what a network or a batch depends on, so that comparisons share their draws."""
+"""Draws: what networks and data depend on. All keys of random generators are composed here.
+
+Comparisons share their draws: whatever is not named in a key (gain, activation, window, order of
+jobs, threads) changes nothing.
+"""
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnsim import tasks
+from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
+from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN
+
+
+def _generator(*key: int | str) -> np.random.Generator:
+    """The generator of a key; names enter as their crc32. Zeros at its end change nothing."""
+    return np.random.default_rng([zlib.crc32(k.encode()) if isinstance(k, str) else k for k in key])
 
 
 def paired_networks(
@@ -29,13 +41,12 @@ def paired_networks(
     base: dict[int, RNN] = {}
     for seed in seeds:
         if seed not in base:
-            key = [seed, zlib.crc32(scheme.encode()), D, n_hidden, V]
             base[seed] = RNN.sample(
                 n_inputs=D,
                 n_hidden=n_hidden,
                 n_outputs=V,
                 scheme=scheme,
-                rng=np.random.default_rng(key),
+                rng=_generator(seed, scheme, D, n_hidden, V),
             )
     nets = [base[seed] for seed in seeds]
     scales = np.array(gains)[:, None, None]
@@ -46,6 +57,22 @@ def paired_networks(
         activation=activation,
     )
     return rnn.astype(dtype)
+
+
+class Networks(NamedTuple):
+    """An ensemble that `paired_networks` draws, as plain data."""
+
+    seeds: tuple[int, ...]
+    gains: tuple[float, ...]
+    sizes: tuple[int, int]
+    n_hidden: int
+    scheme: str
+    activation: str
+    dtype: str
+
+    def draw(self) -> RNN:
+        """The networks, one after the other."""
+        return paired_networks(**self._asdict())
 
 
 def sparse_networks(
@@ -67,14 +94,30 @@ def sparse_networks(
     D, V = sizes
     W_xh, W_hh, W_hy = [], [], []
     for seed in seeds:
-        rng = np.random.default_rng([seed, D, n_hidden, V, connections])
-        recurrent = rng.standard_normal((n_hidden, n_hidden))
-        for row in recurrent:
+        rng = _generator(seed, D, n_hidden, V, connections)
+        matrix = rng.standard_normal((n_hidden, n_hidden))
+        for row in matrix:
             row[rng.permutation(n_hidden)[connections:]] = 0.0
-        W_hh.append(radius * recurrent / np.abs(np.linalg.eigvals(recurrent)).max())
+        W_hh.append(radius * matrix / np.abs(np.linalg.eigvals(matrix)).max())
         W_xh.append(scale * rng.standard_normal((n_hidden, D)))
         W_hy.append(scale * rng.standard_normal((V, n_hidden)))
     return RNN(np.array(W_xh), np.array(W_hh), np.array(W_hy)).astype(dtype)
+
+
+def encoder_decoders(
+    seeds: Sequence[int], *, captioner: bool = False, **options: Any
+) -> EncoderDecoder:
+    """A pair of networks for each seed, by `EncoderDecoder.sample` or `captioner`."""
+    sample = EncoderDecoder.captioner if captioner else EncoderDecoder.sample
+    models = [sample(rng=_generator(seed), **options) for seed in seeds]
+    encoders, decoders = zip(*((model.encoder, model.decoder) for model in models), strict=True)
+    return EncoderDecoder(_joined(encoders), _joined(decoders))
+
+
+def _joined(networks: Sequence[RNN]) -> RNN:
+    columns = zip(*(rnn.weights for rnn in networks), strict=True)
+    arrays = (np.concatenate(column) for column in columns)
+    return RNN(*arrays, activation=networks[0].activation)
 
 
 def paired_data(
@@ -87,6 +130,62 @@ def paired_data(
     options: Mapping[str, Any] | None = None,
 ) -> Sequences:
     """A batch whose draw depends on (data seed, task, length, batch size)."""
-    key = [seed, zlib.crc32(task.encode()), length, batch_size]
-    rng = np.random.default_rng(key)
+    rng = _generator(seed, task, length, batch_size)
     return tasks.TASKS[task](length, batch_size, rng=rng, dtype=dtype, **(options or {}))
+
+
+class Data(NamedTuple):
+    """A batch that `paired_data` draws, as plain data."""
+
+    task: str
+    length: int
+    batch_size: int
+    seed: int
+    dtype: str
+
+    def draw(self) -> Sequences:
+        """The batch."""
+        return paired_data(**self._asdict())
+
+
+def initial_states(seed: int, n_sequences: int, n_hidden: int, dtype: npt.DTypeLike) -> FloatArray:
+    """h_0 (B, H) from N(0, 1), the same for all networks of a size."""
+    rng = _generator(n_sequences, n_hidden, seed)
+    return rng.standard_normal((n_sequences, n_hidden)).astype(dtype)
+
+
+def white_inputs(seed: int, shape: tuple[int, int, int]) -> FloatArray:
+    """Inputs (T, B, D) from N(0, 1)."""
+    return _generator(seed, *shape).standard_normal(shape)
+
+
+def frozen_biases(seeds: Sequence[int], n_hidden: int) -> FloatArray:
+    """Biases (N, H) from N(0, 1), those of a network by its seed."""
+    return np.array([_generator(seed, n_hidden).standard_normal(n_hidden) for seed in seeds])
+
+
+def white_noise(shape: tuple[int, int], sizes: tuple[int, int], dtype: npt.DTypeLike) -> Sequences:
+    """Inputs and targets from N(0, 1), loss at all steps; shape (T, B), sizes (D, V)."""
+    rng = _generator(0)
+    inputs, targets = (rng.standard_normal((*shape, size)).astype(dtype) for size in sizes)
+    return Sequences(inputs, targets, provenance={"task": "white noise"})
+
+
+def training_batches(seed: int, *which: int | str) -> np.random.Generator:
+    """Where a training draws its batches; `which` tells trainings of one data seed apart."""
+    return _generator(seed, *which)
+
+
+def test_batch(seed: int) -> np.random.Generator:
+    """Where the test data of trainings with `training_batches(seed)` are drawn."""
+    return _generator(seed, 1)
+
+
+def shuffled(seed: int, items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The items in another order."""
+    return _generator(seed).permutation(items)
+
+
+def answers(seed: int = 0) -> np.random.Generator:
+    """Where a network that writes draws what it says."""
+    return _generator(seed)

@@ -1,4 +1,4 @@
-"""Labels along the axes of a sweep: what a caller gives for an axis, checked, as a tuple."""
+"""What a caller gives for a sweep, checked: labels along its axes as tuples, single choices."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import ACTIVATIONS
 
 
 def names(name: str, value: str | Sequence[str], choices: Iterable[str]) -> tuple[str, ...]:
@@ -34,6 +36,12 @@ def real_numbers(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
     """One or several finite numbers."""
     values = np.atleast_1d(np.asarray(value))
     return distinct(name, tuple(checks.real_number(name, each) for each in values))
+
+
+def of_draws(**given: str) -> dict[str, str]:
+    """Of scheme, activation and dtype those that are given, one of each."""
+    choices = {"scheme": SCHEMES, "activation": ACTIVATIONS, "dtype": ("float32", "float64")}
+    return {name: checks.one_of(name, value, choices[name]) for name, value in given.items()}
 
 
 def distinct(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:

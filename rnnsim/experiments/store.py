@@ -1,13 +1,15 @@
 """The one place where datasets are saved and loaded (zarr)."""
 
-import hashlib
-import shutil
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
+
+from rnnsim import files
 
 _CHECKSUM = "content_sha256"
 
@@ -19,8 +21,8 @@ def save(dataset: xr.Dataset, path: str | PathLike[str], *, kind: str = "sweep")
     ----------
     dataset : xarray.Dataset
     path : path
-        The folder to write. A dataset that rnnsim saved there before is replaced; anything else
-        is left alone.
+        The folder to write. A dataset that rnnsim saved there before is replaced, and deleted
+        only when the new one is in place; anything else is left alone.
     kind : str
         What the dataset is; `load` refuses another kind.
 
@@ -47,15 +49,8 @@ def save(dataset: xr.Dataset, path: str | PathLike[str], *, kind: str = "sweep")
         if coordinate.dtype.kind in "UO":  # only strings of variable width have a zarr 3 type
             text = coordinate.values.astype(np.dtypes.StringDType())
             stored = stored.assign_coords({name: (coordinate.dims, text, coordinate.attrs)})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid4().hex[:8]}.partial")
-    try:
+    with files.replacing(target) as partial:
         stored.to_zarr(partial, mode="w-", consolidated=False, zarr_format=3)
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
@@ -104,14 +99,16 @@ def load(path: str | PathLike[str], *, kind: str = "sweep") -> xr.Dataset:
 
 def _checksum(dataset: xr.Dataset) -> str:
     """sha256 over names, axes, values and attributes of all variables, in alphabetical order."""
-    digest = hashlib.sha256()
+    return files.checksum(_content(dataset))
+
+
+def _content(dataset: xr.Dataset) -> Iterator[str | npt.NDArray[Any]]:
     attributes = {k: v for k, v in dataset.attrs.items() if k not in ("kind", _CHECKSUM)}
-    digest.update(repr(sorted(attributes.items())).encode())
+    yield repr(sorted(attributes.items()))
     for name in sorted(map(str, dataset.variables)):
         variable = dataset.variables[name]
-        digest.update(repr((name, variable.dims, variable.shape)).encode())
+        yield repr((name, variable.dims, variable.shape))
         if variable.dtype.kind in "biufc":
-            digest.update(np.ascontiguousarray(variable.values).tobytes())
+            yield variable.values
         else:
-            digest.update(repr([str(value) for value in variable.values.ravel()]).encode())
-    return digest.hexdigest()
+            yield repr([str(value) for value in variable.values.ravel()])

@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from rnnsim.data.pairs import Data, Pairs
 from rnnsim.data.sequences import Sequences
-from rnnsim.flow.gradient_flow import gradient_flow
+from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
 from rnnsim.flow.pairs import pairs_flow
 from rnnsim.gradients.pairs import pairs_bptt
+from rnnsim.networks.binding import wrong_kinds
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model
+from rnnsim.networks.rnn import RNN
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,13 +40,49 @@ class GradientMap:
 
 
 def gradient_map(model: Model, data: Data) -> GradientMap:
-    """`gradient_flow` or `pairs_flow` of a batch, on one axis of steps.
+    """Where the gradient of every loss goes, step by step, on one axis of steps for all losses.
 
-    A truncation window K keeps the places s > t - K, on either side of the boundary.
+    ::
+
+        log_norms[n, i, m] = mean over b of ln ||dl[t,b]/dh_s||      t = steps[i], s = places[m]
+
+    What `gradient_flow` tells of a network by lags, and `pairs_flow` of encoder and decoder one by
+    one, stands at its place: rows are losses, columns are where their gradients arrive. Encoder and
+    decoder share one axis, which is 0 at the boundary between them. A truncation window K keeps
+    the places s > t - K, on either side of it.
+
+    Parameters
+    ----------
+    model : RNN or EncoderDecoder
+        N networks.
+    data : Sequences or Pairs
+        `Pairs` for an EncoderDecoder; with loss at one step at least.
+
+    Returns
+    -------
+    GradientMap
+        ``steps (S,)``, ``places (M,)``, ``log_norms (N, S, M)`` in nats: M = T for a network alone,
+        T_s + T for encoder and decoder.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `gradient_flow` and `pairs_flow`; Pairs for an RNN, Sequences for an EncoderDecoder.
 
     Examples
     --------
+    A linear network that loses nine tenths of the gradient with every step back:
+
     >>> import rnnsim
+    >>> rnn = rnnsim.RNN(np.ones((1, 1)), [[0.1]], np.ones((1, 1)), activation="linear")
+    >>> data = rnnsim.Sequences(np.zeros((3, 1, 1)), np.ones((3, 1, 1)))
+    >>> (gradient_map(rnn, data).log_norms[0] / np.log(10)).round(3)
+    array([[ 0., nan, nan],
+           [-1.,  0., nan],
+           [-2., -1.,  0.]])
+
+    Nine steps of English that are read, nine of German that are written:
+
     >>> pairs = rnnsim.tasks.number_words(4, rng=0, largest=20)
     >>> english, german = rnnsim.tasks.number_alphabets(largest=20)
     >>> model = EncoderDecoder.sample(n_source_inputs=len(english.characters), n_hidden=5,
@@ -53,19 +91,24 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
     >>> pairs.n_source_steps, pairs.n_steps, found.places[0], found.places[-1]
     (9, 9, np.int64(-8), np.int64(9))
     """
-    if isinstance(data, Pairs):
-        assert isinstance(model, EncoderDecoder)
-        flow = pairs_flow(model, data)
-        logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]
-        places = np.arange(1 - data.n_source_steps, data.n_steps + 1)
-        return GradientMap(flow.steps, places, np.concatenate(logs, axis=2))
-    assert not isinstance(model, EncoderDecoder)
-    lags = gradient_flow(model, data)
-    places = np.arange(1, data.n_steps + 1)
-    back = lags.steps[:, None] - places
-    rows = np.arange(lags.steps.size)[:, None]
-    found = lags.log_norms[:, rows, np.maximum(back, 0)]
-    return GradientMap(lags.steps, places, np.where(back >= 0, found, np.nan))
+    match model, data:
+        case RNN(), Sequences():
+            return _by_steps(gradient_flow(model, data), data.n_steps)
+        case EncoderDecoder(), Pairs():
+            flow = pairs_flow(model, data)
+            logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]
+            places = np.arange(1 - data.n_source_steps, data.n_steps + 1)
+            return GradientMap(flow.steps, places, np.concatenate(logs, axis=2))
+    raise wrong_kinds(model, data, "data")
+
+
+def _by_steps(flow: GradientFlow, n_steps: int) -> GradientMap:
+    """Lags of every loss as the steps that they reach."""
+    places = np.arange(1, n_steps + 1)
+    back = flow.steps[:, None] - places
+    rows = np.arange(flow.steps.size)[:, None]
+    found = flow.log_norms[:, rows, np.maximum(back, 0)]
+    return GradientMap(flow.steps, places, np.where(back >= 0, found, np.nan))
 
 
 def part_of_the_words(pairs: Pairs, texts: list[str], word: int) -> Pairs:

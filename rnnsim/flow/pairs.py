@@ -1,7 +1,7 @@
 """Gradient flow of encoder-decoder networks: through the decoder, the boundary and the encoder."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +9,11 @@ import numpy.typing as npt
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
-from rnnsim.gradients.pairs import boundary, own, pair_batch, some_of
+from rnnsim.gradients.pairs import boundary, own, some_of
 from rnnsim.kernels import Batch
 from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, take_back
-from rnnsim.networks.binding import cell_of
+from rnnsim.networks.binding import cell_of, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
-from rnnsim.networks.rnn import RNN
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,18 +127,17 @@ def _of_one(
 ) -> tuple[Floats, Floats, Floats, int]:
     """ln of the norms of one network, (S, B, M) for decoder, encoder, source; first_nonfinite."""
     T_s = source.shape[1]
-    h0, broken = boundary(model, source, None)
+    h0, broken = boundary(model.encoder, source, None)
     usable = np.where(np.isfinite(h0), h0, 0)
     read = trajectory_of(model.encoder, source, None, first=1)
     written = trajectory_of(model.decoder, target.inputs, usable, first=1)
-    start = np.stack(
-        [loss_gradients(model.decoder, target, written.states[:, t], t)[0] for t in steps]
-    )
-    bridge, everywhere = model.encoder.W_hy[0].astype(float), np.full(len(steps), T_s)
+    start = np.stack([loss_gradients(written, target, t)[0] for t in steps])
+    bridge, everywhere = read.weights.W_hy[0], np.full(len(steps), T_s)
     units = np.zeros(start.shape[:2], np.int64)
-    decoder, _, rows, units = _back(model.decoder, written, steps, start, units, inputs=False)
+    cells = cell_of(model.decoder), cell_of(model.encoder)
+    decoder, _, rows, units = _back(cells[0], written, steps, start, units, inputs=False)
     rows = np.ascontiguousarray(rows @ bridge)
-    encoder, inputs, *_ = _back(model.encoder, read, everywhere, rows, units, inputs=True)
+    encoder, inputs, *_ = _back(cells[1], read, everywhere, rows, units, inputs=True)
     first = int(broken[0])
     if first < 0:
         bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
@@ -154,7 +152,7 @@ def _of_one(
 
 
 def _back(
-    rnn: RNN,
+    cell: Any,
     trajectory: Trajectory,
     steps: npt.NDArray[np.int64],
     start: Floats,
@@ -168,7 +166,7 @@ def _back(
     what arrives at state 0, and its units (S, B).
     """
     (S, B, H), T = start.shape, trajectory.kept.shape[1] - 1
-    weights, cell = rnn.astype("float64").weights, cell_of(rnn)
+    weights = trajectory.weights
     states, arriving = np.full((S, B, T + 1), np.nan), np.full((S, B, T if inputs else 0), np.nan)
     work = row_work(weights, S, B, cell)
     along = (cell, trajectory.states[0], trajectory.kept[0], steps)

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.data.pairs import Pairs
+from rnnsim.data.pairs import Pairs, check_pairs
 from rnnsim.gradients.pairs import answers, boundary, exact_fraction
 from rnnsim.gradients.simulation import run_forward
 from rnnsim.networks.binding import checked_inputs
@@ -68,7 +68,7 @@ def greedy_decode(
             f"{model.n_outputs} classes, got n_inputs = {model.n_inputs}"
         )
     first, last = _symbol("start", start, model.n_inputs), _symbol("end", end, model.n_outputs)
-    state, _ = boundary(model, x, n_threads)
+    state, _ = boundary(model.encoder, x, n_threads)
     N, B = state.shape[:2]
     onehot = np.zeros((model.n_inputs + 1, model.n_inputs), model.dtype)  # row -1: nothing
     np.fill_diagonal(onehot, 1)
@@ -109,10 +109,7 @@ def exact_match(ids: npt.ArrayLike, pairs: Pairs) -> npt.NDArray[np.float64]:
     >>> exact_match([[[1, 2, 3], [0, 0, 1]]], pairs).round(3)
     array([0.667])
     """
-    if not isinstance(pairs, Pairs):
-        raise TypeError(
-            f"`pairs` must be a rnnsim.Pairs(source, target), got {type(pairs).__name__}"
-        )
+    check_pairs(pairs)
     if not pairs.target.has_classes:
         raise TypeError("`pairs` must have class targets to compare ids with, got float targets")
     array, T, B = np.asarray(ids), pairs.n_steps, pairs.n_sequences

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
-from rnnsim.data.pairs import Pairs
+from rnnsim.data.pairs import Data, Pairs, sources_of, target_of
+from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
 from rnnsim.gradients.simulation import run_evaluate, run_forward
 from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
 from rnnsim.kernels.cells.layout import INNER_PRODUCT
-from rnnsim.networks.binding import batch_for, checked_inputs, initial_states
+from rnnsim.networks.binding import fitting_inputs, initial_states, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.model import Model, parts_of
+from rnnsim.networks.rnn import RNN
 
 Group = TypeVar("Group", Weights, StepNorms)
 
@@ -151,7 +154,7 @@ def pairs_evaluate(
     results = []
     for networks in _groups(model, source):
         some, batch = model[networks], some_of(target, networks)
-        h0, broken = boundary(some, own(source, networks), n_threads)
+        h0, broken = boundary(some.encoder, own(source, networks), n_threads)
         batch = batch._replace(h0=h0)
         scored = run_evaluate(some.decoder, batch, n_threads)
         exact = np.full(len(some), np.nan)
@@ -161,21 +164,6 @@ def pairs_evaluate(
         first = _first_of_the_way(broken, scored.first_nonfinite, None, pairs.n_source_steps)
         results.append((scored.loss, scored.accuracy, exact, first))
     return PairEvaluation(*(np.concatenate(column) for column in zip(*results, strict=True)))
-
-
-def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
-    """The kernels' view of pairs for a model, checked: source (1 or N, T_s, B, D_s) and target."""
-    if not isinstance(model, EncoderDecoder):
-        raise TypeError(
-            f"`model` must be a rnnsim.EncoderDecoder, got {type(model).__name__}; "
-            "a single RNN and its Sequences go to rnnsim.bptt and rnnsim.evaluate"
-        )
-    if not isinstance(pairs, Pairs):
-        raise TypeError(
-            f"`pairs` must be a rnnsim.Pairs(source, target), got {type(pairs).__name__}"
-        )
-    source = checked_inputs(model.encoder, pairs.source, "source")
-    return source, batch_for(model.decoder, pairs.target, None)
 
 
 def answers(outputs: FloatArray) -> npt.NDArray[np.int64]:
@@ -201,7 +189,7 @@ def _gradients(
 ) -> tuple[GradientArrays, GradientArrays, npt.NDArray[np.int64]]:
     """Of encoder and decoder, and the first step of the way that left the range."""
     T_s, B = source.shape[1:3]
-    h0, broken = boundary(model, source, n_threads)
+    h0, broken = boundary(model.encoder, source, n_threads)
     decoder = run_bptt(model.decoder, target._replace(h0=h0), n_threads)
     # <values, y> has the gradient `values`; kernels take the mean over sequences, hence the B.
     values = np.zeros((len(model), T_s, B, model.n_hidden), model.dtype)
@@ -217,16 +205,31 @@ def _gradients(
 
 
 def boundary(
-    model: EncoderDecoder, source: FloatArray, n_threads: int | None
+    encoder: RNN, source: FloatArray, n_threads: int | None
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """h_0 of the decoder (N, B, H), and the step at which the encoder left the range, or -1."""
-    run = run_forward(
-        model.encoder, source, initial_states(model.encoder, None, source.shape[2]), n_threads
-    )
+    run = run_forward(encoder, source, initial_states(encoder, None, source.shape[2]), n_threads)
     h0 = np.ascontiguousarray(run.outputs[:, -1])
     finite = np.asarray(np.isfinite(run.states).all(axis=(2, 3)))
     finite[:, -1] &= np.asarray(np.isfinite(h0).all(axis=(1, 2)))
     return h0, np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
+
+
+class Core(NamedTuple):
+    """The network that carries the loss, with its data and first state."""
+
+    rnn: RNN
+    sequences: Sequences
+    h0: FloatArray | None
+
+
+def core_of(model: Model, data: Data, n_threads: int | None) -> Core:
+    """The network itself, or the decoder behind what its encoder has read."""
+    main, *encoders = parts_of(model).values()
+    h0 = None
+    for encoder, source in zip(encoders, sources_of(data), strict=True):
+        h0, _ = boundary(encoder, fitting_inputs(encoder, source, "source"), n_threads)
+    return Core(main, target_of(data), h0)
 
 
 def _first_of_the_way(

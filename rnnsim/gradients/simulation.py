@@ -1,6 +1,6 @@
 """Running networks forward: states, outputs, loss and accuracy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
 from rnnsim.networks.binding import batch_for, cell_of, checked_inputs, initial_states
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, check_rnn
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,31 +78,21 @@ def forward(
     >>> forward(rnn, np.zeros((5, 1, 3))).states.shape
     (2, 6, 1, 8)
     """
-    if not isinstance(rnn, RNN):
-        raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
+    check_rnn(rnn)
     x = checked_inputs(rnn, inputs)
     return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2]), n_threads)
 
 
 def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
     """`forward` below the border: inputs (1 or N, T, B, D), h_0 (1 or N, B, H), finite or not."""
-    _, T, B, D = x.shape
-    N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
-    states = np.empty((N, T + 1, B, H), rnn.dtype)
-    outputs = np.empty((N, T, B, V), rnn.dtype)
-    cell = cell_of(rnn)
+    N, (T, B), cell = len(rnn), x.shape[1:3], cell_of(rnn)
+    states = np.empty((N, T + 1, B, rnn.n_hidden), rnn.dtype)
+    outputs = np.empty((N, T, B, rnn.n_outputs), rnn.dtype)
 
-    def prepare() -> parallel.Worker:
-        block = kernels.block_steps(T, B, H, x.itemsize)
-        work = kernels.forward_work(rnn.weights, T, B, block, cell)
+    def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
+        kernels.forward(rnn.weights, x, h0, cell, start, stop, work, states, outputs)
 
-        def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.forward(rnn.weights, x, h0, cell, start, stop, work, states, outputs)
-            yield
-
-        return worker
-
-    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
+    _over_networks(rnn, T, B, n_threads, some)
     return Forward(states, outputs)
 
 
@@ -130,23 +120,38 @@ def evaluate(
 
 def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
     """`evaluate` below the border: of a batch that is known to fit the networks."""
-    N, (T, B) = len(rnn), batch.inputs.shape[1:3]
-    H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
+    N, (T, B), cell = len(rnn), batch.inputs.shape[1:3], cell_of(rnn)
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
-    cell = cell_of(rnn)
 
-    def prepare() -> parallel.Worker:
-        block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
-        work = kernels.forward_work(rnn.weights, T, B, block, cell)
+    def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
+        kernels.evaluate(rnn.weights, batch, cell, start, stop, work, loss, correct, first)
 
-        def worker(start: int, stop: int) -> Iterator[None]:
-            kernels.evaluate(rnn.weights, batch, cell, start, stop, work, loss, correct, first)
-            yield
-
-        return worker
-
-    parallel.over_networks(N, n_threads, prepare, flops=2.0 * T * B * H * (H + D + V))
+    _over_networks(rnn, T, B, n_threads, some)
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
     counted[counted == 0] = np.nan
     accuracy = correct / counted if batch.loss == CROSS_ENTROPY else np.full(N, np.nan)
     return Evaluation(loss, accuracy, first)
+
+
+def _over_networks(
+    rnn: RNN,
+    T: int,
+    B: int,
+    n_threads: int | None,
+    some: Callable[[int, int, kernels.ForwardWork], None],
+) -> None:
+    """A pass of all networks over T steps of B sequences; `some` takes start, stop and scratch."""
+    H = rnn.n_hidden
+
+    def prepare() -> parallel.Worker:
+        block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
+        work = kernels.forward_work(rnn.weights, T, B, block, cell_of(rnn))
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            some(start, stop, work)
+            yield
+
+        return worker
+
+    flops = 2.0 * T * B * H * (H + rnn.n_inputs + rnn.n_outputs)
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)

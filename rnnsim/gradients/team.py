@@ -80,7 +80,7 @@ def _phases(
     works: list[kernels.BackwardWork],
     outs: list[kernels.GradientArrays],
 ) -> Iterator[Phase]:
-    """Forward through all segments; back through them, block by block."""
+    """Forward through all stretches; back through them, block by block."""
     T, last = batch.inputs.shape[1], int(works[0].marks[0])
     for begin, end, back in sweep(T, stored):
         if not back:
@@ -89,7 +89,7 @@ def _phases(
             continue
         for first in reversed(range(begin, min(end, last), block)):
             count = min(first + block, last) - first
-            yield partial(_carry_back, batch, cell, first, count, works, outs)
+            yield partial(_take_back, batch, cell, first, count, works, outs)
             yield partial(_measure, first, count, works)
             yield partial(_multiply, first, count, works)
             yield partial(_add, first, count, works, outs)
@@ -105,7 +105,7 @@ def _forward(
     forward_steps(batch, cell, 0, begin, end, works[m])
 
 
-def _carry_back(
+def _take_back(
     batch: kernels.Batch,
     cell: Any,
     first: int,

@@ -7,9 +7,12 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Data, Pairs, check_pairs, sources_of, target_of
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.model import Model, check_model, parts_of
+from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn
 
 
 def cell_of(rnn: RNN) -> Any:
@@ -17,16 +20,62 @@ def cell_of(rnn: RNN) -> Any:
     return ACTIVATIONS[rnn.activation]
 
 
+def bind(
+    model: Model, data: Data, name: str, *, otherwise: str = ""
+) -> tuple[Batch, list[FloatArray]]:
+    """The kernels' view of data for a model: what carries the loss, and the sources (or none).
+
+    Messages call the data `name`, and `otherwise` is what else may be given.
+    """
+    check_kinds(model, data, name, otherwise=otherwise)
+    main, *encoders = parts_of(model).values()
+    pairs = zip(encoders, sources_of(data), strict=True)
+    sources = [fitting_inputs(encoder, source, "source") for encoder, source in pairs]
+    return batch_for(main, target_of(data), None), sources
+
+
+def check_kinds(model: Any, data: Any, name: str, *, otherwise: str = "") -> None:
+    """Refuse a model that is none, and data of another kind than it takes."""
+    match model, data:
+        case (RNN(), Sequences()) | (EncoderDecoder(), Pairs()):
+            return
+    raise wrong_kinds(model, data, name, otherwise=otherwise)
+
+
+def wrong_kinds(model: Any, data: Any, name: str, *, otherwise: str = "") -> TypeError:
+    """What to say of a model that is none, or of data of another kind than it takes."""
+    check_model(model)
+    expected = Sequences if isinstance(model, RNN) else Pairs
+    return TypeError(
+        f"`{name}` must be a rnnsim.{expected.__name__} for a model of type "
+        f"{type(model).__name__}{otherwise}, got {type(data).__name__}"
+    )
+
+
+def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
+    """The kernels' view of pairs for a model, checked: source (1 or N, T_s, B, D_s) and target."""
+    if not isinstance(model, EncoderDecoder):
+        raise TypeError(
+            f"`model` must be a rnnsim.EncoderDecoder, got {type(model).__name__}; "
+            "a single RNN and its Sequences go to rnnsim.bptt and rnnsim.evaluate"
+        )
+    check_pairs(pairs)
+    target, (source,) = bind(model, pairs, "pairs")
+    return source, target
+
+
 def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch:
-    """The kernels' view of `sequences` for the networks of `rnn`: checked, with a network axis."""
-    if not isinstance(rnn, RNN):
-        raise TypeError(f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}")
+    """The kernels' view of `sequences` for the networks of `rnn`, with a network axis.
+
+    Only what depends on the networks is checked: the rest was when the sequences were made.
+    """
+    check_rnn(rnn)
     if not isinstance(sequences, Sequences):
         raise TypeError(
             "`sequences` must be a rnnsim.Sequences(inputs, targets, weights=None), "
             f"got {type(sequences).__name__}"
         )
-    inputs = checked_inputs(rnn, sequences.inputs)
+    inputs = fitting_inputs(rnn, sequences.inputs, "inputs")
     shared = inputs.shape[0] == 1
     targets = sequences.targets if sequences.n_networks else sequences.targets[None]
     weights = sequences.weights if sequences.n_networks else sequences.weights[None]
@@ -53,8 +102,16 @@ def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch
 
 
 def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
-    """Inputs as (1 or N, T, B, D) that fit the networks; messages call them `name`."""
+    """Any inputs as (1 or N, T, B, D) that fit the networks; messages call them `name`."""
     array = checks.float_array(name, inputs, shape="(n_steps, n_sequences, n_inputs)")
+    array = fitting_inputs(rnn, array, name)
+    checks.positive_sizes(name, array, "N T B D")
+    checks.finite(name, array)
+    return array
+
+
+def fitting_inputs(rnn: RNN, array: FloatArray, name: str) -> FloatArray:
+    """Inputs that are sound in themselves as (1 or N, T, B, D) that fit the networks."""
     if array.ndim == 3:
         array = array[None]
     elif array.ndim != 4 or array.shape[0] != len(rnn):
@@ -62,14 +119,12 @@ def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> Flo
             f"`{name}` must be (n_steps, n_sequences, n_inputs), or with a leading axis of "
             f"n_networks = {len(rnn)}, got shape {array.shape}"
         )
-    checks.positive_sizes(name, array, "N T B D")
     if array.shape[-1] != rnn.n_inputs:
         raise ValueError(
             f"`{name}` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
             f"got {array.shape[-1]}"
         )
     checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
-    checks.finite(name, array)
     return array
 
 

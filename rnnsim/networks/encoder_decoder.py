@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.initialisation import checked_gains
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn
 
 
 class EncoderDecoder:
@@ -52,8 +52,7 @@ class EncoderDecoder:
 
     def __init__(self, encoder: RNN, decoder: RNN) -> None:
         for name, part in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(part, RNN):
-                raise TypeError(f"`{name}` must be a rnnsim.RNN, got {type(part).__name__}")
+            check_rnn(part, name)
         if len(encoder) != len(decoder):
             raise ValueError(
                 "`encoder` and `decoder` must hold equally many networks, one pair each, got "

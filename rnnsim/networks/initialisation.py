@@ -11,22 +11,12 @@ SCHEMES = ("gaussian", "orthogonal", "identity", "uniform")
 
 def checked_gains(gain: npt.ArrayLike, n_networks: int) -> FloatArray:
     """Gains (N,), one for each network."""
-    try:
-        gains = np.asarray(gain, dtype="float64")
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`gain` must be a number or an (n_networks,) array, got {gain!r}"
-        ) from error
-    if gains.shape not in ((), (n_networks,)):
-        raise ValueError(
-            f"`gain` must be a number or of shape (n_networks,) = ({n_networks},), "
-            f"got shape {gains.shape}"
-        )
-    checks.finite("gain", np.atleast_1d(gains))
-    return np.broadcast_to(gains, (n_networks,))
+    gains = checks.per_network("gain", gain, n_networks)
+    checks.finite("gain", gains)
+    return gains
 
 
-def recurrent_draw(scheme: str, n_hidden: int, rng: np.random.Generator) -> FloatArray:
+def draw_W_hh(scheme: str, n_hidden: int, rng: np.random.Generator) -> FloatArray:
     """One W_hh at gain 1."""
     if scheme == "identity":
         return np.eye(n_hidden)

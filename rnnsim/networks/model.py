@@ -16,6 +16,14 @@ from rnnsim.networks.rnn import RNN
 Model = RNN | EncoderDecoder
 
 
+def check_model(value: Any) -> None:
+    """Refuse what is neither one network nor two."""
+    if not isinstance(value, Model):
+        raise TypeError(
+            f"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder, got {type(value).__name__}"
+        )
+
+
 def parts_of(model: Model) -> dict[str, RNN]:
     """The recurrent networks of a model, by name; the one that carries the loss first."""
     if isinstance(model, RNN):
@@ -70,12 +78,7 @@ class Layout:
 
     def model(self, like: Model, values: FloatArray) -> Model:
         """A model of these weights, otherwise like the given one."""
-        weights = self.split(values)
-        if isinstance(like, RNN):
-            return like.with_weights(weights[0])
-        return EncoderDecoder(
-            like.encoder.with_weights(weights[1]), like.decoder.with_weights(weights[0])
-        )
+        return like.with_weights(*reversed(self.split(values)))
 
     def labels(self, model: Model, mask: Any, tie: Any) -> npt.NDArray[np.int64]:
         """Which entries share a parameter, for the kernels: 0 is held fixed; (0,) if all are free.

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.kernels.cells.layout import LINEAR, RELU, TANH, Weights
-from rnnsim.networks.initialisation import SCHEMES, checked_gains, recurrent_draw
+from rnnsim.networks.initialisation import SCHEMES, checked_gains, draw_W_hh
 
 ACTIVATIONS = {"tanh": TANH, "relu": RELU, "linear": LINEAR}
 
@@ -147,7 +147,7 @@ class RNN:
         W_xh, W_hh, W_hy = np.empty((N, H, D)), np.empty((N, H, H)), np.empty((N, V, H))
         for n in range(N):
             W_xh[n] = generator.standard_normal((H, D)) / np.sqrt(D)
-            W_hh[n] = gains[n] * recurrent_draw(scheme, H, generator)
+            W_hh[n] = gains[n] * draw_W_hh(scheme, H, generator)
             W_hy[n] = generator.standard_normal((V, H)) / np.sqrt(H)
         weights = Weights(W_xh, W_hh, W_hy, np.zeros((N, H)), np.zeros((N, V)))
         return cls(*_rounded(weights, kind), activation=activation)
@@ -245,6 +245,15 @@ class RNN:
             f"RNN(n_networks={self.n_networks}, n_inputs={self.n_inputs}, "
             f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype})"
+        )
+
+
+def check_rnn(value: Any, name: str = "rnn") -> None:
+    """Refuse what is no RNN; the message calls it `name`."""
+    if not isinstance(value, RNN):
+        raise TypeError(
+            f"`{name}` must be a rnnsim.RNN, got {type(value).__name__}; "
+            "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
         )
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, check_rnn
 
 
 def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
@@ -61,26 +61,16 @@ def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
     >>> (after.henrici / before.henrici).round(6)
     array([2.])
     """
-    if not isinstance(rnn, RNN):
-        raise TypeError(
-            f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}; "
-            "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
-        )
-    scales = checks.nonnegative("scale", scale)
-    if scales.shape not in ((), (len(rnn),)):
-        raise ValueError(
-            f"`scale` must be a number or of shape (n_networks,) = ({len(rnn)},), "
-            f"got shape {scales.shape}"
-        )
-    pairs = zip(rnn.W_hh.astype(np.float64), np.broadcast_to(scales, len(rnn)), strict=True)
+    check_rnn(rnn)
+    scales = checks.per_network("scale", checks.nonnegative("scale", scale), len(rnn))
+    pairs = zip(rnn.W_hh.astype(np.float64), scales, strict=True)
     with np.errstate(over="ignore", invalid="ignore"):
         W_hh = np.array([_of_one(matrix, float(s)) for matrix, s in pairs]).astype(rnn.dtype)
     lost = ~np.isfinite(W_hh).all(axis=(1, 2))
     if lost.any():
         raise ValueError(
             f"`scale` must leave W_hh within the range of {rnn.dtype}, got "
-            f"{np.broadcast_to(scales, len(rnn))[lost][0]:g} for network {int(lost.argmax())}; "
-            "use a smaller one"
+            f"{scales[lost][0]:g} for network {int(lost.argmax())}; use a smaller one"
         )
     W_xh, _, W_hy, b_h, b_y = rnn.weights
     return RNN(W_xh, W_hh, W_hy, b_h, b_y, activation=rnn.activation)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.spectra.spectrum import by_modulus, recurrent_matrices
+from rnnsim.spectra.spectrum import by_modulus, matrices_of
 
 _SPARE = 8  # values beyond the k wanted: ARPACK may pass over one whose neighbours are as large
 _BASIS = 60  # Krylov vectors at least, for the same reason
@@ -127,7 +127,7 @@ def _operators(rnn: Any) -> list[Any]:
     import scipy.sparse  # slow to import, needed here only
 
     if not scipy.sparse.issparse(rnn):
-        return list(recurrent_matrices(rnn))
+        return list(matrices_of(rnn))
     if rnn.ndim != 2 or rnn.shape[0] != rnn.shape[1] or rnn.shape[0] == 0:
         raise ValueError(
             f"`rnn` must be a square sparse matrix (n_hidden, n_hidden), got {rnn.shape}"

@@ -1,4 +1,4 @@
-"""Non-normality of the recurrent weights: numerical range, Kreiss constant, eigenvectors."""
+"""Non-normality of W_hh: numerical range, Kreiss constant, eigenvectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.powers import kreiss
 from rnnsim.spectra.pseudospectra import ComplexArray
-from rnnsim.spectra.spectrum import by_modulus, recurrent_matrices
+from rnnsim.spectra.spectrum import by_modulus, matrices_of
 
 _NORMAL = 1e-13  # departures from normality, relative to the norm, that are rounding
 _ANGLES = 65  # over half a turn: at worst the numerical radius is 1/cos(pi/128) = 1.0003 larger
@@ -132,7 +132,7 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
     >>> nonnormality(W_hh, radius=1.0).kreiss.round(3)
     array([1.])
     """
-    matrices = recurrent_matrices(rnn)
+    matrices = matrices_of(rnn)
     radii = _radii(radius, len(matrices))
     eigenvalues = by_modulus(np.linalg.eigvals(matrices).astype(np.complex128))
     shift = np.frexp(np.abs(matrices).max(axis=(1, 2)))[1] - 1  # powers of two, undone at the end
@@ -160,24 +160,14 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
 def _radii(radius: Any, n_networks: int) -> FloatArray | None:
     if radius is None:
         return None
-    try:
-        radii = np.asarray(radius, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`radius` must be a number or an (n_networks,) array, got {radius!r}"
-        ) from error
-    if radii.shape not in ((), (n_networks,)):
-        raise ValueError(
-            f"`radius` must be a number or of shape (n_networks,) = ({n_networks},), "
-            f"got shape {radii.shape}"
-        )
-    checks.finite("radius", np.atleast_1d(radii))
+    radii = checks.per_network("radius", radius, n_networks)
+    checks.finite("radius", radii)
     if (radii <= 0).any():
         raise ValueError(
             f"`radius` must be above 0, got {radius!r}; leave it out to compare with the "
             "spectral radius of each network"
         )
-    return np.broadcast_to(radii, (n_networks,)).copy()
+    return radii
 
 
 def _of_one(matrix: FloatArray, eigenvalues: ComplexArray, radius: float | None) -> tuple[Any, ...]:

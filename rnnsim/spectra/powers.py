@@ -1,7 +1,7 @@
 """Transient growth of the powers of W_hh: their norms, and the bound that the resolvent sets."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.pseudospectra import ComplexArray, log_sigma_min
-from rnnsim.spectra.spectrum import recurrent_matrices
+from rnnsim.spectra.spectrum import matrices_of
 
 _CLOSEST = 1e-7  # to the circle, in radii: nearer still, rounding of the eigenvalues shows
 _DEFECTIVE = 0.5  # a rise with 1/distance to this power, that close, has no end
@@ -61,25 +61,16 @@ def transient_growth(rnn: RNN | npt.ArrayLike, lags: Iterable[int]) -> FloatArra
     >>> np.exp(transient_growth(W_hh, [0, 1, 2, 10, 10_000])).round(3)
     array([[1.   , 8.031, 8.008, 0.156, 0.   ]])
     """
-    matrices = recurrent_matrices(rnn)
-    wanted = _lags(lags)
+    matrices = matrices_of(rnn)
+    none = "at least one lag, got none; pass, say, range(100)"
+    kind = "integers such as range(100)"
+    wanted = checks.whole_numbers("lags", lags, least=0, kind=kind, none=none)
     growth = np.empty((len(matrices), wanted.size))
     for lag, power in _powers(matrices, np.unique(wanted)):
         with np.errstate(divide="ignore"):
             norms = np.log(np.linalg.norm(power.matrix, 2, axis=(1, 2)))
         growth[:, wanted == lag] = (norms + np.log(2.0) * power.exponent)[:, None]
     return growth
-
-
-def _lags(lags: Any) -> npt.NDArray[np.int64]:
-    try:
-        listing = list(lags)
-    except TypeError as error:
-        raise TypeError(f"`lags` must be integers such as range(100), got {lags!r}") from error
-    if not listing:
-        raise ValueError("`lags` must hold at least one lag, got none; pass, say, range(100)")
-    numbers = [checks.whole_number(f"lags[{i}]", lag, least=0) for i, lag in enumerate(listing)]
-    return np.array(numbers, np.int64)
 
 
 class _Scaled(NamedTuple):

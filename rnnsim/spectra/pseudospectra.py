@@ -1,4 +1,4 @@
-"""Pseudospectra of the recurrent weights: how close z - W_hh is to singular, all over the plane."""
+"""Pseudospectra of W_hh: how close z - W_hh is to singular, all over the plane."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.networks.rnn import RNN
-from rnnsim.spectra.spectrum import by_modulus, recurrent_matrices
+from rnnsim.spectra.spectrum import by_modulus, matrices_of
 
 ComplexArray = npt.NDArray[np.complex128]
 
@@ -124,7 +124,7 @@ def pseudospectrum(
     array([[0.  , 0.24],
            [0.  , 0.5 ]])
     """
-    matrices = recurrent_matrices(rnn)
+    matrices = matrices_of(rnn)
     n_points = checks.whole_number("n_points", n_points, least=2)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     if max_iterations is None:
@@ -168,7 +168,7 @@ def _axis(name: str, value: Any, default: FloatArray) -> FloatArray:
             f"entry, got shape {axis.shape}"
         )
     checks.finite(name, axis)
-    if (np.diff(axis) <= 0).any():
+    if checks.descent(axis):
         raise ValueError(f"`{name}` must be ascending, got {value!r}; sort it, as with np.unique")
     return axis
 

@@ -1,4 +1,4 @@
-"""Spectra of the recurrent weights: eigenvalues, singular values, departure from normality."""
+"""Spectra of W_hh: eigenvalues, singular values, departure from normality."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, check_rnn
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +95,7 @@ def spectrum(rnn: RNN) -> Spectrum:
     >>> result.spectral_norm.round(3)
     array([2.118])
     """
-    if not isinstance(rnn, RNN):
-        raise TypeError(
-            f"`rnn` must be a rnnsim.RNN, got {type(rnn).__name__}; "
-            "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
-        )
+    check_rnn(rnn)
     W_hh = rnn.W_hh.astype(np.float64)
     henrici = np.array([_departure_from_normality(matrix) for matrix in W_hh])
     with np.errstate(invalid="ignore"):
@@ -118,7 +114,7 @@ def eigenvalues_and_singular_values(
     return by_modulus(eigenvalues), np.linalg.svd(matrices, compute_uv=False)
 
 
-def recurrent_matrices(rnn: RNN | npt.ArrayLike) -> FloatArray:
+def matrices_of(rnn: RNN | npt.ArrayLike) -> FloatArray:
     """W_hh of networks, or one matrix or several as they are given, as (N, H, H) in float64."""
     if isinstance(rnn, RNN):
         return rnn.W_hh.astype(np.float64)

@@ -48,6 +48,19 @@ TASKS: dict[str, Callable[..., Sequences]] = {
     task.__name__: task
     for task in (copy_memory, echo, adding, temporal_order, characters, sentences, digits)
 }
+# (n_inputs, n_outputs) of each, from its options.
+_SIZES: dict[str, Callable[[dict[str, Any]], tuple[int, int]]] = {
+    "copy_memory": lambda options: copy_memory_sizes(options["n_symbols"]),
+    "echo": lambda options: (checks.whole_number("n_symbols", options["n_symbols"], least=1),) * 2,
+    "adding": lambda _: (2, 1),
+    "temporal_order": lambda _: (6, 4),
+    "characters": lambda _: (len(corpus().vocabulary),) * 2,
+    "sentences": lambda _: (len(sentence_corpus().vocabulary), len(SENTENCE_GROUPS)),
+    "digits": lambda options: (
+        DIGIT_SHAPES[checks.one_of("order", options["order"], DIGIT_SHAPES)][1],
+        10,
+    ),
+}
 PAIR_TASKS: dict[str, Callable[..., Pairs]] = {
     task.__name__: task for task in (number_words, captions)
 }
@@ -72,15 +85,4 @@ def sizes(name: str, **options: Any) -> tuple[int, int]:
             f"task {name!r} has the options {list(known)}, got {unknown}; drop or rename those"
         )
     chosen = known | options
-    if name == "copy_memory":
-        return copy_memory_sizes(chosen["n_symbols"])
-    if name == "echo":
-        V = checks.whole_number("n_symbols", chosen["n_symbols"], least=1)
-        return V, V
-    if name == "characters":
-        return len(corpus().vocabulary), len(corpus().vocabulary)
-    if name == "sentences":
-        return len(sentence_corpus().vocabulary), len(SENTENCE_GROUPS)
-    if name == "digits":
-        return DIGIT_SHAPES[checks.one_of("order", chosen["order"], DIGIT_SHAPES)][1], 10
-    return {"adding": (2, 1), "temporal_order": (6, 4)}[name]
+    return _SIZES[name](chosen)

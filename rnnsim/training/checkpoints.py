@@ -1,14 +1,15 @@
 """A training run on disk: one file, written whole or not at all, that says when it is damaged."""
 
-import hashlib
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
+
+from rnnsim import files
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -27,16 +28,10 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path` in one step: at any moment the old or the new one is there."""
     head = {"configuration": checkpoint.configuration, "place": checkpoint.place}
     text = json.dumps({"kind": _KIND, **head}, sort_keys=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
     header = np.array([text, _checksum(text, checkpoint.arrays)])
     arrays: dict[str, Any] = {"__header__": header, **checkpoint.arrays}
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with files.writing(path) as file:
+        np.savez(file, **arrays)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -77,9 +72,11 @@ def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> Non
 
 
 def _checksum(text: str, arrays: Arrays) -> str:
-    digest = hashlib.sha256(text.encode())
+    return files.checksum(_content(text, arrays))
+
+
+def _content(text: str, arrays: Arrays) -> Iterator[str | npt.NDArray[Any]]:
+    yield text
     for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(repr((name, array.dtype.str, array.shape)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        yield repr((name, arrays[name].dtype.str, arrays[name].shape))
+        yield arrays[name]

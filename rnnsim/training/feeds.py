@@ -1,34 +1,43 @@
 """Where training takes its data from: batch after batch, cut into segments, from any place on."""
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.data.pairs import Data, Pairs
-from rnnsim.data.sequences import Sequences
-from rnnsim.gradients.pairs import pair_batch
+from rnnsim.checks import FloatArray
+from rnnsim.data.pairs import Data, arrays_of, shape_of, sources_of, stacked, target_of
+from rnnsim.files import checksum
 from rnnsim.kernels.cells.layout import Batch
-from rnnsim.kernels.training.learning import Batches
-from rnnsim.networks.binding import batch_for
+from rnnsim.kernels.training.learning import Batches, Segment
+from rnnsim.networks.binding import bind, check_kinds
 from rnnsim.networks.model import Model
-from rnnsim.networks.rnn import RNN
 from rnnsim.training.learners import join_batches
-from rnnsim.training.schedules import Segment, segments
+from rnnsim.training.schedules import segments
 
 Task = Data | Callable[[np.random.Generator], Data]
 
 _BATCH_BYTES = 2**26  # what the batches of one call may take
 
 
-class Work(NamedTuple):
-    """What one call of the kernels does: batches, and a schedule (segments, 7) over them."""
+_OTHERWISE = ", or for `task` a callable that draws one from a Generator"
+
+
+class Sizes(NamedTuple):
+    """Of a batch: steps of its longest segment and of its source, and the number of sequences."""
+
+    n_steps: int
+    n_source_steps: int
+    n_sequences: int
+
+
+class Call(NamedTuple):
+    """What one call of the kernels does: batches, and segments of them."""
 
     batches: Batches
-    schedule: npt.NDArray[np.int64]
+    segments: list[Segment]
     loss: int
 
 
@@ -53,34 +62,37 @@ class Feed:
             generator = checks.generator(rng)
             self._generators = generator.spawn(len(model)) if own_data else [generator]
         else:
-            self.check(task, "task")
+            check_kinds(model, task, "task", otherwise=_OTHERWISE)
         if own_data and not callable(task):
             raise ValueError(
                 "`own_data` draws a stream for each network and needs a callable task, got a batch "
                 "of data; give the data a leading network axis instead"
             )
         self._before: list[Any] = []
-        self._data: Data | None = None
-        self._kernels: tuple[Batch, list[Any]] | None = None
+        self._drawn: list[Data] = []  # one batch for all networks, or one for each
+        self._bound: list[tuple[Batch, list[FloatArray]]] = []
         self._segments: list[Segment] = []
         self._position = 0
         self._n_sequences: int | None = None
 
     def upcoming(self) -> Data:
-        """The batch that the next segment is taken from; drawn, if it has not been yet."""
-        if self._data is None or self._position >= len(self._segments):
-            self._draw()
-        assert self._data is not None
-        return self._data
+        """The batch that the next segment is taken from; a copy, where each network has its own."""
+        return stacked(self._upcoming())
 
-    def longest_segment(self) -> int:
-        """Its steps, in the upcoming batch."""
-        self.upcoming()
-        return max(segment.end - segment.begin for segment in self._segments)
+    def provenance(self) -> Mapping[str, str]:
+        """Where the upcoming batch comes from."""
+        return self._upcoming()[0].provenance
+
+    def sizes(self) -> Sizes:
+        """What the upcoming batch asks for."""
+        first = self._upcoming()[0]
+        longest = max(segment.end - segment.begin for segment in self._segments)
+        source = sum(source.shape[-3] for source in sources_of(first))
+        return Sizes(longest, source, first.n_sequences)
 
     def check(self, data: Any, name: str) -> None:
         """Refuse data that do not fit the model."""
-        _checked(self._model, data, name)
+        bind(self._model, data, name, otherwise=_OTHERWISE)
 
     def settings(self) -> dict[str, Any]:
         """What a run must share with the one that goes on, as plain values."""
@@ -91,32 +103,33 @@ class Feed:
             "carry": self._carry,
             "own_data": len(self._generators) > 1,
             "task": "callable" if callable(self._task) else digest(self._task),
-            "rng": hashlib.sha256(repr(states).encode()).hexdigest()[:16],
+            "rng": checksum([repr(states)])[:16],
         }
 
-    def take(self, n_updates: int, slot: int) -> Work:
+    def take(self, n_updates: int, slot: int) -> Call:
         """Segments with `n_updates` updates, or fewer where memory or the shape of batches ask."""
-        batches: list[tuple[Batch, list[Any]]] = []
-        rows: list[list[int]] = []
-        shape, size, updates = _shape(self.upcoming()), 0, 0
-        while updates < n_updates and size < _BATCH_BYTES and _shape(self.upcoming()) == shape:
-            assert self._kernels is not None
-            if callable(self._task) or not batches:
-                batches.append(self._kernels)
-                size += _bytes(self.upcoming())
+        bound: list[tuple[Batch, list[FloatArray]]] = []
+        taken: list[Segment] = []
+        shape, size, updates, batch = shape_of(self._upcoming()[0]), 0, 0, -1
+        while (
+            updates < n_updates and size < _BATCH_BYTES and shape_of(self._upcoming()[0]) == shape
+        ):
+            if callable(self._task) or not bound:
+                bound += self._bound
+                size += sum(array.nbytes for data in self._drawn for array in arrays_of(data))
+                batch += 1
             while self._position < len(self._segments) and updates < n_updates:
                 segment = self._segments[self._position]
-                rows.append([len(batches) - 1, *segment[:5], slot if segment.scored else -1])
+                own_slot = slot if segment.scored else -1
+                taken.append(segment._replace(batch=batch, slot=own_slot))
                 updates += segment.scored
                 self._position += 1
-        sources = [array for _, source in batches for array in source]
-        joined = join_batches([batch for batch, _ in batches], sources)
-        return Work(joined, np.array(rows, np.int64), batches[0][0].loss)
+        return Call(join_batches(bound, batch + 1), taken, bound[0][0].loss)
 
     def place(self) -> dict[str, Any]:
         """Where the feed stands: what `move_to` needs, as plain values."""
-        data = self.upcoming()
-        return {"generators": self._before, "position": self._position, "batch": digest(data)}
+        batch = digest(*self._upcoming())
+        return {"generators": self._before, "position": self._position, "batch": batch}
 
     def move_to(self, place: dict[str, Any]) -> None:
         """Go on from a place of an earlier run of the same task."""
@@ -124,93 +137,60 @@ class Feed:
             generator.bit_generator.state = state
         self._draw()
         self._position = place["position"]
-        assert self._data is not None
-        if digest(self._data) != place["batch"]:
+        if digest(*self._drawn) != place["batch"]:
             raise ValueError(
                 "`task` does not draw the batch that it drew when the checkpoint was saved; resume "
                 "with the same task, or begin anew with another `checkpoint`"
             )
 
+    def _upcoming(self) -> list[Data]:
+        """One batch for all networks, or one for each; drawn, if it has not been yet."""
+        if self._position >= len(self._segments):
+            self._draw()
+        return self._drawn
+
     def _draw(self) -> None:
         self._before = [generator.bit_generator.state for generator in self._generators]
         if callable(self._task):
-            drawn = [self._task(generator) for generator in self._generators]
-            self._data = drawn[0] if len(drawn) == 1 else stacked(drawn)
-        elif self._data is None:
-            self._data = self._task
+            self._drawn = [self._task(generator) for generator in self._generators]
+        elif not self._drawn:
+            self._drawn = [self._task]
         else:  # the same again
             self._position = 0
             return
-        self._kernels = _checked(self._model, self._data, "task")
-        target = self._data.target if isinstance(self._data, Pairs) else self._data
-        if self._carry == "stream" and self._n_sequences not in (None, target.n_sequences):
-            raise ValueError(
-                '`carry` = "stream" needs batches of as many sequences as the first, '
-                f"{self._n_sequences}, got {target.n_sequences}; each goes on where it ended"
-            )
-        self._n_sequences = target.n_sequences
+        self._bound = [
+            bind(self._model, data, "task", otherwise=_OTHERWISE) for data in self._drawn
+        ]
+        self._check_drawn()
+        targets = [target_of(data) for data in self._drawn]
+        loss_steps = np.unique(np.concatenate([target.loss_steps for target in targets]))
+        self._n_sequences = targets[0].n_sequences
         self._segments = segments(
-            target.n_steps, self._window, self._stride, self._carry, target.loss_steps
+            targets[0].n_steps, self._window, self._stride, self._carry, loss_steps
         )
         self._position = 0
         if not any(segment.scored for segment in self._segments):
             raise ValueError("`task` must carry loss at one step at least, but all weights are 0")
 
-
-def _checked(model: Model, data: Any, name: str) -> tuple[Batch, list[Any]]:
-    """The kernels' view of a batch, and of its source, for this model."""
-    expected = Sequences if isinstance(model, RNN) else Pairs
-    if not isinstance(data, expected):
-        raise TypeError(
-            f"`{name}` must be a rnnsim.{expected.__name__} for a model of type "
-            f"{type(model).__name__}, or for `task` a callable that draws one from a Generator, "
-            f"got {type(data).__name__}"
-        )
-    if isinstance(model, RNN):
-        assert isinstance(data, Sequences)
-        return batch_for(model, data, None), []
-    assert isinstance(data, Pairs)
-    source, target = pair_batch(model, data)
-    return target, [source]
+    def _check_drawn(self) -> None:
+        """Refuse batches that do not go together, or with what they follow."""
+        first = self._drawn[0]
+        alike = all(shape_of(data) == shape_of(first) for data in self._drawn)
+        if len(self._drawn) > 1 and not (alike and first.n_networks is None):
+            raise ValueError(
+                "`task` must draw batches of one shape for all networks with `own_data`, each "
+                "without a network axis"
+            )
+        if self._carry == "stream" and self._n_sequences not in (None, first.n_sequences):
+            raise ValueError(
+                '`carry` = "stream" needs batches of as many sequences as the first, '
+                f"{self._n_sequences}, got {first.n_sequences}; each goes on where it ended"
+            )
 
 
-def stacked(batches: list[Data]) -> Data:
-    """Batches of one shape as one, each network with its own."""
-    first = batches[0]
-    if any(_shape(batch) != _shape(first) for batch in batches):
-        raise ValueError("`task` must draw batches of one shape for all networks with `own_data`")
-    if isinstance(first, Pairs):
-        pairs = [batch for batch in batches if isinstance(batch, Pairs)]
-        target = stacked([pair.target for pair in pairs])
-        assert isinstance(target, Sequences)
-        source = np.stack([pair.source for pair in pairs])
-        return Pairs(source, target, provenance=first.provenance)
-    each = [batch for batch in batches if isinstance(batch, Sequences)]
-    return Sequences(
-        np.stack([batch.inputs for batch in each]),
-        np.stack([batch.targets for batch in each]),
-        np.stack([batch.weights for batch in each]),
-        provenance=first.provenance,
-    )
-
-
-def _arrays(data: Data) -> list[npt.NDArray[Any]]:
-    source = [data.source] if isinstance(data, Pairs) else []
-    target = data.target if isinstance(data, Pairs) else data
-    return [*source, target.inputs, target.targets, target.weights]
-
-
-def _shape(data: Data) -> tuple[Any, ...]:
-    return tuple((array.shape, array.dtype.kind) for array in _arrays(data))
-
-
-def _bytes(data: Data) -> int:
-    return sum(array.nbytes for array in _arrays(data))
-
-
-def digest(data: Data) -> str:
-    """A checksum of all that a batch holds."""
-    found = hashlib.sha256(repr(_shape(data)).encode())
-    for array in _arrays(data):
-        found.update(array.tobytes())
-    return found.hexdigest()[:16]
+def digest(*batches: Data) -> str:
+    """A checksum of all that a batch holds; of several, that of the one they make together."""
+    columns = list(zip(*(arrays_of(batch) for batch in batches), strict=True))
+    lead = (len(batches),) if len(batches) > 1 else ()
+    shape = tuple(((*lead, *column[0].shape), column[0].dtype.kind) for column in columns)
+    return checksum([repr(shape), *chain(*columns)])[:16]

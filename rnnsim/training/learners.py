@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,13 @@ from rnnsim.checks import FloatArray
 from rnnsim.gradients.bptt import flops_per_network
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
 from rnnsim.kernels.training.learning import (
-    BEGIN,
-    END,
     LARGEST,
     TALLIES,
     Batches,
     Learners,
     LearnWork,
     Path,
+    Segment,
     learn,
 )
 from rnnsim.kernels.training.optimisers import Rule
@@ -79,11 +79,10 @@ class Workshop:
         parts = zip(parts_of(self._model).values(), (n_steps, n_source_steps), strict=False)
         return sum(flops_per_network(rnn, steps * n_sequences) for rnn, steps in parts)
 
-    def run(
-        self, learners: Learners, batches: Batches, schedule: npt.NDArray[np.int64], loss: int
-    ) -> None:
-        """Take all networks through all segments of the schedule."""
-        steps = int((schedule[:, END] - schedule[:, BEGIN]).max())
+    def run(self, learners: Learners, batches: Batches, segments: list[Segment], loss: int) -> None:
+        """Take all networks through all segments."""
+        schedule = np.array(segments, np.int64)
+        steps = max(segment.end - segment.begin for segment in segments)
         self._prepare(batches, steps, loss)
         used: list[LearnWork] = []
 
@@ -154,19 +153,22 @@ def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, lo
     return Path(0, cell, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
 
 
-def join_batches(batches: Sequence[Batch], sources: Sequence[FloatArray]) -> Batches:
-    """The batches of a call along one axis; data of each network's own, or shared, in all alike."""
+def join_batches(bound: Sequence[tuple[Batch, list[FloatArray]]], n_batches: int) -> Batches:
+    """The batches of a call along one axis, written there straight from where they were drawn.
+
+    Each may be in parts, one for each network: then these follow one another.
+    """
+    batches, sources = zip(*bound, strict=True)
 
     def joined(arrays: Sequence[FloatArray]) -> FloatArray:
         return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
     inputs = joined([batch.inputs for batch in batches])
-    values = joined([batch.values for batch in batches])
     return Batches(
         inputs,
         joined([batch.classes for batch in batches]),
-        values,
+        joined([batch.values for batch in batches]),
         joined([batch.loss_weights for batch in batches]),
-        joined(sources) if sources else np.empty((1, 0, 1, 1), inputs.dtype),
-        len(batches[0].inputs),
+        joined([*chain(*sources)] or [np.empty((1, 0, 1, 1), inputs.dtype)]),
+        len(inputs) // n_batches,
     )

@@ -1,17 +1,16 @@
 """What is known of networks while they learn: measured between updates, as one labelled dataset."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 
-from rnnsim.checks import FloatArray
-from rnnsim.data.pairs import Data, Pairs
-from rnnsim.data.sequences import Sequences
+from rnnsim.data.datasets import Variable, labelled
+from rnnsim.data.pairs import Data
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.gradients.pairs import boundary, pair_batch
+from rnnsim.gradients.pairs import Core, core_of
 from rnnsim.gradients.simulation import evaluate
 from rnnsim.kernels.training.learning import (
     CLIPPED,
@@ -23,59 +22,50 @@ from rnnsim.kernels.training.learning import (
     Learners,
 )
 from rnnsim.networks.model import Model
-from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.spectrum import eigenvalues_and_singular_values
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Floats = npt.NDArray[Any]
 
 _LYAPUNOV_STEPS = 400  # inputs are repeated until there are so many
 _LYAPUNOV_SEQUENCES = 4
 
-_LONG_NAMES = {
-    "loss": ("loss on the test data", "nats per sequence"),
-    "accuracy": ("fraction of right answers on the test data", "1"),
-    "training_loss": ("loss, mean over the updates since the last record", "nats per update"),
-    "log_gradient_norm": ("ln of the gradient's norm before clipping, mean since then", "1"),
-    "largest_log_gradient_norm": ("the largest of them", "1"),
-    "clipped": ("fraction of updates since then whose gradient was clipped", "1"),
-    "omega": ("Omega of Pascanu et al. 2013, mean since then", "1"),
-    "spectral_radius": ("spectral radius of W_hh", "1"),
-    "spectral_norm": ("spectral norm of W_hh", "1"),
-    "eigenvalues": ("eigenvalues of W_hh, descending modulus", "1"),
-    "singular_values": ("singular values of W_hh, descending", "1"),
-    "log_norms": ("mean over loss steps and sequences of ln ||dl/dh_{t-k}||", "1"),
-    "window_log_error": ("ln of the relative error of dL/dW_hh truncated at a window", "1"),
-    "window_cosine": ("cosine between dL/dW_hh truncated at a window and in full", "1"),
-    "lyapunov_exponent": ("largest Lyapunov exponent on the test inputs, repeated", "nats/step"),
-}
+_UPDATES, _SNAPSHOTS = ("network", "updates"), ("network", "snapshot")
+VARIABLES = {
+    "loss": Variable(_UPDATES, "nats per sequence", "loss on the test data"),
+    "accuracy": Variable(_UPDATES, "1", "fraction of right answers on the test data"),
+    "training_loss": Variable(
+        _UPDATES, "nats per update", "loss, mean over the updates since the last record"),
+    "log_gradient_norm": Variable(
+        _UPDATES, "1", "ln of the gradient's norm before clipping, mean since then"),
+    "largest_log_gradient_norm": Variable(_UPDATES, "1", "the largest of them"),
+    "clipped": Variable(
+        _UPDATES, "1", "fraction of updates since then whose gradient was clipped"),
+    "omega": Variable(_UPDATES, "1", "Omega of Pascanu et al. 2013, mean since then"),
+    "spectral_radius": Variable(_UPDATES, "1", "spectral radius of W_hh"),
+    "spectral_norm": Variable(_UPDATES, "1", "spectral norm of W_hh"),
+    "eigenvalues": Variable(
+        (*_SNAPSHOTS, "unit"), "1", "eigenvalues of W_hh, descending modulus", complex),
+    "singular_values": Variable(
+        (*_SNAPSHOTS, "unit"), "1", "singular values of W_hh, descending"),
+    "log_norms": Variable(
+        (*_SNAPSHOTS, "lag"), "1", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
+    "window_log_error": Variable(
+        (*_SNAPSHOTS, "window"), "1", "ln of the relative error of dL/dW_hh truncated at a window"),
+    "window_cosine": Variable(
+        (*_SNAPSHOTS, "window"), "1", "cosine between dL/dW_hh truncated at a window and in full"),
+    "lyapunov_exponent": Variable(
+        _SNAPSHOTS, "nats/step", "largest Lyapunov exponent on the test inputs, repeated"),
+    "diverged": Variable(
+        ("network",), "update", "update that left the range, -1 if none", np.int64),
+}  # fmt: skip
 _EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm")
-_SUMMED = ("training_loss", "log_gradient_norm", "largest_log_gradient_norm", "clipped", "omega")
-_SNAPSHOT_DIMS = {
-    "eigenvalues": ("unit",),
-    "singular_values": ("unit",),
-    "log_norms": ("lag",),
-    "window_log_error": ("window",),
-    "window_cosine": ("window",),
-    "lyapunov_exponent": (),
-}
-
-
-class Core(NamedTuple):
-    """The network that carries the loss, with its data and first state."""
-
-    rnn: RNN
-    sequences: Sequences
-    h0: FloatArray | None
-
-
-def core_of(model: Model, data: Data, n_threads: int | None) -> Core:
-    """The network itself, or the decoder behind what its encoder has read."""
-    if isinstance(model, RNN):
-        assert isinstance(data, Sequences)
-        return Core(model, data, None)
-    assert isinstance(data, Pairs)
-    source, _ = pair_batch(model, data)
-    return Core(model.decoder, data.target, boundary(model, source, n_threads)[0])
+_SUMMED = {
+    "training_loss": LOSS, "log_gradient_norm": LOG_NORM, "largest_log_gradient_norm": LARGEST,
+    "clipped": CLIPPED, "omega": OMEGA,
+}  # fmt: skip
 
 
 def points(n_updates: int, every: int | None) -> list[int]:
@@ -132,7 +122,7 @@ class Record:
         Sums that were kept for a point that is not one of this run's go to the next one.
         """
         updates, snapshots = saved["updates_recorded"], saved["snapshots_recorded"]
-        for name in _LONG_NAMES:
+        for name in VARIABLES:
             if f"record.{name}" in saved:
                 old = updates if name in _EACH else snapshots
                 new = self.updates if name in _EACH else self.snapshots
@@ -146,34 +136,28 @@ class Record:
             tallies[:, slot] += saved["tallies"][:, index]
             tallies[:, slot, LARGEST] = largest
 
-    def dataset(self, learners: Learners, attributes: dict[str, str]) -> xr.Dataset:
+    def dataset(
+        self, learners: Learners, configuration: dict[str, Any], provenance: Mapping[str, str]
+    ) -> "xr.Dataset":
         """All of it, with its labels."""
         tallies = learners.tallies
         N, counts = len(tallies), tallies[:, :, COUNT]
         means = tallies / np.where(counts > 0, counts, np.nan)[:, :, None]
-        summed = dict(zip(_SUMMED, (LOSS, LOG_NORM, LARGEST, CLIPPED, OMEGA), strict=True))
-        variables: dict[str, Any] = {
-            name: (("network", "updates"), means[:, :, column]) for name, column in summed.items()
-        }
+        values = {name: means[:, :, column] for name, column in _SUMMED.items()}
         largest = np.where(counts > 0, tallies[:, :, LARGEST], np.nan)
-        variables["largest_log_gradient_norm"] = (("network", "updates"), largest)
-        for name, values in self.measured.items():
-            if name in _EACH:
-                variables[name] = (("network", "updates"), values)
-            else:
-                variables[name] = (("network", "snapshot", *_SNAPSHOT_DIMS[name]), values)
-        coordinates: dict[str, Any] = {"network": np.arange(N), "updates": self.updates}
+        values |= {"largest_log_gradient_norm": largest}
+        values |= self.measured | {"diverged": learners.diverged}
+        axes: dict[str, Any] = {"network": tuple(range(N)), "updates": tuple(self.updates)}
         if self.snapshots:
-            lags = self.measured["log_norms"].shape[2]
-            coordinates |= {"snapshot": self.snapshots, "lag": np.arange(lags)}
-            coordinates |= {"window": np.arange(1, lags + 1)}
-        variables["diverged"] = (("network",), learners.diverged)
-        dataset = xr.Dataset(variables, coordinates, attributes)
-        for name, (words, unit) in _LONG_NAMES.items():
-            if name in dataset:
-                dataset[name].attrs.update(long_name=words, units=unit)
-        dataset["diverged"].attrs.update(long_name="update that left the range, -1 if none")
-        return dataset
+            axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
+        axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
+        return labelled(axes, VARIABLES, values, configuration=configuration, provenance=provenance)
+
+
+def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...]]:
+    """The labels of what snapshots measure."""
+    windows = tuple(range(1, n_lags + 1))
+    return {"snapshot": tuple(snapshots), "lag": tuple(range(n_lags)), "window": windows}
 
 
 def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> dict[str, Floats]:

@@ -1,26 +1,19 @@
 """One training run: from its beginning, or from a checkpoint, to its last update."""
 
-import contextlib
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnsim.data.pairs import Data, Pairs
-from rnnsim.kernels.training.learning import SLOT, Learners
+from rnnsim.data.pairs import Data
+from rnnsim.files import checksum
+from rnnsim.kernels.training.learning import Learners
+from rnnsim.networks.model import Layout, Model, parts_of
+from rnnsim.progress import bar
 from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
 from rnnsim.training.feeds import Feed, digest
-from rnnsim.training.learners import (
-    FLOPS_PER_CALL,
-    Layout,
-    Method,
-    Model,
-    Workshop,
-    begin,
-    parts_of,
-)
+from rnnsim.training.learners import FLOPS_PER_CALL, Method, Workshop, begin
 from rnnsim.training.records import Record
 
 if TYPE_CHECKING:
@@ -50,14 +43,15 @@ class Run:
 
     def dataset(self, learners: Learners) -> "xr.Dataset":
         """The record, with the settings as an attribute."""
-        return self._record.dataset(learners, {"configuration": json.dumps(self.configuration)})
+        provenance = self._feed.provenance()
+        return self._record.dataset(learners, self.configuration, provenance)
 
     def to_the_end(
         self, n_updates: int, path: Path | None, saved_every: int, progress: bool
     ) -> Learners:
         """All updates that are not made yet; saved on the way and at the end."""
         learners, done = self._start(path)
-        with _bar(n_updates, done, progress) as bar:
+        with bar(n_updates, done=done, show=progress, unit="update") as advance:
             while True:
                 self._measure(done, learners)
                 if done >= n_updates:
@@ -69,25 +63,21 @@ class Run:
                 while done < goal:
                     learners, made = self._call(learners, done, goal - done)
                     done += made
-                    if bar is not None:
-                        bar.update(made)
+                    advance(made)
                 if path is not None and (done % saved_every == 0 or done == n_updates):
                     self._save(path, learners, done)
 
     def _call(self, learners: Learners, done: int, wanted: int) -> tuple[Learners, int]:
         """One call of the kernels: some of the wanted updates."""
-        data, workshop = self._feed.upcoming(), self._workshop
-        source = data.n_source_steps if isinstance(data, Pairs) else 0
-        flops = workshop.flops(self._feed.longest_segment(), source, data.n_sequences) * len(
-            self._model
-        )
+        sizes, workshop = self._feed.sizes(), self._workshop
+        flops = workshop.flops(*sizes) * len(self._model)
         slot = int(np.searchsorted(self._record.updates, done + 1))
-        work = self._feed.take(min(wanted, max(1, int(FLOPS_PER_CALL / flops))), slot)
-        if learners.state.shape[1] != data.n_sequences:
-            shape = (len(self._model), data.n_sequences, learners.state.shape[2])
+        call = self._feed.take(min(wanted, max(1, int(FLOPS_PER_CALL / flops))), slot)
+        if learners.state.shape[1] != sizes.n_sequences:
+            shape = (len(self._model), sizes.n_sequences, learners.state.shape[2])
             learners = learners._replace(state=np.zeros(shape, learners.state.dtype))
-        workshop.run(learners, work.batches, work.schedule, work.loss)
-        return learners, int((work.schedule[:, SLOT] >= 0).sum())
+        workshop.run(learners, call.batches, call.segments, call.loss)
+        return learners, sum(segment.scored for segment in call.segments)
 
     def _measure(self, done: int, learners: Learners) -> None:
         if done in self._record.updates or done in self._record.snapshots:
@@ -97,7 +87,7 @@ class Run:
 
     def _start(self, path: Path | None) -> tuple[Learners, int]:
         main = next(iter(parts_of(self._model).values()))
-        state = (self._feed.upcoming().n_sequences, main.n_hidden)
+        state = (self._feed.sizes().n_sequences, main.n_hidden)
         slots = len(self._record.updates)
         learners = begin(self._layout.join(self._model), self._method, state, slots)
         if path is None or not path.exists():
@@ -128,7 +118,7 @@ class Run:
         }
         parts = parts_of(self._model).values()
         return {
-            "model": _checksum(self._layout.join(self._model).tobytes()),
+            "model": checksum([self._layout.join(self._model)])[:16],
             "sizes": [list(array.shape) for rnn in parts for array in rnn.weights],
             "dtype": str(self._model.dtype),
             "activation": [rnn.activation for rnn in parts],
@@ -136,19 +126,6 @@ class Run:
             "optimizer": list(method.rule),
             "penalty_variant": method.variant,
             **{name: array.tolist() for name, array in arrays.items()},
-            "mask and tie": _checksum(method.labels.tobytes()),
+            "mask and tie": checksum([method.labels])[:16],
             "test": None if self._test is None else digest(self._test),
         }
-
-
-def _bar(n_updates: int, done: int, progress: bool) -> Any:
-    """A progress bar, silent without a terminal, or nothing."""
-    if not progress:
-        return contextlib.nullcontext()
-    from tqdm.auto import tqdm
-
-    return tqdm(total=n_updates, initial=done, unit="update", disable=None)
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]

@@ -4,32 +4,18 @@ With stride S and window K, block j holds steps jS+1..min((j+1)S, T) and brings 
 loss of that block alone, propagated back to step (j+1)S-K+1.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.kernels.training.learning import Segment
 
 CARRIES = ("sequence", "stream", "none")
 
 
-class Segment(NamedTuple):
-    """Steps begin+1..end are computed; loss counts from step first+1 on.
-
-    `keep` is the step whose state the next segment starts from, `fresh` says that this one starts
-    from zero, `scored` that there is loss, so that an update follows.
-    """
-
-    begin: int
-    first: int
-    end: int
-    keep: int
-    fresh: bool
-    scored: bool
-
-
-def window_and_stride(
+def truncation_of(
     window: int | None, stride: int | None, carry: str
 ) -> tuple[int | None, int | None]:
     """The settings of truncated BPTT, checked; None, None is full BPTT."""
@@ -41,16 +27,22 @@ def window_and_stride(
     return checks.window_and_stride(window, stride)
 
 
-def segments(
+def truncation_schedule(
     n_steps: int,
-    window: int | None,
-    stride: int | None,
-    carry: str,
-    loss_steps: npt.NDArray[np.int64],
+    window: int | None = None,
+    stride: int | None = None,
+    *,
+    carry: str = "sequence",
+    loss_steps: Iterable[int] | None = None,
 ) -> list[Segment]:
-    """The segments of one batch of T steps, in order.
+    """What `train` computes of one batch, segment by segment, with truncated BPTT.
 
     ::
+
+        block j      steps jS+1..min((j+1)S, T); its loss, and no other, brings one update
+        segment j    from step max((j+1)S-K, 0) + 1 to the end of block j: what is computed
+
+    Where a segment starts from, and what is left out, depends on `carry`::
 
         carry         a segment starts from                                 a batch starts from
         "sequence"    the state that was kept, as a value                   zero
@@ -60,14 +52,58 @@ def segments(
     The kept state is that of the step before the segment's first, as last computed. Segments that
     neither have loss nor lead to one are left out.
 
+    Parameters
+    ----------
+    n_steps : int
+        T.
+    window, stride : int, optional
+        K and S, as in `train`: S = K unless given, and one segment for all T without a window.
+    carry : {"sequence", "stream", "none"}
+    loss_steps : iterable of int, optional
+        The steps 1..T that carry loss, as `Sequences.loss_steps`; all unless given.
+
+    Returns
+    -------
+    list of Segment
+        In order. Steps ``begin + 1`` to ``end`` are computed, and loss counts from step
+        ``first + 1`` on; ``scored`` says that there is some, so that an update follows; ``fresh``
+        that the segment starts from zero; ``keep`` is the step whose state the next one starts
+        from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        n_steps, a window or a stride below 1 or not an integer, a stride without a window or above
+        it, an unknown carry, loss steps outside 1..T.
+
     Examples
     --------
-    >>> for segment in segments(5, 2, 2, "sequence", np.arange(1, 6)):
+    >>> for segment in truncation_schedule(5, window=2):
     ...     print(segment.begin, segment.first, segment.end, segment.fresh)
     0 0 2 True
     2 2 4 False
     4 4 5 False
     """
+    T = checks.whole_number("n_steps", n_steps, least=1)
+    K, S = truncation_of(window, stride, carry)
+    if loss_steps is None:
+        return segments(T, K, S, carry, np.arange(1, T + 1))
+    steps = checks.whole_numbers("loss_steps", loss_steps, least=1)
+    if steps.max() > T:
+        raise ValueError(
+            f"`loss_steps` must be at most n_steps = {T}, got {steps.max()}; steps count from 1"
+        )
+    return segments(T, K, S, carry, steps)
+
+
+def segments(
+    n_steps: int,
+    window: int | None,
+    stride: int | None,
+    carry: str,
+    loss_steps: npt.NDArray[np.int64],
+) -> list[Segment]:
+    """`truncation_schedule` below the border: of settings that are known to be sound."""
     T = n_steps
     S = T if stride is None else min(stride, T)
     K = T if window is None else min(window, T + S)
@@ -78,7 +114,7 @@ def segments(
         end = min(start + S, T)
         scored = bool(((loss_steps > start) & (loss_steps <= end)).any())
         fresh = carry == "none" or (carry == "sequence" and start == 0)
-        found.append(Segment(begin, start, end, following, fresh, scored))
+        found.append(Segment(0, begin, start, end, following, fresh, 0 if scored else -1))
     if carry == "none":
         return [segment for segment in found if segment.scored]
     while carry == "sequence" and found and not found[-1].scored:

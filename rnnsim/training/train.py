@@ -13,13 +13,13 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data
 from rnnsim.kernels.training.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.training.penalty import CODE, PAPER
-from rnnsim.networks.model import Layout, Model, parts_of
+from rnnsim.networks.model import Layout, Model, check_model, parts_of
 from rnnsim.networks.rnn import RNN
 from rnnsim.training.feeds import Feed, Task
 from rnnsim.training.learners import Method
 from rnnsim.training.records import Record, points
 from rnnsim.training.runs import Run
-from rnnsim.training.schedules import window_and_stride
+from rnnsim.training.schedules import truncation_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -198,13 +198,10 @@ def train(
     >>> bool((loss.sel(updates=200) < loss.sel(updates=0)).all())
     True
     """
-    if not isinstance(model, Model):
-        raise TypeError(
-            f"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder, got {type(model).__name__}"
-        )
+    check_model(model)
     total = checks.whole_number("n_updates", n_updates, least=0)
-    K, S = window_and_stride(window, stride, carry)
-    if K is not None and not isinstance(model, RNN):
+    K, S = truncation_of(window, stride, carry)
+    if K is not None and len(parts_of(model)) > 1:
         raise ValueError(
             f"`window` = {K}: encoder-decoder networks are trained with full backpropagation "
             "through the boundary; leave it out"
@@ -212,10 +209,10 @@ def train(
     method = Method(
         rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),
         variant=PENALTIES[checks.one_of("penalty_variant", penalty_variant, PENALTIES)],
-        rate=_each("learning_rate", checks.nonnegative("learning_rate", learning_rate), model),
-        clip_norm=_each("clip_norm", _limit("clip_norm", clip_norm), model),
-        clip_value=_each("clip_value", _limit("clip_value", clip_value), model),
-        penalty=_each("penalty", checks.nonnegative("penalty", penalty), model),
+        rate=_weight("learning_rate", learning_rate, len(model)),
+        clip_norm=_limit("clip_norm", clip_norm, len(model)),
+        clip_value=_limit("clip_value", clip_value, len(model)),
+        penalty=_weight("penalty", penalty, len(model)),
         labels=Layout.of(model).labels(model, mask, tie),
     )
     every = {"record_every": record_every, "snapshot_every": snapshot_every}
@@ -244,21 +241,16 @@ def _rule(optimizer: str, *constants: float) -> Rule:
     return Rule(code, *map(float, constants))
 
 
-def _limit(name: str, value: npt.ArrayLike | None) -> FloatArray:
-    """Where to clip: above 0, infinity for None."""
+def _weight(name: str, value: npt.ArrayLike, n_networks: int) -> FloatArray:
+    """A factor of each network, at least 0."""
+    return checks.per_network(name, checks.nonnegative(name, value), n_networks)
+
+
+def _limit(name: str, value: npt.ArrayLike | None, n_networks: int) -> FloatArray:
+    """Where to clip each network: above 0, infinity for None."""
     array = checks.real_array(name, np.inf if value is None else value)
     checks.positive(name, np.where(np.isposinf(array), 1.0, array))
-    return array
-
-
-def _each(name: str, array: FloatArray, model: Model) -> FloatArray:
-    """One value for each network, (N,)."""
-    if array.shape not in ((), (len(model),)):
-        raise ValueError(
-            f"`{name}` must be a number or an (n_networks,) = ({len(model)},) array, one value for "
-            f"each network, got shape {array.shape}"
-        )
-    return np.array(np.broadcast_to(array, len(model)))
+    return checks.per_network(name, array, n_networks)
 
 
 def _every(name: str, value: int | None) -> int | None:

@@ -113,6 +113,33 @@ def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_fi
     assert (tmp_path / "again" / "summary.txt").read_text() == words
 
 
+@pytest.mark.parametrize(
+    ("command", "tiny"),
+    [
+        (
+            "isometry",
+            "--gain 1 --lags 1 3 --length 5 --exponent-steps 30 --n-hidden 4 --network-seeds 1 "
+            "--batch-size 1 --scheme orthogonal",
+        ),
+        (
+            "nonnormal",
+            "--scale 0 2 --plane-scale 2 --length 6 --n-points 5 --n-hidden 4 --network-seeds 1 "
+            "--batch-size 1 --activation tanh",
+        ),
+    ],
+    ids=["isometry", "nonnormal"],
+)
+def test_the_command_and_drawing_again(command, tiny, tmp_path):
+    for arguments in ([*tiny.split(), "--output", "run"], ["--from", "run", "--output", "again"]):
+        result = rnnsim(command, *arguments, cwd=tmp_path, module=True)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+    pictures = sorted((tmp_path / "run").glob("*.svg"))
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()
+
+
 LEARNING = "--length 12 --n-hidden 4 --network-seeds 1 --batch-size 2".split()
 
 

@@ -8,10 +8,11 @@ import pytest
 
 import rnnsim
 from rnnsim import tasks
+from rnnsim.experiments.catalogue import MEASURES
 from rnnsim.experiments.sweeps.gradients import sweep
-from rnnsim.experiments.sweeps.measures import VARIABLES, dims_of
 
 GAINS, LENGTHS = (0.6, 1.4), (8, 12)
+VARIABLES = {name: v for table in MEASURES.values() for name, v in table.items()}
 ALL = ("gradients", "steps", "truncation", "lags", "slopes", "map", "spectrum", "nonnormality")
 
 
@@ -188,7 +189,7 @@ def test_last_loss_only_keeps_one_loss():
 def test_every_variable_has_units_and_a_long_name(dataset):
     assert set(dataset.data_vars) == set(VARIABLES)
     for name, array in dataset.data_vars.items():
-        assert array.dims == dims_of(name)
+        assert array.dims == VARIABLES[name].dims
         assert array.attrs["units"]
         assert len(array.attrs["long_name"]) > 3
     assert dataset.lag.attrs["units"] == "steps"

@@ -56,6 +56,21 @@ def test_encoder_and_decoder_share_one_axis_that_is_0_at_the_boundary():
     np.testing.assert_array_equal(last, flow.decoder.log_norms[:, :, pairs.n_steps])
 
 
+def test_data_of_another_kind_than_the_model_takes(captioner):
+    rnn, batch = captioner.decoder, tasks.adding(4, 2, rng=0)
+    pairs = tasks.captions(2, rng=0)
+    with pytest.raises(TypeError, match=r"`data` must be a rnnsim.Sequences .* RNN, got Pairs"):
+        gradient_map(rnn, pairs)
+    with pytest.raises(TypeError, match=r"`data` must be a rnnsim.Pairs .* got Sequences"):
+        gradient_map(captioner, batch)
+    with pytest.raises(TypeError, match=r"`data` must be a rnnsim.Pairs .* got ndarray"):
+        gradient_map(captioner, pairs.source)
+    with pytest.raises(TypeError, match=r"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder"):
+        gradient_map(rnn.W_hh, batch)
+    with pytest.raises(ValueError, match=r"`inputs` must have n_inputs = .* got 2"):
+        gradient_map(rnn, batch)
+
+
 def test_the_loss_of_one_word_alone():
     pairs = tasks.captions(4, rng=0)
     texts = tasks.caption_alphabet().decode(pairs.target.targets)

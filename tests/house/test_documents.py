@@ -2,8 +2,11 @@
 
 import doctest
 import importlib
+import os
 import pkgutil
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -58,6 +61,64 @@ def test_code_in_the_readme_runs(capsys):
     assert "(2, 64, 64) (2, 100)" in printed
     assert "('network', 'updates') ('network', 'snapshot', 'window')" in printed
     assert printed.strip().endswith("True")
+
+
+def test_examples_of_where_to_add_work():
+    """Uncompiled, in a process of its own: a cell is there for all that follows."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 6
+    result = subprocess.run(
+        [sys.executable, "-c", "\n".join([*blocks, _USED])],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+_USED = """
+import rnnsim, tempfile
+from analysis.frame import runs
+from rnnsim import kernels
+from rnnsim.networks.binding import batch_for
+batch = parity(5, 3, rng=0)
+assert (batch.targets[-1] == batch.inputs.sum(axis=(0, 2)) % 2).all()
+rnn = rnnsim.RNN.sample(2, n_inputs=1, n_hidden=4, n_outputs=2, rng=0)
+with tempfile.TemporaryDirectory() as folder:
+    for name in ("W_xh", "W_hh", "W_hy"):
+        np.savetxt(f"{folder}/{name}.csv", getattr(rnn, name)[0], delimiter=",")
+    assert (load_text(folder).W_hh == rnn.W_hh[:1]).all()
+gradient = rnnsim.bptt(rnn, batch).weights
+exact = sum((g**2).sum(axis=tuple(range(1, g.ndim))) for g in gradient)
+assert np.allclose(slope_along(rnn, batch, gradient).slope, exact, rtol=1e-6)
+
+def loss(weights, cell=Sine(1)):
+    out = kernels.gradient_arrays(weights, kernels_batch)
+    work = kernels.backward_work(weights, kernels_batch, 5, cell)
+    kernels.bptt(weights, kernels_batch, cell, 0, 2, work, out)
+    return out
+
+kernels_batch = batch_for(rnn, batch, None)
+out = loss(rnn.weights)
+for name in ("W_xh", "W_hh", "b_h"):
+    moved = [getattr(rnn.weights, name).copy() for _ in range(2)]
+    moved[0][0].flat[2] += 1e-6
+    moved[1][0].flat[2] -= 1e-6
+    up, down = (loss(rnn.weights._replace(**{name: each})).loss[0] for each in moved)
+    assert np.isclose((up - down) / 2e-6, getattr(out.weights, name)[0].flat[2], atol=1e-8), name
+
+class here:
+    __name__ = "analysis.gradients.radius"
+    HELP, Settings = HELP, Settings
+    compute, draw, summarise = map(staticmethod, (compute, draw, summarise))
+
+with tempfile.TemporaryDirectory() as folder:
+    words = runs.run(here, Settings(), output=Path(folder), source=None, progress=False)
+    assert {p.name for p in Path(folder).glob("*.png")} == {"radius-against-gain.png"}
+assert words[0].startswith("At gain 2 the median radius is ")
+"""
 
 
 def test_nothing_committed_names_this_machine():

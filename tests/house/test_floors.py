@@ -15,7 +15,7 @@ FLOORS = (
     "rnnsim/kernels/cells",
     "rnnsim/kernels/gradients",
     "rnnsim/kernels/flow rnnsim/kernels/dynamics rnnsim/kernels/training",
-    "rnnsim/kernels rnnsim/checks",
+    "rnnsim/kernels rnnsim/checks rnnsim/files rnnsim/progress",
     "rnnsim/parallel rnnsim/data",
     "rnnsim/networks rnnsim/tasks",
     "rnnsim/gradients rnnsim/spectra rnnsim/theory rnnsim/importing",
@@ -121,6 +121,8 @@ def test_one_place_for_each_decision(path):
         assert not codes or name == "rnnsim/networks/rnn.py", "cells are told apart by the seam"
     if name != "rnnsim/parallel.py":
         assert not below(found, "threading", "concurrent", "threadpoolctl", "multiprocessing")
+    if name.startswith("rnnsim/training/"):
+        assert "isinstance" not in used, "data/ and networks/ tell one network from two"
     if name != "rnnsim/experiments/store.py":
         assert not used & {"to_zarr", "open_zarr"}
 

@@ -23,7 +23,7 @@ def test_every_package_says_what_it_holds(folder):
 
 def test_the_library_itself_holds_rooms_only():
     files = {path.name for path in (ROOT / "rnnsim").glob("*.py")}
-    assert files == {"__init__.py", "checks.py", "parallel.py"}
+    assert files == {"__init__.py", "checks.py", "files.py", "parallel.py", "progress.py"}
 
 
 def test_tests_stand_in_the_rooms_of_what_they_test():

@@ -19,7 +19,7 @@ MISUSE = {
     "clip of zero": ({"clip_norm": 0.0}, "`clip_norm` must be above 0, got 0.0"),
     "clip by value of zero": ({"clip_value": [1.0, 0.0]}, "`clip_value` must be above 0"),
     "NaN": ({"learning_rate": np.nan}, "`learning_rate` must be finite"),
-    "one value too many": ({"learning_rate": [0.1] * 3}, r"`learning_rate` must be a number or an"),
+    "one value too many": ({"learning_rate": [0.1] * 3}, r"`learning_rate` must be a number or of"),
     "momentum of 1": ({"momentum": 1.0}, "`momentum` must be at least 0 and below 1, got 1.0"),
     "epsilon of 0": ({"epsilon": 0.0}, "`epsilon` must be a finite number"),
     "negative updates": ({"n_updates": -1}, "`n_updates` must be at least 0, got -1"),

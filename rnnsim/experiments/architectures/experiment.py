@@ -2,21 +2,23 @@
 
 import json
 import tempfile
-import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from rnnsim import checks
-from rnnsim.data.pairs import Pairs
-from rnnsim.experiments import labels
+from rnnsim.data.datasets import Variable
+from rnnsim.data.pairs import sources_of, target_of
+from rnnsim.experiments import draws, labels
 from rnnsim.experiments.architectures import PROBLEMS, Options, Problem
-from rnnsim.flow.maps import gradient_map, part_of_the_words, picture_gradients
-from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.experiments.catalogue import ARCHITECTURES as VARIABLES
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Study
+from rnnsim.flow.maps import gradient_map, picture_gradients
 from rnnsim.networks.model import Model
-from rnnsim.tasks import caption_alphabet
+from rnnsim.progress import asked, bar
 from rnnsim.training.records import points
 from rnnsim.training.train import train
 
@@ -29,7 +31,21 @@ DEFAULTS = {  # updates, H, B, rate, scale of W_xh, K
 ARCHITECTURES = tuple(DEFAULTS)
 _LAST, _SLOWER = 0.2, 0.2  # of the updates, at which part of the rate
 MOMENTS = ("before", "after")
-WORDS = {"thin or bold": 1, "the digit": 2, "left or right": 4}  # of captions, and their places
+
+
+class Job(NamedTuple):
+    """Networks of one architecture, the updates after which they are scored, and all seeds."""
+
+    name: str
+    options: Options
+    network_seeds: tuple[int, ...]
+    updates: tuple[int, ...]
+    data_seed: int
+    dtype: str
+
+    def problem(self) -> Problem:
+        """The architecture with its data."""
+        return PROBLEMS[self.name](self.options, self.data_seed, self.dtype)
 
 
 def architecture_experiment(
@@ -109,32 +125,46 @@ def architecture_experiment(
         window=window,
     )
     seeds = labels.seeds("network_seeds", network_seeds)
-    problem = PROBLEMS[name](options, data_seed, dtype)
-    before = problem.draw(seeds)
-    after, found = _learned(
-        before,
-        problem,
-        options,
-        [data_seed, zlib.crc32(name.encode())],
-        checks.whole_number("n_records", n_records, least=1),
-        n_threads=n_threads,
-        progress=name if progress else None,
-    )
-    dataset = _flow(problem, [before, after]).assign(
-        score=(("network_seed", "updates"), found["score"]),
-        baseline_score=(("baseline",), list(problem.baselines.values())),
-        diverged=(("network_seed",), found["diverged"]),
-    )
-    dataset = dataset.assign_coords(
-        network_seed=list(seeds), updates=found["updates"], baseline=list(problem.baselines)
-    )
-    dataset["score"].attrs.update(long_name=problem.score, units=problem.unit)
+    records = checks.whole_number("n_records", n_records, least=1)
+    updates = _updates(options.n_updates, records)
+    job = Job(name, options, seeds, updates, data_seed, dtype)
+    problem = job.problem()
     configuration = {"name": name, "kind": problem.kind, **options._asdict()}
-    configuration |= {"data_seed": data_seed, "dtype": dtype}
-    return dataset.assign_attrs(
-        configuration=json.dumps(configuration),
-        examples=json.dumps(problem.examples(after[0]), ensure_ascii=False),
+    study = Study(
+        name=name,
+        axes=_axes(job, problem),
+        variables=_variables(problem),
+        jobs=[({}, job)],
+        measure=measure,
+        configuration=configuration | {"data_seed": data_seed, "dtype": dtype},
+        provenance=problem.shown.provenance,
     )
+    dataset = run(study, n_threads=n_threads, progress=progress)
+    return dataset.drop_vars("examples").assign_attrs(examples=str(dataset.examples.values))
+
+
+def _axes(job: Job, problem: Problem) -> dict[str, Any]:
+    shown, sources = target_of(problem.shown), sources_of(problem.shown)
+    first = 1 - sum(source.shape[-3] for source in sources)
+    axes: dict[str, Any] = {
+        "network_seed": job.network_seeds,
+        "moment": MOMENTS,
+        "loss_step": tuple(shown.loss_steps.tolist()),
+        "place": tuple(range(first, shown.n_steps + 1)),
+        "updates": job.updates,
+        "baseline": tuple(problem.baselines),
+    }
+    if problem.words:
+        axes |= {"word": tuple(problem.words), "pixel": sources[0].shape[-1]}
+    return axes
+
+
+def _variables(problem: Problem) -> dict[str, Variable]:
+    """Those of the catalogue; of pictures only where there are some."""
+    score = VARIABLES["score"]._replace(units=problem.unit, long_name=problem.score)
+    found = VARIABLES | {"score": score}
+    pictured = () if problem.words else ("pixel_gradients", "pixel_spread")
+    return {name: variable for name, variable in found.items() if name not in pictured}
 
 
 def _options(name: str, **given: Any) -> Options:
@@ -146,31 +176,45 @@ def _options(name: str, **given: Any) -> Options:
     return DEFAULTS[name]._replace(**chosen)
 
 
-def _learned(
-    model: Model,
-    problem: Problem,
-    options: Options,
-    key: list[int],
-    n_records: int,
-    *,
-    n_threads: int | None,
-    progress: str | None,
-) -> tuple[Model, dict[str, Any]]:
-    """The trained model; updates made, scores (N, updates), the update of divergence or -1.
+def measure(job: Job, n_threads: int) -> Found:
+    """Scores while networks learn, gradient flow before and after, and what the first one says."""
+    problem = job.problem()
+    before = problem.draw(job.network_seeds)
+    after, found = _learned(before, problem, job, n_threads)
+    models: list[Any] = [before, after]
+    maps = [gradient_map(model, problem.shown) for model in models]
+    found |= {
+        "log_norms": np.stack([each.log_norms for each in maps], axis=1),
+        "baseline_score": np.array(list(problem.baselines.values())),
+        "examples": np.array(json.dumps(problem.examples(after[0]), ensure_ascii=False)),
+    }
+    if problem.words:
+        pixels = [
+            [picture_gradients(model, pairs) for pairs in problem.words.values()]
+            for model in models
+        ]
+        (pictures,) = sources_of(problem.shown)
+        found["pixel_gradients"] = np.moveaxis(np.array(pixels), 2, 0)
+        found["pixel_spread"] = pictures[0].astype(float).std(axis=0)
+    return found
+
+
+def _learned(model: Model, problem: Problem, job: Job, n_threads: int) -> tuple[Model, Found]:
+    """The trained model; scores (N, updates), the update of divergence or -1.
 
     Two runs, the second at a lower rate, each stopped for a score now and then: every part goes on
     from the checkpoint of the one before.
     """
-    from tqdm import tqdm
-
-    total = options.n_updates
-    slow = total - int(_LAST * total)  # updates at the full rate
-    updates = sorted({*points(total, max(1, -(-total // n_records))), slow})
+    options, total = job.options, job.options.n_updates
+    slow = _full_rate(total)
     begun = [model, model]
     scores, diverged = [problem.measure(model)], np.full(len(model), -1)
-    disable = None if progress else True  # None: silent without a terminal
-    with tempfile.TemporaryDirectory() as folder:
-        for update in tqdm(updates[1:], desc=progress, disable=disable):
+    parts = len(job.updates) - 1
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        bar(parts, show=asked(), unit="score", description=job.name) as advance,
+    ):
+        for update in job.updates[1:]:
             late = int(update > slow)
             training = train(
                 begun[late],
@@ -180,7 +224,7 @@ def _learned(
                 optimizer="adam",
                 learning_rate=options.learning_rate * (_SLOWER if late else 1.0),
                 clip_norm=1.0,
-                rng=np.random.default_rng([*key, late]),
+                rng=draws.training_batches(job.data_seed, job.name, late),
                 checkpoint=Path(folder) / str(late),
                 checkpoint_every=total,
                 n_threads=n_threads,
@@ -191,30 +235,16 @@ def _learned(
             left = (diverged < 0) & (training.diverged >= 0)
             diverged = np.where(left, training.diverged + slow * late, diverged)
             scores.append(problem.measure(model))
-    return model, {"updates": updates, "score": np.stack(scores, axis=1), "diverged": diverged}
+            advance(1)
+    return model, {"score": np.stack(scores, axis=1), "diverged": diverged}
 
 
-def _flow(problem: Problem, models: list[Model]) -> xr.Dataset:
-    """Gradient flow before and after training."""
-    maps = [gradient_map(model, problem.shown) for model in models]
-    log_norms = np.stack([found.log_norms for found in maps], axis=1)
-    dataset = xr.Dataset(
-        {"log_norms": (("network_seed", "moment", "loss_step", "place"), log_norms)},
-        {"moment": list(MOMENTS), "loss_step": maps[0].steps, "place": maps[0].places},
-    )
-    dataset["log_norms"].attrs.update(long_name="mean over sequences of ln ||dl_t/dh_s||")
-    if not isinstance(problem.shown, Pairs) or problem.shown.n_source_steps > 1:
-        return dataset
-    texts = caption_alphabet().decode(problem.shown.target.targets)
-    words = [part_of_the_words(problem.shown, texts, word) for word in WORDS.values()]
-    pixels = [
-        [picture_gradients(model, pairs) for pairs in words]
-        for model in models
-        if isinstance(model, EncoderDecoder)
-    ]
-    dims = ("network_seed", "moment", "word", "pixel")
-    dataset = dataset.assign(
-        pixel_gradients=(dims, np.moveaxis(np.array(pixels), 2, 0)),
-        pixel_spread=(("pixel",), problem.shown.source[0].astype(float).std(axis=0)),
-    )
-    return dataset.assign_coords(word=list(WORDS))
+def _full_rate(n_updates: int) -> int:
+    """Updates at the full rate; the last ones go slower."""
+    return n_updates - int(_LAST * n_updates)
+
+
+def _updates(n_updates: int, n_records: int) -> tuple[int, ...]:
+    """When networks are scored: at even distances, and where the rate falls."""
+    every = max(1, -(-n_updates // n_records))
+    return tuple(sorted({*points(n_updates, every), _full_rate(n_updates)}))

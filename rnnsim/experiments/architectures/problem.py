@@ -1,13 +1,13 @@
 """What the problems of all architectures share."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.data.pairs import Data
+from rnnsim.data.pairs import Data, Pairs
 from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
 
@@ -46,7 +46,7 @@ class Problem:
     `draw` makes a network for each seed; `task` is what `train` takes; `shown` are held-out data
     whose gradient flow is looked at; `measure` gives a held-out score for each network, in `unit`;
     `baselines` are what other ways score on the same data; `examples` reads held-out data with a
-    network.
+    network; `words` are, of pictures, the same data with the loss of one word of a caption alone.
     """
 
     kind: str
@@ -58,6 +58,7 @@ class Problem:
     measure: Callable[[Any], npt.NDArray[np.float64]]
     baselines: dict[str, float]
     examples: Callable[[Any], list[Example]]
+    words: Mapping[str, Pairs] = field(default_factory=dict)
 
 
 def rescaled(rnn: RNN, scale: float) -> RNN:

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
+from rnnsim.experiments import draws
 from rnnsim.experiments.architectures import baselines
 from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
-from rnnsim.experiments.draws import paired_networks
 from rnnsim.gradients.simulation import evaluate, forward
 from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
@@ -88,7 +88,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         every = zip(test[:3], answers, strict=True)
         return [Example(data.sentences[i], groups[a], groups[data.classes[i]]) for i, a in every]
 
-    test = np.random.default_rng(seed).permutation(test)
+    test = draws.shuffled(seed, test)
     held_out = read(test, ids[:, test])
     texts = [[data.sentences[i] for i in part] for part in (train, test)]
     classes = [data.classes[part] for part in (train, test)]
@@ -112,7 +112,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
 
 def _networks(seeds: Sequence[int], sizes: tuple[int, int], options: Options, dtype: str) -> RNN:
     """Orthogonal W_hh."""
-    rnn = paired_networks(
+    rnn = draws.paired_networks(
         seeds,
         [1.0] * len(seeds),
         sizes=sizes,
@@ -147,7 +147,7 @@ def _prose(targets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
 
 def _continued(rnn: RNN, prompt: npt.NDArray[np.int64]) -> Example:
     """A prompt of held-out text, and characters drawn from what the network expects, in turn."""
-    generator, vocabulary = np.random.default_rng(0), tasks.corpus().vocabulary
+    generator, vocabulary = draws.answers(), tasks.corpus().vocabulary
     onehot = np.eye(len(vocabulary), dtype=rnn.dtype)
     run = forward(rnn, onehot[prompt][:, None])
     codes: list[int] = []

@@ -1,6 +1,6 @@
 """Networks that write: translations, encoder-decoder; captions of pictures, one to many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,17 @@ import numpy.typing as npt
 from rnnsim import tasks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
+from rnnsim.experiments import draws
 from rnnsim.experiments.architectures import baselines
 from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
+from rnnsim.flow.maps import part_of_the_words
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model
-from rnnsim.networks.rnn import RNN
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _LARGEST = 999  # of the numbers translated
+_WORDS = {"thin or bold": 1, "the digit": 2, "left or right": 4}  # of captions, and their places
 
 
 def translation(options: Options, seed: int, dtype: str) -> Problem:
@@ -42,9 +44,8 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
     dictionary = {"hundred": "hundert"} | dict(zip(numbers, answers, strict=True))
 
     def draw(seeds: Sequence[int]) -> Model:
-        model = _pairs_drawn(
-            EncoderDecoder.sample, seeds, len(english.characters), german, options, dtype
-        )
+        sizes = _sizes(len(english.characters), german, options, dtype)
+        model = draws.encoder_decoders(seeds, **sizes)
         return EncoderDecoder(
             *(rescaled(rnn, options.input_scale) for rnn in (model.encoder, model.decoder))
         )
@@ -86,7 +87,8 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
     written = [alphabet.decode(pairs.target.targets) for pairs in (train, test)]
 
     def draw(seeds: Sequence[int]) -> Model:
-        model = _pairs_drawn(EncoderDecoder.captioner, seeds, 64, alphabet, options, dtype)
+        sizes = _sizes(64, alphabet, options, dtype)
+        model = draws.encoder_decoders(seeds, captioner=True, **sizes)
         return EncoderDecoder(model.encoder, rescaled(model.decoder, options.input_scale))
 
     def task(rng: np.random.Generator) -> Pairs:
@@ -107,32 +109,22 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
             ),
         },
         examples=lambda model: _answered(model, test, alphabet, ["(a picture)"] * 180),
+        words={name: part_of_the_words(test, written[1], word) for name, word in _WORDS.items()},
     )
 
 
-def _pairs_drawn(
-    sample: Callable[..., EncoderDecoder],
-    seeds: Sequence[int],
-    n_source_inputs: int,
-    alphabet: tasks.Alphabet,
-    options: Options,
-    dtype: str,
-) -> EncoderDecoder:
-    """Orthogonal W_hh; each draw depends on seed and sizes."""
-    sizes = {"n_inputs": alphabet.n_inputs, "n_outputs": alphabet.n_outputs}
-    sizes |= {"n_source_inputs": n_source_inputs, "n_hidden": options.n_hidden}
-    models = [
-        sample(scheme="orthogonal", dtype=dtype, rng=np.random.default_rng(seed), **sizes)
-        for seed in seeds
-    ]
-    encoders, decoders = zip(*((model.encoder, model.decoder) for model in models), strict=True)
-    return EncoderDecoder(_joined(encoders), _joined(decoders))
-
-
-def _joined(networks: Sequence[RNN]) -> RNN:
-    columns = zip(*(rnn.weights for rnn in networks), strict=True)
-    arrays = (np.concatenate(column) for column in columns)
-    return RNN(*arrays, activation=networks[0].activation)
+def _sizes(
+    n_source_inputs: int, alphabet: tasks.Alphabet, options: Options, dtype: str
+) -> dict[str, Any]:
+    """What networks are drawn with: orthogonal W_hh, sizes of data and options."""
+    return {
+        "scheme": "orthogonal",
+        "dtype": dtype,
+        "n_source_inputs": n_source_inputs,
+        "n_inputs": alphabet.n_inputs,
+        "n_hidden": options.n_hidden,
+        "n_outputs": alphabet.n_outputs,
+    }
 
 
 def _written(

@@ -1,9 +1,8 @@
 """Lyapunov exponents of many networks, arranged into labelled datasets."""
 
 import itertools
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,44 +11,46 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
-from rnnsim.dynamics.exponents import Blocks, LyapunovSpectrum, blocks_of
+from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
-from rnnsim.experiments import labels
-from rnnsim.experiments.draws import paired_data, paired_networks
-from rnnsim.experiments.sweeps.gradients import versions, with_progress
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import LYAPUNOV, PHASE
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import growth_rate
-from rnnsim.networks.initialisation import SCHEMES
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
-from rnnsim.parallel import thread_count
 
 DRIVES = ("input", "bias")
 
-Variable = tuple[tuple[str, ...], str, str]  # dims, units, long name
 
-_RATE = "nats/step"
-_NETWORK = ("n_hidden", "gain", "network_seed")
-_POINT = ("strength", "gain", "network_seed")
-_LYAPUNOV: dict[str, Variable] = {
-    "lyapunov_exponent": ((*_NETWORK, "exponent"), _RATE, "Lyapunov exponent lambda_i"),
-    "standard_error": ((*_NETWORK, "exponent"), _RATE, "standard error of lambda_i, from blocks"),
-    "finite_time": (
-        (*_NETWORK, "sequence", "time"),
-        _RATE,
-        "largest exponent over one block of steps",
-    ),
-    "running": ((*_NETWORK, "time"), _RATE, "largest exponent, from all blocks up to here"),
-    "running_error": ((*_NETWORK, "time"), _RATE, "standard error of the running estimate"),
-    "kaplan_yorke": (_NETWORK, "1", "Kaplan-Yorke dimension of the attractor"),
-    "entropy_rate": (_NETWORK, _RATE, "sum of the positive Lyapunov exponents"),
-}
-_PHASE: dict[str, Variable] = {
-    "lyapunov_exponent": (_POINT, _RATE, "largest Lyapunov exponent lambda_1"),
-    "standard_error": (_POINT, _RATE, "standard error of lambda_1, from blocks"),
-    "growth_rate": (_POINT, _RATE, "growth rate of ||dl_T/dh_{T-k}|| with lag k"),
-    "growth_rate_error": (_POINT, _RATE, "standard error of the fit of growth_rate"),
-}
-_UNITS = {"gain": "1", "time": "steps", "strength": "1"}
+class Run(NamedTuple):
+    """Steps of a trajectory, burn-in included, and of the blocks that errors come from."""
+
+    n_steps: int
+    burn_in: int
+    block_steps: int
+
+
+class LyapunovJob(NamedTuple):
+    """Networks of one size and gain; what they read, or how many initial states they start from."""
+
+    networks: draws.Networks
+    n_exponents: int
+    run: Run
+    drive: draws.Data | None
+    n_states: int
+    data_seed: int
+
+
+class PhaseJob(NamedTuple):
+    """Networks of all gains and seeds, driven with one strength by white inputs or by biases."""
+
+    networks: draws.Networks
+    run: Run
+    drive: str
+    strength: float
+    batch_size: int
+    data_seed: int
 
 
 def lyapunov_sweep(
@@ -88,7 +89,8 @@ def lyapunov_sweep(
         Whose number of inputs the networks have, and whose inputs they read where `driven`.
     driven : bool
         Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`.
-        Otherwise the input is 0 and each network starts in batch_size states drawn from N(0, 1).
+        Otherwise the input is 0 and each network starts in batch_size states from N(0, 1), drawn
+        with `data_seed` too.
 
     Returns
     -------
@@ -116,44 +118,57 @@ def lyapunov_sweep(
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
-    options = _options(scheme, activation, dtype)
+    options = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
-    threads = thread_count(n_threads)
     B = checks.whole_number("batch_size", batch_size, least=1)
     steps = checks.whole_number("n_steps", n_steps, least=1)
     blocks = blocks_of(steps, burn_in, block_steps, 1)
     k = _number_of_exponents(n_exponents, axes["n_hidden"])
-    run = {"n_steps": steps, "burn_in": blocks.burn_in, "block_steps": blocks.steps}
+    trajectory = Run(steps, blocks.burn_in, blocks.steps)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    drive = None
-    if driven:
-        drive = paired_data(task, steps, batch_size=B, seed=seed, dtype=dtype)
+    drive = draws.Data(task, steps, B, seed, dtype) if driven else None
     axes |= {
         "exponent": tuple(range(1, k + 1)),
         "sequence": tuple(range(B)),
         "time": tuple(blocks.steps * (m + 1) for m in range(blocks.number)),
     }
-    values, seeds = _empty(axes, _LYAPUNOV), axes["network_seed"]
-    jobs = list(np.ndindex(len(axes["n_hidden"]), len(axes["gain"])))
-    for i, j in with_progress(jobs, progress, description="Lyapunov exponents"):
-        H, gains = axes["n_hidden"][i], [axes["gain"][j]] * len(seeds)
-        found = lyapunov_spectrum(
-            paired_networks(seeds, gains, sizes=sizes, n_hidden=H, **options),
-            None if drive is None else drive.inputs,
-            n_exponents=min(k, H),
-            h0=_states(B, H, dtype) if drive is None else None,
-            n_threads=threads,
-            **run,
-        )
-        for name, array in _of_spectrum(found, H).items():
-            values[name][(i, j, *(slice(size) for size in array.shape))] = array
-    configuration = options | run | {"task": task, "driven": drive is not None}
-    configuration |= {"batch_size": B, "data_seed": seed}
-    provenance = {} if drive is None else drive.provenance
-    variance = 0.0 if drive is None else float(np.square(drive.inputs, dtype=float).mean())
-    attributes = {"units": "1", "long_name": "mean over steps of the variance of W_xh x_t"}
-    dataset = _dataset(axes, values, _LYAPUNOV, configuration, provenance)
-    return dataset.assign(input_variance=((), variance, attributes))
+    seeds = axes["network_seed"]
+    jobs = []
+    for i, j in np.ndindex(len(axes["n_hidden"]), len(axes["gain"])):
+        H, gains = axes["n_hidden"][i], (axes["gain"][j],) * len(seeds)
+        networks = draws.Networks(seeds, gains, sizes, H, **options)
+        job = LyapunovJob(networks, min(k, H), trajectory, drive, B, seed)
+        jobs.append(({"n_hidden": i, "gain": j}, job))
+    known = {name: axes[name] for name in ("n_hidden", "gain")}
+    configuration = (
+        options | trajectory._asdict() | {"task": task, "driven": drive is not None} | known
+    )
+    study = Study(
+        name="Lyapunov exponents",
+        axes=axes,
+        variables=LYAPUNOV,
+        jobs=jobs,
+        measure=measure_spectra,
+        configuration=configuration | {"batch_size": B, "data_seed": seed},
+        provenance={} if drive is None else drive.draw().provenance,
+    )
+    return run(study, n_threads=n_threads, progress=progress)
+
+
+def measure_spectra(job: LyapunovJob, n_threads: int) -> Found:
+    """Variables of `LYAPUNOV`, network axis first."""
+    rnn, drive = job.networks.draw(), None if job.drive is None else job.drive.draw()
+    states = draws.initial_states(job.data_seed, job.n_states, rnn.n_hidden, rnn.dtype)
+    found = lyapunov_spectrum(
+        rnn,
+        None if drive is None else drive.inputs,
+        n_exponents=job.n_exponents,
+        h0=states if drive is None else None,
+        n_threads=n_threads,
+        **job.run._asdict(),
+    )
+    variance = 0.0 if drive is None else np.square(drive.inputs, dtype=float).mean()
+    return _of_spectrum(found, rnn.n_hidden) | {"input_variance": np.array(variance)}
 
 
 def phase_sweep(
@@ -183,8 +198,8 @@ def phase_sweep(
     Both are measured on the same networks, states and inputs, over the same steps
     ``burn_in+1..n_steps``: lambda_1 forwards, and backwards the rate of ``||dl_T/dh_{T-k}||`` with
     lag k (`growth_rate`, without the first tenth of the lags) for a loss at the last step only.
-    Sequences start in states drawn from N(0, 1). Draws are paired: xi depends on (data seed,
-    sizes), W_hh and beta on the network seed; gain and strength scale them.
+    Sequences start in states drawn from N(0, 1). Draws are paired: xi and these states depend on
+    (data seed, sizes), W_hh and beta on the network seed; gain and strength scale them.
 
     Parameters
     ----------
@@ -222,50 +237,47 @@ def phase_sweep(
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
-    options = _options(scheme, activation, dtype)
+    options = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     checks.one_of("drive", drive, DRIVES)
-    threads = thread_count(n_threads)
     H = checks.whole_number("n_hidden", n_hidden, least=1)
     B = checks.whole_number("batch_size", batch_size, least=1)
     T = checks.whole_number("n_steps", n_steps, least=1)
     blocks = blocks_of(T, burn_in, None, 1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    networks = list(itertools.product(axes["gain"], axes["network_seed"]))
-    gains, seeds = zip(*networks, strict=True)
-    rnn = paired_networks(seeds, gains, sizes=(H, 1), n_hidden=H, **options)
-    white = np.random.default_rng([seed, T, B, H]).standard_normal((T, B, H))
-    frozen = np.array([np.random.default_rng([s, H]).standard_normal(H) for s in seeds])
-    values = _empty(axes, _PHASE)
-    jobs = list(enumerate(axes["strength"]))
-    for i, s in with_progress(jobs, progress, description="phase diagram"):
-        inputs, biases = (s, 0.0) if drive == "input" else (0.0, s)
-        driven = rnn.with_weights(rnn.weights._replace(b_h=(biases * frozen).astype(rnn.dtype)))
-        found = _both_ways(driven, (inputs * white).astype(rnn.dtype), blocks, threads)
-        for name, array in found.items():
-            values[name][i] = array.reshape(len(axes["gain"]), -1)
+    gains, seeds = zip(*itertools.product(axes["gain"], axes["network_seed"]), strict=True)
+    networks = draws.Networks(seeds, gains, (H, 1), H, **options)
+    trajectory = Run(T, blocks.burn_in, blocks.steps)
+    together = tuple(zip(*np.ndindex(len(axes["gain"]), len(axes["network_seed"])), strict=True))
+    jobs: list[tuple[Place, PhaseJob]] = [
+        (
+            {"strength": i, "gain": together[0], "network_seed": together[1]},
+            PhaseJob(networks, trajectory, drive, s, B, seed),
+        )
+        for i, s in enumerate(axes["strength"])
+    ]
     configuration = options | {"drive": drive, "n_hidden": H, "n_steps": T, "data_seed": seed}
     configuration |= {"burn_in": blocks.burn_in, "batch_size": B}
-    return _dataset(axes, values, _PHASE, configuration, {})
+    known = {name: axes[name] for name in ("gain", "strength")}
+    study = Study("phase diagram", axes, PHASE, jobs, measure_both_ways, configuration | known)
+    return run(study, n_threads=n_threads, progress=progress)
 
 
-def _both_ways(
-    rnn: RNN, inputs: FloatArray, blocks: Blocks, n_threads: int
-) -> dict[str, FloatArray]:
-    """lambda_1 forwards and the growth of gradients backwards, over the steps of the blocks."""
-    T, B, _ = inputs.shape
-    states = _states(B, rnn.n_hidden, rnn.dtype)
+def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
+    """lambda_1 forwards and the growth of gradients backwards, over the same steps."""
+    (T, burn_in, block_steps), B, H = job.run, job.batch_size, job.networks.n_hidden
+    rnn = job.networks.draw()
+    noise, bias = (job.strength, 0.0) if job.drive == "input" else (0.0, job.strength)
+    inputs = (noise * draws.white_inputs(job.data_seed, (T, B, H))).astype(rnn.dtype)
+    biases = (bias * draws.frozen_biases(job.networks.seeds, H)).astype(rnn.dtype)
+    rnn = rnn.with_weights(rnn.weights._replace(b_h=biases))
+    states = draws.initial_states(job.data_seed, B, H, rnn.dtype)
+    steps = {"burn_in": burn_in, "block_steps": block_steps}
     spectrum = lyapunov_spectrum(
-        rnn,
-        inputs,
-        n_exponents=1,
-        burn_in=blocks.burn_in,
-        block_steps=blocks.steps,
-        h0=states,
-        n_threads=n_threads,
+        rnn, inputs, n_exponents=1, h0=states, n_threads=n_threads, **steps
     )
     targets = np.ones((T, B, 1), rnn.dtype)  # what no output is: the gradient never starts at 0
     batch = Sequences(inputs, targets).last_loss_only()
-    reach = min(T - blocks.burn_in, T - 1)
+    reach = min(T - burn_in, T - 1)
     flow = gradient_flow(rnn, batch, max_lag=reach, h0=states, n_threads=n_threads)
     growth = growth_rate(flow, (reach // 10, reach))
     return {
@@ -277,7 +289,7 @@ def _both_ways(
 
 
 def _of_spectrum(found: LyapunovSpectrum, H: int) -> dict[str, FloatArray]:
-    """Variables of `_LYAPUNOV`, network axis first."""
+    """What the exponents say, network axis first."""
     running, error = found.running()
     result = {
         "lyapunov_exponent": found.exponents,
@@ -289,14 +301,6 @@ def _of_spectrum(found: LyapunovSpectrum, H: int) -> dict[str, FloatArray]:
     if found.exponents.shape[1] == H:
         result |= {"kaplan_yorke": found.kaplan_yorke, "entropy_rate": found.entropy_rate}
     return result
-
-
-def _options(scheme: str, activation: str, dtype: str) -> dict[str, str]:
-    return {
-        "scheme": checks.one_of("scheme", scheme, SCHEMES),
-        "activation": checks.one_of("activation", activation, ACTIVATIONS),
-        "dtype": checks.one_of("dtype", dtype, ("float32", "float64")),
-    }
 
 
 def _number_of_exponents(n_exponents: Any, sizes: tuple[int, ...]) -> int:
@@ -318,40 +322,3 @@ def _strengths(strength: npt.ArrayLike) -> tuple[float, ...]:
             "leave out the sign"
         )
     return values
-
-
-def _states(n_sequences: int, n_hidden: int, dtype: npt.DTypeLike) -> FloatArray:
-    """Initial states from N(0, 1), the same for all networks of a size."""
-    draw = np.random.default_rng([n_sequences, n_hidden]).standard_normal((n_sequences, n_hidden))
-    return draw.astype(dtype)
-
-
-def _empty(axes: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[str, FloatArray]:
-    return {
-        name: np.full([len(axes[dim]) for dim in dims], np.nan)
-        for name, (dims, _, _) in variables.items()
-    }
-
-
-def _dataset(
-    axes: Mapping[str, Any],
-    values: Mapping[str, FloatArray],
-    variables: Mapping[str, Variable],
-    configuration: Mapping[str, Any],
-    provenance: Mapping[str, str],
-) -> xr.Dataset:
-    coords = {
-        axis: (axis, list(values), {"units": _UNITS[axis]} if axis in _UNITS else {})
-        for axis, values in axes.items()
-    }
-    data = {
-        name: (dims, values[name], {"units": units, "long_name": long_name})
-        for name, (dims, units, long_name) in variables.items()
-    }
-    known = {axis: axes[axis] for axis in ("n_hidden", "gain", "strength") if axis in axes}
-    attributes = {
-        "configuration": json.dumps(dict(configuration) | known),
-        "provenance": json.dumps(dict(provenance)),
-        "versions": json.dumps(versions()),
-    }
-    return xr.Dataset(data, coords, attributes)

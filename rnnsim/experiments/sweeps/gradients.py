@@ -1,12 +1,8 @@
 """Batched experiments: arrange many ensembles into one labelled dataset."""
 
 import itertools
-import json
-import math
-import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -14,24 +10,17 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
+from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
-from rnnsim.experiments.sweeps.measures import (
-    MEASURES,
-    OF_NETWORK,
-    VARIABLES,
-    Job,
-    dims_of,
-    draw_data,
-    lags_needed,
-    measure,
-)
+from rnnsim.experiments.catalogue import MEASURES
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Memory, Place, Study, flow_bytes
+from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
-from rnnsim.parallel import thread_count
 
 TRUNCATIONS = ("sliding", "segments")
 _JOB_BYTES = 200e6  # results of one ensemble call; larger ensembles are cut
-_UNITS = {"gain": "1", "length": "steps", "window": "steps", "lag": "steps", "time": "step"}
 
 
 def sweep(
@@ -130,7 +119,7 @@ def sweep(
     """
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
-    checks.one_of("dtype", dtype, ("float32", "float64"))
+    labels.of_draws(dtype=dtype)
     lengths = labels.whole_numbers("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),
@@ -169,23 +158,17 @@ def sweep(
         tolerance=checks.real_number("tolerance", tolerance, above=0.0, below=1.0),
     )
     provenance, loss_steps = _try_data(axes, template)
-    threads = thread_count(n_threads)
-    _check_memory(axes, template, loss_steps, threads, max_memory)
-    values = _empty_arrays(axes, measures)
-    jobs = list(_jobs(axes, template, loss_steps))
-    for place, job in with_progress(jobs, progress):
-        for name, array in measure(job, threads).items():
-            _put(values[name], VARIABLES[name].measure in OF_NETWORK, place, array)
-    return _dataset(axes, values, template, provenance)
-
-
-Place = tuple[dict[str, int], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    study = Study(
+        "sweep", axes, _variables(measures), list(_jobs(axes, template, loss_steps)), measure,
+        _configuration(axes, template), provenance, _memory(axes, template, loss_steps),
+    )  # fmt: skip
+    return run(study, n_threads=n_threads, progress=progress, max_memory=max_memory)
 
 
 def _jobs(
     axes: Mapping[str, tuple[Any, ...]], template: Job, loss_steps: Mapping[tuple[str, int], int]
 ) -> Iterator[tuple[Place, Job]]:
-    """All ensembles of the sweep, each with its place: fixed axes, gain indices, seed indices."""
+    """All ensembles of the sweep, each with its place; gains and seeds run together."""
     outer = ("task", "scheme", "activation", "n_hidden", "data_seed", "length")
     networks = list(itertools.product(*(range(len(axes[a])) for a in ("gain", "network_seed"))))
     for indices in itertools.product(*(range(len(axes[axis])) for axis in outer)):
@@ -201,38 +184,17 @@ def _jobs(
         )
         size = max(1, int(_JOB_BYTES / per_network))
         for start in range(0, len(networks), size):
-            chunk = np.array(networks[start : start + size])
+            gains, seeds = zip(*networks[start : start + size], strict=True)
             yield (
-                (fixed, chunk[:, 0], chunk[:, 1]),
+                {**fixed, "gain": gains, "network_seed": seeds},
                 replace(
                     template,
                     **values,
                     measures=kept,
-                    gains=tuple(axes["gain"][g] for g in chunk[:, 0]),
-                    network_seeds=tuple(axes["network_seed"][s] for s in chunk[:, 1]),
+                    gains=tuple(axes["gain"][g] for g in gains),
+                    network_seeds=tuple(axes["network_seed"][s] for s in seeds),
                 ),
             )
-
-
-def _put(target: npt.NDArray[Any], of_network: bool, place: Place, array: npt.NDArray[Any]) -> None:
-    """Write one ensemble's results, network axis first, into their place of the whole array."""
-    fixed, gains, seeds = place
-    lead: tuple[int, ...] = (fixed["task"], fixed["scheme"])
-    if not of_network:
-        lead = (*lead, fixed["activation"])
-    tail = () if of_network else (fixed["data_seed"], fixed["length"])
-    inner = tuple(slice(size) for size in array.shape[1:])
-    for row, g, s in zip(array, gains, seeds, strict=True):
-        target[(*lead, fixed["n_hidden"], g, s, *tail, *inner)] = row
-
-
-def with_progress(jobs: list[Any], progress: bool, *, description: str = "sweep") -> Iterable[Any]:
-    """The jobs, with a bar on a terminal where it is asked for."""
-    if not progress:
-        return jobs
-    from tqdm.auto import tqdm
-
-    return tqdm(jobs, desc=description, unit="ensemble", disable=None)
 
 
 def _try_data(
@@ -250,23 +212,13 @@ def _try_data(
 
 
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
-    """Results of one network's gradient flow: four arrays (S, K), and six (K,)."""
-    return 8.0 * lags_needed(replace(template, length=length)) * (4 * loss_steps + 6) + 1
+    """Results of one network's gradient flow."""
+    return flow_bytes(lags_needed(replace(template, length=length)), loss_steps) + 1
 
 
-def _check_memory(
-    axes: Mapping[str, tuple[Any, ...]],
-    template: Job,
-    loss_steps: Mapping[tuple[str, int], int],
-    threads: int,
-    max_memory: float,
-) -> None:
-    limit = checks.real_number("max_memory", max_memory, above=0.0)
-    dataset = 0.0
-    for name, variable in VARIABLES.items():
-        if variable.measure in template.measures:
-            count = math.prod(len(axes[dim]) for dim in dims_of(name))
-            dataset += count * (16 if name == "eigenvalues" else 8)
+def _memory(
+    axes: Mapping[str, tuple[Any, ...]], template: Job, loss_steps: Mapping[tuple[str, int], int]
+) -> Memory:
     networks = len(axes["gain"]) * len(axes["network_seed"])
     ensemble = max(
         min(networks, max(1, _JOB_BYTES / _flow_bytes(template, s, length)))
@@ -275,68 +227,24 @@ def _check_memory(
     )
     D, V = np.max([tasks.sizes(t, **dict(template.task_options)) for t in axes["task"]], axis=0)
     H, T, B = max(axes["n_hidden"]), max(axes["length"]), template.batch_size
-    itemsize = np.dtype(template.dtype).itemsize
-    per_thread = itemsize * T * B * (8.0 * H + 2 * (H + D) + V)
-    networks_bytes = 8.0 * networks * H * (2 * H + D + V)
-    total = dataset + ensemble + networks_bytes + threads * per_thread
-    if total > limit:
-        raise MemoryError(
-            f"the sweep needs about {total / 1e9:.3g} GB (dataset {dataset / 1e9:.3g}, an ensemble "
-            f"{(ensemble + networks_bytes) / 1e9:.3g}, workspaces of {threads} threads "
-            f"{threads * per_thread / 1e9:.3g}), more than `max_memory` = {limit / 1e9:.3g} GB; "
-            "ask for fewer lags, windows or measures, or shorter lengths, or raise `max_memory`"
-        )
-
-
-def _empty_arrays(
-    axes: Mapping[str, tuple[Any, ...]], measures: tuple[str, ...]
-) -> dict[str, npt.NDArray[Any]]:
-    return {
-        name: np.full(
-            [len(axes[dim]) for dim in dims_of(name)],
-            np.nan,
-            dtype=complex if name == "eigenvalues" else float,
-        )
-        for name, variable in VARIABLES.items()
-        if variable.measure in measures
-    }
-
-
-def _dataset(
-    axes: Mapping[str, tuple[Any, ...]],
-    values: Mapping[str, npt.NDArray[Any]],
-    template: Job,
-    provenance: Mapping[str, str],
-) -> xr.Dataset:
-    used = {dim for name in values for dim in dims_of(name)}
-    coords = {
-        axis: (axis, list(labels), {"units": _UNITS[axis]} if axis in _UNITS else {})
-        for axis, labels in axes.items()
-        if axis in used
-    }
-    data = {}
-    for name, array in values.items():
-        variable = VARIABLES[name]
-        attributes = {"units": variable.units, "long_name": variable.long_name}
-        data[name] = (dims_of(name), array, attributes)
-    configuration = asdict(template) | {axis: labels for axis, labels in axes.items()}
-    for name in ("gains", "network_seeds", "windows", "lags", "time", "unit"):
-        configuration.pop(name, None)
-    return xr.Dataset(
-        data,
-        coords,
-        {
-            "configuration": json.dumps(configuration),
-            "provenance": json.dumps(dict(provenance)),
-            "versions": json.dumps(versions()),
-        },
+    return Memory(
+        job=ensemble + 8.0 * networks * H * (2 * H + D + V),
+        thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * H + 2 * (H + D) + V),
+        advice="ask for fewer lags, windows or measures, or shorter lengths, or raise `max_memory`",
     )
 
 
-def versions() -> dict[str, str]:
-    """What computed a result: Python and the packages that its numbers come from."""
-    packages = ("rnnsim-toolkit", "numba", "numpy", "scipy", "xarray")
-    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:
+    """All settings, but for labels that are coordinates."""
+    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit")
+    found = asdict(template) | dict(axes)
+    return {name: value for name, value in found.items() if name not in left_out}
+
+
+def _variables(measures: tuple[str, ...]) -> dict[str, Variable]:
+    """In the order of the catalogue, whatever that of the measures."""
+    found = (table for kind, table in MEASURES.items() if kind in measures)
+    return {name: variable for table in found for name, variable in table.items()}
 
 
 def _windows(

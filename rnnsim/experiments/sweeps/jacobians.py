@@ -1,33 +1,30 @@
 """Singular values of products of Jacobians of many networks, arranged into a labelled dataset."""
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.checks import FloatArray
 from rnnsim.dynamics.jacobians import jacobian_products
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
-from rnnsim.experiments import labels
-from rnnsim.experiments.draws import paired_data, paired_networks
-from rnnsim.experiments.sweeps.gradients import versions, with_progress
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import JACOBIANS
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.initialisation import SCHEMES
-from rnnsim.networks.rnn import ACTIVATIONS
-from rnnsim.parallel import thread_count
 
-_NETWORK = ("scheme", "gain", "network_seed")
-_PRODUCT = (*_NETWORK, "sequence", "lag")
-_VARIABLES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "log_singular_value": ((*_PRODUCT, "unit"), "nats", "ln sigma_i(dh_t/dh_{t-k}), descending"),
-    "rounding": ((*_PRODUCT, "unit"), "nats", "numerical error of log_singular_value"),
-    "gradient_overlap": (_PRODUCT, "1", "|cosine| of dl_t/dh_{t-k} and the leading direction"),
-    "lyapunov_exponent": ((*_NETWORK, "unit"), "nats/step", "Lyapunov exponents, descending"),
-}
+
+class Job(NamedTuple):
+    """Networks of one scheme and gain, a batch for the products, another for the exponents."""
+
+    networks: draws.Networks
+    batch: draws.Data
+    drive: draws.Data
+    lags: tuple[int, ...]
 
 
 def jacobian_sweep(
@@ -104,80 +101,50 @@ def jacobian_sweep(
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     H = checks.whole_number("n_hidden", n_hidden, least=1)
-    options = {
-        "activation": checks.one_of("activation", activation, ACTIVATIONS),
-        "dtype": checks.one_of("dtype", dtype, ("float32", "float64")),
-    }
+    options = labels.of_draws(activation=activation, dtype=dtype)
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     B = checks.whole_number("batch_size", batch_size, least=1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    threads = thread_count(n_threads)
     steps = checks.whole_number("exponent_steps", exponent_steps, least=23)  # 20 blocks and a tenth
-    draw: dict[str, Any] = {"batch_size": B, "seed": seed, "dtype": dtype}
-    batch = paired_data(task, checks.whole_number("length", length, least=1), **draw)
-    drive = paired_data(task, steps, **draw).inputs
-    axes |= {
-        "sequence": tuple(range(B)),
-        "lag": _lags(lags, int(batch.loss_steps[-1])),
-        "unit": tuple(range(H)),
-    }
-    values = {
-        name: np.full([len(axes[dim]) for dim in dims], np.nan)
-        for name, (dims, _, _) in _VARIABLES.items()
-    }
-    seeds = axes["network_seed"]
-    jobs = list(itertools.product(*(range(len(axes[axis])) for axis in ("scheme", "gain"))))
-    for i, j in with_progress(jobs, progress, description="Jacobian products"):
-        rnn = paired_networks(
-            seeds,
-            [axes["gain"][j]] * len(seeds),
-            sizes=sizes,
-            n_hidden=H,
-            scheme=axes["scheme"][i],
-            **options,
-        )
-        found = jacobian_products(rnn, batch, lags=axes["lag"])
-        values["log_singular_value"][i, j] = found.log_singular_values
-        values["rounding"][i, j] = found.rounding
-        values["gradient_overlap"][i, j] = found.gradient_overlap
-        exponents = lyapunov_spectrum(rnn, drive, n_threads=threads).exponents
-        values["lyapunov_exponent"][i, j] = exponents
+    T = checks.whole_number("length", length, least=1)
+    data, drive = (draws.Data(task, n, B, seed, dtype) for n in (T, steps))
+    batch, _ = data.draw(), drive.draw()  # what the task cannot do is refused here
+    last = int(batch.loss_steps[-1])
+    axes |= {"sequence": tuple(range(B)), "lag": _lags(lags, last), "unit": tuple(range(H))}
+    seeds, jobs = axes["network_seed"], []
+    for i, j in itertools.product(*(range(len(axes[axis])) for axis in ("scheme", "gain"))):
+        gains = (axes["gain"][j],) * len(seeds)
+        networks = draws.Networks(seeds, gains, sizes, H, axes["scheme"][i], **options)
+        jobs.append(({"scheme": i, "gain": j}, Job(networks, data, drive, axes["lag"])))
     configuration = options | {
         "task": task, "n_hidden": H, "length": batch.n_steps, "batch_size": B,
-        "data_seed": seed, "exponent_steps": steps, "step": int(batch.loss_steps[-1]),
+        "data_seed": seed, "exponent_steps": steps, "step": last,
     }  # fmt: skip
-    return _dataset(axes, values, configuration, batch.provenance)
+    study = Study(
+        "Jacobian products", axes, JACOBIANS, jobs, measure, configuration, batch.provenance
+    )
+    return run(study, n_threads=n_threads, progress=progress)
+
+
+def measure(job: Job, n_threads: int) -> Found:
+    """Singular values of products and Lyapunov exponents, network axis first."""
+    rnn = job.networks.draw()
+    found = jacobian_products(rnn, job.batch.draw(), lags=job.lags)
+    spectrum = lyapunov_spectrum(rnn, job.drive.draw().inputs, n_threads=n_threads)
+    return {
+        "log_singular_value": found.log_singular_values,
+        "rounding": found.rounding,
+        "gradient_overlap": found.gradient_overlap,
+        "lyapunov_exponent": spectrum.exponents,
+    }
 
 
 def _lags(lags: Any, last: int) -> tuple[int, ...]:
     """Refused here, before the first of many networks is drawn."""
     wanted = labels.whole_numbers("lags", list(lags) if np.iterable(lags) else lags)
-    if list(wanted) != sorted(wanted) or wanted[-1] > last:
+    if checks.descent(wanted) or wanted[-1] > last:
         raise ValueError(
             f"`lags` must ascend and end at {last} at most, the last step that carries loss, got "
             f"{list(wanted)}; sort them, drop the longer ones or give a larger `length`"
         )
     return wanted
-
-
-def _dataset(
-    axes: dict[str, Any],
-    values: dict[str, FloatArray],
-    configuration: dict[str, Any],
-    provenance: Any,
-) -> xr.Dataset:
-    units = {"gain": "1", "lag": "steps"}
-    coords = {
-        axis: (axis, list(entries), {"units": units[axis]} if axis in units else {})
-        for axis, entries in axes.items()
-    }
-    data = {
-        name: (dims, values[name], {"units": unit, "long_name": long_name})
-        for name, (dims, unit, long_name) in _VARIABLES.items()
-    }
-    attributes = {
-        "configuration": json.dumps(configuration),
-        "provenance": json.dumps(dict(provenance)),
-        "versions": json.dumps(versions()),
-    }
-    return xr.Dataset(data, coords, attributes)

@@ -1,24 +1,36 @@
 """Which ways of training solve a task, at which length: seeds side by side, as one dataset."""
 
-import json
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.data.sequences import Sequences
-from rnnsim.experiments import labels
-from rnnsim.experiments.draws import paired_data, sparse_networks
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import LEARNING
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.rnn import RNN
+from rnnsim.progress import asked
+from rnnsim.training.records import VARIABLES, points
 from rnnsim.training.train import train
 
 METHODS = ("SGD", "clipping", "clipping + penalty")
 
 _RECORDED = ("loss", "log_gradient_norm", "clipped", "omega", "spectral_radius")
+
+
+class Job(NamedTuple):
+    """The same networks, trained with each method on sequences of one length."""
+
+    task: str
+    length: int
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+    options: dict[str, Any]  # the configuration
+    record_every: int
 
 
 def learning_sweep(
@@ -95,58 +107,75 @@ def learning_sweep(
     lengths, seeds = labels.whole_numbers("length", length), labels.seeds("seeds", network_seeds)
     chosen = labels.names("methods", methods, METHODS)
     total = checks.whole_number("n_updates", n_updates, least=1)
-    rnn = sparse_networks(seeds, sizes=tasks.sizes(task), n_hidden=n_hidden, dtype=dtype)
-    networks = RNN(*(np.concatenate([array] * len(chosen)) for array in rnn.weights))
-    clips = [np.inf if name == "SGD" else clip_norm for name in chosen]
-    penalties = [penalty if name == "clipping + penalty" else 0.0 for name in chosen]
-    parts = []
-    for T in lengths:
-        training = train(
-            networks,
-            partial(_draw, tasks.TASKS[task], T, batch_size, dtype),
-            n_updates=total,
-            learning_rate=learning_rate,
-            clip_norm=np.repeat(clips, len(seeds)),
-            penalty=np.repeat(penalties, len(seeds)),
-            penalty_variant=penalty_variant,
-            rng=np.random.default_rng([data_seed, T]),
-            test=paired_data(task, T, batch_size=test_size, seed=data_seed, dtype=dtype),
-            record_every=record_every or max(total // 20, 1),
-            n_threads=n_threads,
-            progress=progress,
-        )
-        parts.append(_labelled(training.record, chosen, seeds, tolerance))
-    dataset = xr.concat(parts, dim=xr.Variable("length", list(lengths)))
-    dataset["error"].attrs.update(long_name="fraction of wrong answers on the test data", units="1")
-    configuration = {
+    every = checks.whole_number("record_every", record_every or max(total // 20, 1), least=1)
+    options = {
         "task": task, "n_hidden": n_hidden, "batch_size": batch_size, "n_updates": total,
         "learning_rate": learning_rate, "clip_norm": clip_norm, "penalty": penalty,
         "penalty_variant": penalty_variant, "test_size": test_size, "tolerance": tolerance,
         "data_seed": data_seed, "dtype": dtype, "initialisation": "sparse, radius 0.95",
     }  # fmt: skip
-    return dataset.assign_attrs(configuration=json.dumps(configuration))
+    dims = ("length", "training", "network_seed", "updates")
+    batches = [_test_data(task, T, 1, options).draw() for T in lengths]  # refused here, if at all
+    study = Study(
+        name="learning",
+        axes={
+            "length": lengths,
+            "training": chosen,
+            "network_seed": seeds,
+            "updates": tuple(points(total, every)),
+        },
+        variables={name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED} | LEARNING,
+        jobs=[
+            ({"length": i}, Job(task, T, seeds, chosen, options, every))
+            for i, T in enumerate(lengths)
+        ],
+        measure=measure,
+        configuration=options,
+        provenance=batches[0].provenance,
+    )
+    return run(study, n_threads=n_threads, progress=progress)
 
 
-def _draw(
-    task: Callable[..., Sequences], T: int, B: int, dtype: str, rng: np.random.Generator
-) -> Sequences:
-    return task(T, B, rng=rng, dtype=dtype)
+def measure(job: Job, n_threads: int) -> Found:
+    """What was recorded while networks learned, (method, network seed, updates)."""
+    options, n_methods = job.options, len(job.methods)
+    dtype, H = options["dtype"], options["n_hidden"]
+    sizes = tasks.sizes(job.task)
+    rnn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype)
+    networks = RNN(*(np.concatenate([array] * n_methods) for array in rnn.weights))
+    clips = [np.inf if name == "SGD" else options["clip_norm"] for name in job.methods]
+    penalised = [name == "clipping + penalty" for name in job.methods]
+    draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)
+    training = train(
+        networks,
+        lambda rng: draw(rng=rng),
+        n_updates=options["n_updates"],
+        learning_rate=options["learning_rate"],
+        clip_norm=np.repeat(clips, len(job.seeds)),
+        penalty=np.repeat(np.where(penalised, options["penalty"], 0.0), len(job.seeds)),
+        penalty_variant=options["penalty_variant"],
+        rng=draws.training_batches(options["data_seed"], job.length),
+        test=_test_data(job.task, job.length, options["test_size"], options).draw(),
+        record_every=job.record_every,
+        n_threads=n_threads,
+        progress=asked(),
+    )
+    return _by_method(training.record, n_methods, options["tolerance"])
 
 
-def _labelled(
-    record: xr.Dataset, methods: tuple[str, ...], seeds: tuple[int, ...], tolerance: float
-) -> xr.Dataset:
+def _test_data(task: str, T: int, size: int, options: dict[str, Any]) -> draws.Data:
+    return draws.Data(task, T, size, options["data_seed"], options["dtype"])
+
+
+def _by_method(record: xr.Dataset, n_methods: int, tolerance: float) -> Found:
     """Networks as methods and seeds, and when each solved the task."""
-    dims = ("training", "network_seed", "updates")
-    shape = (len(methods), len(seeds), record.sizes["updates"])
-    variables: dict[str, Any] = {
-        name: (dims, record[name].values.reshape(shape), record[name].attrs) for name in _RECORDED
-    }
+    shape = (n_methods, -1, record.sizes["updates"])
+    found: Found = {name: record[name].values.reshape(shape) for name in _RECORDED}
     error = 1.0 - record["accuracy"].values.reshape(shape)
     solved = error < tolerance
     at = record["updates"].values[solved.argmax(axis=2)]
-    variables["error"] = (dims, error)
-    variables["solved_at"] = (dims[:2], np.where(solved.any(axis=2), at, np.nan))
-    variables["diverged"] = (dims[:2], record["diverged"].values.reshape(shape[:2]))
-    coordinates = {"training": list(methods), "network_seed": list(seeds)}
-    return xr.Dataset(variables, coordinates | {"updates": record["updates"].values})
+    return found | {
+        "error": error,
+        "solved_at": np.where(solved.any(axis=2), at, np.nan),
+        "diverged": record["diverged"].values.reshape(n_methods, -1),
+    }

@@ -1,13 +1,14 @@
 """What a sweep can measure, and how one ensemble is measured."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
+from rnnsim.experiments.catalogue import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
 from rnnsim.flow.reach import growth_rate, sufficient_window
@@ -17,136 +18,9 @@ from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.nonnormality import scaled_nonnormality
 from rnnsim.spectra.spectrum import spectrum
 
-NETWORK_DIMS = ("task", "scheme", "n_hidden", "gain", "network_seed")
-RUN_DIMS = (
-    "task",
-    "scheme",
-    "activation",
-    "n_hidden",
-    "gain",
-    "network_seed",
-    "data_seed",
-    "length",
-)
-
-
-class Variable(NamedTuple):
-    """One quantity of a dataset: the measure it belongs to, its own axes, and what it means."""
-
-    measure: str
-    dims: tuple[str, ...]
-    units: str
-    long_name: str
-
-
-_LN = "nats"
-VARIABLES: dict[str, Variable] = {
-    "loss": Variable("gradients", (), "1", "loss L, averaged over sequences, summed over steps"),
-    "loss_weight": Variable(
-        "gradients", (), "1", "loss weights, summed over steps, averaged over sequences"
-    ),
-    "log_gradient_norm": Variable("gradients", (), _LN, "ln ||dL/dW_hh||_F"),
-    "log_gradient_norm_per_weight": Variable(
-        "gradients", (), _LN, "ln(||dL/dW_hh||_F / loss_weight)"
-    ),
-    "log_gradient_norm_all": Variable("gradients", (), _LN, "ln ||dL/dW||, all weights together"),
-    "cancellation": Variable(
-        "gradients", (), "1", "||sum_t dL/dW_hh^(t)||_F / sum_t ||dL/dW_hh^(t)||_F"
-    ),
-    "first_nonfinite": Variable(
-        "gradients", (), "step", "step that left the float range, -1 if none"
-    ),
-    "log_step_norm": Variable("steps", ("time",), _LN, "ln ||dL/dW_hh^(t)||_F at step t"),
-    "log_state_norm": Variable("steps", ("time",), _LN, "ln ||dL/dh_t||_F at step t"),
-    "truncated_log_norm": Variable(
-        "truncation", ("truncation", "window"), _LN, "ln ||dL/dW_hh||_F of truncated BPTT"
-    ),
-    "truncated_log_norm_per_weight": Variable(
-        "truncation", ("truncation", "window"), _LN, "ln(||dL/dW_hh||_F of TBPTT / loss weight)"
-    ),
-    "truncation_log_error": Variable(
-        "truncation", ("truncation", "window"), _LN, "ln(||g_K - g||_F / ||g||_F) of dL/dW_hh"
-    ),
-    "truncation_cosine": Variable(
-        "truncation", ("truncation", "window"), "1", "cosine of truncated and full dL/dW_hh"
-    ),
-    "sufficient_window": Variable(
-        "truncation",
-        (),
-        "steps",
-        "smallest window from which on the sliding error stays in tolerance",
-    ),
-    "log_norm": Variable(
-        "lags", ("lag",), _LN, "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| at lag k"
-    ),
-    "log_norm_std": Variable(
-        "lags", ("lag",), _LN, "standard deviation over steps and sequences of ln ||dl_t/dh_{t-k}||"
-    ),
-    "log_rms": Variable(
-        "lags",
-        ("lag",),
-        _LN,
-        "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||",
-    ),
-    "live": Variable("lags", ("lag",), "1", "fraction of steps and sequences with a norm above 0"),
-    "growth_rate": Variable("lags", (), "nats/step", "fitted change of log_norm per step of lag"),
-    "growth_rate_error": Variable(
-        "lags", (), "nats/step", "standard error of the fit of growth_rate"
-    ),
-    "growth_first_lag": Variable("lags", (), "steps", "first lag of the fit of growth_rate"),
-    "growth_last_lag": Variable("lags", (), "steps", "last lag of the fit of growth_rate"),
-    "half_life": Variable("lags", (), "steps", "ln 2/|growth_rate|, where it differs from 0"),
-    "log_change": Variable(
-        "lags",
-        (),
-        _LN,
-        "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T",
-    ),
-    "mean_slope": Variable("slopes", (), "1", "phi' averaged over steps, sequences and units"),
-    "saturated_fraction": Variable(
-        "slopes",
-        (),
-        "1",
-        "fraction of steps, sequences and units with phi' exactly 0 in this dtype",
-    ),
-    "log_norm_map": Variable(
-        "map",
-        ("time", "lag"),
-        _LN,
-        "mean over sequences of ln ||dl_t/dh_{t-k}|| at step t, lag k",
-    ),
-    "eigenvalues": Variable("spectrum", ("unit",), "1", "eigenvalues of W_hh, descending modulus"),
-    "singular_values": Variable("spectrum", ("unit",), "1", "singular values of W_hh, descending"),
-    "spectral_radius": Variable("spectrum", (), "1", "largest modulus of an eigenvalue of W_hh"),
-    "spectral_norm": Variable("spectrum", (), "1", "largest singular value of W_hh"),
-    "henrici": Variable(
-        "spectrum", (), "1", "departure from normality: norm of the strict Schur triangle"
-    ),
-    "henrici_relative": Variable("spectrum", (), "1", "departure from normality / ||W_hh||_F"),
-    "numerical_radius": Variable(
-        "nonnormality", (), "1", "largest modulus in the numerical range of W_hh"
-    ),
-    "numerical_abscissa": Variable(
-        "nonnormality", (), "1", "largest real part in the numerical range of W_hh"
-    ),
-    "kreiss": Variable("nonnormality", (), "1", "Kreiss constant of W_hh at its spectral radius"),
-    "eigenbasis_condition": Variable(
-        "nonnormality", (), "1", "condition number of the unit eigenvectors of W_hh"
-    ),
-    "participation": Variable(
-        "nonnormality", ("unit",), "units", "units that each right eigenvector of W_hh involves"
-    ),
-}
-MEASURES = tuple(dict.fromkeys(variable.measure for variable in VARIABLES.values()))
 OF_NETWORK = frozenset({"spectrum", "nonnormality"})  # of W_hh alone: no data, no activation
 _WINDOW_NAMES = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
 _FLOW_MEASURES = {"truncation", "lags", "slopes", "map"}
-
-
-def dims_of(name: str) -> tuple[str, ...]:
-    """All axes of a variable."""
-    variable = VARIABLES[name]
-    return (NETWORK_DIMS if variable.measure in OF_NETWORK else RUN_DIMS) + variable.dims
 
 
 @dataclass(frozen=True)
@@ -207,7 +81,7 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     result: dict[str, npt.NDArray[Any]] = {}
     if "spectrum" in job.measures:
         found = spectrum(rnn)
-        result |= {name: getattr(found, name) for name in _names("spectrum")}
+        result |= {name: getattr(found, name) for name in SPECTRUM}
     if "nonnormality" in job.measures:
         seeds = tuple(dict.fromkeys(job.network_seeds))
         unit = draw_networks(replace(job, network_seeds=seeds, gains=(1.0,) * len(seeds)))
@@ -226,15 +100,11 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
         full = bptt(rnn, sequences, n_threads=n_threads)
         result |= _from_gradients(job, full, sequences)
     if "truncation" in job.measures:
-        by_scheme = {"sliding": [result[name] for name in _WINDOW_NAMES]}
+        errors = {"sliding": [result[name] for name in _WINDOW_NAMES]}
         if segments and full is not None:
-            by_scheme["segments"] = _segments(job, rnn, sequences, full, n_threads)
-        result |= _by_scheme(job, by_scheme, sequences)
+            errors["segments"] = _segments(job, rnn, sequences, full, n_threads)
+        result |= _by_truncation(job, errors, sequences)
     return result
-
-
-def _names(measure: str) -> list[str]:
-    return [name for name, variable in VARIABLES.items() if variable.measure == measure]
 
 
 def lags_needed(job: Job) -> int:
@@ -305,7 +175,7 @@ def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
         change = flow.log_norms[:, -1, reach - 1] - flow.log_norms[:, -1, 0]
     if reach < 3:
         nothing = np.full(n, np.nan)
-        names = [name for name in _names("lags") if name.startswith(("growth", "half"))]
+        names = [name for name in LAGS if name.startswith(("growth", "half"))]
         return dict.fromkeys(names, nothing) | {"log_change": change}
     fit = growth_rate(flow)
     return {
@@ -356,12 +226,12 @@ def _segments(
     return list(found)
 
 
-def _by_scheme(
-    job: Job, by_scheme: dict[str, list[npt.NDArray[Any]]], sequences: Sequences
+def _by_truncation(
+    job: Job, errors: dict[str, list[npt.NDArray[Any]]], sequences: Sequences
 ) -> dict[str, npt.NDArray[Any]]:
-    """The truncation schemes on one axis; norms also per unit of loss weight."""
+    """The ways of truncating on one axis; norms also per unit of loss weight."""
     result = {
-        name: np.stack([by_scheme[scheme][i] for scheme in job.truncation], axis=1)
+        name: np.stack([errors[way][i] for way in job.truncation], axis=1)
         for i, name in enumerate(_WINDOW_NAMES)
     }
     per_weight = result["truncated_log_norm"] - np.log(_loss_weight(sequences))

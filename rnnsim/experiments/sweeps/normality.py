@@ -1,50 +1,57 @@
 """Networks of the same eigenvalues, more or less normal: transients, gradients, pseudospectra."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.checks import FloatArray
-from rnnsim.experiments import labels
-from rnnsim.experiments.draws import paired_data, paired_networks
-from rnnsim.experiments.sweeps.gradients import versions, with_progress
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import NORMALITY, PSEUDOSPECTRA
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import sufficient_window
-from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
-from rnnsim.parallel import thread_count
 from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.nonnormality import nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import pseudospectrum
 from rnnsim.spectra.spectrum import spectrum
 
-_NETWORK = ("scale", "network_seed")
-_RUN = ("activation", *_NETWORK)
-_SWEEP: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "log_power_norm": ((*_NETWORK, "lag"), "nats", "ln ||W_hh^k||_2"),
-    "peak": (_NETWORK, "nats", "largest ln ||W_hh^k||_2 over the lags"),
-    "peak_lag": (_NETWORK, "steps", "lag of the peak"),
-    "log_kreiss": (_NETWORK, "nats", "ln of the Kreiss constant for radius 1, below the peak"),
-    "henrici_relative": (_NETWORK, "1", "departure from normality / ||W_hh||_F"),
-    "spectral_radius": (_NETWORK, "1", "largest modulus of an eigenvalue of W_hh"),
-    "log_gradient_norm": (
-        (*_RUN, "lag"),
-        "nats",
-        "mean over sequences of ln ||dl_T/dh_{T-k}||, less its value at lag 0",
-    ),
-    "sufficient_window": (_RUN, "steps", "smallest window with an error within the tolerance"),
-}
-_PLANE: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "log_sigma_min": (("scale", "im", "re"), "nats", "ln sigma_min(z - W_hh)"),
-    "eigenvalues": (("scale", "unit"), "1", "eigenvalues of W_hh, descending modulus"),
-    "henrici_relative": (("scale",), "1", "departure from normality / ||W_hh||_F"),
-}
+
+class Family(NamedTuple):
+    """Networks brought to one spectral radius, with departures from normality scaled alike."""
+
+    networks: draws.Networks
+    radius: float
+    scale: float
+
+    def draw(self) -> RNN:
+        """The networks: W_hh = with_departure(radius / spectral_radius(V) * V, scale)."""
+        drawn = self.networks.draw()
+        factors = (self.radius / spectrum(drawn).spectral_radius)[:, None, None]
+        W_hh = (factors * drawn.W_hh).astype(drawn.dtype)
+        return with_departure(drawn.with_weights(drawn.weights._replace(W_hh=W_hh)), self.scale)
+
+
+class Job(NamedTuple):
+    """Networks of one scale, what they read, and with which activations."""
+
+    family: Family
+    batch: draws.Data
+    activations: tuple[str, ...]
+    lags: tuple[int, ...]
+    tolerance: float
+
+
+class PlaneJob(NamedTuple):
+    """One network, and the lines of real and imaginary parts of the points z."""
+
+    family: Family
+    line: tuple[float, ...]
 
 
 def normality_sweep(
@@ -116,32 +123,48 @@ def normality_sweep(
     >>> data.peak.values.round(1).ravel()       # normal networks only shrink
     array([0. , 1.5])
     """
-    axes, options, networks = _family(
+    axes, options, families = _families(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds, task=task,
         dtype=dtype,
     )  # fmt: skip
-    axes["activation"] = labels.names("activation", activation, ACTIVATIONS)
+    kinds = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     B = checks.whole_number("batch_size", batch_size, least=1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
     steps = checks.whole_number("length", length, least=1)
-    batch = paired_data(task, steps, batch_size=B, seed=seed, dtype=dtype)
-    threads = thread_count(n_threads)
-    axes["lag"] = tuple(range(int(batch.loss_steps[-1])))
-    values = _empty(axes, _SWEEP)
-    jobs = list(enumerate(axes["scale"]))
-    for i, s in with_progress(jobs, progress, description="normality"):
-        rnn = with_departure(networks, s)
-        for name, array in _of_matrices(rnn, axes["lag"]).items():
-            values[name][i] = array
-        for j, phi in enumerate(axes["activation"]):
-            flow = gradient_flow(RNN(*rnn.weights, activation=phi), batch, n_threads=threads)
-            logs = flow.log_norms[:, -1, : len(axes["lag"])]
-            values["log_gradient_norm"][j, i] = logs - logs[:, :1]
-            values["sufficient_window"][j, i] = sufficient_window(flow, tolerance)
+    data = draws.Data(task, steps, B, seed, dtype)
+    batch = data.draw()
+    axes |= {"activation": kinds, "lag": tuple(range(int(batch.loss_steps[-1])))}
     configuration = options | {"batch_size": B, "seed": seed}
-    configuration |= {"length": batch.n_steps, "tolerance": tolerance}
-    return _dataset(axes, values, _SWEEP, configuration, batch.provenance)
+    study = Study(
+        name="normality",
+        axes=axes,
+        variables=NORMALITY,
+        jobs=[
+            ({"scale": i}, Job(family, data, kinds, axes["lag"], tolerance))
+            for i, family in enumerate(families)
+        ],
+        measure=measure,
+        configuration=configuration | {"length": batch.n_steps, "tolerance": tolerance},
+        provenance=batch.provenance,
+    )
+    return run(study, n_threads=n_threads, progress=progress)
+
+
+def measure(job: Job, n_threads: int) -> Found:
+    """What W_hh alone says, network axis first, and gradients, activation axis first."""
+    rnn, batch = job.family.draw(), job.batch.draw()
+    gradients, windows = [], []
+    for activation in job.activations:
+        networks = RNN(*rnn.weights, activation=activation)
+        flow = gradient_flow(networks, batch, n_threads=n_threads)
+        logs = flow.log_norms[:, -1, : len(job.lags)]
+        gradients.append(logs - logs[:, :1])
+        windows.append(sufficient_window(flow, job.tolerance))
+    return _of_matrices(rnn, job.lags) | {
+        "log_gradient_norm": np.stack(gradients),
+        "sufficient_window": np.stack(windows),
+    }
 
 
 def pseudospectrum_sweep(
@@ -186,24 +209,31 @@ def pseudospectrum_sweep(
     array([ True])
     """
     seed = checks.whole_number("network_seed", network_seed, least=0)
-    axes, options, network = _family(
+    axes, options, families = _families(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=[seed], task=task,
         dtype=dtype,
     )  # fmt: skip
     end = checks.real_number("extent", extent, above=0.0)
-    line = np.linspace(-end, end, checks.whole_number("n_points", n_points, least=2))
-    axes |= {"re": tuple(line), "im": tuple(line), "unit": tuple(range(network.n_hidden))}
-    rows = [with_departure(network, s) for s in axes["scale"]]
-    found = pseudospectrum(np.concatenate([rnn.W_hh for rnn in rows]), real=line, imag=line)
-    values = {
-        "log_sigma_min": np.where(found.converged, found.log_sigma_min, np.nan),
-        "eigenvalues": found.eigenvalues,
-        "henrici_relative": np.array([spectrum(rnn).henrici_relative[0] for rnn in rows]),
+    points = checks.whole_number("n_points", n_points, least=2)
+    line = tuple(np.linspace(-end, end, points).tolist())
+    axes |= {"re": line, "im": line, "unit": tuple(range(options["n_hidden"]))}
+    jobs = [({"scale": i}, PlaneJob(family, line)) for i, family in enumerate(families)]
+    configuration = options | {"network_seed": seed}
+    return run(Study("pseudospectra", axes, PSEUDOSPECTRA, jobs, measure_plane, configuration))
+
+
+def measure_plane(job: PlaneJob, n_threads: int) -> Found:
+    """The pseudospectrum of one network; it takes one thread."""
+    rnn = job.family.draw()
+    found = pseudospectrum(rnn.W_hh, real=job.line, imag=job.line)
+    return {
+        "log_sigma_min": np.where(found.converged, found.log_sigma_min, np.nan)[0],
+        "eigenvalues": found.eigenvalues[0],
+        "henrici_relative": spectrum(rnn).henrici_relative[0],
     }
-    return _dataset(axes, values, _PLANE, options | {"network_seed": seed}, {})
 
 
-def _family(
+def _families(
     scale: npt.ArrayLike,
     radius: float,
     *,
@@ -212,30 +242,26 @@ def _family(
     network_seeds: Any,
     task: str,
     dtype: str,
-) -> tuple[dict[str, Any], dict[str, Any], RNN]:
-    """Axes, configuration and the networks as drawn, brought to one spectral radius."""
+) -> tuple[dict[str, Any], dict[str, Any], list[Family]]:
+    """Axes, configuration, and a family for each scale."""
     axes: dict[str, Any] = {
         "scale": labels.real_numbers("scale", scale),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     checks.nonnegative("scale", list(axes["scale"]))
-    options: dict[str, Any] = {
-        "scheme": checks.one_of("scheme", scheme, SCHEMES),
-        "n_hidden": checks.whole_number("n_hidden", n_hidden, least=1),
-        "dtype": checks.one_of("dtype", dtype, ("float32", "float64")),
-    }
+    options: dict[str, Any] = labels.of_draws(scheme=scheme, dtype=dtype)
+    options |= {"n_hidden": checks.whole_number("n_hidden", n_hidden, least=1)}
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     edge = checks.real_number("radius", radius, above=0.0, below=1.0)
     seeds = axes["network_seed"]
-    drawn = paired_networks(seeds, [1.0] * len(seeds), sizes=sizes, activation="tanh", **options)
-    factors = (edge / spectrum(drawn).spectral_radius)[:, None, None]
-    W_hh = (factors * drawn.W_hh).astype(drawn.dtype)
-    networks = drawn.with_weights(drawn.weights._replace(W_hh=W_hh))
-    return axes, options | {"task": task, "radius": edge}, networks
+    gains = (1.0,) * len(seeds)
+    networks = draws.Networks(seeds, gains, sizes, activation="tanh", **options)
+    families = [Family(networks, edge, s) for s in axes["scale"]]
+    return axes, options | {"task": task, "radius": edge}, families
 
 
-def _of_matrices(rnn: RNN, lags: Sequence[int]) -> dict[str, FloatArray]:
-    """Variables of `_SWEEP` that need W_hh alone, network axis first."""
+def _of_matrices(rnn: RNN, lags: Sequence[int]) -> Found:
+    """Variables that need W_hh alone, network axis first."""
     growth, found = transient_growth(rnn, lags), spectrum(rnn)
     with np.errstate(divide="ignore"):
         log_kreiss = np.log(nonnormality(rnn, radius=1.0).kreiss)
@@ -247,38 +273,3 @@ def _of_matrices(rnn: RNN, lags: Sequence[int]) -> dict[str, FloatArray]:
         "henrici_relative": found.henrici_relative,
         "spectral_radius": found.spectral_radius,
     }
-
-
-def _empty(
-    axes: Mapping[str, Any], variables: Mapping[str, tuple[tuple[str, ...], str, str]]
-) -> dict[str, FloatArray]:
-    return {
-        name: np.full([len(axes[dim]) for dim in dims], np.nan)
-        for name, (dims, _, _) in variables.items()
-    }
-
-
-def _dataset(
-    axes: Mapping[str, Any],
-    values: Mapping[str, npt.NDArray[Any]],
-    variables: Mapping[str, tuple[tuple[str, ...], str, str]],
-    configuration: Mapping[str, Any],
-    provenance: Mapping[str, str],
-) -> xr.Dataset:
-    used = {dim for dims, _, _ in variables.values() for dim in dims}
-    units = {"lag": "steps", "scale": "1", "re": "1", "im": "1"}
-    coords = {
-        axis: (axis, list(entries), {"units": units[axis]} if axis in units else {})
-        for axis, entries in axes.items()
-        if axis in used
-    }
-    data = {
-        name: (dims, values[name], {"units": unit, "long_name": long_name})
-        for name, (dims, unit, long_name) in variables.items()
-    }
-    attributes = {
-        "configuration": json.dumps(dict(configuration)),
-        "provenance": json.dumps(dict(provenance)),
-        "versions": json.dumps(versions()),
-    }
-    return xr.Dataset(data, coords, attributes)

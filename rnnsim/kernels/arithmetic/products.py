@@ -42,6 +42,13 @@ def rows_from(array, s):
     return Rows(array.reshape(array.size), s * B * width, width)
 
 
+@inlined
+def rows_of(matrix, i):
+    """The rows i, i+1, ... of a C-contiguous 2-D array."""
+    width = matrix.shape[1]
+    return Rows(matrix.reshape(matrix.size), i * width, width)
+
+
 @allocator
 def padded(size, like):
     """The least multiple of the lanes of `like` that holds `size` entries."""

@@ -28,10 +28,10 @@ def advance(cell, pre, state, kept, t, first, H):
 
 
 @by_cell
-def pull_back(cell, gradient, carry, states, kept, t, errors, s, first, H):
+def pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     """One step back: errors[s, first + b] = dl/da_t from gradient (b, H') = dl/dh_t.
 
-    carry[first + b] (M*H') holds the gradient of the memories of step t, of what they do later
+    later[first + b] (M*H') holds the gradient of the memories of step t, of what they do later
     than h_t, and becomes that of step t-1. h_t = states[t, first + b, :H].
     """
 

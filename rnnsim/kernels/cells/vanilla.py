@@ -70,7 +70,7 @@ def _advance_with_slope(cell, pre, state, kept, t, first, H):
 
 
 @pull_back.of(int)
-def _pull_back(cell, gradient, carry, states, kept, t, errors, s, first, H):
+def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     for b in range(gradient.shape[0]):
         if cell == TANH:
             for i in range(H):
@@ -86,7 +86,7 @@ def _pull_back(cell, gradient, carry, states, kept, t, errors, s, first, H):
 
 
 @pull_back.of(Sloped)
-def _pull_back_by_slope(cell, gradient, carry, states, kept, t, errors, s, first, H):
+def _pull_back_by_slope(cell, gradient, later, states, kept, t, errors, s, first, H):
     for b in range(gradient.shape[0]):
         for i in range(H):
             errors[s, first + b, i] = gradient[b, i] * kept[t, first + b, i]

@@ -1,4 +1,4 @@
-"""Frames: k vectors that matrices carry along, made orthonormal again by Householder's QR.
+"""Frames: k vectors that matrices take along, made orthonormal again by Householder's QR.
 
 A frame is stored as the products want their right-hand matrix, in panels (n, H, L): panel p holds
 vectors p*L..p*L+L-1 of H entries as columns, the last one padded with zeros. A panel is also what
@@ -27,6 +27,8 @@ from rnnsim.kernels.arithmetic.products import (
     multiply,
     outer_of_four,
     pack,
+    rows_from,
+    rows_of,
 )
 from rnnsim.kernels.arithmetic.vectors import (
     lanes,
@@ -98,15 +100,15 @@ def start_from(vectors, work, logs):
 
 
 @kernel
-def carry(matrix, k, work):
+def transform(matrix, k, work):
     """image = matrix frame, for a matrix (H, H)."""
     n, H, L = work.frame.shape
     if work.held[0] and work.turned.size > 0:
-        _carry_reflectors(matrix, work)
+        _transform_reflectors(matrix, work)
     else:
         if work.held[0]:
             form(k, work)
-        left, image = Rows(matrix.reshape(matrix.size), 0, H), work.image
+        left, image = rows_of(matrix, 0), work.image
         flat = image.reshape(image.size)
         for p in range(n):
             multiply(left, H, 0, H, work.frame[p : p + 1], Rows(flat, p * H * L, L))
@@ -114,21 +116,21 @@ def carry(matrix, k, work):
 
 
 @kernel
-def _carry_reflectors(matrix, work):
+def _transform_reflectors(matrix, work):
     """image = matrix Q of a whole frame: A (I - V T V^T) for one panel after the other."""
     n, H, L = work.frame.shape
     turned, dots, flipped, image = work.turned, work.dots, work.flipped, work.image
     width = turned.shape[1]
-    flat_turned, flat_dots = turned.reshape(turned.size), dots.reshape(dots.size)
+    flat_turned = turned.reshape(turned.size)
     for i in range(H):
         for r in range(H):
             turned[i, r] = matrix[i, work.order[r]]
     for j in range(n):
         first = j * L
         # (A V) (-T), then A + that V^T
-        rows, products = Rows(flat_turned, 0, width), Rows(flat_dots, 0, L)
+        rows, products = rows_of(turned, 0), rows_from(dots, 0)
         multiply(rows, H, first, H, image[j : j + 1], products)
-        scaled = Rows(flat_dots, H * L, L)
+        scaled = rows_from(dots, 1)
         multiply(products, H, 0, L, work.triangles[0, j : j + 1], scaled)
         for i in range(first, H):
             for c in range(L):
@@ -296,7 +298,7 @@ def _reflect(j, triangle, target, p, work):
         store(small, (a + 2) * L, sums[2])
         store(small, (a + 3) * L, sums[3])
     left = Rows(triangles.reshape(triangles.size), (triangle * n + j) * L * L, L)
-    multiply(left, L, 0, L, small[:1], Rows(small.reshape(small.size), L * L, L))
+    multiply(left, L, 0, L, small[:1], rows_from(small, 1))
     add_product(V, H - j * L, small, L * L, L, rows)
 
 

@@ -14,12 +14,12 @@ from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.cells.seam import jacobian, lasting, sizes
 from rnnsim.kernels.dynamics.frames import (
     FrameWork,
-    carry,
     frame_work,
     keep_image,
     orthonormalise,
     scale_rows,
     start_from,
+    transform,
 )
 from rnnsim.kernels.gradients.unfolding import (
     StepWork,
@@ -135,7 +135,7 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
             count = nonfinite - 1 - begin  # steps before it
         for s in range(1, count + 1):
             matrix, scales = jacobian(lasts, W_hh, steps.kept, s, 0, work.jacobian)
-            carry(matrix, work.logs.shape[1], work.frame)
+            transform(matrix, work.logs.shape[1], work.frame)
             scale_rows(scales, work.frame)
             _settle(begin + s - first, begin + s == last, every, n, b, work, out)
         carry_state(lasts, steps, count, W_hh.shape[1])
@@ -145,7 +145,7 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
 def product_steps(jacobians, first, last, every, work, out):
     """The same for given matrices (T, H, H), from a frame of `begin_frame`."""
     for t in range(first, last):
-        carry(jacobians[t], work.logs.shape[1], work.frame)
+        transform(jacobians[t], work.logs.shape[1], work.frame)
         keep_image(work.frame)
         _settle(t + 1 - first, t + 1 == last, every, 0, 0, work, out)
 

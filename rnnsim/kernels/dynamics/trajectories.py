@@ -18,12 +18,12 @@ from rnnsim.kernels.arithmetic.norms import (
     times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import (
-    Rows,
     empty_panels,
     multiply,
     pack,
     padded,
     rows_from,
+    rows_of,
 )
 from rnnsim.kernels.cells.seam import advance, jacobian, lasting, pull_back, recall, sizes
 from rnnsim.kernels.gradients.unfolding import memory_size, network, pack_steps, put_inputs
@@ -47,7 +47,7 @@ def retrace(weights, inputs, states, cell, n, work, kept):
     """
     lasts, (T, B), H = lasting(cell), inputs.shape[1:3], states.shape[3]
     pre, panels = work.pre, work.recurrent
-    out = Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    out = rows_of(pre, 0)
     pack_steps(network(weights, n), work)
     for t in range(T):
         put_inputs(inputs[min(n, inputs.shape[0] - 1)], t, work, 0, H)
@@ -74,17 +74,17 @@ def step_jacobians(weights, kept, cell, n, scratch, out):
 class RowWork(NamedTuple):
     """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
 
-    rows (S, B, H') = dl_i/dh_t, carry (S, B, M*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
-    arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; recurrent, inputs: packed W_hh, W_xh.
+    rows (S, B, H') = dl_i/dh_t, dc (S, B, M*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
+    arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; W_hh and W_xh packed.
     """
 
     rows: np.ndarray
-    carry: np.ndarray
+    dc: np.ndarray
     deltas: np.ndarray
     arriving: np.ndarray
     exponents: np.ndarray
-    recurrent: np.ndarray
-    inputs: np.ndarray
+    W_hh: np.ndarray
+    W_xh: np.ndarray
 
 
 @allocator
@@ -105,16 +105,16 @@ def row_work(weights, S, B, cell):
 @kernel
 def set_rows(weights, n, gradients, exponents, work):
     """Begin with gradients (S, B, H), in units of 2^exponents (S, B), at states of network n."""
-    pack(weights.W_hh[n], 0, work.recurrent)
-    pack(weights.W_xh[n], 0, work.inputs)
+    pack(weights.W_hh[n], 0, work.W_hh)
+    pack(weights.W_xh[n], 0, work.W_xh)
     S, B, H = gradients.shape
     for i in range(S):
         for b in range(B):
             work.exponents[i, b] = exponents[i, b]
             for j in range(H):
                 work.rows[i, b, j] = gradients[i, b, j]
-            for j in range(work.carry.shape[2]):
-                work.carry[i, b, j] = 0
+            for j in range(work.dc.shape[2]):
+                work.dc[i, b, j] = 0
     _hold(0, work)
 
 
@@ -127,7 +127,7 @@ def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
     at the inputs of steps high..low+1. -inf for an exact 0, NaN beyond the range.
     """
     lasts, (S, B, _), first = lasting(cell), work.rows.shape, steps.size
-    rows, carry, deltas, H = work.rows, work.carry, work.deltas, states.shape[2]
+    rows, dc, deltas, H = work.rows, work.dc, work.deltas, states.shape[2]
     for t in range(high, low - 1, -1):
         while first > 0 and steps[first - 1] >= t:
             first -= 1
@@ -137,23 +137,23 @@ def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
         if t == low or first == S:
             continue
         for i in range(first, S):
-            pull_back(lasts, rows[i], carry[i], states, kept, t, deltas, i, 0, H)
+            pull_back(lasts, rows[i], dc[i], states, kept, t, deltas, i, 0, H)
         count, source = (S - first) * B, rows_from(deltas, first)
-        depth = work.recurrent.shape[1]
+        depth = work.W_hh.shape[1]
         if input_norms.size > 0:
-            multiply(source, count, 0, depth, work.inputs, rows_from(work.arriving, first))
+            multiply(source, count, 0, depth, work.W_xh, rows_from(work.arriving, first))
             for i in range(first, S):
                 for b in range(B):
                     size = frobenius(work.arriving[i, b].reshape(1, -1))
                     input_norms[i, b, t - 1] = _log_norm(size, work.exponents[i, b])
-        multiply(source, count, 0, depth, work.recurrent, rows_from(rows, first))
+        multiply(source, count, 0, depth, work.W_hh, rows_from(rows, first))
         _hold(first, work)
 
 
 @kernel
 def _size(i, b, work):
     """The norm of one row, of h and memories."""
-    row, memories = work.rows[i, b].reshape(1, -1), work.carry[i, b].reshape(1, -1)
+    row, memories = work.rows[i, b].reshape(1, -1), work.dc[i, b].reshape(1, -1)
     return hypot(frobenius(row), frobenius(memories))
 
 
@@ -176,5 +176,5 @@ def _hold(first, work):
             if 0.0 < size < np.inf:
                 shift = exponent_of(size) - _HELD
                 rescale(work.rows[i, b].reshape(1, -1), -shift)
-                rescale(work.carry[i, b].reshape(1, -1), -shift)
+                rescale(work.dc[i, b].reshape(1, -1), -shift)
                 work.exponents[i, b] += shift

@@ -32,6 +32,7 @@ from rnnsim.kernels.arithmetic.products import (
     pack,
     padded,
     rows_from,
+    rows_of,
 )
 from rnnsim.kernels.cells.seam import lasting, slope_sums
 from rnnsim.kernels.flow.lags import advance_rows, summarise
@@ -91,8 +92,8 @@ class FlowWork(NamedTuple):
     """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk.
 
     units: H; forward: ForwardWork of all T steps of the lasting cell; backward: packed
-    [W_hh; W_hy]; rows (S, B, H'), carry (S, B, M*H') and deltas (S, B, A'): dl/dh_t, dl/dc_t and
-    dl/da_t; exponents (S, B) int64 of rows and carry, squares (S, B) of the deltas; sizes (T, B, 2)
+    [W_hh; W_hy]; rows (S, B, H'), dc (S, B, M*H') and deltas (S, B, A'): dl/dh_t, dl/dc_t and
+    dl/da_t; exponents (S, B) int64 of rows and dc, squares (S, B) of the deltas; sizes (T, B, 2)
     and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
     lag of a chunk: parts (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
     (C, 2), logs (C, S, B). window, window_lost (what rounding takes from it) and full (A, P)
@@ -103,7 +104,7 @@ class FlowWork(NamedTuple):
     forward: ForwardWork
     backward: np.ndarray
     rows: np.ndarray
-    carry: np.ndarray
+    dc: np.ndarray
     deltas: np.ndarray
     exponents: np.ndarray
     squares: np.ndarray
@@ -276,10 +277,9 @@ def _measure_trace(work):
 def _score_steps(data, steps, n, work, out):
     """rows[i] = dl_t/dh_t at the loss steps; the gradient of the readout."""
     forward, dy = work.forward, work.dy
-    S, B, width = work.rows.shape
+    S, B, _ = work.rows.shape
     V, A, H = work.readout.shape[0], work.window.shape[0], work.units
     longest, position = forward.score.losses.size // B, 0
-    flat = dy.reshape(dy.size)
     fill(work.readout, 0)
     while position < S:
         run, first = 1, steps[position]  # consecutive loss steps
@@ -294,10 +294,10 @@ def _score_steps(data, steps, n, work, out):
         for r in range(run * B):
             for v in range(V):
                 dy[position * B + r, v] = outputs[v, r]
-        left = Rows(flat, position * B * dy.shape[1], dy.shape[1])
+        left = rows_of(dy, position * B)
         add_outer(left, rows_from(forward.trace, first), run * B, V, H + 1, work.readout)
         position += run
     # dl_t/dh_t = W_hy^T dl_t/dy_t: rows A.. of the packed [W_hh; W_hy]
-    rows = Rows(work.rows.reshape(work.rows.size), 0, width)
-    multiply(Rows(flat, -A, dy.shape[1]), S * B, A, A + V, work.backward, rows)
-    fill(work.carry, 0)
+    behind = Rows(dy.reshape(dy.size), -A, dy.shape[1])
+    multiply(behind, S * B, A, A + V, work.backward, rows_from(work.rows, 0))
+    fill(work.dc, 0)

@@ -44,7 +44,7 @@ def advance_rows(cell, steps, first, last, n, work, out):
 @kernel
 def _measure_rows(steps, begin, k, first, n, work, out):
     """Norms of the rows at lag k, of h and memories. Returns the largest exponent of a live row."""
-    rows, carry, H = work.rows, work.carry, work.units
+    rows, dc, H = work.rows, work.dc, work.units
     S, B, _ = rows.shape
     logs, exponents = work.logs[k - first], work.exponents
     top = np.int64(EMPTY)
@@ -54,13 +54,13 @@ def _measure_rows(steps, begin, k, first, n, work, out):
             square = 0.0
             for j in range(H):
                 square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
-            for j in range(carry.shape[2]):
-                square += np.float64(carry[i, b, j]) * np.float64(carry[i, b, j])
+            for j in range(dc.shape[2]):
+                square += np.float64(dc[i, b, j]) * np.float64(dc[i, b, j])
             if low < square < high:
                 logs[i, b] = 0.5 * log_normal(square) + exponents[i, b] * LN2
                 top = max(top, exponents[i, b])
                 continue
-            row, memories = rows[i, b].reshape(1, -1), carry[i, b].reshape(1, -1)
+            row, memories = rows[i, b].reshape(1, -1), dc[i, b].reshape(1, -1)
             norm = hypot(frobenius(row), frobenius(memories))
             if 0.0 < norm < np.inf:
                 logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
@@ -84,7 +84,7 @@ def _pull_rows(cell, steps, begin, k, work):
     deltas, forward, A = work.deltas, work.forward, work.window.shape[0]
     S, B, _ = deltas.shape
     for i in range(begin, S):
-        rows, memories, t = work.rows[i], work.carry[i], steps[i] - k
+        rows, memories, t = work.rows[i], work.dc[i], steps[i] - k
         pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, work.units)
         for b in range(B):
             square = 0.0

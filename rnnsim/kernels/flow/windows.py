@@ -18,7 +18,7 @@ from rnnsim.kernels.arithmetic.norms import (
     rescale,
     safe_exponent,
 )
-from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, rows_from
+from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from, rows_of
 from rnnsim.kernels.cells.seam import pull_back
 
 
@@ -31,8 +31,8 @@ def full_gradient(cell, steps, work):
     """
     (A, P), B, H = work.window.shape, work.rows.shape[1], work.units
     trace, kept, gradient = work.forward.trace, work.forward.kept, work.forward.state
-    memories, deltas, part = work.carry[0], work.deltas, work.parts[0]
-    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
+    memories, deltas, part = work.dc[0], work.deltas, work.parts[0]
+    into = rows_of(gradient, 0)
     fill(work.full, 0.0)
     fill(work.window_lost, 0.0)  # free until the windows grow
     fill(gradient, 0)

@@ -5,7 +5,7 @@ With temporal variables W^(t), dL/dW = sum_t dL/dW^(t); the norm of every term i
 One product of errors with [W_hh; W_hy] gives dL/dh_t, and the outer products of errors with the
 trace give the gradients of all five weights.
 
-States that do not fit into memory are computed twice: of every segment of steps the first state is
+States that do not fit into memory are computed twice: of every stretch of steps the first state is
 kept, and the way back computes the others again, bit for bit.
 """
 
@@ -22,6 +22,7 @@ from rnnsim.kernels.arithmetic.products import (
     columns_of,
     multiply,
     pack,
+    rows_of,
 )
 from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.unfolding import (
@@ -40,7 +41,7 @@ from rnnsim.kernels.gradients.unfolding import (
 
 @allocator
 def passes(T, stored):
-    """How many passes over segments of `stored` steps a gradient takes, see `pass_of`."""
+    """How many passes over stretches of `stored` steps a gradient takes, see `pass_of`."""
     return 3 * (-(-T // stored)) - 1
 
 
@@ -48,14 +49,14 @@ def passes(T, stored):
 def pass_of(i, T, stored):
     """Pass i of a checkpointed sweep: (begin, end, back), steps begin+1..end, forward or back.
 
-    Forward through all segments; then back from the last one, whose states are there, to the first,
+    Forward through all stretches; then back from the last, whose states are there, to the first,
     each of the others after another pass forward.
     """
-    segments = -(-T // stored)
-    behind = i - segments
+    stretches = -(-T // stored)
+    behind = i - stretches
     back = behind >= 0 and behind % 2 == 0
-    segment = segments - 1 - (behind + 1) // 2 if behind >= 0 else i
-    return segment * stored, min((segment + 1) * stored, T), back
+    stretch = stretches - 1 - (behind + 1) // 2 if behind >= 0 else i
+    return stretch * stored, min((stretch + 1) * stored, T), back
 
 
 def sweep(T, stored):
@@ -90,13 +91,13 @@ def begin_bptt(weights, batch, n, work, out):
     pack_forward(w, work.forward)
     pack(w.W_hh, 0, work.backward)
     pack(w.W_hy, w.W_hh.shape[0], work.backward)
-    fill(work.carry, 0)
+    fill(work.dc, 0)
     work.marks[0], work.marks[1] = 0, -1
     for t in range(data.loss_weights.shape[0]):
-        work.carries[t] = False
+        work.scored[t] = False
         for b in range(data.loss_weights.shape[1]):
-            work.carries[t] |= data.loss_weights[t, b] != 0
-        if work.carries[t]:
+            work.scored[t] |= data.loss_weights[t, b] != 0
+        if work.scored[t]:
             work.marks[0] = t + 1
     copy(data.h0, work.checkpoints[0])
     fill(work.errors, 0)
@@ -105,17 +106,17 @@ def begin_bptt(weights, batch, n, work, out):
 
 @kernel
 def forward_steps(batch, cell, n, begin, end, work):
-    """States of steps begin+1..end, which lie in one segment; h_begin is known."""
+    """States of steps begin+1..end, which lie in one stretch; h_begin is known."""
     forward, stored = work.forward, work.forward.trace.shape[0] - 1
-    segment, at = begin // stored, begin % stored
+    stretch, at = begin // stored, begin % stored
     if at == 0:
-        set_state(forward, 0, work.checkpoints[segment], work.memories[segment])
+        set_state(forward, 0, work.checkpoints[stretch], work.memories[stretch])
     data = batch_of(batch, n)
     nonfinite = unfold(data.inputs, begin, end, at, cell, forward)
     if work.marks[1] < 0:
         work.marks[1] = nonfinite
-    if end % stored == 0 and segment + 1 < work.checkpoints.shape[0]:
-        get_state(forward, stored, work.checkpoints[segment + 1], work.memories[segment + 1])
+    if end % stored == 0 and stretch + 1 < work.checkpoints.shape[0]:
+        get_state(forward, stored, work.checkpoints[stretch + 1], work.memories[stretch + 1])
 
 
 @inlined
@@ -141,7 +142,7 @@ def end_bptt(n, work, out):
     errors, gradient, b_0 = work.errors, work.gradient, work.forward.share[0]
     width, H, A = errors.shape[2], work.checkpoints.shape[2], work.recurrent.shape[0]
     first = Rows(errors.reshape(errors.size), b_0 * width, width)
-    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
+    into = rows_of(gradient, 0)
     multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
     out.state_norms[n, 0] = frobenius(gradient)
     for b in range(gradient.shape[0]):
@@ -174,7 +175,7 @@ def score_block(batch, first, count, row, n, work, out):
     longest, s = forward.score.losses.size // share, 1
     while s <= count:
         run = 0  # consecutive steps with loss
-        while s + run <= count and run < longest and work.carries[first + s + run - 1]:
+        while s + run <= count and run < longest and work.scored[first + s + run - 1]:
             run += 1
         if run == 0:
             for b in range(share):
@@ -198,21 +199,21 @@ def score_block(batch, first, count, row, n, work, out):
 def backward_block(cell, first, count, n, work, out):
     """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
     H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
-    errors, forward, carries, state_norms = work.errors, work.forward, work.carries, out.state_norms
+    errors, forward, scored, state_norms = work.errors, work.forward, work.scored, out.state_norms
     trace, kept, gradient, panels = forward.trace, forward.kept, work.gradient, work.backward
     B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
     flat, rows = errors.reshape(errors.size), gradient.shape[0]
-    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
+    into = rows_of(gradient, 0)
     at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
     for b in range(b_0, b_0 + rows):
         for i in range(A):  # where the block above has ended; 0 if there is none
             errors[top, b, i] = errors[0, b, i]
     for s in range(count, 0, -1):
         # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
-        depth = A + V if carries[first + s - 1] else A
+        depth = A + V if scored[first + s - 1] else A
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
         state_norms[n, first + s] = frobenius(gradient)
-        pull_back(cell, gradient, work.carry, trace, kept, at + s, errors, s - 1, b_0, H)
+        pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
 
 
 @inlined
@@ -239,18 +240,18 @@ def outer_block(first, count, row, member, members, work):
 
     Of a team, each member treats some of the columns.
     """
-    errors, trace, factors, carries = work.errors, work.forward.trace, work.factors, work.carries
+    errors, trace, factors = work.errors, work.forward.trace, work.factors
     B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
     H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
     flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
-    stride, scored = trace.shape[2], False
+    stride, loss = trace.shape[2], False
     start = first % (trace.shape[0] - 1) * B * stride
     left, right = Rows(flat_errors, row * B * width, width), Rows(flat_trace, start, stride)
     columns, shape = columns_of(member, members, P, errors), (count, B, A)
     add_outer_of_steps(left, right, shape, columns, factors[0], work.recurrent, work.squares[0])
     for s in range(count):
-        scored |= carries[first + s]
-    if scored:
+        loss |= work.scored[first + s]
+    if loss:
         left = Rows(flat_errors, (row + 1) * B * width + A, width)
         right = Rows(flat_trace, start + B * stride, stride)
         columns, shape = columns_of(member, members, H + 1, errors), (count, B, V)

@@ -39,9 +39,9 @@ class BackwardWork(NamedTuple):
 
     forward: ForwardWork; errors (rows+1, B, Q'): row [s, b] is [delta_{t+1}, dL/dy_t] for step
     t = begin + s of a block, of A + V entries; backward: packed [W_hh; W_hy]; gradient (b, H'):
-    dL/dh_t; carry (B, M*H'): dL/dc_t of the memories. recurrent (A, P') and readout (V, P'): the
+    dL/dh_t; dc (B, M*H'): dL/dc_t of the memories. recurrent (A, P') and readout (V, P'): the
     gradients that a block adds; squares (2, block, P') and factors (2, block) for their norms,
-    recurrent first. checkpoints (segments, B, H) and memories (segments, B, M*H'); carries (T,)
+    recurrent first. checkpoints (stretches, B, H) and memories (stretches, B, M*H'); scored (T,)
     bool: whether a step has loss; marks (2,) int64: the last step with loss, and the first state
     that is not finite.
     """
@@ -50,14 +50,14 @@ class BackwardWork(NamedTuple):
     errors: np.ndarray
     backward: np.ndarray
     gradient: np.ndarray
-    carry: np.ndarray
+    dc: np.ndarray
     recurrent: np.ndarray
     readout: np.ndarray
     squares: np.ndarray
     factors: np.ndarray
     checkpoints: np.ndarray
     memories: np.ndarray
-    carries: np.ndarray
+    scored: np.ndarray
     marks: np.ndarray
 
 
@@ -109,7 +109,7 @@ def allocate_backward(weights, batch, stored, rows, block, cell):
     """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
     (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    like, segments = weights.W_hh, -(-T // stored)
+    like, stretches = weights.W_hh, -(-T // stored)
     width, memory = padded(H + 1 + D, like), memory_size(cell, H, like)
     return BackwardWork(
         forward_work(weights, T, B, stored, cell),
@@ -121,8 +121,8 @@ def allocate_backward(weights, batch, stored, rows, block, cell):
         np.zeros((V, width), like.dtype),
         np.zeros((2, block, width), like.dtype),
         np.zeros((2, block), like.dtype),
-        np.empty((segments, B, H), like.dtype),
-        np.zeros((segments, B, memory), like.dtype),
+        np.empty((stretches, B, H), like.dtype),
+        np.zeros((stretches, B, memory), like.dtype),
         np.empty(T, np.bool_),
         np.empty(2, np.int64),
     )

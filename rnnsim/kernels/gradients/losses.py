@@ -11,10 +11,10 @@ from rnnsim.kernels.arithmetic.jit import kernel
 
 
 @kernel
-def softmax_cross_entropy(logits, classes, weights, peak, total, shifted, losses):
-    """losses[r] = weights[r] * -ln p[classes[r], r]; logits become weights * (p - onehot).
+def softmax_cross_entropy(logits, classes, loss_weights, peak, total, shifted, losses):
+    """losses[r] = w[r] * -ln p[classes[r], r]; logits become w * (p - onehot), w the loss weights.
 
-    p = softmax over axis 0. logits (V, R), classes (R,) int64, weights (R,); `peak`, `total`
+    p = softmax over axis 0. logits (V, R), classes (R,) int64, loss_weights (R,); `peak`, `total`
     and `shifted` (R,) are scratch of the logits' dtype, losses (R,) float64. Columns of weight 0
     become 0.
     """
@@ -35,51 +35,51 @@ def softmax_cross_entropy(logits, classes, weights, peak, total, shifted, losses
             total[r] += row[r]
     for r in range(R):
         # ln(sum_v e^(y_v - max)) + max - y_target
-        loss = weights[r] * (losses[r] + log_normal(np.float64(total[r])))
-        losses[r] = loss if weights[r] else 0.0
-        total[r] = weights[r] / total[r]
+        loss = loss_weights[r] * (losses[r] + log_normal(np.float64(total[r])))
+        losses[r] = loss if loss_weights[r] else 0.0
+        total[r] = loss_weights[r] / total[r]
     for v in range(V):
         for r in range(R):
-            logits[v, r] = logits[v, r] * total[r] if weights[r] else 0
+            logits[v, r] = logits[v, r] * total[r] if loss_weights[r] else 0
     for r in range(R):
-        logits[classes[r], r] -= weights[r]
+        logits[classes[r], r] -= loss_weights[r]
 
 
 @kernel
-def squared_error(outputs, values, weights, losses):
-    """losses[r] = weights[r] * 0.5*||y - target||^2; outputs become weights * (y - target).
+def squared_error(outputs, values, loss_weights, losses):
+    """losses[r] = w[r] * 0.5*||y - target||^2; outputs become w * (y - target), w the loss weights.
 
-    outputs (V, R), values (R, V), weights (R,), losses (R,) float64.
+    outputs (V, R), values (R, V), loss_weights (R,), losses (R,) float64.
     """
     V, R = outputs.shape
     fill(losses, 0.0)
     for v in range(V):
         for r in range(R):
-            if weights[r]:
+            if loss_weights[r]:
                 difference = outputs[v, r] - values[r, v]
-                losses[r] += 0.5 * weights[r] * np.float64(difference) * np.float64(difference)
-                outputs[v, r] = weights[r] * difference
+                losses[r] += 0.5 * loss_weights[r] * np.float64(difference) * np.float64(difference)
+                outputs[v, r] = loss_weights[r] * difference
             else:
                 outputs[v, r] = 0
 
 
 @kernel
-def inner_product(outputs, values, weights, losses):
-    """losses[r] = weights[r] * sum_v values[r, v] y[v, r]; outputs become weights * values.
+def inner_product(outputs, values, loss_weights, losses):
+    """losses[r] = w[r] * sum_v values[r, v] y[v, r]; outputs become w * values, w the loss weights.
 
-    outputs (V, R), values (R, V), weights (R,), losses (R,) float64.
+    outputs (V, R), values (R, V), loss_weights (R,), losses (R,) float64.
     """
     V, R = outputs.shape
     fill(losses, 0.0)
     for v in range(V):
         for r in range(R):
-            scaled = weights[r] * values[r, v] if weights[r] else 0
+            scaled = loss_weights[r] * values[r, v] if loss_weights[r] else 0
             losses[r] += np.float64(outputs[v, r]) * np.float64(scaled)
             outputs[v, r] = scaled
 
 
 @kernel
-def count_correct(logits, classes, weights):
+def count_correct(logits, classes, loss_weights):
     """How many columns of weight above 0 have their largest logit (first in a tie) at the class.
 
     A column that is not finite throughout is no answer.
@@ -87,7 +87,7 @@ def count_correct(logits, classes, weights):
     V, R = logits.shape
     correct = 0
     for r in range(R):
-        if weights[r]:
+        if loss_weights[r]:
             best, residue = 0, 0.0  # x - x is 0 for finite x, else NaN
             for v in range(V):
                 residue += logits[v, r] - logits[v, r]

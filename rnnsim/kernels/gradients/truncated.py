@@ -13,7 +13,7 @@ import numpy as np
 from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius
-from rnnsim.kernels.arithmetic.products import Rows, multiply, padded, rows_from
+from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
 from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.backward import (
     add_block,
@@ -33,14 +33,14 @@ class TruncatedWork(NamedTuple):
 
     common: BackwardWork with the errors of all T steps; total (T+1, B, H') and memories
     (T+1, B, M*H'), the sums over sweeps of dL/dh_t and dL/dc_t. One row of sequences for each
-    block: rows (J, B, H') and carry (J, B, M*H'), its gradients, and deltas (J, B, A').
+    block: rows (J, B, H') and dc (J, B, M*H'), its gradients, and deltas (J, B, A').
     """
 
     common: BackwardWork
     total: np.ndarray
     memories: np.ndarray
     rows: np.ndarray
-    carry: np.ndarray
+    dc: np.ndarray
     deltas: np.ndarray
 
 
@@ -87,26 +87,26 @@ def begin_truncated(weights, batch, cell, n, work, out):
     fill(work.total, 0)
     fill(work.memories, 0)
     fill(work.rows, 0)
-    fill(work.carry, 0)
+    fill(work.dc, 0)
 
 
 @kernel
 def sweep_depths(cell, window, stride, first, last, work):
     """Move all sweeps of a network from depth `first` up to, not including, depth `last`."""
-    common, rows, carry, deltas = work.common, work.rows, work.carry, work.deltas
+    common, rows, dc, deltas = work.common, work.rows, work.dc, work.deltas
     J, B, _ = rows.shape
-    T, H, A = common.carries.size, common.checkpoints.shape[2], common.recurrent.shape[0]
+    T, H, A = common.scored.size, common.checkpoints.shape[2], common.recurrent.shape[0]
     trace, kept, panels = common.forward.trace, common.forward.kept, common.backward
     for d in range(first, last):
         lowest = d // stride  # the first block whose sweep is still at step 1 or later
         highest = min((T + d) // stride, J)  # the last whose sweep has begun, plus 1
         for j in range(lowest, highest):
             t = (j + 1) * stride - d
-            if d < stride and common.carries[t - 1]:
+            if d < stride and common.scored[t - 1]:
                 _add_direct(t, j, work)
             add(rows[j], work.total[t])
-            add(carry[j], work.memories[t])
-            pull_back(cell, rows[j], carry[j], trace, kept, t, deltas, j, 0, H)
+            add(dc[j], work.memories[t])
+            pull_back(cell, rows[j], dc[j], trace, kept, t, deltas, j, 0, H)
         if (lowest + 1) * stride - d == 1 and lowest < highest:
             multiply(rows_from(deltas, lowest), B, 0, A, panels, rows_from(rows, lowest))
             add(rows[lowest], work.total[0])
@@ -121,7 +121,7 @@ def _add_direct(t, j, work):
     """rows[j] += dL_t/dh_t = W_hy^T dL/dy_t."""
     common = work.common
     gradient, panels, A = common.gradient, common.backward, common.recurrent.shape[0]
-    into = Rows(gradient.reshape(gradient.size), 0, gradient.shape[1])
+    into = rows_of(gradient, 0)
     multiply(rows_from(common.errors, t), gradient.shape[0], A, panels.shape[1], panels, into)
     add(gradient, work.rows[j])
 

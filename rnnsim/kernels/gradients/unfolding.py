@@ -10,7 +10,14 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy, total_of
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
-from rnnsim.kernels.arithmetic.products import Rows, empty_panels, multiply, pack_transposed, padded
+from rnnsim.kernels.arithmetic.products import (
+    Rows,
+    empty_panels,
+    multiply,
+    pack_transposed,
+    padded,
+    rows_of,
+)
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch, Weights
 from rnnsim.kernels.cells.seam import advance, sizes
 from rnnsim.kernels.gradients.losses import (
@@ -60,7 +67,7 @@ class ScoreWork(NamedTuple):
     """Scratch for the losses of one block, R = steps * sequences: outputs (R, V'); the rest 1-D.
 
     by_class (V*R) holds the outputs class by class, so that loops over R vectorise; classes (R),
-    values (R*V) and weights (R) what they are scored on; peak, total, shifted (R); losses (R)
+    values (R*V) and loss_weights (R) what they are scored on; peak, total, shifted (R); losses (R)
     float64.
     """
 
@@ -68,7 +75,7 @@ class ScoreWork(NamedTuple):
     by_class: np.ndarray
     classes: np.ndarray
     values: np.ndarray
-    weights: np.ndarray
+    loss_weights: np.ndarray
     peak: np.ndarray
     total: np.ndarray
     shifted: np.ndarray
@@ -237,7 +244,7 @@ def unfold(inputs, begin, end, at, cell, work):
     P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
     b_0, b_1 = work.share
     H, nonfinite = P - 1 - D, -1
-    trace, out = work.trace.reshape(work.trace.size), Rows(pre.reshape(pre.size), 0, pre.shape[1])
+    trace, out = work.trace.reshape(work.trace.size), rows_of(pre, 0)
     for t in range(at, at + end - begin):
         put_inputs(inputs, begin + t - at, work, t, H)
         # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1}; of vanilla h_{t+1} = phi(a_{t+1})
@@ -266,12 +273,11 @@ def readout(t, count, work):
     """y = W_hy h + b_y of the states trace[t..t+count-1], into the first R rows of the outputs."""
     B, width = work.trace.shape[1:]
     trace, outputs = work.trace.reshape(work.trace.size), work.score.outputs
-    flat, step, depth = outputs.reshape(outputs.size), outputs.shape[1], work.readout.shape[1]
-    b_0, b_1 = work.share
+    depth, b_0, b_1 = work.readout.shape[1], work.share[0], work.share[1]
     share = b_1 - b_0
     for s in range(count):
         rows = Rows(trace, ((t + s) * B + b_0) * width, width)
-        out = Rows(flat, s * share * step, step)
+        out = rows_of(outputs, s * share)
         if share == B:  # rows of all steps follow each other
             multiply(rows, count * B, 0, depth, work.readout, out)
             break
@@ -301,7 +307,7 @@ def gather_targets(data, begin, count, work):
     r, V = 0, data.values.shape[2]
     for t in range(begin, begin + count):
         for b in range(work.share[0], work.share[1]):
-            work.score.weights[r] = data.loss_weights[t, b]
+            work.score.loss_weights[r] = data.loss_weights[t, b]
             if data.loss == CROSS_ENTROPY:
                 work.score.classes[r] = data.classes[t, b]
             for v in range(V):
@@ -314,15 +320,15 @@ def score(outputs, loss, work):
     """The sum of the losses of the columns; `outputs` (V, R) become their derivative."""
     V, R = outputs.shape
     scratch = work.score
-    weights, losses = scratch.weights[:R], scratch.losses[:R]
+    loss_weights, losses = scratch.loss_weights[:R], scratch.losses[:R]
     if loss == CROSS_ENTROPY:
         classes, peak, total = scratch.classes[:R], scratch.peak[:R], scratch.total[:R]
         shifted = scratch.shifted[:R]
-        softmax_cross_entropy(outputs, classes, weights, peak, total, shifted, losses)
+        softmax_cross_entropy(outputs, classes, loss_weights, peak, total, shifted, losses)
     elif loss == SQUARED_ERROR:
-        squared_error(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
+        squared_error(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
     else:
-        inner_product(outputs, scratch.values[: R * V].reshape(R, V), weights, losses)
+        inner_product(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
     return total_of(losses)
 
 
@@ -373,7 +379,7 @@ def evaluate(weights, batch, cell, start, stop, work, loss, correct, first_nonfi
             gather_targets(data, begin, count, work)
             if data.loss == CROSS_ENTROPY:
                 R = count * B
-                answers, counted = work.score.classes[:R], work.score.weights[:R]
+                answers, counted = work.score.classes[:R], work.score.loss_weights[:R]
                 correct[n] += count_correct(outputs, answers, counted)
             loss[n] += score(outputs, data.loss, work) / B
             carry_state(cell, work, count, H)

@@ -28,14 +28,38 @@ from rnnsim.kernels.gradients.unfolding import class_major, class_major_outputs
 from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
 from rnnsim.kernels.training.penalty import PenaltyWork, add_penalty, clear_penalty, close_penalty
 
-# Columns of a schedule: which batch; the steps begin+1..end that are computed, of which those up to
-# `first` carry no loss; the step whose state the next segment starts from; whether this one starts
-# from zero; where it is recorded (-1: a segment without loss, no update).
-BATCH, BEGIN, FIRST, END, NEXT, FRESH, SLOT = range(7)
-
 # Sums over the updates of one slot of the record; LARGEST is a maximum.
 LOSS, LOG_NORM, LARGEST, CLIPPED, OMEGA, COUNT = range(6)
 TALLIES = 6
+
+
+class Segment(NamedTuple):
+    """What one update computes; the rows of a schedule (segments, 7) hold these fields, in order.
+
+    Steps begin+1..end of a batch are computed, of which those up to `first` carry no loss. `keep`
+    is the step whose state the next segment starts from, `fresh` says that this one starts from
+    zero. `slot` is where the update is recorded; -1: a segment without loss, no update.
+    """
+
+    batch: int
+    begin: int
+    first: int
+    end: int
+    keep: int
+    fresh: bool
+    slot: int
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is loss, so that an update follows."""
+        return self.slot >= 0
+
+
+@inlined
+def segment_at(schedule, s):
+    """Row s of a schedule, taken apart."""
+    row = schedule[s]
+    return Segment(row[0], row[1], row[2], row[3], row[4], row[5], row[6])
 
 
 class Learners(NamedTuple):
@@ -122,7 +146,7 @@ def learn(learners, batches, schedule, rule, variant, start, stop, work):
             continue
         copy(learners.values[n], work.values)
         for s in range(schedule.shape[0]):
-            segment = schedule[s]
+            segment = segment_at(schedule, s)
             if not _segment(learners, batches, segment, rule, variant, n, work):
                 learners.diverged[n] = learners.updates[n] + 1
                 break
@@ -135,23 +159,22 @@ def _segment(learners, batches, segment, rule, variant, n, work):
     main, state = work.main, learners.state[n]
     data = stage(batches, segment, n, main)
     if batches.sources.shape[1] > 0:
-        encode(batches, segment[BATCH], n, work.encoder, main.h0)
-    elif segment[FRESH]:
+        encode(batches, segment.batch, n, work.encoder, main.h0)
+    elif segment.fresh:
         fill(main.h0, 0)
     else:
         copy(state, main.h0)
-    steps = segment[END] - segment[BEGIN]
-    forward_path(data, steps, main)
-    kept, trace = segment[NEXT] - segment[BEGIN], main.work.forward.trace
+    forward_path(data, segment.end - segment.begin, main)
+    kept, trace = segment.keep - segment.begin, main.work.forward.trace
     for b in range(state.shape[0]):
         for i in range(state.shape[1]):
             state[b, i] = trace[kept, b, i]
-    if segment[SLOT] < 0 or main.work.marks[0] == 0:
+    if segment.slot < 0 or main.work.marks[0] == 0:
         return residue(state) == 0
     omega = sum_gradients(data, main, learners.penalty[n], variant, work.penalty)
     if batches.sources.shape[1] > 0:
-        pull_back(batches, segment[BATCH], n, variant, work)
-    return _update(learners, rule, segment[SLOT], omega, n, work)
+        pull_back(batches, segment.batch, n, variant, work)
+    return _update(learners, rule, segment.slot, omega, n, work)
 
 
 @inlined
@@ -220,7 +243,7 @@ def _outer_products(first, count, work):
     A, V, P = work.recurrent.shape[0], work.readout.shape[0], work.forward.recurrent.shape[1]
     H, low = work.checkpoints.shape[2], 0
     add_outer(rows_from(errors, 0), rows_from(trace, first), count * B, A, P, work.recurrent)
-    while low < count and not work.carries[first + low]:
+    while low < count and not work.scored[first + low]:
         low += 1
     if low < count:
         dy = Rows(errors.reshape(errors.size), (low + 1) * B * width + A, width)
@@ -231,16 +254,16 @@ def _outer_products(first, count, work):
 @inlined
 def stage(batches, segment, n, path):
     """The steps of a segment as a batch of its own; steps up to `first` carry no loss."""
-    at = segment[BATCH] * batches.per_network + min(n, batches.per_network - 1)
-    begin, steps = segment[BEGIN], segment[END] - segment[BEGIN]
+    at = segment.batch * batches.per_network + min(n, batches.per_network - 1)
+    begin, steps = segment.begin, segment.end - segment.begin
     _, _, B, D = batches.inputs.shape
     inputs = path.inputs[: steps * B * D].reshape(1, steps, B, D)
     copy(batches.inputs[at, begin : begin + steps], inputs)
-    weights = path.loss_weights[: steps * B].reshape(1, steps, B)
+    loss_weights = path.loss_weights[: steps * B].reshape(1, steps, B)
     for t in range(steps):
         for b in range(B):
-            weights[0, t, b] = (
-                batches.loss_weights[at, begin + t, b] if begin + t >= segment[FIRST] else 0
+            loss_weights[0, t, b] = (
+                batches.loss_weights[at, begin + t, b] if begin + t >= segment.first else 0
             )
     V = batches.values.shape[3]
     targets = path.targets[: steps * B * V].reshape(1, steps, B, V)
@@ -249,7 +272,7 @@ def stage(batches, segment, n, path):
         copy(batches.classes[at, begin : begin + steps], classes)
     else:
         copy(batches.values[at, begin : begin + steps], targets)
-    return Batch(inputs, classes, targets, weights, path.h0, path.loss)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
 
 
 @inlined
@@ -260,9 +283,10 @@ def _source(batches, batch, n, path):
     V = path.weights.W_hy.shape[1]
     inputs = path.inputs.reshape(1, T, B, D)
     copy(batches.sources[at], inputs)
-    weights, targets = path.loss_weights.reshape(1, T, B), path.targets.reshape(1, T, B, V)
+    loss_weights = path.loss_weights.reshape(1, T, B)
+    targets = path.targets.reshape(1, T, B, V)
     classes = path.classes.reshape(1, T, B)
-    return Batch(inputs, classes, targets, weights, path.h0, path.loss)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
 
 
 @kernel

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
-from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, padded
+from rnnsim.kernels.arithmetic.products import add_outer, multiply, padded, rows_from, rows_of
 
 PAPER, CODE = 0, 1
 _DEAD = 1e-20  # of CODE: below this ||g_t||^2 counts as 0
@@ -55,14 +55,11 @@ def clear_penalty(penalty):
 def add_penalty(variant, count, H, V, work, penalty):
     """Add the `count` steps of a block whose errors are known; `work` is a BackwardWork."""
     errors, left, right = work.errors, penalty.left, penalty.right
-    B, width = errors.shape[1:]
-    rows, flat = count * B, errors.reshape(errors.size)
-    flat_left, flat_right = left.reshape(left.size), right.reshape(right.size)
-    stride = left.shape[1]
+    B = errors.shape[1]
+    rows, into_left, into_right = count * B, rows_of(left, 0), rows_of(right, 0)
     # g_t = [delta_{t+1}, dL/dy_t] [W_hh; W_hy] and u_t = delta_t W_hh, for all rows at once
-    above, here = Rows(flat, B * width, width), Rows(flat, 0, width)
-    multiply(above, rows, 0, H + V, work.backward, Rows(flat_left, 0, stride))
-    multiply(here, rows, 0, H, work.backward, Rows(flat_right, 0, stride))
+    multiply(rows_from(errors, 1), rows, 0, H + V, work.backward, into_left)
+    multiply(rows_from(errors, 0), rows, 0, H, work.backward, into_right)
     for r in range(rows):
         s, b, g, u = r // B, r % B, 0.0, 0.0
         for i in range(H):
@@ -74,7 +71,7 @@ def add_penalty(variant, count, H, V, work, penalty):
         for i in range(H):  # delta/||g|| and u/||u||: no larger than 1
             left[r, i] = by_g * errors[s, b, i]
             right[r, i] = by_u * right[r, i]
-    add_outer(Rows(flat_left, 0, stride), Rows(flat_right, 0, stride), rows, H, H, penalty.total)
+    add_outer(into_left, into_right, rows, H, H, penalty.total)
 
 
 @kernel

@@ -1,18 +1,13 @@
 """Figures of dynamical isometry: artists, labels, slopes beside measurement, words from data."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from artists import check_axes, dashed, drawn_with_captions, labelled, marked, texts, thin
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.dynamics import isometry, isometry_plots
-from analysis.frame import figures
 
+ANALYSED = isometry
 H, LAGS, GAINS = 6, (1, 4, 9), (0.6, 1.4)
 TINY = isometry.Settings(
     gain=GAINS,
@@ -27,24 +22,6 @@ TINY = isometry.Settings(
 )
 
 
-@pytest.fixture(scope="module")
-def datasets():
-    return isometry.compute(TINY, progress=False)
-
-
-@pytest.fixture(scope="module")
-def data(datasets):
-    return datasets["products"]
-
-
-def labelled(ax):
-    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
-
-
-def dashed(ax):
-    return [line for line in ax.lines if line.get_linestyle() == "--"]
-
-
 def test_lines_are_the_largest_the_median_and_the_smallest(data):
     ax = isometry_plots.plot_singular_values_against_lag(data, scheme="gaussian", gain=1.4)
     values = data.log_singular_value.sel(scheme="gaussian", gain=1.4).values.reshape(4, 3, H)
@@ -55,8 +32,8 @@ def test_lines_are_the_largest_the_median_and_the_smallest(data):
         line = labelled(ax)[name]
         assert_array_equal(line.get_xdata(), LAGS)
         assert_allclose(line.get_ydata(), np.median(each, axis=0))
-        thin = [x.get_ydata() for x in ax.lines if x.get_linewidth() < 1]
-        assert all(any(np.allclose(row, y) for y in thin) for row in each)
+        networks = [x.get_ydata() for x in thin(ax)]
+        assert all(any(np.allclose(row, y) for y in networks) for row in each)
     assert len({line.get_marker() for line in labelled(ax).values()}) == 3
     assert "nats" in ax.get_ylabel()
     assert "lag" in ax.get_xlabel()
@@ -78,7 +55,7 @@ def test_dashed_slopes_are_the_lyapunov_exponents(data):
     slopes = [np.ptp(line.get_ydata()) / np.ptp(line.get_xdata()) for line in dashed(ax)]
     assert_allclose(slopes, np.abs(exponents.values[[0, -1]]))
     assert all(line.get_ydata()[0] == 0 for line in dashed(ax))
-    (text,) = (text.get_text() for text in ax.texts)
+    (text,) = texts(ax)
     assert f"{float(exponents[0]):+.2f}" in text
     assert f"{float(exponents[-1]):+.2f} nats/step" in text
 
@@ -113,10 +90,10 @@ def test_histograms_add_up_and_name_their_middle(data):
         edges = [bar.get_x() for bar in ax.patches]
         assert min(edges) <= values.min()
         assert edges[-1] + ax.patches[-1].get_width() >= max(values.max(), 0.0)
-        (median,) = (line for line in ax.lines if line.get_marker() == "^")
+        (median,) = marked(ax, "^")
         assert_allclose(median.get_xdata(), np.median(values))
         low, high = np.quantile(values, [0.05, 0.95])
-        assert ax.texts[0].get_text() == f"middle 90%: {low:+.1f} to {high:+.1f}"
+        assert texts(ax)[0] == f"middle 90%: {low:+.1f} to {high:+.1f}"
         assert any(list(line.get_xdata()) == [0, 0] for line in ax.lines)
 
 
@@ -145,21 +122,19 @@ def test_overlap_has_a_line_for_each_gain_and_chance_dashed(data):
     ],
 )
 def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
-    _, ax = figures.new_figure()
-    assert plot(data, ax) is ax
-    assert isinstance(plot(data, None), Axes)
+    check_axes(lambda ax: plot(data, ax))
 
 
 def test_draw_makes_all_figures_without_a_warning(datasets):
-    with figures.style():
-        drawn = isometry.draw(datasets)
-        assert tuple(drawn) == (
-            "singular-values-against-lag", "singular-value-histograms", "gradient-direction",
-        )  # fmt: skip
-        for figure in drawn.values():
-            assert isinstance(figure, Figure)
-            figure.draw_without_rendering()
-            assert "2 networks (6 tanh units) along 2 sequences" in figure.get_supxlabel()
+    drawn = drawn_with_captions(
+        isometry,
+        datasets,
+        "singular-values-against-lag",
+        "singular-value-histograms",
+        "gradient-direction",
+    )
+    for figure in drawn.values():
+        assert "2 networks (6 tanh units) along 2 sequences" in figure.get_supxlabel()
     assert "Rounding: at most" in drawn["singular-values-against-lag"].get_supxlabel()
 
 
@@ -186,21 +161,3 @@ def test_relu_whose_values_are_exactly_0():
     for figure in isometry.draw(datasets).values():
         figure.draw_without_rendering()
     assert len(isometry.summarise(datasets)) == 2
-
-
-def test_the_command_and_drawing_again(tmp_path):
-    tiny = (
-        "--gain 1 --lags 1 3 --length 5 --exponent-steps 30 --n-hidden 4 --network-seeds 1 "
-        "--batch-size 1 --scheme orthogonal"
-    ).split()
-    for arguments in ([*tiny, "--output", "run"], ["--from", "run", "--output", "again"]):
-        result = subprocess.run(
-            [sys.executable, "-m", "analysis", "isometry", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
-    pictures = sorted(Path(tmp_path / "run").glob("*.svg"))
-    assert len(pictures) == 3
-    for picture in pictures:
-        assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()

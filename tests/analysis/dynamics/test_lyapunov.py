@@ -1,16 +1,14 @@
 """Figures of Lyapunov exponents: artists, theory beside measurement, words from data."""
 
-import json
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from artists import check_axes, configured, dashed, drawn_with_captions, marked, only_line, thin
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.dynamics import lyapunov, lyapunov_plots
-from analysis.frame import figures
 from rnnsim import theory
 
+ANALYSED = lyapunov
 H, SEEDS, GAINS = 8, 3, (0.8, 1.0, 2.0)
 TINY = lyapunov.Settings(
     gain=GAINS,
@@ -22,12 +20,6 @@ TINY = lyapunov.Settings(
     block_steps=10,
     n_threads=1,
 )
-FIGURES = ("lyapunov-spectrum", "transition", "convergence", "finite-time", "attractor")
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    return lyapunov.compute(TINY, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +30,6 @@ def spectra(datasets):
 @pytest.fixture(scope="module")
 def transition(datasets):
     return datasets["transition"]
-
-
-def dashed(ax):
-    return [line for line in ax.lines if line.get_linestyle() == "--"]
-
-
-def labelled(ax, label):
-    (line,) = [line for line in ax.lines if line.get_label() == label]
-    return line
-
-
-def configured(dataset, **changes):
-    """The dataset as other settings would have made it."""
-    settings = figures.configuration(dataset) | changes
-    return dataset.assign_attrs(configuration=json.dumps(settings))
 
 
 def test_both_datasets_have_the_same_largest_exponents(spectra, transition):
@@ -70,9 +47,8 @@ def test_both_datasets_have_the_same_largest_exponents(spectra, transition):
 def test_spectrum_has_every_network_and_the_median(spectra):
     ax = lyapunov_plots.plot_spectrum(spectra, gains=[2.0])
     values = spectra.lyapunov_exponent.sel(n_hidden=H, gain=2.0).values
-    thin = [line for line in ax.lines if line.get_linewidth() < 1]
-    assert_array_equal([line.get_ydata() for line in thin], values)
-    median = labelled(ax, "gain 2")
+    assert_array_equal([line.get_ydata() for line in thin(ax)], values)
+    median = only_line(ax, label="gain 2")
     assert_array_equal(median.get_xdata(), np.arange(1, H + 1) / H)
     assert_allclose(median.get_ydata(), np.median(values, axis=0))
     assert "nats/step" in ax.get_ylabel()
@@ -85,10 +61,10 @@ def test_spectrum_beside_theory(spectra):
     (mean,) = dashed(lyapunov_plots.plot_spectrum(spectra, gains=[2.0]))
     assert_allclose(mean.get_ydata(), -1.14902, atol=1e-5)  # the mean exponent at g = 2
     ax = lyapunov_plots.plot_spectrum(spectra, gains=[2.0], leading=0.5)
-    (star,) = [line for line in ax.lines if line.get_marker() == "*"]
+    (star,) = marked(ax, "*")
     assert_allclose(star.get_ydata(), 0.154724, atol=1e-6)  # lambda_1 at g = 2
     assert not dashed(ax)
-    assert labelled(ax, "gain 2").get_xdata().size == H // 2
+    assert only_line(ax, label="gain 2").get_xdata().size == H // 2
 
 
 @pytest.mark.parametrize(
@@ -121,10 +97,10 @@ def test_theory_takes_the_variance_of_the_inputs(spectra):
 def test_transition_has_every_network_the_median_and_theory(transition):
     ax = lyapunov_plots.plot_transition(transition, n_hidden=4)
     values = transition.lyapunov_exponent.sel(n_hidden=4, exponent=1).values  # gain, seed
-    x, y = labelled(ax, "one network").get_data()
+    x, y = only_line(ax, label="one network").get_data()
     assert_array_equal(np.sort(y), np.sort(values.ravel()))
     assert_array_equal(np.unique(x), GAINS)
-    assert_allclose(labelled(ax, "median").get_ydata(), np.median(values, axis=1))
+    assert_allclose(only_line(ax, label="median").get_ydata(), np.median(values, axis=1))
     (law,) = dashed(ax)
     x, y = law.get_data()
     assert_allclose(y[x <= 1], np.log(x[x <= 1]), atol=1e-12)  # ln g below the transition
@@ -139,7 +115,7 @@ def test_convergence_has_every_network_and_the_error_of_the_first(spectra):
     grey = [line for line in ax.lines if line.get_color() == "0.3"]
     assert_array_equal([line.get_ydata() for line in grey], data.running[1:])
     assert_array_equal(
-        labelled(ax, "first network, with standard error").get_ydata(), data.running[0]
+        only_line(ax, label="first network, with standard error").get_ydata(), data.running[0]
     )
     (band,) = ax.collections
     corners = band.get_paths()[0].vertices
@@ -159,7 +135,7 @@ def test_histogram_counts_every_block_once_and_marks_the_means(spectra):
     heights = np.array([patch.get_height() for patch in ax.patches]).reshape(SEEDS, -1)
     assert_allclose(heights.sum(axis=0), expected / blocks.size)
     assert_allclose(heights.sum(axis=1), 1 / SEEDS)
-    (rug,) = [line for line in ax.lines if line.get_marker() == "|"]
+    (rug,) = marked(ax, "|")
     assert_array_equal(rug.get_xdata(), data.lyapunov_exponent.sel(exponent=1))
     assert_allclose(dashed(ax)[0].get_xdata(), 0.154724, atol=1e-6)
 
@@ -168,8 +144,9 @@ def test_histogram_counts_every_block_once_and_marks_the_means(spectra):
 def test_attractor_is_given_for_each_unit(spectra, variable):
     ax = lyapunov_plots.plot_attractor(spectra, variable)
     values = spectra[variable].sel(n_hidden=H).values / H
-    assert_array_equal(np.sort(labelled(ax, "one network").get_ydata()), np.sort(values.ravel()))
-    assert_allclose(labelled(ax, "median").get_ydata(), np.median(values, axis=1))
+    networks = only_line(ax, label="one network").get_ydata()
+    assert_array_equal(np.sort(networks), np.sort(values.ravel()))
+    assert_allclose(only_line(ax, label="median").get_ydata(), np.median(values, axis=1))
 
 
 def test_plots_draw_on_the_given_axes_or_on_new_ones(spectra, transition):
@@ -181,17 +158,20 @@ def test_plots_draw_on_the_given_axes_or_on_new_ones(spectra, transition):
         lambda ax: lyapunov_plots.plot_attractor(spectra, "kaplan_yorke", ax=ax),
     }
     for plot in plots:
-        _, ax = figures.new_figure()
-        assert plot(ax) is ax
-        assert isinstance(plot(None), Axes)
+        check_axes(plot)
 
 
 def test_draw_makes_all_figures_without_a_warning(datasets):
-    with figures.style():
-        drawn = lyapunov.draw(datasets)
-    assert tuple(drawn) == FIGURES
+    drawn = drawn_with_captions(
+        lyapunov,
+        datasets,
+        "lyapunov-spectrum",
+        "transition",
+        "convergence",
+        "finite-time",
+        "attractor",
+    )
     for figure in drawn.values():
-        figure.draw_without_rendering()
         assert f"{SEEDS} networks" in figure.get_supxlabel()
         assert "no input" in figure.get_supxlabel() + figure.axes[0].get_title()
     assert [ax.get_title() for ax in drawn["lyapunov-spectrum"].axes] == [

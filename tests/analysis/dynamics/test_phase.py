@@ -1,17 +1,15 @@
 """The phase diagram: artists, borders where data and theory have them, words from data."""
 
-import json
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from artists import check_axes, configured, dashed, drawn_with_captions
 from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.dynamics import phase_diagram
-from analysis.frame import figures
 from rnnsim import theory
 
+ANALYSED = phase_diagram
 SEEDS, GAINS, STRENGTHS = 3, (0.5, 1.0, 2.0, 3.0), (0.0, 0.5, 1.0)
 TINY = phase_diagram.Settings(
     gain=GAINS,
@@ -22,11 +20,6 @@ TINY = phase_diagram.Settings(
     burn_in=20,
     n_threads=1,
 )
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    return phase_diagram.compute(TINY, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +44,6 @@ def borders(ax):
         points = np.concatenate([path.vertices for path in contour.get_paths()])
         found.append((to_rgb(contour.get_edgecolor()[0]), contour.get_linewidths()[0], points))
     return found
-
-
-def configured(dataset, **changes):
-    settings = figures.configuration(dataset) | changes
-    return dataset.assign_attrs(configuration=json.dumps(settings))
 
 
 def test_map_has_the_medians_centred_at_0(made_up):
@@ -89,7 +77,7 @@ def test_borders_lie_where_the_data_cross_0(made_up):
 @pytest.mark.parametrize("drive", ["input", "bias"])
 def test_dashed_is_the_critical_gain_of_mean_field(phase, drive):
     ax = phase_diagram.plot_phase_diagram(configured(phase, drive=drive))
-    (law,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    (law,) = dashed(ax)
     x, y = law.get_data()
     assert_allclose(y[[0, -1]], [0.0, 1.0])
     assert_allclose(x[[0, -1]], [1.0, 1.8556], atol=1e-4)  # critical_gain(input_variance=1)
@@ -117,7 +105,7 @@ def test_forwards_backwards_has_every_network_and_the_identity(phase):
     assert_array_equal(x, phase.lyapunov_exponent.values.ravel())
     assert_array_equal(y, phase.growth_rate.values.ravel())
     assert_array_equal(dots.get_array(), np.repeat(STRENGTHS, len(GAINS) * SEEDS))
-    (identity,) = [line for line in ax.lines if line.get_linestyle() == "--"]
+    (identity,) = dashed(ax)
     assert_array_equal(*identity.get_data())
     assert identity.get_xdata()[0] == min(x.min(), y.min())
     assert "nats/step" in ax.get_xlabel()
@@ -127,18 +115,13 @@ def test_forwards_backwards_has_every_network_and_the_identity(phase):
 
 
 def test_plots_draw_on_the_given_axes_or_on_new_ones(phase):
-    for plot in (phase_diagram.plot_phase_diagram, phase_diagram.plot_forwards_backwards):
-        _, ax = figures.new_figure()
-        assert plot(phase, ax=ax) is ax
-        assert isinstance(plot(phase), Axes)
+    check_axes(lambda ax: phase_diagram.plot_phase_diagram(phase, ax=ax))
+    check_axes(lambda ax: phase_diagram.plot_forwards_backwards(phase, ax=ax))
 
 
 def test_draw_makes_all_figures_without_a_warning(datasets):
-    with figures.style():
-        drawn = phase_diagram.draw(datasets)
-    assert tuple(drawn) == ("phase-diagram", "forwards-backwards")
+    drawn = drawn_with_captions(phase_diagram, datasets, "phase-diagram", "forwards-backwards")
     for figure in drawn.values():
-        figure.draw_without_rendering()
         assert f"{SEEDS} networks of 6 units" in figure.get_supxlabel()
         assert "White Gaussian inputs" in figure.get_supxlabel()
     assert "60 steps" in drawn["phase-diagram"].get_supxlabel()

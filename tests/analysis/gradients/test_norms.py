@@ -3,45 +3,33 @@
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.figure import Figure
+from artists import dashed, drawn_with_captions, faint, labelled, marked, texts
 
-from analysis.frame import figures
 from analysis.gradients import gradient_norms, norm_plots
 
 pytestmark = pytest.mark.lane
 LN10 = np.log(10.0)
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    settings = gradient_norms.Settings(
-        gain=(0.5, 1.0, 2.0),
-        length=(8, 16),
-        n_hidden=8,
-        network_seeds=3,
-        batch_size=2,
-        map_gain=(0.5, 2.0),
-    )
-    return gradient_norms.compute(settings, progress=False)
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
+ANALYSED = gradient_norms
+TINY = gradient_norms.Settings(
+    gain=(0.5, 1.0, 2.0),
+    length=(8, 16),
+    n_hidden=8,
+    network_seeds=3,
+    batch_size=2,
+    map_gain=(0.5, 2.0),
+)
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
-    with figures.style():
-        drawn = gradient_norms.draw(datasets)
-    assert set(drawn) == {
+    drawn_with_captions(
+        gradient_norms,
+        datasets,
         "norm-against-lag",
         "norm-against-length",
         "contributions-against-time",
         "map-time-lag",
         "phase-gain-length",
-    }
-    for figure in drawn.values():
-        assert len(figure.get_supxlabel()) > 60
+    )
 
 
 def test_norm_against_lag_shows_every_network_the_median_and_the_fit(datasets, ax):
@@ -49,22 +37,22 @@ def test_norm_against_lag_shows_every_network_the_median_and_the_fit(datasets, a
     assert norm_plots.plot_norm_against_lag(data, ax=ax) is ax
     chosen = norm_plots.one_network_set(data).isel(length=-1)
     relative = (chosen.log_norm - chosen.log_norm.sel(lag=0)).sel(gain=0.5) / LN10
-    thin = [line for line in ax.lines if line.get_alpha()]
-    assert len(thin) == 9  # 3 gains x 3 networks
+    networks = faint(ax)
+    assert len(networks) == 9  # 3 gains x 3 networks
     np.testing.assert_allclose(
-        np.array([line.get_ydata() for line in thin[:3]]),
+        np.array([line.get_ydata() for line in networks[:3]]),
         relative.transpose("network_seed", "lag"),
         atol=1e-12,
     )
-    labelled = [line for line in ax.lines if line.get_label().startswith("gain")]
-    np.testing.assert_allclose(labelled[0].get_ydata(), relative.median("network_seed"), atol=1e-12)
-    assert [line.get_marker() for line in labelled] == ["o", "s", "^"]
-    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-    assert len(dashed) == 3
-    x, y = dashed[0].get_data()
+    medians = [line for line in ax.lines if line.get_label().startswith("gain")]
+    np.testing.assert_allclose(medians[0].get_ydata(), relative.median("network_seed"), atol=1e-12)
+    assert [line.get_marker() for line in medians] == ["o", "s", "^"]
+    fits = dashed(ax)
+    assert len(fits) == 3
+    x, y = fits[0].get_data()
     rate = float(chosen.growth_rate.sel(gain=0.5).median())
     assert (y[1] - y[0]) / (x[1] - x[0]) == pytest.approx(rate / LN10)
-    assert "nats/step" in labelled[0].get_label()
+    assert "nats/step" in medians[0].get_label()
     assert ax.get_xlabel() == "lag $k$ (steps)"
     assert ax.yaxis.get_major_formatter()(-3.0, 0) == "$10^{-3}$"
 
@@ -85,7 +73,7 @@ def test_rates_come_with_a_half_life_only_where_they_differ_from_0(datasets):
 def test_norm_against_length_has_a_dot_for_every_network(datasets, ax):
     data = datasets["all-steps"]
     assert norm_plots.plot_norm_against_length(data, "log_gradient_norm", ax=ax) is ax
-    dots = [line for line in ax.lines if line.get_marker() == "."]
+    dots = marked(ax, ".")
     assert [line.get_xdata().size for line in dots] == [6, 6, 6]  # 3 networks x 2 lengths
     values = norm_plots.one_network_set(data).log_gradient_norm.sel(gain=0.5)
     expected = values.transpose("network_seed", "length").values.ravel() / LN10
@@ -116,13 +104,11 @@ def test_phase_cells_carry_the_mean_change_and_the_conditions(datasets, ax):
     data = datasets["last-step"]
     norm_plots.plot_phase(data, ax=ax)
     change = norm_plots.one_network_set(data).log_change.mean("network_seed") / LN10
-    texts = [text.get_text() for text in ax.texts]
-    assert texts == [f"{v:+.1f}" for v in change.transpose("length", "gain").values.ravel()]
-    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
-    assert any("Pascanu" in label for label in labels)
-    assert any("rho" in label for label in labels)
-    styles = {line.get_label(): line.get_linestyle() for line in ax.lines}
-    assert styles[r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)"] == "--"
+    assert texts(ax) == [f"{v:+.1f}" for v in change.transpose("length", "gain").values.ravel()]
+    lines = labelled(ax)
+    assert any("Pascanu" in label for label in lines)
+    assert any("rho" in label for label in lines)
+    assert lines[r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)"].get_linestyle() == "--"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "2"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["8", "16"]
 

@@ -2,60 +2,47 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from artists import dashed, drawn_with_captions, faint, labelled
 
-from analysis.frame import figures
 from analysis.gradients import norm_plots, truncation, truncation_plots
 
 LN10 = np.log(10.0)
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    settings = truncation.Settings(
-        gain=(0.5, 1.0, 2.0), length=(12, 24), n_hidden=8, network_seeds=3, batch_size=2
-    )
-    return truncation.compute(settings, progress=False)
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
+ANALYSED = truncation
+TINY = truncation.Settings(
+    gain=(0.5, 1.0, 2.0), length=(12, 24), n_hidden=8, network_seeds=3, batch_size=2
+)
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
-    with figures.style():
-        drawn = truncation.draw(datasets)
-    assert set(drawn) == {
+    drawn_with_captions(
+        truncation,
+        datasets,
         "error-against-window",
         "sufficient-window",
         "segments-and-sliding",
         "geometric-bound",
-    }
-    for figure in drawn.values():
-        assert len(figure.get_supxlabel()) > 60
+    )
 
 
 @pytest.mark.parametrize(
     ("variable", "scale"), [("truncation_log_error", LN10), ("truncation_cosine", 1.0)]
 )
-def test_every_network_and_the_median_against_the_window(datasets, ax, variable, scale):
-    data = datasets["windows"]
+def test_every_network_and_the_median_against_the_window(data, ax, variable, scale):
     assert truncation_plots.plot_against_window(data, variable, length=24, ax=ax) is ax
     chosen = norm_plots.one_network_set(data).sel(length=24, truncation="sliding", gain=1.0)
     values = chosen[variable].transpose("network_seed", "window").values / scale
     values = np.where(np.isfinite(values), values, np.nan)
-    thin = [line for line in ax.lines if line.get_alpha()]
-    assert len(thin) == 9
-    np.testing.assert_allclose(np.array([line.get_ydata() for line in thin[3:6]]), values)
+    networks = faint(ax)
+    assert len(networks) == 9
+    np.testing.assert_allclose(np.array([line.get_ydata() for line in networks[3:6]]), values)
     assert ax.get_xlabel() == "window $K$ (steps)"
     assert ax.get_xscale() == "log"
     assert ("error" in ax.get_ylabel()) == (scale == LN10)
 
 
-def test_sufficient_window_against_gain(datasets, ax):
-    truncation_plots.plot_sufficient_window(datasets["windows"], ax=ax)
-    data = norm_plots.one_network_set(datasets["windows"])
+def test_sufficient_window_against_gain(data, ax):
+    truncation_plots.plot_sufficient_window(data, ax=ax)
+    data = norm_plots.one_network_set(data)
     medians = [line for line in ax.lines if line.get_label().startswith("T =")]
     assert [line.get_label() for line in medians] == ["T = 12", "T = 24"]
     expected = data.sufficient_window.sel(length=24).median("network_seed")
@@ -66,7 +53,7 @@ def test_sufficient_window_against_gain(datasets, ax):
 
 
 @pytest.mark.parametrize(
-    ("window", "scheme", "expected"),
+    ("window", "truncation", "expected"),
     [
         (1, "sliding", 1.0),
         (1, "segments", 1.0),
@@ -77,27 +64,25 @@ def test_sufficient_window_against_gain(datasets, ax):
         (3, "sliding", (1 + 2 + 3 * 6) / 8),
     ],
 )
-def test_mean_reach(window, scheme, expected):
-    assert truncation_plots.mean_reach(window, 8, scheme)[0] == pytest.approx(expected)
+def test_mean_reach(window, truncation, expected):
+    assert truncation_plots.mean_reach(window, 8, truncation)[0] == pytest.approx(expected)
 
 
-def test_segments_and_sliding_share_the_axes(datasets, ax):
-    truncation_plots.plot_schemes(datasets["windows"], gain=1.0, against="reach", ax=ax)
-    data = norm_plots.one_network_set(datasets["windows"])
-    lines = {line.get_label(): line for line in ax.lines}
-    segments = lines["segments (stride K)"]
+def test_segments_and_sliding_share_the_axes(data, ax):
+    truncation_plots.plot_truncations(data, gain=1.0, against="reach", ax=ax)
+    data = norm_plots.one_network_set(data)
+    segments = labelled(ax)["segments (stride K)"]
     reach = truncation_plots.mean_reach(data.window.values, 24, "segments")
     np.testing.assert_allclose(segments.get_xdata(), reach)
     assert ax.get_xlabel() == "mean reach of a loss (steps)"
 
 
-def test_the_bound_lies_above_the_exact_error(datasets, ax):
-    data = datasets["windows"]
+def test_the_bound_lies_above_the_exact_error(data, ax):
     truncation_plots.plot_bound(data, gain=0.5, ax=ax)
-    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-    assert len(dashed) == 3
+    bounds = dashed(ax)
+    assert len(bounds) == 3
     exact = norm_plots.one_network_set(data).isel(length=-1).sel(gain=0.5, truncation="sliding")
-    for seed, line in enumerate(dashed):
+    for seed, line in enumerate(bounds):
         errors = exact.truncation_log_error.isel(network_seed=seed).values / LN10
         bound = line.get_ydata()
         known = np.isfinite(bound) & np.isfinite(errors)
@@ -106,10 +91,9 @@ def test_the_bound_lies_above_the_exact_error(datasets, ax):
     assert r"\beta" in ax.get_title()
 
 
-def test_words_follow_the_data(datasets):
+def test_words_follow_the_data(datasets, data):
     sentences = truncation.summarise(datasets)
     assert sentences[0].startswith("At gain 0.5 a gradient within 10% needs a window of")
-    data = datasets["windows"]
     altered = data.assign(
         sufficient_window=data.length + 1 - data.sufficient_window,
         truncation_log_error=data.truncation_log_error.isel(

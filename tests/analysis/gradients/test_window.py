@@ -4,24 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from artists import dashed, drawn_with_captions, faint, labelled
 
-from analysis.frame import figures
 from analysis.gradients import window, window_plots
+from rnnsim.experiments.sweeps import windows
 
-TINY = {"length": 12, "delay": 3, "network_seeds": 2, "n_hidden": 6, "batch_size": 3, "stride": 2}
+SIZES = {"length": 12, "delay": 3, "network_seeds": 2, "n_hidden": 6, "batch_size": 3, "stride": 2}
 WINDOWS = (2, 4, 6, 12)
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    settings = window.Settings(**TINY, windows=WINDOWS, n_batches=23)
-    return window.compute(settings, progress=False)
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
+ANALYSED = window
+TINY = window.Settings(**SIZES, windows=WINDOWS, n_batches=23)
 
 
 @pytest.mark.nojit
@@ -38,12 +29,11 @@ def test_share_of_losses_that_reach_their_cause(length, dependency):
             last_back = -(-t // S) * S - K + 1
             assert block_end >= t
             reached += t - dependency >= last_back
-        found = window.reaching_share(length, K, S, dependency, steps)
+        found = windows.reaching_share(length, K, S, dependency, steps)
         assert found == pytest.approx(reached / steps.size), (K, S)
 
 
-def test_both_budgets_of_the_same_training(datasets):
-    data = datasets["window"]
+def test_both_budgets_of_the_same_training(data):
     assert dict(data.sizes) == {
         "truncation": 2, "window": 4, "network_seed": 2, "budget": 2, "share": 11,
     }  # fmt: skip
@@ -59,7 +49,9 @@ def test_both_budgets_of_the_same_training(datasets):
 
 
 def test_copy_memory_is_its_recall():
-    settings = window.Settings(**TINY, task="copy_memory", n_memory=2, windows=(3, 12), n_batches=4)
+    settings = window.Settings(
+        **SIZES, task="copy_memory", n_memory=2, windows=(3, 12), n_batches=4
+    )
     data = window.compute(settings, progress=False)["window"]
     assert int(data.dependency) == 10
     np.testing.assert_array_equal(data.reaching, [[0, 1], [0, 1]])
@@ -68,48 +60,40 @@ def test_copy_memory_is_its_recall():
 
 @pytest.mark.nojit
 def test_windows_to_both_sides_of_the_dependency():
-    chosen = window._windows(window.Settings(), 8)
-    assert chosen == [2, 4, 6, 8, 9, 10, 12, 16, 24, 48]
-    assert window._windows(window.Settings(length=10, delay=9), 9)[-1] == 10
+    chosen = windows.windows_around(8, window.Settings().length)
+    assert chosen == (2, 4, 6, 8, 9, 10, 12, 16, 24, 48)
+    assert windows.windows_around(9, 10)[-1] == 10
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
-    with figures.style():
-        drawn = window.draw(datasets)
-    assert set(drawn) == {"score-against-window", "learning-curves"}
-    for figure in drawn.values():
-        assert len(figure.get_supxlabel()) > 60
+    drawn = drawn_with_captions(window, datasets, "score-against-window", "learning-curves")
     titles = [ax.get_title() for ax in drawn["score-against-window"].axes]
     assert titles == ["what the gradient can see", "equal sequences: 60", "equal updates: 20"]
 
 
-def test_final_scores_chance_and_the_window_that_reaches(datasets, ax):
-    data = datasets["window"]
+def test_final_scores_chance_and_the_window_that_reaches(data, ax):
     assert window_plots.plot_score(data, budget="updates", ax=ax) is ax
-    lines = {line.get_label(): line for line in ax.lines}
     final = data.loss.sel(budget="updates", truncation="segments").isel(share=-1)
-    median = lines["segments (stride $K$)"]
+    median = labelled(ax)["segments (stride $K$)"]
     np.testing.assert_allclose(median.get_ydata(), final.median("network_seed"))
     np.testing.assert_array_equal(median.get_xdata(), WINDOWS)
-    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-    assert dashed[0].get_xdata()[0] == 4
-    assert dashed[1].get_ydata()[0] == pytest.approx(np.log(4))
+    first, chance = dashed(ax)[:2]
+    assert first.get_xdata()[0] == 4
+    assert chance.get_ydata()[0] == pytest.approx(np.log(4))
     assert ax.get_xscale() == "log"
     assert ax.get_ylabel() == "final loss (nats per answer)"
 
 
-def test_curves_against_sequences_seen(datasets, ax):
-    data = datasets["window"]
+def test_curves_against_sequences_seen(data, ax):
     window_plots.plot_curves(data, truncation="overlapping", ax=ax)
-    thin = [line for line in ax.lines if line.get_alpha()]
+    networks = faint(ax)
     expected = data.loss.sel(truncation="overlapping", budget="sequences", window=2)
-    np.testing.assert_allclose([line.get_ydata() for line in thin[:2]], expected)
-    np.testing.assert_allclose(thin[0].get_xdata()[-1], 60)
+    np.testing.assert_allclose([line.get_ydata() for line in networks[:2]], expected)
+    np.testing.assert_allclose(networks[0].get_xdata()[-1], 60)
     assert ax.get_xlabel() == "sequences seen"
 
 
-def test_words_follow_the_data(datasets):
-    data = datasets["window"]
+def test_words_follow_the_data(datasets, data):
     sentences = window.summarise(datasets)
     assert "a window of 4 steps reaches it" in sentences[0]
     assert len(sentences) == 6
@@ -136,4 +120,4 @@ def test_words_follow_the_data(datasets):
 )
 def test_misuse_is_named(options, message):
     with pytest.raises(ValueError, match=message):
-        window.compute(window.Settings(**TINY | options), progress=False)
+        window.compute(window.Settings(**SIZES | options), progress=False)

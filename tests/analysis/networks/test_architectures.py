@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from artists import dashed, drawn_with_captions, faint, texts
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
@@ -31,25 +31,16 @@ def datasets():
     return found
 
 
-@pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
 def test_all_figures_are_drawn_with_captions(datasets):
-    with figures.style():
-        drawn = architectures.draw(datasets)
-    assert set(drawn) == {"held-out-scores", *(f"gradient-flow-{name}" for name in NAMES)}
-    for figure in drawn.values():
-        assert len(figure.get_supxlabel()) > 60
+    names = ["held-out-scores", *(f"gradient-flow-{name}" for name in NAMES)]
+    drawn = drawn_with_captions(architectures, datasets, *names)
     pictures = [a for a in drawn["gradient-flow-captions"].axes if a.images]
     assert len(pictures) == 6
 
 
 def test_one_architecture_alone(datasets):
-    with figures.style():
-        drawn = architectures.draw({"captions": datasets["captions"]})
-    assert set(drawn) == {"held-out-scores", "gradient-flow-captions"}
+    alone = {"captions": datasets["captions"]}
+    drawn_with_captions(architectures, alone, "held-out-scores", "gradient-flow-captions")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,9 +54,8 @@ def test_map_shows_the_mean_over_networks(datasets, ax, name):
     np.testing.assert_allclose(np.asarray(shown)[known], expected[known])
     assert ax.get_xlabel().startswith("step $s$ of the state")
     assert ax.get_ylabel() == "step $t$ of the loss"
-    texts = [text.get_text() for text in ax.texts]
-    assert ("decoder" in texts) == (name in {"translation", "captions"})
-    assert ("encoder" in texts) == (name == "translation")
+    assert ("decoder" in texts(ax)) == (name in {"translation", "captions"})
+    assert ("encoder" in texts(ax)) == (name == "translation")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -73,8 +63,8 @@ def test_the_window_divides_what_is_kept_from_what_is_cut_off(datasets, ax, name
     data = datasets[name]
     K = figures.configuration(data)["window"]
     architecture_plots.plot_gradient_map(data, moment="before", limits=(-5, 0), ax=ax)
-    assert f"K = {K}" in [text.get_text() for text in ax.texts]
-    line = next(line for line in ax.lines if line.get_linestyle() == "--")
+    assert f"K = {K}" in texts(ax)
+    line = dashed(ax)[0]
     x, y = line.get_xdata(), line.get_ydata()
     if name == "sentences":
         assert x.tolist() == [data.loss_step[-1] - K + 0.5] * 2
@@ -85,20 +75,18 @@ def test_the_window_divides_what_is_kept_from_what_is_cut_off(datasets, ax, name
 def test_scores_every_network_median_and_dashed_baselines(datasets, ax):
     data = datasets["characters"]
     architecture_plots.plot_scores(data, ax=ax)
-    thin = [line for line in ax.lines if line.get_alpha()]
-    np.testing.assert_allclose(np.array([line.get_ydata() for line in thin]), data.score)
-    dashed = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == "--"]
-    np.testing.assert_allclose(dashed, data.baseline_score)
-    assert [text.get_text() for text in ax.texts] == ["uniform", "unigram", "bigram"]
+    np.testing.assert_allclose(np.array([line.get_ydata() for line in faint(ax)]), data.score)
+    baselines = [line.get_ydata()[0] for line in dashed(ax)]
+    np.testing.assert_allclose(baselines, data.baseline_score)
+    assert texts(ax) == ["uniform", "unigram", "bigram"]
     assert ax.get_ylabel() == "bits per character"
 
 
 def test_the_one_row_of_sentences_as_curves(datasets, ax):
     data = datasets["sentences"]
     architecture_plots.plot_row(data, moment="before", ax=ax)
-    thin = [line for line in ax.lines if line.get_alpha()]
     expected = decades(data.log_norms.sel(moment="before").isel(loss_step=0))
-    np.testing.assert_allclose(np.array([line.get_ydata() for line in thin]), expected)
+    np.testing.assert_allclose(np.array([line.get_ydata() for line in faint(ax)]), expected)
 
 
 def test_pictures_weigh_gradients_by_the_spread_of_pixels(datasets, ax):

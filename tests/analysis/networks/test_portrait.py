@@ -1,7 +1,10 @@
 """The portrait of one network: what is computed, artists of every panel, words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from artists import dashed, marked, only_line, texts
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,38 +13,37 @@ import rnnsim
 from analysis.frame import figures
 from analysis.networks import portrait, portrait_plots
 from rnnsim import theory
+from rnnsim.experiments.portrait import subject_of
 
 H, T, B = 9, 30, 3
-SMALL = portrait.Settings(gain=1.2, n_hidden=H, length=T, batch_size=B, n_threads=1)
+ANALYSED = portrait
+TINY = portrait.Settings(gain=1.2, n_hidden=H, length=T, batch_size=B, n_threads=1)
 LN10 = np.log(10)
 
 
-def settings(**changes):
-    values = {"gain": 1.2, "n_hidden": H, "length": T, "batch_size": B, "n_threads": 1}
-    return portrait.Settings(**values | changes)
-
-
 def computed(**changes):
-    return portrait.compute(settings(**changes), progress=False)["portrait"]
+    return portrait.compute(replace(TINY, **changes), progress=False)["portrait"]
 
 
-@pytest.fixture(scope="module")
-def data():
-    return computed()
-
-
-def line(ax, style, label=None):
-    (found,) = [
-        x for x in ax.lines if x.get_linestyle() == style and label in (None, x.get_label())
-    ]
-    return found
+def subject(**changes):
+    """The network of these settings, its batch, and what that is in words."""
+    s = replace(TINY, **changes)
+    return subject_of(
+        s.task,
+        s.length,
+        batch_size=s.batch_size,
+        networks=(s.scheme, s.gain, s.n_hidden, s.seed),
+        weights=s.weights,
+        activation=s.activation,
+        dtype=s.dtype,
+    )
 
 
 # What is computed.
 
 
 def test_all_parts_are_those_of_the_library(data):
-    rnn, sequences, reads = portrait.subject(SMALL)
+    rnn, sequences, reads = subject()
     flow = rnnsim.gradient_flow(rnn, sequences, per_sequence=True)
     exponents = rnnsim.lyapunov_spectrum(rnn, sequences.inputs)
     assert reads == "characters"
@@ -63,7 +65,7 @@ def test_the_network_is_the_one_that_a_sweep_draws(data):
 
 
 def test_lag_curves_average_the_steps_that_reach_the_last_lag(data):
-    rnn, sequences, _ = portrait.subject(SMALL)
+    rnn, sequences, _ = subject()
     norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0]
     last = int(data.growth_last_lag)
     for b, k in ((0, 0), (1, 3), (2, last)):
@@ -82,7 +84,7 @@ def test_every_variable_says_its_units(data):
 
 def test_theory_is_that_of_the_kind_of_network(data):
     drive = 1 / 1.0  # one-hot inputs: the variance over units of one column of W_xh
-    rnn, sequences, _ = portrait.subject(SMALL)
+    rnn, sequences, _ = subject()
     columns = rnn.W_xh[0][:, sequences.inputs.argmax(axis=-1)]  # (H, T, B)
     expected = theory.mean_field(1.2, input_variance=drive * columns.var(axis=0).mean())
     assert_allclose(data.theory_exponent, expected.largest_exponent, rtol=1e-10)
@@ -118,7 +120,7 @@ def test_eigenvalues_with_unit_circle_and_circle_of_theory(data):
 
 def test_singular_values_and_their_law(data):
     ax = portrait_plots.plot_singular_values(data)
-    assert_array_equal(line(ax, "--").get_ydata(), data.theory_singular_values)
+    assert_array_equal(only_line(ax, style="--").get_ydata(), data.theory_singular_values)
     assert_array_equal(ax.lines[0].get_ydata(), data.singular_values)
     assert ax.lines[-1].get_ydata()[0] == 1.0
 
@@ -132,9 +134,8 @@ def test_exponents_with_errors_sequences_and_mean_field(data):
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     assert_allclose(ends[:, 1] - ends[:, 0], 2 * data.exponent_errors, atol=1e-12)
     assert "nats/step" in ax.get_ylabel()
-    axes = [ax, *ax.child_axes]
-    dashed = [x for a in axes for x in a.lines if x.get_linestyle() == "--"]
-    assert [float(x.get_ydata()[0]) for x in dashed] == [float(data.theory_exponent)]
+    drawn = [x for a in (ax, *ax.child_axes) for x in dashed(a)]
+    assert [float(x.get_ydata()[0]) for x in drawn] == [float(data.theory_exponent)]
 
 
 def test_silent_units_are_said_to_have_no_exponent():
@@ -160,7 +161,7 @@ def test_map_has_a_column_for_each_sequence_where_one_step_carries_loss():
     assert_array_equal(data.column, [1, 2, 3])
     ax = portrait_plots.plot_map(data)
     assert ax.get_xlabel() == "sequence"
-    rnn, sequences, _ = portrait.subject(settings(task="adding"))
+    rnn, sequences, _ = subject(task="adding")
     norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0, 0]
     shown = ax.collections[0].get_array().reshape(T, B)
     assert_allclose(shown[5, 2], (norms[5, 2] - norms[0, 2]) / LN10)
@@ -168,9 +169,9 @@ def test_map_has_a_column_for_each_sequence_where_one_step_carries_loss():
 
 def test_slope_of_lambda_1_lies_beside_the_measured_norms(data):
     ax = portrait_plots.plot_lags(data)
-    y = line(ax, "--").get_ydata()
+    y = only_line(ax, style="--").get_ydata()
     assert_allclose(np.diff(y), float(data.exponents[0]) / LN10, rtol=1e-9)
-    measured = next(x for x in ax.lines if x.get_label() == "measured").get_ydata()
+    measured = only_line(ax, label="measured").get_ydata()
     first, last = int(data.growth_first_lag), int(data.growth_last_lag)
     assert_allclose(measured[: last + 1], data.log_norms[:, : last + 1].mean("sequence") / LN10)
     middle = slice(first, last + 1)
@@ -182,7 +183,7 @@ def test_the_bound_is_drawn_where_it_fits_only(data):
     steep = portrait_plots.plot_lags(data.assign(spectral_norm=1e3))
     assert not [x for x in steep.lines if x.get_linestyle() == ":"]
     contracting = computed(gain=0.3)
-    bound = line(portrait_plots.plot_lags(contracting), ":")
+    bound = only_line(portrait_plots.plot_lags(contracting), style=":")
     norm = float(contracting.spectral_norm)
     assert norm < 1
     assert_allclose(bound.get_ydata(), np.arange(T) * np.log10(norm), atol=1e-12)
@@ -192,10 +193,10 @@ def test_truncation_marks_the_sufficient_window():
     data = computed(gain=0.6, tolerance=0.2)
     ax = portrait_plots.plot_truncation(data)
     window = float(data.sufficient_window)
-    (dot,) = [x for x in ax.lines if x.get_marker() == "o"]
+    (dot,) = marked(ax, "o")
     assert_allclose(dot.get_xydata(), [[window, np.log10(0.2)]])
-    assert ax.texts[0].get_text() == f"{window:.0f} steps\nfor 20%"
-    K, y = line(ax, "--").get_data()
+    assert texts(ax)[0] == f"{window:.0f} steps\nfor 20%"
+    K, y = only_line(ax, style="--").get_data()
     assert_allclose(y[window == K], np.log10(0.2))
     assert_allclose(np.diff(y), float(data.exponents[0]) / LN10)
     curve = ax.lines[0].get_ydata()
@@ -205,7 +206,7 @@ def test_truncation_marks_the_sufficient_window():
 def test_no_window_no_mark(data):
     ax = portrait_plots.plot_truncation(data.assign(sufficient_window=np.nan))
     assert not ax.texts
-    assert not [x for x in ax.lines if x.get_marker() == "o"]
+    assert not marked(ax, "o")
 
 
 @pytest.mark.parametrize(
@@ -328,9 +329,10 @@ def test_summary_gives_rates_chaos_and_window(data):
         ({"n_threads": 0}, "`n_threads` must be at least 1"),
     ],
 )
-def test_settings_are_checked_before_anything_is_computed(changes, message):
+def test_settings_are_checked_before_anything_is_computed(changes, message, monkeypatch):
+    monkeypatch.setattr("rnnsim.experiments.portrait.measure", None)  # so nothing can be
     with pytest.raises(ValueError, match=message):
-        portrait.subject(settings(**changes))
+        computed(**changes)
 
 
 def test_too_much_memory_is_refused():

@@ -1,18 +1,14 @@
 """Figures of non-normality: artists, theory beside measurement, words from data."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from artists import check_axes, dashed, drawn_with_captions, labelled, marked, thin
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 
-from analysis.frame import figures
 from analysis.spectra import nonnormal, nonnormal_plots
 
+ANALYSED = nonnormal
 SCALES = (0.0, 1.0, 3.0)
 TINY = nonnormal.Settings(
     scale=SCALES,
@@ -28,21 +24,8 @@ TINY = nonnormal.Settings(
 
 
 @pytest.fixture(scope="module")
-def datasets():
-    return nonnormal.compute(TINY, progress=False)
-
-
-@pytest.fixture(scope="module")
 def data(datasets):
     return datasets["transients"]
-
-
-def labelled(ax):
-    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
-
-
-def dashed(ax):
-    return [line for line in ax.lines if line.get_linestyle() == "--"]
 
 
 def test_pseudospectrum_shows_eigenvalues_the_unit_circle_and_the_values(datasets):
@@ -98,14 +81,13 @@ def test_curves_are_medians_beside_the_line_of_the_eigenvalues(data, plot, varia
         assert_array_equal(line.get_xdata(), data.lag)
     (theory,) = dashed(ax)
     assert_allclose(theory.get_ydata(), np.log(0.8) * theory.get_xdata())
-    thin = [line for line in ax.lines if line.get_linewidth() < 1]
-    assert len(thin) == 2 * len(SCALES)
+    assert len(thin(ax)) == 2 * len(SCALES)
     assert "nats" in ax.get_ylabel()
 
 
 def test_kreiss_constants_are_marked_below_the_peaks(data):
     ax = nonnormal_plots.plot_powers(data)
-    marks = [x for x in ax.lines if x.get_marker() == "D" and len(x.get_xdata()) == 1]
+    marks = [x for x in marked(ax, "D") if len(x.get_xdata()) == 1]
     median = data.median("network_seed")
     expected = [(median.peak_lag.sel(scale=s), median.log_kreiss.sel(scale=s)) for s in SCALES[1:]]
     assert_allclose([(m.get_xdata()[0], m.get_ydata()[0]) for m in marks], expected)
@@ -139,18 +121,13 @@ def test_windows_beside_what_eigenvalues_say(data):
     "plot", [nonnormal_plots.plot_powers, nonnormal_plots.plot_peak, nonnormal_plots.plot_windows]
 )
 def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
-    _, ax = figures.new_figure()
-    assert plot(data, ax=ax) is ax
-    assert isinstance(plot(data), Axes)
+    check_axes(lambda ax: plot(data, ax=ax))
 
 
 def test_draw_makes_all_figures_without_a_warning(datasets):
-    with figures.style():
-        drawn = nonnormal.draw(datasets)
-        assert tuple(drawn) == ("pseudospectra", "transient-growth", "peak-and-window")
-        for figure in drawn.values():
-            assert isinstance(figure, Figure)
-            figure.draw_without_rendering()
+    drawn = drawn_with_captions(
+        nonnormal, datasets, "pseudospectra", "transient-growth", "peak-and-window"
+    )
     assert "spectral radius 0.8" in drawn["pseudospectra"].get_supxlabel()
     powers, linear, _ = drawn["transient-growth"].axes
     for ax, variable in ((powers, "log_power_norm"), (linear, "log_gradient_norm")):
@@ -186,21 +163,3 @@ def test_one_unit_one_scale_one_step():
     for figure in nonnormal.draw(datasets).values():
         figure.draw_without_rendering()
     assert len(nonnormal.summarise(datasets)) == 2
-
-
-def test_the_command_and_drawing_again(tmp_path):
-    tiny = (
-        "--scale 0 2 --plane-scale 2 --length 6 --n-points 5 --n-hidden 4 --network-seeds 1 "
-        "--batch-size 1 --activation tanh"
-    ).split()
-    for arguments in ([*tiny, "--output", "run"], ["--from", "run", "--output", "again"]):
-        result = subprocess.run(
-            [sys.executable, "-m", "analysis", "nonnormal", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
-    pictures = sorted((tmp_path / "run").glob("*.svg"))
-    assert len(pictures) == 3
-    for picture in pictures:
-        assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()

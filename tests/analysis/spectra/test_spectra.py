@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
+from artists import check_axes, dashed, drawn_with_captions, marked, texts
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
-from analysis.frame import figures
 from analysis.spectra import spectra, spectrum_plots
 from rnnsim.networks.initialisation import SCHEMES
 
+ANALYSED = spectra
 H, SEEDS, GAINS, DRAWN = 8, 2, (0.5, 1.5), 1.25
 TINY = spectra.Settings(
     gain=GAINS,
@@ -29,11 +28,6 @@ NORM = {"gaussian": 2.0, "orthogonal": 1.0, "identity": 1.0, "uniform": 2 * UNIF
 
 
 @pytest.fixture(scope="module")
-def datasets():
-    return spectra.compute(TINY, progress=False)
-
-
-@pytest.fixture(scope="module")
 def schemes(datasets):
     return datasets["schemes"]
 
@@ -43,13 +37,9 @@ def one_gain(datasets):
     return datasets["one-gain"]
 
 
-def dashed(ax):
-    return [line for line in ax.lines if line.get_linestyle() == "--"]
-
-
 def dots(ax, marker):
     """Lines that are marks only."""
-    return [x for x in ax.lines if x.get_linestyle() == "None" and x.get_marker() == marker]
+    return [x for x in marked(ax, marker) if x.get_linestyle() == "None"]
 
 
 def medians(ax):
@@ -109,12 +99,12 @@ def test_eigenvalue_axes_are_equal_labelled_and_wide_enough(one_gain):
 
 
 def test_eigenvalues_that_are_all_the_same_are_named(one_gain):
-    texts = {
-        scheme: [t.get_text() for t in plot.texts]
+    found = {
+        scheme: texts(plot)
         for scheme in ("identity", "orthogonal")
         for plot in [spectrum_plots.plot_eigenvalues(one_gain, scheme=scheme, gain=DRAWN)]
     }
-    assert texts == {"identity": [f"all {SEEDS * H} here"], "orthogonal": []}
+    assert found == {"identity": [f"all {SEEDS * H} here"], "orthogonal": []}
 
 
 def test_singular_values_of_every_network_and_their_median(one_gain):
@@ -136,7 +126,7 @@ def test_singular_value_edges_are_dashed_once_for_each_value(one_gain):
     assert all(height[0] == height[1] for height in heights)
     expected = sorted({DRAWN * factor for factor in NORM.values()})
     assert_allclose(sorted(height[0] for height in heights), expected)
-    assert f"orthogonal, identity: {DRAWN:.2f}" in [text.get_text() for text in ax.texts]
+    assert f"orthogonal, identity: {DRAWN:.2f}" in texts(ax)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +202,7 @@ def test_what_gain_does_not_change_is_drawn_by_scheme(schemes, variable):
 def test_infinite_values_are_counted_not_drawn(schemes):
     broken = schemes.assign(kreiss=schemes.kreiss.where(schemes.network_seed > 0, np.inf))
     ax = spectrum_plots.plot_by_scheme(broken, "kreiss")
-    assert [t.get_text() for t in ax.texts if "infinite" in t.get_text()] == ["1 infinite"] * 4
+    assert [text for text in texts(ax) if "infinite" in text] == ["1 infinite"] * 4
 
 
 def test_growth_has_a_mark_for_each_network_and_the_log_of_the_radius(schemes):
@@ -265,27 +255,21 @@ def test_linear_orthogonal_networks_lie_on_the_reference():
 )
 def test_plots_draw_on_the_given_axes_or_on_new_ones(schemes, one_gain, plot, which):
     data = (schemes, one_gain)[which]
-    _, ax = figures.new_figure()
-    assert plot(data, ax) is ax
-    fresh = plot(data, None)
-    assert isinstance(fresh, Axes)
-    assert fresh is not ax
+    check_axes(lambda ax: plot(data, ax))
 
 
 def test_draw_makes_all_figures_without_a_warning(datasets):
-    with figures.style():
-        drawn = spectra.draw(datasets)
-        assert tuple(drawn) == (
-            "eigenvalues",
-            "singular-values",
-            "radius-norm-normality",
-            "growth-against-radius",
-            "beyond-eigenvalues",
-        )
-        for figure in drawn.values():
-            assert isinstance(figure, Figure)
-            figure.draw_without_rendering()
-            assert f"{SEEDS} " in figure.get_supxlabel(), "how many networks"
+    drawn = drawn_with_captions(
+        spectra,
+        datasets,
+        "eigenvalues",
+        "singular-values",
+        "radius-norm-normality",
+        "growth-against-radius",
+        "beyond-eigenvalues",
+    )
+    for figure in drawn.values():
+        assert f"{SEEDS} " in figure.get_supxlabel(), "how many networks"
 
 
 def test_only_theory_is_dashed(datasets):

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from analysis.spectra import spectra, spectrum_plots
 from rnnsim.networks.initialisation import SCHEMES
 
+ANALYSED = spectra
 TINY = spectra.Settings(
     gain=(0.5, 1.5),
     spectrum_gain=1.25,
@@ -16,11 +17,6 @@ TINY = spectra.Settings(
     batch_size=3,
     n_threads=1,
 )
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    return spectra.compute(TINY, progress=False)
 
 
 def with_values(datasets, **changes):
@@ -115,15 +111,9 @@ def test_inverted_rates_give_another_summary(datasets):
 
 def test_too_few_lags_gain_0_and_one_scheme():
     settings = spectra.Settings(
-        gain=(0.0, 1.0),
-        spectrum_gain=0.0,
-        length=2,
-        n_hidden=2,
-        network_seeds=1,
-        batch_size=1,
-        scheme=("uniform",),
-        n_threads=1,
-    )
+        gain=(0.0, 1.0), spectrum_gain=0.0, length=2, n_hidden=2, network_seeds=1, batch_size=1,
+        scheme=("uniform",), n_threads=1,
+    )  # fmt: skip
     datasets = spectra.compute(settings, progress=False)
     for figure in spectra.draw(datasets).values():
         figure.draw_without_rendering()

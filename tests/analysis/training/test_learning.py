@@ -2,21 +2,16 @@
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from artists import drawn_with_captions, labelled, thin
 from numpy.testing import assert_allclose, assert_array_equal
 
-from analysis.frame import figures
 from analysis.training import learning_plots, temporal_order
 
+ANALYSED = temporal_order
 TINY = temporal_order.Settings(
     length=(10, 12), network_seeds=3, n_updates=4, n_hidden=5, batch_size=2, test_size=20,
     record_every=1, tolerance=0.7, n_threads=1,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def datasets():
-    return temporal_order.compute(TINY, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +27,6 @@ def data(datasets):
         )
     )
     return made
-
-
-def labelled(ax):
-    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
 
 
 def test_shares_of_networks_that_solve(data):
@@ -64,17 +55,12 @@ def test_curves_with_chance_and_tolerance(data):
     assert_allclose(median, np.maximum(errors.median("network_seed"), 0.025))
     levels = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() in ("--", ":")]
     assert_allclose(levels, [0.75, 0.7])
-    thin = [line for line in ax.lines if line.get_linewidth() < 1]
-    assert len(thin) == 9
+    assert len(thin(ax)) == 9
 
 
 def test_every_figure_is_drawn_with_a_caption(data):
-    with figures.style():
-        drawn = temporal_order.draw({"learning": data})
-    assert set(drawn) == {"solved-against-length", "learning-curves"}
-    for figure in drawn.values():
-        assert isinstance(figure, Figure)
-        assert figure.get_supxlabel()
+    datasets = {"learning": data}
+    drawn_with_captions(temporal_order, datasets, "solved-against-length", "learning-curves")
 
 
 def test_words(data):

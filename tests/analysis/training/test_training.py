@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from artists import dashed, drawn_with_captions, labelled, marked
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -11,27 +12,19 @@ import rnnsim
 from analysis.frame import figures, runs
 from analysis.training import carry_plots, training, training_plots
 from rnnsim import tasks
+from rnnsim.experiments.sweeps.training import constant_loss
 from rnnsim.training import schedules
 
 LN10 = np.log(10.0)
-TINY = {"length": 12, "gain": (1.2, 0.5), "network_seeds": 2, "n_hidden": 6, "batch_size": 3}
+SIZES = {"length": 12, "gain": (1.2, 0.5), "network_seeds": 2, "n_hidden": 6, "batch_size": 3}
 SHORT = {"n_updates": 8, "record_every": 2, "snapshot_every": 4, "learning_rate": 0.05}
+ANALYSED = training
+TINY = training.Settings(**SIZES, **SHORT)
 
 
-@pytest.fixture(scope="module")
-def datasets():
-    return training.compute(training.Settings(**TINY, **SHORT), progress=False)
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
-def test_the_record_is_that_of_train_network_by_network(datasets):
-    data = datasets["training"]
+def test_the_record_is_that_of_train_network_by_network(data):
     assert data.gain.values.tolist() == [0.5, 1.2]
-    one = training.Settings(**TINY | {"gain": (1.2,), "network_seeds": 1}, **SHORT)
+    one = training.Settings(**SIZES | {"gain": (1.2,), "network_seeds": 1}, **SHORT)
     alone = training.compute(one, progress=False)["training"]
     for name in ("loss", "clipped", "eigenvalues", "window_log_error", "diverged"):
         found = data[name].sel(gain=1.2, network_seed=0)
@@ -40,25 +33,22 @@ def test_the_record_is_that_of_train_network_by_network(datasets):
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
-    with figures.style():
-        drawn = training.draw(datasets)
-    assert set(drawn) == {
+    drawn_with_captions(
+        training,
+        datasets,
         "learning",
         "dynamics",
         "eigenvalues",
         "bias",
         "gradient-reach",
         "what-is-carried",
-    }
-    for figure in drawn.values():
-        assert len(figure.get_supxlabel()) > 60
+    )
 
 
 @pytest.mark.parametrize(
     ("variable", "axis"), [("loss", "updates"), ("lyapunov_exponent", "snapshot")]
 )
-def test_every_network_and_the_median_against_updates(datasets, ax, variable, axis):
-    data = datasets["training"]
+def test_every_network_and_the_median_against_updates(data, ax, variable, axis):
     assert training_plots.plot_against_updates(data, variable, gain=0.5, ax=ax) is ax
     values = data[variable].sel(gain=0.5).transpose("network_seed", axis).values
     np.testing.assert_array_equal([line.get_ydata() for line in ax.lines[:2]], values)
@@ -67,8 +57,7 @@ def test_every_network_and_the_median_against_updates(datasets, ax, variable, ax
     assert ax.get_xlabel() == "updates"
 
 
-def test_circles_fill_with_the_share_of_clipped_updates(datasets, ax):
-    data = datasets["training"]
+def test_circles_fill_with_the_share_of_clipped_updates(data, ax):
     clipped = data.clipped.copy(data=np.linspace(0, 1, data.clipped.size).reshape(2, 2, 5))
     training_plots.plot_gradient_norm(data.assign(clipped=clipped), gain=0.5, ax=ax)
     circles = ax.collections[1:]  # the first is the band
@@ -79,22 +68,20 @@ def test_circles_fill_with_the_share_of_clipped_updates(datasets, ax):
         np.testing.assert_allclose(circle.get_offsets(), expected)
         shares = clipped.sel(gain=0.5, network_seed=seed)[1:]
         np.testing.assert_allclose(circle.get_array(), 1 - shares)
-    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-    assert dashed[0].get_ydata()[0] == 0.0  # clipped at norm 1
+    assert dashed(ax)[0].get_ydata()[0] == 0.0  # clipped at norm 1
     names = {text.get_text() for text in ax.legend().get_texts()}
     assert {"all clipped", "none clipped", "clipped above"} <= names
 
 
 def test_nothing_is_marked_without_clipping(ax):
-    settings = training.Settings(**TINY | {"gain": (1.0,)}, **SHORT, clip_norm=0.0)
+    settings = training.Settings(**SIZES | {"gain": (1.0,)}, **SHORT, clip_norm=0.0)
     data = training.compute(settings, progress=False)["training"]
     assert float(data.clipped.max()) == 0.0
     training_plots.plot_gradient_norm(data, gain=1.0, ax=ax)
-    assert not [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert not dashed(ax)
 
 
-def test_eigenvalues_are_those_of_the_snapshot(datasets, ax):
-    data = datasets["training"]
+def test_eigenvalues_are_those_of_the_snapshot(data, ax):
     training_plots.plot_eigenvalues(data, gain=1.2, index=1, ax=ax)
     expected = data.eigenvalues.sel(gain=1.2).isel(snapshot=1).values
     drawn = [line.get_xdata() + 1j * line.get_ydata() for line in ax.lines[:2]]
@@ -104,10 +91,9 @@ def test_eigenvalues_are_those_of_the_snapshot(datasets, ax):
     assert ax.get_aspect() == 1.0
 
 
-def test_bias_and_reach(datasets, ax):
-    data = datasets["training"]
+def test_bias_and_reach(data, ax):
     training_plots.plot_bias(data, gain=0.5, trained=None, ax=ax)
-    labels = [line.get_label() for line in ax.lines if not line.get_label().startswith("_")]
+    labels = list(labelled(ax))
     assert labels[0] == "1"
     assert len(labels) >= 4
     one = Figure().subplots()
@@ -146,21 +132,20 @@ def test_a_film_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_saved_run_is_drawn_again_complex_eigenvalues_included(datasets, tmp_path):
-    settings = training.Settings(**TINY, **SHORT)
     first, again = tmp_path / "first", tmp_path / "again"
-    runs.run(training.ANALYSIS, settings, output=first, source=None, progress=False)
+    runs.run(training, TINY, output=first, source=None, progress=False)
     loaded = rnnsim.load(first / "data" / "training.zarr", kind="training/training")
     assert loaded.eigenvalues.dtype == np.complex128
     for name, variable in datasets["training"].variables.items():
         np.testing.assert_array_equal(loaded[name], variable)
-    runs.run(training.ANALYSIS, settings, output=again, source=first, progress=False)
+    runs.run(training, TINY, output=again, source=first, progress=False)
     for path in [*first.glob("*.svg"), *first.glob("*.gif"), first / "summary.txt"]:
         assert (again / path.name).read_bytes() == path.read_bytes()
 
 
 def test_truncated_training_of_a_task_without_classes():
     settings = training.Settings(
-        **TINY | {"gain": (0.9,)}, **SHORT, task="adding", window=4, stride=2, carry="none"
+        **SIZES | {"gain": (0.9,)}, **SHORT, task="adding", window=4, stride=2, carry="none"
     )
     datasets = training.compute(settings, progress=False)
     assert json.loads(datasets["training"].attrs["configuration"])["stride"] == 2
@@ -172,9 +157,9 @@ def test_truncated_training_of_a_task_without_classes():
 
 def test_loss_of_the_best_constant_answer():
     order = tasks.temporal_order(10, 4000, rng=0)
-    assert training.constant_loss(order) == pytest.approx(np.log(4), abs=2e-3)
+    assert constant_loss(order) == pytest.approx(np.log(4), abs=2e-3)
     adding = tasks.adding(10, 4000, rng=0)
-    assert training.constant_loss(adding) == pytest.approx(1 / 12, rel=0.05)
+    assert constant_loss(adding) == pytest.approx(1 / 12, rel=0.05)
 
 
 @pytest.mark.nojit
@@ -187,13 +172,12 @@ def test_what_is_carried_is_drawn_from_the_schedule(carry, ax):
     arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None) is not None]
     carried = len(arrows) - 2 * len(plan)  # the others are gradients
     assert carried == {"sequence": 6, "stream": 7, "none": 0}[carry]
-    zeros = [line for line in ax.lines if line.get_marker() == "o"]
+    zeros = marked(ax, "o")
     assert len(zeros) == {"sequence": 2, "stream": 1, "none": 8}[carry]
     assert ax.get_xlabel() == "step $t$ of each batch"
 
 
-def test_words_follow_the_data(datasets):
-    data = datasets["training"]
+def test_words_follow_the_data(datasets, data):
     sentences = training.summarise(datasets)
     assert len(sentences) == 6
     assert sentences[0].startswith("From gain 0.5, 0 of 2 networks")
@@ -212,7 +196,7 @@ def test_words_follow_the_data(datasets):
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_networks_that_left_the_range_are_drawn_and_counted(activation):
     settings = training.Settings(
-        **TINY, **SHORT | {"learning_rate": 1e30}, optimizer="sgd", activation=activation,
+        **SIZES, **SHORT | {"learning_rate": 1e30}, optimizer="sgd", activation=activation,
         clip_norm=0.0,
     )  # fmt: skip
     datasets = training.compute(settings, progress=False)
@@ -238,7 +222,7 @@ def test_networks_that_left_the_range_are_drawn_and_counted(activation):
 )
 def test_misuse_is_named(options, message):
     with pytest.raises(ValueError, match=message):
-        training.compute(training.Settings(**TINY | SHORT | options), progress=False)
+        training.compute(training.Settings(**SIZES | SHORT | options), progress=False)
 
 
 @pytest.mark.nojit

@@ -1,0 +1,109 @@
+"""Labelled datasets: what a variable is, and the one place that puts variables on their axes."""
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# The labels along an axis, or their number where it needs none.
+Axes = Mapping[str, tuple[Any, ...] | int]
+
+# Axes that mean the same in every dataset: units, what they are.
+AXES = {
+    "n_hidden": ("1", "hidden units H"),
+    "gain": ("1", "factor of W_hh"),
+    "scale": ("1", "factor of the departure from normality"),
+    "strength": ("1", "standard deviation over units of what drives the network"),
+    "length": ("steps", "sequence length T"),
+    "window": ("steps", "window K"),
+    "lag": ("steps", "lag k"),
+    "time": ("step", "step t"),
+    "updates": ("updates", "updates made"),
+    "snapshot": ("updates", "updates made"),
+    "re": ("1", "real part"),
+    "im": ("1", "imaginary part"),
+}
+_MISSING = {"f": np.nan, "c": np.nan, "i": -1}
+
+
+class Variable(NamedTuple):
+    """One quantity: its axes, its unit ("1": none), what it is, and the dtype of its values."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+    dtype: Any = float
+
+
+def sizes_of(variable: Variable, axes: Axes) -> tuple[int, ...]:
+    """The shape of a variable."""
+    sizes = (axes[dim] for dim in variable.dims)
+    return tuple(size if isinstance(size, int) else len(size) for size in sizes)
+
+
+def nothing_yet(variable: Variable, axes: Axes) -> npt.NDArray[Any]:
+    """Its values where none is known: NaN, of integers -1."""
+    kind = np.dtype(variable.dtype).kind
+    return np.full(sizes_of(variable, axes), _MISSING.get(kind, ""), variable.dtype)
+
+
+def labelled(
+    axes: Axes,
+    variables: Mapping[str, Variable],
+    values: Mapping[str, npt.NDArray[Any]],
+    *,
+    configuration: Mapping[str, Any],
+    provenance: Mapping[str, str],
+) -> "xr.Dataset":
+    """Values on their axes, with units, names, settings, origin of the data and versions.
+
+    Only axes that a variable has are there. What an axis means stands in `AXES`, or in `variables`
+    under the name of the axis where it means something else here. Settings, origin and versions are
+    JSON in the attributes ``configuration``, ``provenance`` and ``versions``.
+    """
+    import xarray as xr
+
+    used = {dim for name in values for dim in variables[name].dims}
+    coordinates = {
+        axis: (axis, list(entries), _meaning(axis, variables))
+        for axis, entries in axes.items()
+        if axis in used and not isinstance(entries, int)
+    }
+    data = {
+        name: (variables[name].dims, array, _attributes(*variables[name][1:3]))
+        for name, array in values.items()
+    }
+    attributes = {
+        "configuration": json.dumps(dict(configuration), default=_plain),
+        "provenance": json.dumps(dict(provenance)),
+        "versions": json.dumps(versions()),
+    }
+    return xr.Dataset(data, coordinates, attributes)
+
+
+def versions() -> dict[str, str]:
+    """What computed a result: Python and the packages that its numbers come from."""
+    packages = ("rnnsim-toolkit", "numba", "numpy", "scipy", "xarray")
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy as JSON knows them."""
+    return value.tolist()
+
+
+def _meaning(axis: str, variables: Mapping[str, Variable]) -> dict[str, str]:
+    if axis in variables:
+        return _attributes(*variables[axis][1:3])
+    return _attributes(*AXES[axis]) if axis in AXES else {}
+
+
+def _attributes(units: str, long_name: str) -> dict[str, str]:
+    return {"units": units, "long_name": long_name}

@@ -1,0 +1,270 @@
+"""All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from rnnsim import checks, tasks, theory
+from rnnsim.data.sequences import Sequences
+from rnnsim.dynamics.lyapunov import lyapunov_spectrum
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import PORTRAIT, PORTRAIT_BY_SEQUENCE
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Memory, Study, flow_bytes
+from rnnsim.flow.gradient_flow import gradient_flow
+from rnnsim.flow.reach import growth_rate, sufficient_window
+from rnnsim.importing.npz import load_network
+from rnnsim.networks.rnn import RNN
+from rnnsim.spectra.spectrum import spectrum
+
+_LEAST_LENGTH = 22  # a burn-in and 20 blocks of one step for the exponents
+_RANDOM = ("gaussian", "uniform")  # schemes with independent entries
+
+
+class Subject(NamedTuple):
+    """One network, what it reads, and what that is in words."""
+
+    rnn: RNN
+    sequences: Sequences
+    reads: str
+
+
+class Job(NamedTuple):
+    """One part of a portrait; scheme ("" for none) and gain say how the network was drawn."""
+
+    part: str
+    subject: Subject
+    scheme: str
+    gain: float
+    tolerance: float
+
+
+def portrait(
+    task: str = "characters",
+    *,
+    scheme: str = "gaussian",
+    gain: float = 1.5,
+    n_hidden: int = 64,
+    seed: int = 0,
+    weights: str | None = None,
+    activation: str = "tanh",
+    length: int = 200,
+    batch_size: int = 16,
+    tolerance: float = 0.1,
+    dtype: str = "float64",
+    max_memory: float = 2e9,
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Spectra, Lyapunov exponents and gradient flow of one network, beside what theory says.
+
+    Parameters
+    ----------
+    task : str
+        Of `rnnsim.tasks`.
+    scheme, gain, n_hidden, seed
+        The network, drawn as `sweep` draws it.
+    weights : path, optional
+        An .npz file with a network of your own, in place of these; activation and dtype apply. It
+        reads the task if its sizes fit, else white noise.
+    activation, dtype
+        As in `RNN.sample`.
+    length, batch_size : int
+        T, at least 22, and B.
+    tolerance : float
+        As in `sufficient_window`.
+    max_memory : float
+        Bytes that the norms of all steps, lags and sequences may take.
+    n_threads, progress
+        As in `sweep`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Spectra (unit), exponents (unit; also by sequence), log_norms (sequence, lag), log_norm_map
+        (column, lag): a column is a step that carries loss, or a sequence where few steps do.
+        truncation_log_error (window), and single numbers; each says what it is and its unit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `sweep`; a file that holds no network.
+    MemoryError
+        The estimate exceeds `max_memory`.
+
+    Examples
+    --------
+    >>> data = portrait(n_hidden=8, length=30, batch_size=2)
+    >>> dict(data.sizes)
+    {'unit': 8, 'sequence': 2, 'lag': 30, 'window': 30, 'column': 30}
+    """
+    settings = {k: v for k, v in locals().items() if k not in ("progress", "max_memory")}
+    subject = subject_of(
+        checks.one_of("task", task, tasks.TASKS),
+        checks.whole_number("length", length, least=_LEAST_LENGTH),
+        batch_size=checks.whole_number("batch_size", batch_size, least=1),
+        networks=(scheme, checks.real_number("gain", gain), n_hidden, seed),
+        weights=weights,
+        activation=activation,
+        dtype=labels.of_draws(dtype=dtype)["dtype"],
+    )
+    checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
+    rnn, batch = subject.rnn, subject.sequences
+    T, B, steps = batch.n_steps, batch.n_sequences, batch.loss_steps
+    by_step = _by_step(batch)
+    columns = steps.tolist() if by_step else range(1, B + 1)
+    job = Job("", subject, "" if weights is not None else scheme, gain, tolerance)
+    study = Study(
+        name="portrait",
+        axes={
+            "unit": rnn.n_hidden,
+            "sequence": B,
+            "lag": tuple(range(T)),
+            "window": tuple(range(1, T + 1)),
+            "column": tuple(columns),
+        },
+        variables=PORTRAIT if by_step else PORTRAIT_BY_SEQUENCE,
+        jobs=[({}, job._replace(part=part)) for part in PARTS],
+        measure=measure,
+        configuration=settings | {"n_hidden": rnn.n_hidden, "reads": subject.reads},
+        provenance=batch.provenance,
+        memory=Memory(
+            job=flow_bytes(T, steps.size, B),
+            advice="give a smaller `length` or `batch_size`",
+        ),
+    )
+    return run(study, n_threads=n_threads, progress=progress, max_memory=max_memory)
+
+
+def subject_of(
+    task: str,
+    length: int,
+    *,
+    batch_size: int,
+    networks: tuple[str, float, int, int],
+    weights: str | None,
+    activation: str,
+    dtype: str,
+) -> Subject:
+    """The network and its batch; networks are (scheme, gain, n_hidden, seed) of a draw."""
+    scheme, gain, H, seed = networks
+    sizes, data = tasks.sizes(task), draws.Data(task, length, batch_size, 0, dtype)
+    seeds = (checks.whole_number("seed", seed, least=0),)
+    if weights is None:
+        drawn = draws.Networks(seeds, (gain,), sizes, H, scheme, activation, dtype)
+        return Subject(drawn.draw(), data.draw(), task)
+    own = load_network(weights, activation=activation, dtype=dtype)
+    if (own.n_inputs, own.n_outputs) == sizes:
+        return Subject(own, data.draw(), task)
+    noise = draws.white_noise((length, batch_size), (own.n_inputs, own.n_outputs), own.dtype)
+    return Subject(own, noise, "white noise")
+
+
+def measure(job: Job, n_threads: int) -> Found:
+    """One part of the portrait."""
+    found = PARTS[job.part](job, n_threads)
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _spectra(job: Job, n_threads: int) -> dict[str, Any]:
+    found = spectrum(job.subject.rnn)
+    names = "eigenvalues singular_values spectral_radius spectral_norm henrici henrici_relative"
+    return {name: getattr(found, name)[0] for name in names.split()}
+
+
+def _theory(job: Job, n_threads: int) -> dict[str, Any]:
+    """What theory says of a large network of this kind; NaN where none applies.
+
+    A network that was not drawn is held against random ones with entries of the same size.
+    """
+    rnn, sequences, _ = job.subject
+    H = rnn.n_hidden
+    values, radius, exponent = np.full(H, np.nan), np.nan, np.nan
+    own = job.scheme == ""
+    if own or job.scheme in _RANDOM:
+        size = float(np.std(rnn.W_hh.astype(np.float64)) * np.sqrt(H))
+        gain = size if own else float(theory.effective_gain(job.scheme, abs(job.gain)))
+        if gain > 0:
+            radius = gain
+            values = theory.singular_value_quantile(1 - (np.arange(H) + 0.5) / H, gain)
+            if rnn.activation == "tanh":
+                exponent = _mean_field_exponent(rnn, sequences, gain)
+    else:
+        radius = float(theory.spectral_radius(job.scheme, abs(job.gain)))
+        values = np.full(H, radius)
+    return {
+        "theory_radius": radius,
+        "theory_singular_values": values,
+        "theory_exponent": exponent,
+    }
+
+
+def _mean_field_exponent(rnn: RNN, sequences: Sequences, gain: float) -> float:
+    """lambda_1 for the mean variance over units of what drives this network."""
+    drive = sequences.inputs.astype(np.float64) @ rnn.W_xh[0].T.astype(np.float64)
+    inputs, biases = drive.var(axis=-1).mean(), rnn.weights.b_h[0].astype(np.float64).var()
+    result = theory.mean_field(gain, input_variance=inputs, bias_variance=biases)
+    return float(result.largest_exponent)
+
+
+def _exponents(job: Job, n_threads: int) -> dict[str, Any]:
+    rnn, sequences, _ = job.subject
+    found = lyapunov_spectrum(rnn, sequences.inputs, n_threads=n_threads)
+    return {
+        "exponents": found.exponents[0],
+        "exponent_errors": found.standard_error[0],
+        "exponents_of_sequences": found.per_sequence[0],
+        "kaplan_yorke": found.kaplan_yorke[0],
+        "entropy_rate": found.entropy_rate[0],
+    }
+
+
+def _gradients(job: Job, n_threads: int) -> dict[str, Any]:
+    rnn, sequences, _ = job.subject
+    flow = gradient_flow(rnn, sequences, n_threads=n_threads, per_sequence=True)
+    growth = growth_rate(flow)
+    error, floor = flow.window_log_error[0], flow.window_log_floor[0]
+    assert flow.per_sequence is not None
+    by_step = _by_step(sequences)
+    return {
+        "log_norm_map": flow.log_norms[0] if by_step else flow.per_sequence[0, -1].T,
+        "log_norms": _lag_curves(
+            flow.per_sequence[0, flow.steps > growth.last_lag], growth.last_lag
+        ),
+        "growth_rate": growth.rate[0],
+        "growth_rate_error": growth.standard_error[0],
+        "growth_first_lag": growth.first_lag,
+        "growth_last_lag": growth.last_lag,
+        "truncation_log_error": np.fmax(error, np.where(np.isneginf(error), error, floor)),
+        "sufficient_window": sufficient_window(flow, job.tolerance)[0],
+        "mean_slope": flow.mean_slope[0],
+        "first_nonfinite": flow.first_nonfinite[0],
+    }
+
+
+def _by_step(sequences: Sequences) -> bool:
+    """Whether enough steps carry loss for a map of steps and lags."""
+    return bool(4 * sequences.loss_steps.size >= sequences.n_steps)
+
+
+def _lag_curves(per_sequence: npt.NDArray[np.float64], last: int) -> npt.NDArray[np.float64]:
+    """(B, K): log norms relative to lag 0, averaged over steps that all reach the last lag.
+
+    From norms (S, K, B). NaN beyond it, and where a norm is exactly 0 for one of the steps.
+    """
+    rows = per_sequence.transpose(2, 0, 1)
+    curves = np.full((rows.shape[0], rows.shape[2]), np.nan)
+    with np.errstate(invalid="ignore"):
+        relative = rows[:, :, : last + 1] - rows[:, :, :1]
+        curves[:, : last + 1] = relative.mean(axis=1)
+    return np.where(np.isfinite(curves), curves, np.nan)
+
+
+PARTS = {
+    "spectra": _spectra,
+    "theory": _theory,
+    "exponents": _exponents,
+    "gradients": _gradients,
+}

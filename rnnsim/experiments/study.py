@@ -1,0 +1,90 @@
+"""A study as data: its axes and variables, the jobs that fill them, and what measures a job."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.data.datasets import Axes, Variable, sizes_of
+
+Found = dict[str, npt.NDArray[Any]]
+Place = Mapping[str, int | tuple[int, ...]]
+
+
+class Memory(NamedTuple):
+    """Bytes of working arrays, of a job and of each thread; what to do where it is too much."""
+
+    job: float = 0.0
+    thread: float = 0.0
+    advice: str = "ask for fewer or shorter axes"
+
+
+class Study(NamedTuple):
+    """Measurements on labelled axes, before any is taken.
+
+    Attributes
+    ----------
+    name : str
+        What it is, in a word or two.
+    axes : mapping of str to tuple or int
+        The labels along each axis, or their number where it has none.
+    variables : mapping of str to Variable
+        What is measured, and what is special about an axis.
+    jobs : sequence of (Place, job)
+        A job is plain data: it can be pickled, and says by itself all that is to be measured. Its
+        place fixes some of the axes by an index. Where it fixes several by tuples, results have in
+        their place one axis, the first, which runs along all of these together.
+    measure : callable
+        ``measure(job, n_threads) -> {variable: array}``, a function of a module. An array has the
+        axes of its variable that the place does not fix; where it is shorter than an axis, the rest
+        stays NaN.
+    configuration, provenance : mapping
+        The settings, and where data come from; attributes of the dataset.
+    memory : Memory
+    """
+
+    name: str
+    axes: Axes
+    variables: Mapping[str, Variable]
+    jobs: Sequence[tuple[Place, Any]]
+    measure: Callable[[Any, int], Found]
+    configuration: Mapping[str, Any]
+    provenance: Mapping[str, str] = {}
+    memory: Memory = Memory()
+
+
+def measured(study: Study) -> dict[str, Variable]:
+    """The variables that jobs measure, without those that tell what an axis is."""
+    return {name: v for name, v in study.variables.items() if name not in study.axes}
+
+
+def check_memory(study: Study, n_threads: int, limit: float) -> None:
+    """Refuse a study whose dataset and working arrays take more than `limit` bytes.
+
+    Raises
+    ------
+    MemoryError
+        With what takes how much.
+    """
+    dataset = float(
+        sum(
+            math.prod(sizes_of(v, study.axes)) * np.dtype(v.dtype).itemsize
+            for v in measured(study).values()
+        )
+    )
+    threads = n_threads * study.memory.thread
+    total = dataset + study.memory.job + threads
+    if total > limit:
+        raise MemoryError(
+            f"the {study.name} needs about {total / 1e9:.3g} GB (dataset {dataset / 1e9:.3g}, "
+            f"results of a job {study.memory.job / 1e9:.3g}, workspaces of {n_threads} threads "
+            f"{threads / 1e9:.3g}), more than `max_memory` = {limit / 1e9:.3g} GB; "
+            f"{study.memory.advice}"
+        )
+
+
+def flow_bytes(n_lags: int, n_loss_steps: int, n_sequences: int = 0) -> float:
+    """Results of one network's gradient flow: four arrays (S, K), six (K,), one (S, K, B)."""
+    return 8.0 * n_lags * ((4 + n_sequences) * n_loss_steps + 6)

@@ -1,0 +1,182 @@
+"""Networks while they learn, over gains and seeds: what `train` records, as one dataset."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from rnnsim import checks, tasks
+from rnnsim.data.sequences import Sequences
+from rnnsim.experiments import draws, labels
+from rnnsim.experiments.catalogue import TRAINING
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Found, Study
+from rnnsim.progress import asked
+from rnnsim.training.records import VARIABLES, points, snapshot_axes
+from rnnsim.training.train import train
+
+_TEST_SIZE = 128
+
+
+class Job(NamedTuple):
+    """All networks, what they learn, and how: keywords of `train`."""
+
+    networks: draws.Networks
+    task: str
+    length: int
+    batch_size: int
+    data_seed: int
+    options: dict[str, Any]
+
+
+def training_sweep(
+    task: str = "temporal_order",
+    *,
+    length: int = 40,
+    gain: npt.ArrayLike = (0.5, 1.0, 1.5),
+    scheme: str = "gaussian",
+    activation: str = "tanh",
+    network_seeds: int | Sequence[int] = 5,
+    data_seed: int = 0,
+    n_hidden: int = 32,
+    batch_size: int = 16,
+    window: int | None = None,
+    stride: int | None = None,
+    carry: str = "sequence",
+    optimizer: str = "adam",
+    learning_rate: float = 0.003,
+    clip_norm: float = 1.0,
+    penalty: float = 0.0,
+    n_updates: int = 1600,
+    record_every: int = 20,
+    snapshot_every: int = 40,
+    dtype: str = "float64",
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Train networks of several gains side by side, and record what becomes of them.
+
+    All gains and seeds are one ensemble: networks of a seed are the same draw, scaled, and all learn
+    from the same batches.
+
+    Parameters
+    ----------
+    task : str
+        Of `rnnsim.tasks`.
+    length, n_hidden, batch_size : int
+        T, H, B.
+    gain, scheme, activation, network_seeds, dtype
+        As in `sweep`, scheme and activation one of each.
+    data_seed : int
+        Of batches and test data.
+    window, stride, carry, optimizer, learning_rate, penalty, n_updates, record_every, snapshot_every
+        As in `train`.
+    clip_norm : float
+        As in `train`; 0 does not clip.
+    n_threads, progress
+        As in `train`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The record of `train`, with axes gain (ascending) and network_seed in place of network; and
+        ``constant_loss``, in nats per sequence, of the best answer that is always the same.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `train`; an unknown task, an axis that is empty or has a label twice.
+
+    Examples
+    --------
+    >>> data = training_sweep("adding", length=8, gain=[1.2, 0.5], network_seeds=2, n_hidden=4,
+    ...                       n_updates=4, record_every=2, snapshot_every=4)
+    >>> data.loss.dims, data.loss.shape, data.gain.values.tolist()
+    (('gain', 'network_seed', 'updates'), (2, 2, 3), [0.5, 1.2])
+    """  # noqa: E501
+    settings = {k: v for k, v in locals().items() if k != "progress"}
+    name = checks.one_of("task", task, tasks.TASKS)
+    gains = labels.real_numbers("gain", gain)
+    seeds = labels.seeds("network_seeds", network_seeds)
+    total = checks.whole_number("n_updates", n_updates, least=1)
+    records, snapshots = (
+        checks.whole_number(key, settings[key], least=1)
+        for key in ("record_every", "snapshot_every")
+    )
+    networks = draws.Networks(
+        seeds * len(gains),
+        tuple(g for g in gains for _ in seeds),
+        tasks.sizes(name),
+        n_hidden,
+        scheme,
+        activation,
+        dtype,
+    )
+    options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": clip_norm or None}
+    job = Job(networks, name, length, batch_size, data_seed, options)
+    test = _test_data(job)
+    ascending = sorted(gains)
+    place = tuple(ascending.index(g) for g in networks.gains)
+    over = ("gain", "network_seed")
+    axes: dict[str, Any] = {
+        "updates": tuple(points(total, records)),
+        **snapshot_axes(points(total, snapshots), test.n_steps),
+        "unit": n_hidden,
+        "gain": tuple(ascending),
+        "network_seed": seeds,
+    }
+    study = Study(
+        name="training",
+        axes=axes,
+        variables={k: v._replace(dims=(*over, *v.dims[1:])) for k, v in VARIABLES.items()}
+        | TRAINING,
+        jobs=[({"gain": place, "network_seed": tuple(range(len(seeds))) * len(gains)}, job)],
+        measure=measure,
+        configuration=settings,
+        provenance=test.provenance,
+    )
+    return run(study, n_threads=n_threads, progress=progress)
+
+
+_OPTIONS = (
+    "window stride carry optimizer learning_rate penalty n_updates record_every snapshot_every"
+).split()
+
+
+def measure(job: Job, n_threads: int) -> Found:
+    """The record of a training, network axis first."""
+    draw_batch, test = _batches(job), _test_data(job)
+    training = train(
+        job.networks.draw(),
+        lambda rng: draw_batch(job.batch_size, rng=rng),
+        rng=draws.training_batches(job.data_seed, 0),
+        test=test,
+        n_threads=n_threads,
+        progress=asked(),
+        **job.options,
+    )
+    found: Found = {str(name): v.values for name, v in training.record.data_vars.items()}
+    return found | {"constant_loss": np.array(constant_loss(test))}
+
+
+def _batches(job: Job) -> "partial[Sequences]":
+    return partial(tasks.TASKS[job.task], job.length, dtype=job.networks.dtype)
+
+
+def _test_data(job: Job) -> Sequences:
+    return _batches(job)(_TEST_SIZE, rng=draws.test_batch(job.data_seed))
+
+
+def constant_loss(data: Sequences) -> float:
+    """Loss of the best answer that is always the same, per sequence: class frequencies or mean."""
+    weights = np.asarray(data.weights, float)
+    if data.targets.dtype.kind in "iu":
+        counts = np.bincount(data.targets.ravel(), weights=weights.ravel())
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(counts[counts > 0] * np.log(shares)).sum() / data.n_sequences)
+    targets = np.asarray(data.targets, float)
+    mean = (weights[..., None] * targets).sum((0, 1)) / weights.sum()
+    return float(0.5 * (weights[..., None] * (targets - mean) ** 2).sum() / data.n_sequences)

@@ -1,0 +1,253 @@
+"""Studies: jobs are plain data, datasets say what made them, one runner fills them."""
+
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import rnnsim
+from rnnsim import progress
+from rnnsim.data.datasets import AXES, Variable
+from rnnsim.experiments import catalogue, draws
+from rnnsim.experiments.runner import run
+from rnnsim.experiments.study import Memory, Study, check_memory, measured
+
+FEW = {"n_hidden": 4, "network_seeds": 2}
+SHORT = {"n_steps": 60, "burn_in": 20, "gain": [0.5, 1.5], **FEW}
+STUDIES = {
+    "sweep": lambda: rnnsim.sweep(
+        ["adding", "characters"],
+        gain=[0.5, 1.5],
+        length=[6, 8],
+        measures=tuple(catalogue.MEASURES),
+        truncation=("sliding", "segments"),
+        windows=[1, 3],
+        lags=[0, 2],
+        batch_size=2,
+        **FEW,
+    ),
+    "lyapunov": lambda: rnnsim.lyapunov_sweep(**SHORT, block_steps=2, driven=True, task="adding"),
+    "at rest": lambda: rnnsim.lyapunov_sweep(**SHORT, block_steps=2, data_seed=3),
+    "phase": lambda: rnnsim.phase_sweep(**SHORT, strength=[0, 1], drive="bias"),
+    "jacobian": lambda: rnnsim.jacobian_sweep(
+        gain=[0.5, 1.5], lags=[1, 5], length=20, exponent_steps=40, scheme="gaussian", **FEW
+    ),
+    "normality": lambda: rnnsim.normality_sweep(scale=[0, 2], length=12, task="adding", **FEW),
+    "pseudospectrum": lambda: rnnsim.pseudospectrum_sweep(scale=[0, 2], n_hidden=4, n_points=3),
+    "learning": lambda: rnnsim.learning_sweep(length=[10, 12], n_updates=4, test_size=20, **FEW),
+    "window": lambda: rnnsim.window_sweep(length=8, delay=3, windows=[2, 8], n_batches=2, **FEW),
+    "training": lambda: rnnsim.training_sweep(
+        length=12, n_updates=4, record_every=2, snapshot_every=4, **FEW
+    ),
+    "portrait": lambda: rnnsim.portrait(n_hidden=4, length=24, batch_size=2),
+    "architecture": lambda: rnnsim.architecture_experiment("captions", n_updates=4, **FEW),
+    "reader": lambda: rnnsim.architecture_experiment("characters", n_updates=2, n_steps=20, **FEW),
+}
+MODULES = [
+    import_module(f"rnnsim.experiments.{name}")
+    for name in [
+        "portrait",
+        "architectures.experiment",
+        *(f"sweeps.{each}" for each in "gradients exponents jacobians normality".split()),
+        *(f"sweeps.{each}" for each in "learning windows training".split()),
+    ]
+]
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """One spawned process: nothing of this one is there but what is sent."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(params=STUDIES)
+def studied(request, monkeypatch):
+    """The dataset of a study, and the study as it was handed to the runner."""
+    found = []
+
+    def recorded(study, **options):
+        found.append(study)
+        return run(study, **options)
+
+    for module in MODULES:
+        monkeypatch.setattr(module, "run", recorded)
+    dataset = STUDIES[request.param]()
+    (study,) = found
+    return dataset, study
+
+
+def test_a_job_gives_the_same_bits_in_another_process(studied, elsewhere):
+    dataset, study = studied
+    assert study.jobs
+    for _, job in study.jobs:
+        here = study.measure(pickle.loads(pickle.dumps(job)), 1)
+        there = elsewhere.submit(study.measure, job, 2).result()
+        assert list(here) == list(there)
+        for name, array in here.items():
+            assert array.dtype == there[name].dtype
+            assert array.tobytes() == there[name].tobytes(), name
+    assert set(dataset.data_vars) | {"examples"} >= set(measured(study))
+
+
+def test_every_dataset_says_its_settings_origin_versions_units_and_names(studied):
+    dataset, study = studied
+    attributes = {name: json.loads(dataset.attrs[name]) for name in
+                  ("configuration", "provenance", "versions")}  # fmt: skip
+    assert attributes["configuration"]
+    assert attributes["provenance"] == study.provenance
+    assert {"python", "numba", "numpy", "rnnsim-toolkit"} <= set(attributes["versions"])
+    for name, array in dataset.data_vars.items():
+        assert array.attrs["units"], name
+        assert len(array.attrs["long_name"]) > 3, name
+        assert array.dims == study.variables[name].dims
+        assert array.dtype == study.variables[name].dtype
+    for axis in set(dataset.coords) & set(AXES):
+        assert dataset[axis].attrs["units"]
+
+
+def test_data_have_an_origin(studied):
+    dataset, study = studied
+    settings = json.loads(dataset.attrs["configuration"])
+    at_rest = not settings.get("driven", True)
+    silent = at_rest or study.name in ("pseudospectra", "phase diagram")  # no task is read
+    assert bool(study.provenance) != silent
+
+
+def test_initial_states_are_drawn_with_the_data_seed():
+    first, again, other = (
+        rnnsim.lyapunov_sweep(**SHORT, block_steps=2, data_seed=seed) for seed in (0, 0, 1)
+    )
+    assert_array_equal(first.lyapunov_exponent, again.lyapunov_exponent)
+    assert (first.lyapunov_exponent != other.lyapunov_exponent).any()
+    expected = np.random.default_rng([3, 4, 7]).standard_normal((3, 4))
+    assert_array_equal(draws.initial_states(7, 3, 4, "float64"), expected)
+
+
+# The runner alone.
+
+
+def times(job, n_threads):
+    """Of a job (numbers, factor): all of them times the factor, as many as there are."""
+    numbers, factor = job
+    return {
+        "product": factor * np.array(numbers, float),
+        "factor": np.array(factor),
+        "threads": np.array(n_threads),
+    }
+
+
+VARIABLES = {
+    "product": Variable(("row", "column"), "1", "product"),
+    "factor": Variable(("row",), "1", "factor", np.int64),
+    "threads": Variable((), "1", "threads"),
+}
+
+
+def study_of(jobs, **changes):
+    axes = {"row": ("a", "b", "c"), "column": (10, 20)}
+    return Study("products", axes, VARIABLES, jobs, times, {"n": 3})._replace(**changes)
+
+
+def test_results_go_to_their_places_and_the_rest_is_missing():
+    data = run(study_of([({"row": 2}, ([1, 2], 3)), ({"row": 0}, ([5], 2))]), n_threads=7)
+    assert_array_equal(data["product"], [[10, np.nan], [np.nan, np.nan], [3, 6]])
+    assert_array_equal(data["factor"], [2, -1, 3])
+    assert data["factor"].dtype == np.int64
+    assert float(data["threads"]) == 7
+    assert data.row.values.tolist() == ["a", "b", "c"]
+    assert json.loads(data.attrs["configuration"]) == {"n": 3}
+
+
+def both(job, n_threads):
+    return {"product": np.array(job, float)}
+
+
+def test_a_place_of_several_tuples_is_filled_along_one_axis():
+    job = ({"row": (2, 0, 2), "column": (0, 1, 1)}, [1, 2, 3])
+    few = {"product": VARIABLES["product"]}
+    data = run(study_of([job], measure=both, variables=few))
+    assert_array_equal(data["product"], [[np.nan, 2], [np.nan, np.nan], [1, 3]])
+
+
+def test_an_axis_may_have_a_number_of_entries_and_a_meaning_of_its_own():
+    axes = {"row": 3, "column": (10, 20)}
+    variables = VARIABLES | {"column": Variable(("column",), "m", "distance")}
+    data = run(study_of([({"row": 0}, ([1, 2], 1))], axes=axes, variables=variables))
+    assert "row" not in data.coords
+    assert data.column.attrs == {"units": "m", "long_name": "distance"}
+    assert "column" not in data.data_vars
+
+
+def test_what_takes_too_much_is_refused_with_what_takes_how_much():
+    study = study_of([], memory=Memory(job=1e9, thread=2e9, advice="ask for less"))
+    message = (
+        r"the products needs about 5 GB \(dataset 8e-08, results of a job 1, workspaces of 2 "
+        r"threads 4\), more than `max_memory` = 4 GB; ask for less"
+    )
+    with pytest.raises(MemoryError, match=message):
+        run(study, n_threads=2, max_memory=4e9)
+    check_memory(study, 2, 6e9)
+    with pytest.raises(ValueError, match="`max_memory` must be a finite number"):
+        run(study, max_memory=0)
+
+
+class Bars:
+    """A stand-in for tqdm that remembers."""
+
+    def __init__(self):
+        self.made = []
+
+    def __call__(self, **options):
+        self.made.append(options | {"units": 0})
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def update(self, units):
+        self.made[-1]["units"] += units
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    made = Bars()
+    monkeypatch.setattr("tqdm.auto.tqdm", made)
+    return made
+
+
+def test_one_bar_counts_the_jobs(bars):
+    jobs = [({"row": i}, ([i], i)) for i in range(3)]
+    run(study_of(jobs))
+    assert bars.made == []
+    run(study_of(jobs), progress=True)
+    (made,) = bars.made
+    assert (made["total"], made["units"], made["desc"]) == (3, 3, "products")
+    assert made["disable"] is None  # only on a terminal
+
+
+def asks(job, n_threads):
+    return {"threads": np.array(float(progress.asked()))}
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_jobs_know_whether_progress_is_shown_and_a_single_job_has_no_bar(shown, bars):
+    few = {"threads": VARIABLES["threads"]}
+    data = run(study_of([({}, None)], measure=asks, variables=few), progress=shown)
+    assert bool(data["threads"]) == shown
+    assert bars.made == []
+    assert not progress.asked()
+
+
+def test_a_training_within_a_study_shows_its_updates(bars):
+    rnnsim.training_sweep("adding", length=8, n_updates=3, gain=1.0, progress=True, **FEW)
+    (made,) = bars.made
+    assert (made["total"], made["units"], made["unit"]) == (3, 3, "update")
