@@ -97,8 +97,8 @@ def portrait(
     Examples
     --------
     >>> data = portrait(n_hidden=8, length=30, batch_size=2)
-    >>> dict(data.sizes)
-    {'unit': 8, 'sequence': 2, 'lag': 30, 'window': 30, 'column': 30}
+    >>> data.log_norms.dims, data.log_norms.shape, data.attrs["provenance"][:21]
+    (('sequence', 'lag'), (2, 30), '{"task": "characters"')
     """
     settings = {k: v for k, v in locals().items() if k not in ("progress", "max_memory")}
     subject = subject_of(

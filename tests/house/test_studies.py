@@ -1,10 +1,13 @@
 """A study is data: one place composes draw keys, builds datasets, loops over jobs, shows a bar."""
 
 import ast
+import json
 import re
 
 import pytest
-from house_plan import NAMES, SOURCES, names_used, tree
+from house_plan import NAMES, ROOT, SOURCES, modules, names_used, tree
+
+import rnnsim
 
 PLACES = [path for path in SOURCES if not NAMES[path].startswith(("rnnsim/kernels", "benchmarks"))]
 ABOVE = [p for p in PLACES if NAMES[p].startswith(("rnnsim/experiments", "analysis"))]
@@ -51,6 +54,25 @@ def test_jobs_are_run_in_one_place(path):
 def test_progress_is_shown_in_one_place(path):
     if NAMES[path] != "rnnsim/progress.py":
         assert "tqdm" not in ast.unparse(tree(path))
+
+
+PUBLIC = {"rnnsim", "rnnsim.tasks", "rnnsim.theory"}
+
+
+@pytest.mark.parametrize("path", ABOVE, ids=NAMES.get)
+def test_analyses_use_public_names(path):
+    if NAMES[path].startswith("analysis/"):
+        used = {name for name in modules(path) if name.startswith("rnnsim")}
+        assert used <= PUBLIC | {"rnnsim.files"}  # the one place that writes, for figures too
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_use_public_names(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "".join("".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code")
+    imported = set(re.findall(r"^(?:from|import) (rnnsim[\w.]*)", code, re.MULTILINE))
+    assert imported <= PUBLIC | {"rnnsim.kernels"}
+    assert set(re.findall(r"\brnnsim\.(\w+)", code)) <= {*rnnsim.__all__, "kernels"}
 
 
 @pytest.mark.parametrize("path", ABOVE, ids=NAMES.get)

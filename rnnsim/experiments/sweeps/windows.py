@@ -114,8 +114,8 @@ def window_sweep(
     --------
     >>> data = window_sweep(length=8, delay=3, windows=[2, 4], network_seeds=1, n_batches=1)
     >>> data.reaching.values                # an echo after 3 steps, windows of 2 and 4
-    array([[0. , 0.2],
-           [0. , 0.2]])
+    array([[0. , 0.4],
+           [0. , 0.4]])
     """
     settings = {k: v for k, v in locals().items() if k not in ("progress",)}
     known = problem(settings)
