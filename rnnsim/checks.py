@@ -155,7 +155,7 @@ def whole_numbers(
     except TypeError as error:
         raise TypeError(
             f"`{name}` must be {kind}, got {value!r} ({type(value).__name__}); "
-            "for all up to k write range(1, k + 1)"
+            f"for all up to k write range({least}, k + 1)"
         ) from error
     if not given:
         raise ValueError(f"`{name}` must hold {none}")

@@ -8,7 +8,7 @@ _asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 
 def asked() -> bool:
-    """Whether what runs here is part of something whose progress is shown."""
+    """Whether what runs here is part of something whose progress was asked for."""
     return _asked.get()
 
 
@@ -18,12 +18,11 @@ def bar(
 ) -> Iterator[Callable[[int], object]]:
     """A bar of so many units; what it gives is called with the units that were done.
 
-    Within, `asked` says whether it is shown; a bar within another goes when it is full. A bar of
-    one unit is left out: what it is made of may have a bar of its own.
+    Within, `asked` is `show`. A bar within another goes when it is full.
     """
     token = _asked.set(show)
     try:
-        if not show or total - done <= 1:
+        if not show:
             yield lambda _: None
             return
         from tqdm.auto import tqdm

@@ -58,15 +58,12 @@ def labelled(
     axes: Axes,
     variables: Mapping[str, Variable],
     values: Mapping[str, npt.NDArray[Any]],
-    *,
-    configuration: Mapping[str, Any],
-    provenance: Mapping[str, str],
+    about: Mapping[str, str],
 ) -> "xr.Dataset":
-    """Values on their axes, with units, names, settings, origin of the data and versions.
+    """Values on their axes, with units and names; `about` comes from `attributes`.
 
     Only axes that a variable has are there. What an axis means stands in `AXES`, or in `variables`
-    under the name of the axis where it means something else here. Settings, origin and versions are
-    JSON in the attributes ``configuration``, ``provenance`` and ``versions``.
+    under the name of the axis where it means something else here.
     """
     import xarray as xr
 
@@ -80,12 +77,22 @@ def labelled(
         name: (variables[name].dims, array, _attributes(*variables[name][1:3]))
         for name, array in values.items()
     }
-    attributes = {
+    return xr.Dataset(data, coordinates, about)
+
+
+def attributes(configuration: Mapping[str, Any], provenance: Mapping[str, str]) -> dict[str, str]:
+    """What a dataset says of itself, each as JSON: its settings, where data come from, versions.
+
+    Raises
+    ------
+    TypeError
+        A setting that JSON cannot hold.
+    """
+    return {
         "configuration": json.dumps(dict(configuration), default=_plain),
         "provenance": json.dumps(dict(provenance)),
         "versions": json.dumps(versions()),
     }
-    return xr.Dataset(data, coordinates, attributes)
 
 
 def versions() -> dict[str, str]:
@@ -96,7 +103,9 @@ def versions() -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     """Numbers and arrays of NumPy as JSON knows them."""
-    return value.tolist()
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON serializable: {value!r}")
 
 
 def _meaning(axis: str, variables: Mapping[str, Variable]) -> dict[str, str]:

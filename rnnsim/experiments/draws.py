@@ -19,7 +19,10 @@ from rnnsim.networks.rnn import RNN
 
 
 def _generator(*key: int | str) -> np.random.Generator:
-    """The generator of a key; names enter as their crc32. Zeros at its end change nothing."""
+    """The generator of a key; names enter as their crc32.
+
+    Zeros that fill a key up to four numbers below 2^32 change nothing.
+    """
     return np.random.default_rng([zlib.crc32(k.encode()) if isinstance(k, str) else k for k in key])
 
 
@@ -82,14 +85,15 @@ def sparse_networks(
     n_hidden: int,
     connections: int = 15,
     radius: float = 0.95,
-    scale: float = 0.01,
+    deviation: float = 0.01,
     dtype: str = "float64",
 ) -> RNN:
     """A sparse tanh network for each seed, drawn as for the experiments of Pascanu et al. (2013).
 
     Every unit hears `connections` others (or all, where there are fewer) with Gaussian weights, and
     W_hh is rescaled to the spectral radius; W_xh and W_hy are Gaussian with standard deviation
-    `scale`; biases are 0. "smart_tanh" of their code, pascanur/trainingRNNs, up to the draw itself.
+    `deviation`; biases are 0. "smart_tanh" of their code, pascanur/trainingRNNs, up to the draw
+    itself.
     """
     D, V = sizes
     W_xh, W_hh, W_hy = [], [], []
@@ -99,8 +103,8 @@ def sparse_networks(
         for row in matrix:
             row[rng.permutation(n_hidden)[connections:]] = 0.0
         W_hh.append(radius * matrix / np.abs(np.linalg.eigvals(matrix)).max())
-        W_xh.append(scale * rng.standard_normal((n_hidden, D)))
-        W_hy.append(scale * rng.standard_normal((V, n_hidden)))
+        W_xh.append(deviation * rng.standard_normal((n_hidden, D)))
+        W_hy.append(deviation * rng.standard_normal((V, n_hidden)))
     return RNN(np.array(W_xh), np.array(W_hh), np.array(W_hy)).astype(dtype)
 
 

@@ -1,6 +1,6 @@
 """What a caller gives for a sweep, checked: labels along its axes as tuples, single choices."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
+
+_NOT_KEPT = ("progress", "max_memory")  # they change no number
 
 
 def names(name: str, value: str | Sequence[str], choices: Iterable[str]) -> tuple[str, ...]:
@@ -42,6 +44,15 @@ def of_draws(**given: str) -> dict[str, str]:
     """Of scheme, activation and dtype those that are given, one of each."""
     choices = {"scheme": SCHEMES, "activation": ACTIVATIONS, "dtype": ("float32", "float64")}
     return {name: checks.one_of(name, value, choices[name]) for name, value in given.items()}
+
+
+def recorded(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call as a configuration keeps them: several values as a list."""
+    kept = {name: value for name, value in arguments.items() if name not in _NOT_KEPT}
+    return {
+        name: list(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+        for name, value in kept.items()
+    }
 
 
 def distinct(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
 
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import PORTRAIT, PORTRAIT_BY_SEQUENCE
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Memory, Study, flow_bytes
+from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import growth_rate, sufficient_window
 from rnnsim.importing.npz import load_network
@@ -48,7 +49,7 @@ def portrait(
     gain: float = 1.5,
     n_hidden: int = 64,
     seed: int = 0,
-    weights: str | None = None,
+    weights: str | PathLike[str] | None = None,
     activation: str = "tanh",
     length: int = 200,
     batch_size: int = 16,
@@ -76,7 +77,7 @@ def portrait(
     tolerance : float
         As in `sufficient_window`.
     max_memory : float
-        Bytes that the norms of all steps, lags and sequences may take.
+        Bytes that the dataset and the norms of all steps, lags and sequences may take together.
     n_threads, progress
         As in `sweep`.
 
@@ -100,18 +101,19 @@ def portrait(
     >>> data.log_norms.dims, data.log_norms.shape, data.attrs["provenance"][:21]
     (('sequence', 'lag'), (2, 30), '{"task": "characters"')
     """
-    settings = {k: v for k, v in locals().items() if k not in ("progress", "max_memory")}
+    settings = labels.recorded(locals())
     subject = subject_of(
         checks.one_of("task", task, tasks.TASKS),
         checks.whole_number("length", length, least=_LEAST_LENGTH),
         batch_size=checks.whole_number("batch_size", batch_size, least=1),
         networks=(scheme, checks.real_number("gain", gain), n_hidden, seed),
-        weights=weights,
+        weights=None if weights is None else str(weights),
         activation=activation,
         dtype=labels.of_draws(dtype=dtype)["dtype"],
     )
     checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     rnn, batch = subject.rnn, subject.sequences
+    own = {} if weights is None else {"weights": str(weights)}
     T, B, steps = batch.n_steps, batch.n_sequences, batch.loss_steps
     by_step = _by_step(batch)
     columns = steps.tolist() if by_step else range(1, B + 1)
@@ -128,14 +130,15 @@ def portrait(
         variables=PORTRAIT if by_step else PORTRAIT_BY_SEQUENCE,
         jobs=[({}, job._replace(part=part)) for part in PARTS],
         measure=measure,
-        configuration=settings | {"n_hidden": rnn.n_hidden, "reads": subject.reads},
+        configuration=settings | {"n_hidden": rnn.n_hidden, "reads": subject.reads} | own,
         provenance=batch.provenance,
         memory=Memory(
             job=flow_bytes(T, steps.size, B),
-            advice="give a smaller `length` or `batch_size`",
+            advice="give a smaller `length` or `batch_size`, or raise `max_memory`",
         ),
     )
-    return run(study, n_threads=n_threads, progress=progress, max_memory=max_memory)
+    check_memory(study, n_threads, max_memory)
+    return run(study, n_threads=n_threads, progress=progress)
 
 
 def subject_of(

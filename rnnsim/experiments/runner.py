@@ -6,20 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks
-from rnnsim.data.datasets import labelled, nothing_yet
-from rnnsim.experiments.study import Place, Study, check_memory, measured
+from rnnsim.data.datasets import attributes, labelled, nothing_yet
+from rnnsim.experiments.study import Place, Study, measured
 from rnnsim.parallel import thread_count
 from rnnsim.progress import bar
 
 
-def run(
-    study: Study,
-    *,
-    n_threads: int | None = None,
-    progress: bool = False,
-    max_memory: float | None = None,
-) -> xr.Dataset:
+def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -> xr.Dataset:
     """Measure all jobs of a study.
 
     Parameters
@@ -29,8 +22,6 @@ def run(
         For each job; all cores unless given.
     progress : bool
         Show a progress bar, on a terminal.
-    max_memory : float, optional
-        Bytes; a study that needs more is refused.
 
     Returns
     -------
@@ -40,12 +31,11 @@ def run(
 
     Raises
     ------
-    MemoryError
-        The estimate exceeds `max_memory`; nothing has been computed.
+    TypeError
+        A configuration that JSON cannot hold; before anything is measured.
     """
     threads = thread_count(n_threads)
-    if max_memory is not None:
-        check_memory(study, threads, checks.real_number("max_memory", max_memory, above=0.0))
+    about = attributes(study.configuration, study.provenance)
     variables = measured(study)
     values = {name: nothing_yet(v, study.axes) for name, v in variables.items()}
     with bar(len(study.jobs), show=progress, unit="job", description=study.name) as advance:
@@ -53,25 +43,15 @@ def run(
             for name, array in study.measure(job, threads).items():
                 _put(values[name], variables[name].dims, place, array)
             advance(1)
-    return labelled(
-        study.axes,
-        study.variables,
-        values,
-        configuration=study.configuration,
-        provenance=study.provenance,
-    )
+    return labelled(study.axes, study.variables, values, about)
 
 
 def _put(
     target: npt.NDArray[Any], dims: tuple[str, ...], place: Place, array: npt.NDArray[Any]
 ) -> None:
-    """Write one result where it belongs."""
-    fixed = [place.get(dim) for dim in dims]
-    rows = list(array) if any(isinstance(at, tuple) for at in fixed) else [array]
-    for i, row in enumerate(rows):
-        sizes = iter(np.shape(row))
-        index = (
-            slice(next(sizes)) if at is None else at[i] if isinstance(at, tuple) else at
-            for at in fixed
-        )
-        target[tuple(index)] = row
+    """Write one result where it belongs: axes that are fixed first, then those of its own."""
+    fixed = [axis for axis, dim in enumerate(dims) if dim in place]
+    own = [axis for axis, dim in enumerate(dims) if dim not in place]
+    sizes = array.shape[array.ndim - len(own) :]
+    at = (np.array(place[dims[axis]]) for axis in fixed)
+    target.transpose(*fixed, *own)[(*at, *map(slice, sizes))] = array

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim import checks
 from rnnsim.data.datasets import Axes, Variable, sizes_of
+from rnnsim.parallel import thread_count
 
 Found = dict[str, npt.NDArray[Any]]
 Place = Mapping[str, int | tuple[int, ...]]
@@ -60,26 +62,30 @@ def measured(study: Study) -> dict[str, Variable]:
     return {name: v for name, v in study.variables.items() if name not in study.axes}
 
 
-def check_memory(study: Study, n_threads: int, limit: float) -> None:
-    """Refuse a study whose dataset and working arrays take more than `limit` bytes.
+def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None:
+    """Refuse a study whose dataset and working arrays take more bytes; jobs need not be there yet.
 
     Raises
     ------
     MemoryError
         With what takes how much.
+    TypeError, ValueError
+        A limit that is not a number above 0; n_threads below 1.
     """
+    limit = checks.real_number("max_memory", max_memory, above=0.0)
+    crew = thread_count(n_threads)
     dataset = float(
         sum(
             math.prod(sizes_of(v, study.axes)) * np.dtype(v.dtype).itemsize
             for v in measured(study).values()
         )
     )
-    threads = n_threads * study.memory.thread
+    threads = crew * study.memory.thread
     total = dataset + study.memory.job + threads
     if total > limit:
         raise MemoryError(
             f"the {study.name} needs about {total / 1e9:.3g} GB (dataset {dataset / 1e9:.3g}, "
-            f"results of a job {study.memory.job / 1e9:.3g}, workspaces of {n_threads} threads "
+            f"results of a job {study.memory.job / 1e9:.3g}, workspaces of {crew} threads "
             f"{threads / 1e9:.3g}), more than `max_memory` = {limit / 1e9:.3g} GB; "
             f"{study.memory.advice}"
         )

@@ -156,13 +156,13 @@ def pairs_evaluate(
         some, batch = model[networks], some_of(target, networks)
         h0, broken = boundary(some.encoder, own(source, networks), n_threads)
         batch = batch._replace(h0=h0)
-        scored = run_evaluate(some.decoder, batch, n_threads)
+        found = run_evaluate(some.decoder, batch, n_threads)
         exact = np.full(len(some), np.nan)
         if pairs.target.has_classes:
             outputs = run_forward(some.decoder, batch.inputs, h0, n_threads).outputs
             exact = exact_fraction(answers(outputs), batch.classes, batch.loss_weights)
-        first = _first_of_the_way(broken, scored.first_nonfinite, None, pairs.n_source_steps)
-        results.append((scored.loss, scored.accuracy, exact, first))
+        first = _first_of_the_way(broken, found.first_nonfinite, None, pairs.n_source_steps)
+        results.append((found.loss, found.accuracy, exact, first))
     return PairEvaluation(*(np.concatenate(column) for column in zip(*results, strict=True)))
 
 

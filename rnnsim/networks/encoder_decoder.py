@@ -175,7 +175,7 @@ class EncoderDecoder:
 
     @property
     def decoder(self) -> RNN:
-        """The networks that are scored."""
+        """The networks that carry the loss."""
         return self._decoder
 
     @property

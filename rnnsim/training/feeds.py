@@ -80,8 +80,8 @@ class Feed:
         return stacked(self._upcoming())
 
     def provenance(self) -> Mapping[str, str]:
-        """Where the upcoming batch comes from."""
-        return self._upcoming()[0].provenance
+        """Where the batch drawn last comes from; none is drawn for it, but the first."""
+        return (self._drawn or self._upcoming())[0].provenance
 
     def sizes(self) -> Sizes:
         """What the upcoming batch asks for."""

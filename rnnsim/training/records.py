@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.data.datasets import Variable, labelled
+from rnnsim.data.datasets import Variable, attributes, labelled
 from rnnsim.data.pairs import Data
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -151,7 +151,7 @@ class Record:
         if self.snapshots:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
         axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
-        return labelled(axes, VARIABLES, values, configuration=configuration, provenance=provenance)
+        return labelled(axes, VARIABLES, values, attributes(configuration, provenance))
 
 
 def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...]]:

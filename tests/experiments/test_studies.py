@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import pickle
+import pkgutil
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 
@@ -11,11 +12,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import rnnsim
-from rnnsim import progress
+from rnnsim import experiments, progress
 from rnnsim.data.datasets import AXES, Variable
-from rnnsim.experiments import catalogue, draws
+from rnnsim.experiments import catalogue, draws, runner
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Study, check_memory, measured
+from rnnsim.experiments.sweeps import gradients
 
 FEW = {"n_hidden": 4, "network_seeds": 2}
 SHORT = {"n_steps": 60, "burn_in": 20, "gain": [0.5, 1.5], **FEW}
@@ -48,14 +50,13 @@ STUDIES = {
     "architecture": lambda: rnnsim.architecture_experiment("captions", n_updates=4, **FEW),
     "reader": lambda: rnnsim.architecture_experiment("characters", n_updates=2, n_steps=20, **FEW),
 }
-MODULES = [
-    import_module(f"rnnsim.experiments.{name}")
-    for name in [
-        "portrait",
-        "architectures.experiment",
-        *(f"sweeps.{each}" for each in "gradients exponents jacobians normality".split()),
-        *(f"sweeps.{each}" for each in "learning windows training".split()),
-    ]
+MODULES = [  # all that hand a study to the runner
+    module
+    for module in (
+        import_module(info.name)
+        for info in pkgutil.walk_packages(experiments.__path__, f"{experiments.__name__}.")
+    )
+    if hasattr(module, "run") and hasattr(module, "Study") and module is not runner
 ]
 
 
@@ -116,7 +117,7 @@ def test_data_have_an_origin(studied):
     settings = json.loads(dataset.attrs["configuration"])
     at_rest = not settings.get("driven", True)
     silent = at_rest or study.name in ("pseudospectra", "phase diagram")  # no task is read
-    assert bool(study.provenance) != silent
+    assert bool(study.provenance) != silent, "a study of data says where these come from"
 
 
 def test_initial_states_are_drawn_with_the_data_seed():
@@ -191,10 +192,19 @@ def test_what_takes_too_much_is_refused_with_what_takes_how_much():
         r"threads 4\), more than `max_memory` = 4 GB; ask for less"
     )
     with pytest.raises(MemoryError, match=message):
-        run(study, n_threads=2, max_memory=4e9)
+        check_memory(study, 2, 4e9)
     check_memory(study, 2, 6e9)
-    with pytest.raises(ValueError, match="`max_memory` must be a finite number"):
-        run(study, max_memory=0)
+    for limit, kind in ((0, ValueError), (None, TypeError)):
+        with pytest.raises(kind, match="`max_memory` must be a"):
+            check_memory(study, 2, limit)
+    with pytest.raises(ValueError, match="`n_threads` must be at least 1"):
+        check_memory(study, 0, 6e9)
+
+
+def test_what_takes_too_much_is_refused_before_its_jobs_are_listed(monkeypatch):
+    monkeypatch.setattr(gradients, "_jobs", lambda *_: pytest.fail("listed"))
+    with pytest.raises(MemoryError, match="the sweep needs about"):
+        rnnsim.sweep("adding", gain=1.0, length=5, data_seeds=1000, max_memory=1e4)
 
 
 class Bars:
@@ -238,16 +248,75 @@ def asks(job, n_threads):
     return {"threads": np.array(float(progress.asked()))}
 
 
-@pytest.mark.parametrize("shown", [False, True])
-def test_jobs_know_whether_progress_is_shown_and_a_single_job_has_no_bar(shown, bars):
+@pytest.mark.parametrize("asked", [False, True])
+def test_jobs_know_whether_progress_was_asked_for(asked, bars):
     few = {"threads": VARIABLES["threads"]}
-    data = run(study_of([({}, None)], measure=asks, variables=few), progress=shown)
-    assert bool(data["threads"]) == shown
-    assert bars.made == []
+    data = run(study_of([({}, None)], measure=asks, variables=few), progress=asked)
+    assert bool(data["threads"]) == asked
+    assert len(bars.made) == asked
+    assert not progress.asked()
+
+
+def fails(job, n_threads):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_study_leaves_no_trace(bars):
+    with pytest.raises(KeyboardInterrupt):
+        run(study_of([({}, None)], measure=fails), progress=True)
     assert not progress.asked()
 
 
 def test_a_training_within_a_study_shows_its_updates(bars):
     rnnsim.training_sweep("adding", length=8, n_updates=3, gain=1.0, progress=True, **FEW)
-    (made,) = bars.made
-    assert (made["total"], made["units"], made["unit"]) == (3, 3, "update")
+    jobs, updates = bars.made
+    assert (jobs["total"], jobs["unit"]) == (1, "job")
+    assert (updates["total"], updates["unit"]) == (3, "update")
+    assert jobs["units"] + updates["units"] == 4
+    assert updates["leave"] is None  # a bar within another goes when it is full
+
+
+@pytest.mark.parametrize("series", [range(1, 4), (1, 2, 3), np.arange(1, 4)])
+def test_series_of_all_kinds_are_recorded_alike(series):
+    data = rnnsim.window_sweep(
+        length=6, delay=2, windows=series, network_seeds=series, n_batches=1, n_hidden=np.int64(3)
+    )
+    settings = json.loads(data.attrs["configuration"])
+    assert settings["windows"] == settings["network_seeds"] == [1, 2, 3]
+    assert settings["n_hidden"] == 3
+    data = rnnsim.training_sweep(
+        "adding", length=6, gain=series, network_seeds=1, n_updates=1, n_hidden=np.int64(3)
+    )
+    assert json.loads(data.attrs["configuration"])["gain"] == [1, 2, 3]
+
+
+def test_training_without_records_or_snapshots():
+    sizes = {"length": 6, "gain": 1.0, "n_updates": 3} | FEW
+    data = rnnsim.training_sweep("adding", **sizes, record_every=None, snapshot_every=None)
+    assert data.updates.values.tolist() == [0, 3]
+    assert not {"eigenvalues", "log_norms", "snapshot", "lag"} & set(data.variables)
+    full = rnnsim.training_sweep("adding", **sizes, record_every=1, snapshot_every=9)
+    assert full.snapshot.values.tolist() == [0, 3]
+    assert_array_equal(data.loss, full.loss.sel(updates=[0, 3]))
+    with pytest.raises(TypeError, match="`n_hidden` must be an integer"):
+        rnnsim.training_sweep("adding", **sizes | {"n_hidden": 4.0})
+    with pytest.raises(ValueError, match="`data_seed` must be at least 0"):
+        rnnsim.training_sweep("adding", **sizes, data_seed=-1)
+
+
+def test_settings_that_cannot_be_written_are_refused_before_the_first_job():
+    study = study_of([({}, None)], measure=fails, configuration={"task": print})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        run(study)
+
+
+def test_every_study_is_among_them():
+    names = {module.__name__.rpartition(".")[2] for module in MODULES}
+    assert names >= set("gradients exponents jacobians normality learning windows training".split())
+    assert names >= {"portrait", "experiment"}
+
+
+def test_settings_of_numpy_are_written_as_json_knows_them():
+    configuration = {"gain": np.array([0.5, 1.0]), "n": np.int64(3)}
+    data = run(study_of([], configuration=configuration))
+    assert json.loads(data.attrs["configuration"]) == {"gain": [0.5, 1.0], "n": 3}

@@ -35,6 +35,7 @@ def test_examples_in_docstrings_run(name):
 
 def test_every_public_name_is_documented():
     for name in rnnsim.__all__:
+        assert hasattr(rnnsim, name), f"{name} is neither imported nor in _LAZY"
         documented = getattr(rnnsim, name).__doc__
         assert documented, name
         assert len(documented) > 40, name

@@ -7,7 +7,17 @@ import sys
 from graphlib import TopologicalSorter
 
 import pytest
-from house_plan import NAMES, ROOT, SOURCES, below, imports, modules, names_used, tree
+from house_plan import (
+    NAMES,
+    ROOT,
+    SOURCES,
+    below,
+    imports,
+    is_module,
+    modules,
+    names_used,
+    tree,
+)
 
 # A room imports from the floors below its own, and from itself.
 FLOORS = (
@@ -90,6 +100,13 @@ def test_no_file_imports_itself_by_way_of_others():
     assert list(TopologicalSorter(graph).static_order())
 
 
+def public_names(path):
+    """What a file imports from rnnsim itself that is no module of it."""
+    nodes = (node for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom))
+    names = {a.name for node in nodes if node.module == "rnnsim" for a in node.names}
+    return {name for name in names if not is_module(f"rnnsim.{name}")}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES.get)
 def test_imports_run_one_way(path):
     found, name = imports(path), NAMES[path]
@@ -103,6 +120,8 @@ def test_imports_run_one_way(path):
         assert found == allowed
     if name.startswith("rnnsim/"):
         assert not below(found, "matplotlib", "analysis", "benchmarks", "cyclopts")
+        if name != "rnnsim/__init__.py":
+            assert not public_names(path), "import from the module that defines the name"
     if name.startswith("analysis/"):
         assert not below(found, "analysis"), "relative imports inside analysis"
         assert not below(found, "matplotlib.pyplot")
@@ -115,7 +134,7 @@ def test_one_place_for_each_decision(path):
     if name != "rnnsim/kernels/arithmetic/jit.py":
         assert not used & {"njit", "jit", "vectorize"}
     if name != "rnnsim/kernels/arithmetic/functions.py":
-        assert "tanh" not in used, "functions live in functions.py"
+        assert "tanh" not in used, "kernels take tanh_into and others from arithmetic/functions.py"
     if not name.startswith(("rnnsim/kernels/cells/", "rnnsim/kernels/__init__")):
         codes = used & {"TANH", "RELU", "LINEAR"}
         assert not codes or name == "rnnsim/networks/rnn.py", "cells are told apart by the seam"
@@ -163,4 +182,4 @@ def test_import_loads_nothing_that_can_wait():
         "tqdm",
         "cyclopts",
     }
-    assert not heavy & set(loaded)
+    assert not heavy & set(loaded), "names that need these go into _LAZY of rnnsim/__init__.py"

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnsim
 from analysis.frame import figures, runs
 from analysis.networks import portrait, portrait_plots
+from rnnsim.experiments.portrait import subject_of
 from rnnsim.importing.npz import load_network
 
 T, B = 30, 3
@@ -16,6 +17,12 @@ T, B = 30, 3
 
 def settings(**changes):
     return portrait.Settings(**({"length": T, "batch_size": B, "n_threads": 1} | changes))
+
+
+def subject(**changes):
+    """The network of a file and what it reads; what a draw would need is not looked at."""
+    options = {"activation": "tanh", "dtype": "float64"} | changes
+    return subject_of("characters", T, batch_size=B, networks=("", 0, 0, 0), **options)
 
 
 @pytest.fixture
@@ -50,15 +57,15 @@ def test_own_network_reads_the_task_where_sizes_fit(own):
 
 
 def test_own_network_reads_white_noise_where_they_do_not(own):
-    chosen = settings(weights=own(), activation="relu", dtype="float32")
-    rnn, sequences, reads = portrait.subject(chosen)
+    chosen = {"weights": own(), "activation": "relu", "dtype": "float32"}
+    rnn, sequences, reads = subject(**chosen)
     assert reads == "white noise"
     assert sequences.inputs.shape == (T, B, 2)
     assert sequences.inputs.dtype == rnn.dtype == np.float32
     assert sequences.loss_steps.size == T
     assert rnn.activation == "relu"
     assert_array_equal(rnn.weights.b_h[0], own.arrays["b_h"].astype(np.float32))
-    _, again, _ = portrait.subject(chosen)
+    _, again, _ = subject(**chosen)
     assert_array_equal(sequences.targets, again.targets)
 
 
@@ -84,7 +91,7 @@ def test_biases_may_be_left_out(own):
 )
 def test_files_that_do_not_hold_a_network(own, changes, message):
     with pytest.raises(ValueError, match=message):
-        portrait.subject(settings(weights=own(**changes)))
+        portrait.compute(settings(weights=own(**changes)), progress=False)
 
 
 def test_files_that_are_no_files_of_weights(tmp_path):

@@ -164,7 +164,7 @@ def test_states_and_memories_from_checkpoints_are_the_same_bits(name):
     weights, batch = problem(name)
     many = longer(batch, 20)
     n_steps = 20 * T
-    assert kernels.block_steps(n_steps, B, H, 8) < n_steps // 2  # several segments
+    assert kernels.block_steps(n_steps, B, H, 8) < n_steps // 2  # several stretches
     whole = bptt(name, weights, many, stored=n_steps)
     same_bits(bptt(name, weights, many, stored=1), whole)
 
@@ -347,7 +347,7 @@ def test_an_unknown_cell_is_named():
     class Unknown(tuple):
         __slots__ = ()
 
-    with pytest.raises(TypeError, match=r"`sizes` knows the cells int, .*got Unknown"):
+    with pytest.raises(TypeError, match=r"`sizes` knows the cells .*int, .*got Unknown"):
         sizes(Unknown())
-    with pytest.raises(TypeError, match=r"`jacobian` knows the cells Sloped, .*got int"):
+    with pytest.raises(TypeError, match=r"`jacobian` knows the cells .*Sloped, .*got int"):
         jacobian(kernels.TANH, None, None, 0, 0, None)

@@ -279,3 +279,9 @@ def test_sizes_errors():
         tasks.sizes("adding", rng=0, dtype="float32")
     with pytest.raises(ValueError, match="`order` must be one of"):
         tasks.sizes("digits", order="columns")
+
+
+def test_every_task_is_public_and_says_its_sizes():
+    assert tasks.TASKS.keys() | tasks.PAIR_TASKS.keys() <= set(tasks.__all__)
+    for name in tasks.TASKS:
+        assert len(tasks.sizes(name)) == 2, f"{name} needs a line in _SIZES"

@@ -189,3 +189,16 @@ def test_digests_are_those_of_earlier_versions():
     assert feeds.digest(pairs[0]) == "5d0b7f0fd80d6a97"
     assert feeds.digest(*both) == feeds.digest(stacked(both)) == "88d67e2cd654d881"
     assert feeds.digest(*pairs) == feeds.digest(stacked(pairs)) == "1ee17459ea08e437"
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 2}, {"own_data": True}, {"record_every": 2}])
+def test_no_batch_is_drawn_that_is_not_learned_from(options, drawn):
+    def remembered(rng):
+        drawn.append(draws(rng))
+        return drawn[-1]
+
+    test = draws(np.random.default_rng(9))
+    batches = 1 if "window" in options else 4  # of four segments, or one
+    training = train(case(N=N).rnn, remembered, n_updates=4, rng=0, test=test, **options)
+    assert len(drawn) == batches * (N if "own_data" in options else 1)
+    assert training.record.attrs["provenance"] == "{}"

@@ -61,7 +61,7 @@ class Problem:
     words: Mapping[str, Pairs] = field(default_factory=dict)
 
 
-def rescaled(rnn: RNN, scale: float) -> RNN:
-    """W_xh ~ N(0, scale^2) in place of N(0, 1/D)."""
-    W_xh = rnn.W_xh * rnn.dtype.type(scale * np.sqrt(rnn.n_inputs))
+def rescaled(rnn: RNN, deviation: float) -> RNN:
+    """W_xh ~ N(0, deviation^2) in place of N(0, 1/D)."""
+    W_xh = rnn.W_xh * rnn.dtype.type(deviation * np.sqrt(rnn.n_inputs))
     return rnn.with_weights(rnn.weights._replace(W_xh=W_xh))

@@ -14,7 +14,7 @@ from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
 from rnnsim.experiments.catalogue import MEASURES
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Memory, Place, Study, flow_bytes
+from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
@@ -56,7 +56,7 @@ def sweep(
     Parameters
     ----------
     task : str or several
-        Of `rnnsim.tasks`: "copy_memory", "adding", "temporal_order", "characters", "digits".
+        Of `rnnsim.tasks.TASKS`.
     gain, length, n_hidden : number or several
         Scale of W_hh, T, H.
     network_seeds, data_seeds : int or sequence of int
@@ -159,10 +159,12 @@ def sweep(
     )
     provenance, loss_steps = _try_data(axes, template)
     study = Study(
-        "sweep", axes, _variables(measures), list(_jobs(axes, template, loss_steps)), measure,
-        _configuration(axes, template), provenance, _memory(axes, template, loss_steps),
+        "sweep", axes, _variables(measures), [], measure, _configuration(axes, template),
+        provenance, _memory(axes, template, loss_steps),
     )  # fmt: skip
-    return run(study, n_threads=n_threads, progress=progress, max_memory=max_memory)
+    check_memory(study, n_threads, max_memory)
+    study = study._replace(jobs=list(_jobs(axes, template, loss_steps)))
+    return run(study, n_threads=n_threads, progress=progress)
 
 
 def _jobs(

@@ -104,9 +104,14 @@ def learning_sweep(
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
-    lengths, seeds = labels.whole_numbers("length", length), labels.seeds("seeds", network_seeds)
+    lengths, seeds = (
+        labels.whole_numbers("length", length),
+        labels.seeds("network_seeds", network_seeds),
+    )
     chosen = labels.names("methods", methods, METHODS)
     total = checks.whole_number("n_updates", n_updates, least=1)
+    checks.whole_number("n_hidden", n_hidden, least=1)
+    checks.whole_number("data_seed", data_seed, least=0)
     every = checks.whole_number("record_every", record_every or max(total // 20, 1), least=1)
     options = {
         "task": task, "n_hidden": n_hidden, "batch_size": batch_size, "n_updates": total,

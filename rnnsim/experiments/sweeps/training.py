@@ -9,6 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
+from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import TRAINING
@@ -51,8 +52,8 @@ def training_sweep(
     clip_norm: float = 1.0,
     penalty: float = 0.0,
     n_updates: int = 1600,
-    record_every: int = 20,
-    snapshot_every: int = 40,
+    record_every: int | None = 20,
+    snapshot_every: int | None = 40,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -97,48 +98,52 @@ def training_sweep(
     >>> data.loss.dims, data.loss.shape, data.gain.values.tolist()
     (('gain', 'network_seed', 'updates'), (2, 2, 3), [0.5, 1.2])
     """  # noqa: E501
-    settings = {k: v for k, v in locals().items() if k != "progress"}
+    settings = labels.recorded(locals())
+    checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
+    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    checks.whole_number("data_seed", data_seed, least=0)
     name = checks.one_of("task", task, tasks.TASKS)
     gains = labels.real_numbers("gain", gain)
     seeds = labels.seeds("network_seeds", network_seeds)
     total = checks.whole_number("n_updates", n_updates, least=1)
-    records, snapshots = (
-        checks.whole_number(key, settings[key], least=1)
-        for key in ("record_every", "snapshot_every")
-    )
-    networks = draws.Networks(
-        seeds * len(gains),
-        tuple(g for g in gains for _ in seeds),
-        tasks.sizes(name),
-        n_hidden,
-        scheme,
-        activation,
-        dtype,
-    )
+    every = {key: settings[key] for key in ("record_every", "snapshot_every")}
+    for key, number in every.items():
+        if number is not None:
+            checks.whole_number(key, number, least=1)
+    each = tuple(g for g in gains for _ in seeds)
+    networks = draws.Networks(seeds * len(gains), each, tasks.sizes(name), H, **checked)
     options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": clip_norm or None}
     job = Job(networks, name, length, batch_size, data_seed, options)
     test = _test_data(job)
     ascending = sorted(gains)
     place = tuple(ascending.index(g) for g in networks.gains)
-    over = ("gain", "network_seed")
     axes: dict[str, Any] = {
-        "updates": tuple(points(total, records)),
-        **snapshot_axes(points(total, snapshots), test.n_steps),
-        "unit": n_hidden,
+        "updates": tuple(points(total, record_every or total)),
+        **snapshot_axes(points(total, snapshot_every), test.n_steps),
+        "unit": H,
         "gain": tuple(ascending),
         "network_seed": seeds,
     }
     study = Study(
         name="training",
         axes=axes,
-        variables={k: v._replace(dims=(*over, *v.dims[1:])) for k, v in VARIABLES.items()}
-        | TRAINING,
+        variables=_variables(snapshot_every is not None),
         jobs=[({"gain": place, "network_seed": tuple(range(len(seeds))) * len(gains)}, job)],
         measure=measure,
         configuration=settings,
         provenance=test.provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)
+
+
+def _variables(snapshots: bool) -> dict[str, Variable]:
+    """What `train` records, with axes gain and network_seed in place of network."""
+    found = {
+        name: variable._replace(dims=("gain", "network_seed", *variable.dims[1:]))
+        for name, variable in VARIABLES.items()
+        if snapshots or "snapshot" not in variable.dims
+    }
+    return found | TRAINING
 
 
 _OPTIONS = (

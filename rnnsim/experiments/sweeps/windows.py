@@ -117,7 +117,10 @@ def window_sweep(
     array([[0. , 0.4],
            [0. , 0.4]])
     """
-    settings = {k: v for k, v in locals().items() if k not in ("progress",)}
+    settings = labels.recorded(locals())
+    checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
+    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    checks.whole_number("data_seed", data_seed, least=0)
     known = problem(settings)
     chosen = windows_around(known.dependency, length, windows)
     checks.whole_number("stride", stride, least=1)
@@ -125,7 +128,7 @@ def window_sweep(
     points = min(_POINTS, number)
     seeds = labels.seeds("network_seeds", network_seeds)
     gains = (checks.real_number("gain", gain),) * len(seeds)
-    networks = draws.Networks(seeds, gains, known.sizes, n_hidden, scheme, activation, dtype)
+    networks = draws.Networks(seeds, gains, known.sizes, H, **checked)
     jobs = []
     for i, name in enumerate(TRUNCATIONS):
         for j, K in enumerate(chosen):
