@@ -1,1 +1,1 @@
-"""What networks read and are scored on."""
+"""What networks read and are scored on, and labelled datasets."""

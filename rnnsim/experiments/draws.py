@@ -15,7 +15,7 @@ from rnnsim import tasks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.networks.encoder_decoder import EncoderDecoder
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, joined
 
 
 def _generator(*key: int | str) -> np.random.Generator:
@@ -115,13 +115,7 @@ def encoder_decoders(
     sample = EncoderDecoder.captioner if captioner else EncoderDecoder.sample
     models = [sample(rng=_generator(seed), **options) for seed in seeds]
     encoders, decoders = zip(*((model.encoder, model.decoder) for model in models), strict=True)
-    return EncoderDecoder(_joined(encoders), _joined(decoders))
-
-
-def _joined(networks: Sequence[RNN]) -> RNN:
-    columns = zip(*(rnn.weights for rnn in networks), strict=True)
-    arrays = (np.concatenate(column) for column in columns)
-    return RNN(*arrays, activation=networks[0].activation)
+    return EncoderDecoder(joined(encoders), joined(decoders))
 
 
 def paired_data(

@@ -53,5 +53,5 @@ def _put(
     fixed = [axis for axis, dim in enumerate(dims) if dim in place]
     own = [axis for axis, dim in enumerate(dims) if dim not in place]
     sizes = array.shape[array.ndim - len(own) :]
-    at = (np.array(place[dims[axis]]) for axis in fixed)
+    at: list[Any] = [np.array(place[dims[axis]]) for axis in fixed]
     target.transpose(*fixed, *own)[(*at, *map(slice, sizes))] = array

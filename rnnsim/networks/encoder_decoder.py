@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.initialisation import checked_gains
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn
+from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, joined
 
 
 class EncoderDecoder:
@@ -116,8 +116,8 @@ class EncoderDecoder:
             options |= {"gain": g, "rng": generator}
             encoders.append(RNN.sample(n_inputs=D_s, n_outputs=1, **options))
             decoders.append(RNN.sample(n_inputs=D, n_outputs=V, **options))
-        encoder = _joined(encoders, activation)
-        return cls(_handing_over(encoder), _joined(decoders, activation)).astype(kind)
+        encoder = joined(encoders)
+        return cls(_handing_over(encoder), joined(decoders)).astype(kind)
 
     @classmethod
     def captioner(
@@ -239,12 +239,6 @@ class EncoderDecoder:
             f"n_inputs={self.n_inputs}, n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
             f"dtype={self.dtype})"
         )
-
-
-def _joined(networks: list[RNN], activation: str) -> RNN:
-    """Ensembles one behind the other."""
-    columns = zip(*(rnn.weights for rnn in networks), strict=True)
-    return RNN(*(np.concatenate(column) for column in columns), activation=activation)
 
 
 def _handing_over(rnn: RNN) -> RNN:

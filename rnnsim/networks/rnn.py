@@ -1,5 +1,6 @@
 """Vanilla recurrent networks as ensembles: their weights, and how random ones are drawn."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -246,6 +247,13 @@ class RNN:
             f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
             f"activation={self.activation!r}, dtype={self.dtype})"
         )
+
+
+def joined(networks: Sequence[RNN]) -> RNN:
+    """Ensembles of one size and activation as one, one behind the other."""
+    columns = zip(*(rnn.weights for rnn in networks), strict=True)
+    arrays = (np.concatenate(column) for column in columns)
+    return RNN(*arrays, activation=networks[0].activation)
 
 
 def check_rnn(value: Any, name: str = "rnn") -> None:

@@ -12,7 +12,7 @@ from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import LEARNING
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import joined
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points
 from rnnsim.training.train import train
@@ -146,13 +146,12 @@ def measure(job: Job, n_threads: int) -> Found:
     options, n_methods = job.options, len(job.methods)
     dtype, H = options["dtype"], options["n_hidden"]
     sizes = tasks.sizes(job.task)
-    rnn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype)
-    networks = RNN(*(np.concatenate([array] * n_methods) for array in rnn.weights))
+    drawn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype)
     clips = [np.inf if name == "SGD" else options["clip_norm"] for name in job.methods]
     penalised = [name == "clipping + penalty" for name in job.methods]
     draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)
     training = train(
-        networks,
+        joined([drawn] * n_methods),
         lambda rng: draw(rng=rng),
         n_updates=options["n_updates"],
         learning_rate=options["learning_rate"],
