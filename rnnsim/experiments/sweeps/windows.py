@@ -39,7 +39,7 @@ class Job(NamedTuple):
     stride: int
     points: int
     every: int
-    settings: dict[str, Any]  # those of `window_sweep`
+    settings: dict[str, Any]  # those of `window_sweep`, but for threads
 
 
 def window_sweep(
@@ -129,11 +129,12 @@ def window_sweep(
     seeds = labels.seeds("network_seeds", network_seeds)
     gains = (checks.real_number("gain", gain),) * len(seeds)
     networks = draws.Networks(seeds, gains, known.sizes, H, **checked)
+    own = {name: value for name, value in settings.items() if name != "n_threads"}
     jobs = []
     for i, name in enumerate(TRUNCATIONS):
         for j, K in enumerate(chosen):
             S = K if name == "segments" else min(stride, K)
-            job = Job(networks, K, S, points, number // points, settings)
+            job = Job(networks, K, S, points, number // points, own)
             jobs.append(({"truncation": i, "window": j}, job))
     study = Study(
         name="window",
