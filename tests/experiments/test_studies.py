@@ -320,3 +320,14 @@ def test_settings_of_numpy_are_written_as_json_knows_them():
     configuration = {"gain": np.array([0.5, 1.0]), "n": np.int64(3)}
     data = run(study_of([], configuration=configuration))
     assert json.loads(data.attrs["configuration"]) == {"gain": [0.5, 1.0], "n": 3}
+
+
+def test_the_record_of_a_training_says_the_same_of_itself():
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=1, rng=0)
+    training = rnnsim.train(rnn, rnnsim.tasks.adding(6, 2, rng=1), n_updates=1)
+    found = {name: json.loads(training.record.attrs[name]) for name in training.record.attrs}
+    assert found.keys() == {"configuration", "provenance", "versions"}
+    assert found["provenance"]["task"] == "adding"
+    for name, array in training.record.data_vars.items():
+        assert array.attrs["units"], name
+        assert len(array.attrs["long_name"]) > 3, name
