@@ -1,6 +1,7 @@
 """The experiment on four architectures: what it holds, and that networks learn."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -128,3 +129,19 @@ def test_a_run_without_updates_has_its_first_score_only():
 def test_misuse(name, options, message):
     with pytest.raises(ValueError, match=message):
         rnnsim.architecture_experiment(name, **(TINY | options))
+
+
+def test_the_slower_part_learns_from_batches_of_its_own():
+    """Two trainings in a row, drawn as documented: the last fifth at a fifth of the rate."""
+    options = TINY | {"n_updates": 5, "learning_rate": 0.01}
+    data = rnnsim.architecture_experiment("captions", data_seed=7, n_records=1, **options)
+    problem, name = problem_of(data), zlib.crc32(b"captions")
+    model = problem.draw([0, 1])
+    for late, (n_updates, rate) in enumerate([(4, 0.01), (1, 0.002)]):
+        model = rnnsim.train(
+            model, problem.task, n_updates=n_updates, optimizer="adam", learning_rate=rate,
+            clip_norm=1.0, rng=np.random.default_rng([7, name, late]),
+        ).model  # fmt: skip
+    np.testing.assert_array_equal(data.score.sel(updates=5), problem.measure(model))
+    found = rnnsim.gradient_map(model, problem.shown).log_norms
+    np.testing.assert_array_equal(data.log_norms.sel(moment="after"), found)

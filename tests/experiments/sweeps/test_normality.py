@@ -132,3 +132,22 @@ def test_misuse_is_refused(sweep, changes, error, message):
 def test_their_own_options_are_checked(sweep, changes, message):
     with pytest.raises(ValueError, match=message):
         sweep(**{"scale": 1.0} | changes)
+
+
+@pytest.mark.parametrize("activation", ["linear", "tanh"])
+@pytest.mark.parametrize("scale", [0.0, 4.0])
+def test_gradients_and_windows_of_each_activation_are_those_of_single_calls(
+    data, scale, activation
+):
+    batch = draws.paired_data("characters", 20, batch_size=2, seed=0, dtype="float64")
+    for seed in (0, 2):
+        drawn = draws.paired_networks(
+            [seed], [1.0], sizes=rnnsim.tasks.sizes("characters"), n_hidden=6, scheme="gaussian",
+            activation=activation, dtype="float64",
+        )  # fmt: skip
+        rnn = drawn.with_weights(drawn.weights._replace(W_hh=as_drawn(seed)[None]))
+        flow = rnnsim.gradient_flow(rnnsim.with_departure(rnn, scale), batch)
+        part = data.sel(scale=scale, activation=activation, network_seed=seed)
+        logs = flow.log_norms[0, -1, :20]
+        assert_allclose(part.log_gradient_norm, logs - logs[0], atol=1e-8)
+        assert float(part.sufficient_window) == rnnsim.sufficient_window(flow, 0.1)[0]
