@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,6 +96,7 @@ def attributes(configuration: Mapping[str, Any], provenance: Mapping[str, str]) 
     }
 
 
+@cache
 def versions() -> dict[str, str]:
     """What computed a result: Python and the packages that its numbers come from."""
     packages = ("rnnsim-toolkit", "numba", "numpy", "scipy", "xarray")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim.data.datasets import Variable
+from rnnsim.training.records import VARIABLES as RECORDED
 
 _LN, _RATE, _STEPS, _NONE = "nats", "nats/step", "steps", "1"
 
@@ -194,9 +195,7 @@ LEARNING = {
     "solved_at": Variable(
         _METHODS, "updates", "first tested number of updates with an error below the tolerance"
     ),
-    "diverged": Variable(
-        _METHODS, "update", "update that left the range, -1 if none", np.int64
-    ),
+    "diverged": RECORDED["diverged"]._replace(dims=_METHODS),
 }  # fmt: skip
 TRAINING = {
     "constant_loss": Variable(
@@ -227,7 +226,7 @@ ARCHITECTURES = {
     "pixel_spread": Variable(("pixel",), _NONE, "standard deviation over pictures"),
     "score": Variable((*_SEED, "updates"), _NONE, "score on held-out data"),
     "baseline_score": Variable(("baseline",), _NONE, "score of other ways on the same data"),
-    "diverged": Variable(_SEED, "update", "update that left the range, -1 if none", np.int64),
+    "diverged": RECORDED["diverged"]._replace(dims=_SEED),
     "examples": Variable((), _NONE, "what the first network reads, says, and should say", "T"),
 }  # fmt: skip
 

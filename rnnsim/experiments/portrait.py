@@ -101,19 +101,19 @@ def portrait(
     >>> data.log_norms.dims, data.log_norms.shape, data.attrs["provenance"][:21]
     (('sequence', 'lag'), (2, 30), '{"task": "characters"')
     """
+    weights = None if weights is None else str(weights)
     settings = labels.recorded(locals())
     subject = subject_of(
         checks.one_of("task", task, tasks.TASKS),
         checks.whole_number("length", length, least=_LEAST_LENGTH),
         batch_size=checks.whole_number("batch_size", batch_size, least=1),
         networks=(scheme, checks.real_number("gain", gain), n_hidden, seed),
-        weights=None if weights is None else str(weights),
+        weights=weights,
         activation=activation,
         dtype=labels.of_draws(dtype=dtype)["dtype"],
     )
     checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     rnn, batch = subject.rnn, subject.sequences
-    own = {} if weights is None else {"weights": str(weights)}
     T, B, steps = batch.n_steps, batch.n_sequences, batch.loss_steps
     by_step = _by_step(batch)
     columns = steps.tolist() if by_step else range(1, B + 1)
@@ -130,7 +130,7 @@ def portrait(
         variables=PORTRAIT if by_step else PORTRAIT_BY_SEQUENCE,
         jobs=[({}, job._replace(part=part)) for part in PARTS],
         measure=measure,
-        configuration=settings | {"n_hidden": rnn.n_hidden, "reads": subject.reads} | own,
+        configuration=settings | {"n_hidden": rnn.n_hidden, "reads": subject.reads},
         provenance=batch.provenance,
         memory=Memory(
             job=flow_bytes(T, steps.size, B),

@@ -62,6 +62,20 @@ def measured(study: Study) -> dict[str, Variable]:
     return {name: v for name, v in study.variables.items() if name not in study.axes}
 
 
+def grid(axes: Axes, *names: str) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[Any, ...]]]:
+    """All combinations of labels along some axes, the last fastest: their place, and the labels.
+
+    Examples
+    --------
+    >>> grid({"gain": (0.5, 2.0), "network_seed": (7, 8)}, "gain", "network_seed")[1]
+    {'gain': (0.5, 0.5, 2.0, 2.0), 'network_seed': (7, 8, 7, 8)}
+    """
+    labels = {name: tuple(axes[name]) for name in names}  # type: ignore[arg-type]
+    columns = zip(*np.ndindex(*map(len, labels.values())), strict=True)
+    place = dict(zip(names, columns, strict=True))
+    return place, {name: tuple(labels[name][i] for i in at) for name, at in place.items()}
+
+
 def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None:
     """Refuse a study whose dataset and working arrays take more bytes; jobs need not be there yet.
 

@@ -1,6 +1,5 @@
 """Lyapunov exponents of many networks, arranged into labelled datasets."""
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import LYAPUNOV, PHASE
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Place, Study
+from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.reach import growth_rate
 
@@ -157,17 +156,21 @@ def lyapunov_sweep(
 
 def measure_spectra(job: LyapunovJob, n_threads: int) -> Found:
     """Variables of `LYAPUNOV`, network axis first."""
-    rnn, drive = job.networks.draw(), None if job.drive is None else job.drive.draw()
-    states = draws.initial_states(job.data_seed, job.n_states, rnn.n_hidden, rnn.dtype)
+    rnn = job.networks.draw()
+    inputs, states, variance = None, None, 0.0
+    if job.drive is None:
+        states = draws.initial_states(job.data_seed, job.n_states, rnn.n_hidden, rnn.dtype)
+    else:
+        inputs = job.drive.draw().inputs
+        variance = np.square(inputs, dtype=float).mean()
     found = lyapunov_spectrum(
         rnn,
-        None if drive is None else drive.inputs,
+        inputs,
         n_exponents=job.n_exponents,
-        h0=states if drive is None else None,
+        h0=states,
         n_threads=n_threads,
         **job.run._asdict(),
     )
-    variance = 0.0 if drive is None else np.square(drive.inputs, dtype=float).mean()
     return _of_spectrum(found, rnn.n_hidden) | {"input_variance": np.array(variance)}
 
 
@@ -244,15 +247,11 @@ def phase_sweep(
     T = checks.whole_number("n_steps", n_steps, least=1)
     blocks = blocks_of(T, burn_in, None, 1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    gains, seeds = zip(*itertools.product(axes["gain"], axes["network_seed"]), strict=True)
-    networks = draws.Networks(seeds, gains, (H, 1), H, **options)
+    place, chosen = grid(axes, "gain", "network_seed")
+    networks = draws.Networks(chosen["network_seed"], chosen["gain"], (H, 1), H, **options)
     trajectory = Run(T, blocks.burn_in, blocks.steps)
-    together = tuple(zip(*np.ndindex(len(axes["gain"]), len(axes["network_seed"])), strict=True))
     jobs: list[tuple[Place, PhaseJob]] = [
-        (
-            {"strength": i, "gain": together[0], "network_seed": together[1]},
-            PhaseJob(networks, trajectory, drive, s, B, seed),
-        )
+        ({"strength": i, **place}, PhaseJob(networks, trajectory, drive, s, B, seed))
         for i, s in enumerate(axes["strength"])
     ]
     configuration = options | {"drive": drive, "n_hidden": H, "n_steps": T, "data_seed": seed}

@@ -14,7 +14,7 @@ from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
 from rnnsim.experiments.catalogue import MEASURES
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes
+from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
@@ -172,7 +172,7 @@ def _jobs(
 ) -> Iterator[tuple[Place, Job]]:
     """All ensembles of the sweep, each with its place; gains and seeds run together."""
     outer = ("task", "scheme", "activation", "n_hidden", "data_seed", "length")
-    networks = list(itertools.product(*(range(len(axes[a])) for a in ("gain", "network_seed"))))
+    place, chosen = grid(axes, "gain", "network_seed")
     for indices in itertools.product(*(range(len(axes[axis])) for axis in outer)):
         fixed = dict(zip(outer, indices, strict=True))
         values = {axis: axes[axis][i] for axis, i in fixed.items()}
@@ -185,16 +185,16 @@ def _jobs(
             template, loss_steps[values["task"], values["length"]], values["length"]
         )
         size = max(1, int(_JOB_BYTES / per_network))
-        for start in range(0, len(networks), size):
-            gains, seeds = zip(*networks[start : start + size], strict=True)
+        for start in range(0, len(place["gain"]), size):
+            some = slice(start, start + size)
             yield (
-                {**fixed, "gain": gains, "network_seed": seeds},
+                fixed | {axis: at[some] for axis, at in place.items()},
                 replace(
                     template,
                     **values,
                     measures=kept,
-                    gains=tuple(axes["gain"][g] for g in gains),
-                    network_seeds=tuple(axes["network_seed"][s] for s in seeds),
+                    gains=chosen["gain"][some],
+                    network_seeds=chosen["network_seed"][some],
                 ),
             )
 

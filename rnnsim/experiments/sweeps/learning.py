@@ -104,10 +104,8 @@ def learning_sweep(
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
-    lengths, seeds = (
-        labels.whole_numbers("length", length),
-        labels.seeds("network_seeds", network_seeds),
-    )
+    lengths = labels.whole_numbers("length", length)
+    seeds = labels.seeds("network_seeds", network_seeds)
     chosen = labels.names("methods", methods, METHODS)
     total = checks.whole_number("n_updates", n_updates, least=1)
     checks.whole_number("n_hidden", n_hidden, least=1)

@@ -14,7 +14,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import TRAINING
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Study
+from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, snapshot_axes
 from rnnsim.training.train import train
@@ -110,25 +110,20 @@ def training_sweep(
     for key, number in every.items():
         if number is not None:
             checks.whole_number(key, number, least=1)
-    each = tuple(g for g in gains for _ in seeds)
-    networks = draws.Networks(seeds * len(gains), each, tasks.sizes(name), H, **checked)
+    axes: dict[str, Any] = {"gain": tuple(sorted(gains)), "network_seed": seeds}
+    place, chosen = grid(axes, "gain", "network_seed")
+    sizes = tasks.sizes(name)
+    networks = draws.Networks(chosen["network_seed"], chosen["gain"], sizes, H, **checked)
     options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": clip_norm or None}
     job = Job(networks, name, length, batch_size, data_seed, options)
     test = _test_data(job)
-    ascending = sorted(gains)
-    place = tuple(ascending.index(g) for g in networks.gains)
-    axes: dict[str, Any] = {
-        "updates": tuple(points(total, record_every or total)),
-        **snapshot_axes(points(total, snapshot_every), test.n_steps),
-        "unit": H,
-        "gain": tuple(ascending),
-        "network_seed": seeds,
-    }
+    axes |= {"updates": tuple(points(total, record_every or total)), "unit": H}
+    axes |= snapshot_axes(points(total, snapshot_every), test.n_steps)
     study = Study(
         name="training",
         axes=axes,
         variables=_variables(snapshot_every is not None),
-        jobs=[({"gain": place, "network_seed": tuple(range(len(seeds))) * len(gains)}, job)],
+        jobs=[(place, job)],
         measure=measure,
         configuration=settings,
         provenance=test.provenance,
