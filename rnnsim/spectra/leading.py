@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.spectra.spectrum import by_modulus, matrices_of
+from rnnsim.spectra.spectrum import by_modulus, exponents_of, matrices_of
 
 _SPARE = 8  # values beyond the k wanted: ARPACK may pass over one whose neighbours are as large
 _BASIS = 60  # Krylov vectors at least, for the same reason
@@ -114,10 +114,12 @@ def leading_spectrum(
     singular_values = np.full((len(matrices), k), np.nan)
     converged = np.zeros(len(matrices), bool)
     for n, matrix in enumerate(matrices):
+        exponent = _to_unit_size(matrix)
         values, all_values = _eigenvalues(matrix, k, tolerance, max_iterations)
         sigmas, all_sigmas = _singular_values(matrix, k, tolerance, max_iterations)
-        eigenvalues[n, : values.size] = values
-        singular_values[n, : sigmas.size] = sigmas
+        with np.errstate(over="ignore"):
+            eigenvalues[n, : values.size].view(float)[:] = np.ldexp(values.view(float), exponent)
+            singular_values[n, : sigmas.size] = np.ldexp(sigmas, exponent)
         converged[n] = all_values and all_sigmas
     return LeadingSpectrum(eigenvalues, singular_values, converged)
 
@@ -140,6 +142,14 @@ def _operators(rnn: Any) -> list[Any]:
     matrix = rnn.tocsr().astype(np.float64)
     checks.finite("rnn", matrix.data)
     return [matrix]
+
+
+def _to_unit_size(matrix: Any) -> int:
+    """Scale a matrix in place by the power of two returned: the sums of ARPACK are of squares."""
+    entries = matrix if isinstance(matrix, np.ndarray) else matrix.data
+    exponent = int(exponents_of(entries.reshape(1, 1, -1))[0]) if entries.size else 0
+    np.ldexp(entries, -exponent, out=entries)
+    return exponent
 
 
 def _eigenvalues(

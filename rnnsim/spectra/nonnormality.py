@@ -12,7 +12,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.powers import kreiss
 from rnnsim.spectra.pseudospectra import ComplexArray
-from rnnsim.spectra.spectrum import by_modulus, matrices_of
+from rnnsim.spectra.spectrum import by_modulus, exponents_of, matrices_of
 
 _NORMAL = 1e-13  # departures from normality, relative to the norm, that are rounding
 _ANGLES = 65  # over half a turn: at worst the numerical radius is 1/cos(pi/128) = 1.0003 larger
@@ -135,11 +135,13 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
     matrices = matrices_of(rnn)
     radii = _radii(radius, len(matrices))
     eigenvalues = by_modulus(np.linalg.eigvals(matrices).astype(np.complex128))
-    shift = np.frexp(np.abs(matrices).max(axis=(1, 2)))[1] - 1  # powers of two, undone at the end
-    scale = np.ldexp(1.0, shift)
-    limits = [None] * len(matrices) if radii is None else radii / scale
-    scaled = matrices / scale[:, None, None], eigenvalues / scale[:, None], limits
-    rows = [_of_one(*each) for each in zip(*scaled, strict=True)]
+    exponents = exponents_of(matrices)
+    scale = np.ldexp(1.0, exponents)  # undone at the end
+    scaled = np.ldexp(matrices, -exponents[:, None, None])
+    values = np.ldexp(eigenvalues.view(float), -exponents[:, None]).view(complex)
+    with np.errstate(over="ignore"):
+        limits = [None] * len(matrices) if radii is None else radii / scale
+    rows = [_of_one(*each) for each in zip(scaled, values, limits, strict=True)]
     vectors, conditions, bases, abscissas, ranges, constants, points = (
         np.array(column) for column in zip(*rows, strict=True)
     )

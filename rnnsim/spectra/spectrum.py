@@ -97,10 +97,19 @@ def spectrum(rnn: RNN) -> Spectrum:
     """
     check_rnn(rnn)
     W_hh = rnn.W_hh.astype(np.float64)
-    henrici = np.array([_departure_from_normality(matrix) for matrix in W_hh])
+    exponents = exponents_of(W_hh)  # powers of two, so that no square leaves the range
+    scaled = np.ldexp(W_hh, -exponents[:, None, None])
+    departures = np.array([_departure_from_normality(matrix) for matrix in scaled])
     with np.errstate(invalid="ignore"):
-        relative = henrici / np.linalg.norm(W_hh, axis=(1, 2))
+        relative = departures / np.linalg.norm(scaled, axis=(1, 2))
+    with np.errstate(over="ignore"):
+        henrici = np.ldexp(departures, exponents)
     return Spectrum(*eigenvalues_and_singular_values(W_hh), henrici, relative)
+
+
+def exponents_of(matrices: FloatArray) -> npt.NDArray[np.int64]:
+    """(N,), those powers of two by which matrices (N, H, H) are of the size of 1."""
+    return np.frexp(np.abs(matrices).max(axis=(1, 2)))[1].astype(np.int64) - 1
 
 
 def eigenvalues_and_singular_values(

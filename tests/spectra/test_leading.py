@@ -151,6 +151,23 @@ def test_repeats_to_the_same_bits_and_leaves_the_matrix_alone():
     assert_array_equal(matrix.data, before)
 
 
+@pytest.mark.parametrize("power", [-1060, -1000, -700, -500, 500, 700, 1000])
+@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.csr_array])
+def test_no_scale_of_the_matrix_takes_squares_out_of_the_range(power, make):
+    matrix = gaussian(12)
+    before = leading_spectrum(make(matrix), 3)
+    after = leading_spectrum(make(np.ldexp(matrix, power)), 3)
+    rounding = 2.0**-1074 / np.ldexp(1.0, max(power, -1060))  # of subnormal entries
+    tolerance = {"rtol": 1e-12 + 100 * rounding}
+    assert_allclose(
+        after.eigenvalues * 2.0 ** min(-power, 1000),
+        before.eigenvalues * 2.0 ** (power + min(-power, 1000)),
+        **tolerance,
+    )
+    assert_allclose(np.ldexp(after.singular_values, -power), before.singular_values, **tolerance)
+    assert after.converged.all()
+
+
 def test_errors():
     matrix = np.eye(5)
     with pytest.raises(ValueError, match=r"`k` must be at most n_hidden - 2 = 3 for ARPACK, got 4"):

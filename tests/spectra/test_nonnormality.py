@@ -275,3 +275,14 @@ def test_errors():
         nonnormality(matrix, radius=np.nan)
     with pytest.raises(ValueError, match=r"`radius` must be above 0, got 0; leave it out"):
         nonnormality(matrix, radius=0)
+
+
+@pytest.mark.parametrize("power", [-1040, -700, 700, 1000])
+def test_no_scale_of_the_matrix_changes_its_shape(power):
+    W_hh = np.array([[0.5, 2.0], [0.0, 0.25]])  # its entries stay exact also where subnormal
+    before, after = nonnormality(W_hh), nonnormality(np.ldexp(W_hh, power))
+    for name in ("participation", "eigenvalue_condition", "eigenbasis_condition", "kreiss"):
+        assert_array_equal(getattr(after, name), getattr(before, name))
+    for name in ("numerical_abscissa", "numerical_radius", "radius"):
+        expected = np.ldexp(getattr(before, name), power)
+        assert_allclose(getattr(after, name), expected, rtol=1e-8 if power == -1040 else 1e-15)

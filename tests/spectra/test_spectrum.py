@@ -230,3 +230,29 @@ def test_only_the_recurrent_weights_count_and_they_stay_as_they_are():
 def test_a_bare_matrix_is_refused():
     with pytest.raises(TypeError, match=r"`rnn` must be a rnnsim.RNN, got ndarray; wrap weights"):
         spectrum(np.eye(3))
+
+
+SCALES = (1e-300, 1e-200, 1e-160, 1e-8, 1.0, 1e8, 1e150, 1e160, 1e300)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_scale_of_the_weights_takes_squares_out_of_the_range(scale):
+    result = spectrum(networks([[0.5 * scale, 2.0 * scale], [0.0, 0.5 * scale]]))
+    assert_allclose(result.henrici, [2.0 * scale], rtol=ROUNDING)
+    assert_allclose(result.henrici_relative, [2.0 / np.sqrt(4.5)], rtol=ROUNDING)
+    assert_allclose(result.spectral_radius, [0.5 * scale], rtol=ROUNDING)
+    assert_allclose(result.spectral_norm, [(2.0 + np.sqrt(5.0)) / 2 * scale], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("power", [-1000, -500, 3, 500, 1000])
+def test_powers_of_two_scale_every_field_exactly(power):
+    W_hh = sample(9, 1, gain=1.0, rng=3).W_hh[0]
+    before, after = spectrum(networks(W_hh)), spectrum(networks(np.ldexp(W_hh, power)))
+    assert_array_equal(after.henrici_relative, before.henrici_relative)
+    assert_array_equal(after.henrici, np.ldexp(before.henrici, power))
+
+
+def test_a_departure_beyond_the_range_has_a_known_share():
+    result = spectrum(networks(1.7e308 * np.triu(np.ones((4, 4)), 1)))
+    assert_array_equal(result.henrici, [np.inf])
+    assert_allclose(result.henrici_relative, [1.0], rtol=ROUNDING)
