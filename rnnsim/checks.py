@@ -26,18 +26,41 @@ def float_dtype(name: str, value: Any) -> np.dtype[Any]:
     return dtype
 
 
-def float_array(name: str, value: Any, *, shape: str) -> FloatArray:
+def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """`value` as an array; nothing masked, as masks would be ignored."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(
+            f"`{name}` must be a plain array, got a masked one, whose mask would be ignored; "
+            f"fill it first, as in {name}.filled(0), and leave out what is masked in another way, "
+            "such as loss weights of 0"
+        )
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:  # such as rows of different lengths
+        raise TypeError(f"`{name}` must be an array, got {value!r}") from error
+
+
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view of an array for users' eyes: what was checked stays as it was."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def float_array(name: str, value: Any, *, shape: str, own: bool = False) -> FloatArray:
     """`value` as a C-contiguous, writable float32 or float64 array; `shape` says what is expected.
 
-    Copies only where layout or write protection ask for it.
+    Copies only where layout or write protection ask for it, or always, for an `own` array, which no
+    later change of `value` reaches.
     """
-    array = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype not in DTYPES:
         raise TypeError(
             f"`{name}` {shape} must hold float32 or float64, got {array.dtype}; "
             f"convert it first, for example with np.asarray({name}, dtype='float64')"
         )
-    return np.require(array, requirements=["C", "W"])
+    return np.array(array, order="C") if own else np.require(array, requirements=["C", "W"])
 
 
 def same_dtype(**arrays: FloatArray) -> np.dtype[Any]:
@@ -73,7 +96,7 @@ def finite(name: str, array: FloatArray, where: FloatArray | None = None) -> Non
 
 def real_array(name: str, value: Any) -> FloatArray:
     """A real number, or an array of them of any shape, as float64."""
-    array = np.asarray(value)
+    array = plain_array(name, value)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"`{name}` must be a real number or an array of them, got {value!r}")
     return array.astype(np.float64)
@@ -98,8 +121,9 @@ def positive(name: str, value: Any) -> FloatArray:
 
 def per_network(name: str, value: Any, n_networks: int) -> FloatArray:
     """One number for each network, float64 (N,), from one for all or an array of them."""
+    given = plain_array(name, value)
     try:
-        array = np.asarray(value, np.float64)
+        array = given.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"`{name}` must be a number or an (n_networks,) array, got {value!r}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences
+from rnnsim.data.sequences import Sequences, originals
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class Pairs:
     source: FloatArray
     target: Sequences
     provenance: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    _owned: FloatArray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.target, Sequences):
@@ -57,7 +59,8 @@ class Pairs:
                 "`target` must be a rnnsim.Sequences(inputs, targets, weights=None), which the "
                 f"decoder reads and is scored on, got {type(self.target).__name__}"
             )
-        source = checks.float_array("source", self.source, shape="(n_steps, n_sequences, n_inputs)")
+        shape = "(n_steps, n_sequences, n_inputs)"
+        source = checks.float_array("source", self.source, shape=shape, own=True)
         own = self.target.n_networks
         if source.ndim != (4 if own else 3) or (own and source.shape[0] != own):
             expected = "(n_steps, n_sequences, n_inputs)"
@@ -75,7 +78,12 @@ class Pairs:
             )
         checks.same_dtype(source=source, target=self.target.inputs)
         checks.finite("source", source)
-        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "_owned", source)
+        object.__setattr__(self, "source", checks.read_only(source))
+        object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), provenance=self.provenance), (self.source, self.target)
 
     @property
     def n_networks(self) -> int | None:
@@ -130,14 +138,13 @@ def target_of(data: Data) -> Sequences:
 
 
 def sources_of(data: Data) -> list[FloatArray]:
-    """What is read before that: one array by an encoder, or none."""
-    return [data.source] if isinstance(data, Pairs) else []
+    """What is read before that: one array by an encoder, or none; the originals, for kernels."""
+    return [data._owned] if isinstance(data, Pairs) else []
 
 
 def arrays_of(data: Data) -> list[npt.NDArray[Any]]:
     """All that a batch holds."""
-    target = target_of(data)
-    return [*sources_of(data), target.inputs, target.targets, target.weights]
+    return [*sources_of(data), *originals(target_of(data))]
 
 
 def shape_of(data: Data) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Sequences:
     weights : (T, B) array, optional
         Loss weights w >= 0, of the inputs' dtype; 1 everywhere unless given, 0 where a step
         carries no loss.
+
+        All three are copied; the attributes of these names are read-only views.
     provenance : mapping of str to str, optional
         Where the data come from (corpus checksum, task variant); recorded with results.
 
@@ -49,9 +52,11 @@ class Sequences:
     targets: npt.NDArray[Any]
     weights: FloatArray = None  # type: ignore[assignment]
     provenance: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    _owned: tuple[FloatArray, npt.NDArray[Any], FloatArray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        inputs = checks.float_array("inputs", self.inputs, shape="(n_steps, n_sequences, n_inputs)")
+        shape = "(n_steps, n_sequences, n_inputs)"
+        inputs = checks.float_array("inputs", self.inputs, shape=shape, own=True)
         if inputs.ndim not in (3, 4):
             raise ValueError(
                 "`inputs` must be (n_steps, n_sequences, n_inputs), or with a leading network "
@@ -61,8 +66,14 @@ class Sequences:
         checks.finite("inputs", inputs)
         weights = _checked_weights(self.weights, inputs)
         targets = _checked_targets(self.targets, inputs, weights)
-        for name, value in (("inputs", inputs), ("targets", targets), ("weights", weights)):
-            object.__setattr__(self, name, value)
+        owned = {"inputs": inputs, "targets": targets, "weights": weights}
+        object.__setattr__(self, "_owned", (inputs, targets, weights))
+        for name, value in owned.items():
+            object.__setattr__(self, name, checks.read_only(value))
+        object.__setattr__(self, "provenance", dict(self.provenance))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), provenance=self.provenance), self._owned
 
     @property
     def n_networks(self) -> int | None:
@@ -95,6 +106,11 @@ class Sequences:
         return self.targets.dtype.kind == "i"
 
     @property
+    def loss_unit(self) -> str:
+        """What losses are measured in: nats of class targets, else half squared errors."""
+        return "nats" if self.has_classes else "half squared error"
+
+    @property
     def loss_steps(self) -> npt.NDArray[np.int64]:
         """The steps 1..T that carry loss in at least one sequence of one network, ascending."""
         others = tuple(axis for axis in range(self.weights.ndim) if axis != self.weights.ndim - 2)
@@ -117,11 +133,16 @@ class Sequences:
         )
 
 
+def originals(sequences: Sequences) -> tuple[FloatArray, npt.NDArray[Any], FloatArray]:
+    """Inputs, targets and weights themselves, for kernels: read-only arrays compile once more."""
+    return sequences._owned
+
+
 def _checked_weights(weights: Any, inputs: FloatArray) -> FloatArray:
     shape = inputs.shape[:-1]
     if weights is None:
         return np.ones(shape, inputs.dtype)
-    array = checks.float_array("weights", weights, shape="(n_steps, n_sequences)")
+    array = checks.float_array("weights", weights, shape="(n_steps, n_sequences)", own=True)
     if array.shape != shape:
         raise ValueError(
             f"`weights` must be (n_steps, n_sequences) = {shape} as in `inputs` "
@@ -140,7 +161,7 @@ def _checked_weights(weights: Any, inputs: FloatArray) -> FloatArray:
 
 def _checked_targets(targets: Any, inputs: FloatArray, weights: FloatArray) -> npt.NDArray[Any]:
     """Targets that fit; entries at weight 0 become 0, so that nothing is ever read from them."""
-    array, counts = np.asarray(targets), weights > 0
+    array, counts = checks.plain_array("targets", targets), weights > 0
     if array.dtype.kind in "iu":
         if array.shape != weights.shape:
             raise ValueError(

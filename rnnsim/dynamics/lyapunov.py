@@ -20,7 +20,7 @@ from rnnsim.kernels.dynamics.lyapunov import (
     product_steps,
 )
 from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN, check_rnn, originals
 
 
 def lyapunov_spectrum(
@@ -99,12 +99,12 @@ def lyapunov_spectrum(
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
     out = lyapunov_arrays(N, B, blocks.number, k)
     vectors = _vectors(H, k, rnn.dtype, generator)
-    weights, cell = rnn.weights, cell_of(rnn)
+    weights, cell = originals(rnn), cell_of(rnn)
     flops = _flops_per_step(H, k)
     chunk = blocks.chunk(flops)
 
     def prepare() -> parallel.Worker:
-        work = lyapunov_work(H, rnn.n_inputs, k, rnn.W_hh, cell)
+        work = lyapunov_work(H, rnn.n_inputs, k, weights.W_hh, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n, b in itertools.product(range(start, stop), range(B)):

@@ -11,7 +11,7 @@ from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import kept_arrays, retrace
 from rnnsim.kernels.gradients.unfolding import step_work
 from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN, check_rnn, originals
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ def trajectory_of(
     h_0 = initial_states(rnn, h0, x.shape[2])
     states = run_forward(rnn, x, h_0, None).states.astype(np.float64)
     x = x[:, first - 1 :].astype(np.float64)
-    weights, cell = rnn.astype("float64").weights, cell_of(rnn)
+    weights, cell = originals(rnn.astype("float64")), cell_of(rnn)
     along = np.ascontiguousarray(states[:, first - 1 :])
     N, T, B, H = len(rnn), *along[:, 1:].shape[1:]
     kept = kept_arrays(N, T, B, H, along, cell)

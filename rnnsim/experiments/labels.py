@@ -36,7 +36,7 @@ def seeds(name: str, value: Any) -> tuple[int, ...]:
 
 def real_numbers(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
     """One or several finite numbers."""
-    values = np.atleast_1d(np.asarray(value))
+    values = np.atleast_1d(checks.plain_array(name, value))
     return distinct(name, tuple(checks.real_number(name, each) for each in values))
 
 

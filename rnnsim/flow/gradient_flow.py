@@ -12,7 +12,7 @@ from rnnsim.flow import team
 from rnnsim.kernels.flow.flow import FlowArrays, begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import batch_for, cell_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, originals
 
 Floats = npt.NDArray[np.float64]
 
@@ -156,7 +156,7 @@ def gradient_flow(
         raise ValueError(
             "`sequences` must carry loss at one step at least, but all `weights` are 0"
         )
-    weights, cell = rnn.weights, cell_of(rnn)
+    weights, cell = originals(rnn), cell_of(rnn)
     out = kernels.flow_arrays(weights, batch, steps.size, K, bool(per_sequence))
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     flops = K * (2.0 * steps.size * B * H * (H + P) + 60.0 * H * P)

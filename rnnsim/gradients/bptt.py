@@ -21,7 +21,7 @@ from rnnsim.kernels.gradients.backward import (
     sweep,
 )
 from rnnsim.networks.binding import batch_for, cell_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, originals
 
 STATE_MEMORY = 2.0**28
 
@@ -140,28 +140,28 @@ def run_bptt(
     rnn: RNN, batch: kernels.Batch, n_threads: int | None, memory: float = STATE_MEMORY
 ) -> kernels.GradientArrays:
     """`bptt` below the border: of a batch that is known to fit the networks."""
-    out = kernels.gradient_arrays(rnn.weights, batch)
+    weights, cell = originals(rnn), cell_of(rnn)
+    out = kernels.gradient_arrays(weights, batch)
     T, B = batch.inputs.shape[1:3]
     flops = flops_per_network(rnn, T * B)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     crew = min(parallel.thread_count(n_threads), len(rnn))
-    cell = cell_of(rnn)
-    stored = max(1, int(memory / (crew * kernels.bytes_per_step(rnn.weights, batch, cell))))
+    stored = max(1, int(memory / (crew * kernels.bytes_per_step(weights, batch, cell))))
     if members > 1:
-        team.bptt(rnn.weights, batch, cell, stored, members, out)
+        team.bptt(weights, batch, cell, stored, members, out)
         return out
 
     def prepare() -> parallel.Worker:
-        work = kernels.backward_work(rnn.weights, batch, stored, cell)
+        work = kernels.backward_work(weights, batch, stored, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             if flops <= parallel.FLOPS_PER_CALL:
-                kernels.bptt(rnn.weights, batch, cell, start, stop, work, out)
+                kernels.bptt(weights, batch, cell, start, stop, work, out)
                 yield
                 return
             chunk = int(T * parallel.FLOPS_PER_CALL / flops)
             for n in range(start, stop):
-                yield from _in_pieces(rnn.weights, batch, cell, n, chunk, work, out)
+                yield from _in_pieces(weights, batch, cell, n, chunk, work, out)
 
         return worker
 

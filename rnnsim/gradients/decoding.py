@@ -112,7 +112,7 @@ def exact_match(ids: npt.ArrayLike, pairs: Pairs) -> npt.NDArray[np.float64]:
     check_pairs(pairs)
     if not pairs.target.has_classes:
         raise TypeError("`pairs` must have class targets to compare ids with, got float targets")
-    array, T, B = np.asarray(ids), pairs.n_steps, pairs.n_sequences
+    array, T, B = checks.plain_array("ids", ids), pairs.n_steps, pairs.n_sequences
     if array.dtype.kind not in "iu":
         raise TypeError(f"`ids` must hold class ids (integers), got {array.dtype}")
     wanted = (pairs.n_networks or array.shape[0] if array.ndim else 0, B)

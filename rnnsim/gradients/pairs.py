@@ -223,10 +223,11 @@ class Core(NamedTuple):
     h0: FloatArray | None
 
 
-def core_of(model: Model, data: Data, n_threads: int | None) -> Core:
-    """The network itself, or the decoder behind what its encoder has read."""
+def core_of(
+    model: Model, data: Data, n_threads: int | None, *, h0: FloatArray | None = None
+) -> Core:
+    """The network itself, from h_0, or the decoder behind what its encoder has read."""
     main, *encoders = parts_of(model).values()
-    h0 = None
     for encoder, source in zip(encoders, sources_of(data), strict=True):
         h0, _ = boundary(encoder, fitting_inputs(encoder, source, "source"), n_threads)
     return Core(main, target_of(data), h0)

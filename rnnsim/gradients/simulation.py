@@ -11,7 +11,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
 from rnnsim.networks.binding import batch_for, cell_of, checked_inputs, initial_states
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN, check_rnn, originals
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) 
     outputs = np.empty((N, T, B, rnn.n_outputs), rnn.dtype)
 
     def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
-        kernels.forward(rnn.weights, x, h0, cell, start, stop, work, states, outputs)
+        kernels.forward(originals(rnn), x, h0, cell, start, stop, work, states, outputs)
 
     _over_networks(rnn, T, B, n_threads, some)
     return Forward(states, outputs)
@@ -124,7 +124,7 @@ def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evalu
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
 
     def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
-        kernels.evaluate(rnn.weights, batch, cell, start, stop, work, loss, correct, first)
+        kernels.evaluate(originals(rnn), batch, cell, start, stop, work, loss, correct, first)
 
     _over_networks(rnn, T, B, n_threads, some)
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
@@ -145,7 +145,7 @@ def _over_networks(
 
     def prepare() -> parallel.Worker:
         block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
-        work = kernels.forward_work(rnn.weights, T, B, block, cell_of(rnn))
+        work = kernels.forward_work(originals(rnn), T, B, block, cell_of(rnn))
 
         def worker(start: int, stop: int) -> Iterator[None]:
             some(start, stop, work)

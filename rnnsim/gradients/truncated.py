@@ -9,7 +9,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network
 from rnnsim.kernels.gradients.truncated import begin_truncated, depths, end_truncated, sweep_depths
 from rnnsim.networks.binding import batch_for, cell_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, originals
 
 
 def truncated_bptt(
@@ -70,8 +70,8 @@ def truncated_bptt(
     batch = batch_for(rnn, sequences, h0)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
-    out = kernels.gradient_arrays(rnn.weights, batch)
-    weights, cell = rnn.weights, cell_of(rnn)
+    weights, cell = originals(rnn), cell_of(rnn)
+    out = kernels.gradient_arrays(weights, batch)
     first, last = depths(T, K, S)
     flops_per_depth = 2.0 * -(-T // S) * B * rnn.n_hidden * (rnn.n_hidden + 8)
     chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_depth))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, Pairs, check_pairs, sources_of, target_of
-from rnnsim.data.sequences import Sequences
+from rnnsim.data.sequences import Sequences, originals
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, check_model, parts_of
@@ -75,13 +75,14 @@ def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch
             "`sequences` must be a rnnsim.Sequences(inputs, targets, weights=None), "
             f"got {type(sequences).__name__}"
         )
-    inputs = fitting_inputs(rnn, sequences.inputs, "inputs")
+    inputs, targets, weights = originals(sequences)
+    inputs = fitting_inputs(rnn, inputs, "inputs")
     shared = inputs.shape[0] == 1
-    targets = sequences.targets if sequences.n_networks else sequences.targets[None]
-    weights = sequences.weights if sequences.n_networks else sequences.weights[None]
+    if not sequences.n_networks:
+        targets, weights = targets[None], weights[None]
     T, B, V, kind = sequences.n_steps, sequences.n_sequences, rnn.n_outputs, rnn.dtype
     if sequences.has_classes:
-        _check_class_range(targets, V)
+        _check_class_range(targets, weights, V)
         classes, values = targets, np.empty((1, 0, 0, 0), kind)
     else:
         if targets.shape[-1] != V:
@@ -146,9 +147,10 @@ def initial_states(rnn: RNN, h0: npt.ArrayLike | None, n_sequences: int) -> Floa
     return array
 
 
-def _check_class_range(classes: npt.NDArray[np.int64], n_outputs: int) -> None:
-    if classes.max() >= n_outputs:
-        index = checks.first_index(classes >= n_outputs)
+def _check_class_range(classes: npt.NDArray[np.int64], weights: FloatArray, n_outputs: int) -> None:
+    outside = ((classes < 0) | (classes >= n_outputs)) & (weights > 0)
+    if outside.any():
+        index = checks.first_index(outside)
         raise ValueError(
             f"`targets` must be class ids 0..{n_outputs - 1} (n_outputs = {n_outputs}) where the "
             f"weight is above 0, got {classes[index]} at network, step, sequence {list(index)}; "

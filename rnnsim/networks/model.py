@@ -117,7 +117,7 @@ class Layout:
         for name, array in given.items():
             checks.one_of(f"{parameter} name", name, self.shapes)
             try:
-                full = np.broadcast_to(np.asarray(array), self.shapes[name])
+                full = np.broadcast_to(checks.plain_array(parameter, array), self.shapes[name])
             except ValueError as error:
                 raise ValueError(
                     f"`{parameter}` of {name!r} must fit {self.shapes[name]}, one network's "

@@ -1,6 +1,7 @@
 """Vanilla recurrent networks as ensembles: their weights, and how random ones are drawn."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class RNN:
     RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, activation='linear', dtype=float64)
     """
 
-    __slots__ = ("_activation", "_weights")
+    __slots__ = ("_activation", "_owned", "_weights")
 
     def __init__(
         self,
@@ -91,7 +92,8 @@ class RNN:
         checks.same_dtype(**arrays)
         for name, array in arrays.items():
             checks.finite(name, array)
-        self._weights = Weights(**arrays)
+        self._owned = Weights(**arrays)
+        self._weights = Weights(*map(checks.read_only, self._owned))
 
     @classmethod
     def sample(
@@ -155,7 +157,10 @@ class RNN:
 
     @property
     def weights(self) -> Weights:
-        """All weights, each with the network axis first."""
+        """All weights, each with the network axis first; read-only views.
+
+        Kernels take writable arrays: ``kernels.Weights(*map(np.array, rnn.weights))``.
+        """
         return self._weights
 
     @property
@@ -229,6 +234,9 @@ class RNN:
         kind = checks.float_dtype("dtype", dtype)
         return self.with_weights(_rounded(self.weights, kind))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), activation=self.activation), tuple(self._owned)
+
     def __len__(self) -> int:
         return self.n_networks
 
@@ -256,6 +264,11 @@ def joined(networks: Sequence[RNN]) -> RNN:
     return RNN(*arrays, activation=networks[0].activation)
 
 
+def originals(rnn: RNN) -> Weights:
+    """The weights themselves, for kernels: read-only arrays would compile a second time."""
+    return rnn._owned
+
+
 def check_rnn(value: Any, name: str = "rnn") -> None:
     """Refuse what is no RNN; the message calls it `name`."""
     if not isinstance(value, RNN):
@@ -273,7 +286,7 @@ def _rounded(weights: Weights, dtype: np.dtype[Any]) -> Weights:
 
 def _with_network_axis(name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
     """A private copy of a weight array with the network axis first."""
-    array = checks.float_array(name, value, shape=_SHAPES[name]).copy()
+    array = checks.float_array(name, value, shape=_SHAPES[name], own=True)
     if array.ndim == ndim - 1:
         array = array[None]
     if array.ndim != ndim:

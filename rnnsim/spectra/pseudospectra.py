@@ -158,8 +158,9 @@ def _axes(
 def _axis(name: str, value: Any, default: FloatArray) -> FloatArray:
     if value is None:
         return default
+    given = checks.plain_array(name, value)
     try:
-        axis = np.array(value, dtype=np.float64)
+        axis = given.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"`{name}` must be an array of real numbers, got {value!r}") from error
     if axis.ndim != 1 or axis.size == 0:

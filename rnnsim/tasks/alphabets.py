@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim import checks
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.sequences import Sequences
 
@@ -70,7 +71,7 @@ class Alphabet(NamedTuple):
         TypeError, ValueError
             Ids that are not integers or not of two axes.
         """
-        array = np.asarray(ids)
+        array = checks.plain_array("ids", ids)
         if array.dtype.kind not in "iu":
             raise TypeError(f"`ids` must hold class ids (integers), got {array.dtype}")
         if array.ndim != 2:

@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.data.pairs import Data, arrays_of, shape_of, sources_of, stacked, target_of
+from rnnsim.data.pairs import Data, Pairs, arrays_of, shape_of, sources_of, stacked, target_of
+from rnnsim.data.sequences import Sequences
 from rnnsim.files import checksum
 from rnnsim.kernels.cells.layout import Batch
 from rnnsim.kernels.training.learning import Batches, Segment
@@ -31,6 +32,14 @@ class Sizes(NamedTuple):
     n_steps: int
     n_source_steps: int
     n_sequences: int
+
+
+class Ahead(NamedTuple):
+    """What comes next: data, the states (N, B, H) that they start from unless 0, and its name."""
+
+    data: Data
+    h0: FloatArray | None
+    name: str
 
 
 class Call(NamedTuple):
@@ -75,9 +84,15 @@ class Feed:
         self._position = 0
         self._n_sequences: int | None = None
 
-    def upcoming(self) -> Data:
-        """The batch that the next segment is taken from; a copy, where each network has its own."""
-        return stacked(self._upcoming())
+    def ahead(self, state: FloatArray) -> Ahead:
+        """What comes next; `state` (N, B, H) is the one that is carried on."""
+        data = stacked(self._upcoming())
+        if self._carry != "stream" or isinstance(data, Pairs):
+            return Ahead(data, None, "the batch that comes next")
+        known = np.isfinite(state).all(axis=(1, 2), keepdims=True)
+        state = np.where(known, state, state.dtype.type(0))  # of what diverged none is known
+        rest = _behind(data, self._segments[self._position])
+        return Ahead(rest, state, "what comes next, from the carried state")
 
     def provenance(self) -> Mapping[str, str]:
         """Where the batch drawn last comes from; none is drawn for it, but the first."""
@@ -118,8 +133,10 @@ class Feed:
                 bound += self._bound
                 size += sum(array.nbytes for data in self._drawn for array in arrays_of(data))
                 batch += 1
-            while self._position < len(self._segments) and updates < n_updates:
+            while self._position < len(self._segments):
                 segment = self._segments[self._position]
+                if segment.scored and updates == n_updates:
+                    break  # those without loss, which follow the last update, only carry the state
                 own_slot = slot if segment.scored else -1
                 taken.append(segment._replace(batch=batch, slot=own_slot))
                 updates += segment.scored
@@ -186,6 +203,18 @@ class Feed:
                 '`carry` = "stream" needs batches of as many sequences as the first, '
                 f"{self._n_sequences}, got {first.n_sequences}; each goes on where it ended"
             )
+
+
+def _behind(data: Sequences, segment: Segment) -> Sequences:
+    """What a segment and those after it compute, and the loss that they learn from."""
+    if segment.first == 0:
+        return data
+    weights = np.array(data.weights)
+    weights[..., : segment.first, :] = 0
+    rest = (*[slice(None)] * (weights.ndim - 2), slice(segment.begin, None))
+    return Sequences(
+        data.inputs[rest], data.targets[rest], weights[rest], provenance=data.provenance
+    )
 
 
 def digest(*batches: Data) -> str:

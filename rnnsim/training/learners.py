@@ -25,7 +25,7 @@ from rnnsim.kernels.training.optimisers import Rule
 from rnnsim.kernels.training.penalty import penalty_work
 from rnnsim.networks.binding import cell_of
 from rnnsim.networks.model import Layout, Model, parts_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, originals
 
 # Arithmetic of all networks between two returns to Python: some tenths of a second.
 FLOPS_PER_CALL = 1e10
@@ -125,7 +125,7 @@ class Workshop:
             encoder.loss_weights[-B:] = 1
         else:
             one = RNN(*(np.zeros((1, 1), dtype) for _ in range(3)))
-            encoder = _path(one, one.weights, one.weights, 1, 1, INNER_PRODUCT)
+            encoder = _path(one, originals(one), originals(one), 1, 1, INNER_PRODUCT)
         block = main.work.factors.shape[1]
         groups = np.zeros(int(np.abs(self._method.labels).max(initial=0)) + 1)
         penalty = penalty_work(parts[0].n_hidden, block * B, values)

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.data.datasets import Variable, attributes, labelled
-from rnnsim.data.pairs import Data
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.gradients.pairs import Core, core_of
@@ -23,6 +22,7 @@ from rnnsim.kernels.training.learning import (
 )
 from rnnsim.networks.model import Model
 from rnnsim.spectra.spectrum import eigenvalues_and_singular_values
+from rnnsim.training.feeds import Ahead
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,35 +32,44 @@ Floats = npt.NDArray[Any]
 _LYAPUNOV_STEPS = 400  # inputs are repeated until there are so many
 _LYAPUNOV_SEQUENCES = 4
 
+TEST = "the test data"
 _UPDATES, _SNAPSHOTS = ("network", "updates"), ("network", "snapshot")
-VARIABLES = {
-    "loss": Variable(_UPDATES, "nats per sequence", "loss on the test data"),
-    "accuracy": Variable(_UPDATES, "1", "fraction of right answers on the test data"),
-    "training_loss": Variable(
-        _UPDATES, "nats per update", "loss, mean over the updates since the last record"),
-    "log_gradient_norm": Variable(
-        _UPDATES, "1", "ln of the gradient's norm before clipping, mean since then"),
-    "largest_log_gradient_norm": Variable(_UPDATES, "1", "the largest of them"),
-    "clipped": Variable(
-        _UPDATES, "1", "fraction of updates since then whose gradient was clipped"),
-    "omega": Variable(_UPDATES, "1", "Omega of Pascanu et al. 2013, mean since then"),
-    "spectral_radius": Variable(_UPDATES, "1", "spectral radius of W_hh"),
-    "spectral_norm": Variable(_UPDATES, "1", "spectral norm of W_hh"),
-    "eigenvalues": Variable(
-        (*_SNAPSHOTS, "unit"), "1", "eigenvalues of W_hh, descending modulus", complex),
-    "singular_values": Variable(
-        (*_SNAPSHOTS, "unit"), "1", "singular values of W_hh, descending"),
-    "log_norms": Variable(
-        (*_SNAPSHOTS, "lag"), "1", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
-    "window_log_error": Variable(
-        (*_SNAPSHOTS, "window"), "1", "ln of the relative error of dL/dW_hh truncated at a window"),
-    "window_cosine": Variable(
-        (*_SNAPSHOTS, "window"), "1", "cosine between dL/dW_hh truncated at a window and in full"),
-    "lyapunov_exponent": Variable(
-        _SNAPSHOTS, "nats/step", "largest Lyapunov exponent on the test inputs, repeated"),
-    "diverged": Variable(
-        ("network",), "update", "update that left the range, -1 if none", np.int64),
-}  # fmt: skip
+
+
+def variables(data: str = TEST, unit: str = "nats") -> dict[str, Variable]:
+    """What is recorded; `data` says on what, `unit` in what losses are measured."""
+    return {
+        "loss": Variable(_UPDATES, f"{unit} per sequence", f"loss on {data}"),
+        "accuracy": Variable(_UPDATES, "1", f"fraction of right answers on {data}"),
+        "training_loss": Variable(
+            _UPDATES, f"{unit} per update", "loss, mean over the updates since the last record"),
+        "log_gradient_norm": Variable(
+            _UPDATES, "1", "ln of the gradient's norm before clipping, mean since then"),
+        "largest_log_gradient_norm": Variable(_UPDATES, "1", "the largest of them"),
+        "clipped": Variable(
+            _UPDATES, "1", "fraction of updates since then whose gradient was clipped"),
+        "omega": Variable(
+            _UPDATES, "1", "Omega of Pascanu et al. 2013, mean since then; NaN without a penalty"),
+        "spectral_radius": Variable(_UPDATES, "1", "spectral radius of W_hh"),
+        "spectral_norm": Variable(_UPDATES, "1", "spectral norm of W_hh"),
+        "eigenvalues": Variable(
+            (*_SNAPSHOTS, "unit"), "1", "eigenvalues of W_hh, descending modulus", complex),
+        "singular_values": Variable(
+            (*_SNAPSHOTS, "unit"), "1", "singular values of W_hh, descending"),
+        "log_norms": Variable(
+            (*_SNAPSHOTS, "lag"), "1", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
+        "window_log_error": Variable(
+            (*_SNAPSHOTS, "window"), "1", "ln of the relative error of dL/dW_hh cut at a window"),
+        "window_cosine": Variable(
+            (*_SNAPSHOTS, "window"), "1", "cosine between dL/dW_hh cut at a window and in full"),
+        "lyapunov_exponent": Variable(
+            _SNAPSHOTS, "nats/step", f"largest Lyapunov exponent on {data}, repeated"),
+        "diverged": Variable(
+            ("network",), "update", "update that left the range, -1 if none", np.int64),
+    }  # fmt: skip
+
+
+VARIABLES = variables()
 _EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm")
 _SUMMED = {
     "training_loss": LOSS, "log_gradient_norm": LOG_NORM, "largest_log_gradient_norm": LARGEST,
@@ -81,12 +90,14 @@ class Record:
     def __init__(self, updates: list[int], snapshots: list[int], max_lag: int | None) -> None:
         self.updates, self.snapshots, self._max_lag = updates, snapshots, max_lag
         self.measured: dict[str, Floats] = {}
+        self._variables = VARIABLES
 
-    def measure(self, update: int, model: Model, data: Data, n_threads: int | None) -> None:
+    def measure(self, update: int, model: Model, ahead: Ahead, n_threads: int | None) -> None:
         """Everything that is due after so many updates."""
         if update not in self.updates and update not in self.snapshots:
             return
-        core = core_of(model, data, n_threads)
+        core = core_of(model, ahead.data, n_threads, h0=ahead.h0)
+        self._variables = variables(ahead.name, core.sequences.loss_unit)
         matrices = core.rnn.W_hh.astype(np.float64)
         eigenvalues, singular_values = eigenvalues_and_singular_values(matrices)
         if update in self.updates:
@@ -105,10 +116,17 @@ class Record:
             self._put(found, self.snapshots.index(update), len(self.snapshots))
 
     def _put(self, found: dict[str, Floats], index: int, length: int) -> None:
+        """Put what was found at one point; where others have more lags the rest of it is NaN."""
         for name, values in found.items():
             N, *rest = values.shape
             empty = np.full((N, length, *rest), np.nan, values.dtype)
-            self.measured.setdefault(name, empty)[:, index] = values
+            kept = self.measured.get(name, empty)
+            more = [(0, max(0, size - had)) for size, had in zip(rest, kept.shape[2:], strict=True)]
+            if any(sum(more, ())):
+                kept = np.pad(kept, [(0, 0), (0, 0), *more], constant_values=np.nan)
+            at: tuple[Any, ...] = (slice(None), index, *map(slice, rest))
+            kept[at] = values
+            self.measured[name] = kept
 
     def arrays(self) -> dict[str, Floats]:
         """What `restore` needs."""
@@ -146,12 +164,13 @@ class Record:
         values = {name: means[:, :, column] for name, column in _SUMMED.items()}
         largest = np.where(counts > 0, tallies[:, :, LARGEST], np.nan)
         values |= {"largest_log_gradient_norm": largest}
+        values["omega"][learners.penalty == 0] = np.nan  # not computed without a penalty
         values |= self.measured | {"diverged": learners.diverged}
         axes: dict[str, Any] = {"network": tuple(range(N)), "updates": tuple(self.updates)}
         if self.snapshots:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
         axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
-        return labelled(axes, VARIABLES, values, attributes(configuration, provenance))
+        return labelled(axes, self._variables, values, attributes(configuration, provenance))
 
 
 def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...]]:

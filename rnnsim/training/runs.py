@@ -12,9 +12,9 @@ from rnnsim.kernels.training.learning import Learners
 from rnnsim.networks.model import Layout, Model, parts_of
 from rnnsim.progress import bar
 from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
-from rnnsim.training.feeds import Feed, digest
+from rnnsim.training.feeds import Ahead, Feed, digest
 from rnnsim.training.learners import FLOPS_PER_CALL, Method, Workshop, begin
-from rnnsim.training.records import Record
+from rnnsim.training.records import TEST, Record
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -82,8 +82,9 @@ class Run:
     def _measure(self, done: int, learners: Learners) -> None:
         if done in self._record.updates or done in self._record.snapshots:
             model = self._layout.model(self._model, learners.values)
-            data = self._feed.upcoming() if self._test is None else self._test
-            self._record.measure(done, model, data, self._n_threads)
+            given = None if self._test is None else Ahead(self._test, None, TEST)
+            ahead = given or self._feed.ahead(learners.state)
+            self._record.measure(done, model, ahead, self._n_threads)
 
     def _start(self, path: Path | None) -> tuple[Learners, int]:
         main = next(iter(parts_of(self._model).values()))

@@ -155,7 +155,10 @@ def train(
         Whether each network draws a stream of its own, from a Generator spawned from `rng`; the
         stream of network i does not depend on N. Otherwise all learn from the same batches.
     test : Sequences or Pairs, optional
-        What is measured on; unless given, the batch that comes next.
+        What is measured on, from h_0 = 0. Unless given, the batch that comes next; with
+        "stream" as much of it as is not learned yet, from the state that is carried there: choose
+        `record_every` so that records fall where batches end, or losses of different numbers
+        of steps are recorded.
     record_every, snapshot_every : int, optional
         Updates between records, and between snapshots; records only at the beginning and the end,
         and no snapshots, unless given.
@@ -175,11 +178,12 @@ def train(
     Training
         Its `record` has, for each network and each recorded number of updates made (`updates`):
         loss and accuracy on `test`; training_loss, log_gradient_norm (before clipping, with the
-        penalty), largest_log_gradient_norm, clipped (fraction of updates) and omega since the
-        record before; spectral_radius, spectral_norm. For each snapshot: eigenvalues,
-        singular_values, log_norms against lag, window_log_error and window_cosine against window
-        (`gradient_flow`), lyapunov_exponent (nats per step, while test inputs are repeated). All
-        of W_hh, for encoder-decoder networks the decoder's.
+        penalty), largest_log_gradient_norm, clipped (fraction of updates) and omega (NaN where the
+        penalty is 0) since the record before; spectral_radius, spectral_norm. For each snapshot:
+        eigenvalues, singular_values, log_norms against lag, window_log_error and window_cosine
+        against window (`gradient_flow`; NaN beyond the lags of a shorter batch), lyapunov_exponent
+        (nats per step, while test inputs are repeated). All of W_hh, for encoder-decoder networks
+        the decoder's.
 
     Raises
     ------
@@ -205,6 +209,11 @@ def train(
         raise ValueError(
             f"`window` = {K}: encoder-decoder networks are trained with full backpropagation "
             "through the boundary; leave it out"
+        )
+    if carry != "sequence" and len(parts_of(model)) > 1:
+        raise ValueError(
+            f"`carry` = {carry!r}: decoders begin where their encoders end, in every batch; leave "
+            "it out"
         )
     method = Method(
         rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim import RNN, Weights
 from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.rnn import originals
 
 SIZES = {"n_inputs": 3, "n_hidden": 8, "n_outputs": 2}
 
@@ -44,13 +45,15 @@ def test_one_network_needs_no_network_axis_and_no_biases():
     assert bare.activation == "tanh"
 
 
-def test_weights_are_private_writable_and_contiguous():
+def test_weights_are_private_and_contiguous():
     given_arrays = arrays()
     given_arrays["W_hh"] = np.asfortranarray(given_arrays["W_hh"])
     given_arrays["W_xh"].flags.writeable = False
     given_arrays["W_hy"] = np.repeat(given_arrays["W_hy"], 2, axis=2)[:, :, ::2]
     rnn = RNN(**given_arrays)
     for array in (*rnn.weights, *rnn[::-1].weights):
+        assert array.flags.c_contiguous
+    for array in (*originals(rnn), *originals(rnn[::-1])):
         assert array.flags.c_contiguous
         assert array.flags.writeable
     before = rnn.W_hh.copy()

@@ -1,0 +1,156 @@
+"""What a record measures on: test data, the batch that comes next, or the rest of a stream."""
+
+import numpy as np
+import pytest
+from builders import draws
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rnnsim
+from rnnsim import train
+
+pytestmark = pytest.mark.nojit
+
+
+def integrator():
+    """h_t = x_t + h_{t-1}, y_t = h_t."""
+    one = np.ones((1, 1))
+    return rnnsim.RNN(one, one, one, activation="linear")
+
+
+class Impulse:
+    """Batches of 10 steps in a stream: a single 1 in the first step of the first; targets 1."""
+
+    def __init__(self):
+        self.n_drawn = 0
+
+    def __call__(self, rng):
+        inputs = np.zeros((10, 1, 1))
+        inputs[0] = self.n_drawn == 0
+        self.n_drawn += 1
+        return rnnsim.Sequences(inputs, np.ones((10, 1, 1)))
+
+
+@pytest.mark.parametrize(("window", "stride"), [(None, None), (5, None), (7, 5), (10, 2), (3, 2)])
+def test_a_stream_is_measured_from_the_state_that_is_carried(window, stride):
+    made = train(
+        integrator(), Impulse(), n_updates=12, window=window, stride=stride, carry="stream",
+        learning_rate=0.0, rng=0, record_every=1, snapshot_every=4,
+    )  # fmt: skip
+    assert_array_equal(made.record["training_loss"][0, 1:], np.zeros(12))
+    assert_array_equal(made.record["loss"][0], np.zeros(13))
+    name = "what comes next, from the carried state"
+    assert made.record["loss"].long_name == f"loss on {name}"
+    assert made.record["lyapunov_exponent"].long_name.endswith(f"on {name}, repeated")
+
+
+def test_every_other_way_of_carrying_starts_from_zero():
+    for carry in ("sequence", "none"):
+        record = train(
+            integrator(), Impulse(), n_updates=2, carry=carry, learning_rate=0.0, rng=0,
+            record_every=1,
+        ).record  # fmt: skip
+        assert_array_equal(record["loss"][0], [0.0, 5.0, 5.0])
+        assert record["loss"].long_name == "loss on the batch that comes next"
+    test = Impulse()(None)
+    record = train(
+        integrator(), Impulse(), n_updates=2, carry="stream", learning_rate=0.0, rng=0, test=test
+    ).record
+    assert_array_equal(record["loss"][0], [0.0, 0.0])
+    assert record["loss"].long_name == "loss on the test data"
+
+
+@pytest.mark.parametrize("own_data", [False, True])
+@pytest.mark.parametrize(("window", "stride"), [(3, 2), (4, None), (None, None)])
+def test_what_is_left_of_a_batch_is_measured(window, stride, own_data):
+    """Loss and flow of the steps that are not learned yet, recomputed from the stream as one."""
+    T, n_updates = 7, 9
+    rnn = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, rng=1)
+    made = train(
+        rnn, draws, n_updates=n_updates, window=window, stride=stride, carry="stream",
+        learning_rate=0.0, rng=3, own_data=own_data, record_every=1, snapshot_every=n_updates,
+    )  # fmt: skip
+    blocks = -(-T // (stride or window or T))
+    generator = np.random.default_rng(3)
+    generators = generator.spawn(2) if own_data else [generator] * 2
+    for n in range(2):
+        batches = [draws(generators[n]) for _ in range(n_updates // blocks + 1)]
+        if not own_data:
+            generators = [np.random.default_rng(3)] * 2
+        stream = [np.concatenate([getattr(b, name) for b in batches]) for name in
+                  ("inputs", "targets", "weights")]  # fmt: skip
+        for update in range(n_updates + 1):
+            batch, block = divmod(update, blocks)
+            start = batch * T + block * (stride or window or T)
+            weights = np.zeros_like(stream[2])
+            weights[start : (batch + 1) * T] = stream[2][start : (batch + 1) * T]
+            whole = rnnsim.Sequences(*(a[: (batch + 1) * T] for a in (*stream[:2], weights)))
+            found = made.record["loss"][n, update]
+            assert_allclose(found, rnnsim.evaluate(rnn[n], whole).loss[0], rtol=1e-12)
+    assert np.isfinite(made.record["log_norms"][:, -1, 0]).all()
+
+
+def test_steps_without_loss_behind_an_update_only_carry_the_state():
+    """The last loss is at step 3 of 6: what is left would carry none."""
+
+    def draw(rng):
+        inputs, weights = rng.normal(size=(6, 1, 1)), np.zeros((6, 1))
+        weights[2] = 1.0
+        return rnnsim.Sequences(inputs, np.ones((6, 1, 1)), weights)
+
+    made = train(
+        integrator(), draw, n_updates=3, window=1, carry="stream", learning_rate=0.0, rng=0,
+        record_every=1, snapshot_every=1,
+    )  # fmt: skip
+    generator = np.random.default_rng(0)
+    x = np.concatenate([draw(generator).inputs[:, 0, 0] for _ in range(4)])
+    states = np.cumsum(x)[[2, 8, 14, 20]]
+    assert_allclose(made.record["loss"][0], 0.5 * (states - 1) ** 2)
+    assert_allclose(made.record["training_loss"][0, 1:], 0.5 * (states[:3] - 1) ** 2)
+
+
+def test_a_resumed_stream_is_measured_alike(tmp_path):
+    rnn = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, rng=1)
+    options = {"window": 3, "stride": 2, "carry": "stream", "rng": 3, "record_every": 1}
+    whole = train(rnn, draws, n_updates=9, **options).record
+    for n_updates in (2, 5, 9):
+        path = tmp_path / "run.npz"
+        parts = train(rnn, draws, n_updates=n_updates, checkpoint=path, **options).record
+        assert_array_equal(parts["loss"], whole["loss"][:, : n_updates + 1])
+
+
+def test_a_network_that_left_the_range_is_measured_from_zero():
+    """Its frozen weights are finite, the state that it reached is not."""
+    big = rnnsim.RNN(*(np.array([[[w]], [[w]]]) for w in (1.0, 1.0, 1.0)), activation="linear")
+    big = big.with_weights(big.weights._replace(W_hh=np.array([[[1.0]], [[1e200]]])))
+    made = train(
+        big, Impulse(), n_updates=3, carry="stream", learning_rate=0.0, rng=0, record_every=1
+    )
+    assert made.diverged.tolist() == [-1, 1]
+    assert_array_equal(made.record["loss"][0], np.zeros(4))
+    assert_array_equal(made.record["loss"][1, 1:], np.full(3, 5.0))
+
+
+def test_omega_is_measured_with_a_penalty_and_nan_without():
+    rnn = rnnsim.RNN.sample(3, n_inputs=2, n_hidden=4, n_outputs=3, rng=1)
+    record = train(rnn, draws, n_updates=2, penalty=[0.0, 1e-3, 2.0], rng=0, record_every=1).record
+    assert np.isnan(record["omega"][0]).all()
+    assert (record["omega"][1:, 1:] > 0).all()
+    assert "NaN without a penalty" in record["omega"].long_name
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_units_of_losses(classes):
+    rnn = rnnsim.RNN.sample(1, n_inputs=2, n_hidden=4, n_outputs=3, rng=1)
+    record = train(rnn, lambda rng: draws(rng, classes=classes), n_updates=1, rng=0).record
+    unit = "nats" if classes else "half squared error"
+    assert record["loss"].units == f"{unit} per sequence"
+    assert record["training_loss"].units == f"{unit} per update"
+
+
+def test_decoders_begin_where_encoders_end_and_nowhere_else():
+    from pair_builders import pair_case
+
+    made = pair_case()
+    for carry in ("stream", "none"):
+        with pytest.raises(ValueError, match=f"`carry` = '{carry}': decoders begin where"):
+            train(made.model, made.pairs, n_updates=1, carry=carry)
