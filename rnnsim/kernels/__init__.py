@@ -1,7 +1,8 @@
 """Compiled kernels: plain arrays in NamedTuples in, results written into arrays given.
 
 Nothing here validates, raises or allocates inside a time loop; all of it may be called from your
-own ``@njit`` code. Arrays must be C-contiguous, writable and of one dtype, float32 or float64.
+own ``@njit`` code. Arrays must be C-contiguous, writable and of one dtype, float32 or float64;
+`check` refuses, from Python, what a kernel would misread.
 Sizes: N networks, T steps, B sequences, D inputs, H hidden units, V outputs.
 """
 
@@ -15,6 +16,7 @@ from rnnsim.kernels.cells.layout import (
     Batch,
     Weights,
 )
+from rnnsim.kernels.checking import check
 from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
     LyapunovWork,
@@ -71,6 +73,7 @@ __all__ = [
     "block_steps",
     "bptt",
     "bytes_per_step",
+    "check",
     "evaluate",
     "flow_arrays",
     "flow_work",

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.data.pairs import Data, Pairs, arrays_of, shape_of, sources_of, stacked, target_of
+from rnnsim.data.pairs import Data, arrays_of, shape_of, sources_of, stacked, target_of
 from rnnsim.data.sequences import Sequences
 from rnnsim.files import checksum
 from rnnsim.kernels.cells.layout import Batch
@@ -87,11 +87,11 @@ class Feed:
     def ahead(self, state: FloatArray) -> Ahead:
         """What comes next; `state` (N, B, H) is the one that is carried on."""
         data = stacked(self._upcoming())
-        if self._carry != "stream" or isinstance(data, Pairs):
+        if self._carry != "stream":
             return Ahead(data, None, "the batch that comes next")
         known = np.isfinite(state).all(axis=(1, 2), keepdims=True)
         state = np.where(known, state, state.dtype.type(0))  # of what diverged none is known
-        rest = _behind(data, self._segments[self._position])
+        rest = _behind(target_of(data), self._segments[self._position])
         return Ahead(rest, state, "what comes next, from the carried state")
 
     def provenance(self) -> Mapping[str, str]:

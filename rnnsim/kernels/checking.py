@@ -1,0 +1,228 @@
+"""For people who call kernels themselves: refuse arrays that a kernel would misread."""
+
+from typing import Any
+
+import numpy as np
+
+from rnnsim.checks import DTYPES, finite, first_index
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
+from rnnsim.kernels.cells.seam import sizes
+from rnnsim.kernels.dynamics.lyapunov import (
+    LyapunovArrays,
+    LyapunovWork,
+    lyapunov_arrays,
+    lyapunov_work,
+)
+from rnnsim.kernels.flow.flow import FlowArrays, FlowWork, flow_arrays, flow_work
+from rnnsim.kernels.gradients.backward_arrays import (
+    BackwardWork,
+    GradientArrays,
+    backward_work,
+    gradient_arrays,
+)
+from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
+from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
+
+_LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
+_WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N A", "b_y": "N V"}
+
+
+def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
+    """Refuse weights, a batch, results or scratch that kernels would misread, or read beyond.
+
+    Kernels trust their arguments: a wrong shape or class id is undefined behaviour. Call this once
+    before, from Python. Sizes: N networks, A = G*H gate rows of G gates (1 of vanilla networks), T
+    steps, B sequences, D inputs, H hidden units, V outputs.
+
+    Parameters
+    ----------
+    weights : Weights
+        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H),
+        W_hy (N, V, H), b_h (N, A), b_y (N, V).
+    batch : Batch
+        As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
+        0..V-1 and values finite where the loss weight is above 0; loss weights at least 0. The
+        target array that the loss does not read may be of any size, but not of another kind.
+    *arrays : GradientArrays, FlowArrays, LyapunovArrays, or scratch of any kind
+        Made by the function of that name for exactly these weights and this batch.
+    cell : int, or the NamedTuple of another cell
+        Which cell the weights belong to, as the kernels take it.
+
+    Raises
+    ------
+    TypeError
+        Something that is no such NamedTuple; what is no array, of another dtype, not C-contiguous
+        or read-only.
+    ValueError
+        Shapes that disagree, empty axes, NaN or infinity, classes out of range, an unknown loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from rnnsim import kernels
+    >>> weights = kernels.Weights(*map(np.ones, [(1, 8, 3), (1, 8, 4), (1, 2, 8), (1, 8), (1, 2)]))
+    >>> batch = kernels.Batch(np.ones((1, 5, 2, 3)), np.zeros((1, 5, 2), int),
+    ...                       np.empty((1, 0, 0, 0)), np.ones((1, 5, 2)), np.zeros((1, 2, 8)),
+    ...                       kernels.CROSS_ENTROPY)
+    >>> kernels.check(weights, batch)
+    Traceback (most recent call last):
+        ...
+    ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4)
+    """
+    for name, value, kind in (("weights", weights, Weights), ("batch", batch, Batch)):
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"`{name}` must be a kernels.{kind.__name__}, got {type(value).__name__}"
+            )
+    known = _check_weights(weights, sizes(cell)[0])
+    _check_batch(batch, known, weights.W_hh.dtype)
+    for given in arrays:
+        made_by = next((make for kind, make in _MADE.items() if isinstance(given, kind)), None)
+        if made_by is None:
+            raise TypeError(
+                "`arrays` must be results or scratch that functions of rnnsim.kernels made, got "
+                f"{type(given).__name__}"
+            )
+        name = type(given).__name__
+        try:
+            made = made_by(given, weights, batch, cell)
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise TypeError(f"`{name}` must hold the arrays that it was made with") from error
+        _check_like(name, given, made)
+
+
+def _check_weights(weights: Weights, gates: int) -> dict[str, int]:
+    """The sizes of the networks, by letter."""
+    known: dict[str, int] = {}
+    dtype = getattr(weights.W_hh, "dtype", None)
+    if dtype not in DTYPES:
+        raise TypeError(f"`weights.W_hh` must be a float32 or float64 array, got {dtype}")
+    for field, axes in _WEIGHTS.items():
+        name, array = f"weights.{field}", getattr(weights, field)
+        _check_array(name, array, dtype)
+        _check_shape(name, array, axes, known)
+        if field == "W_hh" and known["A"] != gates * known["H"]:
+            raise ValueError(
+                f"`{name}` must be (N, A, H) with A = {gates}*H gate rows, got shape {array.shape}"
+            )
+        finite(name, array)
+    return known
+
+
+def _check_batch(batch: Batch, known: dict[str, int], dtype: Any) -> None:
+    if not isinstance(batch.loss, int) or batch.loss not in range(len(_LOSSES)):
+        raise ValueError(f"`batch.loss` must be one of kernels.{_LOSSES}, got {batch.loss!r}")
+    axes = {"inputs": ". T B D", "loss_weights": ". T B", "h0": ". B H"}
+    targets = {"classes": ". T B", "values": ". T B V"}
+    read = "classes" if batch.loss == CROSS_ENTROPY else "values"
+    for field, letters in (axes | {read: targets[read]}).items():
+        name, array = f"batch.{field}", getattr(batch, field)
+        _check_array(name, array, np.int64 if field == "classes" else dtype)
+        _check_shape(name, array, letters, known)
+    for field, letters in targets.items():
+        name, array, n_axes = f"batch.{field}", getattr(batch, field), len(letters.split())
+        _check_array(name, array, np.int64 if field == "classes" else dtype)
+        if array.ndim != n_axes:
+            raise ValueError(
+                f"`{name}`, which this loss does not read, must have {n_axes} axes all the same, "
+                f"as in np.empty({(1, *[0] * (n_axes - 1))}), got shape {array.shape}"
+            )
+    for field in ("inputs", "loss_weights", "h0"):
+        finite(f"batch.{field}", getattr(batch, field))
+    if (batch.loss_weights < 0).any():
+        raise ValueError(
+            f"`batch.loss_weights` must be at least 0, got {batch.loss_weights.min()}; use 0 where "
+            "a step carries no loss"
+        )
+    counts = batch.loss_weights > 0
+    if read == "values":
+        values, counts = np.broadcast_arrays(batch.values, counts[..., None])
+        finite("batch.values", values, where=counts)
+        return
+    classes, counts = np.broadcast_arrays(batch.classes, counts)
+    wrong = ((classes < 0) | (classes >= known["V"])) & counts
+    if wrong.any():
+        index = first_index(wrong)
+        raise ValueError(
+            f"`batch.classes` must be 0..{known['V'] - 1} where the loss weight is above 0, got "
+            f"{classes[index]} at network, step, sequence {list(index)}"
+        )
+
+
+def _check_array(name: str, array: Any, dtype: Any) -> None:
+    """A plain array as compiled code takes it apart."""
+    if type(array) is not np.ndarray:
+        raise TypeError(f"`{name}` must be a NumPy array, got {type(array).__name__}")
+    if array.dtype != dtype:
+        raise TypeError(f"`{name}` must hold {np.dtype(dtype)}, got {array.dtype}; convert it")
+    if not (array.flags.c_contiguous and array.flags.writeable and array.flags.aligned):
+        raise TypeError(
+            f"`{name}` must be C-contiguous and writable, got an array that is not; np.array(...) "
+            "makes such a copy"
+        )
+
+
+def _check_shape(name: str, array: Any, axes: str, known: dict[str, int]) -> None:
+    """One size for each letter; those not known yet become known. The first axis "." is 1 or N."""
+    letters = axes.split()
+    expected = [known.get(letter) for letter in letters]
+    fits = array.ndim == len(letters)
+    for letter, size, wanted in zip(letters, array.shape, expected, strict=False):
+        if letter == ".":
+            fits &= size in (1, known["N"])
+        else:
+            fits &= size > 0 and wanted in (None, size)
+    if not fits:
+        shown = ", ".join("1 or N" if letter == "." else letter for letter in letters)
+        sized = ", ".join(f"{letter} = {size}" for letter, size in known.items())
+        raise ValueError(
+            f"`{name}` must be ({shown}), no axis empty{' with ' if sized else ''}{sized}, "
+            f"got shape {array.shape}"
+        )
+    known |= {
+        letter: size for letter, size in zip(letters, array.shape, strict=True) if letter != "."
+    }
+
+
+def _check_like(name: str, given: Any, made: Any) -> None:
+    """Array by array what an allocator makes."""
+    if hasattr(made, "_fields"):
+        if type(given) is not type(made):
+            raise TypeError(f"`{name}` must be a {type(made).__name__}, got {type(given).__name__}")
+        for field, mine, theirs in zip(made._fields, given, made, strict=True):
+            _check_like(f"{name}.{field}", mine, theirs)
+    elif not isinstance(made, np.ndarray):
+        if given != made:
+            raise ValueError(f"`{name}` must be {made}, got {given!r}")
+    else:
+        _check_array(name, given, made.dtype)
+        if given.shape != made.shape:
+            raise ValueError(
+                f"`{name}` must be of shape {made.shape} for these weights and this batch, got "
+                f"{given.shape}; make it anew with the function of rnnsim.kernels that is named "
+                "after it"
+            )
+
+
+def _stored(work: Any) -> int:
+    """How many steps scratch keeps at once."""
+    return max(1, len(work.trace) - 1)
+
+
+_MADE: dict[type, Any] = {
+    ForwardWork: lambda work, weights, batch, cell: forward_work(
+        weights, batch.inputs.shape[1], batch.inputs.shape[2], _stored(work), cell),
+    BackwardWork: lambda work, weights, batch, cell: backward_work(
+        weights, batch, _stored(work.forward), cell),
+    TruncatedWork: lambda work, weights, batch, cell: truncated_work(
+        weights, batch, -(-batch.inputs.shape[1] // max(1, len(work.rows))), cell),
+    FlowWork: lambda work, weights, batch, cell: flow_work(
+        weights, batch, len(work.rows), len(work.tops), cell),
+    LyapunovWork: lambda work, weights, batch, cell: lyapunov_work(
+        weights.W_hh.shape[2], weights.W_xh.shape[2], work.logs.shape[1], weights.W_hh, cell),
+    GradientArrays: lambda out, weights, batch, cell: gradient_arrays(weights, batch),
+    FlowArrays: lambda out, weights, batch, cell: flow_arrays(
+        weights, batch, *out.log_norms.shape[1:], out.per_sequence.size > 0),
+    LyapunovArrays: lambda out, weights, batch, cell: lyapunov_arrays(
+        len(weights.W_hh), batch.inputs.shape[2], *out.block_sums.shape[2:]),
+}  # fmt: skip
