@@ -1,69 +1,137 @@
-"""Files and folders written whole or not at all, and checksums: the one place for both."""
+"""Files and folders written whole or not at all, read whole, and checksums: the one place for all.
+
+What is being written stands in a stage, a hidden folder beside its place,
+``.<name>.<unique>.partial``, which holds a lock as long as its writer lives.
+"""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 from uuid import uuid4
 
+import numpy as np
 import numpy.typing as npt
+
+_STAGE = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
+_LOCK = "rnnsim.lock"
+_ASIDE = "rnnsim.aside"  # the folder that was in place, where it cannot be swapped
+_ATTEMPTS = 100
+
+_Read = TypeVar("_Read")
 
 
 @contextlib.contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | PathLike[str], *, anew: bool = False) -> Iterator[Path]:
     """A fresh path to write a file or a folder to; it moves onto `path` when the block ends well.
 
-    The fresh path lies beside `path`, ends in its suffix and has a hidden name,
-    ``.<stem>.<unique>.partial<suffix>``. Folders above it are made. Where `path` is a link, what it
-    names is replaced.
+    The fresh path has the name of `path`, in a stage beside it. Folders above it are made. Where
+    `path` is a link, what it names is replaced.
 
-    - A block that fails leaves `path` as it was and nothing beside it.
-    - A file is replaced in one step: at any moment the old or the new one is at `path`, whole.
-    - A folder is replaced in two: the old one moves aside, to a hidden name with ``.replaced``, and
-      the new one into its place. Between the two nothing is at `path`, and who reads the old
-      folder just then may miss parts of it. Only when the new one is in place is the old one
-      deleted; if it cannot get there, the old one moves back.
-    - A process killed within the block leaves the old one and a partial one under its hidden name;
-      killed between the two moves, both folders whole under their hidden names; killed later, the
-      new one and what is left of the old one. Nobody deletes these: they may be of a live process.
+    - A block that fails leaves `path` as it was and nothing beside it, nor folders made for it.
+    - It is replaced in one step: at any moment the old or the new one is at `path`, whole. Only
+      when the new one is there is the old one deleted.
+    - Where the system cannot swap folders (neither Linux nor macOS, or an old file system), a
+      folder is replaced in two steps. A process killed between them leaves both whole in its
+      stage, and whoever asks next (`there`, `replacing`) puts the new one in place.
+    - The stage of a process that was killed is deleted by the next writer in the same folder. One
+      that is being written to is left alone; so are all where files cannot be locked.
     - Of several writers of one path each puts its own there whole; the last one stays.
     - A file does not replace a folder, nor a folder a file: OSError.
+    - With `anew` a folder replaces nothing but an empty one: where another writer was faster, it is
+      kept whole beside `path`, and a FileExistsError says where.
 
     This holds when processes are killed. Nothing is forced to the disk: after a power cut it holds
     as far as the file system keeps to the order of writes and moves.
     """
     target = Path(path).resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _beside(target, "partial")
-    try:
-        yield partial
-        if partial.is_dir():
-            _put_folder(partial, target)
-        else:
-            os.replace(partial, target)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+    with _made(target.parent):
+        _sweep(target.parent)
+        with _stage(target) as stage:
+            fresh = stage / target.name
+            yield fresh
+            if anew:
+                _put_beside(fresh, target)
+            elif fresh.is_dir():
+                _put_folder(fresh, target)
+            else:
+                os.replace(fresh, target)
 
 
 @contextlib.contextmanager
 def writing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     """`replacing` for one file of bytes, open for the block."""
-    with replacing(path) as partial, partial.open("wb") as file:
+    with replacing(path) as fresh, fresh.open("wb") as file:
         yield file
 
 
 def write_text(path: str | PathLike[str], text: str) -> None:
     """`replacing` for one file of text, in UTF-8."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
+
+
+def there(path: str | PathLike[str]) -> bool:
+    """Whether something is at `path`, also where a killed process was just about to put it."""
+    target = Path(path).resolve()
+    if not target.exists():
+        _sweep(target.parent)
+    return target.exists()
+
+
+def check_writable(name: str, path: str | PathLike[str]) -> None:
+    """Refuse a place that cannot be written, before an hour of computing and not after.
+
+    Raises
+    ------
+    OSError
+        It names the parameter.
+    """
+    try:
+        with contextlib.suppress(InterruptedError), replacing(path):
+            raise InterruptedError  # as a block that fails: nothing stays
+    except OSError as error:
+        raise OSError(
+            f"`{name}` {str(path)!r} cannot be written ({error.strerror}); name another place"
+        ) from error
+
+
+def steadily(path: Path, read: Callable[[Path], _Read]) -> _Read:
+    """`read(path)`, which raises what is not whole; again where another was put there meanwhile."""
+    for _ in range(_ATTEMPTS):
+        before = _identity(path)
+        try:
+            return read(path)
+        except Exception:
+            if before == _identity(path):
+                raise
+    return read(path)
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an .npz file; nothing in it is executed.
+
+    Raises
+    ------
+    ValueError
+        A file that is no such archive, damaged, or with objects in it; it says why.
+    OSError
+        A file that the system does not open.
+    """
+    with path.open("rb") as file:
+        try:
+            with warnings.catch_warnings(action="ignore"), np.load(file) as archive:
+                return {name: archive[name] for name in archive.files}
+        except Exception as error:  # whatever zipfile, zlib, ast, NumPy or an allocation make of it
+            raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def checksum(parts: Iterable[str | bytes | npt.NDArray[Any]]) -> str:
@@ -95,32 +163,118 @@ def _bytes(part: str | bytes | npt.NDArray[Any]) -> bytes:
     return part.tobytes()
 
 
-def _beside(path: Path, word: str) -> Path:
-    """A hidden name that nobody else has, with the same suffix: formats are told by it."""
-    return path.with_name(f".{path.stem}.{uuid4().hex[:8]}.{word}{path.suffix}")
-
-
-def _put_folder(folder: Path, target: Path) -> None:
-    """Move a folder into place, over one that is there, also while others do the same."""
-    asides: list[Path] = []  # more than one where another writer comes between the two moves
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder, made with all above it; where the block fails, what was made for it goes again."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        while not _moved(folder, target):
-            asides.append(_beside(target, "replaced"))
-            with contextlib.suppress(FileNotFoundError):  # another writer has just moved it
-                os.rename(target, asides[-1])
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except BaseException:
-        for aside in reversed(asides):  # the newest moves back; older ones find its place taken
-            with contextlib.suppress(OSError):
-                os.rename(aside, target)
-        if target.is_dir():
-            _delete(asides)
+        for each in missing:
+            with contextlib.suppress(OSError):  # others have put something there
+                each.rmdir()
         raise
-    _delete(asides)
 
 
-def _delete(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+@contextlib.contextmanager
+def _stage(target: Path) -> Iterator[Path]:
+    """A stage of one's own beside `target`, locked, gone after the block."""
+    stage, lock = _locked(target)
+    try:
+        yield stage
+    finally:
+        if target.exists() or not _asides(stage):  # else the only whole ones are in there
+            shutil.rmtree(stage, ignore_errors=True)
+        if lock is not None:
+            lock.release()
+        if stage.exists() and not _asides(stage):  # some systems delete no file that is locked
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _locked(target: Path) -> tuple[Path, Any]:
+    """A new stage and its lock; None where the file system has no locks."""
+    import filelock  # not before something is written
+
+    while True:
+        stage = target.with_name(f".{target.name[:40]}.{uuid4().hex[:8]}.partial")
+        stage.mkdir()
+        lock = filelock.FileLock(stage / _LOCK, thread_local=False)
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError):
+            if stage.is_dir():
+                return stage, None
+            continue
+        if (stage / _LOCK).exists():
+            return stage, lock
+        lock.release()  # swept away before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the stages in a folder whose writers are dead; put in place what they had finished."""
+    import filelock
+
+    for stage in [each for each in folder.glob(".*.partial") if _STAGE.fullmatch(each.name)]:
+        with contextlib.suppress(OSError, NotImplementedError):  # of a live one, or just gone
+            if stage.is_symlink() or not (stage / _LOCK).is_file():
+                stage.rmdir()  # if empty: killed before it was locked
+                continue
+            with filelock.FileLock(stage / _LOCK, timeout=0, thread_local=False):
+                _recover(stage)
+                shutil.rmtree(stage, ignore_errors=True)
+            if stage.exists():
+                shutil.rmtree(stage, ignore_errors=True)
+
+
+def _recover(stage: Path) -> None:
+    """Finish what was killed between its two moves."""
+    if _asides(stage):
+        for fresh in stage.iterdir():
+            if not fresh.name.startswith((_LOCK, _ASIDE)):
+                _moved(fresh, stage.with_name(fresh.name))
+
+
+def _asides(stage: Path) -> list[Path]:
+    return sorted(stage.glob(f"{_ASIDE}*"))
+
+
+def _put_folder(fresh: Path, target: Path) -> None:
+    """Move a folder into place, over one that is there, also while others do the same."""
+    while not _moved(fresh, target):
+        try:
+            if _swapped(fresh, target) or _put_aside(fresh, target):
+                return
+        except FileNotFoundError:  # another writer has just moved it
+            continue
+
+
+def _put_beside(fresh: Path, target: Path) -> None:
+    """Move a folder to where nothing is, or next to what is there and say so."""
+    place = target
+    while not _moved(fresh, place):
+        place = target.with_name(f"{target.name}-{uuid4().hex[:4]}")
+    if place != target:
+        raise FileExistsError(
+            f"{str(target)!r} was written by another process meanwhile; what was to go there is "
+            f"in {str(place)!r}"
+        )
+
+
+def _put_aside(fresh: Path, target: Path) -> bool:
+    """Make place for a folder and move it there at once, or say that another is there again."""
+    asides = _asides(fresh.parent)  # one where another writer came between the two moves
+    aside = fresh.with_name(f"{_ASIDE}{len(asides)}")
+    os.rename(target, aside)
+    try:
+        os.rename(fresh, target)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            return False
+        with contextlib.suppress(OSError):
+            os.rename(aside, target)
+        raise
+    return True
 
 
 def _moved(folder: Path, target: Path) -> bool:
@@ -132,3 +286,28 @@ def _moved(folder: Path, target: Path) -> bool:
             raise
         return False
     return True
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, or say that this system cannot."""
+    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    paths, swap = (os.fsencode(one), os.fsencode(other)), 2  # RENAME_EXCHANGE, RENAME_SWAP
+    if hasattr(library, "renameat2"):
+        here = -100  # AT_FDCWD
+        failed = library.renameat2(here, paths[0], here, paths[1], swap)
+    elif hasattr(library, "renamex_np"):
+        failed = library.renamex_np(*paths, swap)
+    else:
+        return False
+    if failed and ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))
+    return not failed
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """What tells the thing at a path from one that was there before."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns

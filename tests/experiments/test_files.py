@@ -2,53 +2,21 @@
 
 import contextlib
 import hashlib
-import subprocess
 import sys
-import threading
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
+from file_builders import NAMES, fill, names, put, texts
 
 import rnnsim
-from analysis.frame import runs
 from rnnsim import files
 from rnnsim.experiments import store
 from rnnsim.training import checkpoints
 
 pytestmark = pytest.mark.lane
 
-NAMES = {"file": "run.npz", "folder": "data.zarr"}
 kinds = pytest.mark.parametrize("kind", NAMES)
-
-
-def fill(path, kind, text, n_parts=2):
-    """A file, or a folder of a few, that says `text` in every part."""
-    if kind == "file":
-        path.write_text(text * n_parts)
-        return
-    path.mkdir()
-    for part in range(n_parts):
-        (path / str(part)).write_text(text)
-
-
-def texts(path):
-    """What `fill` wrote: one entry, or the thing is torn."""
-    if path.is_file():
-        content = path.read_text()
-        return {content[i : i + 3] for i in range(0, len(content), 3)}
-    return {part.read_text() for part in path.iterdir()}
-
-
-def put(path, kind, text):
-    with files.replacing(path) as partial:
-        fill(partial, kind, text)
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir())
 
 
 @kinds
@@ -98,20 +66,53 @@ def test_a_block_that_writes_nothing_leaves_all_as_it_was(kind, tmp_path):
     assert texts(path) == {"old"}
 
 
-@pytest.mark.parametrize("name", ["run.npz", "data.zarr", "a.b.svg", "run"])
-def test_the_fresh_path_is_hidden_unique_and_of_the_same_suffix(name, tmp_path):
+@pytest.mark.parametrize("name", ["run.npz", "data.zarr", "a.b.svg", "run", 80 * "ö"])
+def test_the_fresh_path_has_its_name_in_a_hidden_folder_of_its_own(name, tmp_path):
     path, seen = tmp_path / name, []
     for _ in range(2):
-        with files.replacing(path) as partial:
-            assert not partial.exists()
-            partial.touch()
-            seen.append(partial)
+        with files.replacing(path) as fresh:
+            assert not fresh.exists()
+            fresh.touch()
+            seen.append(fresh)
     assert len(set(seen)) == 2
-    for partial in seen:
-        assert partial.parent == tmp_path
-        assert partial.name.startswith(f".{path.stem}.")
-        assert ".partial" in partial.name
-        assert path.suffix in (partial.suffix, "")
+    for fresh in seen:
+        assert fresh.name == path.name
+        assert fresh.parent.parent == tmp_path
+        assert fresh.parent.name.startswith(f".{path.name[:40]}.")
+        assert fresh.parent.suffix == ".partial"
+
+
+def test_a_block_that_fails_leaves_no_folder_that_was_made_for_it(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyError), files.replacing(tmp_path / "mine" / "a" / "b" / "x.txt"):
+        raise KeyError
+    assert names(tmp_path) == ["mine"]
+    assert names(tmp_path / "mine") == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file"), files.replacing(tmp_path / "file" / "a" / "x.txt"):
+        pass
+    assert names(tmp_path) == ["file", "mine"]
+
+
+def test_what_cannot_be_written_is_found_before_and_nothing_stays(tmp_path):
+    files.check_writable("output", tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"`output` '.*file/below' cannot be written \(.+\); name"):
+        files.check_writable("output", tmp_path / "file" / "below")
+    assert names(tmp_path) == ["file"]
+
+
+def test_anew_replaces_an_empty_folder_alone_and_loses_nothing(tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    for text in ("old", "new"):
+        come = contextlib.nullcontext() if text == "old" else pytest.raises(FileExistsError)
+        with come as error, files.replacing(path, anew=True) as fresh:
+            fill(fresh, "folder", text)
+    assert texts(path) == {"old"}
+    (kept,) = (each for each in tmp_path.iterdir() if each != path)
+    assert texts(kept) == {"new"}
+    assert str(kept) in str(error.value)
 
 
 def test_a_file_and_a_folder_do_not_replace_each_other(tmp_path):
@@ -139,12 +140,19 @@ def test_what_a_link_names_is_replaced_and_the_link_stays(kind, tmp_path):
     assert names(path.parent) == [path.name]
 
 
-def test_a_folder_that_cannot_get_into_place_leaves_the_old_one(tmp_path, monkeypatch):
+@pytest.fixture
+def unswappable(monkeypatch):
+    """As where a system cannot let two folders change places in one step."""
+    monkeypatch.setattr(files, "_swapped", lambda *_: False)
+
+
+def test_a_folder_that_cannot_get_into_place_leaves_the_old_one(unswappable, tmp_path, monkeypatch):
     path, rename = tmp_path / "data.zarr", files.os.rename
     fill(path, "folder", "old")
 
     def fail(source, target):
-        if ".partial" in source.name and not target.exists():  # the old one is aside
+        fresh = ".partial" in source.parent.name and source.name == path.name
+        if fresh and not target.exists():  # the old one is aside
             raise PermissionError("no")
         rename(source, target)
 
@@ -157,18 +165,20 @@ def test_a_folder_that_cannot_get_into_place_leaves_the_old_one(tmp_path, monkey
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_another_writer_who_comes_between_the_two_moves_is_the_old_one(
-    fails, tmp_path, monkeypatch
+    fails, unswappable, tmp_path, monkeypatch
 ):
     path, rename, came = tmp_path / "data.zarr", files.os.rename, []
     fill(path, "folder", "old")
 
     def late(source, target):
-        if fails and came and ".partial" in source.name and not target.exists():
+        fresh = ".partial" in source.parent.name and source.name == path.name
+        if fails and len(came) == 2 and fresh:
             raise PermissionError("no")
         rename(source, target)
-        if ".replaced" in target.name and not came:
+        if "aside" in target.name:
             came.append(True)
-            fill(path, "folder", "his")
+            if len(came) == 1:
+                fill(path, "folder", "his")
 
     monkeypatch.setattr(files.os, "rename", late)
     with pytest.raises(PermissionError) if fails else contextlib.nullcontext():
@@ -189,145 +199,6 @@ def test_text_and_bytes(tmp_path):
         files.write_text(tmp_path / "a" / "x.txt", "a\ud800")
     assert (tmp_path / "a" / "x.txt").read_text(encoding="utf-8") == "größte\n"
     assert names(tmp_path / "a") == ["x.bin", "x.txt"]
-
-
-WRITERS, ROUNDS = 3, 40
-
-
-def write_often(path, kind, writer):
-    for turn in range(ROUNDS):
-        put(path, kind, f"{writer}{turn:02d}")
-
-
-def assert_one_whole_result(path):
-    assert len(texts(path)) == 1
-    assert texts(path) <= {f"{writer}{ROUNDS - 1:02d}" for writer in range(WRITERS)}
-    assert names(path.parent) == [path.name]
-
-
-@kinds
-def test_threads_that_write_one_path_leave_one_whole_result(kind, tmp_path):
-    path, torn, failures = tmp_path / NAMES[kind], [], []
-    if kind == "file":
-        fill(path, kind, "old")
-
-    def write(writer):
-        try:
-            write_often(path, kind, writer)
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        if kind == "file" and len(texts(path)) != 1:  # there, and whole, at any moment
-            torn.append(path.read_text())
-    for thread in threads:
-        thread.join()
-    assert not failures
-    assert not torn
-    assert_one_whole_result(path)
-
-
-class Process(subprocess.Popen):
-    """Another Python, with a pipe to and from it, and nothing of it left."""
-
-    def __init__(self, code, *arguments):
-        command = [sys.executable, "-c", code, *map(str, arguments)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        super().__init__(command, **pipes)
-
-    def __exit__(self, *error):
-        self.kill()
-        super().__exit__(*error)
-
-    def wait_until_ready(self):
-        assert self.stdout.readline() == "ready\n"
-
-
-# What another process does first; its arguments are the folder of this file, and others.
-BEGIN = """
-import pathlib, sys
-sys.path.insert(0, sys.argv[1])
-import test_files as tests
-path, files = pathlib.Path(sys.argv[2]), tests.files
-def wait(*_, **__):
-    print("ready", flush=True)
-    sys.stdin.readline()
-"""
-HERE = Path(__file__).parent
-WRITE = """
-wait()
-for kind, name in tests.NAMES.items():
-    tests.write_often(path / kind / name, kind, sys.argv[3])
-"""
-
-
-def test_processes_that_write_one_path_leave_one_whole_result(tmp_path):
-    with contextlib.ExitStack() as stack:
-        writers = [Process(BEGIN + WRITE, HERE, tmp_path, writer) for writer in range(WRITERS)]
-        for process in map(stack.enter_context, writers):
-            process.wait_until_ready()
-        for process in writers:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        assert [process.wait() for process in writers] == [0] * WRITERS
-    for kind, name in NAMES.items():
-        assert_one_whole_result(tmp_path / kind / name)
-
-
-# Where a process is killed, and what is there then: at the path, and beside it under hidden names.
-WITHIN = """
-with files.replacing(path) as partial:
-    tests.fill(partial, sys.argv[3], "new")
-    wait()
-"""
-BETWEEN = """
-rename = files.os.rename
-def stop(source, target):
-    rename(source, target)
-    if ".replaced" in target.name: wait()
-files.os.rename = stop
-tests.put(path, "folder", "new")
-"""
-LATER = "files.shutil.rmtree = wait; tests.put(path, 'folder', 'new')"
-KILLS = {
-    "a file": ("file", WITHIN, "old", {"partial": "new"}),
-    "a folder": ("folder", WITHIN, "old", {"partial": "new"}),
-    "between the moves": ("folder", BETWEEN, None, {"partial": "new", "replaced": "old"}),
-    "before deletion": ("folder", LATER, "new", {"replaced": "old"}),
-}
-
-
-@pytest.mark.parametrize("where", KILLS)
-def test_a_killed_process_leaves_what_the_docstring_says(where, tmp_path):
-    kind, code, at_path, beside = KILLS[where]
-    path = tmp_path / NAMES[kind]
-    fill(path, kind, "old")
-    with Process(BEGIN + code, HERE, path, kind) as process:
-        process.wait_until_ready()
-        process.kill()
-        assert process.wait() != 0
-    assert path.exists() == (at_path is not None)
-    assert at_path is None or texts(path) == {at_path}
-    hidden = [each for each in tmp_path.iterdir() if each != path]
-    assert all(each.name.startswith(".") and each.suffix == path.suffix for each in hidden)
-    assert {each.name.split(".")[3]: texts(each) for each in hidden} == {
-        word: {text} for word, text in beside.items()
-    }
-    put(path, kind, "end")  # and the next writer is not disturbed
-    assert texts(path) == {"end"}
-
-
-def test_what_a_killed_process_left_is_not_loaded(tmp_path):
-    loaded = SimpleNamespace(__name__="analysis.family")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / ".steps.0a1b2c3d.partial.zarr").mkdir()
-    with pytest.raises(FileNotFoundError, match="there is no dataset"):
-        runs._load(loaded, tmp_path)
-    rnnsim.save(dataset(), tmp_path / "data" / "steps.zarr", kind="family/steps")
-    assert list(runs._load(loaded, tmp_path)) == ["steps"]
 
 
 def test_a_checksum_is_that_of_all_parts_in_order():
