@@ -103,6 +103,36 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
 
 
+def plain_attributes(owner: str, attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as JSON knows them: tuples and arrays are lists, NumPy's numbers are Python's.
+
+    Raises
+    ------
+    TypeError
+        An attribute that JSON cannot hold; it names `owner`.
+    """
+    try:
+        plain: dict[str, Any] = _as_json(dict(attributes))
+    except TypeError as error:
+        raise TypeError(
+            f"{owner} must have attributes of numbers, text, and lists and dicts of these, by "
+            f"names that are text, got {error}; convert it or leave it out"
+        ) from None
+    return plain
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _as_json(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(entry) for entry in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{value!r:.80}" if not isinstance(value, Mapping) else f"{list(value)!r:.80}")
+
+
 def _plain(value: Any) -> Any:
     """Numbers and arrays of NumPy as JSON knows them."""
     if isinstance(value, (np.ndarray, np.generic)):
