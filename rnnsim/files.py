@@ -116,8 +116,8 @@ def steadily(path: Path, read: Callable[[Path], _Read]) -> _Read:
     return read(path)
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of an .npz file; nothing in it is executed.
+def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an .npz file, or those of some names that it has; nothing in it is executed.
 
     Raises
     ------
@@ -129,7 +129,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     with path.open("rb") as file:
         try:
             with warnings.catch_warnings(action="ignore"), np.load(file) as archive:
-                return {name: archive[name] for name in archive.files}
+                wanted = archive.files if names is None else {*names} & {*archive.files}
+                return {name: archive[name] for name in wanted}
         except Exception as error:  # whatever zipfile, zlib, ast, NumPy or an allocation make of it
             raise ValueError(f"{type(error).__name__}: {error}") from error
 
@@ -290,7 +291,7 @@ def _moved(folder: Path, target: Path) -> bool:
 
 def _swapped(one: Path, other: Path) -> bool:
     """Let two folders change places in one step, or say that this system cannot."""
-    library = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    library: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
     paths, swap = (os.fsencode(one), os.fsencode(other)), 2  # RENAME_EXCHANGE, RENAME_SWAP
     if hasattr(library, "renameat2"):
         here = -100  # AT_FDCWD

@@ -1,12 +1,13 @@
 """Networks of one's own, from a file of weights."""
 
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim import files
 from rnnsim.networks.rnn import RNN
 
 NEEDED = ("W_xh", "W_hh", "W_hy")
@@ -18,6 +19,8 @@ _AXES = {
     "b_h": ("n_hidden",),
     "b_y": ("n_outputs",),
 }
+_CELLS = {3: "a GRU (3 H, H)", 4: "an LSTM (4 H, H)"}
+_VANILLA = "and only vanilla networks (H, H) are read"
 _SAVING = "save it with np.savez(path, W_xh=W_xh, W_hh=W_hh, W_hy=W_hy, b_h=b_h, b_y=b_y)"
 
 
@@ -33,12 +36,12 @@ def load_network(path: str, *, activation: str = "tanh", dtype: str = "float64")
     FileNotFoundError, ValueError
         No such file; not an .npz file of numbers; arrays that are missing, misshapen or not finite.
     """
-    arrays = _read(path)
+    arrays = _read(path, NEEDED + OPTIONAL)
     missing = [name for name in NEEDED if name not in arrays]
     if missing:
         raise ValueError(
             f"`--weights` {path!r} must hold {', '.join(NEEDED)}, it lacks {', '.join(missing)} "
-            f"(it holds {', '.join(sorted(arrays)) or 'nothing'}); {_SAVING}"
+            f"{_likeness(path)}; {_SAVING}"
         )
     sizes: dict[str, tuple[int, str]] = {}
     for name in sorted(_AXES, key=lambda name: name != "W_hh"):  # W_hh says what H is
@@ -48,16 +51,43 @@ def load_network(path: str, *, activation: str = "tanh", dtype: str = "float64")
     return RNN(**weights, activation=activation)
 
 
-def _read(path: str) -> dict[str, npt.NDArray[Any]]:
+def _read(path: str, names: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of the file: those of these names, or all."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"`--weights` {path!r} is not a file; name an .npz file")
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened.files if name in _AXES}
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        return files.read_arrays(Path(path), names)
+    except ValueError as error:
         raise ValueError(
             f"`--weights` {path!r} is not an .npz file of arrays; {_SAVING}"
         ) from error
+
+
+def _likeness(path: str) -> str:
+    """What a file holds in place of a network, and what that looks like."""
+    arrays = _read(path)
+    found = [name if name in _AXES else f"{name} {a.shape}" for name, a in sorted(arrays.items())]
+    more = " and others" if len(found) > 12 else ""
+    words = f"(it holds {', '.join(found[:12]) or 'nothing'}{more})"
+    gates = [_gates(array.shape) for name, array in arrays.items() if "weight_hh" in name]
+    if gates and gates[0] == 1:
+        return (
+            f"{words}; these are PyTorch's names: W_xh is weight_ih_l0, W_hh is weight_hh_l0, b_h "
+            "the sum of both biases, W_hy and b_y those of the layer behind"
+        )
+    if gates:
+        return f"{words}; these are PyTorch's names of {_cell(gates[0])}: {_VANILLA}"
+    return words
+
+
+def _gates(shape: tuple[int, ...]) -> int:
+    """How many matrices of units by units a matrix is made of; 0 if it is not."""
+    long, short = max(shape, default=0), min(shape, default=0)
+    return long // short if len(shape) == 2 and short and long % short == 0 else 0
+
+
+def _cell(gates: int) -> str:
+    return _CELLS.get(gates, f"a cell of {gates} gates")
 
 
 def _check(
@@ -80,9 +110,21 @@ def _check(
         if size != known:
             raise ValueError(
                 f"`--weights` {path!r}: {name} must be {expected} with {axis} = {known} as in "
-                f"{source}, got shape {shape}; W[i, j] is the weight from j to i, so the matrix "
-                "may have to be transposed"
+                f"{source}, got shape {shape}; {_misfit(name, shape, known)}"
             )
+    _check_finite(path, name, array)
+
+
+def _misfit(name: str, shape: tuple[int, ...], known: int) -> str:
+    """What an array that does not fit may be."""
+    if name == "W_hh" and _gates(shape) > 1:
+        return f"this is the shape of {_cell(_gates(shape))}, {_VANILLA}"
+    if name != "W_hh" and len(shape) == 2 and known in shape:
+        return "W[i, j] is the weight from j to i, so the matrix may have to be transposed"
+    return "all arrays of a file are of one network, with one W_hh of units by units"
+
+
+def _check_finite(path: str, name: str, array: npt.NDArray[Any]) -> None:
     if not np.isfinite(array).all():
         raise ValueError(
             f"`--weights` {path!r}: {name} must be finite, got "

@@ -118,3 +118,53 @@ def test_what_is_saved_is_drawn_the_same_again(own, tmp_path):
             figure.savefig(file, format="svg", metadata={"Date": None})
         drawn.append(file.getvalue())
     assert drawn[0] == drawn[1]
+
+
+def test_arrays_under_other_names_are_listed_with_their_shapes(tmp_path):
+    path = str(tmp_path / "other.npz")
+    names = {"a": (4, 2), "recurrent": (4, 4), "c": (1, 4), "d": (4,), "e": (1,), "f": ()}
+    np.savez(path, **{name: np.ones(shape) for name, shape in names.items()})
+    with pytest.raises(ValueError, match=r"it lacks W_xh, W_hh, W_hy \(it holds a") as error:
+        load_network(path)
+    for name, shape in names.items():
+        assert f"{name} {shape}" in str(error.value)
+    np.savez(path)
+    with pytest.raises(ValueError, match=r"\(it holds nothing\)"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (1, "PyTorch's names: W_xh is weight_ih_l0, W_hh is weight_hh_l0, b_h the sum of both"),
+        (3, r"names of a GRU \(3 H, H\): and only vanilla networks \(H, H\) are read"),
+        (4, r"names of an LSTM \(4 H, H\): and only vanilla networks \(H, H\) are read"),
+    ],
+)
+def test_the_arrays_of_a_state_dict_are_told(rows, words, tmp_path):
+    shapes = {"weight_ih_l0": (4 * rows, 2), "weight_hh_l0": (4 * rows, 4)}
+    np.savez(tmp_path / "x.npz", **{f"rnn.{name}": np.ones(s) for name, s in shapes.items()})
+    with pytest.raises(ValueError, match=words):
+        load_network(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"W_hh": np.ones((12, 4))}, r"of a GRU \(3 H, H\), and only vanilla networks"),
+        ({"W_hh": np.ones((16, 4))}, r"of an LSTM \(4 H, H\), and only vanilla networks"),
+        ({"W_hh": np.ones((4, 16))}, r"of an LSTM \(4 H, H\), and only vanilla networks"),
+        ({"W_hh": np.ones((8, 4))}, "of a cell of 2 gates, and only vanilla"),
+        ({"W_hh": np.ones((4, 3))}, "one W_hh of units by units"),
+        ({"W_xh": np.ones((3, 2))}, "all arrays of a file are of one network"),
+        ({"b_h": np.ones(8)}, "all arrays of a file are of one network"),
+    ],
+)
+def test_what_does_not_fit_is_not_said_to_be_transposed(changes, words, own):
+    with pytest.raises(ValueError, match=words) as error:
+        load_network(own(**changes))
+    assert "transposed" not in str(error.value)
+
+
+def test_what_is_ignored_is_not_read(own):
+    assert len(load_network(own(other=np.array([object()], object)))) == 1
