@@ -1,7 +1,6 @@
 """A training run on disk: one file, written whole or not at all, that says when it is damaged."""
 
 import json
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,24 +40,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
     ------
     ValueError
         A file that is damaged, or not a checkpoint of rnnsim.
+    OSError
+        A file that the system does not open.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = files.read_arrays(path)
         text, checksum = map(str, arrays.pop("__header__"))
         head = json.loads(text)
-        intact = head["kind"] == _KIND and checksum == _checksum(text, arrays)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        kind, found = head["kind"], Checkpoint(head["configuration"], head["place"], arrays)
+        intact = checksum == _checksum(text, arrays)
+    except (IsADirectoryError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"`checkpoint` {str(path)!r} is not a readable checkpoint of rnnsim, or it is damaged "
-            f"({type(error).__name__}: {error}); move it away to begin anew"
+            f"({error}); move it away to begin anew"
         ) from error
-    if not intact:
+    if not intact or kind != _KIND:
         raise ValueError(
             f"`checkpoint` {str(path)!r} is damaged: its checksum differs from the one recorded "
             "when it was saved; move it away to begin anew"
         )
-    return Checkpoint(head["configuration"], head["place"], arrays)
+    return found
 
 
 def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -68,6 +69,18 @@ def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> Non
             raise ValueError(
                 f"`checkpoint` {str(path)!r} was saved with another `{name}`: {saved.get(name)!r}, "
                 f"now {wanted[name]!r}; use the same to go on, or another file to begin anew"
+            )
+
+
+def check_arrays(path: Path, saved: Arrays, like: Arrays) -> None:
+    """Refuse a file without the arrays that a run needs, each of the shape and dtype of its own."""
+    for name, array in like.items():
+        found = saved.get(name)
+        if found is None or (found.shape, found.dtype) != (array.shape, array.dtype):
+            came = "nothing" if found is None else f"{found.dtype} {found.shape}"
+            raise ValueError(
+                f"`checkpoint` {str(path)!r} must hold `{name}`, {array.dtype} {array.shape}, got "
+                f"{came}; move it away to begin anew"
             )
 
 

@@ -116,21 +116,19 @@ class Record:
             self._put(found, self.snapshots.index(update), len(self.snapshots))
 
     def _put(self, found: dict[str, Floats], index: int, length: int) -> None:
-        """Put what was found at one point; where others have more lags the rest of it is NaN."""
+        """Measurements in their place; those of shorter data end in NaN, as lags without a norm."""
         for name, values in found.items():
             N, *rest = values.shape
-            empty = np.full((N, length, *rest), np.nan, values.dtype)
-            kept = self.measured.get(name, empty)
-            more = [(0, max(0, size - had)) for size, had in zip(rest, kept.shape[2:], strict=True)]
-            if any(sum(more, ())):
-                kept = np.pad(kept, [(0, 0), (0, 0), *more], constant_values=np.nan)
+            nothing = np.full((N, length, *rest), np.nan, values.dtype)
+            kept = _as_wide(self.measured.get(name, nothing), nothing)
+            self.measured[name] = kept
             at: tuple[Any, ...] = (slice(None), index, *map(slice, rest))
             kept[at] = values
-            self.measured[name] = kept
 
     def arrays(self) -> dict[str, Floats]:
         """What `restore` needs."""
         labels = {"updates_recorded": self.updates, "snapshots_recorded": self.snapshots}
+        labels["max_lag"] = [] if self._max_lag is None else [self._max_lag]
         found = {name: np.array(values, np.int64) for name, values in labels.items()}
         return found | {f"record.{name}": values for name, values in self.measured.items()}
 
@@ -140,6 +138,8 @@ class Record:
         Sums that were kept for a point that is not one of this run's go to the next one.
         """
         updates, snapshots = saved["updates_recorded"], saved["snapshots_recorded"]
+        if snapshots.size and self.snapshots and "max_lag" in saved:
+            check_max_lag(saved["max_lag"].tolist(), self._max_lag)
         for name in VARIABLES:
             if f"record.{name}" in saved:
                 old = updates if name in _EACH else snapshots
@@ -171,6 +171,22 @@ class Record:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
         axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
         return labelled(axes, self._variables, values, attributes(configuration, provenance))
+
+
+def check_max_lag(saved: list[int], max_lag: int | None) -> None:
+    """Refuse to go on with snapshots of other lags; `saved` holds none or one."""
+    before = saved[0] if saved else None
+    if before != max_lag:
+        raise ValueError(
+            f"`checkpoint` was saved with another `max_lag`: {before}, now {max_lag}; use the same "
+            "to go on, or another file to begin anew"
+        )
+
+
+def _as_wide(values: Floats, other: Floats) -> Floats:
+    """Values with NaN behind them, to the width of others."""
+    more = [(0, max(0, b - a)) for a, b in zip(values.shape, other.shape, strict=True)]
+    return np.pad(values, more, constant_values=np.nan) if any(m for _, m in more) else values
 
 
 def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...]]:

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnsim.data.pairs import Data
-from rnnsim.files import checksum
+from rnnsim.files import check_writable, checksum
 from rnnsim.kernels.training.learning import Learners
 from rnnsim.networks.model import Layout, Model, parts_of
 from rnnsim.progress import bar
-from rnnsim.training.checkpoints import Checkpoint, check_same, read_checkpoint, write_checkpoint
+from rnnsim.training.checkpoints import (
+    Checkpoint,
+    check_arrays,
+    check_same,
+    read_checkpoint,
+    write_checkpoint,
+)
 from rnnsim.training.feeds import Ahead, Feed, digest
 from rnnsim.training.learners import FLOPS_PER_CALL, Method, Workshop, begin
 from rnnsim.training.records import TEST, Record
@@ -50,7 +56,14 @@ class Run:
         self, n_updates: int, path: Path | None, saved_every: int, progress: bool
     ) -> Learners:
         """All updates that are not made yet; saved on the way and at the end."""
+        if path is not None:
+            check_writable("checkpoint", path)
         learners, done = self._start(path)
+        if done > n_updates:
+            raise ValueError(
+                f"`n_updates` must be at least {done}, the updates that `checkpoint` "
+                f"{str(path)!r} has made, got {n_updates}; ask for as many, or use another file"
+            )
         with bar(n_updates, done=done, show=progress, unit="update") as advance:
             while True:
                 self._measure(done, learners)
@@ -95,11 +108,20 @@ class Run:
             return learners, 0
         saved = read_checkpoint(path)
         check_same(path, saved.configuration, self.configuration)
-        names = ("values", "first", "second", "state", "updates", "diverged")
-        learners = learners._replace(**{name: saved.arrays[name] for name in names})
-        self._record.restore(saved.arrays, learners.tallies)
-        self._feed.move_to(saved.place["feed"])
-        return learners, int(saved.place["done"])
+        names = ("values", "first", "second", "updates", "diverged")
+        check_arrays(path, saved.arrays, {name: getattr(learners, name) for name in names})
+        try:
+            found = {name: saved.arrays[name] for name in (*names, "state")}
+            self._record.restore(saved.arrays, learners.tallies)
+            done = int(saved.place["done"])
+            place = saved.place["feed"]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"`checkpoint` {str(path)!r} is not of this version of rnnsim "
+                f"({type(error).__name__}: {error}); move it away to begin anew"
+            ) from error
+        self._feed.move_to(place)
+        return learners._replace(**found), done
 
     def _save(self, path: Path, learners: Learners, done: int) -> None:
         names = ("values", "first", "second", "state", "updates", "diverged", "tallies")

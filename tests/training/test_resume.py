@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pair_builders import pair_case
 
 import rnnsim
+from rnnsim.training import checkpoints
 from rnnsim.training.train import train
 
 pytestmark = pytest.mark.nojit
@@ -180,4 +181,102 @@ def test_what_is_no_checkpoint_is_refused(content, saved):
     rnn, path = saved
     path.write_bytes(path.read_bytes()[:100] if content is None else content)
     with pytest.raises(ValueError, match=r"not a readable checkpoint|damaged"):
+        train(rnn, draws, n_updates=4, rng=1, checkpoint=path)
+
+
+def test_fewer_updates_than_were_made_are_refused(saved):
+    rnn, path = saved
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"`n_updates` must be at least 2, .* made, got 1"):
+        train(rnn, draws, n_updates=1, rng=1, checkpoint=path)
+    assert path.read_bytes() == before
+    again = train(rnn, draws, n_updates=2, rng=1, checkpoint=path)
+    assert_array_equal(again.record.updates, [0, 2])
+
+
+@pytest.mark.skipif(NOJIT, reason="snapshots take seconds uncompiled")
+@pytest.mark.parametrize(("before", "now"), [(3, 1), (1, 3), (None, 2), (2, None)])
+def test_snapshots_of_other_lags_are_refused(before, now, tmp_path):
+    made, path = case(N=2), tmp_path / "run.npz"
+    options = {"snapshot_every": 2, "checkpoint": path}
+    train(made.rnn, made.sequences, n_updates=2, max_lag=before, **options)
+    with pytest.raises(ValueError, match=f"saved with another `max_lag`: {before}, now {now}; use"):
+        train(made.rnn, made.sequences, n_updates=4, max_lag=now, **options)
+    rest = {"n_updates": 4, "max_lag": now, "checkpoint": path}
+    assert "log_norms" not in train(made.rnn, made.sequences, **rest).record  # no snapshots
+
+
+def of_lengths(*lengths):
+    """A task whose batches change their length, one after the other."""
+
+    def draw(rng):
+        return draws(rng, T=lengths[rng.integers(len(lengths))])
+
+    return draw
+
+
+@pytest.mark.skipif(NOJIT, reason="snapshots take seconds uncompiled")
+@pytest.mark.parametrize("seed", range(3))
+def test_snapshots_of_batches_of_other_lengths_end_in_nan(seed, tmp_path):
+    rnn, path, task = case(N=2).rnn, tmp_path / "run.npz", of_lengths(1, 4, 6)
+    options = {"rng": seed, "snapshot_every": 1}
+    whole = train(rnn, task, n_updates=6, **options)
+    generator, lengths = np.random.default_rng(seed), []
+    for _ in range(7):
+        lengths.append(task(generator).n_steps)
+    assert len(set(lengths)) > 1
+    norms = whole.record.log_norms.values
+    assert norms.shape[2] == max(lengths)
+    for index, length in enumerate(lengths):
+        assert not np.isfinite(norms[:, index, length:]).any()
+        assert np.isfinite(norms[:, index, :length]).all()
+        assert np.isnan(whole.record.window_cosine.values[:, index, length:]).all()
+    for stop in (2, 6):
+        resumed = train(rnn, task, n_updates=stop, checkpoint=path, **options)
+    assert_same_training(resumed, whole)
+
+
+@pytest.mark.parametrize("below", ["file/run.npz", "run.npz"])
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_a_batch_is_drawn(below, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "run.npz").mkdir()
+    drawn = []
+
+    def task(rng):
+        drawn.append(True)
+        return draws(rng)
+
+    with pytest.raises((OSError, ValueError), match=rf"`checkpoint` '.*{below}'"):
+        train(case(N=1).rnn, task, n_updates=3, rng=1, checkpoint=tmp_path / below)
+    assert not drawn or below == "run.npz"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "run.npz"]
+    folder = tmp_path / "new" / "folder"
+    with pytest.raises(ValueError, match="momentum"):
+        train(case(N=1).rnn, task, n_updates=3, rng=1, checkpoint=folder / "x", momentum=2)
+    assert not folder.parent.exists()
+
+
+@pytest.mark.parametrize("header", ["null", "[]", "{}", '{"kind": 1}', "1", '"', "[" * 100_000])
+def test_headers_that_say_nothing_are_refused(header, saved):
+    rnn, path = saved
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    text = header.replace('"kind": 1', '"kind": "rnnsim training checkpoint 1"')
+    arrays["__header__"] = np.array([text, checkpoints._checksum(text, {})])
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=r"run.npz' is not a readable checkpoint"):
+        train(rnn, draws, n_updates=4, rng=1, checkpoint=path)
+
+
+@pytest.mark.parametrize("name", ["values", "state", "updates_recorded", "record.loss", "tallies"])
+def test_a_checkpoint_without_what_a_run_needs_is_refused(name, saved):
+    rnn, path = saved
+    found = checkpoints.read_checkpoint(path)
+    del found.arrays[name]
+    checkpoints.write_checkpoint(path, found)
+    if name == "record.loss":  # not measured, then
+        record = train(rnn, draws, n_updates=4, rng=1, checkpoint=path, record_every=1).record
+        assert np.isnan(record.loss.sel(updates=0)).all()
+        return
+    with pytest.raises(ValueError, match=r"`checkpoint` '.*run.npz' (must hold|is not of this)"):
         train(rnn, draws, n_updates=4, rng=1, checkpoint=path)
