@@ -66,9 +66,14 @@ LAGS = _table(
             "lag", _LN, "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||"),
         "live": ("lag", _NONE, "fraction of steps and sequences with a norm above 0"),
         "growth_rate": ("", _RATE, "fitted change of log_norm per step of lag"),
-        "growth_rate_error": ("", _RATE, "standard error of the fit of growth_rate"),
+        "growth_rate_error": (
+            "", _RATE, "standard error of growth_rate over draws of data, for this network"),
         "growth_first_lag": ("", _STEPS, "first lag of the fit of growth_rate"),
         "growth_last_lag": ("", _STEPS, "last lag of the fit of growth_rate"),
+        "growth_live": (
+            "", _NONE, "fraction of steps and sequences with a norm above 0 at growth_last_lag"),
+        "growth_single": (
+            "", _NONE, "0 where the rates of both halves of the lags differ beyond their error"),
         "half_life": ("", _STEPS, "ln 2/|growth_rate|, where it differs from 0"),
         "log_change": (
             "", _LN, "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T"),
@@ -138,9 +143,11 @@ PHASE = _table(
         "lyapunov_exponent": ("", _RATE, "largest Lyapunov exponent lambda_1"),
         "standard_error": ("", _RATE, "standard error of lambda_1, from blocks"),
         "growth_rate": ("", _RATE, "growth rate of ||dl_T/dh_{T-k}|| with lag k"),
-        "growth_rate_error": ("", _RATE, "standard error of the fit of growth_rate"),
+        "growth_rate_error": (
+            "", _RATE, "standard error of growth_rate over draws of data, for this network"),
+        "growth_live": ("", _NONE, "fraction of sequences with a norm above 0 at the last lag"),
     },
-)
+)  # fmt: skip
 
 # Jacobians.
 
@@ -260,9 +267,15 @@ PORTRAIT = _table(
             "mean over steps of ln ||dl_t/dh_{t-k}||/||dl_t/dh_t||, over those that all lags reach"
         ),
         "growth_rate": ("", _RATE, "fitted change of log norms per lag"),
-        "growth_rate_error": ("", _RATE, "error of that fit"),
+        "growth_rate_error": (
+            "", _RATE, "standard error of that over draws of data, for this network"),
         "growth_first_lag": ("", _STEPS, "first lag of the fit", np.int64),
         "growth_last_lag": ("", _STEPS, "last lag of the fit", np.int64),
+        "growth_live": (
+            "", _NONE, "fraction of steps and sequences with a norm above 0 at the last lag"),
+        "growth_early": ("", _RATE, "growth rate over the first half of these lags"),
+        "growth_late": ("", _RATE, "growth rate over the second half of these lags"),
+        "growth_single": ("", _NONE, "0 where these differ beyond their error"),
         "truncation_log_error": (
             "window", _LN, "ln(||g_K - g||_F/||g||_F) of dL/dW_hh, not below its rounding"),
         "sufficient_window": ("", _STEPS, "smallest window within tolerance"),

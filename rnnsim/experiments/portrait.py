@@ -15,7 +15,8 @@ from rnnsim.experiments.catalogue import PORTRAIT, PORTRAIT_BY_SEQUENCE
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.flow.reach import growth_rate, sufficient_window
+from rnnsim.flow.growth import growth_rate
+from rnnsim.flow.reach import sufficient_window
 from rnnsim.importing.npz import load_network
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.spectrum import spectrum

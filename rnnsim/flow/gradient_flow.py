@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 # tests/flow/test_gradient_flow.py holds it against sums of the tail in extended precision.
 _RANDOM_ROUNDING = 64.0
 _COMMON_ROUNDING = 1024.0
+_KEPT = 2**26  # norms of single sequences that are kept without being asked for, half a GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class GradientFlow:
     log_std : (N, S, K)
         Standard deviation over live sequences (divisor: their number) of the log.
     per_sequence : (N, S, K, B) or None
-        ln ||dl[t,b]/dh_{t-k}|| of every sequence, where asked for.
+        ln ||dl[t,b]/dh_{t-k}|| of every sequence, where kept.
     window_log_norms : (N, K)
         ln ||g_K||_F, g_K = dL/dW_hh truncated at window K = k+1, stride 1.
     window_cosine : (N, K)
@@ -107,7 +108,7 @@ def gradient_flow(
     max_lag: int | None = None,
     h0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
-    per_sequence: bool = False,
+    per_sequence: bool | None = None,
 ) -> GradientFlow:
     """Gradient norms at every lag and the truncated gradient of every window, in one pass.
 
@@ -130,8 +131,9 @@ def gradient_flow(
         As in `bptt`.
     max_lag : int, optional
         The largest lag; K = min(max_lag, T - 1) + 1 lags and windows. All T unless given.
-    per_sequence : bool
-        Keep the norms of every sequence, (N, S, K, B).
+    per_sequence : bool, optional
+        Whether to keep the norms of every sequence, (N, S, K, B), from which `growth_rate` has its
+        errors; unless given, where these are at most 2^26 numbers, 0.5 GB.
 
     Raises
     ------
@@ -157,7 +159,8 @@ def gradient_flow(
             "`sequences` must carry loss at one step at least, but all `weights` are 0"
         )
     weights, cell = originals(rnn), cell_of(rnn)
-    out = kernels.flow_arrays(weights, batch, steps.size, K, bool(per_sequence))
+    kept = len(rnn) * steps.size * K * B <= _KEPT if per_sequence is None else bool(per_sequence)
+    out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     flops = K * (2.0 * steps.size * B * H * (H + P) + 60.0 * H * P)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
@@ -243,3 +246,17 @@ def _masked(log_error: Floats, floor: Floats, full: Floats, exact_from: int) -> 
     known = np.isfinite(full)  # a full gradient of exactly 0, or beyond even scaled range, has none
     error[known, exact_from:] = -np.inf
     return error
+
+
+def check_flow(flow: GradientFlow) -> None:
+    """Refuse what is no gradient flow.
+
+    Raises
+    ------
+    TypeError
+        Something else.
+    """
+    if not isinstance(flow, GradientFlow):
+        raise TypeError(
+            f"`flow` must be what gradient_flow returns, a GradientFlow, got {type(flow).__name__}"
+        )

@@ -93,7 +93,7 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
     """
     match model, data:
         case RNN(), Sequences():
-            return _by_steps(gradient_flow(model, data), data.n_steps)
+            return _by_steps(gradient_flow(model, data, per_sequence=False), data.n_steps)
         case EncoderDecoder(), Pairs():
             flow = pairs_flow(model, data)
             logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]

@@ -196,7 +196,14 @@ def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...
 
 
 def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> dict[str, Floats]:
-    flow = gradient_flow(core.rnn, core.sequences, h0=core.h0, max_lag=max_lag, n_threads=n_threads)
+    flow = gradient_flow(
+        core.rnn,
+        core.sequences,
+        h0=core.h0,
+        max_lag=max_lag,
+        n_threads=n_threads,
+        per_sequence=False,
+    )
     finite = np.where(np.isfinite(flow.log_norms), flow.log_norms, 0.0)
     counts = np.isfinite(flow.log_norms).sum(axis=1)
     return {

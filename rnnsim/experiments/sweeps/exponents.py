@@ -17,7 +17,7 @@ from rnnsim.experiments.catalogue import LYAPUNOV, PHASE
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.flow.reach import growth_rate
+from rnnsim.flow.growth import growth_rate
 
 DRIVES = ("input", "bias")
 

@@ -215,7 +215,8 @@ def _try_data(
 
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
     """Results of one network's gradient flow."""
-    return flow_bytes(lags_needed(replace(template, length=length)), loss_steps) + 1
+    sequences = template.batch_size if "lags" in template.measures else 0
+    return flow_bytes(lags_needed(replace(template, length=length)), loss_steps, sequences) + 1
 
 
 def _memory(

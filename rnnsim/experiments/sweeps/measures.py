@@ -11,7 +11,8 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.experiments.catalogue import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
-from rnnsim.flow.reach import growth_rate, sufficient_window
+from rnnsim.flow.growth import growth_rate, log_changes
+from rnnsim.flow.reach import sufficient_window
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.networks.rnn import RNN
@@ -92,7 +93,10 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     sequences = draw_data(job)
     if n_lags := lags_needed(job):
         max_lag = max(1, n_lags - 1)
-        flow = gradient_flow(rnn, sequences, max_lag=max_lag, n_threads=n_threads)
+        of_all = "lags" in job.measures
+        flow = gradient_flow(
+            rnn, sequences, max_lag=max_lag, n_threads=n_threads, per_sequence=of_all
+        )
         result |= _from_flow(job, flow)
     segments = "truncation" in job.measures and "segments" in job.truncation
     full = None
@@ -171,8 +175,7 @@ def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
 def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     reach = min(flow.n_lags, int(flow.steps[-1]))
     n = len(flow.log_norms)
-    with np.errstate(invalid="ignore"):
-        change = flow.log_norms[:, -1, reach - 1] - flow.log_norms[:, -1, 0]
+    change = log_changes(flow, [reach - 1])[:, 0]
     if reach < 3:
         nothing = np.full(n, np.nan)
         names = [name for name in LAGS if name.startswith(("growth", "half"))]
@@ -183,6 +186,8 @@ def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
         "growth_rate_error": fit.standard_error,
         "growth_first_lag": np.full(n, float(fit.first_lag)),
         "growth_last_lag": np.full(n, float(fit.last_lag)),
+        "growth_live": fit.live,
+        "growth_single": fit.single.astype(float),
         "half_life": fit.half_life,
         "log_change": change,
     }

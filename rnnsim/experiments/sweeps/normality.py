@@ -13,6 +13,7 @@ from rnnsim.experiments.catalogue import NORMALITY, PSEUDOSPECTRA
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
+from rnnsim.flow.growth import log_changes
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 from rnnsim.spectra.departure import with_departure
@@ -157,9 +158,8 @@ def measure(job: Job, n_threads: int) -> Found:
     gradients, windows = [], []
     for activation in job.activations:
         networks = RNN(*rnn.weights, activation=activation)
-        flow = gradient_flow(networks, batch, n_threads=n_threads)
-        logs = flow.log_norms[:, -1, : len(job.lags)]
-        gradients.append(logs - logs[:, :1])
+        flow = gradient_flow(networks, batch, n_threads=n_threads, per_sequence=True)
+        gradients.append(log_changes(flow, job.lags))
         windows.append(sufficient_window(flow, job.tolerance))
     return _of_matrices(rnn, job.lags) | {
         "log_gradient_norm": np.stack(gradients),
