@@ -9,9 +9,11 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.dynamics.dimension import kaplan_yorke
 from rnnsim.kernels.dynamics.lyapunov import LyapunovArrays
 
 _LEAST_BLOCKS = 20
+_ROUNDING = 64.0  # what one step may add to a sum of ln |R_ii|, in units of epsilon
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +42,13 @@ class LyapunovSpectrum:
     kaplan_yorke : (N,)
         Kaplan-Yorke dimension ``j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|``, j the largest
         number of exponents whose sum is not negative; 0 where lambda_1 < 0, H where all H have a
-        positive sum, NaN where the first k < H have.
+        positive sum, NaN where the first k < H have. Where lambda_1 lies within two standard errors
+        of 0, the number of exponents that do: 1 along a cycle. It is that of an attractor, of
+        driven networks given the input; an unstable linear network has none, NaN, and relu
+        networks only where their states stay bounded.
     entropy_rate : (N,)
-        Sum of the positive exponents, nats per step: Pesin's bound on the Kolmogorov-Sinai entropy.
+        Sum of the positive exponents, nats per step: by Ruelle's inequality the Kolmogorov-Sinai
+        entropy is at most that.
     entropy_is_lower_bound : (N,) bool
         Whether all k < H exponents are positive, so that the sum may lack some.
     lost : (N, k)
@@ -52,6 +58,9 @@ class LyapunovSpectrum:
     first_nonfinite : (N,) int64
         First step with a state that is not finite in any sequence, -1 if none. Blocks that ended
         before count.
+    kaplan_yorke_interval : (N, 2)
+        The dimension if all exponents were two standard errors lower, and higher. It begins at 0
+        where lambda_1 may be below 0.
     """
 
     exponents: FloatArray
@@ -66,6 +75,7 @@ class LyapunovSpectrum:
     entropy_is_lower_bound: npt.NDArray[np.bool_]
     lost: FloatArray
     first_nonfinite: npt.NDArray[np.int64]
+    kaplan_yorke_interval: FloatArray
 
     def running(self) -> tuple[FloatArray, FloatArray]:
         """Estimates from the first m blocks alone, m = 1..M: do the exponents settle?
@@ -140,8 +150,10 @@ def blocks_of(steps: int, burn_in: Any, block_steps: Any, every: Any) -> Blocks:
     return Blocks(steps - count * length, length, count, m)
 
 
-def summary(out: LyapunovArrays, blocks: Blocks, H: int) -> LyapunovSpectrum:
-    """The result for networks of H units."""
+def summary(
+    out: LyapunovArrays, blocks: Blocks, H: int, epsilon: float, *, bounded: bool = True
+) -> LyapunovSpectrum:
+    """The result for networks of H units; `bounded` as in `kaplan_yorke`, epsilon of their dtype."""
     finite_time = out.block_sums / blocks.steps
     N, B, M, k = finite_time.shape
     with np.errstate(invalid="ignore"):
@@ -157,6 +169,7 @@ def summary(out: LyapunovArrays, blocks: Blocks, H: int) -> LyapunovSpectrum:
         positive = np.where(exponents > 0, exponents, 0.0).sum(axis=1)
     unknown = np.isnan(exponents).any(axis=1)
     orthonormalisations = blocks.end(blocks.number - 1) / blocks.every
+    dimension, interval = kaplan_yorke(exponents, error, H, _ROUNDING * epsilon, bounded=bounded)
     never = np.int64(2**62)
     first = np.where(out.first_nonfinite < 0, never, out.first_nonfinite).min(axis=1)
     return LyapunovSpectrum(
@@ -167,11 +180,12 @@ def summary(out: LyapunovArrays, blocks: Blocks, H: int) -> LyapunovSpectrum:
         finite_time,
         blocks.steps,
         blocks.burn_in,
-        np.array([_kaplan_yorke(row, H) for row in exponents]),
+        dimension,
         np.where(unknown, np.nan, positive),
         (exponents > 0).all(axis=1) & (k < H),
         lost / orthonormalisations,
         np.where(first == never, -1, first),
+        interval,
     )
 
 
@@ -190,15 +204,3 @@ def _deviation(values: FloatArray, axis: int) -> FloatArray:
     apart = np.where(known, values - np.expand_dims(_mean(values, axis), axis), 0.0)
     square = (apart**2).sum(axis=axis) / np.maximum(count - 1, 1)
     return np.asarray(np.where(count > 1, np.sqrt(square), np.nan))
-
-
-def _kaplan_yorke(exponents: FloatArray, H: int) -> float:
-    sums = np.cumsum(exponents)
-    if np.isnan(sums[0]):
-        return float("nan")
-    if sums[0] < 0:
-        return 0.0
-    j = int((sums >= 0).sum())  # sums rise, then fall
-    if j == exponents.size:
-        return float(H) if j == H else float("nan")
-    return j + float(sums[j - 1] / -exponents[j])

@@ -118,7 +118,8 @@ def lyapunov_spectrum(
         return worker
 
     parallel.over_networks(N, n_threads, prepare, flops=flops * blocks.end(blocks.number - 1) * B)
-    return summary(out, blocks, H)
+    bounded = rnn.activation != "linear"
+    return summary(out, blocks, H, float(np.finfo(rnn.dtype).eps), bounded=bounded)
 
 
 def product_exponents(
@@ -190,7 +191,7 @@ def product_exponents(
         return worker
 
     parallel.over_networks(1, 1, prepare, flops=1.0)
-    return summary(out, blocks, H)
+    return summary(out, blocks, H, float(np.finfo(matrices.dtype).eps))
 
 
 def _exponents(n_exponents: Any, H: int) -> int:

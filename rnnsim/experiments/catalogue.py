@@ -131,6 +131,8 @@ LYAPUNOV = _table(
         "running": ("time", _RATE, "largest exponent, from all blocks up to here"),
         "running_error": ("time", _RATE, "standard error of the running estimate"),
         "kaplan_yorke": ("", _NONE, "Kaplan-Yorke dimension of the attractor"),
+        "kaplan_yorke_low": ("", _NONE, "the same with all exponents two errors lower"),
+        "kaplan_yorke_high": ("", _NONE, "the same with all exponents two errors higher"),
         "entropy_rate": ("", _RATE, "sum of the positive Lyapunov exponents"),
     },
 ) | {
@@ -256,6 +258,8 @@ PORTRAIT = _table(
         "exponents_of_sequences": (
             "sequence unit", _RATE, "Lyapunov exponents along each sequence"),
         "kaplan_yorke": ("", _NONE, "Kaplan-Yorke dimension"),
+        "kaplan_yorke_low": ("", _NONE, "the same with all exponents two errors lower"),
+        "kaplan_yorke_high": ("", _NONE, "the same with all exponents two errors higher"),
         "entropy_rate": ("", _RATE, "sum of positive exponents"),
         "lag": ("lag", _STEPS, "lag k"),
         "window": ("window", _STEPS, "window K"),

@@ -221,6 +221,8 @@ def _exponents(job: Job, n_threads: int) -> dict[str, Any]:
         "exponent_errors": found.standard_error[0],
         "exponents_of_sequences": found.per_sequence[0],
         "kaplan_yorke": found.kaplan_yorke[0],
+        "kaplan_yorke_low": found.kaplan_yorke_interval[0, 0],
+        "kaplan_yorke_high": found.kaplan_yorke_interval[0, 1],
         "entropy_rate": found.entropy_rate[0],
     }
 
@@ -241,6 +243,10 @@ def _gradients(job: Job, n_threads: int) -> dict[str, Any]:
         "growth_rate_error": growth.standard_error[0],
         "growth_first_lag": growth.first_lag,
         "growth_last_lag": growth.last_lag,
+        "growth_live": growth.live[0],
+        "growth_early": growth.halves[0, 0],
+        "growth_late": growth.halves[0, 1],
+        "growth_single": growth.single[0],
         "truncation_log_error": np.fmax(error, np.where(np.isneginf(error), error, floor)),
         "sufficient_window": sufficient_window(flow, job.tolerance)[0],
         "mean_slope": flow.mean_slope[0],

@@ -96,8 +96,9 @@ def lyapunov_sweep(
     xarray.Dataset
         ``lyapunov_exponent``, ``standard_error`` (n_hidden, gain, network_seed, exponent); of the
         largest: ``finite_time`` (..., sequence, time), ``running``, ``running_error`` (..., time),
-        `time` being the end of a block in steps after the burn-in; ``kaplan_yorke``,
-        ``entropy_rate`` (n_hidden, gain, network_seed); nats per step. ``input_variance``: mean
+        `time` being the end of a block in steps after the burn-in; ``kaplan_yorke`` with
+        ``kaplan_yorke_low`` and ``kaplan_yorke_high``, two errors down and up, ``entropy_rate``
+        (n_hidden, gain, network_seed); nats per step. ``input_variance``: mean
         over steps and sequences of |x_t|^2/D, which is the variance of W_xh x_t over units. NaN
         where a smaller network has no such exponent.
 
@@ -220,8 +221,8 @@ def phase_sweep(
     Returns
     -------
     xarray.Dataset
-        ``lyapunov_exponent``, ``standard_error``, ``growth_rate``, ``growth_rate_error``
-        (strength, gain, network_seed), nats per step.
+        ``lyapunov_exponent``, ``standard_error``, ``growth_rate``, ``growth_rate_error`` (NaN for
+        one sequence), nats per step, ``growth_live`` (strength, gain, network_seed).
 
     Raises
     ------
@@ -284,6 +285,7 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
         "standard_error": spectrum.standard_error[:, 0],
         "growth_rate": growth.rate,
         "growth_rate_error": growth.standard_error,
+        "growth_live": growth.live,
     }
 
 
@@ -298,7 +300,9 @@ def _of_spectrum(found: LyapunovSpectrum, H: int) -> dict[str, FloatArray]:
         "running_error": error[..., 0],
     }
     if found.exponents.shape[1] == H:
+        low, high = found.kaplan_yorke_interval.T
         result |= {"kaplan_yorke": found.kaplan_yorke, "entropy_rate": found.entropy_rate}
+        result |= {"kaplan_yorke_low": low, "kaplan_yorke_high": high}
     return result
 
 
