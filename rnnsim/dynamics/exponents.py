@@ -153,7 +153,7 @@ def blocks_of(steps: int, burn_in: Any, block_steps: Any, every: Any) -> Blocks:
 def summary(
     out: LyapunovArrays, blocks: Blocks, H: int, epsilon: float, *, bounded: bool = True
 ) -> LyapunovSpectrum:
-    """The result for networks of H units; `bounded` as in `kaplan_yorke`, epsilon of their dtype."""
+    """The result for networks of H units, epsilon of their dtype; `bounded` as in kaplan_yorke."""
     finite_time = out.block_sums / blocks.steps
     N, B, M, k = finite_time.shape
     with np.errstate(invalid="ignore"):

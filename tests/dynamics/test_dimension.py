@@ -77,7 +77,7 @@ def test_the_point_lies_in_its_interval():
         exponents = np.sort(rng.normal(rng.normal(), 0.3, 6))[::-1] * 0.1
         point, (low, high) = dimension(exponents, rng.uniform(0, 0.02, 6))
         assert low <= point <= high
-        assert 0 <= low
+        assert low >= 0
         assert high <= 6
 
 
