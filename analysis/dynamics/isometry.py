@@ -12,10 +12,14 @@ import rnnsim
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.statistics import median
+from ..frame.words import middle
 from ..spectra.spectrum_plots import schemes_of
 from .isometry_plots import (
     RESOLVED,
     direction_key,
+    lost,
+    order_statistics,
     plot_histogram,
     plot_overlap,
     plot_singular_values_against_lag,
@@ -85,7 +89,8 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Products end at step {settings['step']} of {_networks(dataset)}; thin lines: each of "
-        "them, thick: medians; bands: middle half and middle 90% of all singular values. Dashed: "
+        "them, thick: medians; bands: middle half and middle 90% of all singular values (ranks "
+        "count those that are exactly 0, where lines and bands end). Dashed: medians, as "
         f"slopes lambda_1 and lambda_H from other sequences ({settings['exponent_steps']} steps), "
         "which a single stretch need not follow, least of all where units integrate their input "
         "(identity). At 0 all directions arrive as they left: dynamical isometry. "
@@ -113,7 +118,7 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
         "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
-        "Triangle: median. The scale widens from left to right; see who stays near the line. "
+        "Triangle: median (none where that is exactly 0). The scale widens from left to right; see who stays near the line. "
         f"{_precision(dataset)}",
     )
     return figure
@@ -152,14 +157,15 @@ def _networks(dataset: xr.Dataset) -> str:
 
 def _precision(dataset: xr.Dataset) -> str:
     """What double precision resolves, by the disagreement of two computations."""
-    share = float((dataset.rounding < RESOLVED).mean())
     known = dataset.rounding.where(dataset.rounding < RESOLVED)
-    worst = f"{float(known.max()):.0e}" if share else "none"
+    share = float(known.notnull().mean())
     if share == 1.0:
-        return f"Rounding: at most {worst} nats in any value (computed twice)."
+        worst = float(known.max())
+        return f"Rounding: at most {worst:.0e} nats in any value (computed twice)."
+    share = np.floor(1000 * share) / 1000  # never 100.0% of what is not all
     return (
-        f"Double precision resolves {share:.1%} of the values to {RESOLVED:g} nats; others are "
-        "left out."
+        f"Double precision resolves {share:.1%} of the values to {RESOLVED:g} nats, those that are "
+        "exactly 0 among them; others are left out."
     )
 
 
@@ -188,21 +194,18 @@ def summarise(datasets: Datasets) -> list[str]:
 
 
 def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:
-    lag = int(data.lag[-1])
-    name = f"{scheme}, gain {gain:g}"
-    values = resolved(data.isel(lag=-1))
-    largest, middle, smallest = (
-        float(each.median())
-        for each in (values.max("unit"), values.median("unit"), values.min("unit"))
-    )
-    if not np.isfinite([largest, middle, smallest]).all():
-        return f"{name}: after {lag} steps some singular values are exactly 0 or not resolved."
-    exponents = data.lyapunov_exponent.median("network_seed").values
-    spread = largest - smallest
-    overlap = float(data.gradient_overlap.isel(lag=-1).median())
+    here = data.isel(lag=-1)
+    ranked = order_statistics(here)
+    sizes = [middle(each, lambda x: f"{x:.1f}", unknown="not resolved") for each in ranked.values()]
+    ends = [float(median(ranked[name])) for name in ("largest", "smallest")]
+    notes = [f"spread {ends[0] - ends[1]:.1f} nats"] if np.isfinite(ends).all() else []
+    notes += [f"isometry: all 0{'; ' * bool(lost(here))}{lost(here)}"]
+    exponents = data.lyapunov_exponent.transpose("unit", "network_seed").values
+    first, last = (middle(exponents[i], lambda x: f"{x:+.3f}") for i in (0, -1))
+    overlap = middle(here.gradient_overlap, lambda x: f"{x:.2f}", unknown="not defined")
     return (
-        f"{name}: after {lag} steps the largest, median and smallest ln singular values are "
-        f"{largest:.1f}, {middle:.1f} and {smallest:.1f} (spread {spread:.1f} nats; isometry: all "
-        f"0), Lyapunov exponents {exponents[0]:+.3f} to {exponents[-1]:+.3f} nats/step; the "
-        f"gradient's overlap with the leading direction is {overlap:.2f}."
+        f"{scheme}, gain {gain:g}: after {int(here.lag)} steps the largest, median and smallest "
+        f"ln singular values are {sizes[0]}, {sizes[1]} and {sizes[2]} ({'; '.join(notes)}), "
+        f"Lyapunov exponents {first} to {last} nats/step; the gradient's overlap with the leading "
+        f"direction is {overlap}."
     )

@@ -18,6 +18,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rnnsim.files import replacing
 
+from .statistics import quantiles
+
 STYLE = Path(__file__).with_name("rnnsim.mplstyle")
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -48,10 +50,26 @@ def shades(n: int) -> list[Any]:
     return [mpl.colormaps["cividis"](x) for x in np.linspace(0.0, 0.85, n)]
 
 
+def powers(ln: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Natural logs as powers of ten, what `log_axis` labels; -inf stays, which a median counts."""
+    return np.asarray(ln, dtype=float) / _LN10
+
+
 def decades(ln: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Natural logs as powers of ten, infinities masked: what `log_axis` labels."""
-    values = np.asarray(ln, dtype=float) / _LN10
-    return np.where(np.isfinite(values), values, np.nan)
+    """Natural logs as powers of ten, infinities masked."""
+    return finite(powers(ln))
+
+
+def finite(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Values with infinities masked: what can be drawn."""
+    array = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def relative(logs: xr.DataArray, dim: str) -> xr.DataArray:
+    """Logs less their first along an axis; NaN where that is an exact 0."""
+    first = logs.isel({dim: 0})
+    return logs - first.where(np.isfinite(first))
 
 
 def log_axis(ax: Axes) -> None:
@@ -81,22 +99,23 @@ def seeds_and_median(
 ) -> None:
     """Every seed (dots, or thin lines), their median (line with markers) and quartiles (band).
 
-    values is (seeds, points); a median needs half of the seeds, others are drawn as they are. Lines
-    are told apart in grey by their markers; dashes are left to theory.
+    values is (seeds, points). A median needs half of the seeds; those that are not known (NaN) are
+    left out of it, infinite ones count as what they are, below or above all others, and are not
+    drawn, nor are medians that are infinite. Lines are told apart in grey by their markers; dashes
+    are left to theory.
     """
-    x = np.asarray(x, dtype=float)
+    x, values = np.asarray(x, dtype=float), np.asarray(values, dtype=float)
+    drawn = finite(values)
     if lines:
-        ax.plot(x, values.T, color=color, alpha=0.25, lw=0.7)
+        ax.plot(x, drawn.T, color=color, alpha=0.25, lw=0.7)
     else:
         ax.plot(
-            np.tile(x, len(values)), values.ravel(), ls="", marker=".", ms=4, color=color, alpha=0.5
+            np.tile(x, len(drawn)), drawn.ravel(), ls="", marker=".", ms=4, color=color, alpha=0.5
         )
-    enough = np.isfinite(values).sum(axis=0) * 2 >= len(values)
-    if not enough.any():
-        return
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
     low, middle, high = (np.full(x.size, np.nan) for _ in range(3))
-    low[enough], middle[enough], high[enough] = np.nanquantile(
-        values[:, enough], [0.25, 0.5, 0.75], axis=0
+    low[enough], middle[enough], high[enough] = finite(
+        quantiles(values[:, enough], [0.25, 0.5, 0.75])
     )
     ax.fill_between(x, low, high, color=color, alpha=0.15, lw=0)
     every = max(1, x.size // 8)
@@ -108,6 +127,15 @@ def seeds_and_median(
         marker=MARKERS[index % len(MARKERS)],
         markevery=(index * every // 4 % every, every),
     )
+
+
+def contour(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, shown: Any, **options: Any) -> Any:
+    """Contour lines at those of the `levels` that the values cross; None where they cross none."""
+    low, high = np.nanmin(shown, initial=np.inf), np.nanmax(shown, initial=-np.inf)
+    levels = [level for level in options.pop("levels") if low < level < high]
+    if min(np.shape(shown)) < 2 or not levels:
+        return None
+    return ax.contour(x, y, shown, levels=levels, **options)
 
 
 def caption(figure: Figure, text: str) -> None:

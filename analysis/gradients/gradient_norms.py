@@ -11,20 +11,23 @@ import rnnsim
 from rnnsim import theory
 
 from ..frame import figures
-from ..frame.figures import decades
+from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.statistics import median
+from ..frame.words import listing
 from . import norm_plots
 from .norm_plots import (
-    DECADE,
+    change_over_networks,
     critical_gain,
-    median_rate,
     one_network_set,
     plot_contributions,
     plot_map,
     plot_norm_against_lag,
     plot_norm_against_length,
     plot_phase,
+    rate_in_words,
+    regime,
 )
 
 HELP = "Norms against lag, length and time; where gradients vanish and explode."
@@ -84,15 +87,22 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     plot_norm_against_lag(dataset, ax=ax)
     data = one_network_set(dataset).isel(length=-1)
     ax.set_title(f"How much of a loss reaches the state $k$ steps before (T = {int(data.length)})")
-    first, last = (f"{float(data[n].median()):g}" for n in ("growth_first_lag", "growth_last_lag"))
     figures.caption(
         figure,
         f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
-        f"steps and sequences. Dashed: rate fitted over lags {first} to {last} "
-        f"(median standard error of a fit {float(data.growth_rate_error.median()):.1g} nats/step). "
-        "Straight lines: gradients vanish or explode exponentially.",
+        f"steps and sequences. {_fit_in_words(data)} Straight lines: gradients vanish or explode "
+        "exponentially.",
     )
     return figure
+
+
+def _fit_in_words(data: xr.Dataset) -> str:
+    names = ("growth_first_lag", "growth_last_lag", "growth_rate_error")
+    first, last, error = (float(median(data[name])) for name in names)
+    if not np.isfinite([first, last]).all():
+        return "No rate is fitted: too few lags."
+    spread = "" if np.isnan(error) else f" (median standard error of a fit {error:.1g} nats/step)"
+    return f"Dashed: rate fitted over lags {first:g} to {last:g}{spread}."
 
 
 def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
@@ -129,12 +139,12 @@ def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
 def _contributions_figure(dataset: xr.Dataset) -> Figure:
     figure, ax = figures.new_figure(figsize=(8.5, 6.0))
     plot_contributions(dataset, ax=ax)
-    length = int(dataset.length[-1])
+    length = int(dataset.length.max())
     ax.set_title(f"What each step's own copy of $W_{{hh}}$ contributes (T = {length})")
     figures.caption(
         figure,
         f"Thin: {dataset.network_seed.size} networks, thick: median. The gradient is the sum of "
-        "these contributions; the legend says how much of their norms survives the sum.",
+        "these contributions; the legend says how much of their norms survives the sum (median).",
     )
     return figure
 
@@ -144,8 +154,8 @@ def _map_figure(dataset: xr.Dataset) -> Figure:
     figure, axes = figures.new_figure(
         1, len(gains), figsize=(4.6 * len(gains) + 1, 5.2), sharey=True, squeeze=False
     )
-    relative = decades(dataset.log_norm_map - dataset.log_norm_map.sel(lag=0))
-    finite = relative[np.isfinite(relative)]
+    shown = decades(relative(dataset.log_norm_map, "lag"))
+    finite = shown[np.isfinite(shown)]
     bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOST_DECADES))
     for ax, gain in zip(axes[0], gains, strict=True):
         plot_map(dataset, gain=gain, bound=bound, ax=ax)
@@ -171,53 +181,70 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
     figures.caption(
         figure,
-        f"Mean over {dataset.network_seed.size} networks and all sequences of the log change. "
-        "Thick borders: a factor of ten down and up. Left of the dashed line the norm of W_hh "
-        "alone proves that gradients vanish.",
+        f"Mean over {dataset.network_seed.size} networks and all sequences of the log change"
+        f"{_left_out(dataset)}. Thick borders: a factor of ten down and up. Left of the dashed "
+        "line the norm of W_hh alone proves that gradients vanish (in the median network).",
     )
     return figure
 
 
+def _left_out(dataset: xr.Dataset) -> str:
+    lost = int(one_network_set(dataset).log_change.isel(length=-1).isnull().sum())
+    return f" ({lost} out of range at the longest length, left out)" if lost else ""
+
+
 def regimes(dataset: xr.Dataset) -> dict[str, list[float]]:
-    """Gains by what happens to the gradient over the longest sequences: medians over networks."""
-    change = one_network_set(dataset).log_change.isel(length=-1).median("network_seed")
-    gains = change.gain.values
-    return {
-        "vanish": [float(g) for g in gains[change.values < -DECADE]],
-        "arrive": [float(g) for g in gains[np.abs(change.values) <= DECADE]],
-        "explode": [float(g) for g in gains[change.values > DECADE]],
-    }
+    """Gains by what happens to the gradient over the longest sequences, as in `plot_phase`."""
+    change = change_over_networks(dataset).isel(length=-1)
+    found, gains = regime(change), change.gain.values
+    kinds = {"vanish": -1.0, "arrive": 0.0, "explode": 1.0}
+    listed = {name: gains[found == kind].tolist() for name, kind in kinds.items()}
+    return listed | {"unknown": gains[np.isnan(found)].tolist()}
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    data = one_network_set(datasets["last-step"])
-    length = int(data.length[-1])
-    found = regimes(datasets["last-step"])
+    fits = one_network_set(datasets["all-steps"]).isel(length=-1)
+    sentences = _regimes_in_words(datasets["last-step"])
+    for gain in dict.fromkeys((float(fits.gain[0]), float(fits.gain[-1]))):
+        rate = rate_in_words(fits.sel(gain=gain), "nats a step")
+        known = bool(fits.growth_rate.sel(gain=gain).notnull().any())
+        text = f"norms change by {rate}" if known else "no growth rate is known"
+        sentences.append(f"At gain {gain:g} {text}.")
+    return [*sentences, _critical_in_words(one_network_set(datasets["last-step"]))]
+
+
+def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
+    data, found = one_network_set(dataset).isel(length=-1), regimes(dataset)
     texts = {
         "vanish": "vanish (shrink more than tenfold)",
         "arrive": "arrive within a factor of ten",
         "explode": "explode (grow more than tenfold)",
     }
     sentences = [
-        f"Over {length} steps gradients {text} at {_gains(found[regime])}."
-        for regime, text in texts.items()
+        f"Over {int(data.length)} steps gradients, mean of logs over networks, {text} at "
+        f"{listing('gain', found[kind], 'no gain of this sweep')}."
+        for kind, text in texts.items()
     ]
-    fits = one_network_set(datasets["all-steps"]).isel(length=-1)
-    for gain in (float(fits.gain[0]), float(fits.gain[-1])):
-        rate, half_life = median_rate(fits.sel(gain=gain))
-        sentences.append(f"At gain {gain:g} norms change by {rate:+.3f} nats a step{half_life}.")
-    critical = critical_gain(data, "spectral_norm")
-    sentences.append(
-        f"The norm of W_hh alone proves vanishing below gain {critical:.2f} "
-        f"(for large Gaussian W_hh {theory.pascanu_critical_gain('gaussian'):g}); its spectral "
-        f"radius is 1 at gain {critical_gain(data, 'spectral_radius'):.2f}."
-    )
+    if found["unknown"]:
+        where = listing("gain", found["unknown"], "")
+        sentences.append(f"What they do is not known at {where}: no network stayed in range.")
+    for gain in data.gain.values:
+        change = data.log_change.sel(gain=gain).values
+        counts = {"exactly 0": np.isneginf(change), "out of range and left out": np.isnan(change)}
+        parts = [f"{int(is_so.sum())} {name}" for name, is_so in counts.items() if is_so.any()]
+        if parts:
+            sentences.append(f"  Of {change.size} networks at gain {gain:g}: {', '.join(parts)}.")
     return sentences
 
 
-def _gains(gains: list[float]) -> str:
-    if not gains:
-        return "no gain of this sweep"
-    listing = ", ".join(f"{gain:g}" for gain in gains)
-    return f"gain {listing}" if len(gains) == 1 else f"gains {listing}"
+def _critical_in_words(data: xr.Dataset) -> str:
+    norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
+    if np.isnan(norm):
+        return "At gain 0 W_hh is 0, and says nothing of other gains."
+    scheme = theory.pascanu_critical_gain("gaussian")
+    return (
+        f"The norm of W_hh alone proves vanishing below gain {norm:.2f} in the median network "
+        f"(for large Gaussian W_hh {scheme:g}); its median spectral radius is 1 at gain "
+        f"{radius:.2f}."
+    )

@@ -1,12 +1,15 @@
 """Plots of gradient norms: a dataset in, Axes out. What each shows is in its docstring."""
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
 from ..frame import figures
-from ..frame.figures import decades, log_axis
+from ..frame.figures import decades, log_axis, powers, relative
+from ..frame.statistics import median, quantiles
+from ..frame.words import known_of, middle
 
 DECADE = float(np.log(10.0))
 MOST_DECADES = 12.0  # where the colours of a map end
@@ -14,9 +17,13 @@ _CONTOURS = 4  # to either side of 1
 
 
 def one_network_set(dataset: xr.Dataset) -> xr.Dataset:
-    """The first task, scheme, activation, size and data seed: axes gain, network_seed, length."""
+    """The first task, scheme, activation, size and data seed: axes gain, network_seed, length.
+
+    Gains and lengths ascend, in whatever order they were asked for.
+    """
     singles = ("task", "scheme", "activation", "n_hidden", "data_seed")
-    return dataset.isel({axis: 0 for axis in singles if axis in dataset.dims})
+    chosen = dataset.isel({axis: 0 for axis in singles if axis in dataset.dims})
+    return chosen.sortby([axis for axis in ("gain", "length") if axis in chosen.dims])
 
 
 def plot_norm_against_lag(
@@ -30,15 +37,14 @@ def plot_norm_against_lag(
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1)
     wanted = gains or [0.5, 0.75, 1.0, 1.5, 2.0, 3.0]
-    relative = data.log_norm - data.log_norm.sel(lag=0)
+    norms = relative(data.log_norm, "lag")
     for i, gain, color in figures.shaded(data.gain.values, wanted):
-        curves = decades(relative.sel(gain=gain).transpose("network_seed", "lag"))
-        rate, half_life = median_rate(data.sel(gain=gain))
-        label = f"gain {gain:g}: {rate:+.3f} nats/step{half_life}"
+        curves = powers(norms.sel(gain=gain).transpose("network_seed", "lag"))
+        label = f"gain {gain:g}: {rate_in_words(data.sel(gain=gain))}"
         figures.seeds_and_median(
             ax, data.lag, curves, label=label, color=color, index=i, lines=True
         )
-        _draw_fit(ax, data.sel(gain=gain), np.nanmedian(curves, axis=0), rate)
+        _draw_fit(ax, data.sel(gain=gain), median(curves, 0))
     ax.set_xlabel("lag $k$ (steps)")
     ax.set_ylabel(r"$\|\partial l_t/\partial h_{t-k}\|\;/\;\|\partial l_t/\partial h_t\|$")
     log_axis(ax)
@@ -48,20 +54,29 @@ def plot_norm_against_lag(
 
 def median_rate(data: xr.Dataset) -> tuple[float, str]:
     """Median rate over networks, and its half-life where most networks have one."""
-    rate = float(data.growth_rate.median())
-    spread = data.growth_rate.quantile([0.25, 0.75]).values
+    rate = float(median(data.growth_rate))
+    spread = quantiles(data.growth_rate.values.ravel(), [0.25, 0.75])
     known = int(data.half_life.notnull().sum()) * 2 > data.half_life.size
     differs = known and spread[0] * spread[1] > 0
     word = "halving" if rate < 0 else "doubling"
     return rate, f", {word} in {np.log(2) / abs(rate):.1f} steps" if differs else ""
 
 
-def _draw_fit(ax: Axes, data: xr.Dataset, median: np.ndarray, rate: float) -> None:
-    first, last = (float(data[name].median()) for name in ("growth_first_lag", "growth_last_lag"))
+def rate_in_words(data: xr.Dataset, unit: str = "nats/step") -> str:
+    """The median rate and its half-life, with the number of networks behind it if not all."""
+    rate, half_life = median_rate(data)
+    if np.isnan(rate):
+        return "no rate known"
+    return f"{rate:+.3f} {unit}{half_life}{known_of(data.growth_rate)}"
+
+
+def _draw_fit(ax: Axes, data: xr.Dataset, curve: np.ndarray) -> None:
+    names = ("growth_rate", "growth_first_lag", "growth_last_lag")
+    rate, first, last = (float(median(data[name])) for name in names)
     if not np.isfinite([first, last, rate]).all():
         return
     lags = np.array([first, last])
-    middle = np.nanmedian(median[int(first) : int(last) + 1])
+    middle = median(figures.finite(curve[int(first) : int(last) + 1]))
     ax.plot(lags, middle + rate / DECADE * (lags - lags.mean()), "k--", lw=1.4, zorder=5)
 
 
@@ -80,7 +95,7 @@ def plot_norm_against_length(
     data = one_network_set(dataset)
     wanted = gains or [0.5, 1.0, 1.5, 2.0, 3.0]
     for i, gain, color in figures.shaded(data.gain.values, wanted):
-        values = decades(data[variable].sel(gain=gain).transpose("network_seed", "length"))
+        values = powers(data[variable].sel(gain=gain).transpose("network_seed", "length"))
         figures.seeds_and_median(
             ax, data.length, values, label=f"gain {gain:g}", color=color, index=i
         )
@@ -102,9 +117,9 @@ def plot_contributions(
     data = one_network_set(dataset).isel(length=-1)
     wanted = gains or [0.5, 1.0, 1.5, 2.0, 3.0]
     for i, gain, color in figures.shaded(data.gain.values, wanted):
-        values = decades(data.log_step_norm.sel(gain=gain).transpose("network_seed", "time"))
-        cancellation = float(data.cancellation.sel(gain=gain).median())
-        label = f"gain {gain:g}: sum/terms {cancellation:.2g}"
+        values = powers(data.log_step_norm.sel(gain=gain).transpose("network_seed", "time"))
+        cancellation = middle(data.cancellation.sel(gain=gain), lambda x: f"{x:.2g}")
+        label = f"gain {gain:g}: sum/terms {cancellation}"
         figures.seeds_and_median(
             ax, data.time, values, label=label, color=color, index=i, lines=True
         )
@@ -125,8 +140,7 @@ def plot_map(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1, network_seed=0).sel(gain=gain)
-    values = data.log_norm_map - data.log_norm_map.sel(lag=0)
-    shown = decades(values.transpose("lag", "time"))
+    shown = decades(relative(data.log_norm_map, "lag").transpose("lag", "time"))
     ax.pcolormesh(
         data.time,
         data.lag,
@@ -138,10 +152,9 @@ def plot_map(
     levels = np.setdiff1d(np.arange(-_CONTOURS, _CONTOURS + 1), 0) * max(
         1.0, np.round(bound / _CONTOURS)
     )
-    ax.contour(
-        data.time, data.lag, shown, levels=levels, colors="black", linewidths=0.9, linestyles="-"
-    )
-    _label_levels(ax, data.time.values, np.nanmedian(shown, axis=1), levels)
+    lines = {"levels": levels, "colors": "black", "linewidths": 0.9, "linestyles": "-"}
+    figures.contour(ax, data.time, data.lag, shown, **lines)
+    _label_levels(ax, data.time.values, median(shown, 1), levels)
     ax.grid(visible=False)
     ax.set_xlabel("step $t$ of the loss")
     ax.set_ylabel("lag $k$ (steps)")
@@ -160,26 +173,47 @@ def _label_levels(ax: Axes, time: np.ndarray, by_lag: np.ndarray, levels: np.nda
             ax.text(*place, text, ha="right", va="center", fontsize=10, bbox=box)
 
 
+def change_over_networks(dataset: xr.Dataset) -> xr.DataArray:
+    """Powers of ten by which a gradient's norm changes from the last step to the first.
+
+    Of the loss at the last step; mean over networks and sequences of the log. -inf where a network
+    has none left at all; networks that left the floating-point range are left out, NaN where all
+    did.
+    """
+    change = one_network_set(dataset).log_change.mean("network_seed") / DECADE
+    return change.assign_attrs(units="powers of ten")
+
+
+def regime(change: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """-1 where gradients vanish, 0 where they arrive, 1 where they explode, NaN if not known.
+
+    `change` is in powers of ten; gradients arrive within one up or down, both included.
+    """
+    change = np.asarray(change, dtype=float)
+    return np.asarray(np.sign(change) * np.where(np.abs(change) <= 1.0, 0.0, 1.0))
+
+
 def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Gain x length, coloured and labelled by the mean log10 change of the gradient norm.
 
-    The change is from the last to the first step, for a loss at the last step, averaged over
-    networks and sequences. Thick borders lie at a factor of 10 down and up: between them gradients
-    arrive. Dashed: Pascanu's condition, the gain at which the median sigma_max(W_hh) is 1; below it
-    gradients must vanish. Dotted: spectral radius 1.
+    The change is `change_over_networks`; -inf where it is an exact 0, "?" where it is not known.
+    Thick borders lie at a factor of 10 down and up: between them gradients arrive. Dashed:
+    Pascanu's condition, the gain at which the median sigma_max(W_hh) is 1; below it gradients of
+    such a network must vanish. Dotted: median spectral radius 1.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
-    change = decades(data.log_change.mean("network_seed").transpose("length", "gain"))
+    change = change_over_networks(dataset).transpose("length", "gain").values
     x, y = np.arange(data.gain.size), np.arange(data.length.size)
     norm = TwoSlopeNorm(0.0, -MOST_DECADES, MOST_DECADES)
-    mesh = ax.pcolormesh(x, y, change, cmap="RdBu_r", norm=norm)
+    mesh = ax.pcolormesh(x, y, np.clip(change, norm.vmin, norm.vmax), cmap="RdBu_r", norm=norm)
     for row, column in np.ndindex(*change.shape):
         value = change[row, column]
-        color = mesh.cmap(norm(value))
+        known = not np.isnan(value)
+        color = mesh.cmap(norm(np.clip(value, norm.vmin, norm.vmax))) if known else (1.0,) * 4
         ink = "white" if np.dot(color[:3], (0.3, 0.6, 0.1)) < 0.5 else "black"
         box = {"facecolor": color, "edgecolor": "none", "pad": 1.5}
-        text = f"{value:+.1f}" if np.isfinite(value) else "?"
+        text = f"{value:+.1f}" if known else "?"
         ax.text(
             column, row, text, ha="center", va="center", fontsize=10, color=ink, bbox=box, zorder=4
         )
@@ -198,14 +232,17 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 def _draw_borders(ax: Axes, change: np.ndarray) -> None:
     """Thick lines between cells of different regime: vanishing, arriving, exploding."""
-    regime = np.sign(change) * (np.abs(change) > 1.0)
-    for row, column in np.argwhere(regime[:, 1:] != regime[:, :-1]):
+    cells = np.nan_to_num(regime(change), nan=2.0)  # what is not known is one more
+    for row, column in np.argwhere(cells[:, 1:] != cells[:, :-1]):
         ax.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], "k-", lw=2.5, zorder=3)
-    for row, column in np.argwhere(regime[1:] != regime[:-1]):
+    for row, column in np.argwhere(cells[1:] != cells[:-1]):
         ax.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, "k-", lw=2.5, zorder=3)
 
 
 def critical_gain(data: xr.Dataset, measure: str) -> float:
-    """The gain at which the median of a spectral measure, which grows with the gain, is 1."""
-    scaled = (data[measure] / data.gain).where(data.gain > 0)
+    """The gain at which the median over networks of a spectral measure is 1; NaN if none is known.
+
+    The measure grows with the size of the gain.
+    """
+    scaled = (data[measure] / np.abs(data.gain)).where(data.gain != 0)
     return float(1.0 / scaled.median())

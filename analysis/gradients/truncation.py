@@ -12,10 +12,13 @@ import rnnsim
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.statistics import median
+from ..frame.words import known_of, listing, percent, share
 from .norm_plots import one_network_set
 from .truncation_plots import (
     TRUNCATIONS,
-    log_bound,
+    bounds_of,
+    known_errors,
     plot_against_window,
     plot_bound,
     plot_sufficient_window,
@@ -69,7 +72,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _window_figure(dataset: xr.Dataset) -> Figure:
-    lengths = [int(length) for length in dataset.length]
+    lengths = sorted(dataset.length.values.tolist())
     figure, axes = figures.new_figure(
         2, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 8.4), sharey="row", squeeze=False
     )
@@ -83,8 +86,8 @@ def _window_figure(dataset: xr.Dataset) -> Figure:
     axes[0, 0].legend(loc="lower left")
     figures.caption(
         figure,
-        "Thin: networks, thick: median. Sliding windows (stride 1) beside the full gradient of "
-        "W_hh. Where gradients vanish a short window does; where they explode the error stays near "
+        "Thin: networks, thick: median, in which what rounding hides lies below all else. Sliding "
+        "windows (stride 1) beside the full gradient of W_hh. Where gradients vanish a short window does; where they explode the error stays near "
         "1 until the window is nearly the whole sequence.",
     )
     return figure
@@ -113,7 +116,7 @@ def _truncations_figure(dataset: xr.Dataset) -> Figure:
     axes[0].legend(loc="lower left")
     figures.caption(
         figure,
-        f"Gain {gain:g}, T = {int(dataset.length[-1])}. Thin: networks, thick: median. A loss in a "
+        f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: networks, thick: median. A loss in a "
         "segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal window, "
         "right at equal mean reach, where what is left of the difference is due to the cuts.",
     )
@@ -133,8 +136,9 @@ def _bound_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         "Solid: exact relative error (thin: networks, thick: median). Dashed: the bound of Aicher, "
-        "Foti and Fox (2019) for geometric decay, one line for each network, its parameters in "
-        "each panel. Compare slopes; the distance is the price of adding up norms.",
+        "Foti and Fox (2019) for geometric decay, one line for each network that has one, its "
+        "parameters in each panel (beta: median). Compare slopes; the distance is the price of "
+        "adding up norms.",
     )
     return figure
 
@@ -142,29 +146,56 @@ def _bound_figure(dataset: xr.Dataset) -> Figure:
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = one_network_set(datasets["windows"]).isel(length=-1)
-    length = int(data.length)
-    tolerance = figures.configuration(datasets["windows"])["tolerance"]
-    sentences = []
-    for gain in figures.nearest(data.gain.values, [0.5, 1.0, 2.0]):
-        window = float(data.sufficient_window.sel(gain=gain).median())
-        share = window / length
-        verdict = "as good as the whole sequence" if share > 0.9 else f"{share:.0%} of the sequence"
-        known = f"needs a window of {window:.0f} of {length} steps ({verdict})"
-        text = known if np.isfinite(window) else "has no window that is known to suffice"
-        sentences.append(f"At gain {gain:g} a gradient within {tolerance:.0%} {text}.")
+    gains = figures.nearest(data.gain.values, [0.5, 1.0, 2.0])
+    tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
+    sentences = [
+        f"At gain {gain:g} a gradient within {tolerance} {_sufficient(data.sel(gain=gain))}."
+        for gain in gains
+    ]
+    return [*sentences, _segments_in_words(data), _bounds_in_words(datasets["windows"])]
+
+
+def _sufficient(data: xr.Dataset) -> str:
+    """The median window, of the networks that have one."""
+    windows, length = data.sufficient_window, int(data.length)
+    window = float(median(windows))
+    if np.isnan(window):
+        return "has no window that is known to suffice"
+    part = "the whole sequence" if window == length else f"{share(window / length)} of the sequence"
+    return f"needs a window of {window:g} of {length} steps ({part}){known_of(windows)}"
+
+
+def _segments_in_words(data: xr.Dataset) -> str:
     gain = figures.nearest(data.gain.values, [1.0])[0]
+    length = int(data.length)
     window = int(figures.nearest(data.window.values, [length / 8])[0])
-    errors = np.exp(data.truncation_log_error.sel(gain=gain, window=window).median("network_seed"))
-    sliding, segments = (float(errors.sel(truncation=name)) for name in TRUNCATIONS)
+    errors = known_errors(data.sel(gain=gain, window=window))
+    sliding, segments = (np.exp(median(errors.sel(truncation=name))) for name in TRUNCATIONS)
+    start = f"At gain {gain:g} and window {window}, "
+    if np.isnan([sliding, segments]).any():
+        return f"{start}no error is known."
+    words = [f"{x:.2g}" if x > 0 else "less than is known" for x in (segments, sliding)]
     comparison = "more" if segments > sliding else "no more"
-    sentences.append(
-        f"At gain {gain:g} and window {window}, segments err {comparison} than sliding windows: "
-        f"{segments:.2g} against {sliding:.2g} of the full gradient."
+    return (
+        f"{start}segments err {comparison} than sliding windows: {words[0]} against {words[1]} of "
+        f"the full gradient (medians){known_of(errors.sel(truncation='sliding'))}."
     )
-    bounds = [log_bound(datasets["windows"], gain=float(g), seed=0) for g in data.gain]
-    failing = [f"{float(g):g}" for g, b in zip(data.gain, bounds, strict=True) if b.beta >= 1]
-    sentences.append(
-        "The geometric bound says nothing (estimated decay beta >= 1) at "
-        + (f"gain {', '.join(failing)}." if failing else "none of the gains.")
+
+
+def _bounds_in_words(dataset: xr.Dataset) -> str:
+    """Where the bound says nothing, counted over all networks of each gain."""
+    n = dataset.sizes["network_seed"]
+    silent = {
+        float(gain): sum(not bound.beta < 1 for bound in bounds)
+        for gain, bounds in (
+            (gain, bounds_of(dataset, float(gain))) for gain in one_network_set(dataset).gain.values
+        )
+    }
+    everywhere = [gain for gain, count in silent.items() if count == n]
+    partly = [f"{gain:g} ({count} of {n})" for gain, count in silent.items() if 0 < count < n]
+    words = [listing("gain", everywhere, "none of the gains")]
+    words += [f"for some networks at gain {', '.join(partly)}"] if partly else []
+    return (
+        "The geometric bound says nothing (decay beta not known to be below 1) at "
+        f"{'; '.join(words)}."
     )
-    return sentences

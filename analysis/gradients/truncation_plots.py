@@ -8,13 +8,25 @@ from matplotlib.axes import Axes
 from rnnsim import theory
 
 from ..frame import figures
-from ..frame.figures import decades, log_axis
-from .norm_plots import DECADE, one_network_set
+from ..frame.figures import decades, log_axis, powers
+from ..frame.words import middle, percent
+from .norm_plots import one_network_set
 
 TRUNCATIONS = ("sliding", "segments")
 _TAU = 5  # from this lag on decay is taken to be geometric
+_WITHIN_ONE = ("tanh",)  # activations whose units stay between -1 and 1
 _ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
 _LEAST_DECADE = -16.0  # no exact error is known below
+
+
+def known_errors(data: xr.Dataset) -> xr.DataArray:
+    """ln of the relative error; -inf where rounding hides it or nothing is cut, below all others.
+
+    NaN where the full gradient is exactly 0 or not finite, and beyond the length of the sequence.
+    """
+    errors = data.truncation_log_error
+    hidden = errors.isnull() & np.isfinite(data.log_gradient_norm) & (data.window <= data.length)
+    return xr.where(hidden, -np.inf, errors)
 
 
 def plot_against_window(
@@ -32,14 +44,16 @@ def plot_against_window(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).sel(length=length, truncation="sliding")
+    data = data.transpose("network_seed", "window", ...)
     wanted = gains or [0.5, 0.75, 1.0, 1.25, 2.0]
     is_error = variable == "truncation_log_error"
     for i, gain, color in figures.shaded(data.gain.values, wanted):
-        values = data[variable].sel(gain=gain).transpose("network_seed", "window").values
+        here = data.sel(gain=gain)
+        values = powers(known_errors(here)) if is_error else here[variable].values
         figures.seeds_and_median(
             ax,
             data.window,
-            decades(values) if is_error else values,
+            values,
             label=f"gain {gain:g}",
             color=color,
             index=i,
@@ -63,15 +77,14 @@ def plot_sufficient_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Ax
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
     tolerance = figures.configuration(dataset)["tolerance"]
-    lengths = [int(length) for length in data.length]
-    for i, length, color in figures.shaded(lengths):
+    for i, length, color in figures.shaded(data.length.values.tolist()):
         values = data.sufficient_window.sel(length=length).transpose("network_seed", "gain").values
         figures.seeds_and_median(ax, data.gain, values, label=f"T = {length}", color=color, index=i)
         ax.axhline(length, color=color, lw=0.8)
     ax.set_yscale("log", base=2)
     ax.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     ax.set_xlabel("gain of $W_{hh}$")
-    ax.set_ylabel(f"sufficient window at {tolerance:.0%} (steps)")
+    ax.set_ylabel(f"sufficient window at {percent(tolerance)} (steps)")
     ax.legend(loc="lower right")
     return ax
 
@@ -97,12 +110,12 @@ def plot_truncations(
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
     length = int(data.length)
     for i, (name, color) in enumerate(zip(TRUNCATIONS, ("#0072B2", "#E69F00"), strict=True)):
-        errors = data.truncation_log_error.sel(truncation=name)
+        errors = known_errors(data.sel(truncation=name))
         x = data.window.values if against == "window" else mean_reach(data.window, length, name)
         figures.seeds_and_median(
             ax,
             x,
-            decades(errors.transpose("network_seed", "window")),
+            powers(errors.transpose("network_seed", "window")),
             label=f"{name} (stride {'1' if name == 'sliding' else 'K'})",
             color=color,
             index=i,
@@ -119,43 +132,60 @@ def plot_truncations(
 def log_bound(dataset: xr.Dataset, *, gain: float, seed: int) -> theory.AicherBound:
     """Aicher's bound on the relative error of one network, at the dataset's windows.
 
-    E[phi_k] is the root mean square over steps and sequences at lag k, up to half the length (few
-    steps reach further); M = sqrt(H) bounds ||dh_t/dW_hh|| for |h| <= 1 and |phi'| <= 1; the bound
-    is added up over all loss steps and divided by ||dL/dW_hh||.
+    E[phi_k] is the root mean square over all loss steps and sequences at lag k, 0 for steps that do
+    not reach so far; all lags enter the estimate of beta, so that the bound holds at every window.
+    M bounds ||dh_t/dW_hh|| for |phi'| <= 1, which is ||h_{t-1}||: sqrt(H) where |h| <= 1, else the
+    largest norm of a state. The bound is added up over all loss steps and divided by ||dL/dW_hh||.
     """
     data = one_network_set(dataset).isel(length=-1, network_seed=seed).sel(gain=gain)
-    length = int(data.length)
-    tau = min(_TAU, max(length // 2 - 2, 0))
-    norms = data.log_rms.sel(lag=data.lag < max(length // 2, tau + 2)).values
-    log_M = 0.5 * np.log(int(np.asarray(dataset.n_hidden)[0])) + np.log(float(data.loss_weight))
-    return theory.aicher_log_bound(
-        norms, data.window.values, tau=tau, log_M=log_M - float(data.log_gradient_norm)
-    )
+    reached = data.isel(lag=np.flatnonzero(data.loss_steps.values > 0))
+    n_steps = float(reached.loss_steps[0])
+    norms = (reached.log_rms + np.log(reached.loss_steps / n_steps)).values
+    log_M = np.log(state_bound(dataset, float(data.largest_state_norm)))
+    log_M += np.log(n_steps) - float(data.log_gradient_norm)
+    tau = max(min(_TAU, norms.size - 2), 0)
+    if norms.size < 2 or not np.isfinite(log_M):
+        nothing = np.full(data.window.size, np.nan)
+        return theory.AicherBound(nothing, np.asarray(np.nan), tau, log_M)
+    return theory.aicher_log_bound(norms, data.window.values, tau=tau, log_M=log_M)
+
+
+def state_bound(dataset: xr.Dataset, largest: float) -> float:
+    """What no ||h_t|| exceeds: sqrt(H) for units between -1 and 1, else the largest that is."""
+    within = str(np.asarray(dataset.activation)[0]) in _WITHIN_ONE
+    return float(np.sqrt(int(np.asarray(dataset.n_hidden)[0]))) if within else largest
+
+
+def bounds_of(dataset: xr.Dataset, gain: float) -> list[theory.AicherBound]:
+    """The bounds of all networks of one gain."""
+    seeds = range(dataset.sizes["network_seed"])
+    return [log_bound(dataset, gain=gain, seed=seed) for seed in seeds]
 
 
 def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
     """Exact relative error of sliding windows beside Aicher's geometric bound (dashed).
 
-    One bound for each network; tau, M and the median estimate of beta are in the title.
+    One bound for each network that has one; tau, M and the median estimate of beta are in the
+    title. No exact error lies above its bound.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain, truncation="sliding")
     figures.seeds_and_median(
         ax,
         data.window,
-        decades(data.truncation_log_error.transpose("network_seed", "window")),
+        powers(known_errors(data).transpose("network_seed", "window")),
         label="exact error",
         color="#0072B2",
         lines=True,
     )
-    bounds = [log_bound(dataset, gain=gain, seed=seed) for seed in range(data.network_seed.size)]
+    bounds = bounds_of(dataset, gain)
     for i, bound in enumerate(bounds):
         label = "geometric bound" if i == 0 else None
-        ax.plot(data.window, bound.log_bound / DECADE, "k--", lw=1.0, label=label)
-    beta = float(np.median([bound.beta for bound in bounds]))
-    ax.set_title(
-        rf"gain {gain:g}: $\tau$ = {bounds[0].tau}, $\beta$ = {beta:.2f}, $M$ = $\sqrt{{H}}$"
-    )
+        ax.plot(data.window, decades(bound.log_bound), "k--", lw=1.0, label=label)
+    beta = middle([bound.beta for bound in bounds], lambda x: f"{x:.2f}")
+    within = str(np.asarray(dataset.activation)[0]) in _WITHIN_ONE
+    M = r"\sqrt{H}" if within else r"\max\,\|h_t\|"
+    ax.set_title(rf"gain {gain:g}: $\tau$ = {bounds[0].tau}, $\beta$ = {beta}, $M$ = ${M}$")
     _window_axis(ax, int(data.length))
     ax.set_ylim(bottom=_LEAST_DECADE)
     log_axis(ax)

@@ -12,7 +12,9 @@ import rnnsim
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, flag
-from .window_plots import plot_curves, plot_score, plot_share
+from ..frame.statistics import median_over
+from ..frame.words import middle, share
+from .window_plots import losses_of, plot_curves, plot_score, plot_share
 
 HELP = "Final score against truncation window, below and above a dependency of known length."
 
@@ -125,30 +127,53 @@ def summarise(datasets: Datasets) -> list[str]:
         f"An answer depends on what was shown {needed - 1} steps before: a window of {needed} "
         f"steps reaches it. Chance is {chance(data):.2f} nats per answer."
     ]
+    losses = losses_of(data)
     for budget in data.budget.values:
         for name in data.truncation.values:
-            final = data.loss.sel(budget=budget, truncation=name).isel(share=-1)
+            final = losses.sel(budget=budget, truncation=name).isel(share=-1)
             sentences.append(f"At equal {budget}, {name}: {_around(final, needed)}.")
-    below = data.window < needed
-    if below.any():
-        losses = data.loss.sel(budget="sequences")
-        worse = losses.isel(share=-1) - losses.min("share") > _WORSE
-        shares = [float(worse.sel(window=data.window[mask]).mean()) for mask in (below, ~below)]
+    sentences += _worse_in_words(losses.sel(budget="sequences"), needed)
+    if (frozen := int((data.diverged >= 0).sum())) > 0:
         sentences.append(
-            f"Below {needed} steps, {shares[0]:.0%} of networks end more than {_WORSE:g} nats "
-            f"above the lowest loss that they had on the way, from there on {shares[1]:.0%}."
+            f"{frozen} of {data.diverged.size} networks left the floating-point range and were "
+            "frozen (one for each seed, window and way of truncating)."
         )
     return sentences
 
 
+def _worse_in_words(losses: xr.DataArray, needed: int) -> list[str]:
+    """How many networks end above what they had reached, on both sides of the dependency."""
+    worse = losses.isel(share=-1) > losses.min("share") + _WORSE
+    sides = {False: losses.window < needed, True: losses.window >= needed}
+    shares = {
+        far: share(float(worse.sel(window=losses.window[mask]).mean()))
+        for far, mask in sides.items()
+        if mask.any()
+    }
+    what = (
+        f"of networks end more than {_WORSE:g} nats above the lowest loss that they had on the way"
+    )
+    each = "(equal sequences; one network for each seed, window and way of truncating)"
+    if len(shares) == 2:
+        below, above = shares.values()
+        return [f"Below {needed} steps, {below} {what} {each}, from there on {above}."]
+    if False in shares:
+        return [f"Below {needed} steps, {shares[False]} {what} {each}."]
+    return []
+
+
 def _around(final: xr.DataArray, needed: int) -> str:
     """The median at the windows next to the dependency, at the best and at the longest."""
-    medians = final.median("network_seed")
+    medians = median_over(final, "network_seed").sortby("window")
     below, above = (
-        medians.where(mask, drop=True) for mask in (final.window < needed, final.window >= needed)
+        medians.where(mask, drop=True)
+        for mask in (medians.window < needed, medians.window >= needed)
     )
-    parts = [f"K = {int(m.window)}: {float(m):.2g}" for m in (*below[-1:], *above[:1])]
     best, longest = medians[int(medians.values.argmin())], medians[-1]
-    parts += [f"lowest at K = {int(best.window)}: {float(best):.2g}"]
-    parts += [f"longest, K = {int(longest.window)}: {float(longest):.2g}"]
+    shown = [(f"K = {int(m.window)}", m) for m in (*below[-1:], *above[:1])]
+    shown += [(f"lowest at K = {int(best.window)}", best)]
+    shown += [(f"longest, K = {int(longest.window)}", longest)]
+    parts = [
+        f"{name}: {middle(final.sel(window=m.window), lambda x: f'{x:.2g}')}" for name, m in shown
+    ]
     return ", ".join(parts) + " nats per answer"

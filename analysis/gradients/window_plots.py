@@ -11,6 +11,11 @@ _COLORS = {"segments": "#E69F00", "overlapping": "#0072B2"}
 _SHOWN = (0.25, 0.75, 1.0, 1.2, 2.0, 100.0)  # windows, in multiples of the dependency
 
 
+def losses_of(data: xr.Dataset) -> xr.DataArray:
+    """Loss on the test data; of networks that left the floating-point range infinite."""
+    return data.loss.fillna(np.inf)
+
+
 def plot_share(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Share of answers whose gradient reaches what they depend on, against the window.
 
@@ -34,7 +39,7 @@ def plot_score(data: xr.Dataset, *, budget: str, ax: Axes | None = None) -> Axes
     first window that reaches the dependency.
     """
     ax = figures.axes_or_new(ax)
-    final = data.loss.sel(budget=budget).isel(share=-1)
+    final = losses_of(data).sel(budget=budget).isel(share=-1)
     for i, (name, color) in enumerate(_COLORS.items()):
         values = final.sel(truncation=name).transpose("network_seed", "window").values
         figures.seeds_and_median(
@@ -53,7 +58,7 @@ def plot_curves(data: xr.Dataset, *, truncation: str, ax: Axes | None = None) ->
     ax = figures.axes_or_new(ax)
     batches, B = float(data.n_batches), figures.configuration(data)["batch_size"]
     seen = data.share.values * batches * B
-    here = data.loss.sel(truncation=truncation, budget="sequences")
+    here = losses_of(data).sel(truncation=truncation, budget="sequences")
     wanted = [float(data.dependency) * factor for factor in _SHOWN]
     for i, window, color in figures.shaded(data.window.values, wanted):
         values = here.sel(window=window).transpose("network_seed", "share").values

@@ -14,6 +14,7 @@ import rnnsim
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.words import known_of, middle, percent, share
 from .nonnormal_plots import (
     plane_key,
     plane_norm,
@@ -87,8 +88,8 @@ def _plane_figure(dataset: xr.Dataset) -> Figure:
     )
     for ax, scale in zip(axes[0], scales, strict=True):
         plot_pseudospectrum(dataset, scale=scale, ax=ax)
-        share = float(dataset.henrici_relative.sel(scale=scale))
-        ax.set_title(f"{_name(scale)}, departure {share:.0%}")
+        departure = float(dataset.henrici_relative.sel(scale=scale))
+        ax.set_title(f"{_name(scale)}, departure {share(departure)}")
         ax.label_outer()
     shades = ScalarMappable(plane_norm(dataset), "Greys_r")
     bar = figure.colorbar(
@@ -150,9 +151,9 @@ def _peak_figure(dataset: xr.Dataset) -> Figure:
         f"Each mark a network ({dataset.network_seed.size} at each of {dataset.scale.size} "
         f"scales), lines: medians. All have spectral radius {settings['radius']:g}. Left: the peak "
         "and the Kreiss constant below it. Right: windows at which the truncated gradient of all "
-        f"losses is within {settings['tolerance']:.0%} of the full one; dashed: where rho^K "
-        "is that small, all that eigenvalues say. Where tanh networks turn chaotic no window "
-        "shorter than the sequence suffices.",
+        f"losses is within {percent(settings['tolerance'])} of the full one; dashed: where rho^K "
+        "is that small, all that eigenvalues say. At the dotted line no window shorter than the "
+        "sequence suffices.",
     )
     return figure
 
@@ -161,7 +162,7 @@ def _fit_to_seen(ax: Axes) -> None:
     """End the y axis at what the x axis shows."""
     left, right = ax.get_xlim()
     seen = [
-        y[(x >= left) & (x <= right)]
+        figures.finite(y[(x >= left) & (x <= right)])
         for x, y in (np.asarray(line.get_xydata()).T for line in ax.lines)
         if x.size > 2
     ]
@@ -184,16 +185,25 @@ def summarise(datasets: Datasets) -> list[str]:
         f"All networks have spectral radius {settings['radius']:g} and, at each scale s of their "
         "departure from normality, the eigenvalues of the same draws."
     ]
-    for scale in data.scale.values:
-        part = data.sel(scale=scale).median("network_seed")
-        windows = ", ".join(
-            f"{float(part.sufficient_window.sel(activation=kind)):.0f} ({kind})"
-            for kind in data.activation.values
-        ).replace("nan", "none found")
-        sentences.append(
-            f"{_name(scale)}: departure {float(part.henrici_relative):.0%} of the norm; powers of "
-            f"W_hh grow by a factor of {np.exp(float(part.peak)):.3g} at most, at step "
-            f"{float(part.peak_lag):.0f} (Kreiss constant {np.exp(float(part.log_kreiss)):.3g}); "
-            f"windows for {settings['tolerance']:.0%} error: {windows}."
-        )
+    sentences += [_scale_in_words(data.sel(scale=scale), settings) for scale in data.scale.values]
     return sentences
+
+
+def _scale_in_words(data: xr.Dataset, settings: dict[str, Any]) -> str:
+    windows = ", ".join(_window_in_words(data.sel(activation=kind)) for kind in data.activation)
+    departure = middle(data.henrici_relative, share)
+    peak, kreiss = (
+        middle(data[name], lambda x: f"{np.exp(x):.3g}") for name in ("peak", "log_kreiss")
+    )
+    return (
+        f"{_name(float(data.scale))}: departure {departure} of the norm; powers of W_hh grow by a "
+        f"factor of {peak} at most, at step {middle(data.peak_lag, lambda x: f'{x:g}')} (Kreiss "
+        f"constant {kreiss}); windows for {percent(settings['tolerance'])} error: {windows} "
+        "(medians)."
+    )
+
+
+def _window_in_words(data: xr.Dataset) -> str:
+    windows = data.sufficient_window
+    found = middle(windows, lambda x: f"{x:g}", unknown="none found")
+    return f"{found} ({data.activation.item()}{known_of(windows) if windows.notnull().any() else ''})"

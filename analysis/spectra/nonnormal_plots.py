@@ -11,6 +11,7 @@ from matplotlib.patches import Circle
 
 from ..frame import figures
 from ..frame.figures import configuration, decades
+from ..frame.statistics import median
 
 _DASHED: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
 _CIRCLE: dict[str, Any] = {"color": "black", "lw": 1.6, "ls": "--"}
@@ -82,7 +83,7 @@ def plot_powers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     for index, scale, color in figures.shaded(dataset.scale.values):
         data = dataset.sel(scale=scale)
         _curves(ax, data.lag, data.log_power_norm, scale, index, color)
-        place = float(data.peak_lag.median()), float(data.log_kreiss.median())
+        place = float(median(data.peak_lag)), float(median(data.log_kreiss))
         if scale > 0 and np.isfinite(place).all():
             ax.plot(*place, ls="", marker="D", ms=10, mfc="white", mec=color, mew=2.2, zorder=6)
     ax.plot([], [], ls="", marker="D", ms=9, mfc="white", mec="0.3", mew=2, label="Kreiss constant")
@@ -113,7 +114,6 @@ def _curves(
     ax: Axes, lag: xr.DataArray, values: xr.DataArray, scale: float, index: int, color: Any
 ) -> None:
     curves = values.transpose("network_seed", "lag").values
-    curves = np.where(np.isfinite(curves), curves, np.nan)
     label = f"s = {scale:g}"
     figures.seeds_and_median(ax, lag, curves, label=label, color=color, index=index, lines=True)
 
@@ -165,10 +165,10 @@ def _marks(
 ) -> None:
     dims = ("network_seed", "scale")
     places, values = x.transpose(*dims).values, y.transpose(*dims).values
-    values = np.where(np.isfinite(values), values, np.nan)
-    ax.plot(places.ravel(), values.ravel(), ls="", marker=marker, ms=4, color=color, alpha=0.5)
-    enough = np.isfinite(values).sum(axis=0) * 2 >= len(values)
+    shown = figures.finite(values)
+    ax.plot(places.ravel(), shown.ravel(), ls="", marker=marker, ms=4, color=color, alpha=0.5)
+    enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
     middle = np.full((2, len(enough)), np.nan)
-    middle[0] = np.median(places, axis=0)
-    middle[1, enough] = np.nanmedian(values[:, enough], axis=0)
+    middle[0] = median(places, 0)
+    middle[1, enough] = figures.finite(median(values[:, enough], 0))
     ax.plot(*middle, color=color, marker=marker, ms=9, ls=ls, label=label)

@@ -5,9 +5,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import figures
+from ..frame.statistics import middles
 
 _COLORS = ("#D55E00", "#0072B2", "#000000")
 _CHANCE = 0.75  # of temporal order: four classes
+
+
+def updates_until_solved(data: xr.Dataset) -> xr.DataArray:
+    """`solved_at`, infinite where the budget was too small."""
+    return data.solved_at.fillna(np.inf)
 
 
 def plot_solved(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -16,6 +22,7 @@ def plot_solved(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     As figure 5 of Pascanu, Mikolov and Bengio (2013), at a smaller budget.
     """
     ax = figures.axes_or_new(ax)
+    data = data.sortby("length")
     for i, name in enumerate(data.training.values):
         share = np.isfinite(data.solved_at.sel(training=name)).mean("network_seed")
         ax.plot(
@@ -31,16 +38,24 @@ def plot_solved(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 def plot_within(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """The number of updates after which each network has solved the task, against length.
 
-    Networks that never do have no dot; a median needs half of the networks.
+    A network that has not within the budget has no dot and counts as more than the budget. Where
+    that leaves the median between a number and more than the budget, an arrow up from the number
+    says "at least"; where it is more than the budget there is nothing.
     """
     ax = figures.axes_or_new(ax)
+    data = data.sortby("length")
     lengths = data.length.values.astype(float)
     width = 0.04 * (np.ptp(lengths) or 1.0)
     for i, name in enumerate(data.training.values):
-        at = data.solved_at.sel(training=name).transpose("network_seed", "length").values
-        figures.seeds_and_median(
-            ax, lengths + (i - 1) * width, at, label=str(name), color=_COLORS[i], index=i
-        )
+        at = updates_until_solved(data).sel(training=name).transpose("network_seed", "length")
+        x = lengths + (i - 1) * width
+        figures.seeds_and_median(ax, x, at.values, label=str(name), color=_COLORS[i], index=i)
+        for place, column in zip(x, at.values.T, strict=True):
+            low, high = middles(column)
+            if np.isfinite(low) and not np.isfinite(high):
+                ax.errorbar(
+                    place, low, yerr=0.15 * low, lolims=True, marker="_", ms=12, color=_COLORS[i]
+                )
     ax.set_yscale("log")
     ax.set_ylim(0.8 * float(data.updates[1]), 1.15 * float(data.updates[-1]))
     ax.axhline(float(data.updates[-1]), color="0.5", lw=0.8)

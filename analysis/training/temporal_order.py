@@ -1,6 +1,8 @@
 """Temporal order: which way of training solves it, at which length (Pascanu et al. 2013)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +14,8 @@ import rnnsim
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import flag
-from .learning_plots import plot_error, plot_solved, plot_within
+from ..frame.words import middle, percent, share
+from .learning_plots import plot_error, plot_solved, plot_within, updates_until_solved
 
 HELP = "Share of networks that solve temporal order: SGD, clipping, clipping with a penalty."
 
@@ -58,15 +61,16 @@ def _solved_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Left: share of {data.sizes['network_seed']} initial networks that answer all but "
-        f"{figures.configuration(data)['tolerance']:.0%} of the test sequences within the budget. "
-        "Right: the updates each took (dots; none where unsolved), their median where half have "
-        "solved it. All methods start from the same networks and see the same batches.",
+        f"{percent(figures.configuration(data)['tolerance'])} of the test sequences within the "
+        "budget. Right: the updates each took (dots; none where unsolved) and their medians, in "
+        "which unsolved counts as more than the budget (arrow up: at least so many). All methods "
+        "start from the same networks and see the same batches.",
     )
     return figure
 
 
 def _curves_figure(data: xr.Dataset) -> Figure:
-    lengths = [int(length) for length in data.length]
+    lengths = sorted(data.length.values.tolist())
     figure, axes = figures.new_figure(
         1, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 5.4), sharey=True, squeeze=False
     )
@@ -87,27 +91,35 @@ def _curves_figure(data: xr.Dataset) -> Figure:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    data = datasets["learning"]
+    data = datasets["learning"].sortby("length")
     budget, seeds = int(data.updates[-1]), data.sizes["network_seed"]
+    until = updates_until_solved(data)
     sentences = []
     for length in data.length.values:
-        here = data.sel(length=length)
-        counts = {
-            str(name): int(np.isfinite(here.solved_at.sel(training=name)).sum())
-            for name in here.training.values
-        }
-        listing = ", ".join(f"{name} {count}" for name, count in counts.items())
+        here = until.sel(length=length)
+        counts = _of_each(here, lambda each: f"{int(np.isfinite(each).sum())}")
+        medians = _of_each(here, lambda each: middle(each, partial(_updates, budget)))
         sentences.append(
-            f"At length {length}, of {seeds} networks solved within {budget} updates: {listing}."
+            f"At length {length}, of {seeds} networks solved within {budget} updates: {counts}; "
+            f"median updates (unsolved: more than {budget}): {medians}."
         )
-    errors = data.error.isel(updates=-1).median(("network_seed",))
-    last = errors.isel(length=-1)
-    listing = ", ".join(
-        f"{name} {float(last.sel(training=name)):.0%}" for name in last.training.values
-    )
+    last = data.error.isel(updates=-1, length=-1)
+    errors = _of_each(last, lambda each: middle(each, share))
     sentences.append(
-        f"Median share of wrong answers at length {int(data.length[-1])}, at the end: {listing}."
+        f"Median share of wrong answers at length {int(last.length)}, at the end: {errors}."
     )
     if (lost := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(f"{lost} networks left the floating-point range and were frozen.")
+        sentences.append(
+            f"{lost} networks left the floating-point range and were frozen, of {data.diverged.size} "
+            "(one for each length, method and seed)."
+        )
     return sentences
+
+
+def _of_each(data: xr.DataArray, form: Callable[[xr.DataArray], str]) -> str:
+    """A number for each way of training."""
+    return ", ".join(f"{name} {form(data.sel(training=name))}" for name in data.training.values)
+
+
+def _updates(budget: int, number: float) -> str:
+    return f"{number:g}" if np.isfinite(number) else f"more than {budget}"

@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 
 from ..frame import figures
+from ..frame.figures import relative
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, flag
+from ..frame.words import middle, share
 from .carry_plots import carry_figure
 from .training_plots import (
     eigenvalue_film,
+    known_errors,
+    losses_of,
     plot_against_updates,
     plot_bias,
     plot_eigenvalues,
@@ -179,7 +184,7 @@ def _bias_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_what(data)}. What sliding windows would lose on the test data: thin: networks, thick: "
-        "median; no error below 1e-12 is known. Dashed: 1, all of the gradient lost. A window "
+        "median, in which errors that rounding hides lie below all others. Dashed: 1, all of the gradient lost. A window "
         "that suffices at the start need not suffice later.",
     )
     return figure
@@ -221,42 +226,69 @@ def summarise(datasets: Datasets) -> list[str]:
     sentences += [_dynamics_in_words(data.sel(gain=gain)) for gain in data.gain.values]
     sentences += [_bias_in_words(data.sel(gain=gain)) for gain in data.gain.values]
     if (lost := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(f"{lost} networks left the floating-point range and were frozen.")
+        sentences.append(
+            f"{lost} networks left the floating-point range and were frozen, of "
+            f"{data.diverged.size}."
+        )
     return sentences
 
 
 def _gain_in_words(data: xr.Dataset) -> str:
-    final = data.loss.isel(updates=-1)
+    final = losses_of(data).isel(updates=-1)
     solved = int((final < _SOLVED * data.constant_loss).sum())
-    peak = np.exp(data.log_gradient_norm.max("updates").median())
+    counts = updates_made(data)
+    clipped = np.nansum(data.clipped * counts) / max(counts.sum(), 1)
+    norms = data.largest_log_gradient_norm
+    highest = (
+        f"peaks at {np.exp(float(norms.max())):.3g} (the largest of all networks and updates)"
+        if norms.notnull().any()
+        else "is not known"
+    )
     return (
         f"From gain {float(data.gain):g}, {solved} of {final.size} networks come below a tenth of "
         f"the loss of always giving the same answer ({float(data.constant_loss):.2f}) within "
-        f"{int(data.updates[-1])} updates; the median ends at {float(final.median()):.2g}, "
-        f"{float(data.clipped.mean()):.0%} of updates were clipped, and the gradient's norm "
-        f"peaks at {float(peak):.2g}."
+        f"{int(data.updates[-1])} updates; the median ends at "
+        f"{middle(final, lambda x: f'{x:.2g}')}, {share(clipped)} of updates were clipped, and the "
+        f"gradient's norm {highest}."
     )
 
 
+def updates_made(data: xr.Dataset) -> npt.NDArray[np.int64]:
+    """How many updates each network made since the record before (..., updates); 0 at the first.
+
+    One that left the range made none from that update on.
+    """
+    diverged = data.diverged.values[..., None]
+    last = np.where(diverged < 0, data.updates.values, np.minimum(diverged - 1, data.updates.values))
+    return np.diff(last, axis=-1, prepend=0)
+
+
 def _dynamics_in_words(data: xr.Dataset) -> str:
-    radius = data.spectral_radius.median("network_seed").values
-    exponent = data.lyapunov_exponent.median("network_seed").values
-    reach = (data.log_norms.isel(lag=-1) - data.log_norms.isel(lag=0)).median("network_seed").values
+    def ends(values: xr.DataArray, form: str) -> str:
+        axis = values.transpose("network_seed", ...)
+        first, last = (middle(axis[:, i], lambda x: format(x, form)) for i in (0, -1))
+        return f"from {first} to {last}"
+
+    left = relative(data.log_norms, "lag").isel(lag=-1)
+    left = left.copy(data=figures.powers(left))
     return (
-        f"From gain {float(data.gain):g} the median spectral radius goes from {radius[0]:.2f} to "
-        f"{radius[-1]:.2f}, the largest Lyapunov exponent from {exponent[0]:+.2f} to "
-        f"{exponent[-1]:+.2f} nats/step; what is left of a gradient after {int(data.lag[-1])} "
-        f"steps goes from 10^{figures.decades(reach[0]):.1f} to "
-        f"10^{figures.decades(reach[-1]):.1f}."
+        f"From gain {float(data.gain):g} the median spectral radius goes "
+        f"{ends(data.spectral_radius, '.2f')}, the largest Lyapunov exponent "
+        f"{ends(data.lyapunov_exponent, '+.2f')} nats/step; the power of ten of what is left of a "
+        f"gradient after {int(data.lag[-1])} steps goes {ends(left, '+.1f')} (-inf: nothing)."
     )
 
 
 def _bias_in_words(data: xr.Dataset) -> str:
     wanted = _settings(data)["window"] or 0.5 * int(data.window[-1])
     window = figures.nearest(data.window.values, [wanted])[0]
-    errors = np.exp(data.window_log_error.sel(window=window).median("network_seed"))
-    first, last = (f"{float(errors[i]):.2g}" for i in (0, -1))
+    errors = known_errors(data).sel(window=window).transpose("snapshot", ...)
+    first, last = (middle(errors[i], lambda x: _error(np.exp(x))) for i in (0, -1))
     return (
         f"From gain {float(data.gain):g} a window of {window:g} steps would lose {first} of the "
         f"full gradient at the start and {last} at the end (medians)."
     )
+
+
+def _error(size: float) -> str:
+    return f"{size:.2g}" if size > 0 else "less than is known"

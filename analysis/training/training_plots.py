@@ -9,17 +9,32 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patheffects import withStroke
 
 from ..frame import figures
-from ..frame.figures import THEORY, decades, log_axis
+from ..frame.figures import THEORY, decades, log_axis, powers, relative
+from ..frame.statistics import median_over
 
 _COLOR = "#0072B2"
 _LABELS = {
-    "loss": "loss (nats per sequence)",
     "accuracy": "share of right answers",
     "spectral_radius": r"spectral radius of $W_{hh}$",
     "lyapunov_exponent": r"largest exponent $\lambda_1$ (nats/step)",
 }
 _BOUND = 8.0  # powers of ten where the colours of the map end
 _CIRCLES = 20  # along each line
+
+
+def losses_of(data: xr.Dataset) -> xr.DataArray:
+    """Loss on the test data; infinite where it is not finite."""
+    return data.loss.fillna(np.inf)
+
+
+def known_errors(data: xr.Dataset) -> xr.DataArray:
+    """ln of windows' relative errors; -inf where rounding hides them, NaN where g is not known.
+
+    The longest window cuts nothing, so that its error is -inf wherever the full gradient is known.
+    """
+    errors = data.window_log_error
+    hidden = errors.isnull() & np.isneginf(errors.isel(window=-1))
+    return xr.where(hidden, -np.inf, errors)
 
 
 def _axis(data: xr.Dataset, variable: str) -> str:
@@ -35,15 +50,21 @@ def plot_against_updates(
     """
     ax = figures.axes_or_new(ax)
     axis = _axis(data, variable)
-    values = data[variable].sel(gain=gain).transpose("network_seed", axis).values
-    values = np.where(np.isfinite(values), values, np.nan)
+    shown = losses_of(data) if variable == "loss" else data[variable]
+    values = shown.sel(gain=gain).transpose("network_seed", axis).values
     figures.seeds_and_median(
         ax, data[axis], values, label="median", color=_COLOR, index=0, lines=True
     )
     _plainer(ax)
     ax.set_xlabel("updates")
-    ax.set_ylabel(_LABELS[variable])
+    ax.set_ylabel(_loss_label(data) if variable == "loss" else _LABELS[variable])
     return ax
+
+
+def _loss_label(data: xr.Dataset) -> str:
+    """The loss with its unit, which only classes have."""
+    unit = data.loss.attrs["units"]
+    return "loss per sequence" if unit == "1" else f"loss ({unit})"
 
 
 def _plainer(ax: Axes) -> None:
@@ -60,12 +81,12 @@ def plot_gradient_norm(data: xr.Dataset, *, gain: float, ax: Axes | None = None)
     """
     ax = figures.axes_or_new(ax)
     here = data.sel(gain=gain).isel(updates=slice(1, None))
-    norms = decades(here.log_gradient_norm.transpose("network_seed", "updates"))
+    norms = powers(here.log_gradient_norm.transpose("network_seed", "updates"))
     figures.seeds_and_median(ax, here.updates, norms, label="median", color=_COLOR, lines=True)
     _plainer(ax)
     clipped = here.clipped.transpose("network_seed", "updates").values
     every = max(1, here.sizes["updates"] // _CIRCLES)
-    for seed, (line, shares) in enumerate(zip(norms, clipped, strict=True)):
+    for seed, (line, shares) in enumerate(zip(figures.finite(norms), clipped, strict=True)):
         shown = slice(seed * every // len(norms), None, every)
         ax.scatter(
             here.updates.values[shown],
@@ -137,7 +158,7 @@ def eigenvalue_film(data: xr.Dataset) -> figures.Film:
     for ax, gain in zip(axes[1], gains, strict=True):
         plot_against_updates(data, "loss", gain=gain, ax=ax)
         ax.set_ylim(bottom=0.0)
-        ax.set_ylabel("loss (nats)")
+        ax.set_ylabel("loss")
         cursors.append(ax.axvline(0.0, color="black", lw=1.5))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
@@ -167,11 +188,11 @@ def plot_bias(
     wanted = [1.0, longest / 4, longest / 2, 0.75 * longest, 0.9 * longest]
     wanted = wanted if trained is None else [trained]
     for i, window, color in figures.shaded(data.window.values, wanted):
-        errors = data.window_log_error.sel(gain=gain, window=window)
+        errors = known_errors(data).sel(gain=gain, window=window)
         figures.seeds_and_median(
             ax,
             data.snapshot,
-            decades(errors.transpose("network_seed", "snapshot")),
+            powers(errors.transpose("network_seed", "snapshot")),
             label=f"{window:g}",
             color=color,
             index=i,
@@ -187,18 +208,19 @@ def plot_bias(
 def plot_reach(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
     """Norm of dl_t/dh_{t-k}, relative to lag 0, over updates and lag k: median over networks.
 
-    Colours end at a factor of 10^8 down and up; contours are powers of ten.
+    Colours end at a factor of 10^8 down and up; contours are powers of ten. Blank: nothing is left
+    at all, or nothing is known.
     """
     ax = figures.axes_or_new(ax)
-    relative = (data.log_norms - data.log_norms.isel(lag=0)).sel(gain=gain).median("network_seed")
-    shown = decades(relative.transpose("lag", "snapshot"))
+    kept = median_over(relative(data.log_norms, "lag").sel(gain=gain), "network_seed")
+    shown = decades(kept.transpose("lag", "snapshot"))
     norm = TwoSlopeNorm(0.0, -_BOUND, _BOUND)
     ax.pcolormesh(data.snapshot, data.lag, shown, norm=norm, cmap="RdBu_r", rasterized=True)
-    if min(shown.shape) > 1:
-        levels = np.setdiff1d(np.arange(-_BOUND, _BOUND + 1), 0.0)
-        lines: dict[str, Any] = {"colors": "black", "linewidths": 0.8, "linestyles": "-"}
-        drawn = ax.contour(data.snapshot, data.lag, shown, levels=levels, **lines)
-        named = levels[levels % 2 == 0]
+    levels = np.setdiff1d(np.arange(-_BOUND, _BOUND + 1), 0.0)
+    lines: dict[str, Any] = {"colors": "black", "linewidths": 0.8, "linestyles": "-"}
+    drawn = figures.contour(ax, data.snapshot, data.lag, shown, levels=levels, **lines)
+    if drawn is not None:
+        named = [level for level in drawn.levels if level % 2 == 0]
         for text in ax.clabel(drawn, named, fmt=lambda x: f"$10^{{{x:.0f}}}$", fontsize=11):
             text.set_path_effects([withStroke(linewidth=3, foreground="white")])
     ax.grid(visible=False)

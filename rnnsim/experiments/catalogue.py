@@ -17,6 +17,10 @@ def _table(dims: tuple[str, ...], entries: dict[str, tuple[Any, ...]]) -> dict[s
     }
 
 
+# Of a loss, by whether its targets are classes: cross-entropies are in nats, 0.5*||y - target||^2
+# has no unit of its own.
+LOSS_UNITS = {True: _LN, False: _NONE}
+
 # Sweeps of gradients, by measure.
 
 _OF_DRAW = ("task", "scheme", "n_hidden", "gain", "network_seed")
@@ -54,6 +58,7 @@ TRUNCATION = _table(
             "truncation window", _NONE, "cosine of truncated and full dL/dW_hh"),
         "sufficient_window": (
             "", _STEPS, "smallest window from which on the sliding error stays in tolerance"),
+        "largest_state_norm": ("", _NONE, "largest ||h_t|| of any step and sequence"),
     },
 )  # fmt: skip
 LAGS = _table(
@@ -65,6 +70,7 @@ LAGS = _table(
         "log_rms": (
             "lag", _LN, "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||"),
         "live": ("lag", _NONE, "fraction of steps and sequences with a norm above 0"),
+        "loss_steps": ("lag", _STEPS, "loss steps that reach back so far"),
         "growth_rate": ("", _RATE, "fitted change of log_norm per step of lag"),
         "growth_rate_error": (
             "", _RATE, "standard error of growth_rate over draws of data, for this network"),
@@ -225,6 +231,7 @@ WINDOWS = {
     "dependency": Variable(
         (), _STEPS, "steps from what was shown to the answer that depends on it", np.int64),
     "n_batches": Variable((), _NONE, "batches, and updates, that are compared", np.int64),
+    "diverged": RECORDED["diverged"]._replace(dims=(*_WINDOW, "network_seed")),
 }  # fmt: skip
 _SEED = ("network_seed",)
 ARCHITECTURES = {

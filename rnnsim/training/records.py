@@ -44,8 +44,8 @@ def variables(data: str = TEST, unit: str = "nats") -> dict[str, Variable]:
         "training_loss": Variable(
             _UPDATES, f"{unit} per update", "loss, mean over the updates since the last record"),
         "log_gradient_norm": Variable(
-            _UPDATES, "1", "ln of the gradient's norm before clipping, mean since then"),
-        "largest_log_gradient_norm": Variable(_UPDATES, "1", "the largest of them"),
+            _UPDATES, "nats", "ln of the gradient's norm before clipping, mean since then"),
+        "largest_log_gradient_norm": Variable(_UPDATES, "nats", "the largest of them"),
         "clipped": Variable(
             _UPDATES, "1", "fraction of updates since then whose gradient was clipped"),
         "omega": Variable(
@@ -57,9 +57,9 @@ def variables(data: str = TEST, unit: str = "nats") -> dict[str, Variable]:
         "singular_values": Variable(
             (*_SNAPSHOTS, "unit"), "1", "singular values of W_hh, descending"),
         "log_norms": Variable(
-            (*_SNAPSHOTS, "lag"), "1", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
+            (*_SNAPSHOTS, "lag"), "nats", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
         "window_log_error": Variable(
-            (*_SNAPSHOTS, "window"), "1", "ln of the relative error of dL/dW_hh cut at a window"),
+            (*_SNAPSHOTS, "window"), "nats", "ln of the relative error of dL/dW_hh cut at a window"),
         "window_cosine": Variable(
             (*_SNAPSHOTS, "window"), "1", "cosine between dL/dW_hh cut at a window and in full"),
         "lyapunov_exponent": Variable(
@@ -75,6 +75,21 @@ _SUMMED = {
     "training_loss": LOSS, "log_gradient_norm": LOG_NORM, "largest_log_gradient_norm": LARGEST,
     "clipped": CLIPPED, "omega": OMEGA,
 }  # fmt: skip
+
+
+def with_loss_units(
+    variables: Mapping[str, Variable], targets: npt.NDArray[Any]
+) -> dict[str, Variable]:
+    """Variables with the unit that losses have with such targets.
+
+    The cross-entropy of classes is in nats; 0.5*||y - target||^2 has no unit of its own.
+    """
+    if targets.dtype.kind in "iu":
+        return dict(variables)
+    return {
+        name: v._replace(units="1") if v.units.startswith("nats per ") else v
+        for name, v in variables.items()
+    }
 
 
 def points(n_updates: int, every: int | None) -> list[int]:
@@ -206,8 +221,10 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
     )
     finite = np.where(np.isfinite(flow.log_norms), flow.log_norms, 0.0)
     counts = np.isfinite(flow.log_norms).sum(axis=1)
+    means = finite.sum(axis=1) / np.where(counts > 0, counts, np.nan)
+    nothing = (counts == 0) & np.isneginf(flow.log_norms).any(axis=1)  # an exact 0, not unknown
     return {
-        "log_norms": finite.sum(axis=1) / np.where(counts > 0, counts, np.nan),
+        "log_norms": np.where(nothing, -np.inf, means),
         "window_log_error": flow.window_log_error,
         "window_cosine": flow.window_cosine,
     }

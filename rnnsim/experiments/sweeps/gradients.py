@@ -12,7 +12,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
-from rnnsim.experiments.catalogue import MEASURES
+from rnnsim.experiments.catalogue import LOSS_UNITS, MEASURES
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
@@ -56,7 +56,8 @@ def sweep(
     Parameters
     ----------
     task : str or several
-        Of `rnnsim.tasks.TASKS`.
+        Of `rnnsim.tasks.TASKS`: "adding", "characters", "copy_memory", "digits", "echo",
+        "sentences", "temporal_order".
     gain, length, n_hidden : number or several
         Scale of W_hh, T, H.
     network_seeds, data_seeds : int or sequence of int
@@ -157,9 +158,9 @@ def sweep(
         lags=axes["lag"],
         tolerance=checks.real_number("tolerance", tolerance, above=0.0, below=1.0),
     )
-    provenance, loss_steps = _try_data(axes, template)
+    provenance, loss_steps, classes = _try_data(axes, template)
     study = Study(
-        "sweep", axes, _variables(measures), [], measure, _configuration(axes, template),
+        "sweep", axes, _variables(measures, classes), [], measure, _configuration(axes, template),
         provenance, _memory(axes, template, loss_steps),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
@@ -201,16 +202,20 @@ def _jobs(
 
 def _try_data(
     axes: Mapping[str, tuple[Any, ...]], template: Job
-) -> tuple[dict[str, str], dict[tuple[str, int], int]]:
-    """Draw every kind of batch once: what a task cannot do is refused before anything starts."""
+) -> tuple[dict[str, str], dict[tuple[str, int], int], set[bool]]:
+    """Draw every kind of batch once: what a task cannot do is refused before anything starts.
+
+    Returns provenance, loss steps by task and length, and whether targets are classes.
+    """
     provenance: dict[str, str] = {}
-    loss_steps = {}
+    loss_steps, classes = {}, set()
     for name, length in itertools.product(axes["task"], axes["length"]):
         job = replace(template, task=name, length=length, data_seed=axes["data_seed"][0])
         sequences = draw_data(job)
         provenance |= {f"{name}.{key}": value for key, value in sequences.provenance.items()}
         loss_steps[name, length] = int(sequences.loss_steps.size)
-    return provenance, loss_steps
+        classes.add(sequences.targets.dtype.kind in "iu")
+    return provenance, loss_steps, classes
 
 
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
@@ -244,10 +249,16 @@ def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[s
     return {name: value for name, value in found.items() if name not in left_out}
 
 
-def _variables(measures: tuple[str, ...]) -> dict[str, Variable]:
-    """In the order of the catalogue, whatever that of the measures."""
-    found = (table for kind, table in MEASURES.items() if kind in measures)
-    return {name: variable for table in found for name, variable in table.items()}
+def _variables(measures: tuple[str, ...], classes: set[bool]) -> dict[str, Variable]:
+    """In the order of the catalogue, whatever that of the measures; losses with their unit."""
+    tables = (table for kind, table in MEASURES.items() if kind in measures)
+    found = {name: variable for table in tables for name, variable in table.items()}
+    if "loss" in found:
+        unit = LOSS_UNITS[True] if classes == {True} else LOSS_UNITS[False]
+        if len(classes) > 1:
+            unit = f"{LOSS_UNITS[True]} (classes), {LOSS_UNITS[False]} (numbers)"
+        found["loss"] = found["loss"]._replace(units=unit)
+    return found
 
 
 def _windows(

@@ -14,7 +14,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.rnn import joined
 from rnnsim.progress import asked
-from rnnsim.training.records import VARIABLES, points
+from rnnsim.training.records import VARIABLES, points, with_loss_units
 from rnnsim.training.train import train
 
 METHODS = ("SGD", "clipping", "clipping + penalty")
@@ -119,6 +119,7 @@ def learning_sweep(
     }  # fmt: skip
     dims = ("length", "training", "network_seed", "updates")
     batches = [_test_data(task, T, 1, options).draw() for T in lengths]  # refused here, if at all
+    recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
     study = Study(
         name="learning",
         axes={
@@ -127,7 +128,7 @@ def learning_sweep(
             "network_seed": seeds,
             "updates": tuple(points(total, every)),
         },
-        variables={name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED} | LEARNING,
+        variables=with_loss_units(recorded, batches[0].targets) | LEARNING,
         jobs=[
             ({"length": i}, Job(task, T, seeds, chosen, options, every))
             for i, T in enumerate(lengths)

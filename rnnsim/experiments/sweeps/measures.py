@@ -14,6 +14,7 @@ from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.gradients.bptt import Gradients, bptt
+from rnnsim.gradients.simulation import forward
 from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.nonnormality import scaled_nonnormality
@@ -108,6 +109,7 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
         if segments and full is not None:
             errors["segments"] = _segments(job, rnn, sequences, full, n_threads)
         result |= _by_truncation(job, errors, sequences)
+        result["largest_state_norm"] = _largest_state_norm(rnn, sequences, n_threads)
     return result
 
 
@@ -146,9 +148,8 @@ def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     """Moments over loss steps and sequences at each lag, over the steps that reach back so far."""
     lags = [lag for lag in job.lags if lag < min(flow.n_lags, int(flow.steps[-1]))]
     shape = (len(flow.log_norms), len(job.lags))
-    curves = {
-        name: np.full(shape, np.nan) for name in ("log_norm", "log_norm_std", "log_rms", "live")
-    }
+    names = ("log_norm", "log_norm_std", "log_rms", "live", "loss_steps")
+    curves = {name: np.full(shape, np.nan) for name in names}
     for i, lag in enumerate(lags):
         rows = flow.steps > lag
         live = flow.live[:, rows, lag]
@@ -156,6 +157,7 @@ def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
             values[:, rows, lag] for values in (flow.log_norms, flow.log_std, flow.log_rms)
         )
         curves["live"][:, i] = live.mean(axis=1)
+        curves["loss_steps"][:, i] = rows.sum()
         share = np.where(np.isneginf(logs), 0.0, live)
         with np.errstate(invalid="ignore", divide="ignore"):
             share = share / share.sum(axis=1, keepdims=True)  # NaN where nothing is left
@@ -241,6 +243,18 @@ def _by_truncation(
     }
     per_weight = result["truncated_log_norm"] - np.log(_loss_weight(sequences))
     return result | {"truncated_log_norm_per_weight": per_weight}
+
+
+def _largest_state_norm(
+    rnn: RNN, sequences: Sequences, n_threads: int | None
+) -> npt.NDArray[np.float64]:
+    """Over steps and sequences; of one network at a time, as all states take much memory."""
+    found = np.empty(len(rnn))
+    for n in range(len(rnn)):
+        states = forward(rnn[n], sequences.inputs, n_threads=n_threads).states.astype(float)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found[n] = np.linalg.norm(states, axis=-1).max()
+    return found
 
 
 def _loss_weight(sequences: Sequences) -> float:

@@ -16,7 +16,7 @@ from rnnsim.experiments.catalogue import TRAINING
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
-from rnnsim.training.records import VARIABLES, points, snapshot_axes
+from rnnsim.training.records import VARIABLES, points, snapshot_axes, with_loss_units
 from rnnsim.training.train import train
 
 _TEST_SIZE = 128
@@ -84,7 +84,8 @@ def training_sweep(
     -------
     xarray.Dataset
         The record of `train`, with axes gain (ascending) and network_seed in place of network; and
-        ``constant_loss``, in nats per sequence, of the best answer that is always the same.
+        ``constant_loss`` of the best answer that is always the same. Losses of classes are in nats
+        per sequence, those of numbers, 0.5*||y - target||^2, have no unit.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def training_sweep(
     study = Study(
         name="training",
         axes=axes,
-        variables=_variables(snapshot_every is not None),
+        variables=with_loss_units(_variables(snapshot_every is not None), test.targets),
         jobs=[(place, job)],
         measure=measure,
         configuration=settings,

@@ -103,7 +103,8 @@ def window_sweep(
         ``loss`` (truncation, window, network_seed, budget, share) in nats per answer and
         ``accuracy``, on test data after a share of each budget; ``updates_per_batch`` and
         ``reaching`` (truncation, window), the share of answers whose gradient goes back to what
-        they depend on; ``dependency`` in steps, ``n_batches``.
+        they depend on; ``diverged`` (truncation, window, network_seed), as in `train`;
+        ``dependency`` in steps, ``n_batches``.
 
     Raises
     ------
@@ -214,6 +215,7 @@ def measure(job: Job, n_threads: int) -> Found:
         "reaching": np.array(reaching),
         "dependency": np.array(known.dependency),
         "n_batches": np.array(job.points * job.every),
+        "diverged": training.diverged,
     }
 
 

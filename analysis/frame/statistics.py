@@ -1,0 +1,64 @@
+"""Medians and quantiles over networks, in which what is 0, beyond a budget or not known counts so.
+
+A log of -inf is an exact 0 and lies below all others; an infinite loss, or number of updates, lies
+above all others; NaN is not known and left out.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+Floats = npt.NDArray[np.float64]
+
+
+def quantiles(values: npt.ArrayLike, q: npt.ArrayLike, axis: int | tuple[int, ...] = 0) -> Floats:
+    """Quantiles (q first) of what is known along the axes; NaN where nothing is.
+
+    Between two numbers as NumPy's; between a number and an infinity, that infinity; between two
+    infinities of different sign, NaN.
+    """
+    array = np.asarray(values, dtype=float)
+    axes = tuple(a % array.ndim for a in np.atleast_1d(axis))
+    rest = tuple(n for i, n in enumerate(array.shape) if i not in axes)
+    found = np.full((*np.shape(q), *rest), np.nan)
+    if array.size == 0 or np.isnan(array).all():
+        return found
+    array = np.moveaxis(array, axes, range(len(axes))).reshape(-1, *rest)
+    some = ~np.isnan(array).all(axis=0)
+    columns = array[:, some] if rest else array
+    with np.errstate(invalid="ignore"):
+        linear, low, high = (
+            np.nanquantile(columns, q, axis=0, method=method)
+            for method in ("linear", "lower", "higher")
+        )
+    ends = np.where(np.isfinite(high), low, np.where(np.isfinite(low), high, np.nan))
+    finite = np.isfinite(low) & np.isfinite(high)
+    result = np.where(low == high, low, np.where(finite, linear, ends))
+    if not rest:
+        return np.asarray(result)
+    found[..., some] = result
+    return found
+
+
+def median(values: npt.ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
+    """The median of what is known, along the axes or of all."""
+    array = np.asarray(values, dtype=float)
+    over = tuple(range(array.ndim)) if axis is None else axis
+    return quantiles(array, 0.5, over)[()]
+
+
+def median_over(data: xr.DataArray, *dims: str) -> xr.DataArray:
+    """The median of what is known over these dimensions."""
+    found: xr.DataArray = data.reduce(median, dims)
+    return found
+
+
+def middles(values: npt.ArrayLike) -> tuple[float, float]:
+    """The two known values that the median lies between: one and the same of an odd number."""
+    array = np.asarray(values, dtype=float).ravel()
+    known = np.sort(array[~np.isnan(array)])
+    if known.size == 0:
+        return np.nan, np.nan
+    return float(known[(known.size - 1) // 2]), float(known[known.size // 2])

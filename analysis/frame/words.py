@@ -1,0 +1,56 @@
+"""Numbers in the words of summaries and captions: shares, medians, listings."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .statistics import middles
+
+
+def percent(value: float) -> str:
+    """A setting, in per cent, with all its digits."""
+    return f"{100 * value:.10g}%"
+
+
+def share(value: float) -> str:
+    """A fraction in whole per cent; what is neither none nor all is not called so."""
+    if 0 < value < 0.005:
+        return "less than 1%"
+    if 0.995 <= value < 1:
+        return "more than 99%"
+    return f"{value:.0%}"
+
+
+def middle(
+    values: npt.ArrayLike, form: Callable[[float], str], *, unknown: str = "not known"
+) -> str:
+    """The median of what is known, infinities included: where it lies beside one, its bound.
+
+    `form` puts one number, or infinity, in words.
+    """
+    low, high = middles(values)
+    if np.isnan(low):
+        return unknown
+    if low == high:
+        return form(low)
+    if np.isfinite([low, high]).all():
+        return form(float(np.mean([low, high])))
+    if np.isfinite(low):
+        return f"at least {form(low)}"
+    return f"at most {form(high)}" if np.isfinite(high) else unknown
+
+
+def known_of(values: npt.ArrayLike) -> str:
+    """" (of k of n networks)" where some values are not known, else nothing."""
+    array = np.asarray(values, dtype=float)
+    known = int((~np.isnan(array)).sum())
+    return "" if known == array.size else f" (known of {known} of {array.size} networks)"
+
+
+def listing(name: str, values: Sequence[float], none: str) -> str:
+    """"gain 1" or "gains 1, 2", or what stands for none."""
+    if len(values) == 0:
+        return none
+    numbers = ", ".join(f"{value:g}" for value in values)
+    return f"{name}{'s' if len(values) > 1 else ''} {numbers}"
