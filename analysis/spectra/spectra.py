@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -13,6 +14,8 @@ from rnnsim import theory
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.statistics import median, median_over
+from ..frame.words import middle, share
 from ..gradients.norm_plots import critical_gain
 from .spectrum_plots import (
     circle_key,
@@ -138,7 +141,7 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
     axes[1].set_title(r"around $\rho$ = 1")
     axes[1].set_ylabel("")
     axes[0].legend(fontsize=12)
-    first, last = (float(dataset[n].median()) for n in ("growth_first_lag", "growth_last_lag"))
+    first, last = (float(median(dataset[n])) for n in ("growth_first_lag", "growth_last_lag"))
     known = bool(np.isfinite([first, last]).all())
     fit = f"fitted over lags {first:.0f} to {last:.0f}" if known else "missing: too few lags"
     changes = (f"{scheme} {_radii(dataset, scheme)}" for scheme in schemes_of(dataset))
@@ -183,16 +186,26 @@ def _radii(dataset: xr.Dataset, scheme: str) -> str:
     return " and ".join(f"{radius:.2f}" for radius in found) or "none"
 
 
+def medians_by_radius(data: xr.Dataset) -> tuple[npt.NDArray[np.float64], ...]:
+    """Median spectral radii above 0 of one scheme, ascending, and the median rates that are known.
+
+    The third array holds the places along the gains.
+    """
+    radius, rate = (
+        median_over(data[name], "network_seed").values for name in ("spectral_radius", "growth_rate")
+    )
+    known = np.flatnonzero(np.isfinite(rate) & (radius > 0))
+    order = known[np.argsort(radius[known])]
+    return radius[order], rate[order], order
+
+
 def sign_changes(data: xr.Dataset) -> list[float]:
     """Spectral radii at which the median growth rate of one scheme changes sign, ascending.
 
     Interpolated in ln(radius) between neighbouring gains.
     """
-    medians = data[["spectral_radius", "growth_rate"]].median("network_seed")
-    radius, rate = medians.spectral_radius.values, medians.growth_rate.values
-    known = np.isfinite(rate) & (radius > 0)
-    order = np.argsort(radius[known])
-    x, y = np.log(radius[known])[order], rate[known][order]
+    radius, y, _ = medians_by_radius(data)
+    x = np.log(radius)
     flips = np.flatnonzero((y[1:] >= 0) != (y[:-1] >= 0))
     roots = x[flips] - y[flips] * (x[flips + 1] - x[flips]) / (y[flips + 1] - y[flips])
     return [float(root) for root in np.exp(roots)]
@@ -209,49 +222,51 @@ def summarise(datasets: Datasets) -> list[str]:
 
 
 def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
+    some = data.spectral_radius > 0
+    if not some.any():
+        return [f"{scheme}: W_hh is 0 at every gain."]
     gain = critical_gain(data, "spectral_radius")
     expected = 1.0 / float(theory.spectral_radius(scheme, 1.0))
-    radius = data.spectral_radius.where(data.spectral_radius > 0)
-    departure = float(data.henrici_relative.median())
-    ratio = float((data.spectral_norm / radius).median())
+    departure = float(median(data.henrici_relative.where(some)))
+    ratio = float(median((data.spectral_norm / data.spectral_radius.where(some))))
     kreiss, condition = (
-        float(data[name].where(data.spectral_radius > 0).median())
+        middle(data[name].where(some), lambda x: f"{x:.3g}")
         for name in ("kreiss", "eigenbasis_condition")
     )
     kind = (
-        "normal" if departure < _NORMAL else f"not normal (departure {departure:.0%} of its norm)"
+        "normal" if departure < _NORMAL else f"not normal (departure {share(departure)} of its norm)"
     )
     return [
         f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
         f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
-        f"The norms of its powers overshoot those of its radius {kreiss:.3g} times at least "
-        f"(Kreiss constant) and {condition:.3g} times at most (condition of the eigenvectors)."
+        f"The norms of its powers overshoot those of its radius {kreiss} times at least "
+        f"(Kreiss constant) and {condition} times at most (condition of the eigenvectors); "
+        "medians."
     ]
 
 
 def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
-    medians = data[["spectral_radius", "growth_rate", "mean_slope"]].median("network_seed")
-    rates = medians.growth_rate.where(medians.spectral_radius > 0).dropna("gain")
-    if rates.size == 0:
+    radius, rate, places = medians_by_radius(data)
+    if rate.size == 0:
         return [f"{scheme}: no growth rate could be fitted."]
-    radii = sign_changes(data)
-    best = medians.sel(gain=rates.idxmax("gain"))
-    if radii:
+    if radii := sign_changes(data):
         turns = " and ".join(f"{radius:.2f}" for radius in radii)
         text = (
             f"the growth rate of gradients changes sign at spectral radius {turns} "
             "(linear networks: 1)"
         )
     else:
-        always = "vanish" if float(best.growth_rate) < 0 else "grow"
+        always = "vanish" if rate.max() < 0 else "grow" if rate.min() > 0 else "keep or grow"
         text = f"gradients {always} at every gain"
-    last = medians.sel(gain=rates.gain[-1])
-    gap = float(last.growth_rate) - np.log(float(last.spectral_radius))
+    if unknown := data.sizes["gain"] - rate.size:
+        text += f" (no rate at {unknown} of {data.sizes['gain']} gains)"
+    best, last = int(rate.argmax()), int(places.argmax())
+    gap = rate[last] - np.log(radius[last])
     side = "below" if gap < 0 else "above"
-    slope = float(last.mean_slope)
+    slope = float(median(data.mean_slope.isel(gain=places[last])))
     return [
-        f"{scheme}: {text}; the largest rate is {float(best.growth_rate):+.3f} nats/step at radius "
-        f"{float(best.spectral_radius):.2f}. At gain {float(last.gain):g} the rate is "
+        f"{scheme}: {text}; the largest rate is {rate[best]:+.3f} nats/step at radius "
+        f"{radius[best]:.2f}. At gain {float(data.gain[places[last]]):g} the rate is "
         f"{abs(gap):.2f} nats/step {side} ln(radius), where the mean slope of the units is "
         f"{slope:.2f}."
     ]

@@ -13,6 +13,7 @@ import rnnsim
 from rnnsim import theory
 
 from ..frame import figures
+from ..frame.statistics import median
 from ..gradients.norm_plots import one_network_set
 
 RANDOM_ENTRIES = ("gaussian", "uniform")  # independent entries: circular law, singular value edge
@@ -194,7 +195,8 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
 
     A dot is a network, or an eigenvector of one for the participation; bars are medians. Dashed: 1
     for a normal matrix; of the participation (H + 1)/2, the mean for a random complex vector. An
-    axis with values far apart is logarithmic; infinite values are written as such.
+    axis with values far apart is logarithmic; values that are infinite or not known are counted at
+    the top, and a median that is has no bar.
     """
     ax = figures.axes_or_new(ax)
     schemes = schemes_of(dataset)
@@ -208,17 +210,17 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         known = values[np.isfinite(values)]
         beside = x + 0.5 * (np.arange(known.size) * _GOLDEN % 1.0 - 0.5)
         ax.plot(beside, known, ls="", marker=_marker(scheme), ms=6, color=COLORS[scheme], alpha=0.6)
-        if known.size < values.size:
-            ax.text(x, 0.97, f"{values.size - known.size} infinite", ha="center", va="top",
-                    transform=ax.get_xaxis_transform())  # fmt: skip
-        middle = float(np.median(values))
-        ax.plot([x - 0.38, x + 0.38], [middle, middle], color="0.2", lw=2.5, zorder=5)
-        text = f"{middle:.3g}"
-        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
-        ax.annotate(
-            text, (x + 0.4, middle), (0, 5), textcoords="offset points", fontsize=12, bbox=box,
-            zorder=6,
-        )  # fmt: skip
+        counts = {"infinite": np.isinf(values), "not known": np.isnan(values)}
+        others = [f"{int(found.sum())} {name}" for name, found in counts.items() if found.any()]
+        ax.text(x, 0.97, "\n".join(others), ha="center", va="top",
+                transform=ax.get_xaxis_transform())  # fmt: skip
+        if np.isfinite(middle := float(median(values))):
+            ax.plot([x - 0.38, x + 0.38], [middle, middle], color="0.2", lw=2.5, zorder=5)
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.8}
+            ax.annotate(
+                f"{middle:.3g}", (x + 0.4, middle), (0, 5), textcoords="offset points",
+                fontsize=12, bbox=box, zorder=6,
+            )  # fmt: skip
         largest = max(largest, float(known.max(initial=1.0)))
     if variable == "participation":
         ax.axhline(0.5 * (dataset.unit.size + 1), label="random vector, $(H+1)/2$", **_THEORY)
