@@ -57,9 +57,11 @@ def variables(data: str = TEST, unit: str = "nats") -> dict[str, Variable]:
         "singular_values": Variable(
             (*_SNAPSHOTS, "unit"), "1", "singular values of W_hh, descending"),
         "log_norms": Variable(
-            (*_SNAPSHOTS, "lag"), "nats", "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
+            (*_SNAPSHOTS, "lag"), "nats",
+            "mean over loss steps and sequences of ln ||dl/dh_{t-k}||"),
         "window_log_error": Variable(
-            (*_SNAPSHOTS, "window"), "nats", "ln of the relative error of dL/dW_hh cut at a window"),
+            (*_SNAPSHOTS, "window"), "nats",
+            "ln of the relative error of dL/dW_hh cut at a window"),
         "window_cosine": Variable(
             (*_SNAPSHOTS, "window"), "1", "cosine between dL/dW_hh cut at a window and in full"),
         "lyapunov_exponent": Variable(
