@@ -1,6 +1,7 @@
 """Labelled datasets: what a variable is, and the one place that puts variables on their axes."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -134,9 +135,11 @@ def _as_json(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of NumPy as JSON knows them."""
+    """Numbers and arrays of NumPy, and paths, as JSON knows them."""
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     raise TypeError(f"{type(value).__name__} is not JSON serializable: {value!r}")
 
 

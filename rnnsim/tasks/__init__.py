@@ -54,7 +54,7 @@ _SIZES: dict[str, Callable[[dict[str, Any]], tuple[int, int]]] = {
     "echo": lambda options: (checks.whole_number("n_symbols", options["n_symbols"], least=1),) * 2,
     "adding": lambda _: (2, 1),
     "temporal_order": lambda _: (6, 4),
-    "characters": lambda _: (len(corpus().vocabulary),) * 2,
+    "characters": lambda options: (len(corpus(options["text"]).vocabulary),) * 2,
     "sentences": lambda _: (len(sentence_corpus().vocabulary), len(SENTENCE_GROUPS)),
     "digits": lambda options: (
         DIGIT_SHAPES[checks.one_of("order", options["order"], DIGIT_SHAPES)][1],

@@ -13,11 +13,16 @@ Seed = int | np.random.Generator
 Dtype = npt.DTypeLike
 
 
+# To learn from, to look at once, and to choose by; no item is in two of the last three.
+PARTS = ("all", "train", "test", "validation")
+
+
 def part_of(part: str, n_items: int) -> slice:
-    """All of so many items, the first nine tenths of them, or the last."""
-    cut = n_items * 9 // 10
-    parts = {"all": slice(n_items), "train": slice(cut), "test": slice(cut, n_items)}
-    return parts[checks.one_of("part", part, parts)]
+    """All of so many items, the first eight tenths of them, the last tenth, or the one before."""
+    cuts = [n_items * tenths // 10 for tenths in (0, 8, 9, 10)]
+    bounds = {"all": (0, 3), "train": (0, 1), "test": (2, 3), "validation": (1, 2)}
+    first, last = bounds[checks.one_of("part", part, PARTS)]
+    return slice(cuts[first], cuts[last])
 
 
 def length(n_steps: int, least: int, reason: str) -> int:

@@ -34,11 +34,12 @@ def captions(n_sequences: int, *, rng: Seed, dtype: Dtype = "float64", part: str
     Parameters
     ----------
     n_sequences : int
-        B, at most the images of the part (1797, 1617 or 180): none is drawn twice.
+        B, at most the images of the part (1797, 1437, 180 or 180): none is drawn twice.
     rng : int or numpy.random.Generator
     dtype : {"float64", "float32"}
-    part : {"all", "train", "test"}
-        As in `digits`: all images, the first nine tenths of them, or the last tenth.
+    part : {"all", "train", "test", "validation"}
+        As in `digits`: all images, the first eight tenths of them, the last tenth, or the one
+        before it.
 
     Raises
     ------

@@ -47,14 +47,14 @@ def digits(
     ----------
     n_steps, n_sequences : int
         T, fixed by `order`: 8 or 64, or None for either. B, at most the images of the part (1797,
-        1617 or 180): none is drawn twice.
+        1437, 180 or 180): none is drawn twice.
     rng : int or numpy.random.Generator
     dtype : {"float64", "float32"}
     order : {"rows", "pixels"}
     permutation : int, optional
         Seed of one shuffle of the 64 pixels, the same in every image ("permuted digits").
-    part : {"all", "train", "test"}
-        All images, the first nine tenths of them, or the last tenth.
+    part : {"all", "train", "test", "validation"}
+        All images, the first eight tenths of them, the last tenth, or the one before it.
 
     Raises
     ------

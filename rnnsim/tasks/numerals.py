@@ -51,9 +51,9 @@ def number_words(
         B, at most the numbers of the part: none is drawn twice.
     rng : int or numpy.random.Generator
     dtype : {"float64", "float32"}
-    part : {"all", "train", "test"}
-        All numbers, nine tenths of them, or the last tenth, of one fixed shuffle: by number, so
-        that no number of the test is ever seen in training.
+    part : {"all", "train", "test", "validation"}
+        All numbers, or of one fixed shuffle the first eight tenths, the last tenth or the one
+        before it: by number, so that no number of the test is ever seen in training.
     largest : int
         The numbers are 0..largest. Words are made once a process: some seconds for 10,000.
     reverse : bool

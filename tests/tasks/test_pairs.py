@@ -14,6 +14,7 @@ CALLS = [
     ("number_words", {"largest": 60, "part": "train", "reverse": True}),
     ("captions", {}),
     ("captions", {"part": "test"}),
+    ("captions", {"part": "validation"}),
 ]
 each_call = pytest.mark.parametrize(("name", "options"), CALLS)
 
@@ -115,12 +116,14 @@ def test_numbers_are_translated(reverse):
 def test_numbers_of_the_test_are_never_seen_in_training():
     pytest.importorskip("num2words")
     parts = {}
-    for part, size in (("train", 180), ("test", 20), ("all", 200)):
+    for part, size in (("train", 160), ("validation", 20), ("test", 20), ("all", 200)):
         pairs = tasks.number_words(size, rng=0, part=part, largest=199)
         parts[part] = set(english(pairs, 199))
         assert len(parts[part]) == size
-    assert not parts["train"] & parts["test"]
-    assert parts["train"] | parts["test"] == parts["all"]
+    held_out = parts["validation"] | parts["test"]
+    assert len(held_out) == 40
+    assert not parts["train"] & held_out
+    assert parts["train"] | held_out == parts["all"]
 
 
 def test_number_words_errors(monkeypatch):
@@ -167,7 +170,8 @@ def test_slant_of_drawn_lines():
 
 def test_caption_parts_are_those_of_the_digits():
     digits = pytest.importorskip("sklearn.datasets").load_digits()
-    for part, chosen in (("train", slice(1617)), ("test", slice(1617, None))):
+    cuts = {"train": slice(1437), "validation": slice(1437, 1617), "test": slice(1617, None)}
+    for part, chosen in cuts.items():
         images = digits.data[chosen] / 16
         drawn = tasks.captions(len(images), rng=0, part=part).source[0]
         assert {image.tobytes() for image in drawn} == {image.tobytes() for image in images}

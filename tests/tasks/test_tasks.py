@@ -1,15 +1,11 @@
 """Tasks: their layout by hand-checkable laws, their floors, and draws that a seed repeats."""
 
-import hashlib
 import sys
 
 import numpy as np
 import pytest
-from builders import classes
 
 from rnnsim import tasks
-from rnnsim.tasks import text as text_module
-from rnnsim.tasks.drawing import part_of
 from rnnsim.tasks.images import digit_images
 
 # One call per task and option that changes the data.
@@ -22,8 +18,10 @@ CALLS = [
     ("temporal_order", 23, {}),
     ("characters", 9, {}),
     ("characters", 9, {"part": "test"}),
+    ("characters", 9, {"part": "validation"}),
     ("sentences", 60, {}),
     ("sentences", 90, {"part": "test"}),
+    ("sentences", 90, {"part": "validation"}),
     ("digits", 8, {}),
     ("digits", 64, {"order": "pixels", "permutation": 3, "part": "train"}),
 ]
@@ -126,70 +124,6 @@ def test_shortest_length(name, least, reason):
         draw(name, least - 1, {})
 
 
-def decoded(codes):
-    return "".join(tasks.corpus().vocabulary[code] for code in codes)
-
-
-def test_corpus_is_the_whole_text_with_its_checksum():
-    from pydoc_data.topics import topics
-
-    text, vocabulary, sha256 = tasks.corpus()
-    assert text == "\n".join(topics[name] for name in sorted(topics))
-    assert list(vocabulary) == sorted(set(text))
-    assert sha256 == hashlib.sha256(text.encode("utf-8")).hexdigest()
-    provenance = tasks.characters(5, 1, rng=0).provenance
-    assert provenance["corpus"] == "pydoc_data.topics"
-    assert provenance["corpus_sha256"] == sha256
-
-
-def test_corpus_does_not_depend_on_the_order_of_the_topics(monkeypatch):
-    monkeypatch.setattr("pydoc_data.topics.topics", {"b": "second", "a": "first"})
-    assert tasks.corpus.__wrapped__().text == "first\nsecond"
-
-
-def test_characters_are_windows_of_the_text_and_targets_are_one_ahead():
-    batch = tasks.characters(60, 20, rng=0)
-    shown = classes(batch)
-    np.testing.assert_array_equal(batch.targets[:-1], shown[1:])
-    np.testing.assert_array_equal(batch.weights, 1)
-    windows = [decoded(codes) for codes in np.vstack([shown, batch.targets[-1:]]).T]
-    assert all(window in tasks.corpus().text for window in windows)
-    assert len(set(windows)) == 20
-
-
-def test_characters_split_leaves_nothing_out_and_does_not_overlap():
-    """The longest window of a part is the part."""
-    text = tasks.corpus().text
-    cut = len(text) * 9 // 10
-    codes = text_module.corpus_codes()
-    parts = {part: codes[part_of(part, len(codes))] for part in ("all", "train", "test")}
-    assert decoded(parts["all"]) == text
-    assert decoded(parts["train"]) == text[:cut]
-    assert decoded(parts["test"]) == text[cut:]
-
-
-def test_characters_windows_reach_both_ends_of_their_part(monkeypatch):
-    """In a text of 20 different characters, the test part is the last two: one window."""
-    text = "abcdefghijklmnopqrst"
-    monkeypatch.setattr(text_module, "corpus", lambda: tasks.Corpus(text, text, ""))
-    monkeypatch.setattr(text_module, "corpus_codes", lambda: np.arange(20))
-    batch = tasks.characters(1, 3, rng=0, part="test")
-    np.testing.assert_array_equal(classes(batch), [[18] * 3])
-    np.testing.assert_array_equal(batch.targets, [[19] * 3])
-    train = tasks.characters(2, 500, rng=0, part="train")
-    assert (classes(train).min(), train.targets.max()) == (0, 17)
-    whole = tasks.characters(19, 1, rng=0)
-    np.testing.assert_array_equal(whole.targets[:, 0], np.arange(1, 20))
-
-
-def test_characters_errors():
-    n_test = len(tasks.corpus().text) - len(tasks.corpus().text) * 9 // 10
-    with pytest.raises(ValueError, match=f"at most {n_test - 1}, .* part='test', got {n_test}"):
-        tasks.characters(n_test, 1, rng=0, part="test")
-    with pytest.raises(ValueError, match="`part` must be one of 'all', 'train', 'test'"):
-        tasks.characters(5, 1, rng=0, part="validation")
-
-
 def images_and_labels():
     datasets = pytest.importorskip("sklearn.datasets")
     digits = datasets.load_digits()
@@ -224,7 +158,10 @@ def test_digits_rows_are_rows():
 
 def test_digits_parts_are_disjoint():
     images, labels = images_and_labels()
-    for part, chosen in (("train", slice(1617)), ("test", slice(1617, None))):
+    cuts = {
+        "train": slice(1437), "validation": slice(1437, 1617), "test": slice(1617, None),
+    }  # fmt: skip
+    for part, chosen in cuts.items():
         batch = tasks.digits(8, len(labels[chosen]), rng=0, part=part)
         np.testing.assert_array_equal(
             multiset(batch.inputs.swapaxes(0, 1), batch.targets[-1]),
@@ -272,7 +209,7 @@ def test_sizes_errors():
     with pytest.raises(ValueError, match="`name` must be one of 'copy_memory', 'echo', "):
         tasks.sizes("copy")
     with pytest.raises(
-        TypeError, match=r"'characters' has the options \['part'\], got \['parts'\]"
+        TypeError, match=r"'characters' has the options \['part', 'text'\], got \['parts'\]"
     ):
         tasks.sizes("characters", parts="train")
     with pytest.raises(TypeError, match=r"'adding' has the options \[\], got \['dtype', 'rng'\]"):
