@@ -82,12 +82,20 @@ def plot_row(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
 
 
 def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Held-out score against updates, every network and the median; baselines are dashed."""
+    """Validation score against updates, every network and the median; what the test part says.
+
+    Diamonds at the end are the test scores of the networks, dashed lines those of the baselines:
+    compare these two.
+    """
     ax = figures.axes_or_new(ax)
     scores = data.score.transpose("network_seed", "updates").values
+    scores = np.where(np.isfinite(scores), scores, np.nan)
+    test = data.test_score.values
     figures.seeds_and_median(
-        ax, data.updates.values, scores, label="networks", color="#0072B2", lines=True
+        ax, data.updates.values, scores, label="validation", color="#0072B2", lines=True
     )
+    last = np.full(test.size, data.updates.values[-1])
+    ax.plot(last, test, ls="", marker="D", ms=6, mfc="none", mec="black", label="test", zorder=6)
     for name, value in zip(data.baseline.values, data.baseline_score.values, strict=True):
         ax.axhline(float(value), color="0.15", ls="--", lw=1.2)
         ax.annotate(
@@ -100,9 +108,9 @@ def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             fontsize=10.5,
             annotation_clip=False,
         )
-    low = min(0.0, float(scores.min())) if is_fraction(data) else 0.0
-    high = 1.0 if is_fraction(data) else max(scores.max(), data.baseline_score.values.max())
-    ax.set_ylim(low - 0.04 * high, 1.08 * float(high))
+    found = np.concatenate([scores.ravel(), test, data.baseline_score.values])
+    high = 1.0 if is_fraction(data) else float(found[np.isfinite(found)].max())
+    ax.set_ylim(-0.04 * high, 1.08 * high)
     ax.set_xlabel("updates")
     ax.set_ylabel(f"{data.score.attrs['units']}")
     return ax

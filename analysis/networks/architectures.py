@@ -41,12 +41,17 @@ class Settings:
     n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
     n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
     batch_size: Annotated[int | None, flag(f"Sequences B per batch; {_OWN}")] = None
-    learning_rate: Annotated[float | None, flag(f"Rate of Adam; {_OWN}")] = None
+    learning_rate: Annotated[
+        tuple[float, ...] | None, flag(f"Rates of Adam, chosen from by the validation part; {_OWN}")
+    ] = None
     n_steps: Annotated[int | None, flag(f"T of characters and sentences; {_OWN}")] = None
     window: Annotated[
         int | None, flag(f"Truncation window K: trains characters, marked in all; {_OWN}")
     ] = None
-    n_records: Annotated[int, flag("How often held-out data are scored.")] = 10
+    text: Annotated[
+        str | None, flag("A file in UTF-8 that characters reads; English unless given.")
+    ] = None
+    n_records: Annotated[int, flag("How often validation data are scored.")] = 10
     data_seed: Annotated[int, flag("Seed of batches and held-out data.")] = 0
     dtype: Annotated[str, flag("float32 or float64.")] = "float32"
     n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
@@ -54,9 +59,19 @@ class Settings:
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """An ensemble for each architecture."""
-    options = {k: v for k, v in vars(settings).items() if k != "architecture"}
+    options = {k: v for k, v in vars(settings).items() if k not in ("architecture", "text")}
+    if settings.text is not None and "characters" not in settings.architecture:
+        raise ValueError(
+            f"`text` is read by 'characters' alone, got {settings.text!r} for "
+            f"{', '.join(settings.architecture)}; drop it or ask for characters"
+        )
     return {
-        name: rnnsim.architecture_experiment(name, progress=progress, **options)
+        name: rnnsim.architecture_experiment(
+            name,
+            text=settings.text if name == "characters" else None,
+            progress=progress,
+            **options,
+        )
         for name in settings.architecture
     }
 
@@ -81,11 +96,13 @@ def _score_figure(datasets: Datasets) -> Figure:
         ax.set_title(f"{name}: {figures.configuration(data)['kind']}")
     for ax in axes.flat[n:]:
         ax.set_visible(False)
+    tried = any(int(data.trial_updates) for data in datasets.values())
     figures.caption(
         figure,
-        "Scores on held-out data; thin: networks, thick: median. Dashed: what answers without a "
-        "recurrent network score on the same data. Costs should fall below their dashed lines, "
-        "fractions rise above them.",
+        f"Lines: scores on validation data{', by which rates were chosen' * tried}; thin: "
+        "networks, thick: median. Diamonds: scores of the networks on test data, after the last "
+        "update. Dashed: what answers without a recurrent network score on the same test data. Of "
+        "costs diamonds should lie below the dashed lines, of fractions above.",
     )
     return figure
 
@@ -136,7 +153,7 @@ def _flow_figure(data: xr.Dataset) -> Figure:
         _same_height(axes["before0"], axes["after0"])
     figures.caption(
         figure,
-        f"Mean over {data.sizes['network_seed']} networks and held-out sequences. Read a row from "
+        f"Mean over {data.sizes['network_seed']} networks and validation data. Read a row from "
         "right to left: the gradient of one loss on its way back. Left of the dashed line is what "
         f"a window of K = {settings['window']} steps cuts off. {_NOTES[name]}",
     )
@@ -154,31 +171,53 @@ def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     sentences = []
     for name, data in datasets.items():
-        sentences += [_score_words(name, data), _flow_words(data), *_example_words(data)]
+        sentences += [_score_words(name, data), _rate_words(data), *_diverged_words(data)]
+        sentences += [_flow_words(data), *_example_words(data)]
     return sentences
 
 
 def _score_words(name: str, data: xr.Dataset) -> str:
-    last = data.score.isel(updates=-1)
     others = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
-    sign = 1.0 if is_fraction(data) else -1.0
-    median = float(last.median())
+    sign, worst = (1.0, 0.0) if is_fraction(data) else (-1.0, np.inf)
+    test = data.test_score.fillna(worst)
+    median = float(test.median())
     missed = [str(k) for k, v in others.items() if not sign * median > sign * v]
     listing = ", ".join(f"{k} {v:.3g}" for k, v in others.items())
     verdict = "better than all of them" if not missed else f"not better than: {', '.join(missed)}"
     return (
-        f"{name} ({figures.configuration(data)['kind']}): {data.score.attrs['long_name']}, median "
-        f"of {last.size} networks after {int(data.updates[-1])} updates {median:.3g} "
-        f"({float(last.min()):.3g} to {float(last.max()):.3g}) {data.score.attrs['units']}; "
+        f"{name} ({figures.configuration(data)['kind']}): {data.test_score.attrs['long_name']}, "
+        f"median of {test.size} networks after {int(data.updates[-1])} updates {median:.3g} "
+        f"({float(test.min()):.3g} to {float(test.max()):.3g}) {data.score.attrs['units']}; "
         f"{listing}: {verdict}."
     )
+
+
+def _rate_words(data: xr.Dataset) -> str:
+    rates, losses = data.rate.values, data.trial_loss.values
+    words = f"  Learning rate {float(data.learning_rate):g}"
+    if rates.size == 1:
+        return f"{words}, as given."
+    listing, updates = ", ".join(f"{rate:g}" for rate in rates), int(data.trial_updates)
+    if np.isnan(losses).all():
+        why = "all trials diverged" if updates else "none was tried"
+        return f"{words}, the first of {listing}: {why}."
+    return (
+        f"{words}: of {listing} none had a lower loss on validation data "
+        f"({np.nanmin(losses):.4g} nats a sequence) after {updates} updates of one network."
+    )
+
+
+def _diverged_words(data: xr.Dataset) -> list[str]:
+    lost = int((data.diverged >= 0).sum())
+    return [f"  {lost} of {data.diverged.size} networks diverged."] if lost else []
 
 
 def _flow_words(data: xr.Dataset) -> str:
     K, after = kept(data, "after")
     _, before = kept(data, "before")
     way = "grown to" if after > 0 else "left with"
-    words = f"  {K} steps back a gradient is {way} 10^{after:.1f} of its size (10^{before:.1f} "
+    sizes = [f"10^{size:.1f}" if np.isfinite(size) else "nothing" for size in (after, before)]
+    words = f"  {K} steps back a gradient is {way} {sizes[0]} of its size ({sizes[1]} "
     words += "before training)"
     window = int(figures.configuration(data)["window"])
     if int(data.place[0]) <= 0:

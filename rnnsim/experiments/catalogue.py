@@ -240,8 +240,14 @@ ARCHITECTURES = {
     "pixel_gradients": Variable(
         (*_SEED, "moment", "word", "pixel"), _NONE, "mean over sequences of |dl/dpixel|"),
     "pixel_spread": Variable(("pixel",), _NONE, "standard deviation over pictures"),
-    "score": Variable((*_SEED, "updates"), _NONE, "score on held-out data"),
-    "baseline_score": Variable(("baseline",), _NONE, "score of other ways on the same data"),
+    "score": Variable((*_SEED, "updates"), _NONE, "validation part"),
+    "test_score": Variable(_SEED, _NONE, "test part"),
+    "baseline_score": Variable(("baseline",), _NONE, "other ways, test part"),
+    "rate": Variable(("rate",), _NONE, "learning rate tried"),
+    "trial_loss": Variable(
+        ("rate",), "nats per sequence", "validation loss of the first network after the trial"),
+    "trial_updates": Variable((), "updates", "how long each rate was tried", np.int64),
+    "learning_rate": Variable((), _NONE, "learning rate chosen"),
     "diverged": RECORDED["diverged"]._replace(dims=_SEED),
     "examples": Variable((), _NONE, "what the first network reads, says, and should say", "T"),
 }  # fmt: skip

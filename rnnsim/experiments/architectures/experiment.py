@@ -1,9 +1,9 @@
 """Four architectures learn real data: held-out scores, and gradient flow before and after."""
 
 import json
-import tempfile
-from pathlib import Path
-from typing import Any, NamedTuple
+import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,41 +11,32 @@ import xarray as xr
 from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.data.pairs import sources_of, target_of
-from rnnsim.experiments import draws, labels
-from rnnsim.experiments.architectures import PROBLEMS, Options, Problem
+from rnnsim.experiments import labels
+from rnnsim.experiments.architectures import Options, Problem
+from rnnsim.experiments.architectures.learning import (
+    Job,
+    chosen,
+    learning,
+    scored_updates,
+    trial_losses,
+    trial_updates,
+)
 from rnnsim.experiments.catalogue import ARCHITECTURES as VARIABLES
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
-from rnnsim.networks.model import Model
 from rnnsim.progress import asked, bar
-from rnnsim.training.records import points
-from rnnsim.training.train import train
 
-DEFAULTS = {  # updates, H, B, rate, scale of W_xh, K
-    "characters": Options(2400, 128, 32, 0.002, 1.0, 25, truncated=True, n_steps=200),
-    "sentences": Options(1600, 64, 64, 0.001, 0.2, 10, n_steps=30, left_out=0.5),
-    "translation": Options(4000, 128, 50, 0.0015, 0.2, 20),
-    "captions": Options(1500, 128, 64, 0.001, 0.3, 10),
+DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
+    "characters": Options(
+        2400, 128, 32, (0.002, 0.001, 0.004), 1.0, 25, truncated=True, n_steps=200
+    ),
+    "sentences": Options(1600, 64, 64, (0.001, 0.0005, 0.002), 0.2, 10, n_steps=30, left_out=0.5),
+    "translation": Options(4000, 128, 50, (0.0015, 0.00075, 0.003), 0.2, 20),
+    "captions": Options(1500, 128, 64, (0.001, 0.0005, 0.002), 0.3, 10),
 }
 ARCHITECTURES = tuple(DEFAULTS)
-_LAST, _SLOWER = 0.2, 0.2  # of the updates, at which part of the rate
 MOMENTS = ("before", "after")
-
-
-class Job(NamedTuple):
-    """Networks of one architecture, the updates after which they are scored, and all seeds."""
-
-    name: str
-    options: Options
-    network_seeds: tuple[int, ...]
-    updates: tuple[int, ...]
-    data_seed: int
-    dtype: str
-
-    def problem(self) -> Problem:
-        """The architecture with its data."""
-        return PROBLEMS[self.name](self.options, self.data_seed, self.dtype)
 
 
 def architecture_experiment(
@@ -55,20 +46,21 @@ def architecture_experiment(
     network_seeds: int | list[int] = 3,
     n_hidden: int | None = None,
     batch_size: int | None = None,
-    learning_rate: float | None = None,
+    learning_rate: float | Sequence[float] | None = None,
     n_steps: int | None = None,
     window: int | None = None,
+    text: str | os.PathLike[str] | None = None,
     n_records: int = 10,
     data_seed: int = 0,
     dtype: str = "float32",
     n_threads: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Train networks of one architecture, score them on held-out data, map their gradients.
+    """Train networks of one architecture, score them on data held out, map their gradients.
 
     ::
 
-        "characters"     many to many       next character of English text
+        "characters"     many to many       next character of English, or of a text of yours
         "sentences"      many to one        which part of a reference a sentence is from
         "translation"    encoder-decoder    numbers 0..999 in words, English to German
         "captions"       one to many        an 8x8 digit in words, character by character
@@ -78,12 +70,22 @@ def architecture_experiment(
     truncated BPTT in segments of `window` steps, all others by full BPTT; the last fifth of the
     updates at a fifth of the rate.
 
+    Data come in three parts that share nothing. Networks learn from the training part. The
+    validation part chooses the rate, if several are given: the first network learns at each of them
+    for a fifth of the updates, and that of the least loss is taken. It also gives the scores while
+    networks learn, the maps and the examples. The test part is looked at once, when everything is
+    chosen and learned, and so are the baselines, which are of the test part too.
+
     Parameters
     ----------
     name : str
-    n_updates, n_hidden, batch_size, learning_rate, n_steps, window : optional
+    n_updates, n_hidden, batch_size, n_steps, window : optional
         Those of the architecture unless given, see `DEFAULTS`; n_steps is T of characters and
         sentences; window is K of characters, of the others only noted, for figures.
+    learning_rate : float or several, optional
+        Those to choose from, three unless given; one is taken as it is.
+    text : path, optional
+        A file of text in UTF-8 that "characters" reads in place of English, as `tasks.characters`.
     network_seeds : int or list of int
         Seeds of the initial networks, which learn from the same batches side by side.
     n_records : int
@@ -96,17 +98,19 @@ def architecture_experiment(
     Returns
     -------
     xarray.Dataset
-        score (network_seed, updates), baseline_score (baseline), diverged (network_seed); log_norms
-        (network_seed, moment, loss_step, place), the `gradient_map` of held-out data before and
-        after training; of captions pixel_gradients (network_seed, moment, word, pixel), the mean of
-        |dl/dpixel| for l the loss of one word of the caption, and pixel_spread (pixel), the
-        standard deviation over pictures. Attributes: configuration, and
+        score (network_seed, updates) on the validation part; test_score (network_seed), after the
+        last update, and baseline_score (baseline) on the test part; trial_loss (rate), NaN where
+        there was no trial, trial_updates and learning_rate, the rate chosen; diverged
+        (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
+        validation data before and after training; of captions pixel_gradients (network_seed,
+        moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of the caption, and
+        pixel_spread (pixel), the standard deviation over pictures. Attributes: configuration, and
         examples of the first network as [source, answer, right answer].
 
     Raises
     ------
     TypeError, ValueError
-        An unknown name; as `train`.
+        An unknown name; a text where none is read; as `train` and `tasks.characters`.
 
     Examples
     --------
@@ -120,13 +124,14 @@ def architecture_experiment(
         n_updates=n_updates,
         n_hidden=n_hidden,
         batch_size=batch_size,
-        learning_rate=learning_rate,
+        learning_rates=learning_rate,
         n_steps=n_steps,
         window=window,
+        text=text,
     )
     seeds = labels.seeds("network_seeds", network_seeds)
     records = checks.whole_number("n_records", n_records, least=1)
-    updates = _updates(options.n_updates, records)
+    updates = scored_updates(options.n_updates, records)
     job = Job(name, options, seeds, updates, data_seed, dtype)
     problem = job.problem()
     configuration = {"name": name, "kind": problem.kind, **options._asdict()}
@@ -153,6 +158,7 @@ def _axes(job: Job, problem: Problem) -> dict[str, Any]:
         "place": tuple(range(first, shown.n_steps + 1)),
         "updates": job.updates,
         "baseline": tuple(problem.baselines),
+        "rate": job.options.learning_rates,
     }
     if problem.words:
         axes |= {"word": tuple(problem.words), "pixel": sources[0].shape[-1]}
@@ -161,33 +167,60 @@ def _axes(job: Job, problem: Problem) -> dict[str, Any]:
 
 def _variables(problem: Problem) -> dict[str, Variable]:
     """Those of the catalogue; of pictures only where there are some."""
-    score = VARIABLES["score"]._replace(units=problem.unit, long_name=problem.score)
-    found = VARIABLES | {"score": score}
+    found = dict(VARIABLES)
+    for name in ("score", "test_score", "baseline_score"):
+        meaning = f"{problem.score}, {VARIABLES[name].long_name}"
+        found[name] = VARIABLES[name]._replace(units=problem.unit, long_name=meaning)
     pictured = () if problem.words else ("pixel_gradients", "pixel_spread")
     return {name: variable for name, variable in found.items() if name not in pictured}
 
 
-def _options(name: str, **given: Any) -> Options:
+def _options(name: str, **options: Any) -> Options:
     """Those of the architecture, but for what is given."""
     whole = {"n_updates": 0, "n_hidden": 1, "batch_size": 1, "n_steps": 1, "window": 1}
-    chosen = {key: value for key, value in given.items() if value is not None}
-    for key in chosen.keys() & whole.keys():
-        chosen[key] = checks.whole_number(key, chosen[key], least=whole[key])
-    return DEFAULTS[name]._replace(**chosen)
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given.keys() & whole.keys():
+        given[key] = checks.whole_number(key, given[key], least=whole[key])
+    if "learning_rates" in given:
+        given["learning_rates"] = labels.real_numbers("learning_rate", given["learning_rates"])
+    if "text" in given:
+        if name != "characters":
+            raise ValueError(
+                f"`text` is read by 'characters' alone, got {given['text']!r} for {name!r}; drop it"
+            )
+        given["text"] = os.fspath(given["text"])
+    return DEFAULTS[name]._replace(**given)
 
 
 def measure(job: Job, n_threads: int) -> Found:
     """Scores while networks learn, gradient flow before and after, and what the first one says."""
     problem = job.problem()
+    losses = trial_losses(problem, job, n_threads)
+    rate = job.options.learning_rates[chosen(losses)]
     before = problem.draw(job.network_seeds)
-    after, found = _learned(before, problem, job, n_threads)
-    models: list[Any] = [before, after]
-    maps = [gradient_map(model, problem.shown) for model in models]
-    found |= {
-        "log_norms": np.stack([each.log_norms for each in maps], axis=1),
+    scores = []
+    with bar(len(job.updates), show=asked(), unit="score", description=job.name) as advance:
+        for learned in learning(before, problem, job, rate, job.updates, n_threads):
+            scores.append(problem.measure(learned.model))
+            advance(1)
+    after: Any = learned.model
+    found = {
+        "trial_loss": losses,
+        "trial_updates": np.array(trial_updates(job.options)),
+        "learning_rate": np.array(rate),
+        "score": np.stack(scores, axis=1),
+        "diverged": learned.diverged,
+        "test_score": problem.test(after),
         "baseline_score": np.array(list(problem.baselines.values())),
         "examples": np.array(json.dumps(problem.examples(after[0]), ensure_ascii=False)),
     }
+    return found | _flow([before, after], problem)
+
+
+def _flow(models: list[Any], problem: Problem) -> Found:
+    """Where gradients go in each model, and of pictures to which pixels."""
+    maps = [gradient_map(model, problem.shown).log_norms for model in models]
+    found = {"log_norms": np.stack(maps, axis=1)}
     if problem.words:
         pixels = [
             [picture_gradients(model, pairs) for pairs in problem.words.values()]
@@ -197,54 +230,3 @@ def measure(job: Job, n_threads: int) -> Found:
         found["pixel_gradients"] = np.moveaxis(np.array(pixels), 2, 0)
         found["pixel_spread"] = pictures[0].astype(float).std(axis=0)
     return found
-
-
-def _learned(model: Model, problem: Problem, job: Job, n_threads: int) -> tuple[Model, Found]:
-    """The trained model; scores (N, updates), the update of divergence or -1.
-
-    Two runs, the second at a lower rate, each stopped for a score now and then: every part goes on
-    from the checkpoint of the one before.
-    """
-    options, total = job.options, job.options.n_updates
-    slow = _full_rate(total)
-    begun = [model, model]
-    scores, diverged = [problem.measure(model)], np.full(len(model), -1)
-    parts = len(job.updates) - 1
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        bar(parts, show=asked(), unit="score", description=job.name) as advance,
-    ):
-        for update in job.updates[1:]:
-            late = int(update > slow)
-            training = train(
-                begun[late],
-                problem.task,
-                n_updates=update - slow * late,
-                window=options.window if options.truncated else None,
-                optimizer="adam",
-                learning_rate=options.learning_rate * (_SLOWER if late else 1.0),
-                clip_norm=1.0,
-                rng=draws.training_batches(job.data_seed, job.name, late),
-                checkpoint=Path(folder) / str(late),
-                checkpoint_every=total,
-                n_threads=n_threads,
-            )
-            model = training.model
-            if update == slow:
-                begun[1] = model
-            left = (diverged < 0) & (training.diverged >= 0)
-            diverged = np.where(left, training.diverged + slow * late, diverged)
-            scores.append(problem.measure(model))
-            advance(1)
-    return model, {"score": np.stack(scores, axis=1), "diverged": diverged}
-
-
-def _full_rate(n_updates: int) -> int:
-    """Updates at the full rate; the last ones go slower."""
-    return n_updates - int(_LAST * n_updates)
-
-
-def _updates(n_updates: int, n_records: int) -> tuple[int, ...]:
-    """When networks are scored: at even distances, and where the rate falls."""
-    every = max(1, -(-n_updates // n_records))
-    return tuple(sorted({*points(n_updates, every), _full_rate(n_updates)}))

@@ -15,20 +15,22 @@ from rnnsim.networks.rnn import RNN
 class Options(NamedTuple):
     """How networks of one architecture are drawn and trained.
 
-    H, B, the rate of Adam; the standard deviation of W_xh, which reads one-hot inputs; a window
-    K, and whether training is truncated to it; T, where a task lets one choose; the fraction of
-    words that are left out in training, so that few sentences are not learned by heart.
+    H, B; rates of Adam to choose from, the usual one first; the standard deviation of W_xh, which
+    reads one-hot inputs; a window K, and whether training is truncated to it; T, where a task lets
+    one choose; the fraction of words that are left out in training, so that few sentences are not
+    learned by heart; a text of one's own to read.
     """
 
     n_updates: int
     n_hidden: int
     batch_size: int
-    learning_rate: float
+    learning_rates: tuple[float, ...]
     input_scale: float
     window: int
     truncated: bool = False
     n_steps: int | None = None
     left_out: float = 0.0
+    text: str | None = None
 
 
 class Example(NamedTuple):
@@ -41,12 +43,14 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One architecture: networks, data and scores.
+    """One architecture: networks, data in three parts, and scores.
 
-    `draw` makes a network for each seed; `task` is what `train` takes; `shown` are held-out data
-    whose gradient flow is looked at; `measure` gives a held-out score for each network, in `unit`;
-    `baselines` are what other ways score on the same data; `examples` reads held-out data with a
-    network; `words` are, of pictures, the same data with the loss of one word of a caption alone.
+    `draw` makes a network for each seed; `task` is what `train` takes, of the training part. Of the
+    validation part: `loss` and `measure` give the loss and the score of each network, the latter in
+    `unit`; `shown` are data whose gradient flow is looked at; `examples` reads some with a network;
+    `words` are, of pictures, the same data with the loss of one word of a caption alone. Of the
+    test part: `test` gives the score of each network, to be asked for once, when everything is
+    chosen, and `baselines` are what other ways score there.
     """
 
     kind: str
@@ -55,7 +59,9 @@ class Problem:
     draw: Callable[[Sequence[int]], Model]
     task: Callable[[np.random.Generator], Any]
     shown: Data
+    loss: Callable[[Any], npt.NDArray[np.float64]]
     measure: Callable[[Any], npt.NDArray[np.float64]]
+    test: Callable[[Any], npt.NDArray[np.float64]]
     baselines: dict[str, float]
     examples: Callable[[Any], list[Example]]
     words: Mapping[str, Pairs] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,34 +16,37 @@ from rnnsim.experiments.architectures.problem import Example, Options, Problem, 
 from rnnsim.gradients.simulation import evaluate, forward
 from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
-from rnnsim.tasks.drawing import many_to_one, part_of, provenance
+from rnnsim.tasks.drawing import many_to_one, provenance
 from rnnsim.tasks.text import corpus_codes
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
+_SCORED = 256  # pieces of text
 _PROMPT, _CONTINUED = 40, 60  # characters
 _VOCABULARY = 1000  # words
 
 
 def characters(options: Options, seed: int, dtype: str) -> Problem:
-    """Many to many: the next character of English text, in bits on the held-out tenth.
+    """Many to many: the next character of English or of `options.text`, in bits.
 
-    Baselines: equally likely characters, and counts of characters and of pairs of them in the
-    training text, plus one (`baselines.n_gram_bits`).
+    The text and parts of `tasks.characters`. Baselines: equally likely characters, and counts of
+    characters and of pairs of them in the training text, plus one (`baselines.n_gram_bits`).
     """
-    T = options.n_steps or 200
-    test = tasks.characters(T, 256, rng=seed, dtype=dtype, part="test")
-    V = len(tasks.corpus().vocabulary)
-    codes = corpus_codes()
-    train = codes[part_of("train", len(codes))]
+    T, text = options.n_steps or 200, options.text
+    read: Any = {"dtype": dtype, "text": text}
+    validation, test = (
+        tasks.characters(T, _SCORED, rng=seed, part=part, **read) for part in ("validation", "test")
+    )
+    vocabulary = tasks.corpus(text).vocabulary
+    V, train = len(vocabulary), corpus_codes(text)[tasks.corpus(text).parts["train"]]
 
     def draw(seeds: Sequence[int]) -> Model:
         return _networks(seeds, (V, V), options, dtype)
 
     def task(rng: np.random.Generator) -> Sequences:
-        return tasks.characters(T, options.batch_size, rng=rng, dtype=dtype, part="train")
+        return tasks.characters(T, options.batch_size, rng=rng, part="train", **read)
 
-    def measure(rnn: RNN) -> npt.NDArray[np.float64]:
-        return evaluate(rnn, test).loss / (T * np.log(2.0))
+    def bits(rnn: RNN, part: Sequences) -> npt.NDArray[np.float64]:
+        return evaluate(rnn, part).loss / (T * np.log(2.0))
 
     return Problem(
         kind="many to many",
@@ -50,15 +54,19 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
         unit="bits per character",
         draw=draw,
         task=task,
-        shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, dtype=dtype, part="test"),
-        measure=measure,
+        shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, part="validation", **read),
+        loss=lambda rnn: evaluate(rnn, validation).loss,
+        measure=lambda rnn: bits(rnn, validation),
+        test=lambda rnn: bits(rnn, test),
         baselines=baselines.n_gram_bits(train, test.inputs.argmax(axis=-1), test.targets, V),
-        examples=lambda rnn: [_continued(rnn, prompt) for prompt in _prose(test.targets)],
+        examples=lambda rnn: [
+            _continued(rnn, prompt, vocabulary) for prompt in _prose(validation.targets, vocabulary)
+        ],
     )
 
 
 def sentences(options: Options, seed: int, dtype: str) -> Problem:
-    """Many to one: which part of a reference a sentence comes from; accuracy on held-out ones.
+    """Many to one: which part of a reference a sentence comes from; accuracy.
 
     The sentences, classes and parts of `tasks.sentences`, read word by word: one-hot for the 1000
     most frequent words of the training part, zeros for others, and in training for some at random.
@@ -68,7 +76,9 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     T, data = options.n_steps or 30, tasks.sentence_corpus()
     words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
     fits = np.array([len(each) <= T for each in words])
-    train, test = (np.flatnonzero(fits & part) for part in (~data.test, data.test))
+    train, validation, test = (
+        np.flatnonzero(fits & data.of(part)) for part in ("train", "validation", "test")
+    )
     common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
     ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
     onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros
@@ -84,12 +94,12 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         return read(which, np.where(kept, ids[:, which], -1))
 
     def examples(rnn: RNN) -> list[Example]:
-        answers = forward(rnn, held_out.inputs[:, :3]).outputs[0, -1].argmax(axis=-1)
-        every = zip(test[:3], answers, strict=True)
+        answers = forward(rnn, validated.inputs[:, :3]).outputs[0, -1].argmax(axis=-1)
+        every = zip(validation[:3], answers, strict=True)
         return [Example(data.sentences[i], groups[a], groups[data.classes[i]]) for i, a in every]
 
-    test = draws.shuffled(seed, test)
-    held_out = read(test, ids[:, test])
+    validation = draws.shuffled(seed, validation)
+    validated, tested = (read(part, ids[:, part]) for part in (validation, test))
     texts = [[data.sentences[i] for i in part] for part in (train, test)]
     classes = [data.classes[part] for part in (train, test)]
     return Problem(
@@ -98,8 +108,10 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         unit="fraction of sentences",
         draw=lambda seeds: _networks(seeds, (_VOCABULARY, len(groups)), options, dtype),
         task=task,
-        shown=read(test[:_SHOWN], ids[:, test[:_SHOWN]]),
-        measure=lambda rnn: evaluate(rnn, held_out).accuracy,
+        shown=read(validation[:_SHOWN], ids[:, validation[:_SHOWN]]),
+        loss=lambda rnn: evaluate(rnn, validated).loss,
+        measure=lambda rnn: evaluate(rnn, validated).accuracy,
+        test=lambda rnn: evaluate(rnn, tested).accuracy,
         baselines={
             "most frequent class": baselines.most_frequent(*(c.tolist() for c in classes)),
             "naive Bayes on words": baselines.naive_bayes(
@@ -138,16 +150,16 @@ def _right_aligned(
     return ids
 
 
-def _prose(targets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def _prose(targets: npt.NDArray[np.int64], vocabulary: str) -> list[npt.NDArray[np.int64]]:
     """Three beginnings with the most letters; the text has tables and examples of code as well."""
-    prompts, vocabulary = targets[:_PROMPT], tasks.corpus().vocabulary
+    prompts = targets[:_PROMPT]
     letters = np.array([character.isalpha() for character in vocabulary])[prompts].sum(axis=0)
     return [prompts[:, b] for b in np.argsort(-letters, kind="stable")[:3]]
 
 
-def _continued(rnn: RNN, prompt: npt.NDArray[np.int64]) -> Example:
+def _continued(rnn: RNN, prompt: npt.NDArray[np.int64], vocabulary: str) -> Example:
     """A prompt of held-out text, and characters drawn from what the network expects, in turn."""
-    generator, vocabulary = draws.answers(), tasks.corpus().vocabulary
+    generator = draws.answers()
     onehot = np.eye(len(vocabulary), dtype=rnn.dtype)
     run = forward(rnn, onehot[prompt][:, None])
     codes: list[int] = []

@@ -14,6 +14,7 @@ from rnnsim.experiments.architectures import baselines
 from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
 from rnnsim.flow.maps import part_of_the_words
 from rnnsim.gradients.decoding import exact_match, greedy_decode
+from rnnsim.gradients.pairs import pairs_evaluate
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model
 
@@ -23,7 +24,7 @@ _WORDS = {"thin or bold": 1, "the digit": 2, "left or right": 4}  # of captions,
 
 
 def translation(options: Options, seed: int, dtype: str) -> Problem:
-    """Encoder-decoder: numbers 0..999 from English to German; exact matches on held-out numbers.
+    """Encoder-decoder: numbers 0..999 from English to German; exact matches.
 
     Read from the last character to the first (Sutskever et al. 2014), written greedily. Baselines:
     the answer to the most similar number seen in training (fewest different characters), which is
@@ -32,9 +33,9 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
     """
     english, german = tasks.number_alphabets(largest=_LARGEST)
     kind: Any = {"dtype": dtype, "largest": _LARGEST, "reverse": True}
-    train, test = (
-        tasks.number_words(n, rng=seed, part=part, **kind)
-        for part, n in (("train", (_LARGEST + 1) * 9 // 10), ("test", (_LARGEST + 1) // 10))
+    train, validation, test = (
+        tasks.number_words(tenths * (_LARGEST + 1) // 10, rng=seed, part=part, **kind)
+        for part, tenths in (("train", 8), ("validation", 1), ("test", 1))
     )
     read = [_read(pairs.source[::-1], english.characters) for pairs in (train, test)]
     written = [german.decode(pairs.target.targets) for pairs in (train, test)]
@@ -59,8 +60,10 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
         unit="fraction of numbers",
         draw=draw,
         task=task,
-        shown=tasks.number_words(_SHOWN, rng=seed, part="test", **kind),
-        measure=lambda model: exact_match(_written(model, test, german), test),
+        shown=tasks.number_words(_SHOWN, rng=seed, part="validation", **kind),
+        loss=lambda model: pairs_evaluate(model, validation).loss,
+        measure=lambda model: exact_match(_written(model, validation, german), validation),
+        test=lambda model: exact_match(_written(model, test, german), test),
         baselines={
             "answer of the nearest": _share(
                 baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
@@ -69,21 +72,24 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
                 [baselines.word_by_word(text, dictionary) for text in read[1]], written[1]
             ),
         },
-        examples=lambda model: _answered(model, test, german, read[1]),
+        examples=lambda model: _answered(
+            model, validation, german, _read(validation.source[::-1], english.characters)
+        ),
     )
 
 
 def captions(options: Options, seed: int, dtype: str) -> Problem:
-    """One to many: pictures of digits in words; exact matches on held-out pictures.
+    """One to many: pictures of digits in words; exact matches.
 
     Written greedily. Baselines: the most frequent caption, and that of the nearest picture seen in
     training (Euclidean distance of the 64 pixels).
     """
     alphabet = tasks.caption_alphabet()
-    train, test = (
+    train, validation, test = (
         tasks.captions(n, rng=seed, dtype=dtype, part=part)
-        for part, n in (("train", 1617), ("test", 180))
+        for part, n in (("train", 1437), ("validation", 180), ("test", 180))
     )
+    right = alphabet.decode(validation.target.targets)
     written = [alphabet.decode(pairs.target.targets) for pairs in (train, test)]
 
     def draw(seeds: Sequence[int]) -> Model:
@@ -100,16 +106,18 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
         unit="fraction of pictures",
         draw=draw,
         task=task,
-        shown=test,
-        measure=lambda model: exact_match(_written(model, test, alphabet), test),
+        shown=validation,
+        loss=lambda model: pairs_evaluate(model, validation).loss,
+        measure=lambda model: exact_match(_written(model, validation, alphabet), validation),
+        test=lambda model: exact_match(_written(model, test, alphabet), test),
         baselines={
             "most frequent caption": baselines.most_frequent(*written),
             "caption of the nearest": _share(
                 baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
             ),
         },
-        examples=lambda model: _answered(model, test, alphabet, ["(a picture)"] * 180),
-        words={name: part_of_the_words(test, written[1], word) for name, word in _WORDS.items()},
+        examples=lambda model: _answered(model, validation, alphabet, ["(a picture)"] * 180),
+        words={name: part_of_the_words(validation, right, word) for name, word in _WORDS.items()},
     )
 
 

@@ -4,13 +4,23 @@ import json
 
 import numpy as np
 import pytest
-from artists import dashed, drawn_with_captions, faint, texts
+from artists import dashed, drawn_with_captions, faint, marked, texts
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
 from analysis.networks import architecture_plots, architectures
 
 NAMES = ("characters", "sentences", "translation", "captions")
+
+
+def changed(data, **values):
+    """The dataset with other values of some variables, of the same units and names."""
+    return data.assign(
+        {
+            name: data[name].copy(data=np.broadcast_to(value, data[name].shape))
+            for name, value in values.items()
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +88,35 @@ def test_scores_every_network_median_and_dashed_baselines(datasets, ax):
     np.testing.assert_allclose(np.array([line.get_ydata() for line in faint(ax)]), data.score)
     baselines = [line.get_ydata()[0] for line in dashed(ax)]
     np.testing.assert_allclose(baselines, data.baseline_score)
+    (test,) = marked(ax, "D")
+    np.testing.assert_array_equal(test.get_ydata(), data.test_score)
+    np.testing.assert_array_equal(test.get_xdata(), [4, 4])
     assert texts(ax) == ["uniform", "unigram", "bigram"]
     assert ax.get_ylabel() == "bits per character"
+    low, high = ax.get_ylim()
+    assert low < 0 < data.score.max() < high
+
+
+@pytest.mark.parametrize("name", ["characters", "captions"])
+def test_scores_that_are_not_finite_leave_the_axis_as_it_is(datasets, ax, name):
+    data = datasets[name]
+    architecture_plots.plot_scores(data, ax=ax)
+    expected = ax.get_ylim()
+    score, test = data.score.values.copy(), data.test_score.values.copy()
+    score[1, -1], test[1] = np.inf, np.nan
+    _, other = figures.new_figure()
+    architecture_plots.plot_scores(changed(data, score=score, test_score=test), ax=other)
+    assert other.get_ylim() == pytest.approx(expected, rel=0.1)
+
+
+def test_the_caption_says_how_rates_were_chosen(datasets):
+    def caption(data):
+        with figures.style():
+            return architectures.draw({"captions": data})["held-out-scores"].get_supxlabel()
+
+    data = datasets["captions"]
+    assert "on validation data, by which rates were chosen; thin" in caption(data)
+    assert "Lines: scores on validation data; thin" in caption(changed(data, trial_updates=0))
 
 
 def test_the_one_row_of_sentences_as_curves(datasets, ax):
@@ -116,20 +153,88 @@ def test_what_is_left_some_steps_back(datasets):
     assert (K, left) == (25, pytest.approx(-2.5))
 
 
+def lines(data, name="captions"):
+    """What is said of one architecture: score, rate, perhaps divergence, flow, example."""
+    return architectures.summarise({name: data})
+
+
 def test_words_follow_the_data(datasets):
     words = architectures.summarise(datasets)
-    assert words[0].startswith("characters (many to many): cost of the next character, median of 2")
+    assert words[0].startswith(
+        "characters (many to many): cost of the next character, test part, median of 2 networks "
+        "after 4 updates "
+    )
     assert sum("of the losses miss the boundary" in word for word in words) == 2
-    for name, better in (("characters", 0.0), ("captions", 1.0)):
-        data = datasets[name]
-        best = architectures.summarise({name: data.assign(score=data.score * 0 + better)})
-        assert "better than all of them" in best[0]
-        worst = architectures.summarise({name: data.assign(score=data.score * 0 + 9 - 9 * better)})
-        assert "not better than" in worst[0]
     data = datasets["captions"]
     right = data.assign_attrs(examples=json.dumps([["(a picture)", "a six", "a six"]]))
-    assert "(right)" in architectures.summarise({"captions": right})[2]
+    assert "(right)" in lines(right)[-1]
     wrong = data.assign_attrs(examples=json.dumps([["(a picture)", "a one", "a six"]]))
-    assert "it should be 'a six'" in architectures.summarise({"captions": wrong})[2]
+    assert "it should be 'a six'" in lines(wrong)[-1]
     grown = data.assign(log_norms=-data.log_norms)
-    assert "grown to" in architectures.summarise({"captions": grown})[1]
+    assert "grown to" in lines(grown)[-2]
+    gone = data.assign(log_norms=data.log_norms.where(data.place == data.loss_step, -np.inf))
+    assert "left with nothing of its size (nothing before training)" in lines(gone)[-2]
+
+
+@pytest.mark.parametrize(("name", "best", "worst"), [("characters", 0, 9), ("captions", 1, 0)])
+def test_the_verdict_is_of_the_test_part(datasets, name, best, worst):
+    """Whatever the validation part says."""
+    data = datasets[name]
+    for score, words in ((best, "better than all of them"), (worst, "not better than: ")):
+        said = lines(changed(data, test_score=score, score=best + worst - score))[0]
+        assert words in said
+        assert f" {score:.3g} ({score:.3g} to {score:.3g})" in said
+    level = changed(data, test_score=data.baseline_score[0])
+    assert f"not better than: {data.baseline.values[0]}" in lines(level)[0]
+
+
+@pytest.mark.parametrize(("name", "worst"), [("characters", "inf"), ("captions", "0")])
+def test_networks_without_a_score_count_as_the_worst(datasets, name, worst):
+    data = datasets[name]
+    none = lines(changed(data, test_score=np.nan))[0]
+    assert f" updates {worst} ({worst} to {worst})" in none
+    assert f"not better than: {', '.join(data.baseline.values)}" in none
+    one = lines(changed(data, test_score=[np.nan, 0.9]))[0]
+    assert f" updates {'inf (0.9 to inf)' if worst == 'inf' else '0.45 (0 to 0.9)'}" in one
+
+
+def test_words_on_divergence(datasets):
+    data = datasets["captions"]
+    assert not any("diverged" in line for line in lines(data))
+    assert "  1 of 2 networks diverged." in lines(changed(data, diverged=[3, -1]))
+
+
+def test_words_on_the_learning_rate(datasets):
+    data, known = datasets["captions"], "0.001, 0.0005, 0.002"
+    tried = changed(data, trial_loss=[2.5, np.nan, 1.25], trial_updates=7, learning_rate=0.002)
+    assert lines(tried)[1] == (
+        f"  Learning rate 0.002: of {known} none had a lower loss on validation data (1.25 nats a "
+        "sequence) after 7 updates of one network."
+    )
+    failed = changed(tried, trial_loss=np.nan, learning_rate=0.001)
+    said = f"  Learning rate 0.001, the first of {known}: "
+    assert lines(failed)[1] == f"{said}all trials diverged."
+    assert lines(changed(failed, trial_updates=0))[1] == f"{said}none was tried."
+    assert lines(failed.isel(rate=[0]))[1] == "  Learning rate 0.001, as given."
+
+
+def test_settings_reach_the_experiment(tmp_path):
+    """Rates and a text of one's own, which characters alone read."""
+    path = tmp_path / "own.txt"
+    letters = np.random.default_rng(0).choice([*"abcdefgh "], 3000)
+    path.write_text(" ".join("".join(letters).split()))
+    tiny = {"network_seeds": 1, "n_updates": 5, "n_hidden": 4, "batch_size": 2, "n_steps": 12}
+    settings = architectures.Settings(
+        architecture=("characters", "sentences"), text=str(path), learning_rate=(0.01, 0.02), **tiny
+    )
+    found = architectures.compute(settings, progress=False)
+    assert figures.configuration(found["characters"])["text"] == str(path)
+    assert figures.configuration(found["sentences"])["text"] is None
+    for data in found.values():
+        assert data.rate.values.tolist() == [0.01, 0.02]
+        assert float(data.learning_rate) == data.rate.values[np.argmin(data.trial_loss.values)]
+        said = architectures.summarise({"any": data})[1]
+        assert said.endswith("nats a sequence) after 1 updates of one network.")
+    settings = architectures.Settings(architecture=("captions",), text=str(path), **tiny)
+    with pytest.raises(ValueError, match=r"`text` is read by 'characters' alone, .* for captions"):
+        architectures.compute(settings, progress=False)

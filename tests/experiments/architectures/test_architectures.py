@@ -1,7 +1,10 @@
 """The experiment on four architectures: what it holds, and that networks learn."""
 
+import dataclasses
 import json
+import re
 import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import pytest
 import rnnsim
 from rnnsim import tasks
 from rnnsim.experiments import architectures
-from rnnsim.experiments.architectures import experiment
+from rnnsim.experiments.architectures import experiment, learning
 
 TINY = {"n_updates": 10, "network_seeds": 2, "n_hidden": 6, "batch_size": 4, "dtype": "float64"}
 SHORT = {"characters": {"n_steps": 24}, "sentences": {"n_steps": 12}}
@@ -38,10 +41,162 @@ def test_scores_beside_baselines(data):
     assert np.isfinite(data.score).all()
     assert np.isfinite(data.baseline_score).all()
     assert (data.diverged == -1).all()
+    assert data.test_score.dims == ("network_seed",)
     fraction = data.score.attrs["units"].startswith("fraction")
     assert fraction == (settings_of(data)["name"] != "characters")
-    if fraction:
-        assert ((data.score >= 0) & (data.score <= 1)).all()
+    for name in ("score", "test_score", "baseline_score"):
+        assert data[name].attrs["units"] == data.score.attrs["units"]
+        assert np.isfinite(data[name]).all()
+        if fraction:
+            assert ((data[name] >= 0) & (data[name] <= 1)).all()
+
+
+def test_the_rate_is_that_of_the_least_validation_loss_after_a_trial(data):
+    """Recomputed: two trainings in a row of the first network at each rate, a fifth as long."""
+    problem, settings = problem_of(data), settings_of(data)
+    rates = np.array(settings["learning_rates"])
+    assert data.rate.values.tolist() == rates.tolist()
+    assert int(data.trial_updates) == 2
+    model, crc = problem.draw([0] * rates.size), zlib.crc32(settings["name"].encode())
+    model = rnnsim.train(
+        model, problem.task, n_updates=2, optimizer="adam", learning_rate=rates, clip_norm=1.0,
+        rng=np.random.default_rng([0, crc, zlib.crc32(b"trial"), 0]),
+        window=settings["window"] if settings["truncated"] else None,
+    ).model  # fmt: skip
+    np.testing.assert_array_equal(data.trial_loss, problem.loss(model))
+    assert float(data.learning_rate) == rates[np.argmin(data.trial_loss.values)]
+
+
+def test_the_test_part_is_looked_at_once(monkeypatch):
+    """When everything is learned, and nothing but its score depends on it."""
+    options = TINY | {"n_records": 2}
+    plain = rnnsim.architecture_experiment("captions", **options)
+    asked = []
+
+    def problem(*arguments):
+        found = architectures.captions(*arguments)
+
+        def test(model):
+            asked.append(problem_of(plain).measure(model))
+            return np.array([0.25, 0.5])
+
+        return dataclasses.replace(found, test=test)
+
+    monkeypatch.setitem(architectures.PROBLEMS, "captions", problem)
+    data = rnnsim.architecture_experiment("captions", **options)
+    assert len(asked) == 1
+    np.testing.assert_array_equal(asked[0], data.score.isel(updates=-1))
+    assert data.test_score.values.tolist() == [0.25, 0.5]
+    assert data.drop_vars("test_score").equals(plain.drop_vars("test_score"))
+
+
+def test_test_scores_are_of_the_test_part():
+    """Of the networks after the last update, recomputed from the parts of each task."""
+    for name in experiment.ARCHITECTURES:
+        options = TINY | SHORT.get(name, {}) | {"n_updates": 0, "learning_rate": 0.01}
+        data = rnnsim.architecture_experiment(name, **options)
+        model = problem_of(data).draw([0, 1])
+        for found, part in ((data.test_score, "test"), (data.score[:, 0], "validation")):
+            np.testing.assert_allclose(found, scored(name, model, part), rtol=1e-14)
+        assert not np.array_equal(data.test_score, data.score.isel(updates=0)) or name in WRITING
+
+
+WRITING = {"translation", "captions"}  # nothing right before training
+
+
+def scored(name, model, part):
+    """The score of a part, another way than the experiment's."""
+    if name == "characters":
+        batch = tasks.characters(24, 256, rng=0, part=part)
+        return rnnsim.evaluate(model, batch).loss / 24 / np.log(2)
+    if name == "sentences":
+        return [share_right(model[i], part) for i in range(len(model))]
+    if name == "captions":
+        pairs, alphabet = tasks.captions(180, rng=0, part=part), tasks.caption_alphabet()
+    else:
+        options = {"largest": 999, "reverse": True}
+        pairs = tasks.number_words(100, rng=0, part=part, **options)
+        alphabet = tasks.number_alphabets(largest=999)[1]
+    ids = rnnsim.greedy_decode(
+        model, pairs.source, start=alphabet.start, end=alphabet.end, n_steps=pairs.n_steps
+    )
+    return rnnsim.exact_match(ids, pairs)
+
+
+def share_right(rnn, part, T=12):
+    """Sentence by sentence, with a vocabulary of the training part."""
+    data = tasks.sentence_corpus()
+    words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
+    short = np.array([len(each) <= T for each in words])
+    counts = Counter(w for i in np.flatnonzero(short & data.of("train")) for w in words[i])
+    place = {word: i for i, (word, _) in enumerate(counts.most_common(1000))}
+    right = []
+    for i in np.flatnonzero(short & data.of(part)):
+        inputs = np.zeros((T, 1, 1000))
+        for t, word in enumerate(words[i], start=T - len(words[i])):
+            if word in place:
+                inputs[t, 0, place[word]] = 1
+        answer = rnnsim.forward(rnn, inputs).outputs[0, -1, 0].argmax()
+        right.append(answer == data.classes[i])
+    return np.mean(right)
+
+
+@pytest.mark.parametrize(
+    ("losses", "place"),
+    [([3, 1, 2], 1), ([2, 1, 1], 1), ([np.nan, 2, 1], 2), ([np.nan, np.nan], 0), ([np.inf, 9], 1)],
+)
+def test_the_least_loss_is_chosen(losses, place):
+    assert learning.chosen(np.array(losses, float)) == place
+
+
+@pytest.mark.parametrize(
+    ("options", "updates"),
+    [({"learning_rate": 0.02}, 0), ({"n_updates": 0}, 0), ({"n_updates": 1}, 1)],
+)
+def test_trials_only_where_there_is_something_to_choose(options, updates):
+    data = rnnsim.architecture_experiment("captions", **(TINY | {"n_records": 1} | options))
+    assert int(data.trial_updates) == updates
+    assert np.isnan(data.trial_loss).all() == (updates == 0)
+    if updates == 0:
+        assert float(data.learning_rate) == data.rate[0]
+
+
+def test_a_rate_at_which_the_first_network_diverges_is_not_chosen(monkeypatch):
+    rates = (0.01, 0.001)
+
+    def diverging(model, *arguments, **options):
+        found = train(model, *arguments, **options)
+        if not np.ndim(options["learning_rate"]):
+            return found
+        return dataclasses.replace(found, diverged=np.array([1, -1]))
+
+    train = learning.train
+    monkeypatch.setattr(learning, "train", diverging)
+    options = TINY | {"n_records": 1, "learning_rate": rates}
+    data = rnnsim.architecture_experiment("captions", **options)
+    assert np.isnan(data.trial_loss).values.tolist() == [True, False]
+    assert float(data.learning_rate) == 0.001
+
+
+def test_characters_read_a_text_of_ones_own(tmp_path):
+    path = tmp_path / "own.txt"
+    letters = np.random.default_rng(0).choice([*"abcdefgh "], 4000)
+    path.write_text(" ".join("".join(letters).split()))
+    data = rnnsim.architecture_experiment("characters", text=path, n_steps=24, **TINY)
+    baselines = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
+    assert baselines["uniform"] == pytest.approx(np.log2(9))
+    assert settings_of(data)["text"] == str(path)
+    assert json.loads(data.attrs["provenance"])["corpus_sha256"] == tasks.corpus(path).sha256
+    for source, answer, _ in json.loads(data.attrs["examples"]):
+        assert set(source + answer) <= set("abcdefgh ")
+
+
+def test_the_others_read_no_text(tmp_path):
+    for name in ("sentences", "translation", "captions"):
+        with pytest.raises(ValueError, match=f"`text` is read by 'characters' alone, .* '{name}'"):
+            rnnsim.architecture_experiment(name, text="own.txt", **TINY)
+    with pytest.raises(FileNotFoundError, match="`text` must be the path of a file"):
+        rnnsim.architecture_experiment("characters", text=tmp_path / "none.txt", **TINY)
 
 
 def test_maps_reach_from_each_loss_back_to_the_first_step(data):
@@ -89,6 +244,7 @@ def test_characters_are_learned():
     assert baselines["uniform"] == pytest.approx(np.log2(len(tasks.corpus().vocabulary)))
     assert baselines["bigram"] < baselines["unigram"] < baselines["uniform"]
     assert (data.score.isel(updates=-1) < baselines["unigram"]).all()
+    assert (data.test_score < baselines["unigram"]).all()
 
 
 def test_the_nearest_number_is_never_the_same_number():
@@ -124,6 +280,10 @@ def test_a_run_without_updates_has_its_first_score_only():
         ("captions", {"n_records": 0}, "`n_records` must be at least 1"),
         ("captions", {"window": 0}, "`window` must be at least 1"),
         ("captions", {"network_seeds": [1, 1]}, "none twice"),
+        ("captions", {"learning_rate": [0.1, 0.1]}, "none twice"),
+        ("captions", {"learning_rate": []}, "`learning_rate`"),
+        ("captions", {"learning_rate": -0.1}, "`learning_rate`"),
+        ("captions", {"learning_rate": [0.1, -0.1]}, "`learning_rate`"),
     ],
 )
 def test_misuse(name, options, message):
