@@ -22,11 +22,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 $(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py rnnsim/kernels/*/*.py)
 	@echo "compiling the kernels (once, a minute or two)"
 	$(BIN)/rnnsim truncation --gain 1 --length 8 --n-hidden 4 --network-seeds 1 \
-		--batch-size 1 --output $(VENV)/tiny > $(VENV)/tiny.log
+		--batch-size 1 --output $(VENV)/tiny --overwrite > $(VENV)/tiny.log
 	touch $@
 
 demo: setup $(VENV)/.compiled
-	$(BIN)/rnnsim demo --output results
+	$(BIN)/rnnsim demo --output results --overwrite
 
 lint: setup
 	$(BIN)/ruff check .

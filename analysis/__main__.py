@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,8 @@ from cyclopts import App, Parameter
 
 from . import demo
 from .dynamics import isometry, lyapunov, phase_diagram
-from .frame import runs
+from .frame import configuration, console, runs
+from .frame.places import Place
 from .frame.settings import Ensemble
 from .gradients import gradient_norms, truncation, window
 from .networks import architectures, portrait
@@ -23,16 +25,25 @@ app = App(
     help="Gradient flow in ensembles of recurrent networks: figures and the data behind them.",
     version_flags=["--version"],
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+    suppress_keyboard_interrupt=False,  # `main` says that it was interrupted
 )
+app.meta.suppress_keyboard_interrupt = False
 
 Output = Annotated[
     Path | None,
-    Parameter(help="Folder to write; results/ and the name of the analysis unless given."),
+    Parameter(
+        help="Folder to write, a new or an empty one; unless given results/ and the name of the "
+        "analysis, where an earlier run of it is replaced."
+    ),
+]
+Overwrite = Annotated[
+    bool, Parameter(help="Replace the run that is in the folder, whole.", negative=())
 ]
 Source = Annotated[
     Path | None,
     Parameter(
-        name="--from", help="Folder of an earlier run: draw its data again, compute nothing."
+        name="--from",
+        help="Folder of an earlier run: draw its data again, compute nothing. Takes no settings.",
     ),
 ]
 Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
@@ -63,17 +74,32 @@ def _add_command(
         *,
         settings: Any = None,
         output: Output = None,
+        overwrite: Overwrite = False,
         source: Source = None,
         progress: Progress = True,
     ) -> None:
-        for sentence in run(
-            settings or kind(), output=output or folder, source=source, progress=progress
-        ):
-            print(sentence)
+        if source is not None and settings is not None:
+            _refuse_settings(settings)
+        place = Place(output or folder, usual=output is None, overwrite=overwrite)
+        for sentence in run(settings or kind(), output=place, source=source, progress=progress):
+            console.say(sentence)
 
     # Flags are read off annotations, and a type that is a variable cannot be written as one.
     command.__annotations__["settings"] = Annotated[kind | None, Parameter(name="*")]
     app.command(command, name=name, help=summary)
+
+
+def _refuse_settings(settings: Any) -> None:
+    """`--from` computes nothing, so that settings would mean nothing."""
+    usual = type(settings)()
+    names = [
+        f.name for f in fields(settings) if getattr(settings, f.name) != getattr(usual, f.name)
+    ]
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in names) or "settings"
+    raise ValueError(
+        f"`--from` draws data as they were computed and takes no settings, got {flags}; leave them "
+        "out, also those in a file of --config"
+    )
 
 
 for _analysis in ANALYSES:
@@ -89,6 +115,7 @@ def _with_configuration(
     config: Annotated[Path | None, Parameter(help="TOML file with values for any flag.")] = None,
 ) -> None:
     if config is not None:
+        configuration.check_toml(config)
         app.config = cyclopts.config.Toml(config, must_exist=True, use_commands_as_keys=False)
     app(tokens)
 
@@ -97,6 +124,8 @@ def main() -> None:
     """Entry point; misuse and files that cannot be used end with one line, not a traceback."""
     try:
         app.meta()
+    except BrokenPipeError:  # of help; who reads figures goes on without a reader
+        console.hush()
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"rnnsim: {error}", file=sys.stderr)
         sys.exit(2)

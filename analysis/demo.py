@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from .frame import runs
+from .frame.console import say
+from .frame.places import Place
 from .frame.settings import Ensemble
 from .gradients import gradient_norms, truncation
 from .spectra import spectra
@@ -12,18 +14,21 @@ HELP = "Gradient norms, truncation and spectra on real text, and what they show 
 PARTS: tuple[runs.Analysis, ...] = (gradient_norms, truncation, spectra)
 
 
-def run(settings: Ensemble, *, output: Path, source: Path | None, progress: bool) -> list[str]:
+def run(settings: Ensemble, *, output: Place, source: Path | None, progress: bool) -> list[str]:
     """Run every part into a folder of its own below `output`; return all their sentences."""
     sentences = []
+    sources = {runs.name_of(part): source and source / runs.name_of(part) for part in PARTS}
+    for name, earlier in sources.items():  # all of them before anything is computed
+        output.below(name).check(name, earlier)
     for analysis in PARTS:
         name = runs.name_of(analysis)
-        print(f"{name}:", flush=True)
+        say(f"{name}:")
         sentences += runs.run(
             analysis,
             replace(analysis.Settings(), **settings.shared()),
-            output=output / name,
-            source=None if source is None else source / name,
+            output=output.below(name),
+            source=sources[name],
             progress=progress,
         )
-    print()
+    say()
     return sentences

@@ -1,21 +1,25 @@
 """Running an analysis: compute or load, draw, leave figures, data and configuration behind."""
 
-import json
-import tempfile
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import files
+from rnnsim.experiments.store import load_one
 
-from . import figures
+from . import figures, manifest
+from .configuration import to_toml
+from .console import say
+from .places import Place
 
 Datasets = dict[str, xr.Dataset]
+
+_CONFIGURATION = "configuration.toml"
 
 
 class Analysis(Protocol):
@@ -38,77 +42,77 @@ class Analysis(Protocol):
         """What they show, in words, from the data alone."""
 
 
+class Run:
+    """One run before it is drawn: its number, its settings as TOML, its data."""
+
+    def __init__(self, number: str, configuration: str, datasets: Datasets) -> None:
+        self.number, self.configuration, self.datasets = number, configuration, datasets
+
+
 def name_of(analysis: Analysis) -> str:
     """What it is called on the command line."""
     return analysis.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def run(
-    analysis: Analysis, settings: Any, *, output: Path, source: Path | None, progress: bool
+    analysis: Analysis,
+    settings: Any,
+    *,
+    output: Path | Place,
+    source: Path | None,
+    progress: bool,
 ) -> list[str]:
-    """Leave everything in `output`, print where, and return the summary.
+    """Leave everything in `output`, whole or not at all, print where, and return the summary.
 
     With `source`, the folder of an earlier run, its datasets are drawn again; nothing is computed.
     """
-    _check_writable(output)
-    if source is None:
-        datasets = analysis.compute(settings, progress)
-        for name, dataset in datasets.items():
-            rnnsim.save(
-                dataset, output / "data" / f"{name}.zarr", kind=f"{name_of(analysis)}/{name}"
-            )
-        files.write_text(output / "configuration.toml", to_toml(settings))
-    else:
-        datasets = _load(analysis, source)
-    with figures.style():
-        for name, figure in analysis.draw(datasets).items():
-            for path in figures.save(figure, output, name):
-                print(path)
-        for name, film in _films(analysis, datasets).items():
-            print(figures.save_film(film, output, name))
-    sentences = analysis.summarise(datasets)
-    files.write_text(output / "summary.txt", "\n".join(sentences) + "\n")
+    place = output if isinstance(output, Place) else Place(output)
+    place.check(name_of(analysis), source)
+    with files.replacing(place.path, anew=place.is_free()) as folder:
+        folder.mkdir()
+        if source is None:
+            text = to_toml(settings)  # refuses before anything is computed
+            found = Run(uuid4().hex, text, analysis.compute(settings, progress))
+        else:
+            found = files.steadily(source, lambda folder: _load(analysis, folder))
+        if source is None or source.resolve() == place.path.resolve():
+            _save(analysis, found.datasets, folder)
+        files.write_text(folder / _CONFIGURATION, found.configuration)
+        names = _draw(analysis, found.datasets, folder)
+        sentences = analysis.summarise(found.datasets)
+        files.write_text(folder / "summary.txt", "\n".join(sentences) + "\n")
+        manifest.write(folder, name_of(analysis), found.number)
+    for name in names:
+        say(str(place.path / name))
     return sentences
 
 
-def _films(analysis: Analysis, datasets: Datasets) -> Mapping[str, figures.Film]:
-    draw = getattr(analysis, "films", None)
-    return draw(datasets) if draw else {}
+def _save(analysis: Analysis, datasets: Datasets, folder: Path) -> None:
+    for name, dataset in datasets.items():
+        kind = f"{name_of(analysis)}/{name}"
+        rnnsim.save(dataset, folder / "data" / f"{name}.zarr", kind=kind)
 
 
-def to_toml(settings: Any) -> str:
-    """Settings as a TOML file that the command reads back with --config."""
-    lines = []
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if value is not None:
-            lines.append(f"{field.name.replace('_', '-')} = {_toml_value(value)}")
-    return "\n".join(lines) + "\n"
+def _load(analysis: Analysis, source: Path) -> Run:
+    """An earlier run, as it was left."""
+    found = manifest.check(source, name_of(analysis))
+    text = (source / _CONFIGURATION).read_bytes().decode()
+    paths = sorted((source / "data").glob("*.zarr"))
+    datasets = {
+        path.stem: load_one(path, kind=f"{name_of(analysis)}/{path.stem}") for path in paths
+    }
+    if manifest.read(source).run != found.run:
+        raise ValueError(f"`--from` {str(source)!r} was replaced while it was read; try again")
+    return Run(found.run, text, datasets)
 
 
-def _toml_value(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return json.dumps(value)  # numbers, strings and booleans read the same in both
-
-
-def _load(analysis: Analysis, source: Path) -> Datasets:
-    found = sorted((source / "data").glob("[!.]*.zarr"))  # hidden: left by killed processes
-    if not found:
-        raise FileNotFoundError(
-            f"`--from` must name the folder of an earlier run of {name_of(analysis)}, with its "
-            f"data/; there is no dataset in {str(source / 'data')!r}"
-        )
-    return {path.stem: rnnsim.load(path, kind=f"{name_of(analysis)}/{path.stem}") for path in found}
-
-
-def _check_writable(folder: Path) -> None:
-    """Find out before an hour of computing, not after."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"`--output` {str(folder)!r} cannot be written ({error.strerror}); name another folder"
-        ) from error
+def _draw(analysis: Analysis, datasets: Datasets, folder: Path) -> list[str]:
+    """Write all figures; their names."""
+    paths: list[Path] = []
+    with figures.style():
+        for name, figure in analysis.draw(datasets).items():
+            paths += figures.save(figure, folder, name)
+        films = getattr(analysis, "films", None)
+        for name, film in (films(datasets) if films else {}).items():
+            paths.append(figures.save_film(film, folder, name))
+    return [path.name for path in paths]

@@ -1,0 +1,52 @@
+"""Settings as TOML, written beside figures and read back with --config."""
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+
+def to_toml(settings: Any) -> str:
+    """Settings as a TOML file that the command reads back with --config."""
+    values = {
+        field.name.replace("_", "-"): getattr(settings, field.name) for field in fields(settings)
+    }
+    for name, value in values.items():
+        for text in value if isinstance(value, (tuple, list)) else [value]:
+            _check_text(name, text)
+    return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
+
+
+def check_toml(path: Path) -> None:
+    """Refuse a file that is no TOML.
+
+    Raises
+    ------
+    ValueError, OSError
+        It names the file.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"`--config` {str(path)!r} does not exist; name a TOML file")
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"`--config` {str(path)!r} is a folder; name a TOML file, such as the "
+            "configuration.toml that a run leaves"
+        )
+    with path.open("rb") as file:
+        try:
+            tomllib.load(file)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"`--config` {str(path)!r} is not a TOML file: {error}") from error
+
+
+def _check_text(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(
+                f"`--{name}` {value!r} must be text that UTF-8 holds, so that the configuration "
+                "can be written; rename the file"
+            ) from None
