@@ -4,8 +4,14 @@ Messages name the parameter, what was expected, what came and what to do.
 """
 
 import operator
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
 from itertools import pairwise
+from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +19,47 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[Any]
 DTYPES = (np.dtype("float32"), np.dtype("float64"))
+LARGEST = 2**63 - 1  # of int64
+MOST = 10**9  # of a size: what is more cannot be allocated, and not always said to be too much
+
+_REFUSALS = (FileNotFoundError, OSError, MemoryError, TypeError, ValueError)
+_SHOWN = 80  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it, on one line and not too long."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # integers of thousands of digits; objects that cannot say what they are
+        return f"something of type {type(value).__name__}"
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[: _SHOWN // 2]} ... ({len(text)} characters, {type(value).__name__})"
+
+
+@contextmanager
+def renamed(**names: str) -> Iterator[None]:
+    """What is refused in here goes by the names that the caller knows: ``length="`n_steps`"``."""
+    try:
+        yield
+    except _REFUSALS as error:
+        pattern = rf"`({'|'.join(names)})(\[[^`]*\])?`"
+        message = re.sub(pattern, lambda found: names[found[1]], str(error))
+        if message == str(error):
+            raise
+        kind = next(kind for kind in _REFUSALS if isinstance(error, kind))
+        raise kind(message) from error
 
 
 def float_dtype(name: str, value: Any) -> np.dtype[Any]:
     """One of the two dtypes that rnnsim computes in."""
     try:
-        dtype = np.dtype(value)
-    except TypeError as error:
-        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {value!r}") from error
-    if dtype not in DTYPES:
-        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {dtype.name!r}")
+        dtype = np.dtype(value) if isinstance(value, str | type | np.dtype) else None
+    except Exception as error:  # NumPy takes many names for a dtype, and fails in many ways
+        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {shown(value)}") from error
+    if dtype is None or dtype not in DTYPES:
+        came = shown(value) if dtype is None else repr(dtype.name)
+        raise TypeError(f"`{name}` must be 'float32' or 'float64', got {came}")
     return dtype
 
 
@@ -37,8 +74,11 @@ def plain_array(name: str, value: Any) -> npt.NDArray[Any]:
         )
     try:
         return np.asarray(value)
-    except (TypeError, ValueError) as error:  # such as rows of different lengths
-        raise TypeError(f"`{name}` must be an array, got {value!r}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"`{name}` must be an array or nested lists of one length on each axis, got "
+            f"{shown(value)}"
+        ) from error
 
 
 def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -69,8 +109,9 @@ def same_dtype(**arrays: FloatArray) -> np.dtype[Any]:
     if len(set(dtypes.values())) > 1:
         listing = ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())
         raise TypeError(
-            f"all arrays of a call must share one dtype, got {listing}; "
-            "convert with astype('float32') or astype('float64')"
+            f"all arrays of a call must share one dtype, got {listing}; convert "
+            f"{' or '.join(f'`{name}`' for name in dtypes)} with astype('float32') or "
+            "astype('float64')"
         )
     return next(iter(dtypes.values()))
 
@@ -98,7 +139,7 @@ def real_array(name: str, value: Any) -> FloatArray:
     """A real number, or an array of them of any shape, as float64."""
     array = plain_array(name, value)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"`{name}` must be a real number or an array of them, got {value!r}")
+        raise TypeError(f"`{name}` must be a real number or an array of them, got {shown(value)}")
     return array.astype(np.float64)
 
 
@@ -121,19 +162,15 @@ def positive(name: str, value: Any) -> FloatArray:
 
 def per_network(name: str, value: Any, n_networks: int) -> FloatArray:
     """One number for each network, float64 (N,), from one for all or an array of them."""
-    given = plain_array(name, value)
-    try:
-        array = given.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`{name}` must be a number or an (n_networks,) array, got {value!r}"
-        ) from error
+    array = plain_array(name, value)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must be a number or an (n_networks,) array, got {shown(value)}")
     if array.shape not in ((), (n_networks,)):
         raise ValueError(
             f"`{name}` must be a number or of shape (n_networks,) = ({n_networks},), "
             f"got shape {array.shape}"
         )
-    return np.array(np.broadcast_to(array, n_networks))
+    return np.array(np.broadcast_to(array, n_networks), np.float64)
 
 
 def positive_sizes(name: str, array: FloatArray, axes: str) -> None:
@@ -146,20 +183,37 @@ def positive_sizes(name: str, array: FloatArray, axes: str) -> None:
             )
 
 
-def whole_number(name: str, value: Any, *, least: int) -> int:
-    """An integer that is at least `least`."""
+def whole_number(name: str, value: Any, *, least: int, most: float = LARGEST) -> int:
+    """An integer from `least` to `most`."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"`{name}` must be an integer of at least {least}, got {value!r}")
     try:
         number = operator.index(value)
     except TypeError as error:
         raise TypeError(
-            f"`{name}` must be an integer of at least {least}, got {value!r} "
+            f"`{name}` must be an integer of at least {least}, got {shown(value)} "
             f"({type(value).__name__})"
         ) from error
     if number < least:
-        raise ValueError(f"`{name}` must be at least {least}, got {number}")
+        raise ValueError(f"`{name}` must be at least {least}, got {shown(number)}")
+    if number > most:
+        raise ValueError(
+            f"`{name}` must be at most {most}, got {shown(number)}; give a smaller one"
+        )
     return number
+
+
+def size(name: str, value: Any, *, least: int = 1) -> int:
+    """A number of things that stand on an axis of an array, or are done one after the other."""
+    return whole_number(name, value, least=least, most=MOST)
+
+
+def entries(name: str, value: Any) -> list[Any] | None:
+    """What a series holds, in order; None for texts, mappings and whatever is no series."""
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    series = plain_array(name, value) if isinstance(value, np.ndarray) else value
+    return list(series) if np.iterable(series) else None
 
 
 def whole_numbers(
@@ -174,13 +228,12 @@ def whole_numbers(
 
     `kind` is what messages expect, `none` what they say of an empty series.
     """
-    try:
-        given = list(value)
-    except TypeError as error:
+    given = entries(name, value)
+    if given is None:
         raise TypeError(
-            f"`{name}` must be {kind}, got {value!r} ({type(value).__name__}); "
+            f"`{name}` must be {kind}, got {shown(value)} ({type(value).__name__}); "
             f"for all up to k write range({least}, k + 1)"
-        ) from error
+        )
     if not given:
         raise ValueError(f"`{name}` must hold {none}")
     numbers = [whole_number(f"{name}[{i}]", each, least=least) for i, each in enumerate(given)]
@@ -205,23 +258,104 @@ def window_and_stride(window: Any, stride: Any) -> tuple[int, int]:
 
 def real_number(name: str, value: Any, *, above: float = -np.inf, below: float = np.inf) -> float:
     """A finite number strictly between `above` and `below`."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be a number, got {value!r}") from error
+    number = _as_float(name, value)
+    if number is None:
+        raise TypeError(f"`{name}` must be a number, got {shown(value)}")
     if not (np.isfinite(number) and above < number < below):
         bounds = f" between {above:g} and {below:g}" if np.isfinite([above, below]).any() else ""
         raise ValueError(f"`{name}` must be a finite number{bounds}, got {number}")
     return number
 
 
+def fraction(name: str, value: Any) -> float:
+    """A number of at least 0 and below 1."""
+    number = real_number(name, value)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"`{name}` must be at least 0 and below 1, got {number}")
+    return number
+
+
+def limit(name: str, value: Any) -> float:
+    """A number above 0, or infinity: no limit."""
+    number = np.inf if _as_float(name, value) == np.inf else real_number(name, value)
+    if number <= 0:
+        raise ValueError(f"`{name}` must be above 0, or infinity for no limit, got {number}")
+    return number
+
+
+def _as_float(name: str, value: Any) -> float | None:
+    """A real number, also an array of no axes, as a float; None for anything else."""
+    if isinstance(value, Real | Decimal) and not isinstance(value, (bool, np.bool_)):
+        try:
+            return float(value)
+        except OverflowError:
+            return np.inf if value > 0 else -np.inf  # type: ignore[operator]
+        except ValueError:  # a signalling NaN
+            return np.nan
+    if hasattr(value, "dtype"):
+        array = plain_array(name, value)
+        if array.ndim == 0 and array.dtype.kind in "iuf":
+            return float(array)
+    return None
+
+
 def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
     """One of a few names."""
     listing = list(choices)
+    quoted = ", ".join(repr(choice) for choice in listing)
+    if not isinstance(value, str):
+        raise TypeError(
+            f"`{name}` must be one of {quoted}, got {shown(value)} ({type(value).__name__})"
+        )
     if value not in listing:
-        quoted = ", ".join(repr(choice) for choice in listing)
-        raise ValueError(f"`{name}` must be one of {quoted}, got {value!r}")
+        raise ValueError(f"`{name}` must be one of {quoted}, got {shown(value)}")
     return str(value)
+
+
+def boolean(name: str, value: Any) -> bool:
+    """True or False, and nothing that merely counts as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"`{name}` must be True or False, got {shown(value)} ({type(value).__name__})"
+        )
+    return bool(value)
+
+
+def text(name: str, value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a text, got {shown(value)} ({type(value).__name__})")
+    return str(value)
+
+
+def mapping(name: str, value: Any, example: str) -> dict[str, Any]:
+    """A mapping from names, as a dict; messages show the example."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(
+            f"`{name}` must be a mapping from names, such as {example}, got {shown(value)} "
+            f"({type(value).__name__})"
+        )
+    return dict(value)
+
+
+def provenance(value: Any) -> dict[str, str]:
+    """Where data come from: names and texts."""
+    found = mapping("provenance", value, '{"task": "adding"}')
+    for key, each in found.items():
+        text(f"provenance[{key!r}]", each)
+    return found
+
+
+def path(name: str, value: Any) -> Path:
+    """Where a file or folder is, or is to be."""
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
+        raise TypeError(
+            f"`{name}` must be a path, a text or a pathlib.Path, got {shown(value)} "
+            f"({type(value).__name__})"
+        )
+    if "\0" in os.fspath(value):
+        raise ValueError(f"`{name}` must be a path, got {shown(value)}, which has a zero character")
+    return Path(value)
 
 
 def generator(rng: Any) -> np.random.Generator:

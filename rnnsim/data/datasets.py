@@ -90,6 +90,14 @@ def attributes(configuration: Mapping[str, Any], provenance: Mapping[str, str]) 
     TypeError
         A setting that JSON cannot hold.
     """
+    for name, value in configuration.items():
+        try:
+            json.dumps(value, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"`{name}` must be a setting that can be recorded, a number, a text or a list of "
+                f"them, got {type(value).__name__}: {error}"
+            ) from error
     return {
         "configuration": json.dumps(dict(configuration), default=_plain),
         "provenance": json.dumps(dict(provenance)),

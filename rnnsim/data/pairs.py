@@ -80,7 +80,7 @@ class Pairs:
         checks.finite("source", source)
         object.__setattr__(self, "_owned", source)
         object.__setattr__(self, "source", checks.read_only(source))
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        object.__setattr__(self, "provenance", checks.provenance(self.provenance))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), provenance=self.provenance), (self.source, self.target)

@@ -25,8 +25,8 @@ class Sequences:
         Class ids 0..V-1 are scored with softmax cross-entropy in nats, float targets (of the
         inputs' dtype) with ``0.5*||y - target||^2``. Where the weight is 0 they are ignored.
     weights : (T, B) array, optional
-        Loss weights w >= 0, of the inputs' dtype; 1 everywhere unless given, 0 where a step
-        carries no loss.
+        Loss weights w >= 0, of the inputs' dtype, integers or booleans; 1 everywhere unless given,
+        0 where a step carries no loss.
 
         All three are copied; the attributes of these names are read-only views.
     provenance : mapping of str to str, optional
@@ -70,7 +70,7 @@ class Sequences:
         object.__setattr__(self, "_owned", (inputs, targets, weights))
         for name, value in owned.items():
             object.__setattr__(self, name, checks.read_only(value))
-        object.__setattr__(self, "provenance", dict(self.provenance))
+        object.__setattr__(self, "provenance", checks.provenance(self.provenance))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), provenance=self.provenance), self._owned
@@ -106,11 +106,6 @@ class Sequences:
         return self.targets.dtype.kind == "i"
 
     @property
-    def loss_unit(self) -> str:
-        """What losses are measured in: nats of class targets, else half squared errors."""
-        return "nats" if self.has_classes else "half squared error"
-
-    @property
     def loss_steps(self) -> npt.NDArray[np.int64]:
         """The steps 1..T that carry loss in at least one sequence of one network, ascending."""
         others = tuple(axis for axis in range(self.weights.ndim) if axis != self.weights.ndim - 2)
@@ -142,7 +137,10 @@ def _checked_weights(weights: Any, inputs: FloatArray) -> FloatArray:
     shape = inputs.shape[:-1]
     if weights is None:
         return np.ones(shape, inputs.dtype)
-    array = checks.float_array("weights", weights, shape="(n_steps, n_sequences)", own=True)
+    array = checks.plain_array("weights", weights)
+    if array.dtype.kind in "biu":
+        array = array.astype(inputs.dtype)
+    array = checks.float_array("weights", array, shape="(n_steps, n_sequences)", own=True)
     if array.shape != shape:
         raise ValueError(
             f"`weights` must be (n_steps, n_sequences) = {shape} as in `inputs` "

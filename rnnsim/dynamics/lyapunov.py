@@ -208,7 +208,7 @@ def _steps(n_steps: Any, available: int | None) -> int:
         if available is None:
             raise ValueError("`n_steps` must be given where there are no `inputs`, such as 2000")
         return available
-    steps = checks.whole_number("n_steps", n_steps, least=1)
+    steps = checks.size("n_steps", n_steps)
     if available is not None and steps > available:
         raise ValueError(
             f"`n_steps` must be at most the {available} steps of `inputs`, got {steps}"
@@ -230,7 +230,8 @@ def _driven(
                 "may rest for ever"
             )
         h0 = generator.standard_normal((1, rnn.n_hidden)).astype(rnn.dtype)
-    B = np.shape(h0)[-2] if np.ndim(h0) > 1 else 1
+    shape = checks.plain_array("h0", h0).shape
+    B = shape[-2] if len(shape) > 1 else 1
     return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B)
 
 

@@ -1,6 +1,6 @@
 """What a caller gives for a sweep, checked: labels along its axes as tuples, single choices."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -11,33 +11,47 @@ from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
 
 _NOT_KEPT = ("progress", "max_memory")  # they change no number
+_SERIES = (tuple, list, range, np.ndarray)
 
 
 def names(name: str, value: str | Sequence[str], choices: Iterable[str]) -> tuple[str, ...]:
     """One or several of a few names."""
-    values = (value,) if isinstance(value, str) else tuple(value)
-    for each in values:
-        checks.one_of(name, each, choices)
-    return distinct(name, values)
+    return distinct(name, tuple(checks.one_of(name, each, choices) for each in _all(name, value)))
 
 
-def whole_numbers(name: str, value: Any, least: int = 1) -> tuple[int, ...]:
+def whole_numbers(
+    name: str, value: Any, least: int = 1, most: float = checks.LARGEST
+) -> tuple[int, ...]:
     """One or several integers."""
-    values = value if np.ndim(value) else [value]
-    return distinct(name, tuple(checks.whole_number(name, each, least=least) for each in values))
+    wanted = _all(name, value)
+    return distinct(
+        name, tuple(checks.whole_number(name, each, least=least, most=most) for each in wanted)
+    )
+
+
+def sizes(name: str, value: Any) -> tuple[int, ...]:
+    """One or several numbers of units or steps."""
+    return whole_numbers(name, value, most=checks.MOST)
 
 
 def seeds(name: str, value: Any) -> tuple[int, ...]:
     """Seeds as given; a number n stands for 0..n-1."""
-    if np.ndim(value) == 0:
-        return tuple(range(checks.whole_number(name, value, least=1)))
+    if _series(name, value) is None:
+        return tuple(range(checks.size(name, value)))
     return whole_numbers(name, value, least=0)
 
 
 def real_numbers(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
     """One or several finite numbers."""
-    values = np.atleast_1d(checks.plain_array(name, value))
-    return distinct(name, tuple(checks.real_number(name, each) for each in values))
+    return distinct(name, tuple(checks.real_number(name, each) for each in _all(name, value)))
+
+
+def clip_norm(value: Any) -> Any:
+    """Where `train` clips: nowhere for 0 or None."""
+    if value is None:
+        return None
+    limits = checks.real_array("clip_norm", value)
+    return np.where(limits == 0, np.inf, limits)
 
 
 def of_draws(**given: str) -> dict[str, str]:
@@ -50,15 +64,25 @@ def recorded(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call as a configuration keeps them: several values as a list."""
     kept = {name: value for name, value in arguments.items() if name not in _NOT_KEPT}
     return {
-        name: list(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+        name: list(value) if isinstance(value, _SERIES) and np.iterable(value) else value
         for name, value in kept.items()
     }
+
+
+def _series(name: str, value: Any) -> list[Any] | None:
+    """The values of a series in its order; None for a single one."""
+    return None if isinstance(value, Set | Iterator) else checks.entries(name, value)
+
+
+def _all(name: str, value: Any) -> list[Any]:
+    """The values of a series, or the one that is given."""
+    series = _series(name, value)
+    return [value] if series is None else series
 
 
 def distinct(name: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse an empty axis, and labels that occur twice."""
     if not values or len(set(values)) < len(values):
-        raise ValueError(
-            f"`{name}` must hold at least one value and none twice, got {list(values)}"
-        )
+        came = checks.shown(list(values))
+        raise ValueError(f"`{name}` must hold at least one value and none twice, got {came}")
     return values

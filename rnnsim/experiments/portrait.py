@@ -102,16 +102,18 @@ def portrait(
     >>> data.log_norms.dims, data.log_norms.shape, data.attrs["provenance"][:21]
     (('sequence', 'lag'), (2, 30), '{"task": "characters"')
     """
-    weights = None if weights is None else str(weights)
+    weights = None if weights is None else str(checks.path("weights", weights))
     settings = labels.recorded(locals())
+    labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
+    H = checks.size("n_hidden", n_hidden)
     subject = subject_of(
         checks.one_of("task", task, tasks.TASKS),
-        checks.whole_number("length", length, least=_LEAST_LENGTH),
-        batch_size=checks.whole_number("batch_size", batch_size, least=1),
-        networks=(scheme, checks.real_number("gain", gain), n_hidden, seed),
+        checks.size("length", length, least=_LEAST_LENGTH),
+        batch_size=checks.size("batch_size", batch_size),
+        networks=(scheme, checks.real_number("gain", gain), H, seed),
         weights=weights,
         activation=activation,
-        dtype=labels.of_draws(dtype=dtype)["dtype"],
+        dtype=dtype,
     )
     checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     rnn, batch = subject.rnn, subject.sequences
@@ -158,12 +160,17 @@ def subject_of(
     seeds = (checks.whole_number("seed", seed, least=0),)
     if weights is None:
         drawn = draws.Networks(seeds, (gain,), sizes, H, scheme, activation, dtype)
-        return Subject(drawn.draw(), data.draw(), task)
+        return Subject(drawn.draw(), _drawn(data), task)
     own = load_network(weights, activation=activation, dtype=dtype)
     if (own.n_inputs, own.n_outputs) == sizes:
-        return Subject(own, data.draw(), task)
+        return Subject(own, _drawn(data), task)
     noise = draws.white_noise((length, batch_size), (own.n_inputs, own.n_outputs), own.dtype)
     return Subject(own, noise, "white noise")
+
+
+def _drawn(data: draws.Data) -> Sequences:
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+        return data.draw()
 
 
 def measure(job: Job, n_threads: int) -> Found:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import files
+from rnnsim import checks, files
 from rnnsim.data.datasets import plain_attributes
 
 _CHECKSUM = "content_sha256"  # names, axes, values, attributes of the whole
@@ -50,9 +50,8 @@ def save(dataset: xr.Dataset, path: str | PathLike[str], *, kind: str = "sweep")
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"`dataset` must be an xarray.Dataset, got {type(dataset).__name__}")
-    if not isinstance(kind, str):
-        raise TypeError(f"`kind` must be text, got {type(kind).__name__}")
-    target = Path(path)
+    target = checks.path("path", path)
+    checks.text("kind", kind)
     if files.there(target) and not _is_ours(target):
         raise ValueError(
             f"`path` {str(target)!r} exists and is not a saved dataset, or holds files beside it; "
@@ -97,7 +96,9 @@ def load(
     ValueError
         Not a saved dataset, damaged (its checksum differs), or of another kind.
     """
-    source = Path(path)
+    source = checks.path("path", path)
+    if kind is not None:
+        checks.text("kind", kind)
     if not files.there(source):
         raise FileNotFoundError(f"`path` {str(source)!r} does not exist")
     if not (source / "zarr.json").exists() and (several := _datasets_in(source)):
@@ -119,7 +120,7 @@ def load_one(source: Path, *, kind: str | None = None) -> xr.Dataset:
     if kind not in (None, found):
         raise ValueError(
             f"`path` {str(source)!r} holds a dataset of kind {found!r}, expected {kind!r}; "
-            "it was saved by another analysis"
+            "it was saved by another analysis, or `kind` is another"
         )
     return dataset
 

@@ -159,7 +159,11 @@ def gradient_flow(
             "`sequences` must carry loss at one step at least, but all `weights` are 0"
         )
     weights, cell = originals(rnn), cell_of(rnn)
-    kept = len(rnn) * steps.size * K * B <= _KEPT if per_sequence is None else bool(per_sequence)
+    kept = (
+        len(rnn) * steps.size * K * B <= _KEPT
+        if per_sequence is None
+        else checks.boolean("per_sequence", per_sequence)
+    )
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
     H, P = rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     flops = K * (2.0 * steps.size * B * H * (H + P) + 60.0 * H * P)

@@ -261,7 +261,9 @@ def _range(flow: GradientFlow, lags: Sequence[int] | None) -> tuple[int, int]:
         try:
             first, last = lags
         except (TypeError, ValueError) as error:
-            raise TypeError(f"`lags` must be a pair (first, last), got {lags!r}") from error
+            raise TypeError(
+                f"`lags` must be a pair (first, last), got {checks.shown(lags)}"
+            ) from error
         first = checks.whole_number("lags[0]", first, least=0)
         last = checks.whole_number("lags[1]", last, least=0)
     if not 0 <= first <= last - 2 or last > reach:

@@ -61,7 +61,7 @@ def greedy_decode(
     if not isinstance(model, EncoderDecoder):
         raise TypeError(f"`model` must be a rnnsim.EncoderDecoder, got {type(model).__name__}")
     x = checked_inputs(model.encoder, source, "source")
-    T = checks.whole_number("n_steps", n_steps, least=1)
+    T = checks.size("n_steps", n_steps)
     if model.n_outputs > model.n_inputs:
         raise ValueError(
             "a decoder that reads its own answers needs an input for each of its n_outputs = "

@@ -40,7 +40,7 @@ def load_network(path: str, *, activation: str = "tanh", dtype: str = "float64")
     missing = [name for name in NEEDED if name not in arrays]
     if missing:
         raise ValueError(
-            f"`--weights` {path!r} must hold {', '.join(NEEDED)}, it lacks {', '.join(missing)} "
+            f"`weights` {path!r} must hold {', '.join(NEEDED)}, it lacks {', '.join(missing)} "
             f"{_likeness(path)}; {_SAVING}"
         )
     sizes: dict[str, tuple[int, str]] = {}
@@ -54,13 +54,11 @@ def load_network(path: str, *, activation: str = "tanh", dtype: str = "float64")
 def _read(path: str, names: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
     """Arrays of the file: those of these names, or all."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"`--weights` {path!r} is not a file; name an .npz file")
+        raise FileNotFoundError(f"`weights` {path!r} is not a file; name an .npz file")
     try:
         return files.read_arrays(Path(path), names)
     except ValueError as error:
-        raise ValueError(
-            f"`--weights` {path!r} is not an .npz file of arrays; {_SAVING}"
-        ) from error
+        raise ValueError(f"`weights` {path!r} is not an .npz file of arrays; {_SAVING}") from error
 
 
 def _likeness(path: str) -> str:
@@ -98,18 +96,18 @@ def _check(
     expected = f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     if array.dtype.kind not in "iuf":
         raise ValueError(
-            f"`--weights` {path!r}: {name} must hold real numbers, got {array.dtype}; {_SAVING}"
+            f"`weights` {path!r}: {name} must hold real numbers, got {array.dtype}; {_SAVING}"
         )
     if array.ndim != len(axes) or 0 in shape:
         raise ValueError(
-            f"`--weights` {path!r}: {name} must be {expected}, got shape {shape}; "
+            f"`weights` {path!r}: {name} must be {expected}, got shape {shape}; "
             "the file holds one network, without a network axis"
         )
     for axis, size in zip(axes, shape, strict=True):
         known, source = sizes.setdefault(axis, (size, name))
         if size != known:
             raise ValueError(
-                f"`--weights` {path!r}: {name} must be {expected} with {axis} = {known} as in "
+                f"`weights` {path!r}: {name} must be {expected} with {axis} = {known} as in "
                 f"{source}, got shape {shape}; {_misfit(name, shape, known)}"
             )
     _check_finite(path, name, array)
@@ -127,6 +125,6 @@ def _misfit(name: str, shape: tuple[int, ...], known: int) -> str:
 def _check_finite(path: str, name: str, array: npt.NDArray[Any]) -> None:
     if not np.isfinite(array).all():
         raise ValueError(
-            f"`--weights` {path!r}: {name} must be finite, got "
+            f"`weights` {path!r}: {name} must be finite, got "
             f"{int((~np.isfinite(array)).sum())} entries that are NaN or infinite"
         )

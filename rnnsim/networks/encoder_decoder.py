@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.initialisation import checked_gains
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, joined
+from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, check_weights, joined
 
 
 class EncoderDecoder:
@@ -104,9 +104,9 @@ class EncoderDecoder:
         EncoderDecoder(n_networks=2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, dtype=float64)
         """  # noqa: E501
         sizes = {"n_source_inputs": n_source_inputs, "n_inputs": n_inputs, "n_outputs": n_outputs}
-        D_s, D, V = (checks.whole_number(name, size, least=1) for name, size in sizes.items())
-        H = checks.whole_number("n_hidden", n_hidden, least=1)
-        N = checks.whole_number("n_networks", n_networks, least=1)
+        D_s, D, V = (checks.size(name, size) for name, size in sizes.items())
+        H = checks.size("n_hidden", n_hidden)
+        N = checks.size("n_networks", n_networks)
         checks.one_of("activation", activation, ACTIVATIONS)
         kind = checks.float_dtype("dtype", dtype)
         options: dict[str, Any] = {"n_hidden": H, "scheme": scheme, "activation": activation}
@@ -218,9 +218,9 @@ class EncoderDecoder:
         >>> model.with_weights(model.encoder.weights, model.decoder.weights).n_hidden
         4
         """
-        return EncoderDecoder(
-            self._encoder.with_weights(encoder_weights), self._decoder.with_weights(decoder_weights)
-        )
+        encoder = self._encoder.with_weights(check_weights(encoder_weights, "encoder_weights"))
+        decoder = self._decoder.with_weights(check_weights(decoder_weights, "decoder_weights"))
+        return EncoderDecoder(encoder, decoder)
 
     def astype(self, dtype: npt.DTypeLike) -> "EncoderDecoder":
         """The same networks rounded to float32 or widened to float64."""

@@ -88,6 +88,12 @@ class Layout:
         free = np.ones(self.size, bool)
         groups = np.zeros(self.size, np.int64)
         for name, array in self._named("mask", mask):
+            if array.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"`mask` must hold numbers, 0 where weights are held fixed, or booleans, got "
+                    f"{array.dtype} for {name!r}"
+                )
+            checks.finite("mask", array)
             free[self.places[name]] = array != 0
         for name, array in self._named("tie", tie):
             if array.dtype.kind not in "iu":
@@ -115,9 +121,15 @@ class Layout:
                 f"got {type(value).__name__}"
             )
         for name, array in given.items():
-            checks.one_of(f"{parameter} name", name, self.shapes)
+            if name not in self.shapes:
+                known = ", ".join(map(repr, self.shapes))
+                raise ValueError(
+                    f"`{parameter} name` must be one of {known}, got {checks.shown(name)}: "
+                    f"`{parameter}` maps names of weights to arrays"
+                )
+            entries = checks.plain_array(parameter, array)
             try:
-                full = np.broadcast_to(checks.plain_array(parameter, array), self.shapes[name])
+                full = np.broadcast_to(entries, self.shapes[name])
             except ValueError as error:
                 raise ValueError(
                     f"`{parameter}` of {name!r} must fit {self.shapes[name]}, one network's "

@@ -139,10 +139,10 @@ class RNN:
         >>> rnn.W_hh.shape
         (2, 8, 8)
         """
-        N = checks.whole_number("n_networks", n_networks, least=1)
-        D = checks.whole_number("n_inputs", n_inputs, least=1)
-        H = checks.whole_number("n_hidden", n_hidden, least=1)
-        V = checks.whole_number("n_outputs", n_outputs, least=1)
+        N = checks.size("n_networks", n_networks)
+        D = checks.size("n_inputs", n_inputs)
+        H = checks.size("n_hidden", n_hidden)
+        V = checks.size("n_outputs", n_outputs)
         checks.one_of("scheme", scheme, SCHEMES)
         kind = checks.float_dtype("dtype", dtype)
         gains = checked_gains(gain, N)
@@ -227,7 +227,7 @@ class RNN:
         >>> rnn.with_weights(Weights(*(0.9 * array for array in rnn.weights))).activation
         'relu'
         """
-        return RNN(*weights, activation=self.activation)
+        return RNN(*check_weights(weights), activation=self.activation)
 
     def astype(self, dtype: npt.DTypeLike) -> "RNN":
         """The same networks rounded to float32 or widened to float64."""
@@ -276,6 +276,16 @@ def check_rnn(value: Any, name: str = "rnn") -> None:
             f"`{name}` must be a rnnsim.RNN, got {type(value).__name__}; "
             "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
         )
+
+
+def check_weights(value: Any, name: str = "weights") -> Weights:
+    """Refuse what are not five arrays in their order; the message calls them `name`."""
+    if not isinstance(value, tuple) or len(value) != len(Weights._fields):
+        raise TypeError(
+            f"`{name}` must be a rnnsim.Weights({', '.join(Weights._fields)}), got "
+            f"{checks.shown(value)} ({type(value).__name__})"
+        )
+    return Weights(*value)
 
 
 def _rounded(weights: Weights, dtype: np.dtype[Any]) -> Weights:

@@ -125,11 +125,11 @@ def pseudospectrum(
            [0.  , 0.5 ]])
     """
     matrices = matrices_of(rnn)
-    n_points = checks.whole_number("n_points", n_points, least=2)
+    n_points = checks.size("n_points", n_points, least=2)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     if max_iterations is None:
         max_iterations = 2 * matrices.shape[-1] + 20
-    max_iterations = checks.whole_number("max_iterations", max_iterations, least=1)
+    max_iterations = checks.size("max_iterations", max_iterations)
     x, y = _axes(matrices, real, imag, n_points)
     upper, row = np.unique(np.abs(y), return_inverse=True)
     points = (x + 1j * upper[:, None]).ravel()
@@ -158,11 +158,7 @@ def _axes(
 def _axis(name: str, value: Any, default: FloatArray) -> FloatArray:
     if value is None:
         return default
-    given = checks.plain_array(name, value)
-    try:
-        axis = given.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"`{name}` must be an array of real numbers, got {value!r}") from error
+    axis = checks.real_array(name, value)
     if axis.ndim != 1 or axis.size == 0:
         raise ValueError(
             f"`{name}` must be one axis of the grid, an array of one dimension with at least one "
@@ -170,7 +166,9 @@ def _axis(name: str, value: Any, default: FloatArray) -> FloatArray:
         )
     checks.finite(name, axis)
     if checks.descent(axis):
-        raise ValueError(f"`{name}` must be ascending, got {value!r}; sort it, as with np.unique")
+        raise ValueError(
+            f"`{name}` must be ascending, got {checks.shown(value)}; sort it, as with np.unique"
+        )
     return axis
 
 

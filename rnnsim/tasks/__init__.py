@@ -51,7 +51,7 @@ TASKS: dict[str, Callable[..., Sequences]] = {
 # (n_inputs, n_outputs) of each, from its options.
 _SIZES: dict[str, Callable[[dict[str, Any]], tuple[int, int]]] = {
     "copy_memory": lambda options: copy_memory_sizes(options["n_symbols"]),
-    "echo": lambda options: (checks.whole_number("n_symbols", options["n_symbols"], least=1),) * 2,
+    "echo": lambda options: (checks.size("n_symbols", options["n_symbols"]),) * 2,
     "adding": lambda _: (2, 1),
     "temporal_order": lambda _: (6, 4),
     "characters": lambda options: (len(corpus(options["text"]).vocabulary),) * 2,
@@ -82,7 +82,8 @@ def sizes(name: str, **options: Any) -> tuple[int, int]:
     del known["dtype"]
     if unknown := sorted(options.keys() - known.keys()):
         raise TypeError(
-            f"task {name!r} has the options {list(known)}, got {unknown}; drop or rename those"
+            f"`options`: task {name!r} has the options {list(known)}, got {unknown}; drop or "
+            "rename those"
         )
     chosen = known | options
     return _SIZES[name](chosen)

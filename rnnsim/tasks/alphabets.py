@@ -54,6 +54,7 @@ class Alphabet(NamedTuple):
         ValueError
             A character that the alphabet does not have.
         """
+        checks.text("text", text)
         if unknown := sorted(set(text) - set(self.characters)):
             raise ValueError(
                 f"`text` must consist of {self.characters!r}, got also {unknown}; "

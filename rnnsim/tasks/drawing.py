@@ -27,7 +27,7 @@ def part_of(part: str, n_items: int) -> slice:
 
 def length(n_steps: int, least: int, reason: str) -> int:
     """`n_steps`, at least so many, with the reason."""
-    steps = checks.whole_number("n_steps", n_steps, least=1)
+    steps = checks.size("n_steps", n_steps)
     if steps < least:
         raise ValueError(f"`n_steps` must be at least {least} {reason}, got {steps}")
     return steps
@@ -37,7 +37,7 @@ def border(
     n_sequences: int, dtype: Any, rng: Any
 ) -> tuple[int, np.dtype[Any], np.random.Generator]:
     """B, the dtype and the generator of a draw."""
-    B = checks.whole_number("n_sequences", n_sequences, least=1)
+    B = checks.size("n_sequences", n_sequences)
     return B, checks.float_dtype("dtype", dtype), checks.generator(rng)
 
 

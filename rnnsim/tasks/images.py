@@ -69,7 +69,7 @@ def digits(
     ((64, 5, 1), [2, 2, 3, 9, 4])
     """
     T, D = DIGIT_SHAPES[checks.one_of("order", order, DIGIT_SHAPES)]
-    if n_steps is not None and checks.whole_number("n_steps", n_steps, least=1) != T:
+    if n_steps is not None and checks.size("n_steps", n_steps) != T:
         raise ValueError(
             f"`n_steps` must be {T} with order={order!r}, got {n_steps}; "
             "order='rows' has 8 steps, order='pixels' 64, and None takes what the order has"

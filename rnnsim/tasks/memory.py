@@ -57,7 +57,7 @@ def copy_memory(
     >>> batch.inputs[:, 0].argmax(axis=-1).tolist(), batch.targets[:, 0].tolist()
     ([7, 6, 0, 0, 9, 0, 0], [0, 0, 0, 0, 0, 7, 6])
     """
-    K = checks.whole_number("n_memory", n_memory, least=1)
+    K = checks.size("n_memory", n_memory)
     T = length(n_steps, 2 * K + 1, f"to show {K} symbols, a delimiter and {K} steps of recall")
     B, kind, generator = border(n_sequences, dtype, rng)
     D, V = copy_memory_sizes(n_symbols)
@@ -111,8 +111,8 @@ def echo(
     >>> batch.inputs[:, 0].argmax(axis=-1).tolist(), batch.targets[2:, 0].tolist()
     ([3, 2, 2, 1, 1, 0], [3, 2, 2, 1])
     """
-    lag = checks.whole_number("delay", delay, least=1)
-    V = checks.whole_number("n_symbols", n_symbols, least=1)
+    lag = checks.size("delay", delay)
+    V = checks.size("n_symbols", n_symbols)
     T = length(n_steps, lag + 1, f"so that a symbol returns after {lag} steps")
     B, kind, generator = border(n_sequences, dtype, rng)
     symbols = generator.integers(0, V, (T, B))
@@ -215,5 +215,5 @@ def temporal_order(
 
 def copy_memory_sizes(n_symbols: int) -> tuple[int, int]:
     """(n_inputs, n_outputs): symbols and blank are read and written, the delimiter is read."""
-    n = checks.whole_number("n_symbols", n_symbols, least=1)
+    n = checks.size("n_symbols", n_symbols)
     return n + 2, n + 1

@@ -75,7 +75,8 @@ def number_words(
     ['siebenundsechzig', 'drei', 'einunddreißig']
     """
     B, kind, generator = border(n_sequences, dtype, rng)
-    numerals = _numerals(checks.whole_number("largest", largest, least=9))
+    backwards = checks.boolean("reverse", reverse)
+    numerals = _numerals(checks.size("largest", largest, least=9))
     numbers = numerals.shuffled[part_of(part, len(numerals.shuffled))]
     drawn = numbers[drawn_once(generator, len(numbers), B, f"numbers of part={part!r}")]
     english, german = ([words[i] for i in drawn] for words in (numerals.english, numerals.german))
@@ -83,7 +84,7 @@ def number_words(
         english = [word[::-1] for word in english]
     T_s, T = (max(map(len, words)) for words in (numerals.english, numerals.german))
     source = right_aligned(english, numerals.alphabets[0], T_s, kind)
-    options = {"part": part, "largest": largest, "reverse": bool(reverse)}
+    options = {"part": part, "largest": largest, "reverse": backwards}
     origin = provenance("number_words", "English to German, num2words", **options)
     return translated(source, german, numerals.alphabets[1], T + 1, origin)
 
@@ -98,7 +99,7 @@ def number_alphabets(*, largest: int = 9999) -> tuple[Alphabet, Alphabet]:
     >>> english.characters, german.n_outputs
     ('-efghilnorstuvwxyz', 22)
     """
-    return _numerals(checks.whole_number("largest", largest, least=9)).alphabets
+    return _numerals(checks.size("largest", largest, least=9)).alphabets
 
 
 @functools.cache

@@ -98,7 +98,7 @@ def sentences(
     ((80, 3), [80], True)
     """
     data = sentence_corpus()
-    T = checks.whole_number("n_steps", n_steps, least=1)
+    T = checks.size("n_steps", n_steps)
     B, kind, generator = border(n_sequences, dtype, rng)
     fits = np.array([len(sentence) <= T for sentence in data.sentences])
     which = np.flatnonzero(data.of(part) & fits)

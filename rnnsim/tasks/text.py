@@ -66,7 +66,7 @@ def characters(
     """
     read = corpus(text)
     codes = corpus_codes(text)[read.parts[checks.one_of("part", part, PARTS)]]
-    T = checks.whole_number("n_steps", n_steps, least=1)
+    T = checks.size("n_steps", n_steps)
     if len(codes) <= T:
         raise ValueError(
             f"`n_steps` must be at most {len(codes) - 1}, one less than the characters of "

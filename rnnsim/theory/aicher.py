@@ -139,10 +139,11 @@ def _lag_norms(log_norms: npt.ArrayLike) -> FloatArray:
 
 
 def _windows(windows: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    array = np.atleast_1d(windows)
+    array = np.atleast_1d(checks.plain_array("windows", windows))
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array < 1).any():
         raise ValueError(
-            f"`windows` must be integers of at least 1, got {windows!r}; window 1 is lag 0 alone"
+            f"`windows` must be integers of at least 1, got {checks.shown(windows)}; window 1 is "
+            "lag 0 alone"
         )
     return array.astype(np.int64)
 

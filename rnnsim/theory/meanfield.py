@@ -324,7 +324,7 @@ def _nodes() -> tuple[FloatArray, FloatArray]:
 
 
 def _check_activation(activation: str) -> None:
-    if activation != "tanh":
+    if checks.text("activation", activation) != "tanh":
         raise ValueError(
             f"`activation` must be 'tanh', got {activation!r}: the integrals of this mean field "
             "are those of tanh; leave the theory out for other networks"

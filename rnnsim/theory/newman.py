@@ -85,4 +85,4 @@ def newman_variances(n: int) -> FloatArray:
 
 
 def _degrees_of_freedom(n: int) -> npt.NDArray[np.int64]:
-    return np.arange(checks.whole_number("n", n, least=1), 0, -1)
+    return np.arange(checks.size("n", n), 0, -1)

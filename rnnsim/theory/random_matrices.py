@@ -134,7 +134,7 @@ def circular_law_log_moduli(n_hidden: int, gain: npt.ArrayLike) -> FloatArray:
     >>> circular_law_log_moduli(4, 0.9).round(4)
     array([-0.1721, -0.3404, -0.5958, -1.1451])
     """
-    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    H = checks.size("n_hidden", n_hidden)
     g = checks.positive("gain", gain)
     return np.log(g)[..., None] + 0.5 * np.log1p(-(np.arange(H) + 0.5) / H)
 

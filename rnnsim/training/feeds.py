@@ -1,5 +1,6 @@
 """Where training takes its data from: batch after batch, cut into segments, from any place on."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -68,11 +69,13 @@ class Feed:
         self._window, self._stride, self._carry = window, stride, carry
         self._generators: list[np.random.Generator] = []
         if callable(task):
-            generator = checks.generator(rng)
+            _check_drawing(task)
+        generator = None if rng is None and not callable(task) else checks.generator(rng)
+        if generator is not None and callable(task):
             self._generators = generator.spawn(len(model)) if own_data else [generator]
         else:
             check_kinds(model, task, "task", otherwise=_OTHERWISE)
-        if own_data and not callable(task):
+        if checks.boolean("own_data", own_data) and not callable(task):
             raise ValueError(
                 "`own_data` draws a stream for each network and needs a callable task, got a batch "
                 "of data; give the data a leading network axis instead"
@@ -107,7 +110,12 @@ class Feed:
 
     def check(self, data: Any, name: str) -> None:
         """Refuse data that do not fit the model."""
-        bind(self._model, data, name, otherwise=_OTHERWISE)
+        self._bind(data, name)
+
+    def _bind(self, data: Any, name: str) -> tuple[Batch, list[FloatArray]]:
+        fields = ("inputs", "targets", "source")
+        with checks.renamed(**{field: f"`{field}` of `{name}`" for field in fields}):
+            return bind(self._model, data, name, otherwise=_OTHERWISE)
 
     def settings(self) -> dict[str, Any]:
         """What a run must share with the one that goes on, as plain values."""
@@ -175,9 +183,7 @@ class Feed:
         else:  # the same again
             self._position = 0
             return
-        self._bound = [
-            bind(self._model, data, "task", otherwise=_OTHERWISE) for data in self._drawn
-        ]
+        self._bound = [self._bind(data, "task") for data in self._drawn]
         self._check_drawn()
         targets = [target_of(data) for data in self._drawn]
         loss_steps = np.unique(np.concatenate([target.loss_steps for target in targets]))
@@ -223,3 +229,18 @@ def digest(*batches: Data) -> str:
     lead = (len(batches),) if len(batches) > 1 else ()
     shape = tuple(((*lead, *column[0].shape), column[0].dtype.kind) for column in columns)
     return checksum([repr(shape), *chain(*columns)])[:16]
+
+
+def _check_drawing(task: Callable[..., Any]) -> None:
+    """Refuse what cannot be called with a Generator alone, before it is."""
+    try:
+        refused = isinstance(task, type) or not inspect.signature(task).bind(None)
+    except TypeError:
+        refused = True
+    except ValueError:  # some of those that are written in C do not say what they take
+        refused = False
+    if refused:
+        raise TypeError(
+            "`task` must be a batch, or a callable that draws one from a Generator, as in "
+            f"lambda rng: rnnsim.tasks.adding(10, 20, rng=rng), got {checks.shown(task)}"
+        )

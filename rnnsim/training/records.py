@@ -36,13 +36,13 @@ TEST = "the test data"
 _UPDATES, _SNAPSHOTS = ("network", "updates"), ("network", "snapshot")
 
 
-def variables(data: str = TEST, unit: str = "nats") -> dict[str, Variable]:
-    """What is recorded; `data` says on what, `unit` in what losses are measured."""
+def variables(data: str = TEST) -> dict[str, Variable]:
+    """What is recorded; `data` says on what."""
     return {
-        "loss": Variable(_UPDATES, f"{unit} per sequence", f"loss on {data}"),
+        "loss": Variable(_UPDATES, "nats per sequence", f"loss on {data}"),
         "accuracy": Variable(_UPDATES, "1", f"fraction of right answers on {data}"),
         "training_loss": Variable(
-            _UPDATES, f"{unit} per update", "loss, mean over the updates since the last record"),
+            _UPDATES, "nats per update", "loss, mean over the updates since the last record"),
         "log_gradient_norm": Variable(
             _UPDATES, "nats", "ln of the gradient's norm before clipping, mean since then"),
         "largest_log_gradient_norm": Variable(_UPDATES, "nats", "the largest of them"),
@@ -114,7 +114,7 @@ class Record:
         if update not in self.updates and update not in self.snapshots:
             return
         core = core_of(model, ahead.data, n_threads, h0=ahead.h0)
-        self._variables = variables(ahead.name, core.sequences.loss_unit)
+        self._variables = with_loss_units(variables(ahead.name), core.sequences.targets)
         matrices = core.rnn.W_hh.astype(np.float64)
         eigenvalues, singular_values = eigenvalues_and_singular_values(matrices)
         if update in self.updates:

@@ -84,7 +84,7 @@ def truncation_schedule(
     2 2 4 False
     4 4 5 False
     """
-    T = checks.whole_number("n_steps", n_steps, least=1)
+    T = checks.size("n_steps", n_steps)
     K, S = truncation_of(window, stride, carry)
     if loss_steps is None:
         return segments(T, K, S, carry, np.arange(1, T + 1))

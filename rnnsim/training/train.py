@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -203,7 +202,7 @@ def train(
     True
     """
     check_model(model)
-    total = checks.whole_number("n_updates", n_updates, least=0)
+    total = checks.size("n_updates", n_updates, least=0)
     K, S = truncation_of(window, stride, carry)
     if K is not None and len(parts_of(model)) > 1:
         raise ValueError(
@@ -230,22 +229,43 @@ def train(
     record = Record(
         points(total, steps["record_every"] or max(total, 1)),
         points(total, steps["snapshot_every"]),
-        max_lag,
+        _every("max_lag", max_lag),
     )
     feed = Feed(model, task, rng, own_data=own_data, window=K, stride=S, carry=carry)
+    show = checks.boolean("progress", progress)
     run = Run(model, feed, method, record, test=test, n_threads=n_threads)
-    path = None if checkpoint is None else Path(checkpoint)
-    learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, progress)
+    path = None if checkpoint is None else checks.path("checkpoint", checkpoint)
+    learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, show)
     trained = Layout.of(model).model(model, learners.values)
     return Training(trained, run.dataset(learners), learners.diverged)
+
+
+def check_settings(
+    n_networks: int,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    carry: str = "sequence",
+    optimizer: str = "sgd",
+    learning_rate: npt.ArrayLike = 0.01,
+    clip_norm: npt.ArrayLike | None = None,
+    penalty: npt.ArrayLike = 0.0,
+    penalty_variant: str = "paper",
+) -> None:
+    """Refuse what `train` would refuse, before anything is drawn for it."""
+    truncation_of(window, stride, carry)
+    checks.one_of("optimizer", optimizer, OPTIMIZERS)
+    checks.one_of("penalty_variant", penalty_variant, PENALTIES)
+    _weight("learning_rate", learning_rate, n_networks)
+    _limit("clip_norm", clip_norm, n_networks)
+    _weight("penalty", penalty, n_networks)
 
 
 def _rule(optimizer: str, *constants: float) -> Rule:
     code = OPTIMIZERS[checks.one_of("optimizer", optimizer, OPTIMIZERS)]
     names = ("momentum", "beta1", "beta2", "decay")
     for name, value in zip(names, constants[:4], strict=True):
-        if not 0.0 <= checks.real_number(name, value) < 1.0:
-            raise ValueError(f"`{name}` must be at least 0 and below 1, got {value}")
+        checks.fraction(name, value)
     checks.real_number("epsilon", constants[4], above=0.0)
     return Rule(code, *map(float, constants))
 

@@ -26,6 +26,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
 from rnnsim.progress import asked, bar
+from rnnsim.training.train import check_settings
 
 DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
     "characters": Options(
@@ -130,10 +131,13 @@ def architecture_experiment(
         text=text,
     )
     seeds = labels.seeds("network_seeds", network_seeds)
-    records = checks.whole_number("n_records", n_records, least=1)
+    records = checks.size("n_records", n_records)
     updates = scored_updates(options.n_updates, records)
-    job = Job(name, options, seeds, updates, data_seed, dtype)
-    problem = job.problem()
+    labels.of_draws(dtype=dtype)
+    seed = checks.whole_number("data_seed", data_seed, least=0)
+    job = Job(name, options, seeds, updates, seed, dtype)
+    with checks.renamed(n_sequences="`batch_size`"):
+        problem = job.problem()
     configuration = {"name": name, "kind": problem.kind, **options._asdict()}
     study = Study(
         name=name,
@@ -180,15 +184,16 @@ def _options(name: str, **options: Any) -> Options:
     whole = {"n_updates": 0, "n_hidden": 1, "batch_size": 1, "n_steps": 1, "window": 1}
     given = {key: value for key, value in options.items() if value is not None}
     for key in given.keys() & whole.keys():
-        given[key] = checks.whole_number(key, given[key], least=whole[key])
+        given[key] = checks.size(key, given[key], least=whole[key])
     if "learning_rates" in given:
         given["learning_rates"] = labels.real_numbers("learning_rate", given["learning_rates"])
+        check_settings(1, learning_rate=min(given["learning_rates"]))
     if "text" in given:
         if name != "characters":
             raise ValueError(
                 f"`text` is read by 'characters' alone, got {given['text']!r} for {name!r}; drop it"
             )
-        given["text"] = os.fspath(given["text"])
+        given["text"] = os.fspath(checks.path("text", given["text"]))
     return DEFAULTS[name]._replace(**given)
 
 

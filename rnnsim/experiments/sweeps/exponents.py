@@ -114,19 +114,20 @@ def lyapunov_sweep(
     ((1, 2, 3, 8), array([ 20, 400]))
     """
     axes: dict[str, Any] = {
-        "n_hidden": labels.whole_numbers("n_hidden", n_hidden),
+        "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     options = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
-    B = checks.whole_number("batch_size", batch_size, least=1)
-    steps = checks.whole_number("n_steps", n_steps, least=1)
+    B = checks.size("batch_size", batch_size)
+    steps = checks.size("n_steps", n_steps)
     blocks = blocks_of(steps, burn_in, block_steps, 1)
     k = _number_of_exponents(n_exponents, axes["n_hidden"])
     trajectory = Run(steps, blocks.burn_in, blocks.steps)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    drive = draws.Data(task, steps, B, seed, dtype) if driven else None
+    reads = checks.boolean("driven", driven)
+    drive = draws.Data(task, steps, B, seed, dtype) if reads else None
     axes |= {
         "exponent": tuple(range(1, k + 1)),
         "sequence": tuple(range(B)),
@@ -143,6 +144,8 @@ def lyapunov_sweep(
     configuration = (
         options | trajectory._asdict() | {"task": task, "driven": drive is not None} | known
     )
+    with checks.renamed(n_sequences="`batch_size`"):
+        provenance = {} if drive is None else drive.draw().provenance
     study = Study(
         name="Lyapunov exponents",
         axes=axes,
@@ -150,7 +153,7 @@ def lyapunov_sweep(
         jobs=jobs,
         measure=measure_spectra,
         configuration=configuration | {"batch_size": B, "data_seed": seed},
-        provenance={} if drive is None else drive.draw().provenance,
+        provenance=provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)
 
@@ -243,9 +246,9 @@ def phase_sweep(
     }
     options = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     checks.one_of("drive", drive, DRIVES)
-    H = checks.whole_number("n_hidden", n_hidden, least=1)
-    B = checks.whole_number("batch_size", batch_size, least=1)
-    T = checks.whole_number("n_steps", n_steps, least=1)
+    H = checks.size("n_hidden", n_hidden)
+    B = checks.size("batch_size", batch_size)
+    T = checks.size("n_steps", n_steps)
     blocks = blocks_of(T, burn_in, None, 1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
     place, chosen = grid(axes, "gain", "network_seed")

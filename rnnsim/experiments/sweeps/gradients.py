@@ -121,12 +121,12 @@ def sweep(
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
     labels.of_draws(dtype=dtype)
-    lengths = labels.whole_numbers("length", length)
+    lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),
         "scheme": labels.names("scheme", scheme, SCHEMES),
         "activation": labels.names("activation", activation, ACTIVATIONS),
-        "n_hidden": labels.whole_numbers("n_hidden", n_hidden),
+        "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
         "data_seed": labels.seeds("data_seeds", data_seeds),
@@ -141,7 +141,7 @@ def sweep(
     axes["unit"] = tuple(range(max(axes["n_hidden"])))
     template = Job(
         task="",
-        task_options=tuple(sorted((task_options or {}).items())),
+        task_options=_options(task_options, axes["task"]),
         scheme="",
         activation="",
         n_hidden=0,
@@ -149,9 +149,9 @@ def sweep(
         network_seeds=(),
         data_seed=0,
         length=0,
-        batch_size=checks.whole_number("batch_size", batch_size, least=1),
+        batch_size=checks.size("batch_size", batch_size),
         dtype=dtype,
-        last_loss_only=bool(last_loss_only),
+        last_loss_only=checks.boolean("last_loss_only", last_loss_only),
         measures=measures,
         truncation=truncation,
         windows=axes["window"],
@@ -211,7 +211,8 @@ def _try_data(
     loss_steps, classes = {}, set()
     for name, length in itertools.product(axes["task"], axes["length"]):
         job = replace(template, task=name, length=length, data_seed=axes["data_seed"][0])
-        sequences = draw_data(job)
+        with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+            sequences = draw_data(job)
         provenance |= {f"{name}.{key}": value for key, value in sequences.provenance.items()}
         loss_steps[name, length] = int(sequences.loss_steps.size)
         classes.add(sequences.targets.dtype.kind in "iu")
@@ -240,6 +241,19 @@ def _memory(
         thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * H + 2 * (H + D) + V),
         advice="ask for fewer lags, windows or measures, or shorter lengths, or raise `max_memory`",
     )
+
+
+def _options(
+    task_options: Mapping[str, Any] | None, names: tuple[str, ...]
+) -> tuple[tuple[str, Any], ...]:
+    """As plain data, whatever their order."""
+    if task_options is None:
+        return ()
+    given = checks.mapping("task_options", task_options, '{"order": "pixels"}')
+    with checks.renamed(options="`task_options`"):
+        for name in names:
+            tasks.sizes(name, **given)
+    return tuple(sorted(given.items()))
 
 
 def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:

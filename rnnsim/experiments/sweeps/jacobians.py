@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
@@ -100,15 +99,18 @@ def jacobian_sweep(
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
-    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    H = checks.size("n_hidden", n_hidden)
     options = labels.of_draws(activation=activation, dtype=dtype)
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
-    B = checks.whole_number("batch_size", batch_size, least=1)
+    B = checks.size("batch_size", batch_size)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    steps = checks.whole_number("exponent_steps", exponent_steps, least=23)  # 20 blocks and a tenth
-    T = checks.whole_number("length", length, least=1)
+    steps = checks.size("exponent_steps", exponent_steps, least=23)  # 20 blocks and a tenth
+    T = checks.size("length", length)
     data, drive = (draws.Data(task, n, B, seed, dtype) for n in (T, steps))
-    batch, _ = data.draw(), drive.draw()  # what the task cannot do is refused here
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+        batch = data.draw()
+    with checks.renamed(n_steps="`exponent_steps`", n_sequences="`batch_size`"):
+        drive.draw()  # what the task cannot do is refused here
     last = int(batch.loss_steps[-1])
     axes |= {"sequence": tuple(range(B)), "lag": _lags(lags, last), "unit": tuple(range(H))}
     seeds, jobs = axes["network_seed"], []
@@ -141,7 +143,7 @@ def measure(job: Job, n_threads: int) -> Found:
 
 def _lags(lags: Any, last: int) -> tuple[int, ...]:
     """Refused here, before the first of many networks is drawn."""
-    wanted = labels.whole_numbers("lags", list(lags) if np.iterable(lags) else lags)
+    wanted = labels.whole_numbers("lags", checks.entries("lags", lags) or lags)
     if checks.descent(wanted) or wanted[-1] > last:
         raise ValueError(
             f"`lags` must ascend and end at {last} at most, the last step that carries loss, got "

@@ -15,7 +15,7 @@ from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.rnn import joined
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, with_loss_units
-from rnnsim.training.train import train
+from rnnsim.training.train import check_settings, train
 
 METHODS = ("SGD", "clipping", "clipping + penalty")
 
@@ -104,21 +104,34 @@ def learning_sweep(
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
-    lengths = labels.whole_numbers("length", length)
+    lengths = labels.sizes("length", length)
     seeds = labels.seeds("network_seeds", network_seeds)
     chosen = labels.names("methods", methods, METHODS)
-    total = checks.whole_number("n_updates", n_updates, least=1)
-    checks.whole_number("n_hidden", n_hidden, least=1)
+    total = checks.size("n_updates", n_updates)
+    checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
-    every = checks.whole_number("record_every", record_every or max(total // 20, 1), least=1)
+    B, tests = checks.size("batch_size", batch_size), checks.size("test_size", test_size)
+    checks.real_number("tolerance", tolerance)
+    labels.of_draws(dtype=dtype)
+    check_settings(
+        len(seeds),
+        learning_rate=learning_rate,
+        clip_norm=checks.limit("clip_norm", clip_norm),
+        penalty=checks.real_number("penalty", penalty),
+        penalty_variant=penalty_variant,
+    )
+    every = (
+        max(total // 20, 1) if record_every is None else checks.size("record_every", record_every)
+    )
     options = {
-        "task": task, "n_hidden": n_hidden, "batch_size": batch_size, "n_updates": total,
+        "task": task, "n_hidden": n_hidden, "batch_size": B, "n_updates": total,
         "learning_rate": learning_rate, "clip_norm": clip_norm, "penalty": penalty,
-        "penalty_variant": penalty_variant, "test_size": test_size, "tolerance": tolerance,
+        "penalty_variant": penalty_variant, "test_size": tests, "tolerance": tolerance,
         "data_seed": data_seed, "dtype": dtype, "initialisation": "sparse, radius 0.95",
     }  # fmt: skip
     dims = ("length", "training", "network_seed", "updates")
-    batches = [_test_data(task, T, 1, options).draw() for T in lengths]  # refused here, if at all
+    with checks.renamed(n_steps="`length`"):  # refused here, if at all
+        batches = [_test_data(task, T, 1, options).draw() for T in lengths]
     recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
     study = Study(
         name="learning",

@@ -130,11 +130,12 @@ def normality_sweep(
     )  # fmt: skip
     kinds = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
-    B = checks.whole_number("batch_size", batch_size, least=1)
+    B = checks.size("batch_size", batch_size)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    steps = checks.whole_number("length", length, least=1)
+    steps = checks.size("length", length)
     data = draws.Data(task, steps, B, seed, dtype)
-    batch = data.draw()
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+        batch = data.draw()
     axes |= {"activation": kinds, "lag": tuple(range(int(batch.loss_steps[-1])))}
     configuration = options | {"batch_size": B, "seed": seed}
     study = Study(
@@ -214,7 +215,7 @@ def pseudospectrum_sweep(
         dtype=dtype,
     )  # fmt: skip
     end = checks.real_number("extent", extent, above=0.0)
-    points = checks.whole_number("n_points", n_points, least=2)
+    points = checks.size("n_points", n_points, least=2)
     line = tuple(np.linspace(-end, end, points).tolist())
     axes |= {"re": line, "im": line, "unit": tuple(range(options["n_hidden"]))}
     jobs = [({"scale": i}, PlaneJob(family, line)) for i, family in enumerate(families)]
@@ -250,7 +251,7 @@ def _families(
     }
     checks.nonnegative("scale", list(axes["scale"]))
     options: dict[str, Any] = labels.of_draws(scheme=scheme, dtype=dtype)
-    options |= {"n_hidden": checks.whole_number("n_hidden", n_hidden, least=1)}
+    options |= {"n_hidden": checks.size("n_hidden", n_hidden)}
     sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     edge = checks.real_number("radius", radius, above=0.0, below=1.0)
     seeds = axes["network_seed"]

@@ -17,7 +17,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, snapshot_axes, with_loss_units
-from rnnsim.training.train import train
+from rnnsim.training.train import check_settings, train
 
 _TEST_SIZE = 128
 
@@ -101,12 +101,12 @@ def training_sweep(
     """  # noqa: E501
     settings = labels.recorded(locals())
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
-    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
     name = checks.one_of("task", task, tasks.TASKS)
     gains = labels.real_numbers("gain", gain)
     seeds = labels.seeds("network_seeds", network_seeds)
-    total = checks.whole_number("n_updates", n_updates, least=1)
+    total = checks.size("n_updates", n_updates)
     every = {key: settings[key] for key in ("record_every", "snapshot_every")}
     for key, number in every.items():
         if number is not None:
@@ -115,9 +115,15 @@ def training_sweep(
     place, chosen = grid(axes, "gain", "network_seed")
     sizes = tasks.sizes(name)
     networks = draws.Networks(chosen["network_seed"], chosen["gain"], sizes, H, **checked)
-    options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": clip_norm or None}
-    job = Job(networks, name, length, batch_size, data_seed, options)
-    test = _test_data(job)
+    options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": labels.clip_norm(clip_norm)}
+    check_settings(
+        len(gains) * len(seeds), window=window, stride=stride, carry=carry, optimizer=optimizer,
+        learning_rate=learning_rate, clip_norm=options["clip_norm"], penalty=penalty,
+    )  # fmt: skip
+    T, B = checks.size("length", length), checks.size("batch_size", batch_size)
+    job = Job(networks, name, T, B, data_seed, options)
+    with checks.renamed(n_steps="`length`"):
+        test = _test_data(job)
     axes |= {"updates": tuple(points(total, record_every or total)), "unit": H}
     axes |= snapshot_axes(points(total, snapshot_every), test.n_steps)
     study = Study(

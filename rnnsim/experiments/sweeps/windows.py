@@ -15,7 +15,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.progress import asked
 from rnnsim.training.schedules import truncation_schedule
-from rnnsim.training.train import train
+from rnnsim.training.train import check_settings, train
 
 TRUNCATIONS = ("segments", "overlapping")
 BUDGETS = ("sequences", "updates")
@@ -120,16 +120,23 @@ def window_sweep(
     """
     settings = labels.recorded(locals())
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
-    H = checks.whole_number("n_hidden", n_hidden, least=1)
+    H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
     known = problem(settings)
     chosen = windows_around(known.dependency, length, windows)
     checks.whole_number("stride", stride, least=1)
-    number = checks.whole_number("n_batches", n_batches, least=1)
+    number = checks.size("n_batches", n_batches)
     points = min(_POINTS, number)
     seeds = labels.seeds("network_seeds", network_seeds)
     gains = (checks.real_number("gain", gain),) * len(seeds)
     networks = draws.Networks(seeds, gains, known.sizes, H, **checked)
+    checks.size("batch_size", batch_size)
+    check_settings(
+        len(seeds),
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        clip_norm=labels.clip_norm(clip_norm),
+    )
     own = {name: value for name, value in settings.items() if name != "n_threads"}
     jobs = []
     for i, name in enumerate(TRUNCATIONS):
@@ -137,6 +144,8 @@ def window_sweep(
             S = K if name == "segments" else min(stride, K)
             job = Job(networks, K, S, points, number // points, own)
             jobs.append(({"truncation": i, "window": j}, job))
+    with checks.renamed(n_steps="`length`"):
+        test = _test_data(known, data_seed)
     study = Study(
         name="window",
         axes={
@@ -150,7 +159,7 @@ def window_sweep(
         jobs=jobs,
         measure=measure,
         configuration=settings,
-        provenance=_test_data(known, data_seed).provenance,
+        provenance=test.provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)
 
@@ -158,16 +167,17 @@ def window_sweep(
 def problem(settings: dict[str, Any]) -> Problem:
     """The task of the settings, with loss where an answer is due and nowhere else."""
     T, V = settings["length"], settings["n_symbols"]
+    M = checks.size("n_memory", settings["n_memory"])
     options: dict[str, Any] = {"n_symbols": V, "dtype": settings["dtype"]}
     if checks.one_of("task", settings["task"], ("echo", "copy_memory")) == "echo":
-        delay = checks.whole_number("delay", settings["delay"], least=1)
-        checks.whole_number("length", T, least=delay + 1)
-        checks.whole_number("n_symbols", V, least=2)
+        delay = checks.size("delay", settings["delay"])
+        checks.size("length", T, least=delay + 1)
+        checks.size("n_symbols", V, least=2)
         options |= {"delay": delay}
         return Problem(lambda rng, B: tasks.echo(T, B, rng=rng, **options), (V, V), delay)
-    options |= {"n_memory": settings["n_memory"], "loss": "recall"}
+    options |= {"n_memory": M, "loss": "recall"}
     sizes = tasks.sizes("copy_memory", n_symbols=V)
-    dependency = T - settings["n_memory"]
+    dependency = checks.size("length", T) - M
     return Problem(lambda rng, B: tasks.copy_memory(T, B, rng=rng, **options), sizes, dependency)
 
 
@@ -197,7 +207,7 @@ def measure(job: Job, n_threads: int) -> Found:
         stride=job.stride,
         optimizer=settings["optimizer"],
         learning_rate=settings["learning_rate"],
-        clip_norm=settings["clip_norm"] or None,
+        clip_norm=labels.clip_norm(settings["clip_norm"]),
         rng=draws.training_batches(settings["data_seed"], 0),
         test=test,
         record_every=job.every,

@@ -1,0 +1,366 @@
+"""One sound call of every public function, small; values that are wrong for nearly everything.
+
+`tests/house/test_misuse.py` puts each of these in the place of each parameter. What kind of thing
+a parameter is stands in `PARAMETERS`; which of the values that kind takes after all, in `TAKEN`.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import rnnsim
+from rnnsim import tasks
+
+rng = np.random.default_rng(0)
+RNNS = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, rng=0)
+BATCH = rnnsim.Sequences(rng.normal(size=(25, 2, 2)), rng.integers(0, 3, (25, 2)))
+PAIRS = rnnsim.Pairs(
+    rng.normal(size=(3, 2, 2)), rnnsim.Sequences(np.zeros((4, 2, 3)), np.ones((4, 2), int))
+)
+MODEL = rnnsim.EncoderDecoder.sample(
+    2, n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, rng=0
+)
+FLOW = rnnsim.gradient_flow(RNNS, BATCH)
+H0 = np.zeros((2, 4))
+
+WRONG: dict[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "nan": lambda: np.nan,
+    "inf": lambda: np.inf,
+    "-inf": lambda: -np.inf,
+    "-1": lambda: -1,
+    "0": lambda: 0,
+    "1.5": lambda: 1.5,
+    "True": lambda: True,
+    "''": lambda: "",
+    "'1'": lambda: "1",
+    "'abc'": lambda: "abc",
+    "a text of NumPy": lambda: np.str_("1"),
+    "bytes": lambda: b"1",
+    "[]": lambda: [],
+    "[[]]": lambda: [[]],
+    "[1]": lambda: [1],
+    "[None]": lambda: [None],
+    "{}": lambda: {},
+    "{1: 2}": lambda: {1: 2},
+    "{'a': 'b'}": lambda: {"a": "b"},
+    "an object": object,
+    "complex": lambda: 1 + 2j,
+    "huge": lambda: 10**400,
+    "-huge": lambda: -(10**400),
+    "too long to be shown": lambda: 10**5000,
+    "objects": lambda: np.array([object(), None]),
+    "texts": lambda: np.array(["1", "2"]),
+    "dates": lambda: np.array(["2020-01-01"], "datetime64[D]"),
+    "a masked array": lambda: np.ma.masked_array(np.ones(2), [True, False]),
+    "a masked number": lambda: np.ma.masked_array(1.0, True),
+    "ragged": lambda: [[1.0], [1.0, 2.0]],
+    "a class": lambda: int,
+    "a function": lambda: lambda: 1,
+    "six axes": lambda: np.ones((1,) * 6),
+    "seven": lambda: np.arange(1.0, 8.0),
+    "nans": lambda: np.full(2, np.nan),
+    "nans of a matrix": lambda: np.full((4, 4), np.nan),
+    "no entries": lambda: np.empty(0),
+    "complexes": lambda: np.array([1j, 2.0]),
+    "a set": lambda: {1},
+    "a generator": lambda: (i for i in [1]),
+    "a fraction": lambda: Fraction(1, 2),
+    "a decimal": lambda: Decimal("0.5"),
+    "a decimal that is none": lambda: Decimal("sNaN"),
+    "...": lambda: ...,
+    "networks": lambda: RNNS[:1],
+    "a batch": lambda: BATCH.last_loss_only(),
+}
+
+# What some of them are in another guise: the result is the same.
+TWINS: dict[str, Any] = {
+    "a fraction": 0.5, "a decimal": 0.5, "a set": [1], "a generator": [1], "a text of NumPy": "1",
+}  # fmt: skip
+
+_NUMBERS = {"-1", "0", "1.5", "a fraction", "a decimal"}
+_SHAPED = {"-1", "0", "1.5", "[1]", "seven", "six axes"}
+# Of the values above, what each kind of parameter may take: the range of numbers is not the point.
+TAKEN: dict[str, set[str]] = {
+    "size": set(),  # at least 1
+    "count": {"0"},
+    "count or none": {"0", "None"},
+    "size or none": {"None"},
+    "seed": {"0", "huge", "too long to be shown"},
+    "series": {"[1]", "a set", "a generator"},  # of whole numbers
+    "lags": {"[1]", "0", "a set", "a generator"},
+    "pair": set(),
+    "sizes": {"[1]"},
+    "seeds": {"[1]"},
+    "real": _NUMBERS,
+    "reals": _NUMBERS | {"[1]", "seven"},
+    "share": {"0", "a fraction", "a decimal"},
+    "for each network": {"-1", "0", "1.5", "[1]"},
+    "limit": {"1.5", "inf", "[1]", "a fraction", "a decimal"},
+    "limit or 0": {"1.5", "inf", "[1]", "0", "None"},
+    "real array": {"-1", "0", "1.5", "[1]", "seven", "six axes", "[]", "[[]]", "no entries"},
+    "logs": {"seven", "six axes", "[]", "[[]]", "[1]", "no entries", "nans", "nans of a matrix"},
+    "windows": {"[1]", "[]", "[[]]"},
+    "axis": {"[1]", "0", "seven", "six axes"},
+    "array": set(),
+    "matrices": {"networks"},
+    "networks": {"networks"},
+    "pair of networks": set(),
+    "data": {"a batch"},
+    "pairs": set(),
+    "feed": {"a batch"},
+    "flag": {"True"},
+    "name": set(),
+    "mapping": {"{}"},
+    "origin": {"{}", "{'a': 'b'}"},
+    "path": {"'1'", "'abc'", "a text of NumPy"},
+    "text": {"''", "'1'", "'abc'", "a text of NumPy"},
+    "letters": {"''", "'abc'"},
+    "class": set(),
+}
+
+
+# What each parameter is, by name; `Call.kinds` says where one function means something else.
+PARAMETERS: dict[str, str] = {
+    name: kind
+    for kind, names in {
+        "size": """n_networks n_inputs n_hidden n_outputs n_source_inputs n_steps n_sequences length
+            batch_size window stride k max_iterations n_points block_steps n_exponents
+            reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
+            checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
+            """,
+        "count": "n_updates burn_in tau start end data_seed network_seed seed permutation",
+        "seed": "rng",
+        "series": "lags loss_steps windows",
+        "seeds": "network_seeds data_seeds",
+        "real": """tolerance max_memory state_memory radius extent log_M beta momentum beta1 beta2
+            decay epsilon slope_bound""",
+        "reals": "gain scale strength",
+        "for each network": "learning_rate penalty",
+        "limit": "clip_norm clip_value",
+        "real array": """input_variance bias_variance spectral_norm value fraction""",
+        "axis": "real imag",
+        "array": "W_xh W_hh W_hy b_h b_y inputs targets weights h0 source jacobians ids",
+        "matrices": "matrix",
+        "networks": "rnn encoder decoder model",
+        "data": "sequences pairs test target data",
+        "feed": "task",
+        "flag": "per_sequence own_data last_loss_only driven progress reverse",
+        "name": """activation scheme optimizer carry penalty_variant drive name loss order part
+            measures truncation methods""",
+        "mapping": "task_options mask tie",
+        "origin": "provenance",
+        "path": "path checkpoint",
+        "text": "kind text",
+        "class": "dtype flow dataset",
+    }.items()
+    for name in names.split()
+}
+
+
+class Call:
+    """A sound call: arguments made anew each time, and parameters of another kind than usual."""
+
+    def __init__(self, arguments: Callable[[], dict[str, Any]], of: Any = None, **kinds: str):
+        self.arguments, self.of, self.kinds = arguments, of, kinds
+
+
+def _call(of: Any = None, kinds: dict[str, str] | None = None, **arguments: Any) -> Call:
+    return Call(lambda: dict(arguments), of, **(kinds or {}))
+
+
+_DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
+_PAIRED = _DRAWN | {"n_source_inputs": 2}
+_TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
+_FEW = {"n_hidden": 3, "network_seeds": 1, "batch_size": 1}
+_ONE_TASK = {"task": "name", "gain": "reals"}
+_SWEPT = {**_ONE_TASK, "length": "sizes", "n_hidden": "sizes"}
+_RECORDED = {
+    "clip_norm": "limit or 0", "record_every": "size or none", "snapshot_every": "size or none",
+}  # fmt: skip
+_MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
+_SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
+
+
+CALLS: dict[str, Call] = {
+    # networks and data
+    "RNN": _call(W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3))),
+    "RNN.sample": _call(rnnsim.RNN, {"gain": "for each network"}, n_networks=2, **_DRAWN),
+    "RNN.with_weights": _call(RNNS, {"weights": "class"}, weights=RNNS.weights),
+    "RNN.astype": _call(RNNS, dtype="float32"),
+    "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),
+    "EncoderDecoder.sample": _call(
+        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, **_PAIRED
+    ),
+    "EncoderDecoder.captioner": _call(
+        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, **_PAIRED
+    ),
+    "EncoderDecoder.with_weights": _call(
+        MODEL,
+        {"encoder_weights": "class", "decoder_weights": "class"},
+        encoder_weights=MODEL.encoder.weights,
+        decoder_weights=MODEL.decoder.weights,
+    ),
+    "EncoderDecoder.astype": _call(MODEL, dtype="float32"),
+    "Sequences": _call(inputs=BATCH.inputs, targets=BATCH.targets, weights=BATCH.weights),
+    "Sequences.astype": _call(BATCH, dtype="float32"),
+    "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
+    "Pairs.astype": _call(PAIRS, dtype="float32"),
+    # running and differentiating them
+    "forward": _call(rnn=RNNS, inputs=BATCH.inputs, h0=H0),
+    "evaluate": _call(rnn=RNNS, sequences=BATCH),
+    "bptt": _call(rnn=RNNS, sequences=BATCH),
+    "truncated_bptt": _call(rnn=RNNS, sequences=BATCH, window=3),
+    "gradient_flow": _call(rnn=RNNS, sequences=BATCH),
+    "gradient_map": _call(model=RNNS, data=BATCH),
+    "growth_rate": _call(kinds={"lags": "pair"}, flow=FLOW),
+    "sufficient_window": _call(flow=FLOW),
+    "pairs_bptt": _call(
+        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
+    ),
+    "pairs_evaluate": _call(
+        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
+    ),
+    "pairs_flow": _call(
+        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
+    ),
+    "greedy_decode": _call(
+        kinds={"model": "pair of networks"},
+        model=MODEL,
+        source=PAIRS.source,
+        start=1,
+        end=2,
+        n_steps=2,
+    ),
+    "exact_match": _call(kinds={"pairs": "pairs"}, ids=np.zeros((2, 4, 2), int), pairs=PAIRS),
+    "jacobians": _call(rnn=RNNS, inputs=BATCH.inputs),
+    "jacobian_products": _call(rnn=RNNS, sequences=BATCH, lags=[1, 2]),
+    "lyapunov_spectrum": _call(
+        kinds={"inputs": "array"}, rnn=RNNS, n_steps=25, rng=0, burn_in=1, block_steps=1
+    ),
+    "product_exponents": _call(
+        jacobians=np.broadcast_to(np.eye(2), (25, 2, 2)), burn_in=1, block_steps=1
+    ),
+    "train": _call(
+        kinds={"gain": "for each network", "task": "feed"},
+        model=RNNS,
+        task=BATCH,
+        n_updates=1,
+        window=5,
+        optimizer="adam",
+        rng=0,
+    ),
+    "truncation_schedule": _call(n_steps=5, window=2),
+    # one W_hh
+    "spectrum": _call(rnn=RNNS),
+    "leading_spectrum": _call(kinds={"tolerance": "share"}, rnn=_SPARED, k=1),
+    "nonnormality": _call(kinds={"radius": "for each network"}, rnn=_MATRIX),
+    "pseudospectrum": _call(rnn=_MATRIX, n_points=2),
+    "transient_growth": _call(kinds={"lags": "lags"}, rnn=_MATRIX, lags=[1]),
+    "with_departure": _call(kinds={"scale": "for each network"}, rnn=RNNS, scale=1.0),
+    # experiments
+    "sweep": _call(kinds=_SWEPT | {"lags": "lags"}, task="adding", gain=1.0, length=3, **_FEW),
+    "lyapunov_sweep": _call(
+        kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
+        gain=1.0,
+        n_steps=25,
+        burn_in=1,
+        block_steps=1,
+        **_FEW,
+    ),
+    "phase_sweep": _call(
+        kinds={"burn_in": "count or none"}, gain=1.0, strength=1.0, n_steps=25, burn_in=1, **_FEW
+    ),
+    "jacobian_sweep": _call(
+        kinds=_ONE_TASK, gain=1.0, scheme="gaussian", lags=[1], length=3, exponent_steps=23, **_FEW
+    ),
+    "normality_sweep": _call(
+        kinds={"task": "name"}, scale=1.0, length=3, activation="tanh", **_FEW
+    ),
+    "pseudospectrum_sweep": _call(kinds={"task": "name"}, scale=1.0, n_hidden=3, n_points=2),
+    "learning_sweep": _call(
+        kinds={"task": "name", "length": "sizes"},
+        length=10,
+        n_updates=1,
+        methods=["clipping"],
+        test_size=5,
+        **_FEW,
+    ),
+    "training_sweep": _call(
+        kinds=_ONE_TASK | _RECORDED,
+        length=10,
+        gain=1.0,
+        n_updates=1,
+        window=5,
+        record_every=None,
+        snapshot_every=None,
+        **_FEW,
+    ),
+    "window_sweep": _call(
+        kinds=_ONE_TASK | {"gain": "real", "clip_norm": "limit or 0"},
+        length=4,
+        delay=1,
+        windows=[2],
+        n_batches=1,
+        **_FEW,
+    ),
+    "portrait": _call(
+        kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
+    ),
+    "architecture_experiment": _call(
+        kinds={"learning_rate": "real"},
+        name="captions",
+        n_updates=1,
+        network_seeds=1,
+        n_hidden=3,
+        batch_size=2,
+        n_records=1,
+    ),
+    "save": _call(dataset=xr.Dataset(), path="saved"),
+    "load": Call(lambda: {"path": rnnsim.save(xr.Dataset(), "saved")}),
+    # tasks
+    "tasks.adding": _call(**_TASK),
+    "tasks.copy_memory": _call(**_TASK),
+    "tasks.echo": _call(**_TASK),
+    "tasks.temporal_order": _call(**_TASK),
+    "tasks.characters": _call(**_TASK),
+    "tasks.sentences": _call(**_TASK | {"n_steps": 30}),
+    "tasks.digits": _call(kinds={"n_steps": "size or none"}, **_TASK | {"n_steps": 8}),
+    "tasks.number_words": _call(n_sequences=2, rng=0, largest=20),
+    "tasks.number_alphabets": _call(largest=20),
+    "tasks.captions": _call(n_sequences=2, rng=0),
+    "tasks.sizes": _call(name="adding"),
+    "tasks.Alphabet.encode": _call(tasks.Alphabet("abc"), {"text": "letters"}, text="a"),
+    "tasks.Alphabet.decode": _call(tasks.Alphabet("abc"), {"ids": "array"}, ids=[[0, 1]]),
+    # theory
+    "theory.aicher_decay_rate": _call(kinds={"log_norms": "logs"}, log_norms=[0.0, -1.0], tau=0),
+    "theory.aicher_log_bound": _call(
+        kinds={"log_norms": "logs", "windows": "windows"},
+        log_norms=[0.0, -1.0],
+        windows=[1],
+        tau=0,
+        log_M=0.0,
+    ),
+    "theory.circular_law_fraction": _call(
+        kinds={"radius": "real array", "gain": "real array"}, radius=0.5, gain=1.0
+    ),
+    "theory.circular_law_log_moduli": _call(kinds={"gain": "real array"}, n_hidden=2, gain=1.0),
+    "theory.critical_gain": _call(),
+    "theory.critical_input_variance": _call(kinds={"gain": "real array"}, gain=1.5),
+    "theory.effective_gain": _call(kinds={"gain": "real array"}, scheme="gaussian", gain=1.0),
+    "theory.mean_field": _call(kinds={"gain": "real array"}, gain=1.5),
+    "theory.newman_exponents": _call(kinds={"gain": "real array"}, n=2),
+    "theory.newman_variances": _call(n=2),
+    "theory.pascanu_critical_gain": _call(scheme="gaussian"),
+    "theory.pascanu_log_bound": _call(kinds={"lags": "real array"}, spectral_norm=0.5, lags=[1.0]),
+    "theory.pascanu_vanishes": _call(spectral_norm=0.5),
+    "theory.singular_value_density": _call(kinds={"gain": "real array"}, value=0.5, gain=1.0),
+    "theory.singular_value_edge": _call(kinds={"gain": "real array"}, gain=1.0),
+    "theory.singular_value_fraction": _call(kinds={"gain": "real array"}, value=0.5, gain=1.0),
+    "theory.singular_value_quantile": _call(kinds={"gain": "real array"}, fraction=0.5, gain=1.0),
+    "theory.spectral_radius": _call(kinds={"gain": "real array"}, scheme="gaussian", gain=1.0),
+}
