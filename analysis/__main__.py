@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import cyclopts
 from cyclopts import App, Parameter
+
+from rnnsim import checks
 
 from . import demo
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
 from .frame.places import Place
-from .frame.settings import Ensemble
+from .frame.settings import TASK_HELP, Ensemble, as_flags
 from .gradients import gradient_norms, truncation, window
 from .networks import architectures, portrait
 from .spectra import nonnormal, spectra
@@ -23,6 +24,7 @@ from .training import temporal_order, training
 app = App(
     name="rnnsim",
     help="Gradient flow in ensembles of recurrent networks: figures and the data behind them.",
+    help_epilogue=TASK_HELP,
     version_flags=["--version"],
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
     suppress_keyboard_interrupt=False,  # `main` says that it was interrupted
@@ -81,12 +83,14 @@ def _add_command(
         if source is not None and settings is not None:
             _refuse_settings(settings)
         place = Place(output or folder, usual=output is None, overwrite=overwrite)
-        for sentence in run(settings or kind(), output=place, source=source, progress=progress):
+        with as_flags(kind):
+            sentences = run(settings or kind(), output=place, source=source, progress=progress)
+        for sentence in sentences:
             console.say(sentence)
 
     # Flags are read off annotations, and a type that is a variable cannot be written as one.
     command.__annotations__["settings"] = Annotated[kind | None, Parameter(name="*")]
-    app.command(command, name=name, help=summary)
+    app.command(command, name=name, help=summary, help_epilogue="")
 
 
 def _refuse_settings(settings: Any) -> None:
@@ -109,21 +113,29 @@ for _analysis in ANALYSES:
 _add_command("demo", demo.HELP, Ensemble, demo.run, Path("results"))
 
 
+@app.command(name="help", help_epilogue="")
+def _help(
+    command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
+) -> None:
+    """What a command does, and all its flags."""
+    if command is not None:
+        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), "demo", "help"))
+    app.help_print([] if command is None else [command])
+
+
 @app.meta.default
 def _with_configuration(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Annotated[Path | None, Parameter(help="TOML file with values for any flag.")] = None,
 ) -> None:
-    if config is not None:
-        configuration.check_toml(config)
-        app.config = cyclopts.config.Toml(config, must_exist=True, use_commands_as_keys=False)
+    app.config = None if config is None else configuration.flags_from(config, app)
     app(tokens)
 
 
 def main() -> None:
     """Entry point; misuse and files that cannot be used end with one line, not a traceback."""
     try:
-        app.meta()
+        app.meta(sys.argv[1:])
     except BrokenPipeError:  # of help; who reads figures goes on without a reader
         console.hush()
     except (ValueError, TypeError, OSError, MemoryError) as error:

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
@@ -48,7 +49,8 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep over schemes and gains, the gain of the histograms among them."""
-    gains = (*settings.gain, settings.histogram_gain)
+    shown = checks.real_number("histogram_gain", settings.histogram_gain)
+    gains = (*settings.gain, shown)
     data = rnnsim.jacobian_sweep(
         gain=sorted(set(gains)),
         scheme=settings.scheme,

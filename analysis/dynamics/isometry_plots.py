@@ -47,7 +47,9 @@ def lost(data: xr.Dataset) -> str:
         "out of range": np.isnan(raw),
     }
     return ", ".join(
-        f"{name}: {int(found.sum())} of {found.size}" for name, found in counts.items() if found.any()
+        f"{name}: {int(found.sum())} of {found.size}"
+        for name, found in counts.items()
+        if found.any()
     )
 
 

@@ -8,10 +8,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, Ensemble, flag
 from .lyapunov_plots import (
     at_rest,
     mean_field,
@@ -37,7 +38,7 @@ _LEAST = 0.002  # nats/step
 class Settings(Ensemble):
     """What to simulate."""
 
-    task: Annotated[str, flag("Task of rnnsim.tasks whose inputs --driven networks read.")] = (
+    task: Annotated[str, flag(f"{TASK_HELP} Its inputs are what --driven networks read.")] = (
         "characters"
     )
     n_hidden: Annotated[int, flag("Hidden units H of all figures but the transition.")] = 64
@@ -67,11 +68,10 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "block_steps": settings.block_steps,
         "progress": progress,
     }
-    sizes = settings.transition_n_hidden
-    return {
-        "transition": rnnsim.lyapunov_sweep(**common | {"n_hidden": sizes, "n_exponents": 1}),
-        "spectra": rnnsim.lyapunov_sweep(**common),
-    }
+    several = common | {"n_hidden": settings.transition_n_hidden, "n_exponents": 1}
+    with checks.renamed(n_hidden="`transition_n_hidden`"):
+        transition = rnnsim.lyapunov_sweep(**several)
+    return {"transition": transition, "spectra": rnnsim.lyapunov_sweep(**common)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:

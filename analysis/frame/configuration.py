@@ -1,11 +1,15 @@
 """Settings as TOML, written beside figures and read back with --config."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import cyclopts
 import tomli_w
+
+from rnnsim import checks
 
 
 def to_toml(settings: Any) -> str:
@@ -19,7 +23,30 @@ def to_toml(settings: Any) -> str:
     return tomli_w.dumps({name: value for name, value in values.items() if value is not None})
 
 
-def check_toml(path: Path) -> None:
+def flags_from(path: Path, app: cyclopts.App) -> Callable[[Any, Any, Any], None]:
+    """Flags from a TOML file; tables, and keys that no flag has, are refused."""
+    _check_toml(path)
+    toml = cyclopts.config.Toml(path, must_exist=True, use_commands_as_keys=False)
+
+    def give(running: Any, commands: Any, arguments: Any) -> None:
+        for key, value in toml.config.items():
+            entries = value if isinstance(value, list) else []
+            if key in app or isinstance(value, dict):
+                raise ValueError(
+                    f"`--config` {str(path)!r} has a table or key [{key}], which no command reads; "
+                    "give a command a file of its own, with a line for each flag and no tables"
+                )
+            if any(isinstance(entry, dict | list) for entry in entries):
+                raise ValueError(
+                    f"`--{key}` in `--config` {str(path)!r} must be one value or a list of them, "
+                    f"got {checks.shown(value)}"
+                )
+        toml(running, commands, arguments)
+
+    return give
+
+
+def _check_toml(path: Path) -> None:
     """Refuse a file that is no TOML.
 
     Raises

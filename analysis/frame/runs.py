@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import files
+from rnnsim.experiments.runner import rehearsal
 from rnnsim.experiments.store import load_one
 
 from . import figures, manifest
@@ -68,6 +69,9 @@ def run(
     """
     place = output if isinstance(output, Place) else Place(output)
     place.check(name_of(analysis), source)
+    if source is None:
+        with rehearsal():  # what is asked for in vain is refused before the first of many sweeps
+            analysis.compute(settings, progress=False)
     with files.replacing(place.path, anew=place.is_free()) as folder:
         folder.mkdir()
         if source is None:

@@ -1,23 +1,58 @@
-"""The settings that all analyses share."""
+"""The settings that all analyses share, and how flags and files give them."""
 
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
+import cyclopts
 from cyclopts import Parameter
 
+from rnnsim import checks, tasks
+
 SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
+TASK_HELP = f"Task of rnnsim.tasks: {', '.join(tasks.TASKS)}."
+
+_WHOLE = re.compile(r"[+-]?(\d+|\d+\.0*|\d+e\d{1,2})", re.IGNORECASE)  # 30, 30.0, 1e4
 
 
 def flag(text: str) -> Parameter:
-    """What --help says of a setting."""
-    return Parameter(help=text)
+    """What --help says of a setting. Whole numbers are taken as such and never rounded."""
+    return Parameter(help=text, converter=_converted)
+
+
+def _converted(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
+    if _is_whole(kind):
+        wrong = [token.value for token in tokens if not _WHOLE.fullmatch(token.value)]
+        if wrong:
+            raise ValueError(f"it must be a whole number, got {checks.shown(wrong[0])}")
+        tokens = [token.evolve(value=_digits(token.value)) for token in tokens]
+    return cyclopts.convert(kind, tokens)
+
+
+def _is_whole(kind: Any) -> bool:
+    """int, and several of them or none."""
+    return kind is int or any(map(_is_whole, get_args(kind)))
+
+
+def _digits(text: str) -> str:
+    """A whole number without point or exponent."""
+    mantissa, _, exponent = text.lower().partition("e")
+    return mantissa.partition(".")[0] + "0" * int(exponent or 0)
+
+
+def as_flags(kind: type[Any]) -> AbstractContextManager[None]:
+    """What is refused in here goes by the names of flags, not of the fields of these settings."""
+    names = [field.name for field in fields(kind)]
+    return checks.renamed(**{name: f"`--{name.replace('_', '-')}`" for name in names})
 
 
 @dataclass(frozen=True)
 class Reading:
     """What networks read, for analyses that read a task."""
 
-    task: Annotated[str, flag("Task of rnnsim.tasks; best with loss at all steps.")] = "characters"
+    task: Annotated[str, flag(f"{TASK_HELP} Best with loss at all steps.")] = "characters"
 
 
 @dataclass(frozen=True)

@@ -42,14 +42,14 @@ def middle(
 
 
 def known_of(values: npt.ArrayLike) -> str:
-    """" (of k of n networks)" where some values are not known, else nothing."""
+    """ " (of k of n networks)" where some values are not known, else nothing."""
     array = np.asarray(values, dtype=float)
     known = int((~np.isnan(array)).sum())
     return "" if known == array.size else f" (known of {known} of {array.size} networks)"
 
 
 def listing(name: str, values: Sequence[float], none: str) -> str:
-    """"gain 1" or "gains 1, 2", or what stands for none."""
+    """ "gain 1" or "gains 1, 2", or what stands for none."""
     if len(values) == 0:
         return none
     numbers = ", ".join(f"{value:g}" for value in values)

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import theory
+from rnnsim import checks, theory
 
 from ..frame import figures
 from ..frame.figures import decades, relative
@@ -53,6 +53,9 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     common = settings.shared() | {"scheme": settings.scheme, "progress": progress}
     ensemble = common | {"gain": settings.gain}
     lengths = list(settings.length)
+    maps = common | {"gain": settings.map_gain, "network_seeds": 1}
+    with checks.renamed(gain="`map_gain`"):
+        few = rnnsim.sweep(length=max(lengths), measures="map", **maps)
     return {
         "all-steps": rnnsim.sweep(
             length=lengths, measures=("gradients", "lags", "steps"), **ensemble
@@ -63,11 +66,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             last_loss_only=True,
             **ensemble,
         ),
-        "map": rnnsim.sweep(
-            length=max(lengths),
-            measures="map",
-            **common | {"gain": settings.map_gain, "network_seeds": 1},
-        ),
+        "map": few,
     }
 
 

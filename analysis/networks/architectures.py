@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
@@ -65,15 +66,16 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             f"`text` is read by 'characters' alone, got {settings.text!r} for "
             f"{', '.join(settings.architecture)}; drop it or ask for characters"
         )
-    return {
-        name: rnnsim.architecture_experiment(
-            name,
-            text=settings.text if name == "characters" else None,
-            progress=progress,
-            **options,
-        )
-        for name in settings.architecture
-    }
+    with checks.renamed(name="`architecture`"):
+        return {
+            name: rnnsim.architecture_experiment(
+                name,
+                text=settings.text if name == "characters" else None,
+                progress=progress,
+                **options,
+            )
+            for name in settings.architecture
+        }
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
 from . import portrait_plots
 
 HELP = "All that is known about one network, drawn or from a file, on one page."
@@ -20,7 +20,7 @@ HELP = "All that is known about one network, drawn or from a file, on one page."
 class Settings:
     """Which network is portrayed, and what it reads."""
 
-    task: Annotated[str, flag("Task of rnnsim.tasks; best with loss at all steps.")] = "characters"
+    task: Annotated[str, flag(f"{TASK_HELP} Best with loss at all steps.")] = "characters"
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
     gain: Annotated[float, flag("Gain: factor of W_hh.")] = 1.5
     n_hidden: Annotated[int, flag("Hidden units H.")] = 64

@@ -10,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
@@ -58,9 +59,10 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     shared = settings.shared()
     family: dict[str, Any] = {"radius": settings.radius, "scheme": settings.scheme}
     alike = {name: shared[name] for name in ("n_hidden", "task", "dtype")}
-    planes = rnnsim.pseudospectrum_sweep(
-        scale=settings.plane_scale, n_points=settings.n_points, **family, **alike
-    )
+    with checks.renamed(scale="`plane_scale`"):
+        planes = rnnsim.pseudospectrum_sweep(
+            scale=settings.plane_scale, n_points=settings.n_points, **family, **alike
+        )
     transients = rnnsim.normality_sweep(
         scale=sorted(settings.scale),
         length=settings.length,
@@ -206,4 +208,6 @@ def _scale_in_words(data: xr.Dataset, settings: dict[str, Any]) -> str:
 def _window_in_words(data: xr.Dataset) -> str:
     windows = data.sufficient_window
     found = middle(windows, lambda x: f"{x:g}", unknown="none found")
-    return f"{found} ({data.activation.item()}{known_of(windows) if windows.notnull().any() else ''})"
+    return (
+        f"{found} ({data.activation.item()}{known_of(windows) if windows.notnull().any() else ''})"
+    )

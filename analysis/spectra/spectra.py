@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import theory
+from rnnsim import checks, theory
 
 from ..frame import figures
 from ..frame.runs import Datasets
@@ -52,11 +52,13 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "scheme": settings.scheme,
         "progress": progress,
     }
+    with checks.renamed(gain="`spectrum_gain`"):
+        one_gain = rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common)
     return {
         "schemes": rnnsim.sweep(
             gain=settings.gain, measures=("lags", "slopes", "spectrum", "nonnormality"), **common
         ),
-        "one-gain": rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common),
+        "one-gain": one_gain,
     }
 
 
@@ -192,7 +194,8 @@ def medians_by_radius(data: xr.Dataset) -> tuple[npt.NDArray[np.float64], ...]:
     The third array holds the places along the gains.
     """
     radius, rate = (
-        median_over(data[name], "network_seed").values for name in ("spectral_radius", "growth_rate")
+        median_over(data[name], "network_seed").values
+        for name in ("spectral_radius", "growth_rate")
     )
     known = np.flatnonzero(np.isfinite(rate) & (radius > 0))
     order = known[np.argsort(radius[known])]
@@ -228,13 +231,15 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     gain = critical_gain(data, "spectral_radius")
     expected = 1.0 / float(theory.spectral_radius(scheme, 1.0))
     departure = float(median(data.henrici_relative.where(some)))
-    ratio = float(median((data.spectral_norm / data.spectral_radius.where(some))))
+    ratio = float(median(data.spectral_norm / data.spectral_radius.where(some)))
     kreiss, condition = (
         middle(data[name].where(some), lambda x: f"{x:.3g}")
         for name in ("kreiss", "eigenbasis_condition")
     )
     kind = (
-        "normal" if departure < _NORMAL else f"not normal (departure {share(departure)} of its norm)"
+        "normal"
+        if departure < _NORMAL
+        else f"not normal (departure {share(departure)} of its norm)"
     )
     return [
         f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "

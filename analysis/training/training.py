@@ -14,7 +14,7 @@ import rnnsim
 from ..frame import figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
 from ..frame.words import middle, share
 from .carry_plots import carry_figure
 from .training_plots import (
@@ -37,7 +37,7 @@ _SOLVED = 0.1  # of the loss of the best constant answer
 class Settings:
     """What to train."""
 
-    task: Annotated[str, flag("Task of rnnsim.tasks.")] = "temporal_order"
+    task: Annotated[str, flag(TASK_HELP)] = "temporal_order"
     length: Annotated[int, flag("Sequence length T, in steps.")] = 40
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh before training.")] = (
         0.5,
@@ -259,7 +259,9 @@ def updates_made(data: xr.Dataset) -> npt.NDArray[np.int64]:
     One that left the range made none from that update on.
     """
     diverged = data.diverged.values[..., None]
-    last = np.where(diverged < 0, data.updates.values, np.minimum(diverged - 1, data.updates.values))
+    last = np.where(
+        diverged < 0, data.updates.values, np.minimum(diverged - 1, data.updates.values)
+    )
     return np.diff(last, axis=-1, prepend=0)
 
 

@@ -1,15 +1,31 @@
 """The one runner of studies: job after job, each into its place, as one labelled dataset."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim.data.datasets import attributes, labelled, nothing_yet
+from rnnsim import checks
+from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
 from rnnsim.experiments.study import Place, Study, measured
 from rnnsim.parallel import thread_count
 from rnnsim.progress import bar
+
+_rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)
+
+
+@contextmanager
+def rehearsal() -> Iterator[None]:
+    """Studies are made in here with all their checks, but no job is measured: all is missing."""
+    token = _rehearsing.set(True)
+    try:
+        yield
+    finally:
+        _rehearsing.reset(token)
 
 
 def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -> xr.Dataset:
@@ -34,11 +50,18 @@ def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -
     TypeError
         A configuration that JSON cannot hold; before anything is measured.
     """
-    threads = thread_count(n_threads)
+    threads, shown = thread_count(n_threads), checks.boolean("progress", progress)
     about = attributes(study.configuration, study.provenance)
     variables = measured(study)
+    if _rehearsing.get():
+        nothing = {name: nothing_yet(v._replace(dims=()), {}) for name, v in variables.items()}
+        missing = {
+            name: np.broadcast_to(nothing[name], sizes_of(v, study.axes))
+            for name, v in variables.items()
+        }
+        return labelled(study.axes, study.variables, missing, about)
     values = {name: nothing_yet(v, study.axes) for name, v in variables.items()}
-    with bar(len(study.jobs), show=progress, unit="job", description=study.name) as advance:
+    with bar(len(study.jobs), show=shown, unit="job", description=study.name) as advance:
         for place, job in study.jobs:
             for name, array in study.measure(job, threads).items():
                 _put(values[name], variables[name].dims, place, array)
