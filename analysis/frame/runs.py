@@ -69,14 +69,28 @@ def run(
     """
     place = output if isinstance(output, Place) else Place(output)
     place.check(name_of(analysis), source)
-    if source is None:
-        with rehearsal():  # what is asked for in vain is refused before the first of many sweeps
+    free = place.is_free()
+    if source is None:  # what is asked for in vain is refused before the first of many sweeps
+        to_toml(settings)
+        with rehearsal():
             analysis.compute(settings, progress=False)
-    with files.replacing(place.path, anew=place.is_free()) as folder:
+    return _run(analysis, settings, place, source, progress, anew=free)
+
+
+def _run(
+    analysis: Analysis,
+    settings: Any,
+    place: Place,
+    source: Path | None,
+    progress: bool,
+    *,
+    anew: bool,
+) -> list[str]:
+    with files.replacing(place.path, anew=anew) as folder:
         folder.mkdir()
         if source is None:
-            text = to_toml(settings)  # refuses before anything is computed
-            found = Run(uuid4().hex, text, analysis.compute(settings, progress))
+            datasets = analysis.compute(settings, progress)
+            found = Run(uuid4().hex, to_toml(settings), datasets)
         else:
             found = files.steadily(source, lambda folder: _load(analysis, folder))
         if source is None or source.resolve() == place.path.resolve():

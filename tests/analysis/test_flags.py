@@ -37,7 +37,7 @@ class SoundError(Exception):
 def call(monkeypatch, capsys, tmp_path):
     """The program, up to where it would compute: its exit code and all that it says."""
 
-    def computing(*_):
+    def computing(*_, **__):
         raise SoundError
 
     def run(*arguments):
