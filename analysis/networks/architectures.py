@@ -101,7 +101,7 @@ def _score_figure(datasets: Datasets) -> Figure:
     tried = any(int(data.trial_updates) for data in datasets.values())
     figures.caption(
         figure,
-        f"Lines: scores on validation data{', by which rates were chosen' * tried}; thin: "
+        f"Lines: scores on validation data{', which also chose the rates' * tried}; thin: "
         "networks, thick: median. Diamonds: scores of the networks on test data, after the last "
         "update. Dashed: what answers without a recurrent network score on the same test data. Of "
         "costs diamonds should lie below the dashed lines, of fractions above.",

@@ -189,6 +189,26 @@ def test_architectures_one_at_a_time(tmp_path):
     assert "`name` must be one of 'characters'" in result.stderr
 
 
+def test_architectures_read_a_text_of_ones_own(tmp_path):
+    words = "the quick brown fox jumps over a lazy dog while nobody looks at it".split()
+    order = [(i * i + 3 * i) % 11 + i % 3 for i in range(400)]
+    (tmp_path / "own.txt").write_text(" ".join(f"{words[k]}{i}" for i, k in enumerate(order)))
+    sizes = "--n-updates 5 --network-seeds 1 --n-hidden 4 --batch-size 2 --n-steps 10".split()
+    command = ["architectures", "--architecture", "characters", *sizes, "--dtype", "float64"]
+    options = "--text own.txt --learning-rate 0.01 0.02 --output out".split()
+    result = rnnsim(*command, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "of 0.01, 0.02 none had a lower loss on validation data" in result.stdout
+    assert 'text = "own.txt"' in (tmp_path / "out" / "configuration.toml").read_text()
+    again = rnnsim("architectures", "--from", "out", "--output", "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    summaries = [(tmp_path / place / "summary.txt").read_text() for place in ("out", "again")]
+    assert summaries[0] == summaries[1]
+    missing = rnnsim(*command, "--text", "none.txt", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "`text` must be the path of a file in UTF-8, got 'none.txt'" in missing.stderr
+
+
 def test_demo_runs_every_part_and_ends_with_words(tmp_path):
     sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1".split()
     result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)

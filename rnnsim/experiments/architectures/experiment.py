@@ -57,7 +57,7 @@ def architecture_experiment(
     n_threads: int | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
-    """Train networks of one architecture, score them on data held out, map their gradients.
+    """Train networks of one architecture, score them on held-out data, map their gradients.
 
     ::
 
@@ -71,11 +71,11 @@ def architecture_experiment(
     truncated BPTT in segments of `window` steps, all others by full BPTT; the last fifth of the
     updates at a fifth of the rate.
 
-    Data come in three parts that share nothing. Networks learn from the training part. The
-    validation part chooses the rate, if several are given: the first network learns at each of them
-    for a fifth of the updates, and that of the least loss is taken. It also gives the scores while
-    networks learn, the maps and the examples. The test part is looked at once, when everything is
-    chosen and learned, and so are the baselines, which are of the test part too.
+    Data come in three parts. Networks learn from the training part. The validation part chooses
+    the rate, where there are several: the first network learns at each of them for a fifth of the
+    updates, and that of the least loss is taken. Scores while networks learn, maps and examples are
+    of this part too. The test part is looked at once, when everything is chosen and learned; it is
+    what baselines are scored on. All other options are as given, whatever the data.
 
     Parameters
     ----------

@@ -115,7 +115,7 @@ def test_the_caption_says_how_rates_were_chosen(datasets):
             return architectures.draw({"captions": data})["held-out-scores"].get_supxlabel()
 
     data = datasets["captions"]
-    assert "on validation data, by which rates were chosen; thin" in caption(data)
+    assert "on validation data, which also chose the rates; thin" in caption(data)
     assert "Lines: scores on validation data; thin" in caption(changed(data, trial_updates=0))
 
 
