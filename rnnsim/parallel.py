@@ -19,6 +19,9 @@ from rnnsim import checks
 # one core) for progress and Ctrl-C.
 FLOPS_PER_CALL = 5e9
 
+# What a step costs beside the arithmetic on its numbers: most of it where networks are tiny.
+FLOPS_PER_STEP = 5e3
+
 # A single network below this is done before threads have met at its phases.
 _FLOPS_FOR_A_TEAM = 1e8
 
@@ -71,6 +74,12 @@ def over_networks(
                 future.result()
         finally:
             stop.set()
+
+
+def pieces(n_steps: int, chunk: int, block: int = 1) -> list[tuple[int, int]]:
+    """Ranges of about `chunk` steps, of whole blocks but for the last: one compiled call each."""
+    whole = max(1, chunk // block) * block
+    return [(first, min(first + whole, n_steps)) for first in range(0, n_steps, whole)]
 
 
 def team_size(n_networks: int, n_threads: Any, n_sequences: int, flops: float) -> int:

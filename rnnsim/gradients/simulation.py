@@ -10,8 +10,16 @@ from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
+from rnnsim.kernels.gradients.unfolding import (
+    begin_evaluate,
+    begin_forward,
+    evaluate_piece,
+    forward_piece,
+)
 from rnnsim.networks.binding import batch_for, cell_of, checked_inputs, initial_states
 from rnnsim.networks.rnn import RNN, check_rnn, originals
+
+_ELEMENTWISE = 64  # what a unit or an output costs beside its products, in their arithmetic
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,10 +97,16 @@ def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) 
     states = np.empty((N, T + 1, B, rnn.n_hidden), rnn.dtype)
     outputs = np.empty((N, T, B, rnn.n_outputs), rnn.dtype)
 
-    def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
+    def whole(start: int, stop: int, work: kernels.ForwardWork) -> None:
         kernels.forward(originals(rnn), x, h0, cell, start, stop, work, states, outputs)
 
-    _over_networks(rnn, T, B, n_threads, some)
+    def begin(n: int, work: kernels.ForwardWork) -> None:
+        begin_forward(originals(rnn), h0, cell, n, work, states)
+
+    def piece(n: int, first: int, last: int, work: kernels.ForwardWork) -> None:
+        forward_piece(x, cell, n, first, last, work, states, outputs)
+
+    _over_networks(rnn, T, B, n_threads, (whole, begin, piece))
     return Forward(states, outputs)
 
 
@@ -123,10 +137,16 @@ def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evalu
     N, (T, B), cell = len(rnn), batch.inputs.shape[1:3], cell_of(rnn)
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
 
-    def some(start: int, stop: int, work: kernels.ForwardWork) -> None:
+    def whole(start: int, stop: int, work: kernels.ForwardWork) -> None:
         kernels.evaluate(originals(rnn), batch, cell, start, stop, work, loss, correct, first)
 
-    _over_networks(rnn, T, B, n_threads, some)
+    def begin(n: int, work: kernels.ForwardWork) -> None:
+        begin_evaluate(originals(rnn), batch, cell, n, work, loss, correct, first)
+
+    def piece(n: int, a: int, b: int, work: kernels.ForwardWork) -> None:
+        evaluate_piece(originals(rnn), batch, cell, n, a, b, work, loss, correct, first)
+
+    _over_networks(rnn, T, B, n_threads, (whole, begin, piece))
     counted = np.broadcast_to((batch.loss_weights > 0).sum(axis=(1, 2)), (N,)).astype(float)
     counted[counted == 0] = np.nan
     accuracy = correct / counted if batch.loss == CROSS_ENTROPY else np.full(N, np.nan)
@@ -138,20 +158,33 @@ def _over_networks(
     T: int,
     B: int,
     n_threads: int | None,
-    some: Callable[[int, int, kernels.ForwardWork], None],
+    passes: tuple[Callable[..., None], Callable[..., None], Callable[..., None]],
 ) -> None:
-    """A pass of all networks over T steps of B sequences; `some` takes start, stop and scratch."""
-    H = rnn.n_hidden
+    """A pass of all networks over T steps of B sequences, in compiled calls that are not long.
+
+    `passes` are: whole(start, stop, work) for networks as a whole, or begin(n, work) and then
+    piece(n, first, last, work) for some steps of one; both give the same bits.
+    """
+    H, (whole, begin, piece) = rnn.n_hidden, passes
+    unit = 2.0 * H * (H + rnn.n_inputs + rnn.n_outputs) + _ELEMENTWISE * (H + rnn.n_outputs)
+    flops = T * (B * unit + parallel.FLOPS_PER_STEP)
+    block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
 
     def prepare() -> parallel.Worker:
-        block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
         work = kernels.forward_work(originals(rnn), T, B, block, cell_of(rnn))
 
         def worker(start: int, stop: int) -> Iterator[None]:
-            some(start, stop, work)
-            yield
+            if flops <= parallel.FLOPS_PER_CALL:
+                whole(start, stop, work)
+                yield
+                return
+            chunk = int(T * parallel.FLOPS_PER_CALL / flops)
+            for n in range(start, stop):
+                begin(n, work)
+                for first, last in parallel.pieces(T, chunk, work.score.losses.size // B):
+                    piece(n, first, last, work)
+                    yield
 
         return worker
 
-    flops = 2.0 * T * B * H * (H + rnn.n_inputs + rnn.n_outputs)
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)

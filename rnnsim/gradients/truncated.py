@@ -1,15 +1,26 @@
 """Gradients truncated in time: any window, any stride."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network
-from rnnsim.kernels.gradients.truncated import begin_truncated, depths, end_truncated, sweep_depths
+from rnnsim.kernels.gradients.backward import forward_steps, score_until
+from rnnsim.kernels.gradients.truncated import (
+    depths,
+    end_products,
+    end_steps,
+    finish_truncated,
+    start_truncated,
+    sweep_depths,
+)
 from rnnsim.networks.binding import batch_for, cell_of
 from rnnsim.networks.rnn import RNN, originals
+
+_ELEMENTWISE = 64  # what a unit costs beside its products, in their arithmetic
 
 
 def truncated_bptt(
@@ -73,23 +84,63 @@ def truncated_bptt(
     weights, cell = originals(rnn), cell_of(rnn)
     out = kernels.gradient_arrays(weights, batch)
     first, last = depths(T, K, S)
-    flops_per_depth = 2.0 * -(-T // S) * B * rnn.n_hidden * (rnn.n_hidden + 8)
-    chunk = max(1, int(parallel.FLOPS_PER_CALL / flops_per_depth))
+    row = rnn.n_hidden * (rnn.n_hidden + _ELEMENTWISE)
+    flops_per_depth = -(-T // S) * (2.0 * B * row + parallel.FLOPS_PER_STEP)
+    flops = flops_per_network(rnn, T * B) + T * parallel.FLOPS_PER_STEP
+    pieces = T * parallel.FLOPS_PER_CALL / flops, parallel.FLOPS_PER_CALL / flops_per_depth
 
     def prepare() -> parallel.Worker:
         work = kernels.truncated_work(weights, batch, S, cell)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
-                begin_truncated(weights, batch, cell, n, work, out)
+                yield from _begin(weights, batch, cell, n, int(pieces[0]), work, out)
+                chunk = max(1, int(pieces[1]))
                 for depth in range(first, last, chunk):
+                    sweep_depths(cell, K, S, depth, min(depth + chunk, last), work)
                     yield
-                    until = min(depth + chunk, last)
-                    sweep_depths(cell, K, S, depth, until, work)
-                end_truncated(batch, cell, n, work, out)
+                yield from _end(cell, n, T, int(pieces[0]), work, out)
 
         return worker
 
-    flops = flops_per_network(rnn, T * B) + (last - first) * flops_per_depth
+    flops += (last - first) * flops_per_depth
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
     return Gradients(*out)
+
+
+def _begin(
+    weights: kernels.Weights,
+    batch: kernels.Batch,
+    cell: Any,
+    n: int,
+    chunk: int,
+    work: kernels.TruncatedWork,
+    out: kernels.GradientArrays,
+) -> Iterator[None]:
+    """Forward pass and losses of one network, in compiled calls of about `chunk` steps."""
+    T, s = batch.inputs.shape[1], 1
+    start_truncated(weights, batch, n, work, out)
+    for first, last in parallel.pieces(T, chunk):
+        forward_steps(batch, cell, n, first, last, work.common)
+        yield
+    while s <= T:
+        s = score_until(batch, 0, T, 0, s, s + max(1, chunk), n, work.common, out)
+        yield
+
+
+def _end(
+    cell: Any,
+    n: int,
+    T: int,
+    chunk: int,
+    work: kernels.TruncatedWork,
+    out: kernels.GradientArrays,
+) -> Iterator[None]:
+    """Gradients of one network from the sums over its sweeps."""
+    for first, last in parallel.pieces(T, chunk):
+        end_steps(cell, n, first, last, work, out)
+        yield
+    for first, last in parallel.pieces(T, chunk, work.common.factors.shape[1]):
+        end_products(n, first, last, work, out)
+        yield
+    finish_truncated(n, work, out)

@@ -168,12 +168,18 @@ def clear(out, n):
 @kernel
 def score_block(batch, first, count, row, n, work, out):
     """Loss of steps first+1..first+count, and dL/dy_t into the errors from row+1 on."""
+    score_until(batch, first, count, row, 1, count, n, work, out)
+
+
+@kernel
+def score_until(batch, first, count, row, s, until, n, work, out):
+    """The same for steps first+s.., in whole runs, to first+until at least; the next s."""
     data, A, V = batch_of(batch, n), work.recurrent.shape[0], work.readout.shape[0]
     B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
     b_0, share = forward.share[0], forward.share[1] - forward.share[0]
     at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
-    longest, s = forward.score.losses.size // share, 1
-    while s <= count:
+    longest = forward.score.losses.size // share
+    while s <= min(count, until):
         run = 0  # consecutive steps with loss
         while s + run <= count and run < longest and work.scored[first + s + run - 1]:
             run += 1
@@ -193,6 +199,7 @@ def score_block(batch, first, count, row, n, work, out):
                 for v in range(V):
                     errors[row + s + t, b_0 + b, A + v] = columns[v, t, b] * scale
         s += run
+    return s
 
 
 @kernel

@@ -81,9 +81,15 @@ def truncated_bptt(weights, batch, cell, window, stride, start, stop, work, out)
 def begin_truncated(weights, batch, cell, n, work, out):
     """Forward pass and losses of network n."""
     T = batch.inputs.shape[1]
-    begin_bptt(weights, batch, n, work.common, out)
+    start_truncated(weights, batch, n, work, out)
     forward_steps(batch, cell, n, 0, T, work.common)
     score_block(batch, 0, T, 0, n, work.common, out)
+
+
+@kernel
+def start_truncated(weights, batch, n, work, out):
+    """Nothing is done yet for network n."""
+    begin_bptt(weights, batch, n, work.common, out)
     fill(work.total, 0)
     fill(work.memories, 0)
     fill(work.rows, 0)
@@ -129,20 +135,39 @@ def _add_direct(t, j, work):
 @kernel
 def end_truncated(batch, cell, n, work, out):
     """Turn the summed dL/dh_t of network n into gradients and norms."""
-    common = work.common
-    T, block, H = batch.inputs.shape[1], common.factors.shape[1], common.checkpoints.shape[2]
-    trace, kept = common.forward.trace, common.forward.kept
-    total, memories = work.total, work.memories
-    for t in range(1, T + 1):
+    T = batch.inputs.shape[1]
+    end_steps(cell, n, 0, T, work, out)
+    end_products(n, 0, T, work, out)
+    finish_truncated(n, work, out)
+
+
+@kernel
+def end_steps(cell, n, first, last, work, out):
+    """Norms and errors of steps first+1..last."""
+    common, total, memories = work.common, work.total, work.memories
+    H, trace, kept = common.checkpoints.shape[2], common.forward.trace, common.forward.kept
+    for t in range(first + 1, last + 1):
         out.state_norms[n, t] = frobenius(total[t])
         pull_back(cell, total[t], memories[t], trace, kept, t, common.errors, t - 1, 0, H)
-    for first in range(0, T, block):
-        count = min(block, T - first)
-        set_factors(first, first, 0, count, common)
-        outer_block(first, count, first, 0, 1, common)
-        add_block(first, count, n, common, out)
+
+
+@kernel
+def end_products(n, first, last, work, out):
+    """Add the gradients of steps first+1..last, whole blocks but at the end."""
+    common, block = work.common, work.common.factors.shape[1]
+    for begin in range(first, last, block):
+        count = min(block, last - begin)
+        set_factors(begin, begin, 0, count, common)
+        outer_block(begin, count, begin, 0, 1, common)
+        add_block(begin, count, n, common, out)
+
+
+@kernel
+def finish_truncated(n, work, out):
+    """dL/dh_0 of network n, and where it left the range."""
+    total, H = work.total, work.common.checkpoints.shape[2]
     out.state_norms[n, 0] = frobenius(total[0])
     for b in range(total.shape[1]):
         for i in range(H):
             out.h0[n, b, i] = total[0, b, i]
-    mark_nonfinite(n, common.marks[1], out)
+    mark_nonfinite(n, work.common.marks[1], out)

@@ -338,48 +338,72 @@ def forward(weights, inputs, h0, cell, start, stop, work, states, outputs):
 
     inputs (1 or N, T, B, D), h0 (1 or N, B, H), work from `forward_work`.
     """
-    _, T, B, V = outputs.shape
-    H, block = states.shape[3], work.score.losses.size // B
     for n in range(start, stop):
-        pack_forward(network(weights, n), work)
-        copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
-        start_state(cell, work, states[n, 0])
-        for begin in range(0, T, block):
-            end = min(begin + block, T)
-            unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, cell, work)
-            readout(1, end - begin, work)
-            rows = outputs[n, begin:end].reshape((end - begin) * B, V)
-            for r in range(rows.shape[0]):
-                for v in range(V):
-                    rows[r, v] = work.score.outputs[r, v]
-            for t in range(end - begin):
-                for b in range(B):
-                    for i in range(H):
-                        states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
-            carry_state(cell, work, end - begin, H)
+        begin_forward(weights, h0, cell, n, work, states)
+        forward_piece(inputs, cell, n, 0, outputs.shape[1], work, states, outputs)
+
+
+@kernel
+def begin_forward(weights, h0, cell, n, work, states):
+    """h_0 of network n, whose pieces come next."""
+    pack_forward(network(weights, n), work)
+    copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
+    start_state(cell, work, states[n, 0])
+
+
+@kernel
+def forward_piece(inputs, cell, n, first, last, work, states, outputs):
+    """Steps first+1..last of network n, from what the piece before left; whole blocks but at T."""
+    B, V = outputs.shape[2:]
+    H, block = states.shape[3], work.score.losses.size // B
+    for begin in range(first, last, block):
+        end = min(begin + block, last)
+        unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, cell, work)
+        readout(1, end - begin, work)
+        rows = outputs[n, begin:end].reshape((end - begin) * B, V)
+        for r in range(rows.shape[0]):
+            for v in range(V):
+                rows[r, v] = work.score.outputs[r, v]
+        for t in range(end - begin):
+            for b in range(B):
+                for i in range(H):
+                    states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
+        carry_state(cell, work, end - begin, H)
 
 
 @kernel
 def evaluate(weights, batch, cell, start, stop, work, loss, correct, first_nonfinite):
     """Loss (N,) float64 and number of right answers (N,) int64 of networks start..stop-1."""
-    T, B = batch.loss_weights.shape[1:]
-    H, V, block = weights.W_hh.shape[2], weights.W_hy.shape[1], work.score.losses.size // B
+    T = batch.loss_weights.shape[1]
     for n in range(start, stop):
-        data = batch_of(batch, n)
-        pack_forward(network(weights, n), work)
-        start_state(cell, work, data.h0)
-        loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
-        for begin in range(0, T, block):
-            count = min(block, T - begin)
-            nonfinite = unfold(data.inputs, begin, begin + count, 0, cell, work)
-            if first_nonfinite[n] < 0:
-                first_nonfinite[n] = nonfinite
-            class_major_outputs(1, count, V, work)
-            outputs = class_major(V, count * B, work)
-            gather_targets(data, begin, count, work)
-            if data.loss == CROSS_ENTROPY:
-                R = count * B
-                answers, counted = work.score.classes[:R], work.score.loss_weights[:R]
-                correct[n] += count_correct(outputs, answers, counted)
-            loss[n] += score(outputs, data.loss, work) / B
-            carry_state(cell, work, count, H)
+        begin_evaluate(weights, batch, cell, n, work, loss, correct, first_nonfinite)
+        evaluate_piece(weights, batch, cell, n, 0, T, work, loss, correct, first_nonfinite)
+
+
+@kernel
+def begin_evaluate(weights, batch, cell, n, work, loss, correct, first_nonfinite):
+    """h_0 of network n, whose pieces come next; nothing is scored yet."""
+    pack_forward(network(weights, n), work)
+    start_state(cell, work, batch_of(batch, n).h0)
+    loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
+
+
+@kernel
+def evaluate_piece(weights, batch, cell, n, first, last, work, loss, correct, first_nonfinite):
+    """Add steps first+1..last of network n, from where the piece before left it."""
+    B, data = batch.loss_weights.shape[2], batch_of(batch, n)
+    H, V, block = weights.W_hh.shape[2], weights.W_hy.shape[1], work.score.losses.size // B
+    for begin in range(first, last, block):
+        count = min(block, last - begin)
+        nonfinite = unfold(data.inputs, begin, begin + count, 0, cell, work)
+        if first_nonfinite[n] < 0:
+            first_nonfinite[n] = nonfinite
+        class_major_outputs(1, count, V, work)
+        outputs = class_major(V, count * B, work)
+        gather_targets(data, begin, count, work)
+        if data.loss == CROSS_ENTROPY:
+            R = count * B
+            answers, counted = work.score.classes[:R], work.score.loss_weights[:R]
+            correct[n] += count_correct(outputs, answers, counted)
+        loss[n] += score(outputs, data.loss, work) / B
+        carry_state(cell, work, count, H)
