@@ -78,6 +78,8 @@ class _KernelCache:
     a circle. Where the system has no locks, or one is held for long by a process that was stopped,
     each compiles for itself.
 
+    What cannot be read or kept is compiled: a folder that is full, or gone, ends no call.
+
     Numba's index of a kernel names the types of all its signatures and cannot be read where one of
     these cannot be imported. So signatures with NamedTuples of strangers have one of their own.
     """
@@ -89,8 +91,7 @@ class _KernelCache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """What the cache has; if nothing, once more when nobody else is compiling it."""
-        cache = self._cache_of(signature)
-        found = cache.load_overload(signature, context)
+        found = self._found(signature, context)
         if found is None and self._lock is None:
             import filelock  # not before it is needed
 
@@ -99,12 +100,17 @@ class _KernelCache:
             with contextlib.suppress(OSError, NotImplementedError):
                 lock.acquire()
                 self._lock = lock
-                found = cache.load_overload(signature, context)
+                found = self._found(signature, context)
         return found
 
+    def _found(self, signature: Any, context: Any) -> Any:
+        with contextlib.suppress(Exception):  # of reading and unpickling; it is compiled then
+            return self._cache_of(signature).load_overload(signature, context)
+
     def save_overload(self, signature: Any, code: Any) -> None:
-        """Keep what was compiled."""
-        self._cache_of(signature).save_overload(signature, code)
+        """Keep what was compiled, where that can be."""
+        with contextlib.suppress(Exception):  # of writing, and of reading what is damaged
+            self._cache_of(signature).save_overload(signature, code)
 
     def compile(self, signature: Any) -> Any:
         """Compile, or load, one signature; another process that waits for it goes on then."""
