@@ -143,6 +143,11 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(text, fontsize=11.5, color="0.2", wrap=True)
 
 
+def plain(text: str) -> str:
+    """Text that is not ours, such as the name of a file, as figures show it letter by letter."""
+    return "".join(each if each.isprintable() else "?" for each in text).replace("$", r"\$")
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write name.png and name.svg, each whole or not at all."""
     paths = []

@@ -46,7 +46,7 @@ def page(dataset: xr.Dataset) -> Figure:
         plot_lags(dataset, ax=axes["e"])
         plot_truncation(dataset, ax=axes["f"])
         write_numbers(dataset, ax=axes["t"])
-        figure.suptitle(subject_in_words(dataset), fontsize=21)
+        figure.suptitle(figures.plain(subject_in_words(dataset)), fontsize=21)
         figure.supxlabel(_caption(dataset), fontsize=14, color="0.2", wrap=True)
     return figure
 

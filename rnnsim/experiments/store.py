@@ -141,7 +141,7 @@ def _read(source: Path) -> tuple[xr.Dataset, str]:
 
 def _opened(source: Path) -> tuple[xr.Dataset, dict[str, str]]:
     """What stands in a folder, and what it says of itself."""
-    with xr.open_zarr(source, consolidated=False) as opened:
+    with xr.open_zarr(source, consolidated=False, zarr_format=3) as opened:
         dataset = _renamed(opened.load(), unquote).drop_encoding()
     about = {name: dataset.attrs.pop(name) for name in _ABOUT if name in dataset.attrs}
     for name, variable in dataset.variables.items():

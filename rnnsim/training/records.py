@@ -139,8 +139,8 @@ class Record:
             nothing = np.full((N, length, *rest), np.nan, values.dtype)
             kept = _as_wide(self.measured.get(name, nothing), nothing)
             self.measured[name] = kept
-            at: tuple[Any, ...] = (slice(None), index, *map(slice, rest))
-            kept[at] = values
+            where: tuple[Any, ...] = (slice(None), index, *map(slice, rest))
+            kept[where] = values
 
     def arrays(self) -> dict[str, Floats]:
         """What `restore` needs."""
