@@ -65,7 +65,7 @@ def test_a_command_killed_while_it_replaces_a_run(tmp_path):
 
 
 def test_a_real_command_killed_leaves_nothing_or_all(tmp_path):
-    settings = portrait.Settings(length=8, n_hidden=4, batch_size=2, n_threads=1, task="adding")
+    settings = portrait.Settings(length=22, n_hidden=4, batch_size=2, n_threads=1, task="adding")
 
     def draw(folder):
         place = Place(folder, usual=True)

@@ -160,3 +160,31 @@ def test_other_processes_find_the_code_of_both_kinds_of_cell(tmp_path):
     assert (first[4], second[4]) == ("0", "4")
     # Where the module of the other cell is not to be had, code for vanilla is found all the same.
     assert printed(VANILLA, tmp_path) == ["1"]
+
+
+FULL = """
+import resource
+from rnnsim.kernels.arithmetic import norms
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as a disk without room: every write fails
+"""
+GONE = """
+import shutil
+from rnnsim.kernels.arithmetic import jit, norms
+shutil.rmtree(jit._FOLDER)
+"""
+
+
+@pytest.mark.parametrize("trouble", [FULL, GONE])
+def test_a_folder_that_is_full_or_gone_ends_no_call(trouble, tmp_path):
+    if trouble == FULL:
+        pytest.importorskip("resource")
+    assert printed(trouble + CODE, tmp_path)[:2] == ["4.0", "0"]
+
+
+def test_machine_code_that_is_damaged_is_compiled_anew(tmp_path):
+    assert printed(CODE, tmp_path)[:2] == ["4.0", "0"]
+    kept = [each for each in tmp_path.rglob("*") if each.suffix in (".nbi", ".nbc")]
+    assert kept
+    for each in kept:
+        each.write_bytes(b"no machine code")
+    assert printed(CODE, tmp_path)[:2] == ["4.0", "0"]
