@@ -116,7 +116,8 @@ def test_settings_beside_from_are_refused(flags, named, tmp_path):
     words = f"`--from` draws data as they were .* takes no settings, got {named}; leave them out"
     refused(words, "portrait", "--from", tmp_path, *flags, "--output", tmp_path / "out")
     (tmp_path / "mine.toml").write_text("gain = 2.0\n")
-    refused(words[:60], "portrait", "--config", tmp_path / "mine.toml", "--from", tmp_path)
+    words = "takes no settings, got --gain; leave them out, also those in a file of --config"
+    refused(words, "portrait", "--config", tmp_path / "mine.toml", "--from", tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["mine.toml"]
 
 

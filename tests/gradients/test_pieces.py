@@ -74,7 +74,8 @@ def test_pieces_are_of_whole_blocks():
 
 
 LONG = """
-import sys, time
+import sys
+import numpy as np
 import rnnsim
 def problem(T, H):
     rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=H, n_outputs=1, rng=0)
