@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -11,10 +12,13 @@ import rnnsim
 from rnnsim import checks
 
 from ..frame import figures
+from . import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, Ensemble, flag
 from .lyapunov_plots import (
+    GROWING,
     at_rest,
+    beyond_0,
     mean_field,
     plot_attractor,
     plot_convergence,
@@ -135,8 +139,8 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
         f"{_steps(dataset)}; band: their quartiles. Dots above the horizontal line are "
-        f"{_word(dataset)} networks. Small networks are mixed: at one gain some are, others rest "
-        "or repeat themselves. Theory is for large ones.",
+        f"{beyond_0(dataset)} networks. Small networks are mixed: at one gain some are, others "
+        "rest or repeat themselves. Theory is for large ones; small ones lie below it.",
     )
     return figure
 
@@ -190,16 +194,29 @@ def _finite_time_figure(dataset: xr.Dataset) -> Figure:
 
 def _attractor_figure(dataset: xr.Dataset) -> Figure:
     figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6))
-    titles = {"kaplan_yorke": "Dimension of the attractor", "entropy_rate": "Entropy rate"}
+    activation = figures.configuration(dataset)["activation"]
+    bounded = activation not in GROWING
+    titles = {
+        "kaplan_yorke": "Dimension of the attractor" if bounded else "Kaplan-Yorke dimension",
+        "entropy_rate": "Entropy rate, at most" if bounded else "Growth of volumes",
+    }
+    left = {
+        "relu": "the dimension of an attractor, as a share of the units, if states stay bounded.",
+        "linear": "0 where a network comes to rest; an unstable one has no attractor, and no dot.",
+    }.get(activation, "how many directions the attractor fills, as a share of the units.")
+    right = (
+        "how fast a network tells states apart that were too close to see, at most"
+        if bounded
+        else "how fast volumes grow in the directions that grow"
+    )
     for ax, (variable, title) in zip(axes, titles.items(), strict=True):
         plot_attractor(dataset, variable, ax=ax)
         ax.set_title(title)
     axes[0].legend(loc="upper left", fontsize=12)
     figures.caption(
         figure,
-        f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. Left: how "
-        "many directions the attractor fills, as a share of the units. Right: how fast a network "
-        "tells states apart that were too close to see (the sum of its positive exponents).",
+        f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. Left: "
+        f"{left} Right: {right} (the sum of its positive exponents).",
     )
     return figure
 
@@ -225,28 +242,19 @@ def _input(dataset: xr.Dataset) -> str:
 def chaotic(dataset: xr.Dataset) -> xr.DataArray:
     """Whether the largest exponent lies above 0 by two standard errors and what a cycle may show.
 
-    Along a cycle it tends to 0 as 1/time, and its standard error is small.
+    Along a cycle it tends to 0 as 1/time, and its standard error is small. States that left the
+    floating-point range have no exponent: they grow.
     """
     first = dataset.sel(exponent=1)
-    return first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
-
-
-def chaotic_from(dataset: xr.Dataset) -> float:
-    """The smallest gain from which on half of the networks or more are chaotic; NaN if none."""
-    most = (chaotic(dataset).mean("network_seed") >= 0.5).sortby("gain")
-    always = np.logical_and.accumulate(most.values[::-1])[::-1]
-    return float(most.gain[always.argmax()]) if always.any() else float("nan")
+    above = first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
+    return above | first.lyapunov_exponent.isnull()
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     transition, spectra = datasets["transition"], datasets["spectra"]
     sizes = [transition.sel(n_hidden=H) for H in transition.n_hidden]
-    sentences = [
-        f"{_word(transition).capitalize()}: the largest Lyapunov exponent lies more than two "
-        f"standard errors, and {_LEAST:g} nats/step, above 0.",
-        *(_transition_in_words(data) for data in sizes),
-    ]
+    sentences = [_criterion_in_words(transition), *(_transition_in_words(data) for data in sizes)]
     gain = figures.nearest(transition.gain.values, [1.5])[0]
     sentences += [_mixture_in_words(data.sel(gain=gain)) for data in sizes]
     if (known := mean_field(transition, gain)) is not None:
@@ -256,35 +264,82 @@ def summarise(datasets: Datasets) -> list[str]:
     return sentences
 
 
-def _word(dataset: xr.Dataset) -> str:
-    """Bounded states that part are chaotic, others grow."""
-    return "chaotic" if figures.configuration(dataset)["activation"] == "tanh" else "unstable"
+def _criterion_in_words(dataset: xr.Dataset) -> str:
+    word = beyond_0(dataset)
+    text = (
+        f"{word.capitalize()}: the largest Lyapunov exponent lies more than two standard errors, "
+        f"and {_LEAST:g} nats/step, above 0"
+    )
+    if word == "unstable":
+        return f"{text}, or the states left the floating-point range."
+    return f"{text} over {_steps(dataset)}; that may be a transient."
 
 
 def _transition_in_words(dataset: xr.Dataset) -> str:
-    start = chaotic_from(dataset)
-    where = f"from gain {start:g} on" if np.isfinite(start) else "at no gain"
+    most = chaotic(dataset).mean("network_seed") >= 0.5
+    ranges = words.ranges_where(most.gain.values, most.values)
+    where = words.at_gains(ranges, none="at no gain")
+    if ranges and np.isfinite(ranges[-1][1]):
+        where = f"at no gain above {ranges[-1][1]:g}, but {where}"
     return (
-        f"H = {int(dataset.n_hidden)}: half of the networks or more are {_word(dataset)} {where}."
+        f"H = {int(dataset.n_hidden)}: half of the networks or more are {beyond_0(dataset)} "
+        f"{where}."
     )
 
 
 def _mixture_in_words(dataset: xr.Dataset) -> str:
     values = dataset.lyapunov_exponent.sel(exponent=1)
-    low, middle, high = values.where(np.isfinite(values)).quantile([0.25, 0.5, 0.75]).values
+    name = f"H = {int(dataset.n_hidden)}, gain {float(dataset.gain):g}"
+    count = f"{int(chaotic(dataset).sum())} of {values.size} networks are {beyond_0(dataset)}"
+    if values.isnull().all():
+        return f"{name}: the largest exponents are not known; {count}."
+    low, middle, high = _quartiles(values.values)
     return (
-        f"H = {int(dataset.n_hidden)}, gain {float(dataset.gain):g}: the largest exponent is "
-        f"{middle:+.3f} nats/step (quartiles {low:+.3f} to {high:+.3f}); "
-        f"{int(chaotic(dataset).sum())} of {values.size} networks are {_word(dataset)}."
+        f"{name}: the largest exponent is {middle:+.3f} nats/step (quartiles {low:+.3f} to "
+        f"{high:+.3f}); {count}."
     )
+
+
+def _quartiles(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Quartiles of what is known; -inf counts as lowest."""
+    lowest = -1e300
+    found = np.nanquantile(np.where(np.isneginf(values), lowest, values), [0.25, 0.5, 0.75])
+    return np.where(found < 0.1 * lowest, -np.inf, found)
 
 
 def _attractor_in_words(dataset: xr.Dataset) -> str:
+    """Dimension and entropy rate of the median network at the largest gain, where it has them."""
     last = dataset.isel(n_hidden=-1).sel(gain=dataset.gain.max())
-    data = last.median("network_seed")
-    return (
-        f"At gain {float(last.gain):g} the median network of {int(last.n_hidden)} units has an "
-        f"attractor of dimension {float(data.kaplan_yorke):.1f} and an entropy rate of "
-        f"{float(data.entropy_rate):.2f} nats/step; the mean of its exponents is "
-        f"{float(last.lyapunov_exponent.mean('exponent').median()):+.2f} nats/step."
+    activation = figures.configuration(dataset)["activation"]
+    which = f"At gain {float(last.gain):g}"
+    network = f"the median network of {int(last.n_hidden)} units"
+    mean = _median(last.lyapunov_exponent.mean("exponent"))
+    rate, mean_text = (
+        _median(last.entropy_rate),
+        f"the mean of its exponents is {mean:+.2f} nats/step",
     )
+    unstable, size = int(chaotic(last).sum()), last.network_seed.size
+    if activation == "linear" and unstable:
+        return (
+            f"{which} {unstable} of {size} linear networks of {int(last.n_hidden)} units are "
+            f"unstable and have no attractor; of {network} the positive exponents add up to "
+            f"{rate:.2f} nats/step; {mean_text}."
+        )
+    point, low, high = (
+        _median(last[name]) for name in ("kaplan_yorke", "kaplan_yorke_low", "kaplan_yorke_high")
+    )
+    given = ", given the input," if figures.configuration(dataset)["driven"] else ""
+    kind = (
+        "a Kaplan-Yorke dimension, that of an attractor only where states stay bounded, of"
+        if activation in GROWING
+        else "an attractor of dimension"
+    )
+    return (
+        f"{which} {network} has {kind} {point:.1f}{given} and an entropy rate of {rate:.2f} "
+        f"nats/step; {mean_text}. Within two standard errors the dimension is "
+        f"{words.between(low, high)}."
+    )
+
+
+def _median(values: xr.DataArray) -> float:
+    return float(values.median("network_seed"))

@@ -15,7 +15,13 @@ ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
 _MOST_GAIN = 1000.0  # what theory covers
 RANDOM_ENTRIES = ("gaussian", "uniform")
+GROWING = ("relu", "linear")  # activations that do not keep states bounded
 _LARGEST = r"$\lambda_1$ (nats/step)"
+
+
+def beyond_0(dataset: xr.Dataset) -> str:
+    """What networks with a largest exponent above 0 are: bounded states part, others grow."""
+    return "unstable" if figures.configuration(dataset)["activation"] in GROWING else "chaotic"
 
 
 def at_rest(dataset: xr.Dataset, gain: float) -> bool:
@@ -107,7 +113,8 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
     """Largest exponent against gain, of networks of one size.
 
     Dots are networks, the line their median, the band their quartiles; dashed is mean field, for
-    H -> infinity. Above the horizontal line trajectories that start close together part: chaos.
+    H -> infinity. Above the horizontal line trajectories that start close together part: tanh
+    networks are chaotic, others unstable.
     """
     ax = figures.axes_or_new(ax)
     largest = dataset.lyapunov_exponent.sel(n_hidden=n_hidden, exponent=1)
@@ -198,10 +205,11 @@ def plot_finite_time(
 
 
 def plot_attractor(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None) -> Axes:
-    """Kaplan-Yorke dimension or entropy rate, for each unit, against gain.
+    """Kaplan-Yorke dimension or sum of positive exponents, for each unit, against gain.
 
-    Dots are networks, the line their median, the band their quartiles. 0 without chaos; a dimension
-    of 0.1 says that a tenth of the directions matter on the attractor.
+    Dots are networks, the line their median, the band their quartiles. 0 at rest; a dimension of
+    0.1 says that a tenth of the directions matter on the attractor. Unstable linear networks have
+    no attractor and no dot.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.isel(n_hidden=-1)
@@ -212,7 +220,7 @@ def plot_attractor(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
     ax.set_ylabel(
         {
             "kaplan_yorke": "Kaplan-Yorke dimension / $H$",
-            "entropy_rate": "entropy rate / $H$ (nats/step)",
+            "entropy_rate": "sum of positive exponents / $H$ (nats/step)",
         }[variable]
     )
     return ax

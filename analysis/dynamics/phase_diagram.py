@@ -15,9 +15,10 @@ import rnnsim
 from rnnsim import theory
 
 from ..frame import figures
+from . import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Networks, flag
-from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, finite
+from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
 HELP = "Chaos and exploding gradients over gain and the strength of input or biases."
 
@@ -82,7 +83,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 def _phase_figure(dataset: xr.Dataset) -> Figure:
     figure, ax = figures.new_figure(figsize=(10.5, 7.2))
     plot_phase_diagram(dataset, ax=ax)
-    ax.set_title("Stable (dark) and chaotic (bright)")
+    ax.set_title(f"Stable (dark) and {beyond_0(dataset)} (bright)")
     bar = figure.colorbar(ax.collections[0], ax=ax, extend="both")
     bar.set_label(r"largest Lyapunov exponent $\lambda_1$ (nats/step)")
     legend = figure.legend(
@@ -134,24 +135,25 @@ def _drive(dataset: xr.Dataset) -> str:
 def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Largest Lyapunov exponent over gain and strength, and where gradients turn from shrinking.
 
-    Colours are medians over networks: dark is stable, bright chaotic, the middle of the colours is
-    0; they end at the largest exponent, up and down. White: where the median is 0 (thin: each
-    network's own). Dotted: where the median growth rate of gradients is 0. Dashed: the critical
-    line of mean field.
+    Colours are medians over networks: dark is stable, bright chaotic (relu and linear: unstable),
+    the middle of the colours is 0; they end at the largest exponent, up and down. White: where the
+    median is 0 (thin: each network's own). Dotted: where the median growth rate of gradients is 0.
+    Dashed: the critical line of mean field.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sortby("gain").sortby("strength")
     x, y = data.gain.values, data.strength.values
-    shown = finite(data.lyapunov_exponent.median("network_seed").transpose("strength", "gain"))
+    shown = finite(medians(data, "lyapunov_exponent").transpose("strength", "gain"))
     known = shown[np.isfinite(shown)]
     bound = known.max(initial=0.0) if (known > 0).any() else np.abs(known).max(initial=0.0)
     norm = TwoSlopeNorm(0.0, -max(bound, _LEAST_BOUND), max(bound, _LEAST_BOUND))
     columns, rows = _edges(x), _edges(y)
     ax.pcolormesh(columns, rows, shown, norm=norm, cmap="cividis", rasterized=True)
     for seed in data.network_seed:
-        _zero_contour(ax, data.sel(network_seed=seed), "lyapunov_exponent", lw=0.9, alpha=0.8)
-    for variable in _LINES:
-        _zero_contour(ax, data.median("network_seed"), variable)
+        own = data.lyapunov_exponent.sel(network_seed=seed)
+        _zero_contour(ax, own, _LINES["lyapunov_exponent"] | {"lw": 0.9, "alpha": 0.8})
+    for variable, style in _LINES.items():
+        _zero_contour(ax, medians(data, variable), style)
     strengths = np.linspace(y.min(), y.max(), 200)
     critical = in_theory(dataset, strengths)
     if critical is not None:
@@ -164,11 +166,12 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _zero_contour(ax: Axes, data: xr.Dataset, variable: str, **options: Any) -> None:
-    values = finite(data[variable].transpose("strength", "gain"))
-    if min(values.shape) < 2 or not (np.nanmin(values) < 0 < np.nanmax(values)):
+def _zero_contour(ax: Axes, data: xr.DataArray, style: dict[str, Any]) -> None:
+    values = finite(data.transpose("strength", "gain"))
+    if min(values.shape) < 2 or np.isnan(values).all():
         return
-    style = _LINES[variable] | options
+    if not (np.nanmin(values) < 0 < np.nanmax(values)):
+        return
     ax.contour(
         data.gain,
         data.strength,
@@ -249,52 +252,79 @@ def plot_forwards_backwards(
 
 def last_crossing(gains: npt.ArrayLike, values: npt.ArrayLike) -> float:
     """The gain from which on a curve stays above 0, interpolated; NaN if there is none."""
-    x, y = np.asarray(gains, dtype=float), np.asarray(values, dtype=float)
-    order = np.argsort(x)
-    x, y = x[order], y[order]
-    below = np.flatnonzero(~(y > 0))
-    if below.size == 0 or below[-1] == y.size - 1:
-        return float("nan")
-    i = int(below[-1])
-    if not np.isfinite(y[i]):
-        return float(x[i + 1])
-    return float(x[i] - y[i] * (x[i + 1] - x[i]) / (y[i + 1] - y[i]))
+    for low, high in reversed(words.ranges_above(gains, values)):
+        if np.isposinf(high) and np.isfinite(low):
+            return low
+    return float("nan")
+
+
+def medians(dataset: xr.Dataset, variable: str) -> xr.DataArray:
+    """Over networks, where half of them or more are known.
+
+    The rate of a network all of whose gradients die is -inf: it is none that grows.
+    """
+    values = dataset[variable]
+    if variable == "growth_rate" and "growth_live" in dataset:
+        values = values.where(dataset.growth_live != 0, -np.inf)
+    known = values.notnull().mean("network_seed") >= 0.5
+    return values.median("network_seed").where(known)
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["phase"]
-    medians = data.median("network_seed")
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
-    word = figures.configuration(data)["drive"]
-    sentences = []
-    for strength in figures.nearest(strengths, wanted):
-        row = medians.sel(strength=strength)
-        where = {v: _at(last_crossing(row.gain.values, row[v].values)) for v in _LINES}
-        critical = in_theory(data, np.array([strength]))
-        theirs = "" if critical is None else f"; mean field for large networks: {critical[0]:.2f}"
-        sentences.append(
-            f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
-            f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}."
-        )
+    sentences = [
+        _strength_in_words(data.sel(strength=strength))
+        for strength in figures.nearest(strengths, wanted)
+    ]
     return [*sentences, _agreement_in_words(data)]
 
 
-def _at(gain: float) -> str:
-    return f"from gain {gain:.2f} on" if np.isfinite(gain) else "from none of these gains on"
+def _strength_in_words(data: xr.Dataset) -> str:
+    word, strength = figures.configuration(data)["drive"], float(data.strength)
+    where = {variable: _where(medians(data, variable)) for variable in _LINES}
+    critical = in_theory(data, np.array([strength]))
+    theirs = "" if critical is None else f"; mean field for large networks: {critical[0]:.2f}"
+    close = np.abs(data.lyapunov_exponent) <= 2 * data.standard_error
+    return (
+        f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
+        f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}. Of "
+        f"{close.size} networks there, {int(close.sum())} have an exponent within two standard "
+        "errors of 0."
+    )
+
+
+def _where(row: xr.DataArray) -> str:
+    """At which gains a median is above 0, and at which it is not known."""
+    ranges = words.ranges_above(row.gain.values, row.values)
+    text = words.at_gains(ranges, none="from none of these gains on", form=".2f")
+    unknown = np.sort(row.gain.values[np.isnan(row.values)])
+    if unknown.size == 0:
+        return text
+    listing = ", ".join(f"{gain:g}" for gain in unknown)
+    return f"{text} (not known at {listing})"
 
 
 def _agreement_in_words(data: xr.Dataset) -> str:
-    forth, back = data.lyapunov_exponent.values.ravel(), data.growth_rate.values.ravel()
+    forth, back, error = (
+        data[name].values.ravel() for name in ("lyapunov_exponent", "growth_rate", "standard_error")
+    )
     known = np.isfinite(forth) & np.isfinite(back)
-    forth, back = forth[known], back[known]
+    forth, back, error = forth[known], back[known], error[known]
     if forth.size == 0:
         return "No network has both rates."
     apart = np.abs(forth - back)
     differ = (forth > 0) != (back > 0)
     largest = np.abs(forth[differ]).max(initial=0.0)
-    where = f", all with a largest exponent within {largest:.3f} of 0" if differ.any() else ""
+    told = int((np.abs(forth[differ]) > 2 * error[differ]).sum())
+    where = (
+        f", all with a largest exponent within {largest:.3f} of 0, {told} of them more than two "
+        "standard errors from it"
+        if differ.any()
+        else ""
+    )
     return (
         f"Both rates of a network differ by {np.median(apart):.4f} nats/step in the median and "
         f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "

@@ -114,12 +114,14 @@ def mean_field(
     `RNN.sample` has var(W_xh x_t) = |x_t|^2/D: 1/D for one-hot inputs, about s^2 for many inputs of
     variance s^2. With a few such inputs it changes from step to step, and lambda_1 is the mean over
     time of 1/2 ln chi along the recursion of q (Massar and Massar 2013): at g = 1.5 and s = 1 it is
-    -0.108 for D = 1, -0.132 for D = 4, -0.143 for D = 64, and -0.142 here (measured, H = 512).
+    -0.105 for D = 1, -0.130 for D = 4, -0.141 for D = 64, and -0.142 here.
 
-    Finite networks scatter, and more so with frozen biases: without input, at H = 64 and g = 1.5,
+    Finite networks lie below: without input at g = 5, lambda_1 of H units by 4.7/H (measured, H =
+    64 to 256). They scatter, and more so with frozen biases: without input, at H = 64 and g = 1.5,
     lambda_1 is 0.005 +- 0.046 over seeds for 0.065 here; at H = 1024 and g = 2, 0.152 to 0.154 for
-    0.155. Where biases alone lead to a fixed point, lambda_1 is the edge of a spectrum and lies
-    above: at H = 256, g = 1.2 and bias variance 0.5 by 0.05 +- 0.02.
+    0.155. What is chaotic over some thousand steps may be a transient, and come to rest or to a
+    cycle, where lambda_1 is not above 0. Where biases alone lead to a fixed point, lambda_1 is the
+    edge of a spectrum and lies above: at H = 256, g = 1.2 and bias variance 0.5 by 0.05 +- 0.02.
 
     Parameters
     ----------

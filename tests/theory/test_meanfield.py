@@ -1,5 +1,6 @@
 """Mean field: published numbers, the equations by another quadrature, limits, the transition."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -123,6 +124,27 @@ def test_only_the_sum_of_the_variances_counts():
         assert_allclose(getattr(one, name), getattr(one, name)[0], rtol=ROUNDING, atol=ROUNDING)
     assert_array_equal(one.bias_variance, [0.0, 0.2, 0.5])
     assert_array_equal(one.gain, [1.7] * 3)
+
+
+def test_the_exponents_of_few_inputs_are_those_of_the_recursion():
+    """q_t = g^2 E[phi^2] + s^2 |x_t|^2/D with g = 1.5, s = 1: the mean of 1/2 ln chi over time."""
+    grid = np.linspace(np.log(1e-6), np.log(60.0), 400)
+    variance = np.exp(grid)
+    square = [normal_mean(lambda a: np.tanh(a) ** 2, q) for q in variance]
+    slope = [normal_mean(lambda a: np.exp(2 * log_slope(a)), q) for q in variance]
+    log_chi = np.log(1.5**2 * np.array(slope))
+    text = theory.mean_field.__doc__
+    claimed = {int(D): float(x) for x, D in re.findall(r"(-0\.\d+) for D = (\d+)", text)}
+    assert list(claimed) == [1, 4, 64]
+    for D, value in claimed.items():
+        rng, q, found = np.random.default_rng(D), np.ones(4000), []
+        for t in range(400):
+            q = 1.5**2 * np.interp(np.log(q), grid, square) + rng.chisquare(D, 4000) / D
+            if t >= 30:
+                found.append(0.5 * np.interp(np.log(q), grid, log_chi).mean())
+        assert_allclose(np.mean(found), value, atol=7e-4)  # rounded, and four errors of the mean
+    here = theory.mean_field(1.5, input_variance=1.0).largest_exponent
+    assert f"and {here:.3f} here" in text
 
 
 def test_input_suppresses_chaos_and_saturates():
