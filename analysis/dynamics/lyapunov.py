@@ -328,6 +328,7 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     point, low, high = (
         _median(last[name]) for name in ("kaplan_yorke", "kaplan_yorke_low", "kaplan_yorke_high")
     )
+    dimension = f"{point:.1f}" if np.isfinite(point) else "unknown"
     given = ", given the input," if figures.configuration(dataset)["driven"] else ""
     kind = (
         "a Kaplan-Yorke dimension, that of an attractor only where states stay bounded, of"
@@ -335,7 +336,7 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
         else "an attractor of dimension"
     )
     return (
-        f"{which} {network} has {kind} {point:.1f}{given} and an entropy rate of {rate:.2f} "
+        f"{which} {network} has {kind} {dimension}{given} and an entropy rate of {rate:.2f} "
         f"nats/step; {mean_text}. Within two standard errors the dimension is "
         f"{words.between(low, high)}."
     )

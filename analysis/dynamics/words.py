@@ -57,6 +57,21 @@ def with_error(value: float, error: float) -> str:
     return f"{value:+.{decimals}f} +- {error:.{decimals}f}"
 
 
+def plus_minus(value: float, error: float) -> str:
+    """At least three decimals, more where the error has more; "?" for one that is not known."""
+    if np.isnan(error):
+        return f"{value:+.3f} ± ?"
+    digits = 3 if not 0 < error < 5e-4 else min(6, int(np.ceil(-np.log10(error))))
+    return f"{value:+.{digits}f} ± {error:.{digits}f}"
+
+
+def dimension(low: float, point: float, high: float) -> str:
+    """A Kaplan-Yorke dimension, or its interval where it is not decided whether there is any."""
+    if low == 0 < point:
+        return f"0 to {high:.2g}"
+    return f"{point:.3g}" if np.isfinite(point) else "unknown"
+
+
 def between(low: float, high: float) -> str:
     """The interval of a Kaplan-Yorke dimension; from 0 on it is not decided whether there is any.
 

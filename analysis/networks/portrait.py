@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..frame import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
 from . import portrait_plots
@@ -66,51 +67,102 @@ def summarise(datasets: Datasets) -> list[str]:
     ]
 
 
+def sign(data: xr.Dataset) -> float:
+    """Of lambda_1: 1 or -1 where two standard errors tell it from 0, else 0; NaN if not known."""
+    exponents, errors = data.exponents.values, data.exponent_errors.values
+    if np.isneginf(exponents[0]):
+        return -1.0
+    if not np.isfinite([exponents[0], errors[0]]).all():
+        return float("nan")
+    if _told_above_0(data):
+        return 1.0
+    return -1.0 if exponents[0] < -2 * errors[0] else 0.0
+
+
+def _told_above_0(data: xr.Dataset) -> int:
+    """How many exponents lie above 0 by more than two standard errors."""
+    return int((data.exponents > 2 * data.exponent_errors).sum())
+
+
 def _fate(data: xr.Dataset) -> str:
     exponent, error = float(data.exponents[0]), float(data.exponent_errors[0])
+    if np.isneginf(exponent):
+        return "lambda_1 is -inf: a Jacobian is 0, no gradient passes it."
     if not np.isfinite(exponent):
-        return "lambda_1 is not a number: the states left the range, or a Jacobian is 0."
-    value = f"lambda_1 is {_with_error(exponent, error)} nats/step"
-    if abs(exponent) <= 2 * error:
+        return "lambda_1 is not a number: the states left the range."
+    value = f"lambda_1 is {words.with_error(exponent, error)} nats/step"
+    verdict = sign(data)
+    if np.isnan(verdict):
+        return f"{value}: whether gradients vanish or explode is not known."
+    if verdict == 0:
         return f"{value}, not to be told from 0: gradients neither vanish nor explode clearly."
     steps = np.log(2) / abs(exponent)
-    fate = "vanish, halving" if exponent < 0 else "explode, doubling"
+    fate = "vanish, halving" if verdict < 0 else "explode, doubling"
     return f"{value}: gradients {fate} in {steps:.1f} steps."
 
 
 def _slope_in_words(data: xr.Dataset) -> str:
-    rate = float(data.growth_rate)
+    rate, error, live = (
+        float(data[name]) for name in ("growth_rate", "growth_rate_error", "growth_live")
+    )
+    last = int(data.growth_last_lag)
     if not np.isfinite(rate):
-        return "No growth rate could be fitted to the norms of gradients."
+        why = f": all are exactly 0 at lag {last}" if live == 0 else ""
+        return f"No growth rate could be fitted to the norms of gradients{why}."
     known = (
         ""
         if np.isnan(data.theory_exponent)
-        else (f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1")
+        else f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1"
     )
-    return (
-        f"Norms of gradients change by {_with_error(rate, float(data.growth_rate_error))} "
-        f"nats/step over lags {int(data.growth_first_lag)} to {int(data.growth_last_lag)}{known}."
+    sentence = (
+        f"Norms of gradients change by {words.with_error(rate, error)} nats/step over lags "
+        f"{int(data.growth_first_lag)} to {last}, for this network{known}"
     )
+    return ". ".join([sentence, *_how_sure(data, rate, error, live)]) + "."
 
 
-def _with_error(value: float, error: float) -> str:
-    """Two digits of the error, and the value to the same decimals; six at most."""
-    if not (np.isfinite(error) and error > 0):
-        return f"{value:+.3f} +- {error:.3g}"
-    short = f"{error:.1e}"
-    decimals = max(1 - int(short.split("e")[1]), 0)
-    if decimals > 6:
-        return f"{value:+.6f} +- {short}"
-    return f"{value:+.{decimals}f} +- {error:.{decimals}f}"
+def _how_sure(data: xr.Dataset, rate: float, error: float, live: float) -> list[str]:
+    """What a reader of the growth rate must know, without full stops."""
+    found = []
+    if live < 1:
+        share = "more than 99.9%" if live > 0.9995 else f"{live:.1%}"
+        found.append(f"Meant are those that are not 0 at the last of these lags, {share} of them")
+    if np.isnan(error):
+        found.append(
+            "Its error is not known: that takes two sequences, or a stream of ten times these lags"
+        )
+    elif abs(rate) <= 2 * error:
+        found.append("That is not to be told from 0")
+    if not bool(data.growth_single):
+        early, late = float(data.growth_early), float(data.growth_late)
+        found.append(
+            f"There is no single rate: it is {early:+.3f} in the first half of these lags and "
+            f"{late:+.3f} in the second"
+        )
+    return found
 
 
 def _chaos_in_words(data: xr.Dataset) -> str:
-    positive = int((data.exponents > 0).sum())
-    if not positive:
+    verdict, count = sign(data), _told_above_0(data)
+    if np.isnan(verdict):
+        return "Whether trajectories that read the same input converge is not known."
+    if verdict < 0:
         return "No Lyapunov exponent is positive: trajectories that read the same input converge."
+    between = words.between(float(data.kaplan_yorke_low), float(data.kaplan_yorke_high))
+    dimension = f"Kaplan-Yorke dimension given the input {between}"
+    if verdict == 0:
+        return (
+            "Whether trajectories that read the same input converge is not to be told: no "
+            f"Lyapunov exponent lies more than two standard errors above 0; {dimension}."
+        )
+    activation = portrait_plots.configuration(data)["activation"]
+    if activation == "linear":
+        dimension = "the states grow, there is no attractor"
+    elif activation == "relu":
+        dimension += ", of an attractor only if the states stay bounded"
     return (
-        f"{positive} of {data.unit.size} Lyapunov exponents are positive: Kaplan-Yorke dimension "
-        f"{float(data.kaplan_yorke):.1f}, entropy rate {float(data.entropy_rate):.3f} nats/step."
+        f"{count} of {data.unit.size} Lyapunov exponents lie more than two standard errors above "
+        f"0: {dimension}; the positive ones add up to {float(data.entropy_rate):.3f} nats/step."
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnsim import theory
 
-from ..frame import figures
+from ..frame import figures, words
 from ..frame.figures import decades
 from ..gradients.norm_plots import DECADE
 
@@ -189,14 +189,13 @@ def _draw_leading(dataset: xr.Dataset, ax: Axes) -> None:
 
 
 def plot_map(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Norm of dl_t/dh_{t-k} relative to lag 0, over step t and lag k.
+    """Norm of dl_t/dh_{t-k} relative to lag 0, over step t and lag k; sequences that live.
 
     Follow a column upwards: how the gradient of one loss fares on its way back. Where few steps
     carry loss there is a column for each sequence instead, at the last of these steps.
     """
     ax = figures.axes_or_new(ax)
-    relative = dataset.log_norm_map - dataset.log_norm_map.isel(lag=0)
-    shown = decades(relative.transpose("column", "lag").values.T)
+    shown = decades(dataset.log_change_map.transpose("column", "lag").values.T)
     if not np.isfinite(shown).any():
         return _nothing(ax, "Gradient flow", dataset)
     by_step = "step" in dataset.column.attrs["long_name"]
@@ -344,12 +343,6 @@ def _nothing(ax: Axes, title: str, dataset: xr.Dataset) -> Axes:
     return ax
 
 
-def _with_error(value: float, error: float) -> str:
-    """At least three decimals, more where the error has more."""
-    digits = 3 if not 0 < error < 5e-4 else min(6, int(np.ceil(-np.log10(error))))
-    return f"{value:+.{digits}f} ± {error:.{digits}f}"
-
-
 def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
     """What the strip of numbers says: (name, value with unit) from left to right."""
 
@@ -357,23 +350,27 @@ def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
         number = float(dataset[name])
         return format(number, form) if np.isfinite(number) else "unknown"
 
-    largest, error = float(dataset.exponents[0]), float(dataset.exponent_errors[0])
-    leading = _with_error(largest, error) if np.isfinite(largest) else "unknown"
+    def estimate(number: float, error: float) -> str:
+        return words.plus_minus(number, error) if np.isfinite(number) else "unknown"
+
+    leading = estimate(float(dataset.exponents[0]), float(dataset.exponent_errors[0]))
+    growth = estimate(float(dataset.growth_rate), float(dataset.growth_rate_error))
+    ends = (float(dataset[f"kaplan_yorke{end}"]) for end in ("_low", "", "_high"))
     length, H = int(dataset.window[-1]), dataset.unit.size
     return [
         ("spectral radius", value("spectral_radius", ".2f")),
         ("spectral norm", value("spectral_norm", ".2f")),
         ("departure from\nnormality", value("henrici_relative", ".0%")),
         ("$\\lambda_1$\n(nats/step)", leading),
-        ("gradient growth\n(nats/step)", value("growth_rate", "+.3f")),
-        ("Kaplan-Yorke\ndimension", f"{value('kaplan_yorke', '.3g')} of {H}"),
+        ("gradient growth\n(nats/step)", growth),
+        ("Kaplan-Yorke\ndimension", f"{words.dimension(*ends)} of {H}"),
         ("entropy rate\n(nats/step)", value("entropy_rate", ".2f")),
         ("mean slope", value("mean_slope", ".2f")),
         ("sufficient window\n(steps)", f"{value('sufficient_window', '.0f')} of {length}"),
     ]
 
 
-_SHARES = (1.0, 1.0, 1.05, 1.5, 1.15, 1.1, 0.9, 0.8, 1.2)  # of the page's width
+_SHARES = (0.85, 0.85, 0.95, 1.4, 1.4, 1.4, 0.85, 0.75, 1.15)  # of the page's width
 
 
 def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:

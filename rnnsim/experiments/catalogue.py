@@ -279,6 +279,8 @@ PORTRAIT = _table(
         "column": ("column", "step", "step $t$ of the loss"),
         "log_norm_map": (
             "column lag", _LN, "mean over sequences of ln ||dl_t/dh_{t-k}|| at step t, lag k"),
+        "log_change_map": (
+            "column lag", _LN, "the same relative to lag 0, of each living sequence to its own"),
         "log_norms": (
             "sequence lag", _LN,
             "mean over steps of ln ||dl_t/dh_{t-k}||/||dl_t/dh_t||, over those that all lags reach"

@@ -15,7 +15,7 @@ from rnnsim.experiments.catalogue import PORTRAIT, PORTRAIT_BY_SEQUENCE
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.flow.growth import growth_rate
+from rnnsim.flow.growth import growth_rate, log_changes
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.importing.npz import load_network
 from rnnsim.networks.rnn import RNN
@@ -241,8 +241,12 @@ def _gradients(job: Job, n_threads: int) -> dict[str, Any]:
     error, floor = flow.window_log_error[0], flow.window_log_floor[0]
     assert flow.per_sequence is not None
     by_step = _by_step(sequences)
+    last = flow.per_sequence[0, -1].T
+    with np.errstate(invalid="ignore"):
+        changes = log_changes(flow, range(flow.n_lags))[0] if by_step else last - last[:, :1]
     return {
-        "log_norm_map": flow.log_norms[0] if by_step else flow.per_sequence[0, -1].T,
+        "log_norm_map": flow.log_norms[0] if by_step else last,
+        "log_change_map": changes,
         "log_norms": _lag_curves(
             flow.per_sequence[0, flow.steps > growth.last_lag], growth.last_lag
         ),

@@ -130,11 +130,11 @@ def growth_rate(flow: GradientFlow, lags: Sequence[int] | None = None) -> Growth
 
 
 def log_changes(flow: GradientFlow, lags: Sequence[int]) -> Floats:
-    """The change of the norm from lag 0 to each of some lags, for the loss at the last loss step.
+    """The change of the norm from lag 0 to each of some lags, for the loss of each step.
 
     ::
 
-        change[k] = mean over sequences of ln(||dl_T/dh_{T-k}|| / ||dl_T/dh_T||)
+        change[i,k] = mean over sequences of ln(||dl_t/dh_{t-k}|| / ||dl_t/dh_t||),  t = steps[i]
 
     over the sequences whose norm is above 0 at lag k: each is compared with itself.
 
@@ -146,17 +146,17 @@ def log_changes(flow: GradientFlow, lags: Sequence[int]) -> Floats:
 
     Returns
     -------
-    (N, L) float64
-        -inf where all norms are 0.
+    (N, S, L) float64
+        -inf where all norms are 0, NaN where t - k < 1.
     """
     at = list(lags)
     with np.errstate(invalid="ignore"):
-        changes = flow.log_norms[:, -1, at] - flow.log_norms[:, -1, :1]
+        changes = flow.log_norms[:, :, at] - flow.log_norms[:, :, :1]
         if flow.per_sequence is not None:
-            logs = flow.per_sequence[:, -1]
-            alive, own = ~np.isneginf(logs[:, at]), logs[:, at] - logs[:, :1]
-            some = (flow.live[:, -1, at] < 1) & alive.any(axis=2)
-            changes = np.where(some, _mean(own, alive, 2), changes)
+            own = flow.per_sequence[:, :, at] - flow.per_sequence[:, :, :1]
+            alive = ~np.isneginf(flow.per_sequence[:, :, at])
+            some = (flow.live[:, :, at] < 1) & alive.any(axis=3)
+            changes = np.where(some, _mean(own, alive, 3), changes)
     return changes
 
 

@@ -291,7 +291,7 @@ def test_changes_compare_each_sequence_with_itself():
     logs[0, -1, 20:, 1] = -np.inf
     logs[1, -1, 20:] = -np.inf
     logs[0, -1, :20, 1] += 50.0  # much larger than the others, until it dies
-    changes = log_changes(flow_of(logs, steps=[50, 51, 52]), [0, 19, 30])
+    changes = log_changes(flow_of(logs, steps=[50, 51, 52]), [0, 19, 30])[:, -1]
     own = logs[:, -1] - logs[:, -1, :1]
     assert_allclose(changes[0], [0.0, own[0, 19].mean(), own[0, 30, [0, 2]].mean()], atol=1e-12)
     assert_array_equal(changes[1, 2], -np.inf)

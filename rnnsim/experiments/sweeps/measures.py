@@ -177,7 +177,7 @@ def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
 def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     reach = min(flow.n_lags, int(flow.steps[-1]))
     n = len(flow.log_norms)
-    change = log_changes(flow, [reach - 1])[:, 0]
+    change = log_changes(flow, [reach - 1])[:, -1, 0]
     if reach < 3:
         nothing = np.full(n, np.nan)
         names = [name for name in LAGS if name.startswith(("growth", "half"))]

@@ -160,7 +160,7 @@ def measure(job: Job, n_threads: int) -> Found:
     for activation in job.activations:
         networks = RNN(*rnn.weights, activation=activation)
         flow = gradient_flow(networks, batch, n_threads=n_threads, per_sequence=True)
-        gradients.append(log_changes(flow, job.lags))
+        gradients.append(log_changes(flow, job.lags)[:, -1])
         windows.append(sufficient_window(flow, job.tolerance))
     return _of_matrices(rnn, job.lags) | {
         "log_gradient_norm": np.stack(gradients),
