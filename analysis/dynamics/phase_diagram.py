@@ -287,7 +287,8 @@ def _strength_in_words(data: xr.Dataset) -> str:
     where = {variable: _where(medians(data, variable)) for variable in _LINES}
     critical = in_theory(data, np.array([strength]))
     theirs = "" if critical is None else f"; mean field for large networks: {critical[0]:.2f}"
-    close = np.abs(data.lyapunov_exponent) <= 2 * data.standard_error
+    dtype = figures.configuration(data)["dtype"]
+    close = words.told_from_0(data.lyapunov_exponent, data.standard_error, dtype) == 0
     return (
         f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
         f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}. Of "
@@ -318,7 +319,8 @@ def _agreement_in_words(data: xr.Dataset) -> str:
     apart = np.abs(forth - back)
     differ = (forth > 0) != (back > 0)
     largest = np.abs(forth[differ]).max(initial=0.0)
-    told = int((np.abs(forth[differ]) > 2 * error[differ]).sum())
+    dtype = figures.configuration(data)["dtype"]
+    told = int(np.abs(words.told_from_0(forth, error, dtype)[differ]).sum())
     where = (
         f", all with a largest exponent within {largest:.3f} of 0, {told} of them more than two "
         "standard errors from it"

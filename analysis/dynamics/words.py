@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+_ROUNDING = 64.0  # of a rate per step, in units of epsilon
+
 Ranges = list[tuple[float, float]]  # ascending; -inf and inf: from the first, up to the last value
 
 
@@ -44,6 +46,20 @@ def at_gains(ranges: Ranges, *, none: str, form: str = "g") -> str:
     if not ranges:
         return none
     return " and ".join(_range(low, high, form) for low, high in reversed(ranges))
+
+
+def told_from_0(
+    values: npt.ArrayLike, errors: npt.ArrayLike, dtype: str
+) -> npt.NDArray[np.float64]:
+    """The sign of rates that two standard errors, and rounding, tell from 0; 0 of others.
+
+    -1 for -inf, NaN where a value or its error is not known.
+    """
+    x, error = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    least = 2 * np.where(np.isneginf(x), 0.0, error) + _ROUNDING * np.finfo(dtype).eps
+    with np.errstate(invalid="ignore"):
+        sign = np.sign(x) * (np.abs(x) > least)
+    return np.where(np.isnan(x) | np.isnan(least), np.nan, sign)
 
 
 def with_error(value: float, error: float) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -69,19 +70,14 @@ def summarise(datasets: Datasets) -> list[str]:
 
 def sign(data: xr.Dataset) -> float:
     """Of lambda_1: 1 or -1 where two standard errors tell it from 0, else 0; NaN if not known."""
-    exponents, errors = data.exponents.values, data.exponent_errors.values
-    if np.isneginf(exponents[0]):
-        return -1.0
-    if not np.isfinite([exponents[0], errors[0]]).all():
-        return float("nan")
-    if _told_above_0(data):
-        return 1.0
-    return -1.0 if exponents[0] < -2 * errors[0] else 0.0
+    signs = _signs(data)
+    return 1.0 if np.isfinite(signs[0]) and (signs > 0).any() else float(signs[0])
 
 
-def _told_above_0(data: xr.Dataset) -> int:
-    """How many exponents lie above 0 by more than two standard errors."""
-    return int((data.exponents > 2 * data.exponent_errors).sum())
+def _signs(data: xr.Dataset) -> npt.NDArray[np.float64]:
+    """Of all exponents."""
+    dtype = portrait_plots.configuration(data)["dtype"]
+    return words.told_from_0(data.exponents, data.exponent_errors, dtype)
 
 
 def _fate(data: xr.Dataset) -> str:
@@ -131,7 +127,7 @@ def _how_sure(data: xr.Dataset, rate: float, error: float, live: float) -> list[
         found.append(
             "Its error is not known: that takes two sequences, or a stream of ten times these lags"
         )
-    elif abs(rate) <= 2 * error:
+    elif words.told_from_0(rate, error, portrait_plots.configuration(data)["dtype"]) == 0:
         found.append("That is not to be told from 0")
     if not bool(data.growth_single):
         early, late = float(data.growth_early), float(data.growth_late)
@@ -143,7 +139,7 @@ def _how_sure(data: xr.Dataset, rate: float, error: float, live: float) -> list[
 
 
 def _chaos_in_words(data: xr.Dataset) -> str:
-    verdict, count = sign(data), _told_above_0(data)
+    verdict, count = sign(data), int((_signs(data) > 0).sum())
     if np.isnan(verdict):
         return "Whether trajectories that read the same input converge is not known."
     if verdict < 0:

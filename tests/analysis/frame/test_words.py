@@ -76,3 +76,12 @@ def test_dimensions_in_words(ends, between, short):
 def test_an_error_that_is_not_known_is_no_number():
     assert words.plus_minus(-0.1054, np.nan) == "-0.105 ± ?"
     assert words.plus_minus(0.12345, 3e-5) == "+0.12345 ± 0.00003"
+
+
+def test_what_two_errors_and_rounding_tell_from_0():
+    values = [0.1, 0.1, -0.1, -0.1, 0.0, 1e-15, -np.inf, np.nan, 0.1, 1e-6, -1e-6]
+    errors = [0.04, 0.06, 0.04, 0.06, 0.0, 1e-17, np.nan, 0.1, np.nan, 1e-9, 1e-9]
+    told = [1, 0, -1, 0, 0, 0, -1, np.nan, np.nan, 1, -1]
+    np.testing.assert_array_equal(words.told_from_0(values, errors, "float64"), told)
+    told[-2:] = [0, 0]
+    np.testing.assert_array_equal(words.told_from_0(values, errors, "float32"), told)
