@@ -145,12 +145,16 @@ def _chaos_in_words(data: xr.Dataset) -> str:
     if verdict < 0:
         return "No Lyapunov exponent is positive: trajectories that read the same input converge."
     between = words.between(float(data.kaplan_yorke_low), float(data.kaplan_yorke_high))
-    dimension = f"Kaplan-Yorke dimension given the input {between}"
     if verdict == 0:
         return (
-            "Whether trajectories that read the same input converge is not to be told: no "
-            f"Lyapunov exponent lies more than two standard errors above 0; {dimension}."
+            "Whether trajectories that read the same input converge is not to be told: no Lyapunov "
+            "exponent lies more than two standard errors above 0; Kaplan-Yorke dimension given the "
+            f"input {between}."
         )
+    dimension = (
+        f"Kaplan-Yorke dimension given the input {float(data.kaplan_yorke):.1f}, within two errors "
+        f"{between}"
+    )
     activation = portrait_plots.configuration(data)["activation"]
     if activation == "linear":
         dimension = "the states grow, there is no attractor"

@@ -370,7 +370,7 @@ def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
     ]
 
 
-_SHARES = (0.85, 0.85, 0.95, 1.4, 1.4, 1.4, 0.85, 0.75, 1.15)  # of the page's width
+_SHARES = (0.95, 0.9, 0.95, 1.35, 1.35, 1.25, 0.9, 0.8, 1.15)  # of the page's width
 
 
 def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -382,7 +382,7 @@ def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     for (name, value), low, high in zip(numbers(dataset), edges, edges[1:], strict=False):
         middle = 0.5 * (low + high)
         ax.text(middle, 0.72, name, ha="center", va="center", fontsize=13.5, color="0.25")
-        ax.text(middle, 0.22, value, ha="center", va="center", fontsize=19, weight="bold")
+        ax.text(middle, 0.22, value, ha="center", va="center", fontsize=17.5, weight="bold")
         if low:
             ax.axvline(low, 0.05, 0.95, color="0.7", lw=1.0)
     return ax

@@ -23,6 +23,7 @@ def with_exponents(data, exponents, errors, **settings):
         exponents=("unit", [*exponents, *(-5.0 - np.arange(9 - len(exponents)))]),
         exponent_errors=("unit", [*errors, *[0.01] * (9 - len(errors))]),
         kaplan_yorke_low=0.0 if exponents[0] <= 2 * errors[0] else 1.5,
+        kaplan_yorke=1.75,
         kaplan_yorke_high=2.04,
         entropy_rate=float(np.maximum(exponents, 0.0).sum()),
     )
@@ -63,7 +64,7 @@ def test_one_verdict_on_what_the_largest_exponent_says(data, exponents, errors, 
     else:
         assert fourth.startswith(chaos)
     if chaos and chaos[0].isdigit():
-        assert "Kaplan-Yorke dimension given the input 1.5 to 2;" in fourth
+        assert "dimension given the input 1.8, within two errors 1.5 to 2; the" in fourth
         total = np.maximum(exponents, 0.0).sum()
         assert fourth.endswith(f"the positive ones add up to {total:.3f} nats/step.")
 

@@ -46,6 +46,10 @@ def test_a_sweep_is_lyapunov_spectrum_on_the_networks_of_other_sweeps(driven):
     assert_array_equal(driven.standard_error[0, 0], expected.standard_error)
     assert_array_equal(driven.finite_time[0, 0], expected.finite_time[..., 0])
     assert_array_equal(driven.kaplan_yorke[0, 0], expected.kaplan_yorke)
+    ends = (driven.kaplan_yorke_low[0, 0], driven.kaplan_yorke_high[0, 0])
+    assert_array_equal(np.stack(ends, axis=1), expected.kaplan_yorke_interval)
+    assert (ends[0] <= expected.kaplan_yorke).all()
+    assert (ends[1] >= expected.kaplan_yorke).all()
     assert_array_equal(driven.entropy_rate[0, 0], expected.entropy_rate)
     # E |x|^2/D of the sequences: the variance of W_xh x_t over units with N(0, 1/D) entries
     assert_allclose(driven.input_variance, (x**2).sum(axis=2).mean() / 2, rtol=1e-12)
@@ -132,6 +136,17 @@ def test_input_strength_is_the_deviation_of_what_reaches_a_unit():
         curve = np.cumsum(expected[::-1])[19:]
         fitted = np.polyfit(np.arange(20, 201), curve, 1)[0]
         assert_allclose(data.growth_rate[0, 0, seed], fitted, rtol=1e-9)
+
+
+def test_growth_has_an_error_from_two_sequences_on_and_says_who_lives():
+    settings = {"gain": 1.2, "strength": 0.7, "n_hidden": H} | SMALL
+    alone, both = (rnnsim.phase_sweep(batch_size=B, **settings) for B in (1, 2))
+    assert np.isnan(alone.growth_rate_error).all()
+    assert (both.growth_rate_error > 0).all()
+    assert (both.growth_live == 1).all()
+    dead = rnnsim.phase_sweep(batch_size=2, **settings | {"n_hidden": 1}, activation="relu")
+    assert ((dead.growth_live == 0) == np.isnan(dead.growth_rate)).all()
+    assert (dead.growth_live < 1).any()
 
 
 def test_biases_lead_one_unit_where_plain_iteration_leads_it():

@@ -97,6 +97,8 @@ def test_flow_measures_are_those_of_single_calls(dataset, at):
     assert float(got.log_change) == pytest.approx(change, abs=1e-12)
     fit = rnnsim.growth_rate(flow)
     assert float(got.growth_rate) == pytest.approx(fit.rate[0], abs=1e-12)
+    assert float(got.growth_rate_error) == pytest.approx(fit.standard_error[0], abs=1e-12)
+    assert (float(got.growth_live), bool(got.growth_single)) == (fit.live[0], fit.single[0])
     assert (float(got.growth_first_lag), float(got.growth_last_lag)) == (
         fit.first_lag,
         fit.last_lag,
