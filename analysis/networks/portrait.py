@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
-from ..frame import words
+from ..dynamics import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
 from . import portrait_plots

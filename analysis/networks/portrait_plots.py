@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from rnnsim import theory
 
-from ..frame import figures, words
+from ..dynamics import words
+from ..frame import figures
 from ..frame.figures import decades
 from ..gradients.norm_plots import DECADE
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.frame import words
+from analysis.dynamics import words
 
 GAINS = [1.0, 2.0, 3.0, 4.0, 5.0]
 
