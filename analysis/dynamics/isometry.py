@@ -120,7 +120,8 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
         "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
-        "Triangle: median (none where that is exactly 0). The scale widens from left to right; see who stays near the line. "
+        "Triangle: median (none where that is exactly 0). The scale widens from left to right; see "
+        "who stays near the line. "
         f"{_precision(dataset)}",
     )
     return figure

@@ -19,20 +19,19 @@ def quantiles(values: npt.ArrayLike, q: npt.ArrayLike, axis: int | tuple[int, ..
     Between two numbers as NumPy's; between a number and an infinity, that infinity; between two
     infinities of different sign, NaN.
     """
-    array = np.asarray(values, dtype=float)
+    array, at = np.asarray(values, dtype=float), np.asarray(q, dtype=float)
     axes = tuple(a % array.ndim for a in np.atleast_1d(axis))
     rest = tuple(n for i, n in enumerate(array.shape) if i not in axes)
-    found = np.full((*np.shape(q), *rest), np.nan)
+    found = np.full((*at.shape, *rest), np.nan)
     if array.size == 0 or np.isnan(array).all():
         return found
     array = np.moveaxis(array, axes, range(len(axes))).reshape(-1, *rest)
     some = ~np.isnan(array).all(axis=0)
     columns = array[:, some] if rest else array
     with np.errstate(invalid="ignore"):
-        linear, low, high = (
-            np.nanquantile(columns, q, axis=0, method=method)
-            for method in ("linear", "lower", "higher")
-        )
+        linear = np.nanquantile(columns, at, axis=0)
+        low = np.nanquantile(columns, at, axis=0, method="lower")
+        high = np.nanquantile(columns, at, axis=0, method="higher")
     ends = np.where(np.isfinite(high), low, np.where(np.isfinite(low), high, np.nan))
     finite = np.isfinite(low) & np.isfinite(high)
     result = np.where(low == high, low, np.where(finite, linear, ends))

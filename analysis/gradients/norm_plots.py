@@ -100,6 +100,8 @@ def plot_norm_against_length(
             ax, data.length, values, label=f"gain {gain:g}", color=color, index=i
         )
     ax.set_xscale("log", base=2)
+    if not np.isfinite(ax.dataLim.minposx):  # nothing to draw, so that no limits are known
+        ax.set_xlim(data.length.values[0] / 2, 2 * data.length.values[-1])
     ax.set_xticks(data.length.values, [str(length) for length in data.length.values])
     ax.set_xlabel("sequence length $T$ (steps)")
     log_axis(ax)

@@ -87,8 +87,9 @@ def _window_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         "Thin: networks, thick: median, in which what rounding hides lies below all else. Sliding "
-        "windows (stride 1) beside the full gradient of W_hh. Where gradients vanish a short window does; where they explode the error stays near "
-        "1 until the window is nearly the whole sequence.",
+        "windows (stride 1) beside the full gradient of W_hh. Where gradients vanish a short "
+        "window does; where they explode the error stays near 1 until the window is nearly the "
+        "whole sequence.",
     )
     return figure
 
@@ -116,9 +117,10 @@ def _truncations_figure(dataset: xr.Dataset) -> Figure:
     axes[0].legend(loc="lower left")
     figures.caption(
         figure,
-        f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: networks, thick: median. A loss in a "
-        "segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal window, "
-        "right at equal mean reach, where what is left of the difference is due to the cuts.",
+        f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: networks, thick: median. A loss "
+        "in a segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal "
+        "window, right at equal mean reach, where what is left of the difference is due to the "
+        "cuts.",
     )
     return figure
 

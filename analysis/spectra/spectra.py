@@ -1,7 +1,7 @@
 """Spectra of W_hh for every initialisation scheme, and what they say about gradients."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -188,7 +188,7 @@ def _radii(dataset: xr.Dataset, scheme: str) -> str:
     return " and ".join(f"{radius:.2f}" for radius in found) or "none"
 
 
-def medians_by_radius(data: xr.Dataset) -> tuple[npt.NDArray[np.float64], ...]:
+def medians_by_radius(data: xr.Dataset) -> tuple[npt.NDArray[Any], ...]:
     """Median spectral radii above 0 of one scheme, ascending, and the median rates that are known.
 
     The third array holds the places along the gains.

@@ -110,8 +110,8 @@ def summarise(datasets: Datasets) -> list[str]:
     )
     if (lost := int((data.diverged >= 0).sum())) > 0:
         sentences.append(
-            f"{lost} networks left the floating-point range and were frozen, of {data.diverged.size} "
-            "(one for each length, method and seed)."
+            f"{lost} networks left the floating-point range and were frozen, of "
+            f"{data.diverged.size} (one for each length, method and seed)."
         )
     return sentences
 

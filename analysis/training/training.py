@@ -184,8 +184,8 @@ def _bias_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_what(data)}. What sliding windows would lose on the test data: thin: networks, thick: "
-        "median, in which errors that rounding hides lie below all others. Dashed: 1, all of the gradient lost. A window "
-        "that suffices at the start need not suffice later.",
+        "median, in which errors that rounding hides lie below all others. Dashed: 1, all of the "
+        "gradient lost. A window that suffices at the start need not suffice later.",
     )
     return figure
 
@@ -236,8 +236,10 @@ def summarise(datasets: Datasets) -> list[str]:
 def _gain_in_words(data: xr.Dataset) -> str:
     final = losses_of(data).isel(updates=-1)
     solved = int((final < _SOLVED * data.constant_loss).sum())
-    counts = updates_made(data)
-    clipped = np.nansum(data.clipped * counts) / max(counts.sum(), 1)
+    counts = np.where(data.clipped.isnull(), 0, updates_made(data))
+    clipped = "none"
+    if total := counts.sum():
+        clipped = share(float((data.clipped.fillna(0.0).values * counts).sum() / total))
     norms = data.largest_log_gradient_norm
     highest = (
         f"peaks at {np.exp(float(norms.max())):.3g} (the largest of all networks and updates)"
@@ -248,7 +250,7 @@ def _gain_in_words(data: xr.Dataset) -> str:
         f"From gain {float(data.gain):g}, {solved} of {final.size} networks come below a tenth of "
         f"the loss of always giving the same answer ({float(data.constant_loss):.2f}) within "
         f"{int(data.updates[-1])} updates; the median ends at "
-        f"{middle(final, lambda x: f'{x:.2g}')}, {share(clipped)} of updates were clipped, and the "
+        f"{middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were clipped, and the "
         f"gradient's norm {highest}."
     )
 

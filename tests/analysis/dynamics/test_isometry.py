@@ -73,10 +73,13 @@ def test_what_is_not_resolved_or_0_is_not_drawn(data):
     changed.rounding.loc[{"unit": H - 1, "lag": 9}] = 1e-3
     changed.log_singular_value.loc[{"unit": 0, "lag": 4}] = -np.inf
     kept = isometry_plots.resolved(changed)
-    missing = kept.isnull()
+    missing, zero = kept.isnull(), np.isneginf(kept)
     assert missing.sel(unit=H - 1, lag=9).all()
-    assert missing.sel(unit=0, lag=4).all()
-    assert int(missing.sum()) == 2 * missing.sel(unit=0, lag=4).size
+    assert zero.sel(unit=0, lag=4).all()
+    assert int(missing.sum()) == int(zero.sum()) == missing.sel(unit=0, lag=4).size
+    ax = isometry_plots.plot_singular_values_against_lag(changed, scheme="gaussian", gain=1.4)
+    assert np.isnan(labelled(ax)["largest"].get_ydata()).tolist() == [False, True, False]
+    assert np.isnan(labelled(ax)["smallest"].get_ydata()).tolist() == [False, False, True]
     caption = isometry.draw({"products": changed})["singular-values-against-lag"].get_supxlabel()
     share = 1 - 1 / (len(LAGS) * H)
     assert f"resolves {share:.1%} of the values" in caption
@@ -148,8 +151,39 @@ def test_summary_has_the_numbers(datasets, data):
     assert f" and {values[1]:.1f} (spread {values[0] - values[1]:.1f} nats" in sentences[0]
     exponent = float(part.lyapunov_exponent.isel(unit=0).median())
     assert f"Lyapunov exponents {exponent:+.3f} to" in sentences[0]
-    lost = data.assign(log_singular_value=data.log_singular_value - np.inf)
-    assert "exactly 0 or not resolved" in isometry.summarise({"products": lost})[0]
+    gone = data.assign(
+        log_singular_value=data.log_singular_value - np.inf, rounding=0 * data.rounding
+    )
+    words = isometry.summarise({"products": gone})[0]
+    assert "are -inf, -inf and -inf (isometry: all 0; exactly 0: 24 of 24)" in words
+    unknown = data.assign(rounding=data.rounding + 1.0)
+    words = isometry.summarise({"products": unknown})[0]
+    assert (
+        "are not resolved, not resolved and not resolved (isometry: all 0; not resolved: 24"
+        in words
+    )
+
+
+def test_most_singular_values_exactly_0(data):
+    """Of 6, 4 are exactly 0: median and smallest are 0, whatever the other two are."""
+    values = np.array([-0.5, -4.8, -np.inf, -np.inf, -np.inf, -np.inf])
+    filled = np.broadcast_to(values, data.log_singular_value.shape)
+    dead = data.assign(
+        log_singular_value=data.log_singular_value.copy(data=filled), rounding=0 * data.rounding
+    )
+    words = isometry.summarise({"products": dead})[0]
+    assert "are -0.5, -inf and -inf (isometry: all 0; exactly 0: 16 of 24)" in words
+    ax = isometry_plots.plot_singular_values_against_lag(dead, scheme="gaussian", gain=0.6)
+    assert_allclose(labelled(ax)["largest"].get_ydata(), -0.5)
+    assert np.isnan(labelled(ax)["median"].get_ydata()).all()
+    assert any("exactly 0: 16 of 24" in text for text in texts(ax))
+    ax = isometry_plots.plot_histogram(dead, scheme="gaussian", gain=0.6, lag=4)
+    assert_allclose(sum(bar.get_height() for bar in ax.patches), 100 / 3)
+    assert texts(ax) == ["middle 90%: -inf to -0.5\nexactly 0: 16 of 24"]
+    assert not marked(ax, "^")
+    mixed = dead.assign(rounding=dead.rounding.where(dead.unit != 1, 1e-3))
+    words = isometry.summarise({"products": mixed})[0]
+    assert "(isometry: all 0; exactly 0: 16 of 24, not resolved: 4 of 24)" in words
 
 
 def test_relu_whose_values_are_exactly_0():

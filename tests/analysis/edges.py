@@ -1,0 +1,101 @@
+"""Datasets of analyses at their edges: one network, none that is known, nothing left, all solved.
+
+Each edge takes the datasets of a run and returns others that a run might have had.
+"""
+
+import numpy as np
+import xarray as xr
+
+# Of W_hh or of data alone: finite whatever networks do.
+OF_OTHERS = (
+    "spectral_radius spectral_norm singular_values eigenvalues henrici henrici_relative "
+    "numerical_radius numerical_abscissa kreiss eigenbasis_condition participation "
+    "log_power_norm peak peak_lag log_kreiss log_sigma_min loss_steps"
+).split()
+
+
+def as_computed(datasets):
+    return datasets
+
+
+def first_of(*axes):
+    """One network, one gain, one length ... alone."""
+
+    def edge(datasets):
+        return {
+            name: data.isel({axis: [0] for axis in axes if axis in data.dims})
+            for name, data in datasets.items()
+        }
+
+    return edge
+
+
+def in_reverse(*axes):
+    """As if gains and lengths had been asked for the other way round."""
+
+    def edge(datasets):
+        backwards = slice(None, None, -1)
+        return {
+            name: data.isel({axis: backwards for axis in axes if axis in data.dims})
+            for name, data in datasets.items()
+        }
+
+    return edge
+
+
+def changed(**changes):
+    """Variables by functions of their values, in every dataset that has them."""
+
+    def edge(datasets):
+        return {
+            name: data.assign(
+                {
+                    key: data[key].copy(data=np.broadcast_to(change(data[key]), data[key].shape))
+                    for key, change in changes.items()
+                    if key in data
+                }
+            )
+            for name, data in datasets.items()
+        }
+
+    return edge
+
+
+def unknown(*seeds):
+    """Of these networks, or of all, nothing is known that depends on what they do."""
+
+    def edge(datasets):
+        return {name: _unknown(data, seeds) for name, data in datasets.items()}
+
+    return edge
+
+
+def _unknown(data, seeds):
+    names = [
+        name
+        for name, variable in data.data_vars.items()
+        if "network_seed" in variable.dims and variable.dtype.kind == "f" and name not in OF_OTHERS
+    ]
+    if not names:
+        return data
+    lost = data.network_seed.isin(list(seeds) or data.network_seed.values)
+    return data.assign({name: xr.where(lost, np.nan, data[name], keep_attrs=True).transpose(
+        *data[name].dims) for name in names})  # fmt: skip
+
+
+def nothing(*names, dim="network_seed", among=slice(None)):
+    """Logs of -inf: an exact 0, of all networks or some; at lag 0 they stay."""
+
+    def gone(variable):
+        values = variable.values.copy()
+        places = [slice(None)] * values.ndim
+        places[variable.dims.index(dim)] = among
+        kept = values.take(0, variable.dims.index("lag")) if "lag" in variable.dims else None
+        values[tuple(places)] = np.where(np.isnan(values[tuple(places)]), np.nan, -np.inf)
+        if kept is not None:
+            at = [slice(None)] * values.ndim
+            at[variable.dims.index("lag")] = 0
+            values[tuple(at)] = kept
+        return values
+
+    return changed(**dict.fromkeys(names, gone))

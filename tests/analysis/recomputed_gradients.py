@@ -1,0 +1,179 @@
+"""The sentences of gradient-norms, truncation and window, recomputed from their data."""
+
+import math
+
+import numpy as np
+from recomputed import (
+    LN10,
+    median,
+    middle,
+    names,
+    nearest,
+    of_known,
+    percent,
+    plain,
+    quartile,
+    share,
+)
+
+from analysis.frame import figures
+from rnnsim import theory
+
+
+def gradient_norms(datasets):
+    last = plain(datasets["last-step"]).isel(length=-1)
+    found = {"vanish": [], "arrive": [], "explode": [], "": []}
+    notes = []
+    for gain in last.gain.values:
+        change = last.log_change.sel(gain=gain).values
+        left = [v for v in change if v == v]
+        mean = sum(left) / len(left) if left else math.nan
+        kind = "" if mean != mean else "arrive" if abs(mean) <= LN10 else "explode"
+        found["vanish" if mean < -LN10 else kind].append(float(gain))
+        parts = []
+        if dead := sum(v == -math.inf for v in change):
+            parts.append(f"{dead} exactly 0")
+        if len(left) < len(change):
+            parts.append(f"{len(change) - len(left)} out of range and left out")
+        if parts:
+            notes.append(f"  Of {len(change)} networks at gain {gain:g}: {', '.join(parts)}.")
+    texts = {
+        "vanish": "vanish (shrink more than tenfold)",
+        "arrive": "arrive within a factor of ten",
+        "explode": "explode (grow more than tenfold)",
+    }
+    start = f"Over {int(last.length)} steps gradients, mean of logs over networks,"
+    words = [
+        f"{start} {text} at {names(found[kind], 'no gain of this sweep')}."
+        for kind, text in texts.items()
+    ]
+    if found[""]:
+        where = names(found[""], "")
+        words.append(f"What they do is not known at {where}: no network stayed in range.")
+    words += notes
+    fits = plain(datasets["all-steps"]).isel(length=-1)
+    for gain in sorted({float(fits.gain[0]), float(fits.gain[-1])}):
+        words.append(f"At gain {gain:g} {_rate(fits.sel(gain=gain))}.")
+    norms = []
+    for name in ("spectral_norm", "spectral_radius"):
+        per_gain = last[name].transpose("network_seed", "gain").values / last.gain.values
+        norms.append(1 / median(per_gain))
+    words.append(
+        f"The norm of W_hh alone proves vanishing below gain {norms[0]:.2f} in the median network "
+        f"(for large Gaussian W_hh {theory.pascanu_critical_gain('gaussian'):g}); its median "
+        f"spectral radius is 1 at gain {norms[1]:.2f}."
+    )
+    return words
+
+
+def _rate(fits):
+    rates = fits.growth_rate.values
+    rate = median(rates)
+    if rate != rate:
+        return "no growth rate is known"
+    half_lives = fits.half_life.values
+    most = 2 * sum(v == v for v in half_lives) > len(half_lives)
+    text = ""
+    if most and quartile(rates, 0.25) * quartile(rates, 0.75) > 0:
+        text = f", {'halving' if rate < 0 else 'doubling'} in {math.log(2) / abs(rate):.1f} steps"
+    return f"norms change by {rate:+.3f} nats a step{text}{of_known(rates)}"
+
+
+def truncation(datasets):
+    data = plain(datasets["windows"]).isel(length=-1)
+    T = int(data.length)
+    tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
+    gains, words = data.gain.values.tolist(), []
+    for gain in nearest(gains, (0.5, 1.0, 2.0)):
+        windows = data.sufficient_window.sel(gain=gain).values
+        K = median(windows)
+        text = "has no window that is known to suffice"
+        if K == K:
+            part = "the whole sequence" if K == T else f"{share(K / T)} of the sequence"
+            text = f"needs a window of {K:g} of {T} steps ({part}){of_known(windows)}"
+        words.append(f"At gain {gain:g} a gradient within {tolerance} {text}.")
+    words.append(_segments(data, T))
+    silent = {gain: _without_bound(data.sel(gain=gain), T) for gain in gains}
+    n = data.sizes["network_seed"]
+    text = names([g for g, count in silent.items() if count == n], "none of the gains")
+    if some := [f"{g:g} ({count} of {n})" for g, count in silent.items() if 0 < count < n]:
+        text += f"; for some networks at gain {', '.join(some)}"
+    start = "The geometric bound says nothing (decay beta not known to be below 1) at"
+    return [*words, f"{start} {text}."]
+
+
+def _segments(data, T):
+    (gain,) = nearest(data.gain.values.tolist(), (1.0,))
+    (K,) = nearest(data.window.values.tolist(), (T / 8,))
+    here = data.sel(gain=gain, window=K)
+    known = np.isfinite(here.log_gradient_norm.values)
+    errors = {}
+    for name in ("segments", "sliding"):
+        row = here.truncation_log_error.sel(truncation=name).values
+        errors[name] = np.where(np.isnan(row) & known, -np.inf, row)
+    sizes = {name: math.exp(median(row)) for name, row in errors.items()}
+    start = f"At gain {gain:g} and window {int(K)}, "
+    if any(x != x for x in sizes.values()):
+        return f"{start}no error is known."
+    more = "more" if sizes["segments"] > sizes["sliding"] else "no more"
+    shown = [f"{x:.2g}" if x else "less than is known" for x in sizes.values()]
+    return (
+        f"{start}segments err {more} than sliding windows: {shown[0]} against {shown[1]} of the "
+        f"full gradient (medians){of_known(errors['sliding'])}."
+    )
+
+
+def _without_bound(data, T):
+    """Networks whose norms do not decay by any factor below 1 from lag 5 on."""
+    count = 0
+    for seed in range(data.sizes["network_seed"]):
+        one = data.isel(network_seed=seed)
+        steps = one.loss_steps.values
+        reached = steps > 0
+        norms = one.log_rms.values[reached] + np.log(steps[reached] / steps[0])
+        tau = min(5, len(norms) - 2)
+        start, later = norms[tau], []
+        if math.isfinite(start) and math.isfinite(float(one.log_gradient_norm)):
+            rates = [(norms[k] - start) / (k - tau) for k in range(tau + 1, len(norms))]
+            later = [x for x in rates if x == x]
+        count += not (later and max(later) < 0)
+    return count
+
+
+def window(datasets):
+    data = datasets["window"]
+    settings = figures.configuration(data)
+    needed = int(data.dependency) + 1
+    words = [
+        f"An answer depends on what was shown {needed - 1} steps before: a window of {needed} "
+        f"steps reaches it. Chance is {math.log(settings['n_symbols']):.2f} nats per answer."
+    ]
+    losses = data.loss.copy(data=np.where(np.isnan(data.loss), np.inf, data.loss))
+    windows = sorted(data.window.values.tolist())
+    for budget in data.budget.values:
+        for way in data.truncation.values:
+            final = losses.sel(budget=budget, truncation=way).isel(share=-1)
+            rows = {K: final.sel(window=K).values for K in windows}
+            best = min(windows, key=lambda K: median(rows[K]))
+            below, above = ([K for K in windows if (needed <= K) == far] for far in (False, True))
+            shown = [(f"K = {K}", K) for K in (*below[-1:], *above[:1])]
+            shown += [(f"lowest at K = {best}", best), (f"longest, K = {windows[-1]}", windows[-1])]
+            parts = [f"{name}: {middle(rows[K], lambda x: f'{x:.2g}')}" for name, K in shown]
+            words.append(f"At equal {budget}, {way}: {', '.join(parts)} nats per answer.")
+    here = losses.sel(budget="sequences")
+    worse = here.isel(share=-1).values > here.min("share").values + 0.1
+    far = np.broadcast_to((here.window.values >= needed)[None, :, None], worse.shape)
+    if not far.all():
+        text = (
+            f"Below {needed} steps, {share(worse[~far].mean())} of networks end more than 0.1 nats "
+            "above the lowest loss that they had on the way (equal sequences; one network for each "
+            "seed, window and way of truncating)"
+        )
+        text += f", from there on {share(worse[far].mean())}" if far.any() else ""
+        words.append(f"{text}.")
+    if frozen := int((data.diverged.values >= 0).sum()):
+        words.append(
+            f"{frozen} of {data.diverged.size} networks left the floating-point range and were "
+            "frozen (one for each seed, window and way of truncating)."
+        )
+    return words

@@ -1,0 +1,150 @@
+"""The sentences of isometry, spectra and nonnormal, recomputed from their data."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+from recomputed import median, medians, middle, of_known, percent, plain, share
+
+from analysis.frame import figures
+from rnnsim import theory
+
+SCHEMES = ("gaussian", "orthogonal", "identity", "uniform")
+
+
+def isometry(datasets):
+    data = datasets["products"]
+    words = []
+    for scheme in (s for s in SCHEMES if s in data.scheme.values):
+        for gain in data.gain.values:
+            words.append(_isometry(data.sel(scheme=scheme, gain=gain), scheme, gain))
+    return words
+
+
+def _isometry(data, scheme, gain):
+    here = data.isel(lag=-1)
+    H = data.sizes["unit"]
+    raw = here.log_singular_value.transpose(..., "unit").values.reshape(-1, H)
+    rounding = here.rounding.transpose(..., "unit").values.reshape(-1, H)
+    rows = np.where(rounding < 1e-6, raw, np.nan)
+    middles = [a if a == b else 0.5 * (a + b) for a, b in rows[:, [H // 2, (H - 1) // 2]]]
+    ranks = (rows[:, 0], middles, rows[:, -1])
+    sizes = [middle(each, lambda x: f"{x:.1f}", "not resolved") for each in ranks]
+    notes, ends = [], [median(ranks[0]), median(ranks[2])]
+    if np.isfinite(ends).all():
+        notes.append(f"spread {ends[0] - ends[1]:.1f} nats")
+    counts = {
+        "exactly 0": (rows == -np.inf).sum(),
+        "not resolved": (np.isnan(rows) & ~np.isnan(raw)).sum(),
+        "out of range": np.isnan(raw).sum(),
+    }
+    notes.append("isometry: all 0")
+    if missing := [f"{name}: {n} of {rows.size}" for name, n in counts.items() if n]:
+        notes.append(", ".join(missing))
+    exponents = data.lyapunov_exponent.transpose("unit", "network_seed").values
+    first, last = (middle(exponents[i], lambda x: f"{x:+.3f}") for i in (0, -1))
+    overlap = middle(here.gradient_overlap.values, lambda x: f"{x:.2f}", "not defined")
+    return (
+        f"{scheme}, gain {gain:g}: after {int(here.lag)} steps the largest, median and smallest "
+        f"ln singular values are {sizes[0]}, {sizes[1]} and {sizes[2]} ({'; '.join(notes)}), "
+        f"Lyapunov exponents {first} to {last} nats/step; the gradient's overlap with the leading "
+        f"direction is {overlap}."
+    )
+
+
+def spectra(datasets):
+    data = datasets["schemes"]
+    words = []
+    for scheme in (s for s in SCHEMES if s in data.scheme.values):
+        one = (
+            plain(data.sel(scheme=[scheme])).isel(length=-1).transpose("gain", "network_seed", ...)
+        )
+        words += [_spectrum(one, scheme), _growth(one, scheme)]
+    return words
+
+
+def _spectrum(data, scheme):
+    some = data.spectral_radius.values > 0
+    if not some.any():
+        return f"{scheme}: W_hh is 0 at every gain."
+    radius, gains = data.spectral_radius.values, data.gain.values[:, None]
+    ones = (radius / np.where(gains != 0, np.abs(gains), np.nan))[some]
+    expected = 1 / float(theory.spectral_radius(scheme, 1.0))
+    departure = median(data.henrici_relative.values[some])
+    ratio = median(data.spectral_norm.values[some] / radius[some])
+    kreiss, condition = (
+        middle(data[name].values[some], lambda x: f"{x:.3g}")
+        for name in ("kreiss", "eigenbasis_condition")
+    )
+    kind = f"not normal (departure {share(departure)} of its norm)"
+    return (
+        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {1 / median(ones):.2f} "
+        f"(theory {expected:.2f}); W_hh is {'normal' if departure < 1e-6 else kind}, its spectral "
+        f"norm {ratio:.2f} times its radius. The norms of its powers overshoot those of its radius "
+        f"{kreiss} times at least (Kreiss constant) and {condition} times at most (condition of "
+        "the eigenvectors); medians."
+    )
+
+
+def _growth(data, scheme):
+    rows = []
+    for i, gain in enumerate(data.gain.values):
+        one = data.isel(gain=i)
+        row = [median(one[n].values) for n in ("spectral_radius", "growth_rate", "mean_slope")]
+        if math.isfinite(row[1]) and row[0] > 0:
+            rows.append((*row, i, float(gain)))
+    if not rows:
+        return f"{scheme}: no growth rate could be fitted."
+    rows.sort(key=lambda row: row[0])
+    turns = []
+    for (r, y, *_), (r2, y2, *_) in pairwise(rows):
+        if (y >= 0) != (y2 >= 0):
+            x, x2 = math.log(r), math.log(r2)
+            turns.append(f"{math.exp(x - y * (x2 - x) / (y2 - y)):.2f}")
+    rates = [row[1] for row in rows]
+    text = "gradients keep or grow at every gain"
+    if turns:
+        text = f"the growth rate of gradients changes sign at spectral radius {' and '.join(turns)}"
+        text += " (linear networks: 1)"
+    elif max(rates) < 0:
+        text = "gradients vanish at every gain"
+    elif min(rates) > 0:
+        text = "gradients grow at every gain"
+    if unknown := data.sizes["gain"] - len(rows):
+        text += f" (no rate at {unknown} of {data.sizes['gain']} gains)"
+    best, last = max(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[3])
+    gap = last[1] - math.log(last[0])
+    return (
+        f"{scheme}: {text}; the largest rate is {best[1]:+.3f} nats/step at radius {best[0]:.2f}. "
+        f"At gain {last[4]:g} the rate is {abs(gap):.2f} nats/step "
+        f"{'below' if gap < 0 else 'above'} ln(radius), where the mean slope of the units is "
+        f"{last[2]:.2f}."
+    )
+
+
+def nonnormal(datasets):
+    data = datasets["transients"]
+    settings = figures.configuration(data)
+    words = [
+        f"All networks have spectral radius {settings['radius']:g} and, at each scale s of their "
+        "departure from normality, the eigenvalues of the same draws."
+    ]
+    for scale in data.scale.values:
+        one = data.sel(scale=scale)
+        name = f"s = {scale:g}" + {0.0: " (normal)", 1.0: " (as drawn)"}.get(float(scale), "")
+        windows = []
+        for kind in one.activation.values:
+            row = one.sufficient_window.sel(activation=kind).values
+            found = middle(row, lambda x: f"{x:g}", "none found")
+            note = of_known(row) if medians(row)[0] == medians(row)[0] else ""
+            windows.append(f"{found} ({kind}{note})")
+        peak, kreiss = (
+            middle(one[n].values, lambda x: f"{math.exp(x):.3g}") for n in ("peak", "log_kreiss")
+        )
+        words.append(
+            f"{name}: departure {middle(one.henrici_relative.values, share)} of the norm; powers "
+            f"of W_hh grow by a factor of {peak} at most, at step "
+            f"{middle(one.peak_lag.values, lambda x: f'{x:g}')} (Kreiss constant {kreiss}); "
+            f"windows for {percent(settings['tolerance'])} error: {', '.join(windows)} (medians)."
+        )
+    return words

@@ -1,0 +1,116 @@
+"""The sentences of temporal-order and training, recomputed from their data."""
+
+import math
+
+import numpy as np
+from recomputed import LN10, middle, nearest, share
+
+from analysis.frame import figures
+
+
+def temporal_order(datasets):
+    data = datasets["learning"]
+    budget, n = int(data.updates[-1]), data.sizes["network_seed"]
+
+    def number(x):
+        return f"{x:g}" if math.isfinite(x) else f"more than {budget}"
+
+    words, lengths = [], sorted(data.length.values.tolist())
+    for length in lengths:
+        counts, medians = [], []
+        for name in data.training.values:
+            at = data.solved_at.sel(length=length, training=name).values
+            counts.append(f"{name} {sum(v == v for v in at)}")
+            medians.append(f"{name} {middle(np.where(np.isnan(at), np.inf, at), number)}")
+        words.append(
+            f"At length {length}, of {n} networks solved within {budget} updates: "
+            f"{', '.join(counts)}; median updates (unsolved: more than {budget}): "
+            f"{', '.join(medians)}."
+        )
+    last = data.error.sel(length=lengths[-1]).isel(updates=-1)
+    errors = [f"{name} {middle(last.sel(training=name), share)}" for name in data.training.values]
+    words.append(
+        f"Median share of wrong answers at length {lengths[-1]}, at the end: {', '.join(errors)}."
+    )
+    if lost := int((data.diverged.values >= 0).sum()):
+        words.append(
+            f"{lost} networks left the floating-point range and were frozen, of "
+            f"{data.diverged.size} (one for each length, method and seed)."
+        )
+    return words
+
+
+def training(datasets):
+    data = datasets["training"]
+    gains = [data.sel(gain=gain) for gain in data.gain.values]
+    words = [_learning(one) for one in gains] + [_dynamics(one) for one in gains]
+    words += [_bias(one) for one in gains]
+    if lost := int((data.diverged.values >= 0).sum()):
+        words.append(
+            f"{lost} networks left the floating-point range and were frozen, of "
+            f"{data.diverged.size}."
+        )
+    return words
+
+
+def _learning(data):
+    updates, constant = data.updates.values, float(data.constant_loss)
+    final = [x if x == x else math.inf for x in data.loss.isel(updates=-1).values]
+    made = clipped = 0.0
+    for seed in range(data.sizes["network_seed"]):
+        one = data.isel(network_seed=seed)
+        lost = int(one.diverged)
+        for i in range(1, len(updates)):
+            end = min(updates[i], lost - 1) if lost >= 0 else updates[i]
+            count, fraction = max(0, end - updates[i - 1]), float(one.clipped[i])
+            if count and fraction == fraction:
+                made += count
+                clipped += count * fraction
+    part = share(clipped / made) if made else "none"
+    norms = [x for x in data.largest_log_gradient_norm.values.ravel() if x == x]
+    highest = "is not known"
+    if norms:
+        largest = f"{math.exp(max(norms)):.3g}"
+        highest = f"peaks at {largest} (the largest of all networks and updates)"
+    return (
+        f"From gain {float(data.gain):g}, {sum(x < 0.1 * constant for x in final)} of {len(final)} "
+        "networks come below a tenth of the loss of always giving the same answer "
+        f"({constant:.2f}) within {int(updates[-1])} updates; the median ends at "
+        f"{middle(final, lambda x: f'{x:.2g}')}, {part} of updates were "
+        f"clipped, and the gradient's norm {highest}."
+    )
+
+
+def _dynamics(data):
+    def ends(rows, form):
+        return " to ".join(middle(rows[i], lambda x: format(x, form)) for i in (0, -1))
+
+    radius = data.spectral_radius.transpose("updates", "network_seed").values
+    exponent = data.lyapunov_exponent.transpose("snapshot", "network_seed").values
+    norms = data.log_norms.transpose("lag", "snapshot", "network_seed").values
+    first = np.where(np.isfinite(norms[0]), norms[0], np.nan)
+    left = (norms[-1] - first) / LN10
+    return (
+        f"From gain {float(data.gain):g} the median spectral radius goes from "
+        f"{ends(radius, '.2f')}, the largest Lyapunov exponent from {ends(exponent, '+.2f')} "
+        f"nats/step; the power of ten of what is left of a gradient after {int(data.lag[-1])} "
+        f"steps goes from {ends(left, '+.1f')} (-inf: nothing)."
+    )
+
+
+def _bias(data):
+    windows = data.window.values.tolist()
+    wanted = figures.configuration(data)["window"] or 0.5 * windows[-1]
+    (K,) = nearest(windows, (wanted,))
+    whole = data.window_log_error.isel(window=-1).transpose("snapshot", "network_seed").values
+    errors = data.window_log_error.sel(window=K).transpose("snapshot", "network_seed").values
+    errors = np.where(np.isnan(errors) & (whole == -np.inf), -np.inf, errors)
+
+    def size(x):
+        return f"{math.exp(x):.2g}" if x > -math.inf else "less than is known"
+
+    first, last = (middle(errors[i], size) for i in (0, -1))
+    return (
+        f"From gain {float(data.gain):g} a window of {K:g} steps would lose {first} of the full "
+        f"gradient at the start and {last} at the end (medians)."
+    )

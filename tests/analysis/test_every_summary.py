@@ -1,0 +1,256 @@
+"""Every sentence of every command, number by number, from data at the edges; figures in silence.
+
+A command without an entry here fails. Its sentences are recomputed by another route (the modules
+`recomputed*`, plain Python) from the same data, and its figures are drawn for the same edges with
+warnings as errors.
+"""
+
+import numpy as np
+import pytest
+import recomputed_gradients
+import recomputed_matrices
+import recomputed_training
+from edges import as_computed, changed, first_of, in_reverse, nothing, unknown
+
+from analysis.__main__ import ANALYSES
+from analysis.dynamics import isometry
+from analysis.frame import figures, runs
+from analysis.gradients import gradient_norms, truncation, window
+from analysis.spectra import nonnormal, spectra
+from analysis.training import temporal_order, training
+
+# Recomputed in the tests of their own rooms.
+ELSEWHERE = {"lyapunov", "phase-diagram", "portrait", "architectures"}
+
+SMALL = {"n_hidden": 6, "network_seeds": 3, "batch_size": 2, "n_threads": 1}
+ALONE = first_of("network_seed")
+ONE_GAIN = first_of("gain", "length")
+REVERSED = in_reverse("gain", "length")
+SOME = unknown(0)
+ALL = unknown()
+LN10 = np.log(10.0)
+
+
+def level(value):
+    return lambda variable: np.full(variable.shape, value)
+
+
+def by_seed(*values):
+    """A value for each network, whatever the other axes."""
+
+    def change(variable):
+        shape = [1] * variable.ndim
+        shape[variable.dims.index("network_seed")] = len(values)
+        return np.reshape(np.array(values, dtype=float), shape)
+
+    return change
+
+
+GRADIENT_LOGS = (
+    "log_norm log_norm_map log_gradient_norm log_gradient_norm_per_weight log_step_norm log_change "
+    "log_rms"
+).split()
+NO_FIT = dict.fromkeys(
+    ("growth_rate", "growth_rate_error", "half_life", "cancellation"), level(np.nan)
+)
+
+
+def both(*edges):
+    def edge(datasets):
+        for each in edges:
+            datasets = each(datasets)
+        return datasets
+
+    return edge
+
+
+CASES = {
+    gradient_norms: (
+        gradient_norms.Settings(gain=(0.5, 1.0, 2.0), length=(6, 12), map_gain=(1.0,), **SMALL),
+        recomputed_gradients.gradient_norms,
+        {
+            "computed": as_computed,
+            "all vanish": changed(log_change=level(-2 * LN10), growth_rate=level(-1.0)),
+            "all explode": changed(log_change=level(2 * LN10), growth_rate=level(1.0)),
+            "mean and median differ": changed(log_change=by_seed(-9.0, -0.1, 0.1)),
+            "all dead": both(nothing(*GRADIENT_LOGS), changed(**NO_FIT)),
+            "one dead": nothing("log_change", "log_norm", among=[1]),
+            "two dead": nothing("log_change", "log_norm", among=[1, 2]),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+            "one gain and length": ONE_GAIN,
+            "in reverse": REVERSED,
+        },
+    ),
+    truncation: (
+        truncation.Settings(gain=(0.5, 1.0, 2.0), length=(8, 16), tolerance=0.005, **SMALL),
+        recomputed_gradients.truncation,
+        {
+            "computed": as_computed,
+            "no decay": changed(log_rms=lambda v: v.lag.values * np.ones(v.shape)),
+            "decay of one network": changed(
+                log_rms=lambda v: (
+                    v.lag.values * by_seed(-1.0, 1.0, np.nan)(v)
+                )
+            ),
+            "exact": changed(truncation_log_error=level(-np.inf)),
+            "hidden by rounding": changed(truncation_log_error=level(np.nan)),
+            "hidden in two": changed(truncation_log_error=by_seed(-3.0, np.nan, np.nan)),
+            "the whole sequence": changed(sufficient_window=level(16.0)),
+            "almost": changed(sufficient_window=by_seed(15.0, 16.0, np.nan)),
+            "all dead": nothing("log_rms", "log_norm", "log_gradient_norm"),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+            "one gain and length": ONE_GAIN,
+            "in reverse": REVERSED,
+        },
+    ),
+    window: (
+        window.Settings(
+            length=12, delay=3, windows=(2, 4, 12), stride=2, n_batches=2, network_seeds=3,
+            n_hidden=5, batch_size=2,
+        ),
+        recomputed_gradients.window,
+        {
+            "computed": as_computed,
+            "all learn": changed(loss=level(0.0)),
+            "all get worse": changed(loss=lambda v: v.share.values * np.ones(v.shape)),
+            "one not finite": both(SOME, changed(diverged=level(1))),
+            "none finite": ALL,
+            "one network": ALONE,
+            "all reach": changed(dependency=level(0)),
+            "none reaches": changed(dependency=level(99)),
+            "in reverse": in_reverse("window"),
+        },
+    ),
+    temporal_order: (
+        temporal_order.Settings(
+            length=(10, 12), network_seeds=4, n_updates=4, n_hidden=5, batch_size=2, test_size=20,
+            record_every=1, n_threads=1,
+        ),
+        recomputed_training.temporal_order,
+        {
+            "computed": as_computed,
+            "all solved": changed(solved_at=by_seed(1, 2, 2, 4), error=level(0.0)),
+            "half solved": changed(solved_at=by_seed(1, 3, np.nan, np.nan)),
+            "one solved": changed(solved_at=by_seed(np.nan, 1, np.nan, np.nan), error=level(0.999)),
+            "none solved": changed(solved_at=level(np.nan), error=level(1.0)),
+            "all left": changed(diverged=level(2), solved_at=level(np.nan)),
+            "one network": ALONE,
+            "one length": ONE_GAIN,
+            "in reverse": REVERSED,
+        },
+    ),
+    training: (
+        training.Settings(
+            length=10, gain=(0.5, 1.2), n_updates=5, record_every=2, snapshot_every=4,
+            learning_rate=0.05, **SMALL,
+        ),
+        recomputed_training.training,
+        {
+            "computed": as_computed,
+            "all learn": changed(loss=level(1e-3)),
+            "uneven records": changed(clipped=lambda v: np.array([np.nan, 0.0, 0.0, 1.0])),
+            "two left": changed(
+                diverged=by_seed(2, 5, -1), loss=by_seed(np.nan, np.inf, 1.0), clipped=level(0.5)
+            ),
+            "nothing left of gradients": nothing("log_norms"),
+            "nothing left in one": nothing("log_norms", among=[0]),
+            "hidden by rounding": changed(
+                window_log_error=lambda v: np.where(v.window.values < 10, np.nan, -np.inf)
+            ),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+        },
+    ),
+    isometry: (
+        isometry.Settings(
+            gain=(1.4,), histogram_gain=1.4, lags=(1, 3, 6), length=8, exponent_steps=30,
+            scheme=("gaussian", "identity"), activation="relu", **SMALL | {"network_seeds": 2},
+        ),
+        recomputed_matrices.isometry,
+        {
+            "computed": as_computed,
+            "all exactly 0": changed(log_singular_value=level(-np.inf), rounding=level(0.0)),
+            "exactly 0 and not resolved": changed(
+                log_singular_value=lambda v: np.array([0.5, 0.0, -1.0, -3.0, -np.inf, -np.inf]),
+                rounding=lambda v: np.array([0.0, 0.0, 1e-9, 1e-3, 0.0, 0.0]),
+            ),
+            "none resolved": changed(rounding=level(1.0)),
+            "all resolved": changed(log_singular_value=level(0.3), rounding=level(1e-12)),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+        },
+    ),
+    spectra: (
+        spectra.Settings(
+            gain=(0.0, 0.5, 1.5), spectrum_gain=1.5, length=12, scheme=("gaussian", "identity"),
+            **SMALL,
+        ),
+        recomputed_matrices.spectra,
+        {
+            "computed": as_computed,
+            "all vanish": changed(growth_rate=level(-1.0)),
+            "all grow": changed(growth_rate=level(1.0)),
+            "no rate differs from 0": changed(growth_rate=level(0.0)),
+            "defective": changed(eigenbasis_condition=by_seed(1.0, np.inf, np.inf)),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+            "gain 0 alone": ONE_GAIN,
+            "in reverse": REVERSED,
+        },
+    ),
+    nonnormal: (
+        nonnormal.Settings(
+            scale=(0.0, 1.0, 2.0), plane_scale=(1.0,), length=12, n_points=5, tolerance=0.005,
+            **SMALL,
+        ),
+        recomputed_matrices.nonnormal,
+        {
+            "computed": as_computed,
+            "the whole sequence": changed(sufficient_window=level(12.0)),
+            "none in two": changed(sufficient_window=by_seed(3.0, np.nan, np.nan)),
+            "nothing left": nothing("log_gradient_norm"),
+            "nothing left in two": nothing("log_gradient_norm", among=[0, 1]),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+        },
+    ),
+}  # fmt: skip
+PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]
+
+
+@pytest.fixture(scope="module")
+def computed():
+    """The datasets of a small run of an analysis, made once."""
+    made = {}
+
+    def of(analysis):
+        if analysis not in made:
+            made[analysis] = analysis.compute(CASES[analysis][0], progress=False)
+        return made[analysis]
+
+    return of
+
+
+def test_every_command_has_its_sentences_recomputed():
+    assert {runs.name_of(a) for a in CASES} | ELSEWHERE == {runs.name_of(a) for a in ANALYSES}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "edge"), PAIRS, ids=[f"{runs.name_of(a)}: {edge}" for a, edge in PAIRS]
+)
+def test_words_are_those_of_the_data_and_figures_are_drawn(computed, analysis, edge):
+    _, recomputed, edges = CASES[analysis]
+    datasets = edges[edge](computed(analysis))
+    assert analysis.summarise(datasets) == recomputed(datasets)
+    with figures.style():
+        for figure in analysis.draw(datasets).values():
+            figure.draw_without_rendering()
+            assert "nan" not in figure.get_supxlabel().replace("finan", "").split()
