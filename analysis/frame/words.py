@@ -15,9 +15,9 @@ def percent(value: float) -> str:
 
 def share(value: float) -> str:
     """A fraction in whole per cent; what is neither none nor all is not called so."""
-    if 0 < value < 0.005:
+    if 0 < value < 0.01:
         return "less than 1%"
-    if 0.995 <= value < 1:
+    if 0.99 < value < 1:
         return "more than 99%"
     return f"{value:.0%}"
 

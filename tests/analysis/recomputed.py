@@ -47,9 +47,9 @@ def of_known(values):
 
 
 def share(x):
-    if 0 < x < 0.005:
+    if 0 < x < 0.01:
         return "less than 1%"
-    return "more than 99%" if 0.995 <= x < 1 else f"{100 * x:.0f}%"
+    return "more than 99%" if 0.99 < x < 1 else f"{100 * x:.0f}%"
 
 
 def percent(x):

@@ -156,6 +156,38 @@ def test_words_follow_the_data(datasets):
     assert opposite[4] == "At gain 2 norms change by +0.250 nats a step, doubling in 2.8 steps."
 
 
+def test_summary_and_phase_picture_use_one_statistic(datasets, ax):
+    """Of three networks one loses nearly all: the mean of logs vanishes, the median does not."""
+    last = datasets["last-step"]
+    by_seed = xr.DataArray([-9.0 * LN10, 0.0, 0.0], coords={"network_seed": last.network_seed})
+    split = last.assign(log_change=by_seed.broadcast_like(last.log_change))
+    assert gradient_norms.summarise(datasets | {"last-step": split})[0].endswith("gains 0.5, 1, 2.")
+    norm_plots.plot_phase(split, ax=ax)
+    assert texts(ax) == ["-3.0"] * 6
+
+
+def test_phase_picture_tells_exact_zeros_from_what_is_not_known(datasets, ax):
+    last = datasets["last-step"]
+    by_gain = xr.DataArray([-np.inf, np.nan, 0.0], coords={"gain": last.gain})
+    edge = last.assign(log_change=by_gain.broadcast_like(last.log_change))
+    norm_plots.plot_phase(edge, ax=ax)
+    assert texts(ax) == ["-inf", "?", "+0.0"] * 2
+    words = gradient_norms.summarise(datasets | {"last-step": edge})
+    assert words[3].startswith("What they do is not known at gain 1")
+    assert words[4:6] == [
+        "  Of 3 networks at gain 0.5: 3 exactly 0.",
+        "  Of 3 networks at gain 1: 3 out of range and left out.",
+    ]
+
+
+def test_the_longest_length_is_meant_in_any_order(datasets):
+    backwards = {
+        name: data.isel(length=slice(None, None, -1), gain=slice(None, None, -1))
+        for name, data in datasets.items()
+    }
+    assert gradient_norms.summarise(backwards) == gradient_norms.summarise(datasets)
+
+
 def test_words_name_no_gain_where_there_is_none(datasets):
     flat = {name: data.copy() for name, data in datasets.items()}
     flat["last-step"] = flat["last-step"].assign(log_change=0 * flat["last-step"].log_change)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, labelled
 
+import rnnsim
 from analysis.gradients import norm_plots, truncation, truncation_plots
+from rnnsim import tasks
+from rnnsim.experiments import draws
 
 LN10 = np.log(10.0)
 ANALYSED = truncation
@@ -89,6 +92,62 @@ def test_the_bound_lies_above_the_exact_error(data, ax):
         assert known.sum() >= 3
         assert (bound[known] >= errors[known]).all()
     assert r"\beta" in ax.get_title()
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "linear"])
+@pytest.mark.parametrize("task", ["adding", "echo"])
+def test_no_exact_error_lies_above_its_bound(activation, task):
+    """The identity at gain 0.95 keeps states of relu and linear units far above 1."""
+    settings = truncation.Settings(
+        task=task, activation=activation, scheme="identity", gain=(0.5, 0.95), length=(24,),
+        n_hidden=8, network_seeds=4, batch_size=2, n_threads=1,
+    )  # fmt: skip
+    dataset = truncation.compute(settings, progress=False)["windows"]
+    exact = norm_plots.one_network_set(dataset).isel(length=-1).sel(truncation="sliding")
+    compared = 0
+    for gain in (0.5, 0.95):
+        for seed, bound in enumerate(truncation_plots.bounds_of(dataset, gain)):
+            errors = exact.truncation_log_error.sel(gain=gain, network_seed=seed).values
+            known = np.isfinite(bound.log_bound) & np.isfinite(errors)
+            assert (errors[known] <= bound.log_bound[known]).all()
+            compared += known.sum()
+    assert compared > 50
+    ax = truncation_plots.plot_bound(dataset, gain=0.95)
+    assert ("sqrt{H}" in ax.get_title()) == (activation == "tanh")
+
+
+def test_largest_norm_of_a_state_and_steps_that_reach_a_lag(data):
+    job = norm_plots.one_network_set(data).isel(length=-1)
+    assert job.loss_steps.values.tolist() == list(range(24, 0, -1))
+    short = norm_plots.one_network_set(data).isel(length=0).loss_steps
+    assert np.isnan(short.values[12:]).all()
+    assert short.values[:12].tolist() == list(range(12, 0, -1))
+    networks = draws.paired_networks(
+        [0, 1, 2], [2.0] * 3, sizes=tasks.sizes("characters"), n_hidden=8, scheme="gaussian",
+        activation="tanh", dtype="float64",
+    )  # fmt: skip
+    batch = draws.paired_data("characters", 24, batch_size=2, seed=0, dtype="float64", options={})
+    states = rnnsim.forward(networks, batch.inputs).states
+    largest = np.sqrt((states**2).sum(axis=-1)).max(axis=(1, 2))
+    np.testing.assert_allclose(job.largest_state_norm.sel(gain=2.0), largest)
+
+
+def test_where_the_bound_says_nothing_is_said_of_all_networks(data):
+    rising = data.assign(log_rms=data.lag * (1.0 - 2.0 * (data.network_seed > 0)))
+    words = truncation.summarise({"windows": rising})[-1]
+    assert words.endswith("none of the gains; for some networks at gain 0.5 (1 of 3), 1 (1 of 3), "
+                          "2 (1 of 3).")  # fmt: skip
+    alone = truncation.summarise({"windows": rising.isel(network_seed=[0])})[-1]
+    assert alone.endswith("at gains 0.5, 1, 2.")
+
+
+def test_medians_count_errors_that_rounding_hides(data, ax):
+    hidden = data.truncation_log_error.where(data.network_seed == 0)
+    changed = data.assign(truncation_log_error=hidden)
+    truncation_plots.plot_against_window(changed, "truncation_log_error", length=24, ax=ax)
+    assert np.isnan(
+        labelled(ax)["gain 1"].get_ydata()
+    ).all()  # two of three lie below what is known
 
 
 def test_words_follow_the_data(datasets, data):

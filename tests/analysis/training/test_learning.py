@@ -48,6 +48,28 @@ def test_updates_until_solved(data):
     assert low < 1 < 4 < high
 
 
+def test_unsolved_counts_as_more_than_the_budget(datasets):
+    """Half of ten solved, at 100 to 500 updates: the median is at least 500."""
+    made = datasets["learning"].sel(length=[10]).isel(network_seed=[0] * 10)
+    made = made.assign_coords(network_seed=range(10), updates=[0, 100, 300, 500, 1000])
+    at = [100, 200, 300, 400, 500, *[np.nan] * 5]
+    data = made.assign(solved_at=made.solved_at.copy(data=np.broadcast_to(at, (1, 3, 10))))
+    ax = learning_plots.plot_within(data)
+    for name in data.training.values:
+        assert np.isnan(labelled(ax)[name].get_ydata()).all()
+    arrows = [bar.lines[0].get_ydata()[0] for bar in ax.containers]
+    assert arrows == [500, 500, 500]
+    words = temporal_order.summarise({"learning": data})[0]
+    assert words.endswith(
+        "median updates (unsolved: more than 1000): SGD at least 500, clipping at least 500, "
+        "clipping + penalty at least 500."
+    )
+    none = data.assign(solved_at=data.solved_at * np.nan)
+    words = temporal_order.summarise({"learning": none})[0]
+    assert "SGD more than 1000, clipping more than 1000" in words
+    assert not learning_plots.plot_within(none).containers
+
+
 def test_curves_with_chance_and_tolerance(data):
     ax = learning_plots.plot_error(data, length=12)
     errors = data.error.sel(length=12, training="SGD")

@@ -193,6 +193,41 @@ def test_words_follow_the_data(datasets, data):
     assert f"a window of 6 steps would lose {float(np.exp(error)):.2g} of" in sentences[4]
 
 
+def test_the_peak_is_the_largest_norm_and_clipping_is_of_all_updates(data):
+    """Records after 2, 4, 6 and 7 updates: the last covers one update, the others two."""
+    uneven = data.assign_coords(updates=[0, 2, 4, 6, 7]).sel(gain=[0.5])
+    share = np.array([np.nan, 1.0, 0.0, 0.0, 1.0])
+    largest = np.log([[np.nan, 18.4, 0.5, 0.5, 0.5], [np.nan, 0.86, 0.5, 0.5, 0.5]])[None]
+    changed = uneven.assign(
+        clipped=uneven.clipped.copy(data=np.broadcast_to(share, uneven.clipped.shape)),
+        largest_log_gradient_norm=uneven.clipped.copy(data=largest),
+        log_gradient_norm=uneven.log_gradient_norm * 0.0,
+    )
+    words = training.summarise({"training": changed})[0]
+    assert "43% of updates were clipped" in words  # 3 of 7, not a half
+    assert "peaks at 18.4 (the largest of all networks and updates)" in words
+    frozen = changed.assign(diverged=changed.diverged.copy(data=[[3, -1]]))
+    made = training.updates_made(frozen.isel(gain=0))
+    np.testing.assert_array_equal(made, [[0, 2, 0, 0, 0], [0, 2, 2, 2, 1]])
+    assert "56% of updates were clipped" in training.summarise({"training": frozen})[0]  # 5 of 9
+
+
+def test_losses_of_numbers_have_no_unit():
+    numbers = training.Settings(**SIZES | {"gain": (0.9,)}, **SHORT, task="adding")
+    data = training.compute(numbers, progress=False)["training"]
+    for name in ("loss", "training_loss", "constant_loss"):
+        assert data[name].attrs["units"] == "1"
+    ax = training_plots.plot_against_updates(data, "loss", gain=0.9)
+    assert ax.get_ylabel() == "loss per sequence"
+
+
+def test_losses_of_classes_are_in_nats(data, ax):
+    assert data.loss.attrs["units"] == data.constant_loss.attrs["units"] == "nats per sequence"
+    assert data.training_loss.attrs["units"] == "nats per update"
+    training_plots.plot_against_updates(data, "loss", gain=0.5, ax=ax)
+    assert ax.get_ylabel() == "loss (nats per sequence)"
+
+
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_networks_that_left_the_range_are_drawn_and_counted(activation):
     settings = training.Settings(

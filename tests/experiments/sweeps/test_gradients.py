@@ -16,6 +16,22 @@ VARIABLES = {name: v for table in MEASURES.values() for name, v in table.items()
 ALL = ("gradients", "steps", "truncation", "lags", "slopes", "map", "spectrum", "nonnormality")
 
 
+@pytest.mark.parametrize(
+    ("task", "unit"),
+    [
+        ("echo", "nats"),
+        ("adding", "1"),
+        (("adding", "echo"), "nats (classes), 1 (numbers)"),
+    ],
+)
+def test_losses_of_classes_are_in_nats_those_of_numbers_have_no_unit(task, unit):
+    data = sweep(
+        task, gain=1.0, length=10, n_hidden=3, network_seeds=1, batch_size=1, measures="gradients"
+    )
+    assert data.loss.attrs["units"] == unit
+    assert data.log_gradient_norm.attrs["units"] == "nats"
+
+
 @pytest.fixture(scope="module")
 def dataset():
     return sweep(
