@@ -83,7 +83,7 @@ def plot_singular_values_against_lag(
             ax.plot([0, lags[-1]], [0, exponent * lags[-1]], **_DASHED)
     text = f"$\\lambda_1$ = {exponents[0]:+.2f}, $\\lambda_H$ = {exponents[-1]:+.2f} nats/step"
     if missing := lost(data.isel(lag=-1)):
-        text = f"{missing}\n{text}"
+        text = f"at lag {lags[-1]} {missing}\n{text}"
     ax.text(0.03, 0.04, text, transform=ax.transAxes, fontsize=11, zorder=6, bbox=_BOX)
     ax.set_xlim(0, lags[-1] * 1.02)
     ax.set_xlabel("lag $k$ (steps)")

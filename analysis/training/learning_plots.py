@@ -56,6 +56,7 @@ def plot_within(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
                 ax.errorbar(
                     place, low, yerr=0.15 * low, lolims=True, marker="_", ms=12, color=_COLORS[i]
                 )
+    ax.set_xlim(lengths[0] - 2 * width, lengths[-1] + 2 * width)
     ax.set_yscale("log")
     ax.set_ylim(0.8 * float(data.updates[1]), 1.15 * float(data.updates[-1]))
     ax.axhline(float(data.updates[-1]), color="0.5", lw=0.8)

@@ -82,9 +82,9 @@ def aicher_log_bound(
     Aicher, Foti and Fox (2019, arXiv 1905.07473), Section 3, Theorem 1 under assumptions (A-1) and
     (A-2), with window K = lags 0..K-1 and stride 1; their g_K keeps lags 0..K, which is window K+1
     here. E is the mean over loss steps t and sequences, g the gradient of the mean loss of one
-    step: for a sum over S loss steps add ln S to `log_M`. For W_hh and |phi'| <= 1, M is the largest
-    ||h_t||: at most sqrt(H) where |h| <= 1 (tanh), without such a bound elsewhere (relu, linear).
-    Steps that reach no further back than lag k count as 0 in E[phi_k].
+    step: for a sum over S loss steps add ln S to `log_M`. For W_hh and |phi'| <= 1, M is the
+    largest ||h_t||: at most sqrt(H) where |h| <= 1 (tanh), without a bound elsewhere (relu,
+    linear). A step that does not reach back to lag k counts as 0 in E[phi_k].
 
     The bound fails where the estimate of beta is >= 1 (NaN) and is as good as that estimate beyond
     the observed lags; on them it holds. E[phi_k] is a mean of norms: a root mean square is never

@@ -32,6 +32,24 @@ def test_all_figures_are_drawn_with_captions(datasets):
     )
 
 
+def test_captions_have_the_numbers_of_the_data(datasets):
+    fits = norm_plots.one_network_set(datasets["all-steps"]).isel(length=-1)
+    names = ("growth_first_lag", "growth_last_lag", "growth_rate_error")
+    first, last, error = (np.nanmedian(fits[name].values) for name in names)
+    caption = gradient_norms.draw(datasets)["norm-against-lag"].get_supxlabel()
+    assert f"lags {first:g} to {last:g} (median standard error of a fit {error:.1g} " in caption
+    nothing = {name: fits[name] * np.nan for name in names}
+    short = datasets | {"all-steps": datasets["all-steps"].assign(nothing)}
+    drawn = gradient_norms.draw(short)
+    assert "No rate is fitted: too few lags." in drawn["norm-against-lag"].get_supxlabel()
+    change = datasets["last-step"].log_change
+    lost = datasets["last-step"].assign(log_change=change.where(change.network_seed > 0))
+    drawn = gradient_norms.draw(datasets | {"last-step": lost})
+    assert "(3 out of range at the longest length, left out)" in (
+        drawn["phase-gain-length"].get_supxlabel()
+    )
+
+
 def test_norm_against_lag_shows_every_network_the_median_and_the_fit(datasets, ax):
     data = datasets["all-steps"]
     assert norm_plots.plot_norm_against_lag(data, ax=ax) is ax
