@@ -28,6 +28,7 @@ from rnnsim.kernels.training.learning import Segment
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import RNN
+from rnnsim.progress import announce_compiling
 from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.leading import LeadingSpectrum, leading_spectrum
 from rnnsim.spectra.nonnormality import NonNormality, nonnormality
@@ -134,6 +135,9 @@ _LAZY = {
     "Training": "rnnsim.training.train",
     "train": "rnnsim.training.train",
 }
+
+
+announce_compiling()
 
 
 def __getattr__(name: str) -> Any:

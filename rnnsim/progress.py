@@ -1,8 +1,15 @@
-"""The one progress bar, silent unless it is asked for and there is a terminal."""
+"""What a person who waits is shown, on a terminal: the one progress bar, and what is compiled.
 
+The bar is silent unless it is asked for.
+"""
+
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
+
+from numba.core import event
 
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
 
@@ -33,3 +40,41 @@ def bar(
             yield shown.update
     finally:
         _asked.reset(token)
+
+
+class _Compiling(event.Listener):
+    """Says of each dtype that kernels are compiled for it, when the first of them is.
+
+    Numba tells when it compiles; what it finds in a cache it only loads.
+    """
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def on_start(self, told: Any) -> None:
+        """A function is about to be compiled."""
+        function = told.data["dispatcher"].py_func
+        if function.__module__.partition(".")[0] != "rnnsim" or not sys.stderr.isatty():
+            return
+        new = _dtypes(told.data["args"]) - self._said
+        self._said |= new
+        for dtype in sorted(new):
+            print(f"rnnsim: compiling kernels for {dtype}, a minute or two", file=sys.stderr)
+
+    def on_end(self, told: Any) -> None:
+        """It has been compiled."""
+
+
+def _dtypes(types: Any) -> set[str]:
+    """The dtypes of the arrays among Numba's types, those in tuples included."""
+    found: set[str] = set()
+    for each in types:
+        if hasattr(each, "types"):
+            found |= _dtypes(each.types)
+        found |= {str(getattr(each, "dtype", ""))}
+    return found & {"float32", "float64"}
+
+
+def announce_compiling() -> None:
+    """From now on say so, once for each dtype."""
+    event.register("numba:compile", _Compiling())
