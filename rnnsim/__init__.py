@@ -39,6 +39,7 @@ from rnnsim.training.schedules import truncation_schedule
 
 if TYPE_CHECKING:
     from rnnsim.experiments.architectures.experiment import architecture_experiment
+    from rnnsim.experiments.merging import merge
     from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
     from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
@@ -93,6 +94,7 @@ __all__ = [
     "load",
     "lyapunov_spectrum",
     "lyapunov_sweep",
+    "merge",
     "nonnormality",
     "normality_sweep",
     "pairs_bptt",
@@ -127,6 +129,7 @@ _LAZY = {
     "learning_sweep": "rnnsim.experiments.sweeps.learning",
     "normality_sweep": "rnnsim.experiments.sweeps.normality",
     "pseudospectrum_sweep": "rnnsim.experiments.sweeps.normality",
+    "merge": "rnnsim.experiments.merging",
     "portrait": "rnnsim.experiments.portrait",
     "training_sweep": "rnnsim.experiments.sweeps.training",
     "window_sweep": "rnnsim.experiments.sweeps.windows",

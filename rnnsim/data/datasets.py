@@ -52,8 +52,12 @@ def sizes_of(variable: Variable, axes: Axes) -> tuple[int, ...]:
 
 def nothing_yet(variable: Variable, axes: Axes) -> npt.NDArray[Any]:
     """Its values where none is known: NaN, of integers -1."""
-    kind = np.dtype(variable.dtype).kind
-    return np.full(sizes_of(variable, axes), _MISSING.get(kind, ""), variable.dtype)
+    return np.full(sizes_of(variable, axes), missing(variable.dtype), variable.dtype)
+
+
+def missing(dtype: Any) -> Any:
+    """What stands where nothing is known."""
+    return _MISSING.get(np.dtype(dtype).kind, "")
 
 
 def labelled(

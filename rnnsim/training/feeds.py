@@ -234,7 +234,7 @@ def digest(*batches: Data) -> str:
 def _check_drawing(task: Callable[..., Any]) -> None:
     """Refuse what cannot be called with a Generator alone, before it is."""
     try:
-        refused = isinstance(task, type) or not inspect.signature(task).bind(None)
+        refused = inspect.isclass(task) or not inspect.signature(task).bind(None)
     except TypeError:
         refused = True
     except ValueError:  # some of those that are written in C do not say what they take

@@ -156,7 +156,7 @@ PARAMETERS: dict[str, str] = {
         "origin": "provenance",
         "path": "path checkpoint",
         "text": "kind text",
-        "class": "dtype flow dataset",
+        "class": "dtype flow dataset datasets",
     }.items()
     for name in names.split()
 }
@@ -184,6 +184,7 @@ _RECORDED = {
 }  # fmt: skip
 _MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
 _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
+_SWEEP = rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
 
 
 CALLS: dict[str, Call] = {
@@ -320,6 +321,7 @@ CALLS: dict[str, Call] = {
         batch_size=2,
         n_records=1,
     ),
+    "merge": _call(datasets=[_SWEEP]),
     "save": _call(dataset=xr.Dataset(), path="saved"),
     "load": Call(lambda: {"path": rnnsim.save(xr.Dataset(), "saved")}),
     # tasks
