@@ -65,7 +65,8 @@ def portrait(
     Parameters
     ----------
     task : str
-        Of `rnnsim.tasks`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits.
     scheme, gain, n_hidden, seed
         The network, drawn as `sweep` draws it.
     weights : path, optional

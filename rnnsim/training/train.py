@@ -152,7 +152,9 @@ def train(
         Required where the task is a callable.
     own_data : bool
         Whether each network draws a stream of its own, from a Generator spawned from `rng`; the
-        stream of network i does not depend on N. Otherwise all learn from the same batches.
+        stream of network i does not depend on N. Otherwise all learn from the same batches. A part
+        of an ensemble learns as it does within the whole where `rng` has spawned those before it:
+        see the example.
     test : Sequences or Pairs, optional
         What is measured on, from h_0 = 0. Unless given, the batch that comes next; with
         "stream" as much of it as is not learned yet, from the state that is carried there: choose
@@ -199,6 +201,17 @@ def train(
     >>> training = train(rnn, draw, n_updates=200, optimizer="adam", clip_norm=1.0, rng=1)
     >>> loss = training.record.loss
     >>> bool((loss.sel(updates=200) < loss.sel(updates=0)).all())
+    True
+
+    Streams of their own, all networks at once, or the last one in a run for itself:
+
+    >>> import numpy as np
+    >>> options = {"n_updates": 5, "own_data": True}
+    >>> together = train(rnn, draw, rng=np.random.default_rng(1), **options)
+    >>> rng = np.random.default_rng(1)
+    >>> before = rng.spawn(2)                             # those of networks 0 and 1
+    >>> alone = train(rnn[2:], draw, rng=rng, **options)
+    >>> bool((alone.rnn.W_hh == together.rnn.W_hh[2:]).all())
     True
     """
     check_model(model)

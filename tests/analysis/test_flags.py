@@ -7,8 +7,10 @@ from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
+import rnnsim
 from analysis import __main__ as program
 from analysis.frame import runs, settings
+from rnnsim import files, tasks
 
 COMMANDS = {runs.name_of(analysis): analysis.Settings for analysis in program.ANALYSES}
 COMMANDS["demo"] = settings.Ensemble
@@ -81,3 +83,87 @@ def test_what_is_left_out_is_sound(command, call):
     code, said = call(command)
     assert code is None
     assert "`" not in said
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "name"),
+    [
+        ("gradient-norms", "map-gain = nan", "--map-gain"),
+        ("temporal-order", "n-hidden = 0", "--n-hidden"),
+        ("truncation", "n-hidden = 12.6", "n-hidden"),
+        ("truncation", "length = [5, 2.7]", "length"),
+        ("truncation", "n-hidden = true", "n-hidden"),
+        ("truncation", "gian = 1.0", "gian"),
+        ("truncation", "gain = [[1.0], [2.0]]", "--gain"),
+        ("truncation", "[truncation]\ngain = 1.0", "table or key [truncation]"),
+        ("truncation", "[spectra]\ngain = 1.0", "table or key [spectra]"),
+        ("truncation", "[mine]\ngain = 1.0", "table or key [mine]"),
+        ("truncation", "spectra = 1", "table or key [spectra]"),
+        ("lyapunov", 'driven = "abc"', "driven"),
+    ],
+)
+def test_nonsense_in_a_configuration_file_is_refused(command, line, name, call, tmp_path):
+    files.write_text(tmp_path / "mine.toml", f"{line}\n")
+    code, said = call(command, "--config", "mine.toml")
+    assert code
+    assert name in said
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_a_file_of_one_call_is_not_read_by_the_next(call, tmp_path):
+    files.write_text(tmp_path / "mine.toml", "n-hidden = 0\n")
+    assert call("truncation", "--config", "mine.toml")[0] == 2
+    assert call("truncation")[0] is None
+
+
+@pytest.mark.parametrize("text", ["64", "64.", "64.0", "+64", "64e0"])
+def test_whole_numbers_are_taken_however_they_are_written(text, call, monkeypatch):
+    found = []
+    monkeypatch.setattr(runs, "_run", lambda _, chosen, *rest: found.append(chosen.n_hidden) or [])
+    assert call("truncation", f"--n-hidden={text}", "--network-seeds=1e1")[0] == 0
+    assert found == [64]
+
+
+def test_what_is_refused_while_it_computes_leaves_no_empty_folder(call, monkeypatch, tmp_path):
+    def refused(*_):
+        raise ValueError("`gain` is refused late")
+
+    monkeypatch.setattr(runs, "_run", refused)
+    (tmp_path / "there").mkdir()
+    for output in ("there", "there/below", "new/of/some/depth"):
+        code, said = call("truncation", "--output", output)
+        assert (code, said) == (2, "rnnsim: `--gain` is refused late")
+        assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_what_was_written_before_a_refusal_stays(call, monkeypatch, tmp_path):
+    def refused(_, settings, output, *rest):
+        files.write_text(output / "early", "a figure")
+        raise ValueError("late")
+
+    monkeypatch.setattr(runs, "_run", refused)
+    assert call("truncation", "--output", "new/out")[0] == 2
+    assert (tmp_path / "new" / "out" / "early").is_file()
+
+
+def test_help_lists_all_tasks(call):
+    for arguments in (["help"], ["--help"], ["help", "truncation"], ["truncation", "--help"]):
+        code, said = call(*arguments)
+        assert code == 0
+        for name in tasks.TASKS:
+            assert name in said, (arguments, name)
+    assert call("help")[1] == call("--help")[1]
+    code, said = call("help", "portrait-of-a-lady")
+    assert code == 2
+    assert "`command` must be one of 'gradient-norms'" in said
+
+
+def test_docstrings_list_all_tasks():
+    sweeps = "sweep training_sweep portrait lyapunov_sweep jacobian_sweep normality_sweep".split()
+    for name in sweeps:
+        words = " ".join(getattr(rnnsim, name).__doc__.split())
+        assert f"`rnnsim.tasks`: {', '.join(tasks.TASKS)}" in words, name
+    scored = ", ".join(name for name in tasks.TASKS if name != "adding")
+    words = " ".join(rnnsim.learning_sweep.__doc__.split())
+    assert f"`rnnsim.tasks` with class targets: {scored}." in words

@@ -157,7 +157,9 @@ def test_shapes_and_signs_that_make_no_sense(changes, message):
 def test_kinds_that_are_not_computed_in_are_refused(name, kind):
     given = parts(classes=False)
     given[name] = np.zeros(given[name].shape, kind)
-    if (name, kind) == ("targets", "int64"):
+    if name == "weights" and kind in ("int64", "bool"):
+        assert Sequences(**given).weights.dtype == "float64"  # plain loss weights are converted
+    elif (name, kind) == ("targets", "int64"):
         with pytest.raises(ValueError, match=r"`targets` of class ids must be"):
             Sequences(**given)
     else:
@@ -247,3 +249,42 @@ def test_lists_of_python_floats_are_arrays():
     assert (s.n_steps, s.dtype) == (2, np.dtype("float64"))
     rnn = RNN([[1.0]], [[0.5]], [[1.0], [2.0]])
     assert np.isfinite(bptt(rnn, s, h0=[[0.0]]).loss).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_plain_loss_weights_are_taken_and_converted(dtype):
+    inputs, targets = np.zeros((3, 2, 1), dtype), np.zeros((3, 2), int)
+    plain = [[1, 0], [0, 2], [3, 1]]
+    for given in (plain, np.array(plain), np.array(plain, "uint8"), np.array(plain, dtype)):
+        batch = Sequences(inputs, targets, given)
+        assert batch.weights.dtype == dtype
+        assert_array_equal(batch.weights, plain)
+    carries = np.array(plain) > 0
+    for given in (carries, carries.tolist()):
+        batch = Sequences(inputs, targets, given)
+        assert batch.weights.dtype == dtype
+        assert_array_equal(batch.weights, carries)
+        assert batch.loss_steps.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "message"),
+    [
+        (np.full((3, 2), np.nan), ValueError, "`weights` must be finite, got nan"),
+        ([[1, -1]] * 3, ValueError, "`weights` must not be negative, got -1.0"),
+        ([["1", "0"]] * 3, TypeError, "`weights` .* must hold float32 or float64, got <U1"),
+        ([[None, 1]] * 3, TypeError, "`weights` .* must hold float32 or float64, got object"),
+        ([[1j, 1]] * 3, TypeError, "`weights` .* must hold float32 or float64, got complex128"),
+        ([[1], [1, 0], [1]], ValueError, "`weights` must be an array or nested lists"),
+        ([[1, 0, 1]] * 3, ValueError, r"`weights` must be \(n_steps, n_sequences\) = \(3, 2\)"),
+    ],
+)
+def test_loss_weights_that_say_nothing_are_refused(weights, kind, message):
+    with pytest.raises(kind, match=message):
+        Sequences(np.zeros((3, 2, 1)), np.zeros((3, 2), int), weights)
+
+
+def test_provenance_is_names_and_texts():
+    for given in ("adding", {"task": 1}, {1: "adding"}, [("task", "adding")]):
+        with pytest.raises(TypeError, match="`provenance"):
+            Sequences(np.zeros((3, 2, 1)), np.zeros((3, 2), int), provenance=given)

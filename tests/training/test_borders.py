@@ -74,6 +74,60 @@ def test_a_task_of_other_sizes_is_refused(sizes):
         train(RNN, draws, n_updates=1, rng=0, test=check())
 
 
+@pytest.mark.parametrize("sizes", [{"D": 3}, {"V": 4}], ids=str)
+def test_data_that_do_not_fit_go_by_the_name_of_their_parameter(sizes):
+    def draw(rng):
+        return draws(rng, **sizes)
+
+    other = draw(np.random.default_rng(0))
+    field = "inputs" if "D" in sizes else "targets"
+    for name, given in (("test", {"test": other}), ("task", {"task": draw}), ("task", {})):
+        arguments = {"task": other if not given else draws, "n_updates": 1, "rng": 0} | given
+        with pytest.raises(ValueError, match=rf"^`{field}` of `{name}` must"):
+            train(RNN, **arguments)
+    pair = pair_case(N=2)
+    wide = rnnsim.Pairs(
+        np.zeros((3, pair.pairs.n_sequences, pair.model.n_source_inputs + 1)), pair.pairs.target
+    )
+    with pytest.raises(ValueError, match=r"^`source` of `test` must have n_inputs"):
+        train(pair.model, pair.pairs, n_updates=1, test=wide)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kind", "message"),
+    [
+        ([[np.nan] * 4] * 4, ValueError, "`mask` must be finite, got nan"),
+        (np.full((4, 4), np.inf), ValueError, "`mask` must be finite, got inf"),
+        (np.full((4, 4), "1"), TypeError, "`mask` must hold numbers, 0 where weights are held"),
+        (np.full((4, 4), 1j), TypeError, "`mask` must hold numbers"),
+        (np.full((4, 4), None), TypeError, "`mask` must hold numbers"),
+        ([[1], [1, 0]], ValueError, "`mask` must be an array or nested lists of one length"),
+    ],
+)
+def test_a_mask_that_says_nothing_is_refused(mask, kind, message):
+    with pytest.raises(kind, match=message):
+        train(RNN, draws(np.random.default_rng(0)), n_updates=1, mask={"W_hh": mask})
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_mask_of_nan_is_refused_in_either_part(part):
+    made = pair_case(N=2)
+    with pytest.raises(ValueError, match="`mask` must be finite, got nan"):
+        train(made.model, made.pairs, n_updates=1, mask={f"{part}.W_xh": np.nan})
+
+
+def test_masks_of_numbers_and_booleans_hold_the_same_weights():
+    batch = draws(np.random.default_rng(0))
+    keep = np.random.default_rng(1).random((4, 4)) < 0.5
+    found = [
+        train(RNN, batch, n_updates=2, mask={"W_hh": each}).rnn.W_hh
+        for each in (keep, keep.astype(int), keep.astype("float32"), keep.tolist())
+    ]
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+    np.testing.assert_array_equal(found[0] == RNN.W_hh, np.broadcast_to(~keep, (2, 4, 4)))
+
+
 def test_another_dtype_is_refused():
     with pytest.raises(TypeError, match="must share one dtype"):
         train(RNN, lambda rng: draws(rng).astype("float32"), n_updates=1, rng=0)

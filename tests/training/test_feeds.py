@@ -132,6 +132,20 @@ def test_batches_of_all_networks_are_measured_each_on_its_own():
         np.testing.assert_array_equal(record["loss"][n, 0], expected.loss[0])
 
 
+@pytest.mark.parametrize("first", range(N + 1))
+def test_parts_of_an_ensemble_learn_as_the_whole_where_rng_has_spawned_those_before(first):
+    rnn = case(N=N).rnn
+    options = {"n_updates": 3, "own_data": True, "optimizer": "adam"}
+    together = train(rnn, draws, rng=np.random.default_rng(0), **options)
+    for begin, end in ((0, first), (first, N)):
+        if begin < end:
+            rng = np.random.default_rng(0)
+            rng.spawn(begin)
+            part = train(rnn[begin:end], draws, rng=rng, **options)
+            for a, b in zip(part.rnn.weights, together.rnn.weights, strict=True):
+                np.testing.assert_array_equal(a, b[begin:end])
+
+
 def test_a_segment_counts_where_one_network_has_loss():
     """Data of their own, drawn or given with a network axis, are the same data."""
 

@@ -85,7 +85,8 @@ def lyapunov_sweep(
     n_steps, burn_in, block_steps : int
         As in `lyapunov_spectrum`, burn-in included in n_steps.
     task : str
-        Whose number of inputs the networks have, and whose inputs they read where `driven`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; whose number of inputs the networks have, and whose inputs they read where `driven`.
     driven : bool
         Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`.
         Otherwise the input is 0 and each network starts in batch_size states from N(0, 1), drawn

@@ -71,7 +71,8 @@ def jacobian_sweep(
     exponent_steps : int
         Length of the sequences that the Lyapunov exponents come from, at least 23.
     task : str
-        Of `rnnsim.tasks`; it must have sequences of both lengths.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; it must have sequences of both lengths.
     n_threads : int, optional
         Of the Lyapunov exponents; all cores unless given.
 

@@ -66,7 +66,8 @@ def learning_sweep(
     Parameters
     ----------
     task : str
-        A task of `rnnsim.tasks` with class targets.
+        One of `rnnsim.tasks` with class targets: copy_memory, echo, temporal_order, characters,
+        sentences, digits.
     length : int or list of int
         Sequence lengths T.
     network_seeds : int or list of int

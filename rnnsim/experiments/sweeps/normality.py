@@ -99,7 +99,8 @@ def normality_sweep(
     tolerance : float
         As in `sufficient_window`.
     task : str
-        Of `rnnsim.tasks`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits.
     n_threads : int, optional
         All cores unless given.
 

@@ -66,7 +66,8 @@ def training_sweep(
     Parameters
     ----------
     task : str
-        Of `rnnsim.tasks`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits.
     length, n_hidden, batch_size : int
         T, H, B.
     gain, scheme, activation, network_seeds, dtype
