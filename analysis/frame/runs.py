@@ -9,8 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import files
-from rnnsim.experiments.runner import rehearsal
+from rnnsim import checks, files
 from rnnsim.experiments.store import load_one
 
 from . import figures, manifest
@@ -72,7 +71,7 @@ def run(
     free = place.is_free()
     if source is None:  # what is asked for in vain is refused before the first of many sweeps
         to_toml(settings)
-        with rehearsal():
+        with checks.rehearsal():
             analysis.compute(settings, progress=False)
     return _run(analysis, settings, place, source, progress, anew=free)
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, get_args
 import cyclopts
 from cyclopts import Parameter
 
-from rnnsim import checks, tasks
+import rnnsim
+from rnnsim import checks
 
 SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
-TASK_HELP = f"Task of rnnsim.tasks: {', '.join(tasks.TASKS)}."
+TASK_HELP = f"Task of rnnsim.tasks: {', '.join(rnnsim.tasks.TASKS)}."
 
 _WHOLE = re.compile(r"[+-]?(\d+|\d+\.0*|\d+e\d{1,2})", re.IGNORECASE)  # 30, 30.0, 1e4
 
@@ -24,9 +25,10 @@ def flag(text: str) -> Parameter:
 
 def _converted(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
     if _is_whole(kind):
-        wrong = [token.value for token in tokens if not _WHOLE.fullmatch(token.value)]
-        if wrong:
-            raise ValueError(f"it must be a whole number, got {checks.shown(wrong[0])}")
+        for token in tokens:
+            if not _WHOLE.fullmatch(token.value):
+                problem = f"it must be a whole number, got {checks.shown(token.value)}"
+                raise cyclopts.CoercionError(msg=problem, token=token, target_type=int)
         tokens = [token.evolve(value=_digits(token.value)) for token in tokens]
     return cyclopts.convert(kind, tokens)
 

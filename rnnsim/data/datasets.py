@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,6 +84,26 @@ def labelled(
         for name, array in values.items()
     }
     return xr.Dataset(data, coordinates, about)
+
+
+def joined(datasets: Sequence["xr.Dataset"]) -> "xr.Dataset":
+    """All variables of some datasets on all their labels, without attributes of their own.
+
+    Raises
+    ------
+    ValueError
+        Other values at the same labels.
+    """
+    import xarray as xr
+
+    together = xr.merge(datasets, join="outer", compat="no_conflicts", combine_attrs="drop")
+    for name in together.variables:
+        like = next(each[name] for each in datasets if name in each.variables)
+        if together[name].dtype != like.dtype and name in together.data_vars:
+            # xarray makes floats or objects of what is missing in parts
+            together[name] = together[name].fillna(missing(like.dtype)).astype(like.dtype)
+        together[name].attrs = like.attrs
+    return together
 
 
 def attributes(configuration: Mapping[str, Any], provenance: Mapping[str, str]) -> dict[str, str]:

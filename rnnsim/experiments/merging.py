@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from rnnsim import checks
-from rnnsim.data.datasets import missing
+from rnnsim.data.datasets import joined
 
 _EACH = "configurations"  # of the datasets that were put together
 _KEPT = ("configuration", "provenance", "versions")
@@ -62,25 +62,13 @@ def merge(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
             f"as the attribute 'configuration', got {len(given)}"
         )
     try:
-        together = xr.merge(given, join="outer", compat="no_conflicts", combine_attrs="drop")
+        together = joined(given)
     except ValueError as error:
         raise ValueError(
             "`datasets` must agree where they have the same labels; drop what is there twice, as "
             f"with .sel: {error}"
         ) from error
-    for name in together.variables:
-        like = next(each[name] for each in given if name in each.variables)
-        if name in together.data_vars:  # xarray makes other dtypes of what is missing in parts
-            together[name] = _of_dtype(together[name], like.dtype)
-        together[name].attrs = like.attrs
     return together.assign_attrs(given[0].attrs | _united(given))
-
-
-def _of_dtype(array: xr.DataArray, dtype: Any) -> xr.DataArray:
-    """In the dtype that it had in its parts, what is missing as in every dataset."""
-    if array.dtype == dtype:
-        return array
-    return array.fillna(missing(dtype)).astype(dtype)
 
 
 def _united(datasets: Sequence[xr.Dataset]) -> dict[str, str]:

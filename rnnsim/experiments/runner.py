@@ -1,8 +1,5 @@
 """The one runner of studies: job after job, each into its place, as one labelled dataset."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -14,18 +11,6 @@ from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
 from rnnsim.experiments.study import Place, Study, measured
 from rnnsim.parallel import thread_count
 from rnnsim.progress import bar
-
-_rehearsing: ContextVar[bool] = ContextVar("rehearsing", default=False)
-
-
-@contextmanager
-def rehearsal() -> Iterator[None]:
-    """Studies are made in here with all their checks, but no job is measured: all is missing."""
-    token = _rehearsing.set(True)
-    try:
-        yield
-    finally:
-        _rehearsing.reset(token)
 
 
 def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -> xr.Dataset:
@@ -53,7 +38,7 @@ def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -
     threads, shown = thread_count(n_threads), checks.boolean("progress", progress)
     about = attributes(study.configuration, study.provenance)
     variables = measured(study)
-    if _rehearsing.get():
+    if checks.rehearsing():
         nothing = {name: nothing_yet(v._replace(dims=()), {}) for name, v in variables.items()}
         missing = {
             name: np.broadcast_to(nothing[name], sizes_of(v, study.axes))

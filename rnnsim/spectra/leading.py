@@ -107,7 +107,8 @@ def leading_spectrum(
             f"`k` must be at most n_hidden - 2 = {H - 2} for ARPACK, got {k}; "
             "rnnsim.spectrum takes networks and gives all values"
         )
-    tolerance = checks.fraction("tolerance", tolerance)
+    if checks.real_number("tolerance", tolerance) != 0:
+        tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     max_iterations = checks.size("max_iterations", max_iterations)
     eigenvalues = np.full((len(matrices), k), complex(np.nan, np.nan))
     singular_values = np.full((len(matrices), k), np.nan)

@@ -158,7 +158,10 @@ def _axes(
 def _axis(name: str, value: Any, default: FloatArray) -> FloatArray:
     if value is None:
         return default
-    axis = checks.real_array(name, value)
+    given = checks.plain_array(name, value)
+    if given.dtype.kind not in "iuf":
+        raise TypeError(f"`{name}` must be an array of real numbers, got {checks.shown(value)}")
+    axis = given.astype(np.float64)
     if axis.ndim != 1 or axis.size == 0:
         raise ValueError(
             f"`{name}` must be one axis of the grid, an array of one dimension with at least one "
