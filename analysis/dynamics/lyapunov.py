@@ -12,9 +12,9 @@ import rnnsim
 from rnnsim import checks
 
 from ..frame import figures
-from . import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, Ensemble, flag
+from . import words
 from .lyapunov_plots import (
     GROWING,
     at_rest,

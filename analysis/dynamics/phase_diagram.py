@@ -15,9 +15,9 @@ import rnnsim
 from rnnsim import theory
 
 from ..frame import figures
-from . import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Networks, flag
+from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
 HELP = "Chaos and exploding gradients over gain and the strength of input or biases."
