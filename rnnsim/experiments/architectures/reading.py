@@ -82,7 +82,8 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
     ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
     onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros
-    origin = provenance("sentences", "word by word", sentences_sha256=data.sha256)
+    source = {"sentences_sha256": data.sha256, "corpus_share": data.share}
+    origin = provenance("sentences", "word by word", **source)
     groups = list(tasks.SENTENCE_GROUPS)
 
     def read(which: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> Sequences:

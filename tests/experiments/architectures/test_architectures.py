@@ -191,6 +191,12 @@ def test_characters_read_a_text_of_ones_own(tmp_path):
         assert set(source + answer) <= set("abcdefgh ")
 
 
+def test_what_is_read_says_which_share_of_the_text_it_is(data):
+    provenance = json.loads(data.attrs["provenance"])
+    text = settings_of(data)["name"] in {"characters", "sentences"}
+    assert provenance.get("corpus_share") == ("1164 of 1164 paragraphs" if text else None)
+
+
 def test_the_others_read_no_text(tmp_path):
     for name in ("sentences", "translation", "captions"):
         with pytest.raises(ValueError, match=f"`text` is read by 'characters' alone, .* '{name}'"):
