@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnsim import files
-from rnnsim.data.datasets import versions
 
 NAME = "manifest.json"
 _KIND = "rnnsim run 1"
@@ -24,8 +23,7 @@ class Manifest(NamedTuple):
 
 def write(folder: Path, analysis: str, run: str) -> None:
     """Tie together all that stands in a folder; the last file of a run."""
-    about = {"kind": _KIND, "analysis": analysis, "run": run, "versions": versions()}
-    content = about | {"files": checksums(folder)}
+    content = {"kind": _KIND, "analysis": analysis, "run": run, "files": checksums(folder)}
     text = json.dumps(content | {"sha256": _checksum(content)}, indent=1, sort_keys=True)
     files.write_text(folder / NAME, text + "\n")
 

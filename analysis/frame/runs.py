@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import xarray as xr
@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import checks, files
-from rnnsim.experiments.store import load_one
 
 from . import figures, manifest
 from .configuration import to_toml
@@ -114,10 +113,10 @@ def _load(analysis: Analysis, source: Path) -> Run:
     """An earlier run, as it was left."""
     found = manifest.check(source, name_of(analysis))
     text = (source / _CONFIGURATION).read_bytes().decode()
-    paths = sorted((source / "data").glob("*.zarr"))
-    datasets = {
-        path.stem: load_one(path, kind=f"{name_of(analysis)}/{path.stem}") for path in paths
-    }
+    datasets = {}
+    for path in sorted((source / "data").glob("*.zarr")):
+        dataset = rnnsim.load(path, kind=f"{name_of(analysis)}/{path.stem}")
+        datasets[path.stem] = cast(xr.Dataset, dataset)
     if manifest.read(source).run != found.run:
         raise ValueError(f"`--from` {str(source)!r} was replaced while it was read; try again")
     return Run(found.run, text, datasets)

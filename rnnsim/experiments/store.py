@@ -102,11 +102,11 @@ def load(
     if not files.there(source):
         raise FileNotFoundError(f"`path` {str(source)!r} does not exist")
     if not (source / "zarr.json").exists() and (several := _datasets_in(source)):
-        return {each.stem: load_one(each, kind=kind) for each in several}
-    return load_one(source, kind=kind)
+        return {each.stem: _load_one(each, kind) for each in several}
+    return _load_one(source, kind)
 
 
-def load_one(source: Path, *, kind: str | None = None) -> xr.Dataset:
+def _load_one(source: Path, kind: str | None) -> xr.Dataset:
     """`load` for what is one dataset."""
     try:
         dataset, found = files.steadily(source, _read)
@@ -219,7 +219,7 @@ def _is_text(variable: xr.Variable) -> bool:
 def _renamed(dataset: xr.Dataset, rename: Callable[[str], str]) -> xr.Dataset:
     """Other names for variables and axes."""
     names = {str(name): rename(str(name)) for name in (*dataset.variables, *dataset.dims)}
-    return dataset.rename({old: new for old, new in names.items() if old != new})
+    return dataset.rename(name_dict={old: new for old, new in names.items() if old != new})
 
 
 def _quoted(name: str) -> str:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 # The command line with one more analysis, quick to run; the demo is made of it.
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests ignore it
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv.pop(1))

@@ -74,9 +74,10 @@ def test_pieces_are_of_whole_blocks():
 
 
 LONG = """
-import sys
+import signal, sys
 import numpy as np
 import rnnsim
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests ignore it
 def problem(T, H):
     rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=H, n_outputs=1, rng=0)
     x = np.zeros((T, 1, 1))

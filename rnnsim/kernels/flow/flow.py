@@ -37,6 +37,7 @@ from rnnsim.kernels.arithmetic.products import (
 from rnnsim.kernels.cells.seam import lasting, slope_sums
 from rnnsim.kernels.flow.lags import advance_rows, summarise
 from rnnsim.kernels.flow.windows import compare_window, full_gradient, grow_window
+from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.unfolding import (
     ForwardWork,
     batch_of,
@@ -47,7 +48,6 @@ from rnnsim.kernels.gradients.unfolding import (
     memory_size,
     network,
     pack_forward,
-    score,
     start_state,
     unfold,
 )

@@ -25,6 +25,7 @@ from rnnsim.kernels.arithmetic.products import (
     rows_of,
 )
 from rnnsim.kernels.cells.seam import pull_back
+from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.unfolding import (
     batch_of,
     class_major,
@@ -33,7 +34,6 @@ from rnnsim.kernels.gradients.unfolding import (
     get_state,
     network,
     pack_forward,
-    score,
     set_state,
     unfold,
 )

@@ -5,9 +5,10 @@ Outputs are class-major, (V, R) for R = steps * sequences, so that loops over co
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import copy, fill
+from rnnsim.kernels.arithmetic.arrays import copy, fill, total_of
 from rnnsim.kernels.arithmetic.functions import exp_into, log_normal
-from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR
 
 
 @kernel
@@ -95,3 +96,20 @@ def count_correct(logits, classes, loss_weights):
                     best = v
             correct += residue == 0 and best == classes[r]
     return correct
+
+
+@inlined
+def score(outputs, loss, work):
+    """The sum of the losses of the columns; `outputs` (V, R) become their derivative."""
+    V, R = outputs.shape
+    scratch = work.score
+    loss_weights, losses = scratch.loss_weights[:R], scratch.losses[:R]
+    if loss == CROSS_ENTROPY:
+        classes, peak, total = scratch.classes[:R], scratch.peak[:R], scratch.total[:R]
+        shifted = scratch.shifted[:R]
+        softmax_cross_entropy(outputs, classes, loss_weights, peak, total, shifted, losses)
+    elif loss == SQUARED_ERROR:
+        squared_error(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
+    else:
+        inner_product(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
+    return total_of(losses)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import copy, total_of
+from rnnsim.kernels.arithmetic.arrays import copy
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -18,14 +18,9 @@ from rnnsim.kernels.arithmetic.products import (
     padded,
     rows_of,
 )
-from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch, Weights
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
 from rnnsim.kernels.cells.seam import advance, sizes
-from rnnsim.kernels.gradients.losses import (
-    count_correct,
-    inner_product,
-    softmax_cross_entropy,
-    squared_error,
-)
+from rnnsim.kernels.gradients.losses import count_correct, score
 
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
 
@@ -313,23 +308,6 @@ def gather_targets(data, begin, count, work):
             for v in range(V):
                 work.score.values[r * V + v] = data.values[t, b, v]
             r += 1
-
-
-@inlined
-def score(outputs, loss, work):
-    """The sum of the losses of the columns; `outputs` (V, R) become their derivative."""
-    V, R = outputs.shape
-    scratch = work.score
-    loss_weights, losses = scratch.loss_weights[:R], scratch.losses[:R]
-    if loss == CROSS_ENTROPY:
-        classes, peak, total = scratch.classes[:R], scratch.peak[:R], scratch.total[:R]
-        shifted = scratch.shifted[:R]
-        softmax_cross_entropy(outputs, classes, loss_weights, peak, total, shifted, losses)
-    elif loss == SQUARED_ERROR:
-        squared_error(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
-    else:
-        inner_product(outputs, scratch.values[: R * V].reshape(R, V), loss_weights, losses)
-    return total_of(losses)
 
 
 @kernel
