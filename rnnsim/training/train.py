@@ -119,7 +119,8 @@ def train(
         The same batch again and again, or ``task(rng) -> Sequences`` (for `EncoderDecoder`,
         `Pairs`), which draws the next one from a numpy Generator and from nothing else.
     n_updates : int
-        Updates of each network, 0 or more; with a checkpoint, those made before included.
+        Updates of each network, 0 or more; with a checkpoint, those made before included, and no
+        fewer than these.
     window, stride : int, optional
         K and S, as in `truncated_bptt`; S = K unless given.
     carry : {"sequence", "stream", "none"}
@@ -164,7 +165,8 @@ def train(
         Updates between records, and between snapshots; records only at the beginning and the end,
         and no snapshots, unless given.
     max_lag : int, optional
-        Of the gradient flow in snapshots; all lags unless given.
+        Of the gradient flow in snapshots; all lags unless given. Where batches differ in length,
+        lags and windows beyond that of a snapshot are NaN.
     checkpoint : path, optional
         A file from which the run goes on, bit for bit, if it exists, and where it is saved every
         `checkpoint_every` updates (1000 unless given) and at the end. The task must draw from its
@@ -191,7 +193,10 @@ def train(
     TypeError, ValueError
         An unknown optimizer, carry or variant; negative rates or penalties; a clip that is not
         above 0; a task whose sizes or dtype differ from the network's; a window below 1 or a stride
-        above it; a checkpoint that is damaged or of another configuration (it says which field).
+        above it; a checkpoint that is damaged, of another configuration (it says which field), or
+        of more updates.
+    OSError
+        A checkpoint that cannot be written, before anything is trained.
 
     Examples
     --------

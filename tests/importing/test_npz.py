@@ -1,6 +1,7 @@
 """Portraits of one's own network: weights from a file, what they read, what is refused."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,16 @@ def test_what_is_saved_is_drawn_the_same_again(own, tmp_path):
             figure.savefig(file, format="svg", metadata={"Date": None})
         drawn.append(file.getvalue())
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("name", ["a$^$b", "$\\frac{", "x_{y", "a\nb"])
+def test_a_file_of_any_name_is_drawn(name, own, tmp_path):
+    path = Path(own()).rename(tmp_path / f"{name}.npz")
+    data = portrait.compute(settings(weights=str(path), length=22), progress=False)["portrait"]
+    with figures.style():
+        page = portrait_plots.page(data)
+        page.savefig(io.BytesIO(), format="svg")
+    assert page.get_suptitle().startswith(figures.plain(f"{name}.npz, 4 tanh units"))
 
 
 def test_arrays_under_other_names_are_listed_with_their_shapes(tmp_path):
