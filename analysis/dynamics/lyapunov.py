@@ -93,8 +93,10 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     gains = figures.nearest(dataset.gain.values, _SPECTRUM_GAINS)
     rest = [gain for gain in gains if at_rest(dataset, gain)]
     active = [gain for gain in gains if gain not in rest]
+    linear = figures.configuration(dataset)["activation"] == "linear"
+    resting = "linear" if linear else "at rest"
     wanted = [
-        (rest, f"at rest, {_input(dataset)}", None),
+        (rest, f"{resting}, {_input(dataset)}", None),
         (active, f"active, {_input(dataset)}", None),
         (active, "the largest exponents", _LEADING),
     ]
@@ -108,21 +110,27 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
             ax.legend(loc="lower left", fontsize=12)
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
-    words = []
+    known = []
     if rest:
-        words.append("Dashed at rest: ln |eigenvalue| by the circular law.")
+        known.append(f"Dashed, {resting}: ln |eigenvalue| by the circular law.")
     if active and mean_field(dataset, 1.0) is not None:
-        words.append(
+        known.append(
             "Theory knows two numbers of active networks: the mean of all exponents (dashed) and "
             "the largest (stars)."
         )
     figures.caption(
         figure,
-        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join(words)} Above "
-        "the horizontal line small distances grow, below it they shrink: even in chaos most "
-        "directions shrink.",
+        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join(known)} Above "
+        "the horizontal line small distances grow, below it they shrink: of no network shown do "
+        f"more than {_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
     )
     return figure
+
+
+def _most_growing(dataset: xr.Dataset) -> float:
+    """The largest share of a network's exponents that are above 0."""
+    above = (dataset.isel(n_hidden=-1).lyapunov_exponent > 0).sum("exponent")
+    return float(above.max()) / int(dataset.n_hidden[-1])
 
 
 def _transition_figure(dataset: xr.Dataset) -> Figure:
@@ -135,14 +143,23 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
     axes[0, 0].legend(loc="lower right", fontsize=12)
+    known = mean_field(dataset, 1.0) is not None
+    theirs = " Theory is for large networks; small ones lie below it on average." if known else ""
     figures.caption(
         figure,
         f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
-        f"{_steps(dataset)}; band: their quartiles. Dots above the horizontal line are "
-        f"{beyond_0(dataset)} networks. Small networks are mixed: at one gain some are, others "
-        "rest or repeat themselves. Theory is for large ones; small ones lie below it.",
+        f"{_steps(dataset)}; band: their quartiles. Dots more than two standard errors above the "
+        f"horizontal line are {beyond_0(dataset)} networks; {_mixed(dataset)} some are and others "
+        f"are not.{theirs}",
     )
     return figure
+
+
+def _mixed(dataset: xr.Dataset) -> str:
+    """At how many gains of each size networks are of both kinds."""
+    share = chaotic(dataset).mean("network_seed")
+    mixed = int(((share > 0) & (share < 1)).sum())
+    return f"at {mixed} of {share.size} points, a gain and a size each,"
 
 
 def _convergence_figure(dataset: xr.Dataset) -> Figure:
@@ -187,9 +204,19 @@ def _finite_time_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Heights: share of the blocks of {_block(dataset)} steps of {_networks(dataset)}, "
         f"{_input(dataset)}, one shade each; ticks: their means over all blocks.{dashed} "
-        "Networks with a mean above 0, too, have blocks in which distances shrink.",
+        f"{_shrinking(dataset.isel(n_hidden=-1).sel(gain=gains))}",
     )
     return figure
+
+
+def _shrinking(dataset: xr.Dataset) -> str:
+    """How many of the networks whose distances grow have blocks in which they shrink."""
+    grow = dataset.lyapunov_exponent.sel(exponent=1) > 0
+    shrink = (dataset.finite_time < 0).any(["sequence", "time"])
+    return (
+        f"Of {int(grow.sum())} with a mean above 0, {int((grow & shrink).sum())} have blocks in "
+        "which distances shrink."
+    )
 
 
 def _attractor_figure(dataset: xr.Dataset) -> Figure:

@@ -152,11 +152,13 @@ def log_changes(flow: GradientFlow, lags: Sequence[int]) -> Floats:
     at = list(lags)
     with np.errstate(invalid="ignore"):
         changes = flow.log_norms[:, :, at] - flow.log_norms[:, :, :1]
-        if flow.per_sequence is not None:
-            own = flow.per_sequence[:, :, at] - flow.per_sequence[:, :, :1]
-            alive = ~np.isneginf(flow.per_sequence[:, :, at])
-            some = (flow.live[:, :, at] < 1) & alive.any(axis=3)
-            changes = np.where(some, _mean(own, alive, 3), changes)
+        if flow.per_sequence is None:
+            return changes
+        for n, i in np.argwhere((flow.live[:, :, at] < 1).any(axis=2)):
+            logs = flow.per_sequence[n, i]
+            alive = ~np.isneginf(logs[at])
+            some = (flow.live[n, i, at] < 1) & alive.any(axis=1)
+            changes[n, i, some] = _mean(logs[at] - logs[0], alive, 1)[some]
     return changes
 
 
@@ -229,7 +231,8 @@ def _fit(flow: GradientFlow, members: _Members, first: int, last: int) -> tuple[
         if flow.per_sequence is None:
             slopes = np.empty(members.alive.shape)
         else:
-            slopes = np.matmul(x, flow.per_sequence[:, members.rows, lags]) / scatter
+            from_row = flow.steps.size - members.steps.size  # steps ascend: a view, no copy
+            slopes = np.matmul(x, flow.per_sequence[:, from_row:, lags]) / scatter
     return np.where(members.whole, rate, members.mean(slopes)), slopes
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rnnsim import RNN, Sequences, forward, gradient_flow, growth_rate, theory
+from rnnsim import (
+    RNN,
+    Sequences,
+    forward,
+    gradient_flow,
+    growth_rate,
+    lyapunov_spectrum,
+    theory,
+)
 
 H = 512
 SEEDS = 8
@@ -50,3 +58,14 @@ def test_gradients_decay_at_the_largest_exponent(gain, input_variance):
     # over 100 lags a rate scatters by about 0.01 between networks, and lies some 1/H below
     assert rate.std(ddof=1) < 0.02
     assert abs(rate.mean() - expected) < 3 * rate.std(ddof=1) / np.sqrt(SEEDS) + 2.5 / 256
+
+
+def test_the_largest_exponent_of_finite_networks_lies_below_by_4_7_over_their_size():
+    units, number = 64, 32
+    rnn = RNN.sample(number, n_inputs=1, n_hidden=units, n_outputs=1, gain=5.0, rng=1)
+    found = lyapunov_spectrum(rnn, n_steps=1500, burn_in=200, n_exponents=1, rng=0).exponents
+    apart = units * (found[:, 0] - theory.mean_field(5.0).largest_exponent)
+    error = apart.std(ddof=1) / np.sqrt(number)
+    assert error < 0.3  # so that the next line can fail
+    assert abs(apart.mean() + 4.7) < 3 * error
+    assert "4.7/H" in theory.mean_field.__doc__

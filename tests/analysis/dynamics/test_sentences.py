@@ -278,9 +278,10 @@ def test_unstable_linear_networks_have_no_attractor():
         assert "attractor" not in words
         assert "chaotic" not in figure.get_supxlabel() + words
     stable = {name: data.sel(gain=[0.5]) for name, data in datasets.items()}
-    assert "an attractor of dimension 0.0" not in lyapunov.summarise(stable)[-1] or (
-        stable["spectra"].kaplan_yorke.median() == 0
-    )
+    assert (stable["spectra"].kaplan_yorke == 0).all()
+    text = lyapunov.summarise(stable)[-1]
+    assert "has an attractor of dimension 0.0 and an entropy rate of 0.00 nats/step" in text
+    assert text.endswith("the dimension is 0.")
 
 
 def test_one_network_at_one_gain_has_sentences():
@@ -293,3 +294,34 @@ def test_one_network_at_one_gain_has_sentences():
     assert where.endswith("at all of these gains." if chaotic else "at no gain.")
     np.testing.assert_allclose(numbers(mixture)[2:5], [value] * 3, atol=6e-4)
     assert f"{int(chaotic)} of 1 networks" in mixture
+
+
+@pytest.mark.parametrize("curve", ["everything crosses", "nothing crosses", "three times"])
+def test_captions_on_exponents(exponents, curve):
+    datasets = altered(exponents, CURVES[curve], spread=0.2)
+    captions = {name: figure.get_supxlabel() for name, figure in lyapunov.draw(datasets).items()}
+    spectra, transition = (
+        datasets[name].transpose("n_hidden", "gain", "network_seed", "exponent", ...)
+        for name in ("spectra", "transition")
+    )
+    share = (spectra.lyapunov_exponent.values[0] > 0).sum(axis=-1).max() / UNITS
+    assert (
+        f"do more than {100 * share:.0f}% of the directions grow" in captions["lyapunov-spectrum"]
+    )
+    largest = transition.lyapunov_exponent.values[..., 0]  # size, gain, seed
+    above = (largest > 0.02).mean(axis=-1)
+    mixed = ((above > 0) & (above < 1)).sum()
+    assert f"at {mixed} of {above.size} points" in captions["transition"]
+    shown = [list(GAINS).index(gain) for gain in (1.0, 2.0)]  # nearest to those around 1
+    grow = spectra.lyapunov_exponent.values[0, shown, :, 0] > 0
+    blocks = spectra.finite_time.transpose("gain", "network_seed", ...).values
+    shrink = (blocks.reshape(len(GAINS), SEEDS, -1) < 0).any(axis=-1)[shown]
+    assert (
+        f"Of {grow.sum()} with a mean above 0, {(grow & shrink).sum()} have blocks"
+        in captions["finite-time"]
+    )
+
+
+def test_linear_networks_are_not_said_to_rest(exponents):
+    figure = lyapunov.draw(altered(exponents, CURVES["from below"], activation="linear"))
+    assert [ax.get_title() for ax in figure["lyapunov-spectrum"].axes] == ["linear, no input"]
