@@ -81,7 +81,10 @@ def plot_singular_values_against_lag(
     for exponent in (exponents[0], exponents[-1]):
         if np.isfinite(exponent):
             ax.plot([0, lags[-1]], [0, exponent * lags[-1]], **_DASHED)
-    text = f"$\\lambda_1$ = {exponents[0]:+.2f}, $\\lambda_H$ = {exponents[-1]:+.2f} nats/step"
+    text = "exponents not known"
+    if not np.isnan(exponents).all():
+        first, last = exponents[0], exponents[-1]
+        text = f"$\\lambda_1$ = {first:+.2f}, $\\lambda_H$ = {last:+.2f} nats/step"
     if missing := lost(data.isel(lag=-1)):
         text = f"at lag {lags[-1]} {missing}\n{text}"
     ax.text(0.03, 0.04, text, transform=ax.transAxes, fontsize=11, zorder=6, bbox=_BOX)

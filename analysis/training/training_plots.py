@@ -63,7 +63,7 @@ def plot_against_updates(
 
 def _loss_label(data: xr.Dataset) -> str:
     """The loss with its unit, which only classes have."""
-    unit = data.loss.attrs["units"]
+    unit = data.loss.attrs.get("units", "1")
     return "loss per sequence" if unit == "1" else f"loss ({unit})"
 
 
