@@ -4,7 +4,6 @@ Each edge takes the datasets of a run and returns others that a run might have h
 """
 
 import numpy as np
-import xarray as xr
 
 # Of W_hh or of data alone: finite whatever networks do.
 OF_OTHERS = (
@@ -79,8 +78,7 @@ def _unknown(data, seeds):
     if not names:
         return data
     lost = data.network_seed.isin(list(seeds) or data.network_seed.values)
-    return data.assign({name: xr.where(lost, np.nan, data[name], keep_attrs=True).transpose(
-        *data[name].dims) for name in names})  # fmt: skip
+    return data.assign({name: data[name].where(~lost) for name in names})
 
 
 def nothing(*names, dim="network_seed", among=slice(None)):
