@@ -15,7 +15,7 @@ from . import demo
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
 from .frame.places import Place
-from .frame.settings import TASK_HELP, Ensemble, as_flags
+from .frame.settings import TASK_HELP, Ensemble, as_flags, told
 from .gradients import gradient_norms, truncation, window
 from .networks import architectures, portrait
 from .spectra import nonnormal, spectra
@@ -25,6 +25,7 @@ app = App(
     name="rnnsim",
     help="Gradient flow in ensembles of recurrent networks: figures and the data behind them.",
     help_epilogue=TASK_HELP,
+    error_formatter=told,
     version_flags=["--version"],
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
     suppress_keyboard_interrupt=False,  # `main` says that it was interrupted

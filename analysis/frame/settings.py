@@ -50,6 +50,17 @@ def as_flags(kind: type[Any]) -> AbstractContextManager[None]:
     return checks.renamed(**{name: f"`--{name.replace('_', '-')}`" for name in names})
 
 
+def told(error: cyclopts.CycloptsError) -> Any:
+    """What is said of words that are no flags, or no value of one: the flag before them, if any."""
+    unused, given = error.unused_tokens or [], error.root_input_tokens or []
+    before = given[given.index(unused[0]) - 1] if unused and unused[0] in given else ""
+    if isinstance(error, cyclopts.UnusedCliTokensError) and before.startswith("--"):
+        return cyclopts.CycloptsPanel(
+            f"`{before}` takes no value, got {checks.shown(unused[0])}; write {before} alone"
+        )
+    return cyclopts.CycloptsPanel(error)
+
+
 @dataclass(frozen=True)
 class Reading:
     """What networks read, for analyses that read a task."""

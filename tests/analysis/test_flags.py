@@ -147,6 +147,40 @@ def test_what_was_written_before_a_refusal_stays(call, monkeypatch, tmp_path):
     assert (tmp_path / "new" / "out" / "early").is_file()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["lyapunov", "--driven", "abc"], "--driven"),
+        (["lyapunov", "--driven", "nan", "--n-hidden", "4"], "--driven"),
+        (["truncation", "--progress", "0"], "--progress"),
+        (["truncation", "--progress=abc"], "--progress"),
+        (["truncation", "--length", "5", "2.7"], "--length"),
+        (["truncation", "--gain", "0.5", "abc"], "--gain"),
+        (["truncation", "--gain", "0.5", "nan"], "--gain"),
+        (["truncation", "--gain"], "--gain"),
+        (["truncation", "abc"], "abc"),
+        (["truncation", "--gian", "1"], "--gian"),
+        (["isometry", "--histogram-gain", "inf"], "--histogram-gain"),
+        (["spectra", "--spectrum-gain", "nan"], "--spectrum-gain"),
+        (["nonnormal", "--plane-scale", "-1"], "--plane-scale"),
+        (["lyapunov", "--transition-n-hidden", "0"], "--transition-n-hidden"),
+        (["architectures", "--architecture", "poems"], "--architecture"),
+        (["temporal-order", "--length", "5"], "--length"),
+        (["training", "--length", "5"], "--length"),
+        (["truncation", "--task", "digits", "--length", "9"], "--length"),
+        (["isometry", "--task", "digits", "--length", "8"], "--exponent-steps"),
+        (["window", "--length", "8"], "--length"),
+        (["architectures", "--batch-size", "5000"], "--batch-size"),
+    ],
+)
+def test_what_is_wrong_goes_by_the_name_of_its_flag(arguments, name, call, tmp_path):
+    code, said = call(*arguments)
+    assert code
+    assert name in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_lists_all_tasks(call):
     for arguments in (["help"], ["--help"], ["help", "truncation"], ["truncation", "--help"]):
         code, said = call(*arguments)

@@ -138,6 +138,7 @@ def architecture_experiment(
     job = Job(name, options, seeds, updates, seed, dtype)
     with checks.renamed(n_sequences="`batch_size`"):
         problem = job.problem()
+        problem.task(draws.training_batches(seed, name, 0))  # refused here, if at all
     configuration = {"name": name, "kind": problem.kind, **options._asdict()}
     study = Study(
         name=name,

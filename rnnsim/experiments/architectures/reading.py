@@ -76,9 +76,13 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     T, data = options.n_steps or 30, tasks.sentence_corpus()
     words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
     fits = np.array([len(each) <= T for each in words])
-    train, validation, test = (
-        np.flatnonzero(fits & data.of(part)) for part in ("train", "validation", "test")
-    )
+    several = [np.flatnonzero(data.of(part)) for part in ("train", "validation", "test")]
+    least = max(min(len(words[i]) for i in part) for part in several)
+    if least > T:
+        raise ValueError(
+            f"`n_steps` must be at least {least}, the words of the shortest sentences, got {T}"
+        )
+    train, validation, test = (part[fits[part]] for part in several)
     common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
     ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
     onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros

@@ -311,3 +311,20 @@ def test_the_slower_part_learns_from_batches_of_its_own():
     np.testing.assert_array_equal(data.score.sel(updates=5), problem.measure(model))
     found = rnnsim.gradient_map(model, problem.shown).log_norms
     np.testing.assert_array_equal(data.log_norms.sel(moment="after"), found)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("sentences", {"n_steps": 1}, "`n_steps` must be at least [2-9], the words of"),
+        ("characters", {"n_steps": 10**6}, "`n_steps` must be at most"),
+        ("translation", {"batch_size": 901}, "`batch_size` must be at most 900, the numbers"),
+        ("captions", {"batch_size": 1618}, "`batch_size` must be at most 1617, the images"),
+    ],
+)
+def test_what_data_cannot_give_is_refused_before_anything_is_drawn(
+    name, options, message, monkeypatch
+):
+    monkeypatch.setattr(experiment, "run", lambda *_, **__: pytest.fail("run"))
+    with pytest.raises(ValueError, match=message):
+        rnnsim.architecture_experiment(name, **options)
