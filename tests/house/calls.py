@@ -7,6 +7,7 @@ a parameter is stands in `PARAMETERS`; which of the values that kind takes after
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,6 @@ PAIRS = rnnsim.Pairs(
 MODEL = rnnsim.EncoderDecoder.sample(
     2, n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, rng=0
 )
-FLOW = rnnsim.gradient_flow(RNNS, BATCH)
 H0 = np.zeros((2, 4))
 
 WRONG: dict[str, Callable[[], Any]] = {
@@ -173,6 +173,16 @@ def _call(of: Any = None, kinds: dict[str, str] | None = None, **arguments: Any)
     return Call(lambda: dict(arguments), of, **(kinds or {}))
 
 
+@cache  # not before a test asks for it
+def _flow() -> rnnsim.GradientFlow:
+    return rnnsim.gradient_flow(RNNS, BATCH)
+
+
+@cache
+def _sweep() -> xr.Dataset:
+    return rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
+
+
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
 _PAIRED = _DRAWN | {"n_source_inputs": 2}
 _TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
@@ -184,7 +194,6 @@ _RECORDED = {
 }  # fmt: skip
 _MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
 _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
-_SWEEP = rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
 
 
 CALLS: dict[str, Call] = {
@@ -218,8 +227,8 @@ CALLS: dict[str, Call] = {
     "truncated_bptt": _call(rnn=RNNS, sequences=BATCH, window=3),
     "gradient_flow": _call(rnn=RNNS, sequences=BATCH),
     "gradient_map": _call(model=RNNS, data=BATCH),
-    "growth_rate": _call(kinds={"lags": "pair"}, flow=FLOW),
-    "sufficient_window": _call(flow=FLOW),
+    "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
+    "sufficient_window": Call(lambda: {"flow": _flow()}),
     "pairs_bptt": _call(
         kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
     ),
@@ -321,7 +330,7 @@ CALLS: dict[str, Call] = {
         batch_size=2,
         n_records=1,
     ),
-    "merge": _call(datasets=[_SWEEP]),
+    "merge": Call(lambda: {"datasets": [_sweep()]}),
     "save": _call(dataset=xr.Dataset(), path="saved"),
     "load": Call(lambda: {"path": rnnsim.save(xr.Dataset(), "saved")}),
     # tasks

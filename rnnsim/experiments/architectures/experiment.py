@@ -11,7 +11,7 @@ import xarray as xr
 from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.data.pairs import sources_of, target_of
-from rnnsim.experiments import labels
+from rnnsim.experiments import draws, labels
 from rnnsim.experiments.architectures import Options, Problem
 from rnnsim.experiments.architectures.learning import (
     Job,
@@ -25,6 +25,7 @@ from rnnsim.experiments.catalogue import ARCHITECTURES as VARIABLES
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
+from rnnsim.parallel import thread_count
 from rnnsim.progress import asked, bar
 from rnnsim.training.train import check_settings
 
@@ -135,6 +136,8 @@ def architecture_experiment(
     updates = scored_updates(options.n_updates, records)
     labels.of_draws(dtype=dtype)
     seed = checks.whole_number("data_seed", data_seed, least=0)
+    thread_count(n_threads)  # before data, which take a while
+    checks.boolean("progress", progress)
     job = Job(name, options, seeds, updates, seed, dtype)
     with checks.renamed(n_sequences="`batch_size`"):
         problem = job.problem()
