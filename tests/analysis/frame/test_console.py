@@ -12,7 +12,7 @@ from family import assert_whole
 from analysis import __main__ as commands
 from analysis.frame import figures
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # The command line with one more analysis, quick to run; the demo is made of it.
 PROGRAM = """
