@@ -17,6 +17,7 @@ from rnnsim.gradients.simulation import evaluate, forward
 from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
 from rnnsim.tasks.drawing import many_to_one, provenance
+from rnnsim.tasks.sentence_classes import SentenceCorpus
 from rnnsim.tasks.text import corpus_codes
 
 _SHOWN = 32  # sequences whose gradient flow is averaged
@@ -75,14 +76,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     """
     T, data = options.n_steps or 30, tasks.sentence_corpus()
     words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
-    fits = np.array([len(each) <= T for each in words])
-    several = [np.flatnonzero(data.of(part)) for part in ("train", "validation", "test")]
-    least = max(min(len(words[i]) for i in part) for part in several)
-    if least > T:
-        raise ValueError(
-            f"`n_steps` must be at least {least}, the words of the shortest sentences, got {T}"
-        )
-    train, validation, test = (part[fits[part]] for part in several)
+    train, validation, test = _parts(data, np.array([len(each) for each in words]), T)
     common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
     ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
     onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros
@@ -125,6 +119,20 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         },
         examples=examples,
     )
+
+
+def _parts(
+    data: SentenceCorpus, n_words: npt.NDArray[np.int64], n_steps: int
+) -> list[npt.NDArray[np.int64]]:
+    """The sentences of up to so many words of each part, by their places."""
+    parts = [np.flatnonzero(data.of(part)) for part in ("train", "validation", "test")]
+    least = max(n_words[part].min() for part in parts)
+    if least > n_steps:
+        raise ValueError(
+            f"`n_steps` must be at least {least}, the words of the shortest sentences, "
+            f"got {n_steps}"
+        )
+    return [part[n_words[part] <= n_steps] for part in parts]
 
 
 def _networks(seeds: Sequence[int], sizes: tuple[int, int], options: Options, dtype: str) -> RNN:
