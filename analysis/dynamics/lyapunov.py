@@ -359,7 +359,7 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     given = ", given the input," if figures.configuration(dataset)["driven"] else ""
     kind = (
         "a Kaplan-Yorke dimension, that of an attractor only where states stay bounded, of"
-        if activation in GROWING
+        if activation == "relu"
         else "an attractor of dimension"
     )
     return (
