@@ -73,7 +73,7 @@ def growth_rate(flow: GradientFlow, lags: Sequence[int] | None = None) -> Growth
     drawn apart, the steps of one are not. So where a single one is left, n = 10 blocks of its steps
     stand for sequences, each no shorter than the last lag, else the error is not known. t_975 is
     the quantile of Student's distribution, so that two standard errors cover 95 % for few as well:
-    measured 94 % of 300 draws of data for tanh and relu networks, 4 to 16 sequences. No error tells
+    measured 95 % of 300 draws of data for tanh and relu networks, 4 to 16 sequences. No error tells
     what none of its sequences shows: in small relu networks, whose slopes a few sequences rule, two
     may cover less (22 % of the draws for one of 24 units).
 
