@@ -130,7 +130,10 @@ def _with_configuration(
     config: Annotated[Path | None, Parameter(help="TOML file with values for any flag.")] = None,
 ) -> None:
     app.config = None if config is None else configuration.flags_from(config, app)
-    app(tokens)
+    try:
+        app(tokens)
+    finally:
+        app.config = None  # a file is for one call
 
 
 def main() -> None:

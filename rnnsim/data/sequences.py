@@ -35,7 +35,7 @@ class Sequences:
     Raises
     ------
     TypeError
-        Inputs, float targets or weights that are not all float32 or all float64; targets of
+        Inputs, float targets or float weights that are not all float32 or all float64; targets of
         another kind.
     ValueError
         Shapes that disagree, empty axes, NaN or infinity, negative weights or class ids.
