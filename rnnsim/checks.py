@@ -23,7 +23,7 @@ DTYPES = (np.dtype("float32"), np.dtype("float64"))
 LARGEST = 2**63 - 1  # of int64
 MOST = 10**9  # of a size: what is more cannot be allocated, and not always said to be too much
 
-_REFUSALS = (FileNotFoundError, OSError, MemoryError, TypeError, ValueError)
+REFUSALS = (FileNotFoundError, OSError, MemoryError, TypeError, ValueError)
 _SHOWN = 80  # characters of a value in a message
 
 
@@ -61,12 +61,12 @@ def renamed(**names: str) -> Iterator[None]:
     """What is refused in here goes by the names that the caller knows: ``length="`n_steps`"``."""
     try:
         yield
-    except _REFUSALS as error:
+    except REFUSALS as error:
         pattern = rf"`({'|'.join(names)})(\[[^`]*\])?`"
         message = re.sub(pattern, lambda found: names[found[1]], str(error))
         if message == str(error):
             raise
-        kind = next(kind for kind in _REFUSALS if isinstance(error, kind))
+        kind = next(kind for kind in REFUSALS if isinstance(error, kind))
         raise kind(message) from error
 
 

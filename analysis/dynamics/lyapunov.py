@@ -73,7 +73,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "progress": progress,
     }
     several = common | {"n_hidden": settings.transition_n_hidden, "n_exponents": 1}
-    with checks.renamed(n_hidden="`transition_n_hidden`"):
+    with checks.renamed(n_hidden="`--transition-n-hidden`"):
         transition = rnnsim.lyapunov_sweep(**several)
     return {"transition": transition, "spectra": rnnsim.lyapunov_sweep(**common)}
 

@@ -1,8 +1,8 @@
 """The settings that all analyses share, and how flags and files give them."""
 
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_args
 
@@ -44,10 +44,18 @@ def _digits(text: str) -> str:
     return mantissa.partition(".")[0] + "0" * int(exponent or 0)
 
 
-def as_flags(kind: type[Any]) -> AbstractContextManager[None]:
-    """What is refused in here goes by the names of flags, not of the fields of these settings."""
-    names = [field.name for field in fields(kind)]
-    return checks.renamed(**{name: f"`--{name.replace('_', '-')}`" for name in names})
+@contextmanager
+def as_flags(kind: type[Any]) -> Iterator[None]:
+    """What is refused in here begins with the flag of the setting that it names."""
+    try:
+        yield
+    except checks.REFUSALS as error:
+        message = str(error)
+        named = re.search(rf"`({'|'.join(field.name for field in fields(kind))})[`\[]", message)
+        if named is None or "`--" in message:
+            raise
+        refused = next(each for each in checks.REFUSALS if isinstance(error, each))
+        raise refused(f"--{named[1].replace('_', '-')}: {message}") from error
 
 
 def told(error: cyclopts.CycloptsError) -> Any:

@@ -54,7 +54,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     ensemble = common | {"gain": settings.gain}
     lengths = list(settings.length)
     maps = common | {"gain": settings.map_gain, "network_seeds": 1}
-    with checks.renamed(gain="`map_gain`"):
+    with checks.renamed(gain="`--map-gain`"):
         few = rnnsim.sweep(length=max(lengths), measures="map", **maps)
     return {
         "all-steps": rnnsim.sweep(

@@ -66,7 +66,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             f"`text` is read by 'characters' alone, got {settings.text!r} for "
             f"{', '.join(settings.architecture)}; drop it or ask for characters"
         )
-    with checks.renamed(name="`architecture`"):
+    with checks.renamed(name="`--architecture`: `name`"):
         return {
             name: rnnsim.architecture_experiment(
                 name,

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..dynamics import words
 from ..frame.runs import Datasets
@@ -44,7 +45,8 @@ class Settings:
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One dataset of one network: spectra, exponents, and its gradients on one batch."""
-    return {"portrait": rnnsim.portrait(progress=progress, **vars(settings))}
+    with checks.renamed(weights="`--weights`"):
+        return {"portrait": rnnsim.portrait(progress=progress, **vars(settings))}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:

@@ -59,7 +59,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     shared = settings.shared()
     family: dict[str, Any] = {"radius": settings.radius, "scheme": settings.scheme}
     alike = {name: shared[name] for name in ("n_hidden", "task", "dtype")}
-    with checks.renamed(scale="`plane_scale`"):
+    with checks.renamed(scale="`--plane-scale`"):
         planes = rnnsim.pseudospectrum_sweep(
             scale=settings.plane_scale, n_points=settings.n_points, **family, **alike
         )

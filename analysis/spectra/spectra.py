@@ -52,7 +52,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "scheme": settings.scheme,
         "progress": progress,
     }
-    with checks.renamed(gain="`spectrum_gain`"):
+    with checks.renamed(gain="`--spectrum-gain`"):
         one_gain = rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common)
     return {
         "schemes": rnnsim.sweep(

@@ -133,7 +133,7 @@ def test_what_is_refused_while_it_computes_leaves_no_empty_folder(call, monkeypa
     (tmp_path / "there").mkdir()
     for output in ("there", "there/below", "new/of/some/depth"):
         code, said = call("truncation", "--output", output)
-        assert (code, said) == (2, "rnnsim: `--gain` is refused late")
+        assert (code, said) == (2, "rnnsim: --gain: `gain` is refused late")
         assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
