@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import uuid4
 
 import xarray as xr
@@ -41,11 +41,12 @@ class Analysis(Protocol):
         """What they show, in words, from the data alone."""
 
 
-class Run:
+class Run(NamedTuple):
     """One run before it is drawn: its number, its settings as TOML, its data."""
 
-    def __init__(self, number: str, configuration: str, datasets: Datasets) -> None:
-        self.number, self.configuration, self.datasets = number, configuration, datasets
+    number: str
+    configuration: str
+    datasets: Datasets
 
 
 def name_of(analysis: Analysis) -> str:
