@@ -25,7 +25,7 @@ def to_toml(settings: Any) -> str:
 
 def flags_from(path: Path, app: cyclopts.App) -> Callable[[Any, Any, Any], None]:
     """Flags from a TOML file; tables, and keys that no flag has, are refused."""
-    _check_toml(path)
+    check_toml(path)
     toml = cyclopts.config.Toml(path, must_exist=True, use_commands_as_keys=False)
 
     def give(running: Any, commands: Any, arguments: Any) -> None:
@@ -46,7 +46,7 @@ def flags_from(path: Path, app: cyclopts.App) -> Callable[[Any, Any, Any], None]
     return give
 
 
-def _check_toml(path: Path) -> None:
+def check_toml(path: Path) -> None:
     """Refuse a file that is no TOML.
 
     Raises

@@ -89,10 +89,16 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
-        f"steps and sequences. {_fit_in_words(data)} Straight lines: gradients vanish or explode "
-        "exponentially.",
+        f"steps and sequences{_living(data)}. {_fit_in_words(data)} Straight lines: gradients "
+        "vanish or explode exponentially.",
     )
     return figure
+
+
+def _living(data: xr.Dataset) -> str:
+    """Who the means are over, where some gradients die on their way."""
+    dying = bool((data.live < 1).any())
+    return " whose gradient is not exactly 0, fewer of them at longer lags" if dying else ""
 
 
 def _fit_in_words(data: xr.Dataset) -> str:
@@ -100,7 +106,7 @@ def _fit_in_words(data: xr.Dataset) -> str:
     first, last, error = (float(median(data[name])) for name in names)
     if not np.isfinite([first, last]).all():
         return "No rate is fitted: too few lags."
-    spread = "" if np.isnan(error) else f" (median standard error of a fit {error:.1g} nats/step)"
+    spread = "" if np.isnan(error) else f" (median standard error {error:.1g} nats/step)"
     return f"Dashed: rate fitted over lags {first:g} to {last:g}{spread}."
 
 
@@ -210,6 +216,11 @@ def summarise(datasets: Datasets) -> list[str]:
         known = bool(fits.growth_rate.sel(gain=gain).notnull().any())
         text = f"norms change by {rate}" if known else "no growth rate is known"
         sentences.append(f"At gain {gain:g} {text}.")
+        if bent := int((fits.growth_single.sel(gain=gain) == 0).sum()):
+            sentences.append(
+                f"  {bent} of {fits.network_seed.size} networks there have no single rate: it "
+                "differs between both halves of the lags by more than its error."
+            )
     return [*sentences, _critical_in_words(one_network_set(datasets["last-step"]))]
 
 

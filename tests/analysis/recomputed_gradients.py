@@ -53,7 +53,14 @@ def gradient_norms(datasets):
     words += notes
     fits = plain(datasets["all-steps"]).isel(length=-1)
     for gain in sorted({float(fits.gain[0]), float(fits.gain[-1])}):
-        words.append(f"At gain {gain:g} {_rate(fits.sel(gain=gain))}.")
+        here = fits.sel(gain=gain)
+        words.append(f"At gain {gain:g} {_rate(here)}.")
+        singles = here.growth_single.values.tolist()
+        if bent := singles.count(0.0):
+            words.append(
+                f"  {bent} of {len(singles)} networks there have no single rate: it differs "
+                "between both halves of the lags by more than its error."
+            )
     norms = []
     for name in ("spectral_norm", "spectral_radius"):
         per_gain = last[name].transpose("network_seed", "gain").values / last.gain.values

@@ -105,7 +105,7 @@ def test_every_public_function_has_a_sound_call():
     assert not unknown, "say in PARAMETERS what kind of thing these are"
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_whatever_is_given_is_taken_or_refused_by_name(name, little):
     function, call, wrong = bound(name), CALLS[name], []
     function(**call.arguments())

@@ -37,7 +37,7 @@ def test_captions_have_the_numbers_of_the_data(datasets):
     names = ("growth_first_lag", "growth_last_lag", "growth_rate_error")
     first, last, error = (np.nanmedian(fits[name].values) for name in names)
     caption = gradient_norms.draw(datasets)["norm-against-lag"].get_supxlabel()
-    assert f"lags {first:g} to {last:g} (median standard error of a fit {error:.1g} " in caption
+    assert f"lags {first:g} to {last:g} (median standard error {error:.1g} " in caption
     nothing = {name: fits[name] * np.nan for name in names}
     short = datasets | {"all-steps": datasets["all-steps"].assign(nothing)}
     drawn = gradient_norms.draw(short)
