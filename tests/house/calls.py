@@ -118,6 +118,7 @@ TAKEN: dict[str, set[str]] = {
     "mapping": {"{}"},
     "origin": {"{}", "{'a': 'b'}"},
     "path": {"'1'", "'abc'", "a text of NumPy"},
+    "file": set(),  # that is there
     "text": {"''", "'1'", "'abc'", "a text of NumPy"},
     "letters": {"''", "'abc'"},
     "class": set(),
@@ -322,7 +323,7 @@ CALLS: dict[str, Call] = {
         kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
     ),
     "architecture_experiment": _call(
-        kinds={"learning_rate": "real"},
+        kinds={"learning_rate": "reals", "text": "file"},
         name="captions",
         n_updates=1,
         network_seeds=1,
@@ -338,7 +339,8 @@ CALLS: dict[str, Call] = {
     "tasks.copy_memory": _call(**_TASK),
     "tasks.echo": _call(**_TASK),
     "tasks.temporal_order": _call(**_TASK),
-    "tasks.characters": _call(**_TASK),
+    "tasks.characters": _call(kinds={"text": "file"}, **_TASK),
+    "tasks.corpus": _call(kinds={"text": "file"}),
     "tasks.sentences": _call(**_TASK | {"n_steps": 30}),
     "tasks.digits": _call(kinds={"n_steps": "size or none"}, **_TASK | {"n_steps": 8}),
     "tasks.number_words": _call(n_sequences=2, rng=0, largest=20),

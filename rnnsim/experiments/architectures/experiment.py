@@ -193,11 +193,11 @@ def _options(name: str, **options: Any) -> Options:
         given["learning_rates"] = labels.real_numbers("learning_rate", given["learning_rates"])
         check_settings(1, learning_rate=min(given["learning_rates"]))
     if "text" in given:
+        given["text"] = os.fspath(checks.path("text", given["text"]))
         if name != "characters":
             raise ValueError(
                 f"`text` is read by 'characters' alone, got {given['text']!r} for {name!r}; drop it"
             )
-        given["text"] = os.fspath(checks.path("text", given["text"]))
     return DEFAULTS[name]._replace(**given)
 
 

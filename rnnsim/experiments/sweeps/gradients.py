@@ -56,8 +56,7 @@ def sweep(
     Parameters
     ----------
     task : str or several
-        Of `rnnsim.tasks.TASKS`: "adding", "characters", "copy_memory", "digits", "echo",
-        "sentences", "temporal_order".
+        Of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences, digits.
     gain, length, n_hidden : number or several
         Scale of W_hh, T, H.
     network_seeds, data_seeds : int or sequence of int

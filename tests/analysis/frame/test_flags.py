@@ -120,13 +120,15 @@ def test_a_file_of_one_call_is_not_read_by_the_next(call, tmp_path):
 @pytest.mark.parametrize("text", ["64", "64.", "64.0", "+64", "64e0"])
 def test_whole_numbers_are_taken_however_they_are_written(text, call, monkeypatch):
     found = []
-    monkeypatch.setattr(runs, "_run", lambda _, chosen, *rest: found.append(chosen.n_hidden) or [])
+    monkeypatch.setattr(
+        runs, "_run", lambda _, chosen, *__, **___: found.append(chosen.n_hidden) or []
+    )
     assert call("truncation", f"--n-hidden={text}", "--network-seeds=1e1")[0] == 0
     assert found == [64]
 
 
 def test_what_is_refused_while_it_computes_leaves_no_empty_folder(call, monkeypatch, tmp_path):
-    def refused(*_):
+    def refused(*_, **__):
         raise ValueError("`gain` is refused late")
 
     monkeypatch.setattr(runs, "_run", refused)
@@ -135,16 +137,6 @@ def test_what_is_refused_while_it_computes_leaves_no_empty_folder(call, monkeypa
         code, said = call("truncation", "--output", output)
         assert (code, said) == (2, "rnnsim: --gain: `gain` is refused late")
         assert [path.name for path in tmp_path.rglob("*")] == ["there"]
-
-
-def test_what_was_written_before_a_refusal_stays(call, monkeypatch, tmp_path):
-    def refused(_, settings, output, *rest):
-        files.write_text(output / "early", "a figure")
-        raise ValueError("late")
-
-    monkeypatch.setattr(runs, "_run", refused)
-    assert call("truncation", "--output", "new/out")[0] == 2
-    assert (tmp_path / "new" / "out" / "early").is_file()
 
 
 @pytest.mark.parametrize(

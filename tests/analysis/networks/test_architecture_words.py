@@ -17,9 +17,7 @@ TINY = architectures.Settings(
 def scores(*values):
     def edge(datasets):
         return {
-            name: data.assign(
-                score=data.score.copy(data=np.repeat(values, data.sizes["updates"]).reshape(3, -1))
-            )
+            name: data.assign(test_score=data.test_score.copy(data=np.array(values)))
             for name, data in datasets.items()
         }
 
@@ -38,7 +36,7 @@ EDGES = {
 @pytest.mark.parametrize("edge", EDGES)
 def test_scores_and_baselines_are_those_of_the_data(datasets, edge):
     data = EDGES[edge](datasets)["captions"]
-    last = data.score.isel(updates=-1).values
+    last = data.test_score.values
     words = architectures.summarise({"captions": data})[0]
     middle = median(last)
     assert f"median of {last.size} networks after {int(data.updates[-1])} updates" in words

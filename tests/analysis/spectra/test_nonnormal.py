@@ -149,7 +149,7 @@ def test_summary_has_the_numbers(datasets, data):
     median = data.sel(scale=3.0).median("network_seed")
     assert f"grow by a factor of {np.exp(float(median.peak)):.3g} at most" in others[2]
     window = float(median.sufficient_window.sel(activation="linear"))
-    assert f"{window:.0f} (linear)" in others[2]
+    assert f"{window:g} (linear)" in others[2]
     lost = data.assign(sufficient_window=data.sufficient_window * np.nan)
     assert "none found (linear)" in nonnormal.summarise({"transients": lost})[1]
 

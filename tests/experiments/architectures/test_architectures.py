@@ -318,8 +318,8 @@ def test_the_slower_part_learns_from_batches_of_its_own():
     [
         ("sentences", {"n_steps": 1}, "`n_steps` must be at least [2-9], the words of"),
         ("characters", {"n_steps": 10**6}, "`n_steps` must be at most"),
-        ("translation", {"batch_size": 901}, "`batch_size` must be at most 900, the numbers"),
-        ("captions", {"batch_size": 1618}, "`batch_size` must be at most 1617, the images"),
+        ("translation", {"batch_size": 801}, "`batch_size` must be at most 800, the numbers"),
+        ("captions", {"batch_size": 1438}, "`batch_size` must be at most 1437, the images"),
     ],
 )
 def test_what_data_cannot_give_is_refused_before_anything_is_drawn(
