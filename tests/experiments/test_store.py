@@ -251,7 +251,7 @@ def test_kind_is_a_check_only_where_it_is_asked_for(dataset, tmp_path):
     assert rnnsim.load(path, kind="truncation/windows").identical(dataset)
     with pytest.raises(ValueError, match="of kind 'truncation/windows', expected 'sweep'"):
         rnnsim.load(path, kind="sweep")
-    with pytest.raises(TypeError, match="`kind` must be text"):
+    with pytest.raises(TypeError, match="`kind` must be a text"):
         rnnsim.save(dataset, path, kind=None)
 
 
