@@ -17,6 +17,7 @@ from rnnsim import (
     lyapunov_spectrum,
     product_exponents,
 )
+from rnnsim.networks.rnn import originals
 
 pytestmark = pytest.mark.lane
 nojit = pytest.mark.nojit
@@ -144,10 +145,21 @@ def sums(rnn, inputs, h0, vectors, ends, every=1):
     """Block sums (N, B, M, k) of the kernel itself, in the order of the vectors."""
     N, B, k = len(rnn), inputs.shape[1], vectors.shape[1]
     out = kernels.lyapunov_arrays(N, B, len(ends) - 1, k)
-    work = kernels.lyapunov_work(rnn.n_hidden, rnn.n_inputs, k, rnn.W_hh)
+    weights = originals(rnn)
+    work = kernels.lyapunov_work(rnn.n_hidden, rnn.n_inputs, k, weights.W_hh)
     phi = ACTIVATIONS.index(rnn.activation)
     kernels.lyapunov_sums(
-        rnn.weights, inputs[None], h0[None], phi, vectors, np.array(ends), every, 0, N, work, out
+        weights,
+        np.array(inputs[None]),
+        h0[None],
+        phi,
+        vectors,
+        np.array(ends),
+        every,
+        0,
+        N,
+        work,
+        out,
     )
     assert (out.first_nonfinite == -1).all()
     return out.block_sums

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from rnnsim import RNN, Sequences, bptt, gradient_flow, kernels, parallel
 from rnnsim.networks.binding import batch_for
+from rnnsim.networks.rnn import originals
 
 pytestmark = pytest.mark.nojit
 
@@ -42,8 +43,8 @@ def test_memory_that_makes_no_sense(memory):
 def test_states_stay_within_their_memory(n_threads, monkeypatch):
     made, seen = case(N=3, T=300, B=2, H=3), []
     batch = batch_for(made.rnn, made.sequences, made.h0)
-    step = kernels.bytes_per_step(made.rnn.weights, batch)
-    assert step == kernels.backward_work(made.rnn.weights, batch, 64).forward.trace[0].nbytes
+    step = kernels.bytes_per_step(originals(made.rnn), batch)
+    assert step == kernels.backward_work(originals(made.rnn), batch, 64).forward.trace[0].nbytes
 
     def recorded(*args):
         work = allocate(*args)

@@ -15,6 +15,7 @@ from rnnsim.kernels.flow import flow as flow_kernels
 from rnnsim.kernels.flow import lags
 from rnnsim.kernels.gradients import truncated
 from rnnsim.networks.binding import batch_for
+from rnnsim.networks.rnn import originals
 
 pytestmark = [pytest.mark.nojit, pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 FLOATS = [np.dtype(name) for name in DTYPES]
@@ -321,7 +322,7 @@ def test_kernels_in_callers_compiled_code_give_what_the_public_functions_give(dt
     s = made.sequences
     batch = batch_for(made.rnn, s, made.h0)
     found = gradient_in_compiled_code(
-        tuple(made.rnn.weights), tuple(batch)[:5], kernels.CROSS_ENTROPY, s.loss_steps, 0, 3, 2
+        tuple(originals(made.rnn)), tuple(batch)[:5], kernels.CROSS_ENTROPY, s.loss_steps, 0, 3, 2
     )
     unfolded = rnnsim.forward(made.rnn, s.inputs, h0=made.h0)
     full = rnnsim.bptt(made.rnn, s, h0=made.h0)

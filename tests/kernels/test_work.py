@@ -145,17 +145,19 @@ import numba, numpy as np, rnnsim
 from numba.core.runtime import rtsys
 from rnnsim import kernels
 from rnnsim.networks.binding import batch_for
+from rnnsim.networks.rnn import originals
 rnn = rnnsim.RNN.sample(3, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
 batch = batch_for(rnn, rnnsim.tasks.adding(30, 5, rng=0), None)
-work = kernels.backward_work(rnn.weights, batch, 30)
-out = kernels.gradient_arrays(rnn.weights, batch)
+weights = originals(rnn)
+work = kernels.backward_work(weights, batch, 30)
+out = kernels.gradient_arrays(weights, batch)
 allocating = numba.njit(lambda n: np.zeros(n).sum())
 def count(function, *args):
     function(*args)  # compiles, and starts the counting of allocations
     before = rtsys.get_allocation_stats().alloc
     function(*args)
     return rtsys.get_allocation_stats().alloc - before
-print(count(allocating, 3), count(kernels.bptt, rnn.weights, batch, kernels.TANH, 0, 3, work, out))
+print(count(allocating, 3), count(kernels.bptt, weights, batch, kernels.TANH, 0, 3, work, out))
 """
     environment = os.environ | {"NUMBA_NRT_STATS": "1"}
     command = [sys.executable, "-c", code]
