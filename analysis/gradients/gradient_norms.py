@@ -232,7 +232,7 @@ def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
         "explode": "explode (grow more than tenfold)",
     }
     sentences = [
-        f"Over {int(data.length)} steps gradients {text}, in the mean of logs over networks, at "
+        f"Over {int(data.length)} steps, in the mean of logs over networks, gradients {text} at "
         f"{listing('gain', found[kind], 'no gain of this sweep')}."
         for kind, text in texts.items()
     ]

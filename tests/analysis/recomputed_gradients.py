@@ -42,10 +42,9 @@ def gradient_norms(datasets):
         "arrive": "arrive within a factor of ten",
         "explode": "explode (grow more than tenfold)",
     }
-    start = f"Over {int(last.length)} steps gradients"
+    start = f"Over {int(last.length)} steps, in the mean of logs over networks, gradients"
     words = [
-        f"{start} {text}, in the mean of logs over networks, at "
-        f"{names(found[kind], 'no gain of this sweep')}."
+        f"{start} {text} at {names(found[kind], 'no gain of this sweep')}."
         for kind, text in texts.items()
     ]
     if found[""]:
