@@ -270,8 +270,8 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     side = "below" if gap < 0 else "above"
     slope = float(median(data.mean_slope.isel(gain=places[last])))
     return [
-        f"{scheme}: {text}; the largest rate is {rate[best]:+.3f} nats/step at radius "
-        f"{radius[best]:.2f}. At gain {float(data.gain[places[last]]):g} the rate is "
+        f"{scheme}: in medians over networks {text}; the largest rate is {rate[best]:+.3f} "
+        f"nats/step at radius {radius[best]:.2f}. At gain {float(data.gain[places[last]]):g} the rate is "
         f"{abs(gap):.2f} nats/step {side} ln(radius), where the mean slope of the units is "
         f"{slope:.2f}."
     ]

@@ -115,7 +115,8 @@ def _growth(data, scheme):
     best, last = max(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[3])
     gap = last[1] - math.log(last[0])
     return (
-        f"{scheme}: {text}; the largest rate is {best[1]:+.3f} nats/step at radius {best[0]:.2f}. "
+        f"{scheme}: in medians over networks {text}; the largest rate is {best[1]:+.3f} nats/step "
+        f"at radius {best[0]:.2f}. "
         f"At gain {last[4]:g} the rate is {abs(gap):.2f} nats/step "
         f"{'below' if gap < 0 else 'above'} ln(radius), where the mean slope of the units is "
         f"{last[2]:.2f}."
