@@ -348,9 +348,10 @@ def test_each_kernel_compiles_once_for_each_dtype():
                     rnnsim.gradient_flow(rnn, s, max_lag=np.int64(2), h0=start)
                     rnnsim.gradient_flow(rnn, s, h0=start, per_sequence=True)
     compiled = [
-        kernels.forward, kernels.evaluate, kernels.bptt, truncated.begin_truncated,
-        truncated.sweep_depths, truncated.end_truncated, flow_kernels.begin_flow,
-        flow_kernels.start_windows, lags.advance_rows, flow_kernels.close_lags,
+        kernels.forward, kernels.evaluate, kernels.bptt, truncated.start_truncated,
+        truncated.sweep_depths, truncated.end_steps, truncated.end_products,
+        truncated.finish_truncated, flow_kernels.begin_flow, flow_kernels.start_windows,
+        lags.advance_rows, flow_kernels.close_lags,
     ]  # fmt: skip
     for kernel in compiled:
         # Literals come from callers' compiled code, as in the test above.
