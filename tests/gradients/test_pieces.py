@@ -34,8 +34,7 @@ def arrays(result):
 @pytest.mark.parametrize("flops", [1.0, 3e4, 1e5])
 @pytest.mark.parametrize("name", CALLS)
 def test_pieces_give_the_bits_of_the_whole(name, flops, classes, monkeypatch):
-    T = 20 if NOJIT else 150  # more than a block
-    made = case(seed=3, N=2, T=T, B=2, H=5, classes=classes)
+    made = case(seed=3, N=2, T=150, B=2, H=5, classes=classes)  # more than a block
     whole = CALLS[name](made)
     monkeypatch.setattr(parallel, "FLOPS_PER_CALL", flops)
     returns = count_returns(monkeypatch)
