@@ -221,11 +221,13 @@ def _sweep(folder: Path) -> None:
             if stage.is_symlink() or not (stage / _LOCK).is_file():
                 stage.rmdir()  # if empty: killed before it was locked
                 continue
+            swept = folder / f".swept.{uuid4().hex[:8]}.partial"  # a name that nobody waits for
             with filelock.FileLock(stage / _LOCK, timeout=0, thread_local=False):
                 _recover(stage)
-                shutil.rmtree(stage, ignore_errors=True)
-            if stage.exists():
-                shutil.rmtree(stage, ignore_errors=True)
+                os.rename(stage, swept)
+                shutil.rmtree(swept, ignore_errors=True)
+            if swept.exists():  # some systems delete no file that is locked
+                shutil.rmtree(swept, ignore_errors=True)
 
 
 def _recover(stage: Path) -> None:
