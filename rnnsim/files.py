@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
@@ -22,9 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 _STAGE = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
+_MAKING = re.compile(r"\..+\.[0-9a-f]{8}\.making", re.DOTALL)
 _LOCK = "rnnsim.lock"
 _ASIDE = "rnnsim.aside"  # the folder that was in place, where it cannot be swapped
 _ATTEMPTS = 100
+_LONG = 60.0  # seconds, for what takes less than a thousandth of one
 
 _Read = TypeVar("_Read")
 
@@ -194,32 +197,36 @@ def _stage(target: Path) -> Iterator[Path]:
 
 
 def _locked(target: Path) -> tuple[Path, Any]:
-    """A new stage and its lock; None where the file system has no locks."""
+    """A new stage and its lock; None where the file system has no locks.
+
+    It has its name, by which others find it, only when it is locked.
+    """
     import filelock  # not before something is written
 
-    while True:
-        stage = target.with_name(f".{target.name[:40]}.{uuid4().hex[:8]}.partial")
-        stage.mkdir()
-        lock = filelock.FileLock(stage / _LOCK, thread_local=False)
-        try:
-            lock.acquire()
-        except (OSError, NotImplementedError):
-            if stage.is_dir():
-                return stage, None
-            continue
-        if (stage / _LOCK).exists():
-            return stage, lock
-        lock.release()  # swept away before it was locked
+    name = f".{target.name[:40]}.{uuid4().hex[:8]}"
+    making, stage = (target.with_name(f"{name}.{word}") for word in ("making", "partial"))
+    making.mkdir()
+    lock: Any = filelock.FileLock(making / _LOCK, thread_local=False)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        lock = None
+    os.rename(making, stage)
+    return stage, lock
 
 
 def _sweep(folder: Path) -> None:
     """Delete the stages in a folder whose writers are dead; put in place what they had finished."""
     import filelock
 
+    for making in [each for each in folder.glob(".*.making") if _MAKING.fullmatch(each.name)]:
+        with contextlib.suppress(OSError):  # long ago: killed before it was locked
+            if time.time() - making.stat().st_mtime > _LONG:
+                (making / _LOCK).unlink(missing_ok=True)
+                making.rmdir()
     for stage in [each for each in folder.glob(".*.partial") if _STAGE.fullmatch(each.name)]:
         with contextlib.suppress(OSError, NotImplementedError):  # of a live one, or just gone
             if stage.is_symlink() or not (stage / _LOCK).is_file():
-                stage.rmdir()  # if empty: killed before it was locked
                 continue
             swept = folder / f".swept.{uuid4().hex[:8]}.partial"  # a name that nobody waits for
             with filelock.FileLock(stage / _LOCK, timeout=0, thread_local=False):
@@ -239,7 +246,10 @@ def _recover(stage: Path) -> None:
 
 
 def _asides(stage: Path) -> list[Path]:
-    return sorted(stage.glob(f"{_ASIDE}*"))
+    """The folders that were in place; of a stage that is gone none."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(stage.glob(f"{_ASIDE}*"))
+    return []
 
 
 def _put_folder(fresh: Path, target: Path) -> None:

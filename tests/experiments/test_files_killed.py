@@ -113,7 +113,8 @@ def kill_in(where, path):
 
 
 @pytest.mark.parametrize("where", KILLS)
-def test_a_killed_process_leaves_what_the_docstring_says(where, tmp_path):
+def test_a_killed_process_leaves_what_the_docstring_says(where, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_LONG", -1.0)  # so long ago
     kind, _, at_path, in_stage = KILLS[where]
     path = tmp_path / NAMES[kind]
     kill_in(where, path)
@@ -121,7 +122,7 @@ def test_a_killed_process_leaves_what_the_docstring_says(where, tmp_path):
     assert at_path is None or texts(path) == {at_path}
     (stage,) = (each for each in tmp_path.iterdir() if each != path)
     assert stage.name.startswith(f".{path.name}.")
-    assert stage.suffix == ".partial"
+    assert stage.suffix == (".making" if where == "before the lock" else ".partial")
     found = [texts(each) for each in stage.iterdir() if each.name != "rnnsim.lock"]
     assert set().union(*found) == in_stage
     assert all(len(each) == 1 for each in found)
@@ -131,7 +132,10 @@ def test_a_killed_process_leaves_what_the_docstring_says(where, tmp_path):
 
 
 @pytest.mark.parametrize("where", KILLS)
-def test_a_writer_of_another_file_sweeps_up_too_and_a_reader_finds_all(where, tmp_path):
+def test_a_writer_of_another_file_sweeps_up_too_and_a_reader_finds_all(
+    where, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(files, "_LONG", -1.0)  # so long ago
     kind, _, at_path, _ = KILLS[where]
     path = tmp_path / NAMES[kind]
     kill_in(where, path)
@@ -150,6 +154,21 @@ def test_what_is_being_written_is_not_swept(tmp_path):
         assert fresh.read_text() == "x"
     assert names(tmp_path) == ["x.txt", "y.txt"]
     assert (tmp_path / "x.txt").read_text() == "x"
+
+
+def test_a_stage_that_is_just_being_made_is_left_alone(tmp_path, monkeypatch):
+    making = tmp_path / ".x.12345678.making"
+    making.mkdir()
+    (making / "rnnsim.lock").touch()
+    files.write_text(tmp_path / "x", "")
+    assert names(tmp_path) == [making.name, "x"]
+    monkeypatch.setattr(files, "_LONG", -1.0)
+    (making / "notes.txt").write_text("keep")
+    files.write_text(tmp_path / "x", "")
+    assert (making / "notes.txt").read_text() == "keep"
+    (making / "notes.txt").unlink()
+    files.write_text(tmp_path / "x", "")
+    assert names(tmp_path) == ["x"]
 
 
 def test_folders_of_others_with_such_names_are_left_alone(tmp_path):
