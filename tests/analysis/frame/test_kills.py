@@ -14,10 +14,17 @@ import rnnsim
 from analysis.frame import manifest, runs
 from analysis.frame.places import Place
 from analysis.networks import portrait
+from rnnsim import files
 from rnnsim.training.checkpoints import read_checkpoint
 from rnnsim.training.train import train
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system forks no processes")
+
+
+@pytest.fixture(autouse=True)
+def long_ago(monkeypatch):
+    """Stages that a killed process had not even locked count as old at once."""
+    monkeypatch.setattr(files, "_LONG", -1.0)
 
 
 def killed(work, after):
