@@ -189,11 +189,11 @@ def _stage(target: Path) -> Iterator[Path]:
         yield stage
     finally:
         if target.exists() or not _asides(stage):  # else the only whole ones are in there
-            shutil.rmtree(stage, ignore_errors=True)
+            _remove(stage)
         if lock is not None:
             lock.release()
         if stage.exists() and not _asides(stage):  # some systems delete no file that is locked
-            shutil.rmtree(stage, ignore_errors=True)
+            _remove(stage)
 
 
 def _locked(target: Path) -> tuple[Path, Any]:
@@ -227,14 +227,27 @@ def _sweep(folder: Path) -> None:
     for stage in [each for each in folder.glob(".*.partial") if _STAGE.fullmatch(each.name)]:
         with contextlib.suppress(OSError, NotImplementedError):  # of a live one, or just gone
             if stage.is_symlink() or not (stage / _LOCK).is_file():
+                if time.time() - stage.lstat().st_mtime > _LONG:
+                    stage.rmdir()  # if empty: killed as the last thing in it was deleted
                 continue
             swept = folder / f".swept.{uuid4().hex[:8]}.partial"  # a name that nobody waits for
             with filelock.FileLock(stage / _LOCK, timeout=0, thread_local=False):
                 _recover(stage)
                 os.rename(stage, swept)
-                shutil.rmtree(swept, ignore_errors=True)
+                _remove(swept)
             if swept.exists():  # some systems delete no file that is locked
-                shutil.rmtree(swept, ignore_errors=True)
+                _remove(swept)
+
+
+def _remove(stage: Path) -> None:
+    """Delete a stage, its lock last: what a killed process leaves of it is swept up."""
+    with contextlib.suppress(FileNotFoundError):
+        for each in [each for each in stage.iterdir() if each.name != _LOCK]:
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+    shutil.rmtree(stage, ignore_errors=True)
 
 
 def _recover(stage: Path) -> None:
