@@ -45,8 +45,9 @@ def replacing(path: str | PathLike[str], *, anew: bool = False) -> Iterator[Path
     - Where the system cannot swap folders (neither Linux nor macOS, or an old file system), a
       folder is replaced in two steps. A process killed between them leaves both whole in its
       stage, and whoever asks next (`there`, `replacing`) puts the new one in place.
-    - The stage of a process that was killed is deleted by the next writer in the same folder. One
-      that is being written to is left alone; so are all where files cannot be locked.
+    - The stage of a process that was killed is deleted by the next writer in the same folder, or,
+      where it had not been locked yet, by one a minute later. One that is being written to is left
+      alone; so are all where files cannot be locked.
     - Of several writers of one path each puts its own there whole; the last one stays.
     - A file does not replace a folder, nor a folder a file: OSError.
     - With `anew` a folder replaces nothing but an empty one: where another writer was faster, it is
@@ -241,7 +242,7 @@ def _sweep(folder: Path) -> None:
 
 def _remove(stage: Path) -> None:
     """Delete a stage, its lock last: what a killed process leaves of it is swept up."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         for each in [each for each in stage.iterdir() if each.name != _LOCK]:
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each, ignore_errors=True)
