@@ -24,7 +24,7 @@ def net_of(rnn, n=0):
 
 
 def phi(activation, a):
-    return CELLS[activation].step(a, None)[0]
+    return CELLS[activation].step(a, 0, None, None)[0]
 
 
 def slope(activation, a):
@@ -32,14 +32,12 @@ def slope(activation, a):
 
 
 def unfold(net, x, h0, cell):
-    """States (T+1, B, H), pre-activations (T, B, G*H)."""
-    states, pre = [h0], []
-    c = np.zeros((h0.shape[0], CELLS[cell].memories * h0.shape[1]))
+    """Whole states (T+1, B, S), h and then memories; sums of pre-activations (T, B, G*H)."""
+    states, pre, H = [h0], [], net.W_hh.shape[1]
     for x_t in x:
-        a = x_t @ net.W_xh.T + states[-1] @ net.W_hh.T + net.b_h
-        h, c = CELLS[cell].step(a, c)
-        pre.append(a)
-        states.append(h)
+        h, c = states[-1][:, :H], states[-1][:, H:]
+        pre.append(sum(CELLS[cell].pre(net, x_t, h)))
+        states.append(np.concatenate(CELLS[cell].advance(net, x_t, h, c), axis=1))
     return np.array(states), np.array(pre)
 
 
@@ -54,7 +52,7 @@ def step_loss(y, target):
 def loss(net, x, targets, weights, h0, activation):
     """L = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])."""
     T, B = weights.shape
-    states, _ = unfold(net, x, h0, activation)
+    states = unfold(net, x, h0, activation)[0][:, :, : net.W_hh.shape[1]]
     total = 0.0
     for t in range(T):
         for b in range(B):

@@ -263,7 +263,7 @@ def _gradients(
     work = row_work(weights, 1, B, cell)
     with np.errstate(all="ignore"):
         for n in range(N):
-            set_rows(weights, n, gradient[n][None], np.zeros((1, B), np.int64), work)
+            set_rows(cell, weights, n, gradient[n][None], np.zeros((1, B), np.int64), work)
             for k, (before, lag) in enumerate(pairwise([0, *map(int, lags)])):
                 along = (cell, states[n], trajectory.kept[n], at, depth - before, depth - lag)
                 take_back(*along, work, norms, np.empty((1, B, 0)))

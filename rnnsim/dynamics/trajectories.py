@@ -9,7 +9,9 @@ from rnnsim import kernels
 from rnnsim.gradients.simulation import run_forward
 from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import kept_arrays, retrace
-from rnnsim.kernels.gradients.unfolding import step_work
+from rnnsim.kernels.gradients.steps import (
+    step_work,
+)
 from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
 from rnnsim.networks.rnn import RNN, check_rnn, originals
 

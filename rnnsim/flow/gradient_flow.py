@@ -9,7 +9,8 @@ import numpy.typing as npt
 from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
-from rnnsim.kernels.flow.flow import FlowArrays, begin_flow, close_lags, start_windows
+from rnnsim.kernels.flow.arrays import FlowArrays
+from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import batch_for, cell_of
 from rnnsim.networks.rnn import RNN, originals
@@ -179,12 +180,13 @@ def gradient_flow(
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_flow(weights, batch, cell, steps, n, work, out)
-                start_windows(n, work, out)
+                start_windows(cell, n, work, out)
                 for first in range(0, K, lags):
                     yield
                     last = min(first + lags, K)
                     advance_rows(cell, steps, first, last, n, work, out)
-                    close_lags(steps, first, last, n, work.logs, work, out)
+                    logs = work.logs, work.part_logs
+                    close_lags(cell, steps, first, last, n, *logs, work, out)
 
         return worker
 

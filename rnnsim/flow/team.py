@@ -41,7 +41,7 @@ def gradient_flow(
             out.mean_slope[0] = sizes @ [part.mean_slope[0] for part in outs] / B
             out.saturated[0] = sizes @ [part.saturated[0] for part in outs] / B
             out.first_nonfinite[0] = _earliest(outs)
-            start_windows(0, works[0], out)
+            start_windows(cell, 0, works[0], out)
 
     def advance(first: int, m: int) -> None:
         advance_rows(cell, steps, first, min(first + lags, K), 0, works[m], outs[m])
@@ -52,9 +52,10 @@ def gradient_flow(
             for other in works[1:]:
                 merge_lags(last - first, works[0], other)
             logs = np.concatenate([work.logs for work in works], axis=2)
+            part_logs = np.concatenate([work.part_logs for work in works], axis=2)
             if out.first_nonfinite[0] < 0:
                 out.first_nonfinite[0] = _earliest(outs)
-            close_lags(steps, first, last, 0, logs, works[0], out)
+            close_lags(cell, steps, first, last, 0, logs, part_logs, works[0], out)
 
     chunks = (partial(phase, first) for first in range(0, K, lags) for phase in (advance, close))
     parallel.in_step(members, chain([begin, join], chunks))
@@ -73,6 +74,7 @@ def _sequences(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
         values=of(batch.values),
         loss_weights=of(batch.loss_weights),
         h0=np.ascontiguousarray(batch.h0[:, a:b]),
+        dl_dc=np.ascontiguousarray(batch.dl_dc[:, a:b]),
     )
 
 

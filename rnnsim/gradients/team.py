@@ -43,11 +43,11 @@ def bptt(
     block = min(_BLOCK, T)
     stored = min(T, -(-stored // block) * block)
     common = allocate_backward(weights, batch, stored, block, block, cell)
-    works = [_member(weights, common, share, T) for share in parallel.shares(B, members)]
+    works = [_member(weights, cell, common, share, T) for share in parallel.shares(B, members)]
     outs = [
         out._replace(loss=np.zeros(1), state_norms=np.zeros((1, T + 1))) for _ in range(members)
     ]
-    begin_bptt(weights, batch, 0, common, out)
+    begin_bptt(weights, batch, cell, 0, common, out)
     for work in works:
         work.marks[:] = common.marks
     parallel.in_step(members, _phases(batch, cell, stored, block, works, outs))
@@ -60,11 +60,15 @@ def bptt(
 
 
 def _member(
-    weights: kernels.Weights, common: kernels.BackwardWork, share: tuple[int, int], T: int
+    weights: kernels.Weights,
+    cell: Any,
+    common: kernels.BackwardWork,
+    share: tuple[int, int],
+    T: int,
 ) -> kernels.BackwardWork:
     """The common workspace with a member's own share and scratch for it."""
     B = share[1] - share[0]
-    own = kernels.forward_work(weights, T, B, 0)
+    own = kernels.forward_work(weights, T, B, 0, cell)
     forward = common.forward._replace(
         share=np.array(share), pre=own.pre, state=own.state, score=own.score
     )
@@ -91,9 +95,9 @@ def _phases(
             count = min(first + block, last) - first
             yield partial(_take_back, batch, cell, first, count, works, outs)
             yield partial(_measure, first, count, works)
-            yield partial(_multiply, first, count, works)
-            yield partial(_add, first, count, works, outs)
-    yield lambda m: end_bptt(0, works[m], outs[m])
+            yield partial(_multiply, cell, first, count, works)
+            yield partial(_add, cell, first, count, works, outs)
+    yield lambda m: end_bptt(cell, 0, works[m], outs[m])
 
 
 # What one member does in a phase.
@@ -123,11 +127,12 @@ def _measure(first: int, count: int, works: list[kernels.BackwardWork], m: int) 
     set_factors(first, 0, m * count // n, (m + 1) * count // n, works[m])
 
 
-def _multiply(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
-    outer_block(first, count, 0, m, len(works), works[m])
+def _multiply(cell: Any, first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
+    outer_block(cell, first, count, 0, m, len(works), works[m])
 
 
 def _add(
+    cell: Any,
     first: int,
     count: int,
     works: list[kernels.BackwardWork],
@@ -135,4 +140,4 @@ def _add(
     m: int,
 ) -> None:
     if m == 0:  # too little to divide
-        add_block(first, count, 0, works[0], outs[0])
+        add_block(cell, first, count, 0, works[0], outs[0])

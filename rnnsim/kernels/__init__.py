@@ -6,16 +6,19 @@ own ``@njit`` code. Arrays must be C-contiguous, writable and of one dtype, floa
 Sizes: N networks, T steps, B sequences, D inputs, H hidden units, V outputs.
 """
 
+from rnnsim.kernels.cells.gru import GRU
 from rnnsim.kernels.cells.layout import (
     CROSS_ENTROPY,
     INNER_PRODUCT,
     LINEAR,
     RELU,
+    SIGMOID,
     SQUARED_ERROR,
     TANH,
     Batch,
     Weights,
 )
+from rnnsim.kernels.cells.lstm import LSTM
 from rnnsim.kernels.checking import check
 from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
@@ -24,14 +27,14 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_sums,
     lyapunov_work,
 )
-from rnnsim.kernels.flow.flow import (
+from rnnsim.kernels.flow.arrays import (
     FlowArrays,
     FlowWork,
     flow_arrays,
     flow_work,
-    gradient_flow,
     lags_at_once,
 )
+from rnnsim.kernels.flow.flow import gradient_flow
 from rnnsim.kernels.gradients.backward import bptt
 from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
@@ -53,9 +56,12 @@ from rnnsim.kernels.gradients.unfolding import (
 
 __all__ = [
     "CROSS_ENTROPY",
+    "GRU",
     "INNER_PRODUCT",
     "LINEAR",
+    "LSTM",
     "RELU",
+    "SIGMOID",
     "SQUARED_ERROR",
     "TANH",
     "BackwardWork",

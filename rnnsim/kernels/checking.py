@@ -6,43 +6,49 @@ import numpy as np
 
 from rnnsim.checks import DTYPES, finite, first_index
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
-from rnnsim.kernels.cells.seam import sizes
+from rnnsim.kernels.cells.seam import blocks, sizes
 from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
     LyapunovWork,
     lyapunov_arrays,
     lyapunov_work,
 )
-from rnnsim.kernels.flow.flow import FlowArrays, FlowWork, flow_arrays, flow_work
+from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work
 from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
+    EachStep,
     GradientArrays,
     backward_work,
     gradient_arrays,
 )
 from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
-from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
+from rnnsim.kernels.gradients.unfolding import (
+    ForwardWork,
+    forward_work,
+)
 
 _LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
-_WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N A", "b_y": "N V"}
+_WEIGHTS = {"W_hh": "N R H", "W_xh": "N R D", "W_hy": "N V H", "b_h": "N A", "b_y": "N V"}
 
 
 def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     """Refuse weights, a batch, results or scratch that kernels would misread, or read beyond.
 
     Kernels trust their arguments: a wrong shape or class id is undefined behaviour. Call this once
-    before, from Python. Sizes: N networks, A = G*H gate rows of G gates (1 of vanilla networks), T
+    before, from Python. Sizes: N networks, R = G*H rows of G gates (1 of vanilla networks, 4 of an
+    LSTM, 3 of a GRU), A = R but 4*H of a GRU, S numbers of a state (2*H of an LSTM, else H), T
     steps, B sequences, D inputs, H hidden units, V outputs.
 
     Parameters
     ----------
     weights : Weights
-        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H),
-        W_hy (N, V, H), b_h (N, A), b_y (N, V).
+        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, R, D), W_hh (N, R, H),
+        W_hy (N, V, H), b_h (N, A), b_y (N, V); V may be 0 where nothing is scored.
     batch : Batch
         As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
-        0..V-1 and values finite where the loss weight is above 0; loss weights at least 0. The
-        target array that the loss does not read may be of any size, but not of another kind.
+        0..V-1 and values finite where the loss weight is above 0; loss weights at least 0; dl_dc
+        float64, (., B, M*H) or of size 0. The target array that the loss does not read may be of
+        any size, but not of another kind.
     *arrays : GradientArrays, FlowArrays, LyapunovArrays, or scratch of any kind
         Made by the function of that name for exactly these weights and this batch.
     cell : int, or the NamedTuple of another cell
@@ -67,14 +73,14 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     >>> kernels.check(weights, batch)
     Traceback (most recent call last):
         ...
-    ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4)
+    ValueError: `weights.W_hh` must be (N, R, H) with R = 1*H rows of gates, got shape (1, 8, 4)
     """
     for name, value, kind in (("weights", weights, Weights), ("batch", batch, Batch)):
         if not isinstance(value, kind):
             raise TypeError(
                 f"`{name}` must be a kernels.{kind.__name__}, got {type(value).__name__}"
             )
-    known = _check_weights(weights, sizes(cell)[0])
+    known = _check_weights(weights, cell)
     _check_batch(batch, known, weights.W_hh.dtype)
     for given in arrays:
         made_by = next((make for kind, make in _MADE.items() if isinstance(given, kind)), None)
@@ -91,9 +97,10 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
         _check_like(name, given, made)
 
 
-def _check_weights(weights: Weights, gates: int) -> dict[str, int]:
+def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
     """The sizes of the networks, by letter."""
     known: dict[str, int] = {}
+    gates, biases = 1 + max(blocks(cell)[0]), len(blocks(cell)[0])
     dtype = getattr(weights.W_hh, "dtype", None)
     if dtype not in DTYPES:
         raise TypeError(f"`weights.W_hh` must be a float32 or float64 array, got {dtype}")
@@ -101,18 +108,21 @@ def _check_weights(weights: Weights, gates: int) -> dict[str, int]:
         name, array = f"weights.{field}", getattr(weights, field)
         _check_array(name, array, dtype)
         _check_shape(name, array, axes, known)
-        if field == "W_hh" and known["A"] != gates * known["H"]:
+        if field == "W_hh" and known["R"] != gates * known["H"]:
             raise ValueError(
-                f"`{name}` must be (N, A, H) with A = {gates}*H gate rows, got shape {array.shape}"
+                f"`{name}` must be (N, R, H) with R = {gates}*H rows of gates, got shape "
+                f"{array.shape}"
             )
         finite(name, array)
-    return known
+        known["A"] = biases * known["H"]
+    memories = sizes(cell)[0]
+    return known | {"S": (1 + memories) * known["H"], "M": memories * known["H"]}
 
 
 def _check_batch(batch: Batch, known: dict[str, int], dtype: Any) -> None:
     if not isinstance(batch.loss, int) or batch.loss not in range(len(_LOSSES)):
         raise ValueError(f"`batch.loss` must be one of kernels.{_LOSSES}, got {batch.loss!r}")
-    axes = {"inputs": ". T B D", "loss_weights": ". T B", "h0": ". B H"}
+    axes = {"inputs": ". T B D", "loss_weights": ". T B", "h0": ". B S"}
     targets = {"classes": ". T B", "values": ". T B V"}
     read = "classes" if batch.loss == CROSS_ENTROPY else "values"
     for field, letters in (axes | {read: targets[read]}).items():
@@ -127,7 +137,10 @@ def _check_batch(batch: Batch, known: dict[str, int], dtype: Any) -> None:
                 f"`{name}`, which this loss does not read, must have {n_axes} axes all the same, "
                 f"as in np.empty({(1, *[0] * (n_axes - 1))}), got shape {array.shape}"
             )
-    for field in ("inputs", "loss_weights", "h0"):
+    if batch.dl_dc.size > 0:
+        _check_shape("batch.dl_dc", batch.dl_dc, ". B M", known)
+    _check_array("batch.dl_dc", batch.dl_dc, np.float64)
+    for field in ("inputs", "loss_weights", "h0", "dl_dc"):
         finite(f"batch.{field}", getattr(batch, field))
     if (batch.loss_weights < 0).any():
         raise ValueError(
@@ -171,7 +184,7 @@ def _check_shape(name: str, array: Any, axes: str, known: dict[str, int]) -> Non
         if letter == ".":
             fits &= size in (1, known["N"])
         else:
-            fits &= size > 0 and wanted in (None, size)
+            fits &= (size > 0 or letter == "V") and wanted in (None, size)
     if not fits:
         shown = ", ".join("1 or N" if letter == "." else letter for letter in letters)
         sized = ", ".join(f"{letter} = {size}" for letter, size in known.items())
@@ -209,6 +222,17 @@ def _stored(work: Any) -> int:
     return max(1, len(work.trace) - 1)
 
 
+def _like_asked(out: GradientArrays, weights: Weights, batch: Batch) -> GradientArrays:
+    """What `gradient_arrays` makes, with room for every step where `out` has it."""
+    made = gradient_arrays(weights, batch)
+    if out.each.states.size == 0 and out.each.errors.size == 0:
+        return made
+    (N, A), (T, B), V = weights.b_h.shape, batch.inputs.shape[1:3], weights.W_hy.shape[1]
+    states, errors = (N, T + 1, B, batch.h0.shape[2]), (N, T, B, A + V)
+    dtype = weights.W_hh.dtype
+    return made._replace(each=EachStep(np.empty(states, dtype), np.empty(errors, dtype)))
+
+
 _MADE: dict[type, Any] = {
     ForwardWork: lambda work, weights, batch, cell: forward_work(
         weights, batch.inputs.shape[1], batch.inputs.shape[2], _stored(work), cell),
@@ -217,10 +241,10 @@ _MADE: dict[type, Any] = {
     TruncatedWork: lambda work, weights, batch, cell: truncated_work(
         weights, batch, -(-batch.inputs.shape[1] // max(1, len(work.rows))), cell),
     FlowWork: lambda work, weights, batch, cell: flow_work(
-        weights, batch, len(work.rows), len(work.tops), cell),
+        weights, batch, len(work.rows), len(work.tops), cell)._replace(scales=work.scales),
     LyapunovWork: lambda work, weights, batch, cell: lyapunov_work(
         weights.W_hh.shape[2], weights.W_xh.shape[2], work.logs.shape[1], weights.W_hh, cell),
-    GradientArrays: lambda out, weights, batch, cell: gradient_arrays(weights, batch),
+    GradientArrays: lambda out, weights, batch, cell: _like_asked(out, weights, batch),
     FlowArrays: lambda out, weights, batch, cell: flow_arrays(
         weights, batch, *out.log_norms.shape[1:], out.per_sequence.size > 0),
     LyapunovArrays: lambda out, weights, batch, cell: lyapunov_arrays(

@@ -11,7 +11,9 @@ from rnnsim import kernels
 from rnnsim.gradients import team
 from rnnsim.kernels.cells.seam import advance, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
-from rnnsim.kernels.gradients.unfolding import step_work
+from rnnsim.kernels.gradients.steps import (
+    step_work,
+)
 
 pytestmark = pytest.mark.nojit
 EACH = pytest.mark.parametrize("name", CELLS)
@@ -20,8 +22,9 @@ T, B, D, H, V = 7, 2, 2, 3, 2
 
 def problem(name, dtype="float64", seed=0, B=B):
     """Weights of one network and a batch, as the kernels take them."""
-    rng, A = np.random.default_rng([seed, len(name)]), CELLS[name].gates * H
-    shapes = ((1, A, D), (1, A, H), (1, V, H), (1, A), (1, V))
+    rng, rows = np.random.default_rng([seed, len(name)]), CELLS[name].gates * H
+    A, S = CELLS[name].biases * H, state_size(name)
+    shapes = ((1, rows, D), (1, rows, H), (1, V, H), (1, A), (1, V))
     weights = kernels.Weights(*(rng.normal(size=s, scale=0.7).astype(dtype) for s in shapes))
     loss_weights = rng.uniform(0.5, 1.5, (1, T, B)) * (rng.random((1, T, B)) > 0.3)
     loss_weights[0, -1] = 1.0
@@ -30,7 +33,7 @@ def problem(name, dtype="float64", seed=0, B=B):
         rng.integers(0, V, (1, T, B)),
         np.empty((1, 0, 0, 0), dtype),
         loss_weights.astype(dtype),
-        rng.normal(size=(1, B, H), scale=0.5).astype(dtype),
+        rng.normal(size=(1, B, S), scale=0.5).astype(dtype),
         kernels.CROSS_ENTROPY,
     )
     return weights, batch
@@ -43,12 +46,13 @@ def longer(batch, times):
     return batch._replace(**{k: np.concatenate([a] * times, axis=1) for k, a in arrays.items()})
 
 
-def forward(name, weights, batch):
-    """States (N, T+1, B, H) and outputs (N, T, B, V)."""
-    cell, (n_steps, B), like = CELLS[name].code, batch.inputs.shape[1:3], weights.W_hh
+def forward(name, weights, batch, cell=None):
+    """Whole states (N, T+1, B, S) and outputs (N, T, B, V)."""
+    cell = CELLS[name].code if cell is None else cell
+    (n_steps, B), like = batch.inputs.shape[1:3], weights.W_hh
     block = kernels.block_steps(n_steps, B, H, like.itemsize)
     work = kernels.forward_work(weights, n_steps, B, block, cell)
-    states = np.empty((1, n_steps + 1, B, H), like.dtype)
+    states = np.empty((1, n_steps + 1, B, state_size(name)), like.dtype)
     outputs = np.empty((1, n_steps, B, V), like.dtype)
     kernels.forward(weights, batch.inputs, batch.h0, cell, 0, 1, work, states, outputs)
     return states, outputs
@@ -105,14 +109,13 @@ def by_complex_steps(name, weights, batch, window, stride):
 
 def swept_loss(name, fixed, moved, x, classes, w, lowest, first, last):
     """The loss of steps first+1..last, with moved weights from step `lowest` on."""
-    h, total = moved[5], 0.0
-    c = np.zeros((B, CELLS[name].memories * H))
+    h, c, total = moved[5][:, :H], moved[5][:, H:], 0.0
     for t in range(1, last + 1):
-        W_xh, W_hh, W_hy, b_h, b_y = (moved if t >= lowest else fixed)[:5]
-        h, c = CELLS[name].step(x[t - 1] @ W_xh.T + h @ W_hh.T + b_h, c)
+        net = reference.Net(*(moved if t >= lowest else fixed)[:5])
+        h, c = CELLS[name].advance(net, x[t - 1], h, c)
         for b in range(B):
             if t > first and w[t - 1, b]:
-                y = W_hy @ h[b] + b_y
+                y = net.W_hy @ h[b] + net.b_y
                 total = total + w[t - 1, b] * reference.step_loss(y, classes[t - 1, b])
     return total / B
 
@@ -173,11 +176,9 @@ def test_states_and_memories_from_checkpoints_are_the_same_bits(name):
 def test_scratch_holds_nothing_over_from_the_network_before(name):
     weights, batch = problem(name)
     twice = kernels.Weights(*(np.concatenate([array, array]) for array in weights))
-    for result in (bptt(name, twice, batch), truncated(name, twice, batch, 5, 2)):
+    results = bptt(name, twice, batch), truncated(name, twice, batch, 5, 2)
+    for result in (*results, flow(name, twice, batch)):
         same_bits(network_of(result, 1), network_of(result, 0))
-    result = flow(name, twice, batch)
-    for field in result._fields:
-        assert_array_equal(*getattr(result, field), err_msg=field)
 
 
 @EACH
@@ -209,7 +210,8 @@ def test_norms_of_the_flow_are_of_the_whole_state(name):
     weights, batch = problem(name)
     net, x, classes, w, h0 = plain(weights, batch)
     out, J, S = flow(name, weights, batch), jacobians(name), state_size(name)
-    dy = reference.output_gradient(net, reference.unfold(net, x, h0, name)[0], classes, w)
+    states = reference.unfold(net, x, h0, name)[0][:, :, :H]
+    dy = reference.output_gradient(net, states, classes, w)
     steps = np.flatnonzero(w.any(axis=1)) + 1
     for i, last in enumerate(steps):
         row = np.concatenate([dy[last - 1] @ net.W_hy, np.zeros((B, S - H))], axis=1)
@@ -233,10 +235,10 @@ def test_memories_that_grow_beyond_what_is_kept_in_float32():
     last[0, -1] = 1.0
     batch = kernels.Batch(
         np.zeros((1, n_steps, 1, 1), np.float32), np.empty((1, 0, 0), np.int64),
-        np.ones((1, n_steps, 1, 1), np.float32), last, np.zeros((1, 1, 1), np.float32),
+        np.ones((1, n_steps, 1, 1), np.float32), last, np.zeros((1, 1, 2), np.float32),
         kernels.INNER_PRODUCT,
     )  # fmt: skip
-    out = flow("gated", weights, batch)
+    out = flow("lstm", weights, batch)
     # The loss is h_T, and all of its gradient is that of the bias of g: sum_k (1 + w)^k.
     sums = np.log(((1 + w) ** np.arange(1, n_steps + 1) - 1) / w)
     assert_allclose(out.recurrent_log_norm[0], sums, rtol=1e-5)
@@ -247,13 +249,14 @@ def test_memories_that_grow_beyond_what_is_kept_in_float32():
 def test_a_step_of_some_sequences_leaves_the_others_alone(name):
     rng, width = np.random.default_rng(0), 8
     for cell in (CELLS[name].code, lasting(CELLS[name].code)):
-        pre = rng.normal(size=(3, CELLS[name].gates * width))
-        kept = np.zeros((2, 3, sizes(cell)[2] * width))
+        pre = rng.normal(size=(3, CELLS[name].biases * width))
+        before, kept = rng.normal(size=(3, width)), np.zeros((2, 3, sizes(cell)[2] * width))
         kept[0] = rng.normal(size=kept[0].shape)
         parts, state, part = kept.copy(), np.empty((3, width)), np.empty((1, width))
-        advance(cell, pre, state, kept, 1, 0, width)
+        singly = pre.copy()  # a step may work in its pre-activations
+        advance(cell, pre, before, state, kept, 1, 0, width)
         for b in (2, 0, 1):
-            advance(cell, pre[b : b + 1], part, parts, 1, b, width)
+            advance(cell, singly[b : b + 1], before, part, parts, 1, b, width)
             assert_array_equal(part[0], state[b])
         assert_array_equal(parts, kept)
 
@@ -264,7 +267,7 @@ def trajectory(name):
     cell, (net, x, _, _, h0) = CELLS[name].code, plain(weights, batch)
     states = reference.unfold(net, x, h0, name)[0][None]
     kept = trajectories.kept_arrays(1, T, B, H, states, cell)
-    work = step_work(CELLS[name].gates * H, H, D, B, 1, states, trajectories.lasting(cell))
+    work = step_work(CELLS[name].biases * H, H, D, B, 1, states, trajectories.lasting(cell))
     trajectories.retrace(weights, batch.inputs, states, cell, 0, work, kept)
     return weights, batch, states, kept
 
@@ -286,14 +289,13 @@ def jacobians(name):
 def test_jacobians_of_the_whole_state_are_those_of_complex_steps(name):
     weights, batch = problem(name)
     net, x, _, _, h0 = plain(weights, batch)
-    found, S, eps, step = jacobians(name), state_size(name), 1e-30, CELLS[name].step
-    state = np.concatenate([h0, np.zeros((B, S - H))], axis=1)
+    found, S, eps, step = jacobians(name), state_size(name), 1e-30, CELLS[name].advance
+    state = h0
     for t in range(T):
         for j in range(S):
             moved = state.astype(complex)
             moved[:, j] += 1j * eps
-            a = x[t] @ net.W_xh.T + moved[:, :H] @ net.W_hh.T + net.b_h
-            column = np.concatenate(step(a, moved[:, H:]), axis=1)
+            column = np.concatenate(step(net, x[t], moved[:, :H], moved[:, H:]), axis=1)
             assert_allclose(found[t, :, :, j], column.imag / eps, rtol=1e-11, atol=1e-14)
         state = column.real
 
@@ -302,15 +304,15 @@ def test_jacobians_of_the_whole_state_are_those_of_complex_steps(name):
 def test_gradients_taken_back_are_products_of_jacobians(name):
     weights, _, states, kept = trajectory(name)
     J, S, cell = jacobians(name), state_size(name), CELLS[name].code
-    steps, start = np.array([4, T]), np.random.default_rng(0).normal(size=(2, B, H))
+    steps, start = np.array([4, T]), np.random.default_rng(0).normal(size=(2, B, S))
     work = trajectories.row_work(weights, 2, B, cell)
     norms, arriving = np.full((2, B, T + 1), np.nan), np.full((2, B, T), np.nan)
     for _ in range(2):  # the second time in scratch that has been used
-        trajectories.set_rows(weights, 0, start, np.zeros((2, B), np.int64), work)
+        trajectories.set_rows(cell, weights, 0, start, np.zeros((2, B), np.int64), work)
         trajectories.take_back(cell, states[0], kept[0], steps, T, 0, work, norms, arriving)
     for i, last in enumerate(steps):
         assert np.isnan(norms[i, :, last + 1 :]).all()
-        row = np.concatenate([start[i], np.zeros((B, S - H))], axis=1)
+        row = start[i]
         for t in range(last, -1, -1):
             with np.errstate(divide="ignore"):
                 expected = np.log(np.linalg.norm(row, axis=1))

@@ -1,4 +1,4 @@
-"""tanh, exp and ln as plain arithmetic, so that loops over them vectorise.
+"""tanh, sigma, exp and ln as plain arithmetic, so that loops over them vectorise.
 
 libm's scalar calls cost ten times as much. e^x = 2^k e^r with x = k ln 2 + r and |r| <= ln(2)/2,
 e^r - 1 by its Taylor polynomial, k from the bits of x/ln 2 + 1.5*2^52 (which NaN passes unharmed).
@@ -19,9 +19,10 @@ _LOG2E_32 = _f(1.4426950408889634)
 _HIGH_32, _LOW_32 = _f(0.693359375), _f(-2.12194440e-4)
 _ROUND_32 = _f(12582912.0)  # 1.5 * 2^23
 _A7, _A6, _A5, _A4, _A3 = _f(1 / 5040), _f(1 / 720), _f(1 / 120), _f(1 / 24), _f(1 / 6)
-_HALF, _ONE, _TWO, _FOUR = _f(0.5), _f(1.0), _f(2.0), _f(4.0)
+_NONE, _HALF, _ONE, _TWO, _FOUR = _f(0.0), _f(0.5), _f(1.0), _f(2.0), _f(4.0)
 _CAP, _CAP_32 = 354.0, _f(43.5)  # exp(-2 * cap) is still a normal number
 _TOP, _BOTTOM, _TOP_32, _BOTTOM_32 = 710.0, -746.0, _f(89.0), _f(-104.0)
+_FAR, _FAR_32 = 708.0, _f(87.0)  # exp(-far) is still a normal number
 _ONE_BITS, _ROOT_HALF_BITS, _MANTISSA = 0x3FF0 << 48, 0x3FE6A09E << 32, (1 << 52) - 1
 _BIAS, _SHIFT, _BIAS_32, _SHIFT_32 = 1023, 52, np.int32(127), np.int32(23)
 
@@ -98,6 +99,47 @@ def _tanh_and_slope_32(x):
     e = scale + scale * q
     t = scale * q + (scale - _ONE)
     return np.copysign(-t / (_TWO + t), x), _FOUR * e / ((_ONE + e) * (_ONE + e))
+
+
+@exact
+def _sigmoid_parts(x):
+    """sigma(x) = 1/(1 + e^-x), sigma(-x) and sigma'(x) = sigma(x) sigma(-x), none by cancellation.
+
+    What rounds to 0 is 0, but for the slope: that of units further out than 708 is as if there.
+    """
+    a = abs(x)
+    beyond = a > -_BOTTOM
+    if a > _FAR:
+        a = _FAR
+    rounded = -a * _LOG2E + _ROUND
+    k = rounded - _ROUND
+    q = _expm1_reduced((-a - k * _HIGH) - k * _LOW)
+    scale = _power_of_two(rounded)
+    e = scale + scale * q  # e^-|x|
+    large = 1.0 / (1.0 + e)
+    small = e * large
+    slope = small * large
+    small = 0.0 if beyond else small
+    return (small, large, slope) if x < 0 else (large, small, slope)
+
+
+@exact
+def _sigmoid_parts_32(x):
+    """The same in float32; the slope is as at 87 beyond."""
+    a = abs(x)
+    beyond = a > -_BOTTOM_32
+    if a > _FAR_32:
+        a = _FAR_32
+    rounded = -a * _LOG2E_32 + _ROUND_32
+    k = rounded - _ROUND_32
+    q = _expm1_reduced_32((-a - k * _HIGH_32) - k * _LOW_32)
+    scale = _power_of_two_32(rounded)
+    e = scale + scale * q
+    large = _ONE / (_ONE + e)
+    small = e * large
+    slope = small * large
+    small = _NONE if beyond else small
+    return (small, large, slope) if x < 0 else (large, small, slope)
 
 
 @exact
@@ -188,3 +230,36 @@ def tanh_with_slope_into(x, out, slope):
     else:
         for i in range(x.size):
             out[i], slope[i] = _tanh_and_slope(x[i])
+
+
+@exact
+def sigmoid_into(x, out):
+    """out = sigma(x), elementwise over 1-D arrays of one dtype."""
+    if x.itemsize == 4:
+        for i in range(x.size):
+            out[i] = _sigmoid_parts_32(x[i])[0]
+    else:
+        for i in range(x.size):
+            out[i] = _sigmoid_parts(x[i])[0]
+
+
+@exact
+def sigmoid_with_slope_into(x, out, slope):
+    """out = sigma(x), slope = sigma'(x), elementwise over 1-D arrays of one dtype."""
+    if x.itemsize == 4:
+        for i in range(x.size):
+            out[i], _, slope[i] = _sigmoid_parts_32(x[i])
+    else:
+        for i in range(x.size):
+            out[i], _, slope[i] = _sigmoid_parts(x[i])
+
+
+@exact
+def sigmoid_with_rest_into(x, out, rest, slope):
+    """out = sigma(x), rest = 1 - sigma(x), slope = sigma'(x), elementwise likewise."""
+    if x.itemsize == 4:
+        for i in range(x.size):
+            out[i], rest[i], slope[i] = _sigmoid_parts_32(x[i])
+    else:
+        for i in range(x.size):
+            out[i], rest[i], slope[i] = _sigmoid_parts(x[i])

@@ -56,10 +56,13 @@ def padded(size, like):
 
 
 @inlined
-def columns_of(member, members, N, like):
-    """(first, last) of the columns of a matrix of N that a member of a team treats: whole lanes."""
-    groups, L = -(-N // lanes(like)), lanes(like)
-    return member * groups // members * L, min((member + 1) * groups // members * L, N)
+def columns_between(lowest, highest, member, members, like):
+    """(first, last) of these columns of a matrix that a member of a team treats: whole lanes."""
+    L = lanes(like)
+    begin = lowest // L
+    groups = -(-highest // L) - begin
+    first, last = member * groups // members, (member + 1) * groups // members
+    return (begin + first) * L, min((begin + last) * L, highest)
 
 
 @allocator
@@ -78,12 +81,16 @@ def pack(matrix, first, panels):
 
 
 @kernel
-def pack_transposed(matrix, first, panels):
-    """Rows first, first+1, ... of the packed matrix become the columns of `matrix` (N, K)."""
+def pack_transposed(matrix, first, column, panels):
+    """Rows first, first+1, ... of the packed matrix become the columns of `matrix` (N, K).
+
+    They begin at a column of the packed matrix.
+    """
     L = panels.shape[2]
     for j in range(matrix.shape[0]):
+        place = column + j
         for k in range(matrix.shape[1]):
-            panels[j // L, first + k, j % L] = matrix[j, k]
+            panels[place // L, first + k, place % L] = matrix[j, k]
 
 
 @kernel

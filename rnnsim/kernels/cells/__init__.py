@@ -3,6 +3,6 @@
 Importing a cell's module registers it.
 """
 
-from rnnsim.kernels.cells import vanilla
+from rnnsim.kernels.cells import gru, lstm, vanilla
 
-__all__ = ["vanilla"]
+__all__ = ["gru", "lstm", "vanilla"]

@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-TANH, RELU, LINEAR = 0, 1, 2
+TANH, RELU, LINEAR, SIGMOID = 0, 1, 2, 3
 CROSS_ENTROPY, SQUARED_ERROR, INNER_PRODUCT = 0, 1, 2
+NOTHING = np.empty((1, 0, 0))
 
 
 class Weights(NamedTuple):
     """All weights of an ensemble; also the gradients with respect to them.
 
-    W_xh (N, H, D), W_hh (N, H, H), W_hy (N, V, H), b_h (N, H), b_y (N, V);
-    `W[n, i, j]` is the weight from j to i.
+    W_xh (N, G*H, D), W_hh (N, G*H, H), W_hy (N, V, H), b_h (N, A), b_y (N, V); `W[n, i, j]` is the
+    weight from j to i. Of G gates, blocks of H rows one below the other: vanilla 1, LSTM i f g o,
+    GRU r z n. A = G*H, but 4*H of a GRU: r, z, n of the input, n of the state.
     """
 
     W_xh: np.ndarray
@@ -29,10 +31,12 @@ class Batch(NamedTuple):
     """What the networks read and are scored on; axis 0 is N, or 1 where all networks share it.
 
     inputs (., T, B, D), classes (., T, B) int64, values (., T, B, V), loss_weights (., T, B),
-    h0 (., B, H). `loss` is CROSS_ENTROPY (scored on `classes`), SQUARED_ERROR or INNER_PRODUCT
-    (on `values`); the other target array is empty. A step of weight 0 carries no loss and no target
-    is read there. The gradient of INNER_PRODUCT, <values, y>, carries dL/dy = values of whatever
-    follows the network back through it.
+    h0 (., B, S), the S = (1+M)*H numbers of a state, memories last. `loss` is CROSS_ENTROPY (scored
+    on `classes`), SQUARED_ERROR or INNER_PRODUCT (on `values`); the other target array is empty. A
+    step of weight 0 carries no loss and no target is read there. The gradient of INNER_PRODUCT,
+    <values, y>, carries dL/dy = values of whatever follows the network back through it, and so does
+    dl_dc (., B, M*H) float64, what arrives at the memories of step T beside that; of size 0 if
+    nothing does.
     """
 
     inputs: np.ndarray
@@ -41,3 +45,4 @@ class Batch(NamedTuple):
     loss_weights: np.ndarray
     h0: np.ndarray
     loss: int
+    dl_dc: np.ndarray = NOTHING

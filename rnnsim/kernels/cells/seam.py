@@ -2,12 +2,12 @@
 
 A cell is elementwise: it maps pre-activations to states, and gradients of states to gradients of
 pre-activations, unit by unit. All that is linear belongs to the algorithms: the same products serve
-every cell, ``[h, 1, x] x panels``, ``errors x panels`` and ``errors^T x trace``, with A = G*H gate
-rows. A cell is an int (vanilla, its activation) or a NamedTuple of numbers.
+every cell, ``[h, 1, x] x panels``, ``errors x panels`` and ``errors^T x trace``, with A rows of
+pre-activations. A cell is an int (vanilla, its activation) or a NamedTuple of numbers.
 
-Sizes: B sequences, H units, G gates, M memories (the part of the state that meets no weight). Rows
-of scratch are padded to whole vectors: H' and A'. The numbers that a step keeps for its way back
-are one row of `kept` (., B, K*H'): K blocks of H', the memories first.
+Sizes: B sequences, H units, S = (1+M)*H numbers of a state, M memories (the part of the state that
+meets no weight). Rows of scratch are padded to whole vectors: H' and A'. The numbers that a step
+keeps for its way back are one row of `kept` (., B, K*H'): K blocks of H', the memories first.
 """
 
 from rnnsim.kernels.arithmetic.jit import by_cell
@@ -15,15 +15,24 @@ from rnnsim.kernels.arithmetic.jit import by_cell
 
 @by_cell
 def sizes(cell):
-    """(G, M, K): gate rows, memories, and numbers that a step keeps, for each unit."""
+    """(M, C, K) for each unit: memories, numbers that a step hands back beside its products
+    (gradients of the memories first), and numbers that a step keeps.
+    """
 
 
 @by_cell
-def advance(cell, pre, state, kept, t, first, H):
+def blocks(cell):
+    """(of W_hh, of W_xh): which block of H of their rows makes each block of the A rows of
+    pre-activations; -1 where none does. Both name a gate, and gates come in their order.
+    """
+
+
+@by_cell
+def advance(cell, pre, before, state, kept, t, first, H):
     """One step: state (b, H') from pre (b, A'), for sequences first, first+1, ...
 
-    The numbers that the way back needs go into kept[t, first + b]; the memories that the step
-    starts from stand in kept[t - 1, first + b].
+    h_{t-1} = before[first + b, :H]. The numbers that the way back needs go into kept[t, first + b];
+    the memories that the step starts from stand in kept[t - 1, first + b].
     """
 
 
@@ -31,16 +40,29 @@ def advance(cell, pre, state, kept, t, first, H):
 def pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     """One step back: errors[s, first + b] = dl/da_t from gradient (b, H') = dl/dh_t.
 
-    later[first + b] (M*H') holds the gradient of the memories of step t, of what they do later
-    than h_t, and becomes that of step t-1. h_t = states[t, first + b, :H].
+    later[first + b] (C*H') holds the gradient of the memories of step t, of what they do later than
+    h_t, and becomes what step t hands back to t-1. h_t = states[t, first + b, :H].
+    """
+
+
+@by_cell
+def arrive(cell, gradient, later, first, H):
+    """gradient (b, H') = dl/dh_{t-1}: what step t hands back to h beside its products is added."""
+
+
+@by_cell
+def along_memories(cell, gradient, path, kept, t, first, H):
+    """One step back through the memories alone: path (b, M*H') of step t becomes that of t-1.
+
+    What enters at h_t is gradient (b, H'), or nothing where that is of size 0.
     """
 
 
 @by_cell
 def jacobian(cell, W_hh, kept, t, b, scratch):
-    """The Jacobian of step t and sequence b as (matrix, scales): J = diag(scales) matrix.
+    """The Jacobian of step t and sequence b as (matrix, scales, rank): J = diag(scales) matrix.
 
-    scratch (S+1, S), for the S = (1+M)*H numbers of a state, is room for both.
+    Its rank is at most `rank`, by what is exactly 0 in it. scratch (S+1, S) is room for both.
     """
 
 
@@ -59,4 +81,7 @@ def recall(cell, pre, after):
 
 @by_cell
 def slope_sums(cell, kept, states, t, b, H):
-    """The sum over units of phi'(a_t), and how many of them are exactly 0 by the state."""
+    """The sum over units of phi'(a_t), and how many of them are exactly 0 by the state.
+
+    NaN of cells whose steps have no single slope.
+    """

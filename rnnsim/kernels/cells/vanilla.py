@@ -1,8 +1,8 @@
-"""The vanilla cell: h_t = phi(a_t), with phi tanh, relu or the identity.
+"""The vanilla cell: h_t = phi(a_t), with phi tanh, relu, sigma or the identity.
 
 It comes in two kinds. The plain one, an int, takes phi' from the states that are there anyway and
-keeps nothing: 1 - h^2, h > 0, or 1. `Sloped` keeps phi' as computed from the pre-activation, which
-is exact where units saturate and 1 - h^2 is 0.
+keeps nothing: 1 - h^2, h > 0, h (1 - h), or 1. `Sloped` keeps phi' as computed from the
+pre-activation, which is exact where units saturate and 1 - h^2 is 0.
 """
 
 from typing import NamedTuple
@@ -10,11 +10,19 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import total_of
-from rnnsim.kernels.arithmetic.functions import tanh_into, tanh_with_slope_into
+from rnnsim.kernels.arithmetic.functions import (
+    sigmoid_into,
+    sigmoid_with_slope_into,
+    tanh_into,
+    tanh_with_slope_into,
+)
 from rnnsim.kernels.arithmetic.jit import kernel
-from rnnsim.kernels.cells.layout import RELU, TANH
+from rnnsim.kernels.cells.layout import RELU, SIGMOID, TANH
 from rnnsim.kernels.cells.seam import (
     advance,
+    along_memories,
+    arrive,
+    blocks,
     jacobian,
     lasting,
     pull_back,
@@ -32,19 +40,39 @@ class Sloped(NamedTuple):
 
 @sizes.of(int)
 def _plain_sizes(cell):
-    return 1, 0, 0
+    return 0, 0, 0
 
 
 @sizes.of(Sloped)
 def _sloped_sizes(cell):
-    return 1, 0, 1
+    return 0, 0, 1
+
+
+@blocks.of(int)
+@blocks.of(Sloped)
+def _blocks(cell):
+    return (0,), (0,)
+
+
+@arrive.of(int)
+@arrive.of(Sloped)
+def _arrive(cell, gradient, later, first, H):
+    pass
+
+
+@along_memories.of(int)
+@along_memories.of(Sloped)
+def _along_memories(cell, gradient, path, kept, t, first, H):
+    pass
 
 
 @advance.of(int)
-def _advance(cell, pre, state, kept, t, first, H):
+def _advance(cell, pre, before, state, kept, t, first, H):
     a, h = pre.reshape(pre.size), state.reshape(state.size)
     if cell == TANH:
         tanh_into(a, h)
+    elif cell == SIGMOID:
+        sigmoid_into(a, h)
     elif cell == RELU:
         for i in range(a.size):
             h[i] = 0 if a[i] < 0 else a[i]
@@ -54,11 +82,13 @@ def _advance(cell, pre, state, kept, t, first, H):
 
 
 @advance.of(Sloped)
-def _advance_with_slope(cell, pre, state, kept, t, first, H):
+def _advance_with_slope(cell, pre, before, state, kept, t, first, H):
     a, h, width = pre.reshape(pre.size), state.reshape(state.size), kept.shape[2]
     slope = kept[t].reshape(kept.shape[1] * width)[first * width : first * width + a.size]
     if cell.activation == TANH:
         tanh_with_slope_into(a, h, slope)
+    elif cell.activation == SIGMOID:
+        sigmoid_with_slope_into(a, h, slope)
     elif cell.activation == RELU:
         for i in range(a.size):
             slope[i] = 1 if a[i] > 0 else 0
@@ -80,6 +110,10 @@ def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
             for i in range(H):
                 h = states[t, first + b, i]
                 errors[s, first + b, i] = gradient[b, i] if h > 0 else 0
+        elif cell == SIGMOID:
+            for i in range(H):
+                h = states[t, first + b, i]
+                errors[s, first + b, i] = gradient[b, i] * (h * (1 - h))
         else:
             for i in range(H):
                 errors[s, first + b, i] = gradient[b, i]
@@ -94,7 +128,7 @@ def _pull_back_by_slope(cell, gradient, later, states, kept, t, errors, s, first
 
 @jacobian.of(Sloped)
 def _jacobian(cell, W_hh, kept, t, b, scratch):
-    return W_hh, kept[t, b]
+    return W_hh, kept[t, b], W_hh.shape[0]
 
 
 @lasting.of(int)
@@ -125,4 +159,7 @@ def _count_saturated(activation, states):
     elif activation == RELU:
         for i in range(states.size):
             count += not states[i] > 0
+    elif activation == SIGMOID:
+        for i in range(states.size):
+            count += states[i] * (1 - states[i]) == 0
     return count

@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
-from rnnsim.kernels.cells.seam import jacobian, lasting, sizes
+from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics.frames import (
     FrameWork,
     frame_work,
@@ -21,7 +21,7 @@ from rnnsim.kernels.dynamics.frames import (
     start_from,
     transform,
 )
-from rnnsim.kernels.gradients.unfolding import (
+from rnnsim.kernels.gradients.steps import (
     StepWork,
     carry_state,
     network,
@@ -32,6 +32,7 @@ from rnnsim.kernels.gradients.unfolding import (
 )
 
 _STEPS = 16  # that are unfolded at once, before the frame follows
+_ROUNDING = 64.0  # epsilons, that a vector may be lost in beside the longest
 
 
 class LyapunovArrays(NamedTuple):
@@ -39,7 +40,8 @@ class LyapunovArrays(NamedTuple):
 
     block_sums (N, B, M, k) float64: sums of ln |R_ii| over the steps of a block, NaN where the
     trajectory left the range before its end; lost (N, B, k) int64: how often a vector had shrunk
-    beside the longest one by more than the root of the precision since they were orthonormal;
+    beside the longest one, since they were orthonormal, by more than the root of the precision (by
+    more than the precision, over a single step of a cell whose Jacobian is a sum of products);
     first_nonfinite (N, B) int64: the first step whose state is not finite, -1 if none.
     """
 
@@ -53,13 +55,15 @@ class LyapunovWork(NamedTuple):
 
     frame: FrameWork; steps: StepWork of a few steps of the lasting cell; jacobian (S+1, S): room
     for the Jacobian of a step, S numbers of a state (none where it is W_hh with rows scaled); logs
-    (2, k) float64: of one orthonormalisation, and their sum.
+    (2, k) float64: of one orthonormalisation, and their sum; rank (1,) int64: the least of the
+    Jacobians since the last one.
     """
 
     frame: FrameWork
     steps: StepWork
     jacobian: np.ndarray
     logs: np.ndarray
+    rank: np.ndarray
 
 
 @allocator
@@ -75,13 +79,14 @@ def lyapunov_arrays(N, B, M, k):
 @allocator
 def lyapunov_work(H, D, k, like, cell=0):
     """Scratch for k exponents of networks with H units and D inputs: one for each thread."""
-    G, M, _ = sizes(cell)
+    (M, C, _), gates = sizes(cell), len(blocks(cell)[0])
     S = (1 + M) * H  # numbers of a state
     return LyapunovWork(
         frame_work(S, k, like),
-        step_work(G * H, H, D, 1, _STEPS, like, lasting(cell)),
-        np.zeros((S + 1 if M > 0 else 0, S), like.dtype),
+        step_work(gates * H, H, D, 1, _STEPS, like, lasting(cell)),
+        np.zeros((S + 1 if C > 0 else 0, S), like.dtype),
         np.zeros((2, k)),
+        np.zeros(1, np.int64),
     )
 
 
@@ -89,8 +94,8 @@ def lyapunov_work(H, D, k, like, cell=0):
 def lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, work, out):
     """Sums over blocks of steps, for networks start..stop-1 along every sequence.
 
-    inputs (1 or N, T or 1, B, D), where a single step is repeated; h0 (1 or N, B, H); vectors
-    (H, k) span the first frame; ends (M+1,) int64: the last step of the burn-in and of every block;
+    inputs (1 or N, T or 1, B, D), where a single step is repeated; h0 (1 or N, B, S); vectors
+    (S, k) span the first frame; ends (M+1,) int64: the last step of the burn-in and of every block;
     the frame is made orthonormal after `every` steps. work from `lyapunov_work`, out from
     `lyapunov_arrays`.
     """
@@ -107,8 +112,9 @@ def lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, 
 @kernel
 def begin_lyapunov(weights, h0, cell, vectors, n, b, work):
     """Pack the weights of network n, set the state of sequence b, and the frame."""
-    pack_steps(network(weights, n), work.steps)
-    start_state(lasting(cell), work.steps, h0[min(n, h0.shape[0] - 1), b : b + 1])
+    lasts = lasting(cell)
+    pack_steps(lasts, network(weights, n), work.steps)
+    start_state(lasts, work.steps, h0[min(n, h0.shape[0] - 1), b : b + 1], weights.W_hh.shape[2])
     begin_frame(vectors, work)
 
 
@@ -117,6 +123,7 @@ def begin_frame(vectors, work):
     """The frame that the first vectors span, and no sums."""
     start_from(vectors, work.frame, work.logs[0])
     fill(work.logs, 0.0)
+    work.rank[0] = vectors.shape[0]
 
 
 @kernel
@@ -134,7 +141,8 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
             out.first_nonfinite[n, b] = nonfinite
             count = nonfinite - 1 - begin  # steps before it
         for s in range(1, count + 1):
-            matrix, scales = jacobian(lasts, W_hh, steps.kept, s, 0, work.jacobian)
+            matrix, scales, rank = jacobian(lasts, W_hh, steps.kept, s, 0, work.jacobian)
+            work.rank[0] = min(work.rank[0], rank)
             transform(matrix, work.logs.shape[1], work.frame)
             scale_rows(scales, work.frame)
             _settle(begin + s - first, begin + s == last, every, n, b, work, out)
@@ -162,11 +170,18 @@ def _settle(steps, final, every, n, b, work, out):
     longest = -np.inf
     for i in range(k):
         longest = max(longest, now[i])
-    limit = longest + math.log(3.5e-4 if work.steps.trace.itemsize == 4 else 1.5e-8)
+    single, dense = work.steps.trace.itemsize == 4, work.jacobian.size > 0
+    if every > 1:
+        limit = longest + math.log(3.5e-4 if single else 1.5e-8)
+    else:  # rows of one matrix with scales keep their digits, sums of several do not
+        limit = longest + math.log(_ROUNDING * (1.2e-7 if single else 2.2e-16))
     for i in range(k):
-        total[i] += now[i]
-        if every > 1 and now[i] < limit:
+        if i >= work.rank[0]:  # no more directions are left
+            now[i] = -np.inf
+        elif now[i] < limit and (every > 1 or dense):
             out.lost[n, b, i] += 1
+        total[i] += now[i]
+    work.rank[0] = work.frame.order.size
 
 
 @kernel

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import log_normal
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import (
@@ -25,8 +26,26 @@ from rnnsim.kernels.arithmetic.products import (
     rows_from,
     rows_of,
 )
-from rnnsim.kernels.cells.seam import advance, jacobian, lasting, pull_back, recall, sizes
-from rnnsim.kernels.gradients.unfolding import memory_size, network, pack_steps, put_inputs
+from rnnsim.kernels.cells.seam import (
+    advance,
+    arrive,
+    blocks,
+    jacobian,
+    lasting,
+    pull_back,
+    recall,
+    sizes,
+)
+from rnnsim.kernels.gradients.steps import (
+    gather_memories,
+    kept_size,
+    later_size,
+    network,
+    pack_back,
+    pack_steps,
+    put_inputs,
+    spread_memories,
+)
 
 # Rows are held at norms of this power of two, so that slopes of 1e-307 take no digits from them.
 _HELD = 400
@@ -35,28 +54,31 @@ _HELD = 400
 @allocator
 def kept_arrays(N, T, B, H, like, cell):
     """Room for what T steps of N networks keep: (N, T+1, B, K*H'), row 0 before the first step."""
-    return np.zeros((N, T + 1, B, sizes(lasting(cell))[2] * padded(H, like)), like.dtype)
+    return np.zeros((N, T + 1, B, kept_size(lasting(cell), H, like)), like.dtype)
 
 
 @kernel
 def retrace(weights, inputs, states, cell, n, work, kept):
     """kept[n] from the states of network n, which each step is taken from anew.
 
-    inputs (1 or N, T, B, D), states (N, T+1, B, H), kept from `kept_arrays`, work from `step_work`
+    inputs (1 or N, T, B, D), states (N, T+1, B, S), kept from `kept_arrays`, work from `step_work`
     for one step of the lasting cell. No rounding of a step has a part in another.
     """
-    lasts, (T, B), H = lasting(cell), inputs.shape[1:3], states.shape[3]
+    lasts, (T, B), H = lasting(cell), inputs.shape[1:3], weights.W_hh.shape[2]
     pre, panels = work.pre, work.recurrent
     out = rows_of(pre, 0)
-    pack_steps(network(weights, n), work)
+    pack_steps(lasts, network(weights, n), work)
     for t in range(T):
         put_inputs(inputs[min(n, inputs.shape[0] - 1)], t, work, 0, H)
         for b in range(B):
             for i in range(H):
                 work.trace[0, b, i] = states[n, t, b, i]
+            spread_memories(lasts, states[n, t], b, H, kept[n, t, b])
         multiply(rows_from(work.trace, 0), B, 0, panels.shape[1], panels, out)
         recall(lasts, pre, states[n, t + 1])
-        advance(lasts, pre, work.state, kept[n], t + 1, 0, H)
+        advance(lasts, pre, work.trace[0], work.state, kept[n], t + 1, 0, H)
+    for b in range(B):
+        spread_memories(lasts, states[n, T], b, H, kept[n, T, b])
 
 
 @kernel
@@ -65,7 +87,7 @@ def step_jacobians(weights, kept, cell, n, scratch, out):
     lasts = lasting(cell)
     for t in range(out.shape[1]):
         for b in range(out.shape[2]):
-            matrix, scales = jacobian(lasts, weights.W_hh[n], kept[n], t + 1, b, scratch)
+            matrix, scales, _ = jacobian(lasts, weights.W_hh[n], kept[n], t + 1, b, scratch)
             for i in range(out.shape[3]):
                 for j in range(out.shape[4]):
                     out[n, t, b, i, j] = scales[i] * matrix[i, j]
@@ -74,7 +96,7 @@ def step_jacobians(weights, kept, cell, n, scratch, out):
 class RowWork(NamedTuple):
     """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
 
-    rows (S, B, H') = dl_i/dh_t, dc (S, B, M*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
+    rows (S, B, H') = dl_i/dh_t, dc (S, B, C*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
     arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; W_hh and W_xh packed.
     """
 
@@ -90,10 +112,11 @@ class RowWork(NamedTuple):
 @allocator
 def row_work(weights, S, B, cell):
     """Scratch for `take_back`."""
-    (_, A, D), H, like = weights.W_xh.shape, weights.W_hh.shape[2], weights.W_hh
+    A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
+    like = weights.W_hh
     return RowWork(
         np.zeros((S, B, padded(H, like)), like.dtype),
-        np.zeros((S, B, memory_size(cell, H, like)), like.dtype),
+        np.zeros((S, B, later_size(cell, H, like)), like.dtype),
         np.zeros((S, B, padded(A, like)), like.dtype),
         np.zeros((S, B, padded(D, like)), like.dtype),
         np.zeros((S, B), np.int64),
@@ -103,31 +126,48 @@ def row_work(weights, S, B, cell):
 
 
 @kernel
-def set_rows(weights, n, gradients, exponents, work):
-    """Begin with gradients (S, B, H), in units of 2^exponents (S, B), at states of network n."""
-    pack(weights.W_hh[n], 0, work.W_hh)
-    pack(weights.W_xh[n], 0, work.W_xh)
-    S, B, H = gradients.shape
-    for i in range(S):
+def set_rows(cell, weights, n, gradients, exponents, work):
+    """Begin with gradients (R, B, S), in units of 2^exponents (R, B), at states of network n."""
+    (R, B, _), H, lasts = gradients.shape, weights.W_hh.shape[2], lasting(cell)
+    pack_back(lasts, weights.W_hh[n], work.W_hh)
+    inputs = blocks(lasts)[1]
+    for block in range(len(inputs)):
+        i = inputs[block] * H
+        if i >= 0:
+            pack(weights.W_xh[n, i : i + H], block * H, work.W_xh)
+    fill(work.dc, 0)
+    for i in range(R):
         for b in range(B):
             work.exponents[i, b] = exponents[i, b]
             for j in range(H):
                 work.rows[i, b, j] = gradients[i, b, j]
-            for j in range(work.dc.shape[2]):
-                work.dc[i, b, j] = 0
+            spread_memories(lasts, gradients[i], b, H, work.dc[i, b])
     _hold(0, work)
+
+
+@kernel
+def get_rows(cell, work, gradients):
+    """gradients (R, B, S) = where the rows are now, in units of 2^work.exponents."""
+    lasts = lasting(cell)
+    H = gradients.shape[2] // (1 + sizes(lasts)[0])
+    for i in range(gradients.shape[0]):
+        for b in range(gradients.shape[1]):
+            for j in range(H):
+                gradients[i, b, j] = work.rows[i, b, j]
+            gather_memories(lasts, work.dc[i, b], H, gradients[i], b)
 
 
 @kernel
 def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
     """Rows i of step steps[i], ascending, from step `high`, none later, down to step `low`.
 
-    states (T+1, B, H) and kept (T+1, B, .) of the network. norms (S, B, T+1): ln of the norms at
+    states (T+1, B, S) and kept (T+1, B, .) of the network. norms (S, B, T+1): ln of the norms at
     the states of steps high..low, from the row's own step on; input_norms (S, B, T) or of size 0:
     at the inputs of steps high..low+1. -inf for an exact 0, NaN beyond the range.
     """
     lasts, (S, B, _), first = lasting(cell), work.rows.shape, steps.size
-    rows, dc, deltas, H = work.rows, work.dc, work.deltas, states.shape[2]
+    rows, dc, deltas = work.rows, work.dc, work.deltas
+    H = states.shape[2] // (1 + sizes(lasts)[0])
     for t in range(high, low - 1, -1):
         while first > 0 and steps[first - 1] >= t:
             first -= 1
@@ -147,6 +187,8 @@ def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
                     size = frobenius(work.arriving[i, b].reshape(1, -1))
                     input_norms[i, b, t - 1] = _log_norm(size, work.exponents[i, b])
         multiply(source, count, 0, depth, work.W_hh, rows_from(rows, first))
+        for i in range(first, S):
+            arrive(lasts, rows[i], dc[i], 0, H)
         _hold(first, work)
 
 

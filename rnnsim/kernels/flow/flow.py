@@ -9,12 +9,10 @@ Lags are treated in chunks: first the rows move (lags.py), then what they gave i
 added to the windows. Sequences may be divided among several workspaces up to that point.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import add, fill
-from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     add_scaled,
@@ -27,162 +25,35 @@ from rnnsim.kernels.arithmetic.norms import (
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     add_outer,
-    empty_panels,
     multiply,
     pack,
-    padded,
     rows_from,
     rows_of,
 )
 from rnnsim.kernels.cells.seam import lasting, slope_sums
 from rnnsim.kernels.flow.lags import advance_rows, summarise
-from rnnsim.kernels.flow.windows import compare_window, full_gradient, grow_window
+from rnnsim.kernels.flow.windows import (
+    compare_window,
+    full_gradient,
+    grow_window,
+    rows_of_gate,
+    share_out,
+)
+from rnnsim.kernels.gradients.backward import take_final
 from rnnsim.kernels.gradients.losses import score
-from rnnsim.kernels.gradients.unfolding import (
-    ForwardWork,
-    batch_of,
-    class_major,
-    class_major_outputs,
-    forward_work,
-    gather_targets,
-    memory_size,
+from rnnsim.kernels.gradients.steps import (
     network,
-    pack_forward,
+    pack_back,
     start_state,
     unfold,
 )
-
-LAGS_AT_ONCE = 32
-
-
-class FlowArrays(NamedTuple):
-    """Results for an ensemble; S loss steps, K lags; logs are natural. All float64 but two.
-
-    log_norms, live, log_rms, log_std (N, S, K); per_sequence (N, S, K, B), or of size 0.
-    All gradients are B times dL/dW, as the batch average comes last.
-    hidden_* are of dL/dW_hh, recurrent_* of dL/d[W_hh, W_xh, b_h] as one matrix: log_norm (N, K) of
-    window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
-    terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2.
-    readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
-    mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
-    """
-
-    log_norms: np.ndarray
-    live: np.ndarray
-    log_rms: np.ndarray
-    log_std: np.ndarray
-    per_sequence: np.ndarray
-    hidden_log_norm: np.ndarray
-    hidden_cosine: np.ndarray
-    hidden_log_error: np.ndarray
-    hidden_full: np.ndarray
-    hidden_terms: np.ndarray
-    recurrent_log_norm: np.ndarray
-    recurrent_cosine: np.ndarray
-    recurrent_log_error: np.ndarray
-    recurrent_full: np.ndarray
-    recurrent_terms: np.ndarray
-    readout: np.ndarray
-    mean_slope: np.ndarray
-    saturated: np.ndarray
-    first_nonfinite: np.ndarray
-
-
-class FlowWork(NamedTuple):
-    """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk.
-
-    units: H; forward: ForwardWork of all T steps of the lasting cell; backward: packed
-    [W_hh; W_hy]; rows (S, B, H'), dc (S, B, M*H') and deltas (S, B, A'): dl/dh_t, dl/dc_t and
-    dl/da_t; exponents (S, B) int64 of rows and dc, squares (S, B) of the deltas; sizes (T, B, 2)
-    and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
-    lag of a chunk: parts (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
-    (C, 2), logs (C, S, B). window, window_lost (what rounding takes from it) and full (A, P)
-    float64 with sum_exponents (2,) int64; dy (S*B, V') and readout (V, P').
-    """
-
-    units: int
-    forward: ForwardWork
-    backward: np.ndarray
-    rows: np.ndarray
-    dc: np.ndarray
-    deltas: np.ndarray
-    exponents: np.ndarray
-    squares: np.ndarray
-    sizes: np.ndarray
-    size_exponents: np.ndarray
-    parts: np.ndarray
-    tops: np.ndarray
-    terms: np.ndarray
-    logs: np.ndarray
-    window: np.ndarray
-    window_lost: np.ndarray
-    full: np.ndarray
-    sum_exponents: np.ndarray
-    dy: np.ndarray
-    readout: np.ndarray
-
-
-@allocator
-def flow_arrays(weights, batch, S, K, per_sequence):
-    """Results for an ensemble with S loss steps and K lags, to be filled by `gradient_flow`."""
-    N, B = weights.W_hh.shape[0], batch.inputs.shape[2]
-    return FlowArrays(
-        np.full((N, S, K), np.nan),
-        np.full((N, S, K), np.nan),
-        np.full((N, S, K), np.nan),
-        np.full((N, S, K), np.nan),
-        np.full((N, S, K, B) if per_sequence else (0, 0, 0, 0), np.nan),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty(N),
-        np.full(N, -np.inf),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty(N),
-        np.full(N, -np.inf),
-        np.empty(N),
-        np.empty(N),
-        np.empty(N),
-        np.empty(N, np.int64),
-    )
-
-
-@allocator
-def lags_at_once(T, B, S):
-    """How many lags make a chunk, so that their logs stay small."""
-    return max(1, min(LAGS_AT_ONCE, T, 2**20 // (S * B)))
-
-
-@allocator
-def flow_work(weights, batch, S, C, cell=0):
-    """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread."""
-    (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
-    V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
-    like, P, lasts = weights.W_hh, H + D + 1, lasting(cell)
-    return FlowWork(
-        H,
-        forward_work(weights, T, B, T, lasts),
-        empty_panels(A + V, H, like),
-        np.zeros((S, B, padded(H, like)), like.dtype),
-        np.zeros((S, B, memory_size(lasts, H, like)), like.dtype),
-        np.zeros((S, B, padded(A, like)), like.dtype),
-        np.zeros((S, B), np.int64),
-        np.zeros((S, B), np.float64),
-        np.zeros((T, B, 2), np.float64),
-        np.zeros(2, np.int64),
-        np.zeros((C, A, padded(P, like)), like.dtype),
-        np.zeros(C, np.int64),
-        np.zeros((C, 2), np.float64),
-        np.zeros((C, S, B), np.float64),
-        np.zeros((A, P), np.float64),
-        np.zeros((A, P), np.float64),
-        np.zeros((A, P), np.float64),
-        np.zeros(2, np.int64),
-        np.zeros((S * B, padded(V, like)), like.dtype),
-        np.zeros((V, padded(P, like)), like.dtype),
-    )
+from rnnsim.kernels.gradients.unfolding import (
+    batch_of,
+    class_major,
+    class_major_outputs,
+    gather_targets,
+    pack_forward,
+)
 
 
 @kernel
@@ -191,22 +62,22 @@ def gradient_flow(weights, batch, cell, steps, start, stop, work, out):
     K, C = out.hidden_log_norm.shape[1], work.tops.size
     for n in range(start, stop):
         begin_flow(weights, batch, cell, steps, n, work, out)
-        start_windows(n, work, out)
+        start_windows(cell, n, work, out)
         for first in range(0, K, C):
             last = min(first + C, K)
             advance_rows(cell, steps, first, last, n, work, out)
-            close_lags(steps, first, last, n, work.logs, work, out)
+            close_lags(cell, steps, first, last, n, work.logs, work.part_logs, work, out)
 
 
 @kernel
 def begin_flow(weights, batch, cell, steps, n, work, out):
     """States, what they keep, dl_t/dh_t and the full gradient of network n."""
     w, data, forward, lasts = network(weights, n), batch_of(batch, n), work.forward, lasting(cell)
-    T, B, (A, H) = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape
-    pack_forward(w, forward)
-    pack(w.W_hh, 0, work.backward)
-    pack(w.W_hy, A, work.backward)
-    start_state(lasts, forward, data.h0)
+    T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[1]
+    pack_forward(lasts, w, forward)
+    pack_back(lasts, w.W_hh, work.backward)
+    pack(w.W_hy, w.b_h.size, work.backward)
+    start_state(lasts, forward, data.h0, H)
     out.first_nonfinite[n] = unfold(data.inputs, 0, T, 0, lasts, forward)
     total, saturated = 0.0, 0
     for t in range(1, T + 1):
@@ -218,7 +89,10 @@ def begin_flow(weights, batch, cell, steps, n, work, out):
     _measure_trace(work)
     _score_steps(data, steps, n, work, out)
     fill(work.exponents, 0)
-    work.sum_exponents[1] = full_gradient(lasts, steps, work)
+    work.sum_exponents[1] = full_gradient(lasts, steps, data, work)
+    fill(work.dc, 0)
+    if steps[-1] == T:
+        take_final(data, H, 1.0, work.dc[-1])
 
 
 @kernel
@@ -231,7 +105,7 @@ def merge_full(work, other):
 
 
 @kernel
-def start_windows(n, work, out):
+def start_windows(cell, n, work, out):
     """Clear the windows of network n; norms of its full gradient and of its readout's."""
     H = work.units
     fill(work.window, 0.0)
@@ -241,17 +115,25 @@ def start_windows(n, work, out):
     out.readout[n] = log_add_squares(log_norm_scaled(W_hy, 0), log_norm_scaled(b_y, 0))
     out.hidden_full[n] = log_norm_scaled(work.full[:, :H], work.sum_exponents[1])
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
+    out.hidden_terms[n] = out.recurrent_terms[n] = -np.inf
+    for gate in range(out.hidden_gates.full.shape[1]):
+        first, last = rows_of_gate(cell, gate, H)
+        full, exponent = work.full[first:last], work.sum_exponents[1]
+        out.hidden_gates.full[n, gate] = log_norm_scaled(full[:, :H], exponent)
+        out.recurrent_gates.full[n, gate] = log_norm_scaled(full, exponent)
+        out.hidden_gates.terms[n, gate] = out.recurrent_gates.terms[n, gate] = -np.inf
     if out.first_nonfinite[n] < 0 and not out.recurrent_full[n] < np.inf:
         out.first_nonfinite[n] = 1
 
 
 @kernel
-def close_lags(steps, first, last, n, logs, work, out):
+def close_lags(cell, steps, first, last, n, logs, part_logs, work, out):
     """Statistics and windows of lags first..last-1 of network n, whose rows have moved."""
     for k in range(first, last):
-        summarise(steps, k, n, logs[k - first], out)
+        summarise(steps, k, n, logs[k - first], part_logs[k - first], out)
+        share_out(cell, k - first, n, k, work, out)
         grow_window(k - first, n, work, out)
-        compare_window(n, k, work, out)
+        compare_window(cell, n, k, work, out)
 
 
 @kernel
@@ -300,4 +182,3 @@ def _score_steps(data, steps, n, work, out):
     # dl_t/dh_t = W_hy^T dl_t/dy_t: rows A.. of the packed [W_hh; W_hy]
     behind = Rows(dy.reshape(dy.size), -A, dy.shape[1])
     multiply(behind, S * B, A, A + V, work.backward, rows_from(work.rows, 0))
-    fill(work.dc, 0)

@@ -8,14 +8,17 @@ from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
+    exponent_of,
     frobenius,
     hypot,
     power_of_two,
     rescale,
     safe_exponent,
+    times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from
-from rnnsim.kernels.cells.seam import lasting, pull_back
+from rnnsim.kernels.cells.seam import along_memories, arrive, blocks, lasting, pull_back
+from rnnsim.kernels.flow.windows import keep_weights
 
 
 @kernel
@@ -29,16 +32,20 @@ def advance_rows(cell, steps, first, last, n, work, out):
         while begin < S and steps[begin] - k < 1:
             begin += 1
         work.tops[k - first] = EMPTY
-        fill(work.parts[k - first], 0)
-        work.terms[k - first, 0] = work.terms[k - first, 1] = 0.0
+        fill(work.outer[k - first], 0)
+        fill(work.terms[k - first], 0.0)
         if begin == S:
             continue
         work.tops[k - first] = top = _measure_rows(steps, begin, k, first, n, work, out)
+        if work.part_logs.shape[3] > 0 or work.scales.size > 0:
+            _measure_parts(begin, k, k - first, n, work)
         _pull_rows(lasts, steps, begin, k, work)
         deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
         multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
+        for i in range(begin, S):
+            arrive(lasts, work.rows[i], work.dc[i], 0, work.units)
         if top > EMPTY:  # something is left
-            _outer_products(steps, begin, k, k - first, top, work)
+            _outer_products(lasts, steps, begin, k, k - first, top, work)
 
 
 @kernel
@@ -79,28 +86,85 @@ def _measure_rows(steps, begin, k, first, n, work, out):
 
 
 @kernel
-def _pull_rows(cell, steps, begin, k, work):
-    """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
-    deltas, forward, A = work.deltas, work.forward, work.window.shape[0]
-    S, B, _ = deltas.shape
+def _measure_parts(begin, k, lag, n, work):
+    """Norms of h, of the memories and of the path through these alone, at one lag of the chunk.
+
+    Where components are scaled, those of the whole state are taken anew.
+    """
+    (S, B, _), H, memory = work.rows.shape, work.units, work.path.shape[2]
+    scaled = work.scales.size > 0
     for i in range(begin, S):
-        rows, memories, t = work.rows[i], work.dc[i], steps[i] - k
-        pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, work.units)
+        if k == 0:  # the path begins with what is there
+            for b in range(B):
+                work.path_exponents[i, b] = work.exponents[i, b]
+                for j in range(memory):
+                    work.path[i, b, j] = work.dc[i, b, j]
         for b in range(B):
-            square = 0.0
-            for j in range(A):
-                square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
-            work.squares[i, b] = square
+            scales = work.scales[n] if scaled else work.logs[lag, i]  # any: they are not read then
+            own = _size(work.rows[i, b], H, scales, 0, scaled)
+            if memory > 0:
+                of_memories = _size(work.dc[i, b], H, scales, H, scaled)
+                logs, exponent = work.part_logs[lag, i, b], work.exponents[i, b]
+                logs[0] = _log_of(own, exponent)
+                logs[1] = _log_of(of_memories, exponent)
+                along = _size(work.path[i, b], H, scales, H, scaled)
+                logs[2] = _log_of(along, work.path_exponents[i, b])
+                if 0.0 < along < np.inf:
+                    shift = safe_exponent(along, work.path.itemsize)
+                    rescale(work.path[i, b].reshape(1, -1), -shift)
+                    work.path_exponents[i, b] += shift
+                own = hypot(own, of_memories)
+            if scaled:
+                work.logs[lag, i, b] = _log_of(own, work.exponents[i, b])
 
 
 @kernel
-def _outer_products(steps, begin, k, lag, top, work):
-    """parts[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
+def _size(row, H, scales, first, scaled):
+    """The norm of H components, scaled by scales[first..] where asked for."""
+    if not scaled:
+        return frobenius(row[:H].reshape(1, -1))
+    size = 0.0
+    for j in range(H):
+        size = hypot(size, abs(np.float64(row[j]) * scales[first + j]))
+    return size
+
+
+@kernel
+def _log_of(size, exponent):
+    """ln(size * 2^exponent); -inf for an exact 0, NaN beyond the range."""
+    if 0.0 < size < np.inf:
+        own = exponent_of(size)  # sizes below the normal range are brought into it
+        return log_normal(times_power_of_two(size, -own)) + (exponent + own) * LN2
+    return -np.inf if size == 0.0 else np.nan
+
+
+@kernel
+def _pull_rows(cell, steps, begin, k, work):
+    """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
+    deltas, forward, H = work.deltas, work.forward, work.units
+    (S, B, _), (hidden, inputs) = deltas.shape, blocks(cell)
+    for i in range(begin, S):
+        rows, memories, t = work.rows[i], work.dc[i], steps[i] - k
+        entering = rows if k == 0 else rows[:0]
+        along_memories(cell, entering, work.path[i], forward.kept, t, 0, H)
+        pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, H)
+        fill(work.squares[i], 0.0)
+        for b in range(B):
+            for block in range(len(hidden)):
+                square = 0.0
+                for j in range(block * H, (block + 1) * H):
+                    square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
+                work.squares[i, b, max(hidden[block], inputs[block])] += square
+
+
+@kernel
+def _outer_products(cell, steps, begin, k, lag, top, work):
+    """outer[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
 
     terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2. Deltas of
     other exponents than the top are scaled: nobody needs them behind this.
     """
-    deltas, part = work.deltas, work.parts[lag]
+    deltas, part = work.deltas, work.outer[lag]
     (S, B, _), (A, P) = deltas.shape, work.window.shape
     if not _sum_terms(steps, begin, k, lag, top, work):
         for i in range(begin, S):
@@ -116,23 +180,24 @@ def _outer_products(steps, begin, k, lag, top, work):
         left, right = rows_from(deltas, i), rows_from(work.forward.trace, steps[i] - k - 1)
         add_outer(left, right, run * B, A, P, part)
         i += run
+    keep_weights(cell, work.units, P, part)
 
 
 @kernel
 def _sum_terms(steps, begin, k, lag, top, work):
     """Fill terms[lag]; returns whether all rows have the exponent `top`."""
     S, B = work.exponents.shape
-    same, hidden, whole = True, 0.0, 0.0
+    same, terms = True, work.terms[lag]
     for i in range(begin, S):
         for b in range(B):
             exponent = work.exponents[i, b]
             same &= exponent == top
             factor = 1.0 if exponent == top else _factor(exponent, top)
-            square = work.squares[i, b] * factor * factor
             sizes = work.sizes[steps[i] - k - 1, b]
-            hidden += square * sizes[0] * sizes[0]
-            whole += square * sizes[1] * sizes[1]
-    work.terms[lag, 0], work.terms[lag, 1] = hidden, whole
+            for gate in range(terms.shape[1]):
+                square = work.squares[i, b, gate] * factor * factor
+                terms[0, gate] += square * sizes[0] * sizes[0]
+                terms[1, gate] += square * sizes[1] * sizes[1]
     return same
 
 
@@ -150,23 +215,26 @@ def merge_lags(count, work, other):
         if top == EMPTY:
             continue
         own, its = _factor(work.tops[lag], top), _factor(other.tops[lag], top)
-        for i in range(work.parts.shape[1]):
-            for j in range(work.parts.shape[2]):
-                work.parts[lag, i, j] = work.parts[lag, i, j] * own + other.parts[lag, i, j] * its
+        for i in range(work.outer.shape[1]):
+            for j in range(work.outer.shape[2]):
+                work.outer[lag, i, j] = work.outer[lag, i, j] * own + other.outer[lag, i, j] * its
         for m in range(2):
             apart = power_of_two(other.size_exponents[m] - work.size_exponents[m]) * its
-            work.terms[lag, m] *= own * own
-            work.terms[lag, m] += other.terms[lag, m] * apart * apart
+            for gate in range(work.terms.shape[2]):
+                work.terms[lag, m, gate] *= own * own
+                work.terms[lag, m, gate] += other.terms[lag, m, gate] * apart * apart
         work.tops[lag] = top
 
 
 @kernel
-def summarise(steps, k, n, logs, out):
+def summarise(steps, k, n, logs, part_logs, out):
     """Mean, spread and root mean square over sequences of the logs (S, B) of one lag."""
     S, B = logs.shape
     for i in range(S):
         if steps[i] - k < 1:
             continue
+        for p in range(part_logs.shape[2]):
+            out.parts[n, i, k, p] = _live_mean(part_logs[i, :, p])
         live, mean, peak = 0, 0.0, -np.inf
         for b in range(B):
             if out.per_sequence.size > 0:
@@ -188,3 +256,14 @@ def summarise(steps, k, n, logs, out):
         out.log_norms[n, i, k] = mean
         out.log_std[n, i, k] = np.sqrt(spread / live)
         out.log_rms[n, i, k] = peak + 0.5 * log_normal(square / B)
+
+
+@kernel
+def _live_mean(logs):
+    """The mean of a 1-D array over what is not -inf; -inf if all is."""
+    live, total = 0, 0.0
+    for b in range(logs.size):
+        if logs[b] != -np.inf:
+            live += 1
+            total += logs[b]
+    return total / live if live > 0 else -np.inf

@@ -4,26 +4,57 @@ import math
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
-from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.arithmetic.arrays import fill, total_of
+from rnnsim.kernels.arithmetic.jit import exact, inlined, kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
     add_scaled,
     compare_scaled,
+    exponent_of,
     frobenius,
     hypot,
     log_add_squares,
+    log_norm_scaled,
     power_of_two,
     rescale,
     safe_exponent,
+    times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from, rows_of
-from rnnsim.kernels.cells.seam import pull_back
+from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
+from rnnsim.kernels.gradients.backward import take_final
 
 
 @kernel
-def full_gradient(cell, steps, work):
+def keep_weights(cell, H, P, outer):
+    """Of outer products (A, P'), 0 where no weight stands: a block may meet no state, or no input.
+
+    Columns are those of the trace, [h, 1, x].
+    """
+    hidden, inputs = blocks(cell)
+    for i in range(outer.shape[0]):
+        if hidden[i // H] < 0:
+            for j in range(H):
+                outer[i, j] = 0
+        if inputs[i // H] < 0:
+            for j in range(H + 1, P):
+                outer[i, j] = 0
+
+
+@inlined
+def rows_of_gate(cell, gate, H):
+    """(first, last) of the rows of pre-activations that belong to a gate."""
+    hidden, inputs = blocks(cell)
+    first, last = len(hidden), 0
+    for block in range(len(hidden)):
+        if max(hidden[block], inputs[block]) == gate:
+            first, last = min(first, block), block + 1
+    return first * H, last * H
+
+
+@kernel
+def full_gradient(cell, steps, data, work):
     """full * 2^exponent = B * dL/d[W_hh, b_h, W_xh] by backpropagation; returns the exponent.
 
     `cell` is the lasting one. What goes back has one power of two of its own: gradient * 2^c = sum
@@ -31,11 +62,14 @@ def full_gradient(cell, steps, work):
     """
     (A, P), B, H = work.window.shape, work.rows.shape[1], work.units
     trace, kept, gradient = work.forward.trace, work.forward.kept, work.forward.state
-    memories, deltas, part = work.dc[0], work.deltas, work.parts[0]
+    memories, deltas, part = work.dc[0], work.deltas, work.outer[0]
     into = rows_of(gradient, 0)
     fill(work.full, 0.0)
     fill(work.window_lost, 0.0)  # free until the windows grow
     fill(gradient, 0)
+    fill(memories, 0)
+    if steps[-1] == trace.shape[0] - 1:
+        take_final(data, H, 1.0, memories)
     c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
     for t in range(steps[-1], 0, -1):
         if i >= 0 and steps[i] == t:
@@ -51,8 +85,10 @@ def full_gradient(cell, steps, work):
         pull_back(cell, gradient, memories, trace, kept, t, deltas, 0, 0, H)
         fill(part, 0)
         add_outer(rows_from(deltas, 0), rows_from(trace, t - 1), B, A, P, part)
+        keep_weights(cell, H, P, part)
         exponent = add_scaled(work.full, work.window_lost, exponent, part, c)
         multiply(rows_from(deltas, 0), B, 0, A, work.backward, into)
+        arrive(cell, gradient, memories, 0, H)
         norm = hypot(frobenius(gradient), frobenius(memories))
         if 0.0 < norm < np.inf:
             shift = safe_exponent(norm, gradient.itemsize)
@@ -60,7 +96,6 @@ def full_gradient(cell, steps, work):
                 rescale(gradient, -shift)
                 rescale(memories, -shift)
                 c += shift
-    fill(memories, 0)
     return exponent
 
 
@@ -71,14 +106,17 @@ def grow_window(lag, n, work, out):
     if top == EMPTY:
         return
     work.sum_exponents[0] = add_scaled(
-        work.window, work.window_lost, work.sum_exponents[0], work.parts[lag], top
+        work.window, work.window_lost, work.sum_exponents[0], work.outer[lag], top
     )
-    out.hidden_terms[n] = _add_terms(
-        out.hidden_terms[n], work.terms[lag, 0], top + work.size_exponents[0]
-    )
-    out.recurrent_terms[n] = _add_terms(
-        out.recurrent_terms[n], work.terms[lag, 1], top + work.size_exponents[1]
-    )
+    of_states, of_rows = top + work.size_exponents[0], top + work.size_exponents[1]
+    hidden, recurrent = total_of(work.terms[lag, 0]), total_of(work.terms[lag, 1])
+    out.hidden_terms[n] = _add_terms(out.hidden_terms[n], hidden, of_states)
+    out.recurrent_terms[n] = _add_terms(out.recurrent_terms[n], recurrent, of_rows)
+    for gate in range(out.hidden_gates.terms.shape[1]):
+        terms = out.hidden_gates.terms[n]
+        terms[gate] = _add_terms(terms[gate], work.terms[lag, 0, gate], of_states)
+        terms = out.recurrent_gates.terms[n]
+        terms[gate] = _add_terms(terms[gate], work.terms[lag, 1, gate], of_rows)
 
 
 @kernel
@@ -90,7 +128,7 @@ def _add_terms(log_root, square, exponent):
 
 
 @kernel
-def compare_window(n, k, work, out):
+def compare_window(cell, n, k, work, out):
     """The window of lags 0..k beside the full gradient."""
     H, P = work.units, work.window.shape[1]
     e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
@@ -106,3 +144,51 @@ def compare_window(n, k, work, out):
     out.recurrent_log_norm[n, k] = log_norm
     out.recurrent_cosine[n, k] = cosine
     out.recurrent_log_error[n, k] = log_error
+    for gate in range(out.hidden_gates.full.shape[1]):
+        first, last = rows_of_gate(cell, gate, H)
+        window, full = work.window[first:last], work.full[first:last]
+        found = compare_scaled(window[:, :H], e_window, full[:, :H], e_full)
+        _put(found, out.hidden_gates, n, k, gate)
+        found = compare_scaled(window[:, :P], e_window, full[:, :P], e_full)
+        _put(found, out.recurrent_gates, n, k, gate)
+
+
+@inlined
+def _put(found, gates, n, k, gate):
+    gates.log_norm[n, k, gate], gates.cosine[n, k, gate], gates.log_error[n, k, gate] = found
+
+
+@kernel
+def share_out(cell, lag, n, k, work, out):
+    """What lag k adds to dL/dW_hh and dL/dW_xh: its norm, and its share of the whole by gate.
+
+    Shares are <G_k, g> / ||g||^2, so that those of all lags and gates add up to 1.
+    """
+    H, P, top, e_full = work.units, work.window.shape[1], work.tops[lag], work.sum_exponents[1]
+    for m in range(2):
+        first, last = (0, H) if m == 0 else (H + 1, P)
+        added, full = work.outer[lag][:, first:last], work.full[:, first:last]
+        norm = frobenius(full)
+        out.lag_norms[n, k, m] = -np.inf if top == EMPTY else log_norm_scaled(added, top)
+        for gate in range(out.shares.shape[3]):
+            begin, end = rows_of_gate(cell, gate, H)
+            share = _share(added[begin:end], top, full[begin:end], e_full, norm)
+            out.shares[n, k, m, gate] = share
+
+
+@exact
+def _share(part, part_exponent, full, full_exponent, norm):
+    """<part, full> / norm^2, of arrays with an exponent; norm has that of `full`."""
+    size = frobenius(part)
+    if norm == 0.0 or not size < np.inf or not norm < np.inf:
+        return np.nan
+    if size == 0.0:
+        return 0.0
+    scale_part, scale_full = -exponent_of(size), -exponent_of(norm)
+    product, whole = 0.0, times_power_of_two(norm, scale_full)
+    for i in range(part.shape[0]):
+        for j in range(part.shape[1]):
+            p = times_power_of_two(np.float64(part[i, j]), scale_part)
+            product += p * times_power_of_two(full[i, j], scale_full)
+    shift = part_exponent - full_exponent - scale_part + scale_full
+    return times_power_of_two(product / (whole * whole), max(shift, -4000))

@@ -13,29 +13,35 @@ import math
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import copy, fill, residue, total_of
+from rnnsim.kernels.arithmetic.arrays import fill, residue, total_of
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
-from rnnsim.kernels.arithmetic.norms import frobenius, inverse_size, slab_norm
+from rnnsim.kernels.arithmetic.norms import frobenius, hypot, inverse_size, slab_norm
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     add_outer_of_steps,
-    columns_of,
+    columns_between,
     multiply,
     pack,
+    padded,
     rows_of,
 )
-from rnnsim.kernels.cells.seam import pull_back
+from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
 from rnnsim.kernels.gradients.losses import score
+from rnnsim.kernels.gradients.steps import (
+    gather_memories,
+    get_state,
+    network,
+    pack_back,
+    set_state,
+    spread_memories,
+    unfold,
+)
 from rnnsim.kernels.gradients.unfolding import (
     batch_of,
     class_major,
     class_major_outputs,
     gather_targets,
-    get_state,
-    network,
     pack_forward,
-    set_state,
-    unfold,
 )
 
 
@@ -68,30 +74,30 @@ def sweep(T, stored):
 def bptt(weights, batch, cell, start, stop, work, out):
     """Loss and full gradient of networks start..stop-1: exact backpropagation through time.
 
-    weights: Weights (N, ...), batch: Batch, cell: TANH, RELU or LINEAR, work from `backward_work`,
-    out from `gradient_arrays`.
+    weights: Weights (N, ...), batch: Batch, cell: TANH, RELU, LINEAR, SIGMOID, LSTM or GRU, work
+    from `backward_work`, out from `gradient_arrays`.
     """
     T, stored = batch.inputs.shape[1], work.forward.trace.shape[0] - 1
     for n in range(start, stop):
-        begin_bptt(weights, batch, n, work, out)
+        begin_bptt(weights, batch, cell, n, work, out)
         for i in range(passes(T, stored)):
             begin, end, back = pass_of(i, T, stored)
             if back:
                 backward_steps(batch, cell, n, begin, end, work, out)
             else:
                 forward_steps(batch, cell, n, begin, end, work)
-        end_bptt(n, work, out)
+        end_bptt(cell, n, work, out)
         mark_nonfinite(n, work.marks[1], out)
 
 
 @kernel
-def begin_bptt(weights, batch, n, work, out):
+def begin_bptt(weights, batch, cell, n, work, out):
     """Pack the weights of network n, mark the steps that carry loss, and clear its results."""
     w, data = network(weights, n), batch_of(batch, n)
-    pack_forward(w, work.forward)
-    pack(w.W_hh, 0, work.backward)
-    pack(w.W_hy, w.W_hh.shape[0], work.backward)
-    fill(work.dc, 0)
+    pack_forward(cell, w, work.forward)
+    pack_back(cell, w.W_hh, work.backward)
+    pack(w.W_hy, w.b_h.size, work.backward)
+    take_final(data, w.W_hh.shape[1], 1.0 / work.dc.shape[0], work.dc)
     work.marks[0], work.marks[1] = 0, -1
     for t in range(data.loss_weights.shape[0]):
         work.scored[t] = False
@@ -99,9 +105,26 @@ def begin_bptt(weights, batch, n, work, out):
             work.scored[t] |= data.loss_weights[t, b] != 0
         if work.scored[t]:
             work.marks[0] = t + 1
-    copy(data.h0, work.checkpoints[0])
+    if data.dl_dc.size > 0:
+        work.marks[0] = work.scored.size
+    H = work.checkpoints.shape[2]
+    for b in range(data.h0.shape[0]):
+        for i in range(H):
+            work.checkpoints[0, b, i] = data.h0[b, i]
+        spread_memories(cell, data.h0, b, H, work.memories[0, b])
     fill(work.errors, 0)
     clear(out, n)
+
+
+@inlined
+def take_final(data, H, scale, dc):
+    """dc (B, C*H') = scale * dl/dc_T of what follows the network, or 0."""
+    fill(dc, 0)
+    if data.dl_dc.size > 0:
+        width = padded(H, dc)
+        for b in range(dc.shape[0]):
+            for i in range(data.dl_dc.shape[1]):
+                dc[b, i // H * width + i % H] = data.dl_dc[b, i] * scale
 
 
 @kernel
@@ -132,22 +155,42 @@ def backward_steps(batch, cell, n, begin, end, work, out):
         score_block(batch, first, count, 0, n, work, out)
         backward_block(cell, first, count, n, work, out)
         set_factors(first, 0, 0, count, work)
-        outer_block(first, count, 0, 0, 1, work)
-        add_block(first, count, n, work, out)
+        outer_block(cell, first, count, 0, 0, 1, work)
+        add_block(cell, first, count, n, work, out)
 
 
 @inlined
-def end_bptt(n, work, out):
-    """dL/dh_0 of network n, for the sequences of the share."""
+def end_bptt(cell, n, work, out):
+    """The gradient at the first state of network n, for the sequences of the share."""
     errors, gradient, b_0 = work.errors, work.gradient, work.forward.share[0]
     width, H, A = errors.shape[2], work.checkpoints.shape[2], work.recurrent.shape[0]
     first = Rows(errors.reshape(errors.size), b_0 * width, width)
     into = rows_of(gradient, 0)
     multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
-    out.state_norms[n, 0] = frobenius(gradient)
+    arrive(cell, gradient, work.dc, b_0, H)
+    out.state_norms[n, 0] = _state_norm(gradient, work.dc, b_0)
     for b in range(gradient.shape[0]):
         for i in range(H):
             out.h0[n, b_0 + b, i] = gradient[b, i]
+        gather_memories(cell, work.dc[b_0 + b], H, out.h0[n], b_0 + b)
+    if out.each.states.size > 0:
+        write_state(cell, gradient, work.dc, b_0, H, out.each.states[n, 0])
+
+
+@inlined
+def _state_norm(gradient, dc, first):
+    """The norm of gradient (b, H') and of the rows of dc that belong to it."""
+    norm = frobenius(gradient)
+    return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if dc.size > 0 else norm
+
+
+@kernel
+def write_state(cell, gradient, dc, first, H, state):
+    """state (B, S) = the gradients with respect to h and memories, for some of the sequences."""
+    for b in range(gradient.shape[0]):
+        for i in range(H):
+            state[first + b, i] = gradient[b, i]
+        gather_memories(cell, dc[first + b], H, state, first + b)
 
 
 @inlined
@@ -162,7 +205,11 @@ def clear(out, n):
     fill(out.step_norms.W_xh[n], 0.0)
     fill(out.step_norms.W_hh[n], 0.0)
     fill(out.step_norms.W_hy[n], 0.0)
+    fill(out.step_norms.gates[n], 0.0)
     fill(out.state_norms[n], 0.0)
+    if out.each.states.size > 0:
+        fill(out.each.states[n], 0)
+        fill(out.each.errors[n], 0)
 
 
 @kernel
@@ -219,8 +266,24 @@ def backward_block(cell, first, count, n, work, out):
         # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
         depth = A + V if scored[first + s - 1] else A
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
-        state_norms[n, first + s] = frobenius(gradient)
+        arrive(cell, gradient, work.dc, b_0, H)
+        state_norms[n, first + s] = _state_norm(gradient, work.dc, b_0)
+        if out.each.states.size > 0:
+            write_state(cell, gradient, work.dc, b_0, H, out.each.states[n, first + s])
         pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
+    if out.each.errors.size > 0:
+        write_errors(errors, count, 0, b_0, rows, A, out.each.errors[n, first : first + count])
+
+
+@kernel
+def write_errors(errors, count, row, first, rows, A, written):
+    """written (count, B, A+V) = [delta_t, dL/dy_t], from the errors from `row` on."""
+    for s in range(count):
+        for b in range(first, first + rows):
+            for i in range(A):
+                written[s, b, i] = errors[row + s, b, i]
+            for i in range(A, written.shape[2]):
+                written[s, b, i] = errors[row + s + 1, b, i]
 
 
 @inlined
@@ -242,7 +305,7 @@ def set_factors(first, row, begin, end, work):
 
 
 @inlined
-def outer_block(first, count, row, member, members, work):
+def outer_block(cell, first, count, row, member, members, work):
     """The gradients that a block adds, and the scaled squares of every step's own.
 
     Of a team, each member treats some of the columns.
@@ -253,42 +316,65 @@ def outer_block(first, count, row, member, members, work):
     flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
     stride, loss = trace.shape[2], False
     start = first % (trace.shape[0] - 1) * B * stride
-    left, right = Rows(flat_errors, row * B * width, width), Rows(flat_trace, start, stride)
-    columns, shape = columns_of(member, members, P, errors), (count, B, A)
-    add_outer_of_steps(left, right, shape, columns, factors[0], work.recurrent, work.squares[0])
+    right, (hidden, inputs) = Rows(flat_trace, start, stride), blocks(cell)
+    for block in range(A // H):
+        left = Rows(flat_errors, row * B * width + block * H, width)
+        lowest = 0 if hidden[block] >= 0 else H  # the columns of the weights that there are
+        highest = P if inputs[block] >= 0 else H + 1
+        columns, shape = columns_between(lowest, highest, member, members, errors), (count, B, H)
+        into, squares = work.recurrent[block * H : (block + 1) * H], work.squares[block]
+        add_outer_of_steps(left, right, shape, columns, factors[0], into, squares)
     for s in range(count):
         loss |= work.scored[first + s]
     if loss:
         left = Rows(flat_errors, (row + 1) * B * width + A, width)
         right = Rows(flat_trace, start + B * stride, stride)
-        columns, shape = columns_of(member, members, H + 1, errors), (count, B, V)
-        add_outer_of_steps(left, right, shape, columns, factors[1], work.readout, work.squares[1])
+        columns, shape = columns_between(0, H + 1, member, members, errors), (count, B, V)
+        add_outer_of_steps(left, right, shape, columns, factors[1], work.readout, work.squares[-1])
 
 
 @kernel
-def add_block(first, count, n, work, out):
+def add_block(cell, first, count, n, work, out):
     """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
     H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
-    squares, factors, g, norms = work.squares, work.factors, out.weights, out.step_norms
+    g, (hidden, inputs) = out.weights, blocks(cell)
     for i in range(work.recurrent.shape[0]):
-        for j in range(H):
-            g.W_hh[n, i, j] += work.recurrent[i, j]
+        row, column = hidden[i // H] * H + i % H, inputs[i // H] * H + i % H
+        if hidden[i // H] >= 0:
+            for j in range(H):
+                g.W_hh[n, row, j] += work.recurrent[i, j]
         g.b_h[n, i] += work.recurrent[i, H]
-        for d in range(P - H - 1):
-            g.W_xh[n, i, d] += work.recurrent[i, H + 1 + d]
+        if inputs[i // H] >= 0:
+            for d in range(P - H - 1):
+                g.W_xh[n, column, d] += work.recurrent[i, H + 1 + d]
     for v in range(V):
         for j in range(H):
             g.W_hy[n, v, j] += work.readout[v, j]
         g.b_y[n, v] += work.readout[v, H]
     for s in range(count):
-        factor = np.float64(factors[0, s])
-        norms.W_hh[n, first + s] = math.sqrt(total_of(squares[0, s, :H])) / factor
-        norms.W_xh[n, first + s] = math.sqrt(total_of(squares[0, s, H + 1 : P])) / factor
-        square = total_of(squares[1, s, :H])
-        norms.W_hy[n, first + s] = math.sqrt(square) / np.float64(factors[1, s])
-    fill(squares, 0)
+        _norms_of_step(cell, s, n, first + s, work, out.step_norms)
+    fill(work.squares, 0)
     fill(work.recurrent, 0)
     fill(work.readout, 0)
+
+
+@inlined
+def _norms_of_step(cell, s, n, t, work, norms):
+    """The norms of what step t+1 adds, from the squares of row s of a block."""
+    H, P, squares = work.checkpoints.shape[2], work.forward.recurrent.shape[1], work.squares
+    factor, (hidden, inputs) = np.float64(work.factors[0, s]), blocks(cell)
+    of_states = of_inputs = 0.0
+    for block in range(len(hidden)):
+        if hidden[block] >= 0:
+            square = np.float64(total_of(squares[block, s, :H]))
+            norms.gates[n, t, hidden[block]] = math.sqrt(square) / factor
+            of_states += square
+        if inputs[block] >= 0:
+            of_inputs += np.float64(total_of(squares[block, s, H + 1 : P]))
+    norms.W_hh[n, t] = math.sqrt(of_states) / factor
+    norms.W_xh[n, t] = math.sqrt(of_inputs) / factor
+    square = total_of(squares[-1, s, :H])
+    norms.W_hy[n, t] = math.sqrt(square) / np.float64(work.factors[1, s])
 
 
 @inlined

@@ -7,23 +7,32 @@ import numpy as np
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.kernels.cells.seam import sizes
-from rnnsim.kernels.gradients.unfolding import ForwardWork, block_steps, forward_work, memory_size
+from rnnsim.kernels.gradients.steps import (
+    kept_size,
+    later_size,
+    memory_size,
+)
+from rnnsim.kernels.gradients.unfolding import (
+    ForwardWork,
+    block_steps,
+    forward_work,
+)
 
 
 class StepNorms(NamedTuple):
-    """||dL/dW^(t)||_F for t = 1..T, each (N, T) float64."""
+    """||dL/dW^(t)||_F for t = 1..T, each (N, T) float64; gates (N, T, G): of the blocks of W_hh."""
 
     W_xh: np.ndarray
     W_hh: np.ndarray
     W_hy: np.ndarray
+    gates: np.ndarray
 
 
 class GradientArrays(NamedTuple):
     """What a backward pass returns; `weights` holds dL/dW in the shapes of the weights.
 
-    loss (N,) float64, h0 (N, B, H), step_norms, state_norms (N, T+1) = ||dL/dh_t||_F for t = 0..T,
-    first_nonfinite (N,) int64.
+    loss (N,) float64, h0 (N, B, S), step_norms, state_norms (N, T+1): the Frobenius norm of the
+    gradient with respect to the whole state of step t = 0..T; first_nonfinite (N,) int64; each.
     """
 
     loss: np.ndarray
@@ -32,6 +41,18 @@ class GradientArrays(NamedTuple):
     step_norms: StepNorms
     state_norms: np.ndarray
     first_nonfinite: np.ndarray
+    each: "EachStep"
+
+
+class EachStep(NamedTuple):
+    """What a backward pass writes down of every step, where asked for: otherwise of size 0.
+
+    states (N, T+1, B, S): dL/dh_t and dL/dc_t, of step 0..T; errors (N, T, B, A+V): dL/da_t and
+    dL/dy_t of step t = 1..T.
+    """
+
+    states: np.ndarray
+    errors: np.ndarray
 
 
 class BackwardWork(NamedTuple):
@@ -39,11 +60,11 @@ class BackwardWork(NamedTuple):
 
     forward: ForwardWork; errors (rows+1, B, Q'): row [s, b] is [delta_{t+1}, dL/dy_t] for step
     t = begin + s of a block, of A + V entries; backward: packed [W_hh; W_hy]; gradient (b, H'):
-    dL/dh_t; dc (B, M*H'): dL/dc_t of the memories. recurrent (A, P') and readout (V, P'): the
-    gradients that a block adds; squares (2, block, P') and factors (2, block) for their norms,
-    recurrent first. checkpoints (stretches, B, H) and memories (stretches, B, M*H'); scored (T,)
-    bool: whether a step has loss; marks (2,) int64: the last step with loss, and the first state
-    that is not finite.
+    dL/dh_t; dc (B, C*H'): dL/dc_t of the memories, or what else a step hands back. recurrent
+    (A, P') and readout (V, P'): the gradients that a block adds; factors (2, block) and squares
+    (A/H + 1, block, P') for their norms, recurrent first. checkpoints (stretches, B, H) and
+    memories (stretches, B, M*H'); scored (T,) bool: whether a step has loss; marks (2,) int64: the
+    last step with loss, and the first state that is not finite.
     """
 
     forward: ForwardWork
@@ -64,22 +85,24 @@ class BackwardWork(NamedTuple):
 @allocator
 def gradient_arrays(weights, batch):
     """Results for an ensemble, to be filled by `bptt` or `truncated_bptt`."""
-    (N, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
-    V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
+    (N, rows, H), T, B = weights.W_hh.shape, batch.inputs.shape[1], batch.inputs.shape[2]
     dtype = weights.W_hh.dtype
     return GradientArrays(
         np.empty(N, np.float64),
         Weights(
-            np.empty((N, A, D), dtype),
-            np.empty((N, A, H), dtype),
-            np.empty((N, V, H), dtype),
-            np.empty((N, A), dtype),
-            np.empty((N, V), dtype),
+            np.empty_like(weights.W_xh),
+            np.empty_like(weights.W_hh),
+            np.empty_like(weights.W_hy),
+            np.empty_like(weights.b_h),
+            np.empty_like(weights.b_y),
         ),
-        np.empty((N, B, H), dtype),
-        StepNorms(np.empty((N, T)), np.empty((N, T)), np.empty((N, T))),
+        np.empty((N, B, batch.h0.shape[2]), dtype),
+        StepNorms(
+            np.empty((N, T)), np.empty((N, T)), np.empty((N, T)), np.empty((N, T, rows // H))
+        ),
         np.empty((N, T + 1)),
         np.empty(N, np.int64),
+        EachStep(np.empty((0, 0, 0, 0), dtype), np.empty((0, 0, 0, 0), dtype)),
     )
 
 
@@ -101,13 +124,13 @@ def bytes_per_step(weights, batch, cell=0):
     """What one stored step of states takes."""
     D, B = batch.inputs.shape[3], batch.inputs.shape[2]
     H, like = weights.W_hh.shape[2], weights.W_hh
-    return B * (padded(H + 1 + D, like) + sizes(cell)[2] * padded(H, like)) * like.itemsize
+    return B * (padded(H + 1 + D, like) + kept_size(cell, H, like)) * like.itemsize
 
 
 @allocator
 def allocate_backward(weights, batch, stored, rows, block, cell):
     """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
-    (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
+    A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
     like, stretches = weights.W_hh, -(-T // stored)
     width, memory = padded(H + 1 + D, like), memory_size(cell, H, like)
@@ -116,10 +139,10 @@ def allocate_backward(weights, batch, stored, rows, block, cell):
         np.zeros((rows + 1, B, padded(A + V, like)), like.dtype),
         empty_panels(A + V, H, like),
         np.zeros((B, padded(H, like)), like.dtype),
-        np.zeros((B, memory), like.dtype),
+        np.zeros((B, later_size(cell, H, like)), like.dtype),
         np.zeros((A, width), like.dtype),
         np.zeros((V, width), like.dtype),
-        np.zeros((2, block, width), like.dtype),
+        np.zeros((A // H + 1, block, width), like.dtype),
         np.zeros((2, block), like.dtype),
         np.empty((stretches, B, H), like.dtype),
         np.zeros((stretches, B, memory), like.dtype),

@@ -12,9 +12,9 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
-from rnnsim.kernels.arithmetic.norms import frobenius
+from rnnsim.kernels.arithmetic.norms import frobenius, hypot
 from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
-from rnnsim.kernels.cells.seam import pull_back
+from rnnsim.kernels.cells.seam import arrive, pull_back
 from rnnsim.kernels.gradients.backward import (
     add_block,
     begin_bptt,
@@ -23,17 +23,27 @@ from rnnsim.kernels.gradients.backward import (
     outer_block,
     score_block,
     set_factors,
+    take_final,
+    write_errors,
+    write_state,
 )
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, allocate_backward
-from rnnsim.kernels.gradients.unfolding import block_steps, memory_size
+from rnnsim.kernels.gradients.steps import (
+    gather_memories,
+    later_size,
+)
+from rnnsim.kernels.gradients.unfolding import (
+    batch_of,
+    block_steps,
+)
 
 
 class TruncatedWork(NamedTuple):
     """Scratch of one thread; H' and A' are H and A padded.
 
     common: BackwardWork with the errors of all T steps; total (T+1, B, H') and memories
-    (T+1, B, M*H'), the sums over sweeps of dL/dh_t and dL/dc_t. One row of sequences for each
-    block: rows (J, B, H') and dc (J, B, M*H'), its gradients, and deltas (J, B, A').
+    (T+1, B, C*H'), the sums over sweeps of dL/dh_t and dL/dc_t. One row of sequences for each
+    block: rows (J, B, H') and dc (J, B, C*H'), its gradients, and deltas (J, B, A').
     """
 
     common: BackwardWork
@@ -47,9 +57,10 @@ class TruncatedWork(NamedTuple):
 @allocator
 def truncated_work(weights, batch, stride, cell=0):
     """Scratch for `truncated_bptt` at one stride: one for each thread, reused for every network."""
-    (A, H), T, B = weights.W_hh.shape[1:], batch.inputs.shape[1], batch.inputs.shape[2]
+    A, H = weights.b_h.shape[1], weights.W_hh.shape[2]
+    T, B = batch.inputs.shape[1], batch.inputs.shape[2]
     like, J = weights.W_hh, (T + stride - 1) // stride
-    width, memory = padded(H, like), memory_size(cell, H, like)
+    width, memory = padded(H, like), later_size(cell, H, like)
     return TruncatedWork(
         allocate_backward(weights, batch, T, T, block_steps(T, B, H, like.itemsize), cell),
         np.zeros((T + 1, B, width), like.dtype),
@@ -81,19 +92,21 @@ def truncated_bptt(weights, batch, cell, window, stride, start, stop, work, out)
 def begin_truncated(weights, batch, cell, n, work, out):
     """Forward pass and losses of network n."""
     T = batch.inputs.shape[1]
-    start_truncated(weights, batch, n, work, out)
+    start_truncated(weights, batch, cell, n, work, out)
     forward_steps(batch, cell, n, 0, T, work.common)
     score_block(batch, 0, T, 0, n, work.common, out)
 
 
 @kernel
-def start_truncated(weights, batch, n, work, out):
+def start_truncated(weights, batch, cell, n, work, out):
     """Nothing is done yet for network n."""
-    begin_bptt(weights, batch, n, work.common, out)
+    begin_bptt(weights, batch, cell, n, work.common, out)
     fill(work.total, 0)
     fill(work.memories, 0)
     fill(work.rows, 0)
     fill(work.dc, 0)
+    B, H = work.dc.shape[1], work.common.checkpoints.shape[2]
+    take_final(batch_of(batch, n), H, 1.0 / B, work.dc[-1])  # of the last sweep, which is at T
 
 
 @kernel
@@ -115,11 +128,15 @@ def sweep_depths(cell, window, stride, first, last, work):
             pull_back(cell, rows[j], dc[j], trace, kept, t, deltas, j, 0, H)
         if (lowest + 1) * stride - d == 1 and lowest < highest:
             multiply(rows_from(deltas, lowest), B, 0, A, panels, rows_from(rows, lowest))
+            arrive(cell, rows[lowest], dc[lowest], 0, H)
             add(rows[lowest], work.total[0])
+            add(dc[lowest], work.memories[0])
             lowest += 1
         if d + 1 < window and lowest < highest:
             count = (highest - lowest) * B
             multiply(rows_from(deltas, lowest), count, 0, A, panels, rows_from(rows, lowest))
+            for j in range(lowest, highest):
+                arrive(cell, rows[j], dc[j], 0, H)
 
 
 @kernel
@@ -137,8 +154,8 @@ def end_truncated(batch, cell, n, work, out):
     """Turn the summed dL/dh_t of network n into gradients and norms."""
     T = batch.inputs.shape[1]
     end_steps(cell, n, 0, T, work, out)
-    end_products(n, 0, T, work, out)
-    finish_truncated(n, work, out)
+    end_products(cell, n, 0, T, work, out)
+    finish_truncated(cell, n, work, out)
 
 
 @kernel
@@ -147,27 +164,35 @@ def end_steps(cell, n, first, last, work, out):
     common, total, memories = work.common, work.total, work.memories
     H, trace, kept = common.checkpoints.shape[2], common.forward.trace, common.forward.kept
     for t in range(first + 1, last + 1):
-        out.state_norms[n, t] = frobenius(total[t])
+        out.state_norms[n, t] = hypot(frobenius(total[t]), frobenius(memories[t]))
+        if out.each.states.size > 0:
+            write_state(cell, total[t], memories[t], 0, H, out.each.states[n, t])
         pull_back(cell, total[t], memories[t], trace, kept, t, common.errors, t - 1, 0, H)
 
 
 @kernel
-def end_products(n, first, last, work, out):
+def end_products(cell, n, first, last, work, out):
     """Add the gradients of steps first+1..last, whole blocks but at the end."""
     common, block = work.common, work.common.factors.shape[1]
     for begin in range(first, last, block):
         count = min(block, last - begin)
         set_factors(begin, begin, 0, count, common)
-        outer_block(begin, count, begin, 0, 1, common)
-        add_block(begin, count, n, common, out)
+        outer_block(cell, begin, count, begin, 0, 1, common)
+        add_block(cell, begin, count, n, common, out)
+        if out.each.errors.size > 0:
+            A, written = common.recurrent.shape[0], out.each.errors[n, begin : begin + count]
+            write_errors(common.errors, count, begin, 0, written.shape[1], A, written)
 
 
 @kernel
-def finish_truncated(n, work, out):
-    """dL/dh_0 of network n, and where it left the range."""
-    total, H = work.total, work.common.checkpoints.shape[2]
-    out.state_norms[n, 0] = frobenius(total[0])
+def finish_truncated(cell, n, work, out):
+    """The gradient at the first state of network n, and where it left the range."""
+    total, memories, H = work.total, work.memories, work.common.checkpoints.shape[2]
+    out.state_norms[n, 0] = hypot(frobenius(total[0]), frobenius(memories[0]))
     for b in range(total.shape[1]):
         for i in range(H):
             out.h0[n, b, i] = total[0, b, i]
+        gather_memories(cell, memories[0, b], H, out.h0[n], b)
+    if out.each.states.size > 0:
+        write_state(cell, total[0], memories[0], 0, H, out.each.states[n, 0])
     mark_nonfinite(n, work.common.marks[1], out)

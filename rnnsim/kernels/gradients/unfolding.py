@@ -1,8 +1,4 @@
-"""The unfolded network: states h_0..h_T, outputs, loss without gradient.
-
-What step t+1 multiplies stands in one row, [h_t, 1, x_{t+1}], so that one matrix product takes a
-network one step further: a_{t+1} = [W_hh, b_h, W_xh] [h_t, 1, x_{t+1}]. These rows are the trace.
-"""
+"""The unfolded network: states h_0..h_T, outputs, loss without gradient."""
 
 from typing import NamedTuple
 
@@ -18,28 +14,19 @@ from rnnsim.kernels.arithmetic.products import (
     padded,
     rows_of,
 )
-from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
-from rnnsim.kernels.cells.seam import advance, sizes
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.gradients.losses import count_correct, score
+from rnnsim.kernels.gradients.steps import (
+    carry_state,
+    gather_memories,
+    network,
+    pack_steps,
+    start_state,
+    step_work,
+    unfold,
+)
 
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
-
-
-class StepWork(NamedTuple):
-    """What a network is unfolded in, C steps in a row, for one network at a time.
-
-    trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding; kept (C+1, B, K*H'): what each
-    step keeps for its way back, the memories first; both may be shared by a team. share (2,) int64:
-    the thread treats sequences share[0]..share[1]-1, b of them; recurrent: packed
-    [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'): pre-activations and states of one step.
-    """
-
-    trace: np.ndarray
-    kept: np.ndarray
-    share: np.ndarray
-    recurrent: np.ndarray
-    pre: np.ndarray
-    state: np.ndarray
 
 
 class ForwardWork(NamedTuple):
@@ -84,29 +71,12 @@ def block_steps(T, B, H, itemsize):
 
 
 @allocator
-def step_work(A, H, D, B, stored, like, cell):
-    """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
-    trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
-    trace[:, :, H] = 1
-    share = np.empty(2, np.int64)
-    share[0], share[1] = 0, B
-    return StepWork(
-        trace,
-        np.zeros((stored + 1, B, sizes(cell)[2] * padded(H, like)), like.dtype),
-        share,
-        empty_panels(H + 1 + D, A, like),
-        np.zeros((B, padded(A, like)), like.dtype),
-        np.zeros((B, padded(H, like)), like.dtype),
-    )
-
-
-@allocator
 def forward_work(weights, T, B, stored, cell=0):
     """Scratch for a forward pass over T steps of B sequences that keeps `stored` steps at once.
 
     `forward` and `evaluate` need one block, `block_steps`.
     """
-    (_, A, D), H = weights.W_xh.shape, weights.W_hh.shape[2]
+    A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     V, like = weights.W_hy.shape[1], weights.W_hh
     R = block_steps(T, B, H, like.itemsize) * B
     steps = step_work(A, H, D, B, stored, like, cell)
@@ -133,14 +103,6 @@ def forward_work(weights, T, B, stored, cell=0):
 
 
 @inlined
-def network(weights, n):
-    """The weights of network n, without the network axis."""
-    return Weights(
-        weights.W_xh[n], weights.W_hh[n], weights.W_hy[n], weights.b_h[n], weights.b_y[n]
-    )
-
-
-@inlined
 def batch_of(batch, n):
     """The data of network n, without the network axis."""
     return Batch(
@@ -150,117 +112,17 @@ def batch_of(batch, n):
         batch.loss_weights[min(n, batch.loss_weights.shape[0] - 1)],
         batch.h0[min(n, batch.h0.shape[0] - 1)],
         batch.loss,
+        batch.dl_dc[min(n, batch.dl_dc.shape[0] - 1)],
     )
 
 
 @inlined
-def pack_steps(w, work):
-    """Pack the weights of one network for its steps."""
-    A, H = w.W_hh.shape
-    pack_transposed(w.W_hh, 0, work.recurrent)
-    pack_transposed(w.b_h.reshape(A, 1), H, work.recurrent)
-    pack_transposed(w.W_xh, H + 1, work.recurrent)
-
-
-@inlined
-def pack_forward(w, work):
+def pack_forward(cell, w, work):
     """Pack the weights of one network for its steps and its readout."""
     H = w.W_hh.shape[1]
-    pack_steps(w, work)
-    pack_transposed(w.W_hy, 0, work.readout)
-    pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, work.readout)
-
-
-@allocator
-def memory_size(cell, H, like):
-    """How many numbers of a row of `kept` are memories: M blocks of H'."""
-    return sizes(cell)[1] * padded(H, like)
-
-
-@inlined
-def set_state(work, t, state, memories):
-    """Step t takes over states (B, H) and memories (B, M*H') of the thread's share."""
-    for b in range(work.share[0], work.share[1]):
-        for i in range(state.shape[1]):
-            work.trace[t, b, i] = state[b, i]
-        for i in range(memories.shape[1]):
-            work.kept[t, b, i] = memories[b, i]
-
-
-@inlined
-def get_state(work, t, state, memories):
-    """state (B, H) and memories (B, M*H') = those of step t, for the sequences of the share."""
-    for b in range(work.share[0], work.share[1]):
-        for i in range(state.shape[1]):
-            state[b, i] = work.trace[t, b, i]
-        for i in range(memories.shape[1]):
-            memories[b, i] = work.kept[t, b, i]
-
-
-@inlined
-def start_state(cell, work, state):
-    """Step 0 takes over states (B, H); memories begin at 0."""
-    for b in range(work.share[0], work.share[1]):
-        for i in range(state.shape[1]):
-            work.trace[0, b, i] = state[b, i]
-        for i in range(memory_size(cell, state.shape[1], state)):
-            work.kept[0, b, i] = 0
-
-
-@inlined
-def carry_state(cell, work, t, H):
-    """Step 0 becomes step t: the next steps go on from there."""
-    for b in range(work.share[0], work.share[1]):
-        for i in range(H):
-            work.trace[0, b, i] = work.trace[t, b, i]
-        for i in range(memory_size(cell, H, work.trace)):
-            work.kept[0, b, i] = work.kept[t, b, i]
-
-
-@inlined
-def put_inputs(inputs, step, work, t, H):
-    """trace[t] takes over the inputs of one step, for the sequences of the share.
-
-    What lies beyond the inputs reads the last of them again.
-    """
-    step = min(step, inputs.shape[0] - 1)
-    for b in range(work.share[0], work.share[1]):
-        for d in range(inputs.shape[2]):
-            work.trace[t, b, H + 1 + d] = inputs[step, b, d]
-
-
-@kernel
-def unfold(inputs, begin, end, at, cell, work):
-    """trace[at+t] = h_{begin+t} for t = 1..end-begin, from trace[at] = h_begin; inputs (T, B, D).
-
-    work: ForwardWork or StepWork. Returns the first step whose state is not finite, or -1.
-    """
-    B, D = inputs.shape[1:]
-    P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
-    b_0, b_1 = work.share
-    H, nonfinite = P - 1 - D, -1
-    trace, out = work.trace.reshape(work.trace.size), rows_of(pre, 0)
-    for t in range(at, at + end - begin):
-        put_inputs(inputs, begin + t - at, work, t, H)
-        # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1}; of vanilla h_{t+1} = phi(a_{t+1})
-        rows = Rows(trace, (t * B + b_0) * width, width)
-        multiply(rows, b_1 - b_0, 0, P, work.recurrent, out)
-        advance(cell, pre, work.state, work.kept, t + 1, b_0, H)
-        if keep_state(work, t + 1, H) != 0 and nonfinite < 0:
-            nonfinite = begin + t - at + 1
-    return nonfinite
-
-
-@inlined
-def keep_state(work, t, H):
-    """trace[t] = state; returns 0 if all of it is finite, else NaN."""
-    residue, b_0, state = 0.0, work.share[0], work.state
-    for b in range(work.pre.shape[0]):
-        for i in range(H):
-            value = state[b, i]
-            work.trace[t, b_0 + b, i] = value
-            residue += value - value
-    return residue
+    pack_steps(cell, w, work)
+    pack_transposed(w.W_hy, 0, 0, work.readout)
+    pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, 0, work.readout)
 
 
 @inlined
@@ -312,9 +174,9 @@ def gather_targets(data, begin, count, work):
 
 @kernel
 def forward(weights, inputs, h0, cell, start, stop, work, states, outputs):
-    """States (N, T+1, B, H) and outputs (N, T, B, V) of networks start..stop-1.
+    """Whole states (N, T+1, B, S) and outputs (N, T, B, V) of networks start..stop-1.
 
-    inputs (1 or N, T, B, D), h0 (1 or N, B, H), work from `forward_work`.
+    inputs (1 or N, T, B, D), h0 (1 or N, B, S), work from `forward_work`.
     """
     for n in range(start, stop):
         begin_forward(weights, h0, cell, n, work, states)
@@ -323,17 +185,17 @@ def forward(weights, inputs, h0, cell, start, stop, work, states, outputs):
 
 @kernel
 def begin_forward(weights, h0, cell, n, work, states):
-    """h_0 of network n, whose pieces come next."""
-    pack_forward(network(weights, n), work)
+    """The first state of network n, whose pieces come next."""
+    pack_forward(cell, network(weights, n), work)
     copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
-    start_state(cell, work, states[n, 0])
+    start_state(cell, work, states[n, 0], weights.W_hh.shape[2])
 
 
 @kernel
 def forward_piece(inputs, cell, n, first, last, work, states, outputs):
     """Steps first+1..last of network n, from what the piece before left; whole blocks but at T."""
     B, V = outputs.shape[2:]
-    H, block = states.shape[3], work.score.losses.size // B
+    H, block = work.readout.shape[1] - 1, work.score.losses.size // B
     for begin in range(first, last, block):
         end = min(begin + block, last)
         unfold(inputs[min(n, inputs.shape[0] - 1)], begin, end, 0, cell, work)
@@ -346,6 +208,7 @@ def forward_piece(inputs, cell, n, first, last, work, states, outputs):
             for b in range(B):
                 for i in range(H):
                     states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
+                gather_memories(cell, work.kept[t + 1, b], H, states[n, begin + t + 1], b)
         carry_state(cell, work, end - begin, H)
 
 
@@ -360,9 +223,9 @@ def evaluate(weights, batch, cell, start, stop, work, loss, correct, first_nonfi
 
 @kernel
 def begin_evaluate(weights, batch, cell, n, work, loss, correct, first_nonfinite):
-    """h_0 of network n, whose pieces come next; nothing is scored yet."""
-    pack_forward(network(weights, n), work)
-    start_state(cell, work, batch_of(batch, n).h0)
+    """The first state of network n, whose pieces come next; nothing is scored yet."""
+    pack_forward(cell, network(weights, n), work)
+    start_state(cell, work, batch_of(batch, n).h0, weights.W_hh.shape[2])
     loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
 
 

@@ -24,7 +24,10 @@ from rnnsim.kernels.gradients.backward import (
     score_block,
 )
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
-from rnnsim.kernels.gradients.unfolding import class_major, class_major_outputs
+from rnnsim.kernels.gradients.unfolding import (
+    class_major,
+    class_major_outputs,
+)
 from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
 from rnnsim.kernels.training.penalty import PenaltyWork, add_penalty, clear_penalty, close_penalty
 
@@ -105,8 +108,8 @@ class Path(NamedTuple):
     """One recurrent network with its cell, its gradient and a place for one segment.
 
     weights and out.weights are views, N = 1, of LearnWork's values and gradient; inputs, classes,
-    targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, H). network is
-    0, the only one there (a literal 0 would be a type of its own to Numba).
+    targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, H); dl_dc is of
+    size 0. network is 0, the only one there (a literal 0 would be a type of its own to Numba).
     """
 
     network: int
@@ -120,6 +123,7 @@ class Path(NamedTuple):
     targets: np.ndarray
     loss_weights: np.ndarray
     h0: np.ndarray
+    dl_dc: np.ndarray
 
 
 class LearnWork(NamedTuple):
@@ -206,7 +210,7 @@ def _update(learners, rule, slot, omega, n, work):
 def forward_path(data, steps, path):
     """Pack the weights, find the steps with loss, and compute the states of a segment."""
     n, begin = path.network, path.network
-    begin_bptt(path.weights, data, n, path.work, path.out)
+    begin_bptt(path.weights, data, path.cell, n, path.work, path.out)
     forward_steps(data, path.cell, n, begin, steps, path.work)
 
 
@@ -228,7 +232,7 @@ def sum_gradients(data, path, weight, variant, penalty):
         if weight > 0.0:
             add_penalty(variant, count, H, V, work, penalty)
         _outer_products(first, count, work)
-    add_block(n, n, n, work, out)  # of no steps: their norms are not asked for
+    add_block(path.cell, n, n, n, work, out)  # of no steps: their norms are not asked for
     if weight > 0.0:
         B, dW_hh = work.errors.shape[1], out.weights.W_hh[n]
         omega = close_penalty(variant, weight, B, penalty, dW_hh)
@@ -272,7 +276,7 @@ def stage(batches, segment, n, path):
         copy(batches.classes[at, begin : begin + steps], classes)
     else:
         copy(batches.values[at, begin : begin + steps], targets)
-    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss, path.dl_dc)
 
 
 @inlined
@@ -286,7 +290,7 @@ def _source(batches, batch, n, path):
     loss_weights = path.loss_weights.reshape(1, T, B)
     targets = path.targets.reshape(1, T, B, V)
     classes = path.classes.reshape(1, T, B)
-    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss, path.dl_dc)
 
 
 @kernel
@@ -306,7 +310,7 @@ def encode(batches, batch, n, path, h0):
 def pull_back(batches, batch, n, variant, work):
     """The encoder's gradient, from dL/dh_0 of the decoder; after `encode`."""
     path, main = work.encoder, work.main
-    end_bptt(main.network, main.work, main.out)
+    end_bptt(main.cell, main.network, main.work, main.out)
     gradient = main.out.h0
     data = _source(batches, batch, n, path)
     T, B = data.inputs.shape[1:3]

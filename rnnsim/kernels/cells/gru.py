@@ -1,0 +1,132 @@
+"""The GRU cell (Cho et al. 2014), reset after the product, as PyTorch and Keras 3 have it.
+
+    r, z = sigma(a_r), sigma(a_z);   n = tanh(a_nx + r a_nh);   h' = (1-z) n + z h
+
+The pre-activations have four blocks of rows, r, z, n of the input and n of the state, of which the
+third meets no state and the fourth no input. A step keeps the factors of its way back, as computed
+from the pre-activations. With dh the gradient of h':
+
+    da_nx = dh (1-z)(1-n^2);   da_nh = r da_nx;   da_r = a_nh r(1-r) da_nx
+    da_z = dh (h-n) z(1-z);    beside the products h has the gradient z dh
+
+Kept for each unit: z, and the four factors in the order of the blocks.
+"""
+
+from typing import NamedTuple
+
+from rnnsim.kernels.arithmetic.functions import (
+    sigmoid_with_rest_into,
+    sigmoid_with_slope_into,
+    tanh_with_slope_into,
+)
+from rnnsim.kernels.cells.seam import (
+    advance,
+    along_memories,
+    arrive,
+    blocks,
+    jacobian,
+    lasting,
+    pull_back,
+    recall,
+    sizes,
+    slope_sums,
+)
+
+_KEPT = 5
+
+
+class Gru(NamedTuple):
+    """The cell as kernels take it; it needs no number of its own, and a NamedTuple wants one."""
+
+    gates: int
+
+
+GRU = Gru(3)
+
+
+@sizes.of(Gru)
+def _sizes(cell):
+    return 0, 1, _KEPT
+
+
+@blocks.of(Gru)
+def _blocks(cell):
+    return (0, 1, -1, 2), (0, 1, 2, -1)
+
+
+@lasting.of(Gru)
+def _lasting(cell):
+    return cell
+
+
+@recall.of(Gru)
+def _recall(cell, pre, after):
+    pass
+
+
+@slope_sums.of(Gru)
+def _slope_sums(cell, kept, states, t, b, H):
+    return float("nan"), float("nan")
+
+
+@along_memories.of(Gru)
+def _along_memories(cell, gradient, path, kept, t, first, H):
+    pass
+
+
+@advance.of(Gru)
+def _advance(cell, pre, before, state, kept, t, first, H):
+    P = kept.shape[2] // _KEPT
+    for b in range(pre.shape[0]):
+        a, row, old, n = pre[b], kept[t, first + b], before[first + b, :H], state[b, :H]
+        z, by_r, by_z = row[:H], row[P : P + H], row[2 * P : 2 * P + H]
+        by_x, by_h = row[3 * P : 3 * P + H], row[4 * P : 4 * P + H]
+        r, rest, of_state = a[:H], a[H : 2 * H], a[3 * H : 4 * H]
+        sigmoid_with_slope_into(r, r, by_r)
+        sigmoid_with_rest_into(rest, z, rest, by_z)
+        for j in range(H):
+            by_h[j] = a[2 * H + j] + r[j] * of_state[j]
+        tanh_with_slope_into(by_h, n, by_x)
+        for j in range(H):
+            by_x[j] *= rest[j]
+            by_h[j] = by_x[j] * r[j]
+            by_r[j] *= by_x[j] * of_state[j]
+            by_z[j] *= old[j] - n[j]
+            n[j] = rest[j] * n[j] + z[j] * old[j]
+
+
+@pull_back.of(Gru)
+def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
+    P = kept.shape[2] // _KEPT
+    for b in range(gradient.shape[0]):
+        row, dh, da = kept[t, first + b], gradient[b], errors[s, first + b]
+        for block in range(4):
+            factors, out = row[(1 + block) * P :], da[block * H :]
+            for j in range(H):
+                out[j] = dh[j] * factors[j]
+        handed = later[first + b]
+        for j in range(H):
+            handed[j] = dh[j] * row[j]
+
+
+@arrive.of(Gru)
+def _arrive(cell, gradient, later, first, H):
+    for b in range(gradient.shape[0]):
+        dh, handed = gradient[b], later[first + b]
+        for j in range(H):
+            dh[j] += handed[j]
+            handed[j] = 0
+
+
+@jacobian.of(Gru)
+def _jacobian(cell, W_hh, kept, t, b, scratch):
+    """diag(z) + diag(by_r) W_r + diag(by_z) W_z + diag(by_h) W_n."""
+    H, P = W_hh.shape[1], kept.shape[2] // _KEPT
+    row, matrix, scales = kept[t, b], scratch[:H], scratch[H]
+    for j in range(H):
+        by_r, by_z, by_h = row[P + j], row[2 * P + j], row[4 * P + j]
+        for k in range(H):
+            matrix[j, k] = by_r * W_hh[j, k] + by_z * W_hh[H + j, k] + by_h * W_hh[2 * H + j, k]
+        matrix[j, j] += row[j]
+        scales[j] = 1
+    return matrix, scales, H

@@ -1,0 +1,163 @@
+"""The LSTM cell (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000, no peepholes).
+
+    i, f, o = sigma(a_i), sigma(a_f), sigma(a_o);   g = tanh(a_g)
+    c' = f c + i g;   h' = o tanh(c')
+
+A step keeps c' and the factors of its way back, as computed from the pre-activations, so that
+saturated gates cost no digits. With dc the gradient of c' and dh that of h', S = o (1 - tanh^2 c'):
+
+    dc + S dh = e;   da_i = e g i(1-i);   da_f = e c f(1-f);   da_g = e i(1-g^2)
+    da_o = dh tanh(c') o(1-o);   the gradient of c is e f
+
+Kept for each unit: c', f, S, and the four factors in the order of the gates.
+"""
+
+from typing import NamedTuple
+
+from rnnsim.kernels.arithmetic.functions import sigmoid_with_slope_into, tanh_with_slope_into
+from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.cells.seam import (
+    advance,
+    along_memories,
+    arrive,
+    blocks,
+    jacobian,
+    lasting,
+    pull_back,
+    recall,
+    sizes,
+    slope_sums,
+)
+
+_KEPT = 7
+
+
+class Lstm(NamedTuple):
+    """The cell as kernels take it; it needs no number of its own, and a NamedTuple wants one."""
+
+    gates: int
+
+
+LSTM = Lstm(4)
+
+
+@sizes.of(Lstm)
+def _sizes(cell):
+    return 1, 1, _KEPT
+
+
+@blocks.of(Lstm)
+def _blocks(cell):
+    return (0, 1, 2, 3), (0, 1, 2, 3)
+
+
+@lasting.of(Lstm)
+def _lasting(cell):
+    return cell
+
+
+@recall.of(Lstm)
+def _recall(cell, pre, after):
+    pass
+
+
+@slope_sums.of(Lstm)
+def _slope_sums(cell, kept, states, t, b, H):
+    return float("nan"), float("nan")
+
+
+@arrive.of(Lstm)
+def _arrive(cell, gradient, later, first, H):
+    pass
+
+
+@advance.of(Lstm)
+def _advance(cell, pre, before, state, kept, t, first, H):
+    P = kept.shape[2] // _KEPT
+    for b in range(pre.shape[0]):
+        a, row, old = pre[b], kept[t, first + b], kept[t - 1, first + b, :H]
+        c, f, S = row[:H], row[P : P + H], row[2 * P : 2 * P + H]
+        by_i, by_f = row[3 * P : 3 * P + H], row[4 * P : 4 * P + H]
+        by_g, by_o = row[5 * P : 5 * P + H], row[6 * P : 6 * P + H]
+        i, g, o = a[:H], a[2 * H : 3 * H], a[3 * H : 4 * H]
+        sigmoid_with_slope_into(i, i, by_i)
+        sigmoid_with_slope_into(a[H : 2 * H], f, by_f)
+        tanh_with_slope_into(g, g, by_g)
+        sigmoid_with_slope_into(o, o, by_o)
+        for j in range(H):
+            by_i[j] *= g[j]
+            by_f[j] *= old[j]
+            by_g[j] *= i[j]
+            c[j] = f[j] * old[j] + i[j] * g[j]
+        top = state[b, :H]
+        tanh_with_slope_into(c, top, S)
+        for j in range(H):
+            by_o[j] *= top[j]
+            S[j] *= o[j]
+            top[j] *= o[j]
+
+
+@pull_back.of(Lstm)
+def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
+    P = kept.shape[2] // _KEPT
+    for b in range(gradient.shape[0]):
+        row, dh, dc, da = kept[t, first + b], gradient[b], later[first + b], errors[s, first + b]
+        _add_product(dh, row[2 * P :], dc, H)
+        for gate in range(3):
+            _product(dc, row[(3 + gate) * P :], da[gate * H :], H)
+        _product(dh, row[6 * P :], da[3 * H :], H)
+        _product(dc, row[P:], dc, H)
+
+
+@along_memories.of(Lstm)
+def _along_memories(cell, gradient, path, kept, t, first, H):
+    P = kept.shape[2] // _KEPT
+    for b in range(path.shape[0]):
+        row = kept[t, first + b]
+        if gradient.size > 0:
+            _add_product(gradient[b], row[2 * P :], path[b], H)
+        _product(path[b], row[P:], path[b], H)
+
+
+@kernel
+def _product(a, b, out, H):
+    """out = a b, elementwise."""
+    for j in range(H):
+        out[j] = a[j] * b[j]
+
+
+@kernel
+def _add_product(a, b, out, H):
+    """out += a b, elementwise."""
+    for j in range(H):
+        out[j] += a[j] * b[j]
+
+
+@jacobian.of(Lstm)
+def _jacobian(cell, W_hh, kept, t, b, scratch):
+    """[[R + diag(S) A, S f], [A, f]] over (h, c), A = dc'/dh and R = diag(tanh(c') o(1-o)) W_o.
+
+    It is a unit triangular matrix times [[R, 0], [A, f]]: a row of 0 there is one of rank.
+    """
+    H, P = W_hh.shape[1], kept.shape[2] // _KEPT
+    row, matrix, rank = kept[t, b], scratch[: 2 * H], 0
+    for j in range(H):
+        f, S, by_i, by_f = row[P + j], row[2 * P + j], row[3 * P + j], row[4 * P + j]
+        by_g, by_o = row[5 * P + j], row[6 * P + j]
+        for k in range(2 * H):
+            matrix[j, k] = matrix[H + j, k] = 0
+        upper, lower = 0, f != 0
+        for k in range(H):
+            of_c = by_i * W_hh[j, k] + by_f * W_hh[H + j, k] + by_g * W_hh[2 * H + j, k]
+            of_o = by_o * W_hh[3 * H + j, k]
+            upper |= of_o != 0
+            lower |= of_c != 0
+            matrix[j, k] = of_o + S * of_c
+            matrix[H + j, k] = of_c
+        matrix[j, H + j] = S * f
+        matrix[H + j, H + j] = f
+        rank += upper + lower
+    scales = scratch[2 * H]
+    for j in range(2 * H):
+        scales[j] = 1
+    return matrix, scales, rank

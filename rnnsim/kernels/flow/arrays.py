@@ -1,0 +1,202 @@
+"""What the gradient flow fills, and the scratch that it works in."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels.arithmetic.jit import allocator
+from rnnsim.kernels.arithmetic.products import empty_panels, padded
+from rnnsim.kernels.cells.seam import lasting
+from rnnsim.kernels.gradients.steps import (
+    later_size,
+    memory_size,
+)
+from rnnsim.kernels.gradients.unfolding import (
+    ForwardWork,
+    forward_work,
+)
+
+LAGS_AT_ONCE = 32
+PARTS = 3  # of a state with memories: h, c, and the path through c alone
+
+
+class GateArrays(NamedTuple):
+    """Windows by gate, G gates (0 where there is one alone), fields as in `FlowArrays`.
+
+    log_norm, cosine, log_error (N, K, G), full, terms (N, G).
+    """
+
+    log_norm: np.ndarray
+    cosine: np.ndarray
+    log_error: np.ndarray
+    full: np.ndarray
+    terms: np.ndarray
+
+
+class FlowArrays(NamedTuple):
+    """Results for an ensemble; S loss steps, K lags; logs are natural. All float64 but two.
+
+    log_norms, live, log_rms, log_std (N, S, K), of whole states; per_sequence (N, S, K, B), or of
+    size 0; parts (N, S, K, 3): log_norms of h, of the memories, and of the path through these
+    alone, or (N, S, K, 0) of cells without.
+    All gradients are B times dL/dW, as the batch average comes last.
+    hidden_* are of dL/dW_hh, recurrent_* of dL/d[W_hh, W_xh, b_h] as one matrix: log_norm (N, K) of
+    window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
+    terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2;
+    *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> / ||g||^2 for what lag k
+    adds, by gate; lag_norms (N, K, 2): ln ||G_k||.
+    readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
+    mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
+    """
+
+    log_norms: np.ndarray
+    live: np.ndarray
+    log_rms: np.ndarray
+    log_std: np.ndarray
+    per_sequence: np.ndarray
+    hidden_log_norm: np.ndarray
+    hidden_cosine: np.ndarray
+    hidden_log_error: np.ndarray
+    hidden_full: np.ndarray
+    hidden_terms: np.ndarray
+    recurrent_log_norm: np.ndarray
+    recurrent_cosine: np.ndarray
+    recurrent_log_error: np.ndarray
+    recurrent_full: np.ndarray
+    recurrent_terms: np.ndarray
+    readout: np.ndarray
+    mean_slope: np.ndarray
+    saturated: np.ndarray
+    first_nonfinite: np.ndarray
+    parts: np.ndarray
+    hidden_gates: GateArrays
+    recurrent_gates: GateArrays
+    shares: np.ndarray
+    lag_norms: np.ndarray
+
+
+class FlowWork(NamedTuple):
+    """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk, G gates.
+
+    units: H; forward: ForwardWork of all T steps of the lasting cell; backward: packed
+    [W_hh; W_hy]; rows (S, B, H'), dc (S, B, .) and deltas (S, B, A'): dl/dh_t, dl/dc_t (or what
+    else a step hands back) and dl/da_t; exponents (S, B) int64 of rows and dc, squares (S, B, G) of
+    the deltas; path (S, B, M*H') through the memories alone, path_exponents (S, B) int64; scales
+    (N, .) or of size 0: what multiplies the components of a gradient in its norm; sizes (T, B, 2)
+    and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
+    lag of a chunk: outer (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
+    (C, 2, G), logs (C, S, B) and part_logs (C, S, B, 3 or 0). window, window_lost (what rounding
+    takes from it) and full (A, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout
+    (V, P').
+    """
+
+    units: int
+    forward: ForwardWork
+    backward: np.ndarray
+    rows: np.ndarray
+    dc: np.ndarray
+    deltas: np.ndarray
+    exponents: np.ndarray
+    squares: np.ndarray
+    path: np.ndarray
+    path_exponents: np.ndarray
+    scales: np.ndarray
+    sizes: np.ndarray
+    size_exponents: np.ndarray
+    outer: np.ndarray
+    tops: np.ndarray
+    terms: np.ndarray
+    logs: np.ndarray
+    part_logs: np.ndarray
+    window: np.ndarray
+    window_lost: np.ndarray
+    full: np.ndarray
+    sum_exponents: np.ndarray
+    dy: np.ndarray
+    readout: np.ndarray
+
+
+@allocator
+def flow_arrays(weights, batch, S, K, per_sequence):
+    """Results for an ensemble with S loss steps and K lags, to be filled by `gradient_flow`."""
+    (N, rows, H), B = weights.W_hh.shape, batch.inputs.shape[2]
+    G, parts = rows // H, PARTS if batch.h0.shape[2] > H else 0
+    several = G if G > 1 else 0
+    return FlowArrays(
+        np.full((N, S, K), np.nan),
+        np.full((N, S, K), np.nan),
+        np.full((N, S, K), np.nan),
+        np.full((N, S, K), np.nan),
+        np.full((N, S, K, B) if per_sequence else (0, 0, 0, 0), np.nan),
+        np.empty((N, K)),
+        np.empty((N, K)),
+        np.empty((N, K)),
+        np.empty(N),
+        np.full(N, -np.inf),
+        np.empty((N, K)),
+        np.empty((N, K)),
+        np.empty((N, K)),
+        np.empty(N),
+        np.full(N, -np.inf),
+        np.empty(N),
+        np.empty(N),
+        np.empty(N),
+        np.empty(N, np.int64),
+        np.full((N, S, K, parts), np.nan),
+        _gate_arrays(N, K, several),
+        _gate_arrays(N, K, several),
+        np.empty((N, K, 2, G)),
+        np.empty((N, K, 2)),
+    )
+
+
+@allocator
+def _gate_arrays(N, K, G):
+    return GateArrays(
+        np.empty((N, K, G)),
+        np.empty((N, K, G)),
+        np.empty((N, K, G)),
+        np.empty((N, G)),
+        np.full((N, G), -np.inf),
+    )
+
+
+@allocator
+def lags_at_once(T, B, S):
+    """How many lags make a chunk, so that their logs stay small."""
+    return max(1, min(LAGS_AT_ONCE, T, 2**20 // (S * B)))
+
+
+@allocator
+def flow_work(weights, batch, S, C, cell=0):
+    """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread."""
+    A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
+    V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
+    like, P, lasts, G = weights.W_hh, H + D + 1, lasting(cell), weights.W_hh.shape[1] // H
+    memory = memory_size(lasts, H, like)
+    return FlowWork(
+        H,
+        forward_work(weights, T, B, T, lasts),
+        empty_panels(A + V, H, like),
+        np.zeros((S, B, padded(H, like)), like.dtype),
+        np.zeros((S, B, later_size(lasts, H, like)), like.dtype),
+        np.zeros((S, B, padded(A, like)), like.dtype),
+        np.zeros((S, B), np.int64),
+        np.zeros((S, B, G), np.float64),
+        np.zeros((S, B, memory), like.dtype),
+        np.zeros((S, B), np.int64),
+        np.zeros((0, 0), np.float64),
+        np.zeros((T, B, 2), np.float64),
+        np.zeros(2, np.int64),
+        np.zeros((C, A, padded(P, like)), like.dtype),
+        np.zeros(C, np.int64),
+        np.zeros((C, 2, G), np.float64),
+        np.zeros((C, S, B), np.float64),
+        np.zeros((C, S, B, PARTS if memory > 0 else 0), np.float64),
+        np.zeros((A, P), np.float64),
+        np.zeros((A, P), np.float64),
+        np.zeros((A, P), np.float64),
+        np.zeros(2, np.int64),
+        np.zeros((S * B, padded(V, like)), like.dtype),
+        np.zeros((V, padded(P, like)), like.dtype),
+    )

@@ -1,0 +1,209 @@
+"""The steps of a network, states h_0..h_T and memories, without readout and losses.
+
+What step t+1 multiplies stands in one row, [h_t, 1, x_{t+1}], so that one matrix product takes a
+network one step further: a_{t+1} = [W_hh, b_h, W_xh] [h_t, 1, x_{t+1}]. These rows are the trace.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.products import (
+    Rows,
+    empty_panels,
+    multiply,
+    pack,
+    pack_transposed,
+    padded,
+    rows_of,
+)
+from rnnsim.kernels.cells.layout import Weights
+from rnnsim.kernels.cells.seam import advance, blocks, sizes
+
+
+class StepWork(NamedTuple):
+    """What a network is unfolded in, C steps in a row, for one network at a time.
+
+    trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding; kept (C+1, B, K*H'): what each
+    step keeps for its way back, the memories first; both may be shared by a team. share (2,) int64:
+    the thread treats sequences share[0]..share[1]-1, b of them; recurrent: packed
+    [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'): pre-activations and states of one step.
+    """
+
+    trace: np.ndarray
+    kept: np.ndarray
+    share: np.ndarray
+    recurrent: np.ndarray
+    pre: np.ndarray
+    state: np.ndarray
+
+
+@allocator
+def step_work(A, H, D, B, stored, like, cell):
+    """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
+    trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
+    trace[:, :, H] = 1
+    share = np.empty(2, np.int64)
+    share[0], share[1] = 0, B
+    return StepWork(
+        trace,
+        np.zeros((stored + 1, B, kept_size(cell, H, like)), like.dtype),
+        share,
+        empty_panels(H + 1 + D, A, like),
+        np.zeros((B, padded(A, like)), like.dtype),
+        np.zeros((B, padded(H, like)), like.dtype),
+    )
+
+
+@inlined
+def network(weights, n):
+    """The weights of network n, without the network axis."""
+    return Weights(
+        weights.W_xh[n], weights.W_hh[n], weights.W_hy[n], weights.b_h[n], weights.b_y[n]
+    )
+
+
+@kernel
+def pack_steps(cell, w, work):
+    """Pack the weights of one network for its steps."""
+    A, H = w.b_h.size, w.W_hh.shape[1]
+    hidden, inputs = blocks(cell)
+    for block in range(A // H):
+        i, j = hidden[block] * H, inputs[block] * H
+        if i >= 0:
+            pack_transposed(w.W_hh[i : i + H], 0, block * H, work.recurrent)
+        if j >= 0:
+            pack_transposed(w.W_xh[j : j + H], H + 1, block * H, work.recurrent)
+    pack_transposed(w.b_h.reshape(A, 1), H, 0, work.recurrent)
+
+
+@kernel
+def pack_back(cell, W_hh, panels):
+    """Rows 0..A-1 of the packed matrix: what takes dl/da_t (A) back to dl/dh_{t-1}."""
+    H, hidden = W_hh.shape[1], blocks(cell)[0]
+    for block in range(len(hidden)):
+        i = hidden[block] * H
+        if i >= 0:
+            pack(W_hh[i : i + H], block * H, panels)
+
+
+@allocator
+def kept_size(cell, H, like):
+    """How many numbers a step keeps of a sequence: K blocks of H'."""
+    return sizes(cell)[2] * padded(H, like)
+
+
+@allocator
+def memory_size(cell, H, like):
+    """How many numbers of a row of `kept` are memories: M blocks of H'."""
+    return sizes(cell)[0] * padded(H, like)
+
+
+@allocator
+def later_size(cell, H, like):
+    """How many numbers a step hands back beside its products: C blocks of H'."""
+    return sizes(cell)[1] * padded(H, like)
+
+
+@inlined
+def set_state(work, t, state, memories):
+    """Step t takes over states (B, H) and memories (B, M*H') of the thread's share."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(state.shape[1]):
+            work.trace[t, b, i] = state[b, i]
+        for i in range(memories.shape[1]):
+            work.kept[t, b, i] = memories[b, i]
+
+
+@inlined
+def get_state(work, t, state, memories):
+    """state (B, H) and memories (B, M*H') = those of step t, for the sequences of the share."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(state.shape[1]):
+            state[b, i] = work.trace[t, b, i]
+        for i in range(memories.shape[1]):
+            memories[b, i] = work.kept[t, b, i]
+
+
+@inlined
+def spread_memories(cell, state, b, H, memories):
+    """A row of memories (M*H'), from those of a whole state (B, S) of sequence b."""
+    width = padded(H, memories)
+    for m in range(sizes(cell)[0]):
+        for i in range(H):
+            memories[m * width + i] = state[b, (1 + m) * H + i]
+
+
+@inlined
+def gather_memories(cell, memories, H, state, b):
+    """The other way round."""
+    width = padded(H, memories)
+    for m in range(sizes(cell)[0]):
+        for i in range(H):
+            state[b, (1 + m) * H + i] = memories[m * width + i]
+
+
+@inlined
+def start_state(cell, work, state, H):
+    """Step 0 takes over whole states (B, S)."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(H):
+            work.trace[0, b, i] = state[b, i]
+        spread_memories(cell, state, b, H, work.kept[0, b])
+
+
+@inlined
+def carry_state(cell, work, t, H):
+    """Step 0 becomes step t: the next steps go on from there."""
+    for b in range(work.share[0], work.share[1]):
+        for i in range(H):
+            work.trace[0, b, i] = work.trace[t, b, i]
+        for i in range(memory_size(cell, H, work.trace)):
+            work.kept[0, b, i] = work.kept[t, b, i]
+
+
+@inlined
+def put_inputs(inputs, step, work, t, H):
+    """trace[t] takes over the inputs of one step, for the sequences of the share.
+
+    What lies beyond the inputs reads the last of them again.
+    """
+    step = min(step, inputs.shape[0] - 1)
+    for b in range(work.share[0], work.share[1]):
+        for d in range(inputs.shape[2]):
+            work.trace[t, b, H + 1 + d] = inputs[step, b, d]
+
+
+@kernel
+def unfold(inputs, begin, end, at, cell, work):
+    """trace[at+t] = h_{begin+t} for t = 1..end-begin, from trace[at] = h_begin; inputs (T, B, D).
+
+    work: ForwardWork or StepWork. Returns the first step whose state is not finite, or -1.
+    """
+    B, D = inputs.shape[1:]
+    P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
+    b_0, b_1 = work.share
+    H, nonfinite = P - 1 - D, -1
+    trace, out = work.trace.reshape(work.trace.size), rows_of(pre, 0)
+    for t in range(at, at + end - begin):
+        put_inputs(inputs, begin + t - at, work, t, H)
+        # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1}; of vanilla h_{t+1} = phi(a_{t+1})
+        rows = Rows(trace, (t * B + b_0) * width, width)
+        multiply(rows, b_1 - b_0, 0, P, work.recurrent, out)
+        advance(cell, pre, work.trace[t], work.state, work.kept, t + 1, b_0, H)
+        if keep_state(work, t + 1, H) != 0 and nonfinite < 0:
+            nonfinite = begin + t - at + 1
+    return nonfinite
+
+
+@inlined
+def keep_state(work, t, H):
+    """trace[t] = state; returns 0 if all of it is finite, else NaN."""
+    residue, b_0, state = 0.0, work.share[0], work.state
+    for b in range(work.pre.shape[0]):
+        for i in range(H):
+            value = state[b, i]
+            work.trace[t, b_0 + b, i] = value
+            residue += value - value
+    return residue
