@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences, originals
+from rnnsim.data.sequences import Sequences, check_scored, originals
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,8 @@ class Pairs:
     TypeError
         A target that is no `Sequences`, a source of another dtype.
     ValueError
-        Other numbers of sequences or networks in source and target, empty axes, NaN or infinity.
+        Other numbers of sequences or networks in source and target, empty axes, NaN or infinity; a
+        target made by `Sequences.from_gradients`.
 
     Examples
     --------
@@ -59,6 +60,7 @@ class Pairs:
                 "`target` must be a rnnsim.Sequences(inputs, targets, weights=None), which the "
                 f"decoder reads and is scored on, got {type(self.target).__name__}"
             )
+        check_scored(self.target, "target")
         shape = "(n_steps, n_sequences, n_inputs)"
         source = checks.float_array("source", self.source, shape=shape, own=True)
         own = self.target.n_networks

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.appearances import warn_of
+from rnnsim.data.gradients import LossGradients, checked_gradients, entering
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,11 @@ class Sequences:
     provenance : mapping of str to str, optional
         Where the data come from (corpus checksum, task variant); recorded with results.
 
+    Attributes
+    ----------
+    gradients : LossGradients or None
+        What `from_gradients` was given; None for targets, as here.
+
     Raises
     ------
     TypeError
@@ -39,6 +45,12 @@ class Sequences:
         another kind.
     ValueError
         Shapes that disagree, empty axes, NaN or infinity, negative weights or class ids.
+
+    Warns
+    -----
+    UserWarning
+        Two steps or more and over 1000 times as many sequences, as where axes are swapped; float
+        targets that are one-hot in every row of weight above 0 and of two classes at least.
 
     Examples
     --------
@@ -52,28 +64,122 @@ class Sequences:
     targets: npt.NDArray[Any]
     weights: FloatArray = None  # type: ignore[assignment]
     provenance: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    gradients: LossGradients | None = field(init=False, default=None)
     _owned: tuple[FloatArray, npt.NDArray[Any], FloatArray] = field(init=False, repr=False)
+    _owned_gradients: LossGradients = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shape = "(n_steps, n_sequences, n_inputs)"
-        inputs = checks.float_array("inputs", self.inputs, shape=shape, own=True)
-        if inputs.ndim not in (3, 4):
-            raise ValueError(
-                "`inputs` must be (n_steps, n_sequences, n_inputs), or with a leading network "
-                f"axis, got shape {inputs.shape}"
-            )
-        checks.positive_sizes("inputs", inputs, "N T B D" if inputs.ndim == 4 else "T B D")
-        checks.finite("inputs", inputs)
+        inputs = _checked_inputs(self.inputs)
         weights = _checked_weights(self.weights, inputs)
         targets = _checked_targets(self.targets, inputs, weights)
-        owned = {"inputs": inputs, "targets": targets, "weights": weights}
-        object.__setattr__(self, "_owned", (inputs, targets, weights))
-        for name, value in owned.items():
-            object.__setattr__(self, name, checks.read_only(value))
-        object.__setattr__(self, "provenance", checks.provenance(self.provenance))
+        self._keep(inputs, targets, weights, self.provenance)
+        warn_of(inputs, targets, weights, depth=3)
+
+    @classmethod
+    def from_gradients(
+        cls,
+        inputs: npt.ArrayLike,
+        dL_dy: npt.ArrayLike | None = None,
+        *,
+        dL_dh: npt.ArrayLike | None = None,
+        dL_dh_final: npt.ArrayLike | None = None,
+        dL_dc_final: npt.ArrayLike | None = None,
+        provenance: Mapping[str, str] | None = None,
+    ) -> "Sequences":
+        """Data with any loss L of one's own, given by its derivatives in place of targets.
+
+        ::
+
+            dL/dW = sum_b sum_t dL_dy[t,b] dy[t,b]/dW + dL_dh[t,b] dh[t,b]/dW
+                    + sum_b dL_dh_final[b] dh[T,b]/dW + dL_dc_final[b] dc[T,b]/dW
+
+        They are derivatives of the whole loss: `bptt` returns dL/dW of exactly that loss, with no
+        1/B added, and `gradient_flow`, whose l has no 1/B, multiplies them by B. They belong to
+        the states of the networks that they were taken at. The value of L is not known: `bptt`
+        says NaN, `evaluate`, `train` and `Pairs` refuse such data.
+
+        Parameters
+        ----------
+        inputs : (T, B, D) array
+            float32 or float64. With a leading network axis (N, T, B, D), on all that is given, each
+            network reads its own data.
+        dL_dy : (T, B, V) array, optional
+            With respect to the outputs y_t.
+        dL_dh : (T, B, H) array, optional
+            With respect to the states h_t: the direct part, without y_t and without what returns
+            through time.
+        dL_dh_final : (B, H) array, optional
+            With respect to h_T; added to `dL_dh` at step T.
+        dL_dc_final : (B, H) array, optional
+            With respect to c_T of LSTM cells, at fixed h_T.
+        provenance : mapping of str to str, optional
+            As of `Sequences`.
+
+        Returns
+        -------
+        Sequences
+            `gradients` holds read-only views of copies, with dL/dh_final inside `dL_dh`. `targets`
+            is empty, (T, B, 0), `weights` 1 where a derivative is not exactly 0, else 0:
+            `loss_steps` are the steps at which derivatives enter, step T for `dL_dc_final`.
+
+        Raises
+        ------
+        TypeError
+            Arrays that are not all float32 or all float64.
+        ValueError
+            No derivative, shapes that disagree, empty axes, NaN or infinity.
+
+        Warns
+        -----
+        UserWarning
+            Axes that look swapped, as of `Sequences`.
+
+        Examples
+        --------
+        The loss (1/B) sum_b sum_i log cosh h_i at step T, of three sequences:
+
+        >>> import numpy as np, rnnsim
+        >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+        >>> x = np.random.default_rng(0).normal(size=(5, 3, 2))
+        >>> last = rnnsim.forward(rnn, x).states[0, -1]
+        >>> batch = rnnsim.Sequences.from_gradients(x, dL_dh_final=np.tanh(last) / 3)
+        >>> batch.loss_steps, batch.gradients.dL_dh.shape
+        (array([5]), (5, 3, 4))
+        """
+        x = _checked_inputs(inputs)
+        given = {
+            "dL_dy": dL_dy, "dL_dh": dL_dh, "dL_dh_final": dL_dh_final, "dL_dc_final": dL_dc_final,
+        }  # fmt: skip
+        gradients = checked_gradients(x, given)
+        targets, weights = np.empty((*x.shape[:-1], 0), x.dtype), entering(x, gradients)
+        made = cls.__new__(cls)
+        made._keep(x, targets, weights, {} if provenance is None else provenance, gradients)
+        warn_of(x, targets, weights, depth=2)
+        return made
+
+    def _keep(
+        self,
+        inputs: FloatArray,
+        targets: npt.NDArray[Any],
+        weights: FloatArray,
+        provenance: Any,
+        gradients: LossGradients | None = None,
+    ) -> None:
+        """What was checked, owned, and views of it for users' eyes."""
+        fields = {
+            "inputs": checks.read_only(inputs),
+            "targets": checks.read_only(targets),
+            "weights": checks.read_only(weights),
+            "provenance": checks.provenance(provenance),
+            "gradients": gradients and gradients.map(checks.read_only),
+            "_owned": (inputs, targets, weights),
+            "_owned_gradients": gradients or LossGradients(),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), provenance=self.provenance), self._owned
+        return _again, (type(self), *self._owned, self.gradients, self.provenance)
 
     @property
     def n_networks(self) -> int | None:
@@ -106,13 +212,29 @@ class Sequences:
         return self.targets.dtype.kind == "i"
 
     @property
+    def has_gradients(self) -> bool:
+        """True where the loss is given by its derivatives, see `from_gradients`."""
+        return self.gradients is not None
+
+    @property
     def loss_steps(self) -> npt.NDArray[np.int64]:
         """The steps 1..T that carry loss in at least one sequence of one network, ascending."""
         others = tuple(axis for axis in range(self.weights.ndim) if axis != self.weights.ndim - 2)
         return np.flatnonzero((self.weights > 0).any(axis=others)) + 1
 
     def last_loss_only(self) -> "Sequences":
-        """The same data with loss at the last loss-carrying step only: many-to-one."""
+        """The same data with loss at the last loss-carrying step only: many-to-one.
+
+        Raises
+        ------
+        ValueError
+            Data made by `from_gradients`: derivatives of one loss are not those of a part of it.
+        """
+        if self.has_gradients:
+            raise ValueError(
+                "`last_loss_only` needs targets, got data made by Sequences.from_gradients, whose "
+                "loss cannot be taken apart; give the derivatives of the loss at that step alone"
+            )
         weights = np.zeros_like(self.weights)
         if self.loss_steps.size:
             last = int(self.loss_steps[-1]) - 1
@@ -122,15 +244,64 @@ class Sequences:
     def astype(self, dtype: npt.DTypeLike) -> "Sequences":
         """The same data rounded to float32 or widened to float64."""
         kind = checks.float_dtype("dtype", dtype)
-        targets = self.targets if self.has_classes else self.targets.astype(kind)
-        return Sequences(
-            self.inputs.astype(kind), targets, self.weights.astype(kind), provenance=self.provenance
+        return _again(
+            type(self),
+            self.inputs.astype(kind),
+            self.targets if self.has_classes else self.targets.astype(kind),
+            self.weights.astype(kind),
+            self.gradients and self.gradients.map(lambda array: array.astype(kind)),
+            self.provenance,
         )
 
 
 def originals(sequences: Sequences) -> tuple[FloatArray, npt.NDArray[Any], FloatArray]:
     """Inputs, targets and weights themselves, for kernels: read-only arrays compile once more."""
     return sequences._owned
+
+
+def original_gradients(sequences: Sequences) -> LossGradients:
+    """Derivatives of the loss themselves, for kernels; None in place of all that were not given."""
+    return sequences._owned_gradients
+
+
+def check_scored(data: Any, name: str) -> None:
+    """Refuse data without a value of the loss; messages call them `name`."""
+    if isinstance(data, Sequences) and data.has_gradients:
+        raise ValueError(
+            f"`{name}` made by Sequences.from_gradients has no loss to evaluate: only derivatives "
+            "are known, which rnnsim.bptt and rnnsim.gradient_flow take; give "
+            "Sequences(inputs, targets) here"
+        )
+
+
+def _again(
+    kind: type[Sequences],
+    inputs: FloatArray,
+    targets: npt.NDArray[Any],
+    weights: FloatArray,
+    gradients: LossGradients | None,
+    provenance: Mapping[str, str],
+) -> Sequences:
+    """Data made of what others hold, checked anew."""
+    if gradients is None:
+        return kind(inputs, targets, weights, provenance=provenance)
+    dL_dy, dL_dh, dL_dc_final = gradients
+    return kind.from_gradients(
+        inputs, dL_dy, dL_dh=dL_dh, dL_dc_final=dL_dc_final, provenance=provenance
+    )
+
+
+def _checked_inputs(inputs: Any) -> FloatArray:
+    shape = "(n_steps, n_sequences, n_inputs)"
+    array = checks.float_array("inputs", inputs, shape=shape, own=True)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            "`inputs` must be (n_steps, n_sequences, n_inputs), or with a leading network "
+            f"axis, got shape {array.shape}"
+        )
+    checks.positive_sizes("inputs", array, "N T B D" if array.ndim == 4 else "T B D")
+    checks.finite("inputs", array)
+    return array
 
 
 def _checked_weights(weights: Any, inputs: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences
+from rnnsim.data.sequences import Sequences, check_scored
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
 from rnnsim.kernels.gradients.unfolding import (
     begin_evaluate,
@@ -120,7 +120,7 @@ def evaluate(
     """Loss and, for class targets, accuracy; no gradient.
 
     ``L = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])``, in nats for class targets.
-    Parameters and errors as in `bptt`.
+    Parameters and errors as in `bptt`; sequences made by `Sequences.from_gradients` are refused.
 
     Examples
     --------
@@ -129,6 +129,7 @@ def evaluate(
     >>> evaluate(rnn, batch).loss.round(6)          # zero input: all classes alike, 5 ln 4 nats
     array([6.931472])
     """
+    check_scored(sequences, "sequences")
     return run_evaluate(rnn, batch_for(rnn, sequences, h0), n_threads)
 
 

@@ -123,7 +123,7 @@ def fitting_inputs(rnn: RNN, array: FloatArray, name: str) -> FloatArray:
     if array.shape[-1] != rnn.n_inputs:
         raise ValueError(
             f"`{name}` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
-            f"got {array.shape[-1]}"
+            f"got {array.shape[-1]}{_elsewhere(name, array.shape, rnn.n_inputs)}"
         )
     checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
     return array
@@ -138,13 +138,32 @@ def initial_states(rnn: RNN, h0: npt.ArrayLike | None, n_sequences: int) -> Floa
     if array.ndim == 2:
         array = array[None]
     if array.shape not in ((1, B, H), (len(rnn), B, H)):
+        other = array.ndim == 3 and array.shape[1] != B and array.shape[2] == H
         raise ValueError(
             f"`h0` must be (n_sequences, n_hidden) = ({B}, {H}), or with a leading axis of "
             f"n_networks = {len(rnn)}, got shape {np.shape(h0)}"
+            f"{_SEQUENCES_FIRST if other else ''}"
         )
     checks.same_dtype(rnn=rnn.W_hh, h0=array)
     checks.finite("h0", array)
     return array
+
+
+def _elsewhere(name: str, shape: tuple[int, ...], n_inputs: int) -> str:
+    """What to do where another axis has as many entries as there are inputs."""
+    axis = next((axis for axis in (-2, -3) if shape[axis] == n_inputs), None)
+    if axis is None:
+        return ""
+    return (
+        f"; axis {axis} has {n_inputs}: if it holds the inputs, np.moveaxis({name}, {axis}, -1) "
+        "makes it the last, behind steps and sequences"
+    )
+
+
+_SEQUENCES_FIRST = (
+    "; the inputs are read as (n_steps, n_sequences, n_inputs): if their sequences come first, "
+    "give np.swapaxes(inputs, -3, -2), and all else likewise"
+)
 
 
 def _check_class_range(classes: npt.NDArray[np.int64], weights: FloatArray, n_outputs: int) -> None:

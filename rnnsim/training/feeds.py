@@ -10,7 +10,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, arrays_of, shape_of, sources_of, stacked, target_of
-from rnnsim.data.sequences import Sequences
+from rnnsim.data.sequences import Sequences, check_scored
 from rnnsim.files import checksum
 from rnnsim.kernels.cells.layout import Batch
 from rnnsim.kernels.training.learning import Batches, Segment
@@ -113,6 +113,7 @@ class Feed:
         self._bind(data, name)
 
     def _bind(self, data: Any, name: str) -> tuple[Batch, list[FloatArray]]:
+        check_scored(data, name)
         fields = ("inputs", "targets", "source")
         with checks.renamed(**{field: f"`{field}` of `{name}`" for field in fields}):
             return bind(self._model, data, name, otherwise=_OTHERWISE)

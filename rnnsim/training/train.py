@@ -192,9 +192,10 @@ def train(
     ------
     TypeError, ValueError
         An unknown optimizer, carry or variant; negative rates or penalties; a clip that is not
-        above 0; a task whose sizes or dtype differ from the network's; a window below 1 or a stride
-        above it; a checkpoint that is damaged, of another configuration (it says which field), or
-        of more updates.
+        above 0; a task whose sizes or dtype differ from the network's, or whose loss is known by
+        its derivatives alone (`Sequences.from_gradients`); a window below 1 or a stride above it; a
+        checkpoint that is damaged, of another configuration (it says which field), or of more
+        updates.
     OSError
         A checkpoint that cannot be written, before anything is trained.
 

@@ -1,0 +1,66 @@
+"""Data that are sound and look as if something else were meant: warnings, one for each batch."""
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.checks import FloatArray
+
+# Data made by hand in tests, notebooks and benchmarks have up to 30 sequences for each step; people
+# may make by hand what experiments draw: 1000 in a test set of 10,000 sequences of ten steps, 225
+# in the 1797 digits read row by row.
+_SEQUENCES_PER_STEP = 1000
+
+
+def warn_of(
+    inputs: FloatArray, targets: npt.NDArray[Any], weights: FloatArray, *, depth: int
+) -> None:
+    """Warn of the first thing that looks wrong in data that a user makes `depth` calls above.
+
+    Data that this package makes are not looked at: they were drawn time-major, or come from others.
+    """
+    if f"{sys._getframe(depth).f_globals.get('__name__')}.".startswith("rnnsim."):
+        return
+    message = ""
+    if _look_swapped(inputs):
+        message = (
+            f"axes of `inputs` look swapped: shape {inputs.shape} is read as {inputs.shape[-3]} "
+            f"steps of {inputs.shape[-2]} sequences; if sequences come first, give "
+            f"np.swapaxes(inputs, {inputs.ndim - 3}, {inputs.ndim - 2}), and all else likewise; "
+            'if not, nothing needs to be done: warnings.filterwarnings("ignore", "axes of '
+            '`inputs`") keeps this quiet'
+        )
+    elif _look_onehot(targets, weights):
+        message = (
+            "`targets` look one-hot: class ids, targets.argmax(axis=-1), are scored with softmax "
+            "cross-entropy; floats with squared error. If that is meant, nothing needs to be done: "
+            'warnings.filterwarnings("ignore", "`targets` look one-hot") keeps this quiet'
+        )
+    if message:
+        warnings.warn(message, UserWarning, stacklevel=depth + 1)
+
+
+def _look_swapped(inputs: FloatArray) -> bool:
+    """Few steps, of which each has very many sequences."""
+    T, B = inputs.shape[-3:-1]
+    return T >= 2 and B > _SEQUENCES_PER_STEP * T
+
+
+def _look_onehot(targets: npt.NDArray[Any], weights: FloatArray) -> bool:
+    """Float targets of which every scored row is 0 but for a single 1, not always at one place."""
+    V = targets.shape[-1]
+    counts = np.flatnonzero(weights > 0)
+    if targets.ndim == weights.ndim or V < 2 or counts.size < 2:
+        return False
+    rows = targets.reshape(-1, V)
+    if not _onehot(rows[counts[0]]).all():  # of other targets no more than a row is looked at
+        return False
+    scored = rows[counts]
+    return bool(_onehot(scored).all() and np.ptp(scored.argmax(axis=-1)) > 0)
+
+
+def _onehot(rows: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(((rows == 0) | (rows == 1)).all(axis=-1) & (rows.sum(axis=-1) == 1))

@@ -1,0 +1,87 @@
+"""A loss that is given by its derivatives: what is checked of them, and what is kept."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.checks import FloatArray
+
+
+class LossGradients(NamedTuple):
+    """Derivatives of a loss with respect to what networks compute; None where not given.
+
+    ``dL_dy (T, B, V)``, ``dL_dh (T, B, H)``, the direct part at every step, and ``dL_dc_final
+    (B, H)``, of c_T at fixed h_T; with a leading network axis where the inputs have one.
+    """
+
+    dL_dy: FloatArray | None = None
+    dL_dh: FloatArray | None = None
+    dL_dc_final: FloatArray | None = None
+
+    def map(self, function: Callable[[FloatArray], FloatArray]) -> "LossGradients":
+        """A function of each array that was given."""
+        return LossGradients(*(None if array is None else function(array) for array in self))
+
+
+_SHAPES = {
+    "dL_dy": "(n_steps, n_sequences, n_outputs)",
+    "dL_dh": "(n_steps, n_sequences, n_hidden)",
+    "dL_dh_final": "(n_sequences, n_hidden)",
+    "dL_dc_final": "(n_sequences, n_hidden)",
+}
+
+
+def checked_gradients(inputs: FloatArray, given: dict[str, Any]) -> LossGradients:
+    """Derivatives that fit the inputs, by name; dL/dh_T at the end goes into the last step."""
+    found = {
+        name: _fitting(name, value, inputs) for name, value in given.items() if value is not None
+    }
+    if not found:
+        raise ValueError(
+            "`dL_dy`, `dL_dh`, `dL_dh_final` or `dL_dc_final` must be given, at least one of them: "
+            "the derivatives of your loss with respect to outputs or states"
+        )
+    hidden = {name: array.shape[-1] for name, array in found.items() if name != "dL_dy"}
+    if len(set(hidden.values())) > 1:
+        listing = ", ".join(f"`{name}`: {size}" for name, size in hidden.items())
+        raise ValueError(
+            f"derivatives with respect to states must have one n_hidden on the last axis, got "
+            f"{listing}; give them all for the same networks"
+        )
+    dL_dh, final = found.get("dL_dh"), found.get("dL_dh_final")
+    if final is not None:
+        if dL_dh is None:
+            dL_dh = np.zeros((*inputs.shape[:-1], final.shape[-1]), inputs.dtype)
+        with np.errstate(over="ignore"):
+            dL_dh[..., -1, :, :] += final
+        checks.finite("dL_dh", dL_dh)
+    return LossGradients(found.get("dL_dy"), dL_dh, found.get("dL_dc_final"))
+
+
+def entering(inputs: FloatArray, gradients: LossGradients) -> FloatArray:
+    """Loss weights (T, B): 1 at the steps and sequences where a derivative is not exactly 0."""
+    enters = np.zeros(inputs.shape[:-1], bool)
+    for each in (gradients.dL_dy, gradients.dL_dh):
+        if each is not None:
+            enters |= (each != 0).any(axis=-1)
+    if gradients.dL_dc_final is not None:
+        enters[..., -1, :] |= (gradients.dL_dc_final != 0).any(axis=-1)
+    return enters.astype(inputs.dtype)
+
+
+def _fitting(name: str, value: Any, inputs: FloatArray) -> FloatArray:
+    """One of the derivatives, a copy, with the axes of the inputs in front of its last one."""
+    shape = _SHAPES[name]
+    array = checks.float_array(name, value, shape=shape, own=True)
+    lead, steps = inputs.shape[:-3], inputs.shape[-3:-1]
+    first = (*lead, *(steps if "n_steps" in shape else steps[1:]))
+    if array.shape[:-1] != first or array.shape[-1] == 0:
+        raise ValueError(
+            f"`{name}` must be {shape} with the first axes {first} as in `inputs` (with the "
+            f"network axis on both or neither), got shape {array.shape}"
+        )
+    checks.same_dtype(**{"inputs": inputs, name: array})
+    checks.finite(name, array)
+    return array
