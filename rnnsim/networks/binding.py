@@ -14,6 +14,11 @@ from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, check_model, parts_of
 from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn
 
+_SEQUENCES_FIRST = (
+    "; the inputs are read as (n_steps, n_sequences, n_inputs): if their sequences come first, "
+    "give np.swapaxes(inputs, -3, -2), and all else likewise"
+)
+
 
 def cell_of(rnn: RNN) -> Any:
     """What the kernels call the networks' cell: of vanilla networks the code of phi."""
@@ -158,12 +163,6 @@ def _elsewhere(name: str, shape: tuple[int, ...], n_inputs: int) -> str:
         f"; axis {axis} has {n_inputs}: if it holds the inputs, np.moveaxis({name}, {axis}, -1) "
         "makes it the last, behind steps and sequences"
     )
-
-
-_SEQUENCES_FIRST = (
-    "; the inputs are read as (n_steps, n_sequences, n_inputs): if their sequences come first, "
-    "give np.swapaxes(inputs, -3, -2), and all else likewise"
-)
 
 
 def _check_class_range(classes: npt.NDArray[np.int64], weights: FloatArray, n_outputs: int) -> None:
