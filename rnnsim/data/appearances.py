@@ -51,11 +51,10 @@ def _look_swapped(inputs: FloatArray) -> bool:
 
 def _look_onehot(targets: npt.NDArray[Any], weights: FloatArray) -> bool:
     """Float targets of which every scored row is 0 but for a single 1, not always at one place."""
-    V = targets.shape[-1]
     counts = np.flatnonzero(weights > 0)
-    if targets.ndim == weights.ndim or V < 2 or counts.size < 2:
-        return False
-    rows = targets.reshape(-1, V)
+    if targets.ndim == weights.ndim or targets.size == 0 or counts.size == 0:
+        return False  # class ids, derivatives, nothing scored
+    rows = targets.reshape(-1, targets.shape[-1])
     if not _onehot(rows[counts[0]]).all():  # of other targets no more than a row is looked at
         return False
     scored = rows[counts]
