@@ -3,10 +3,11 @@
 Messages name the parameter, what was expected, what came and what to do.
 """
 
+import inspect
 import operator
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
@@ -334,6 +335,17 @@ def boolean(name: str, value: Any) -> bool:
             f"`{name}` must be True or False, got {shown(value)} ({type(value).__name__})"
         )
     return bool(value)
+
+
+def can_be_called(value: Callable[..., Any], n_arguments: int) -> bool:
+    """Whether something takes so many arguments, before it is called; classes do not count."""
+    try:
+        inspect.signature(value).bind(*[None] * n_arguments)
+    except TypeError:
+        return False
+    except ValueError:  # some of those that are written in C do not say what they take
+        pass
+    return not inspect.isclass(value)
 
 
 def text(name: str, value: Any) -> str:

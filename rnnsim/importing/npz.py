@@ -47,7 +47,7 @@ def load_network(path: str, *, activation: str = "tanh", dtype: str = "float64")
     for name in sorted(_AXES, key=lambda name: name != "W_hh"):  # W_hh says what H is
         if name in arrays:
             _check(path, name, arrays[name], sizes)
-    weights = {name: arrays[name].astype(dtype) for name in _AXES if name in arrays}
+    weights: dict[str, Any] = {name: arrays[name].astype(dtype) for name in _AXES if name in arrays}
     return RNN(**weights, activation=activation)
 
 

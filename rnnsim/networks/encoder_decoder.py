@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.networks.initialisation import checked_gains
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, check_weights, joined
+from rnnsim.networks.initialisation import Scheme, checked_gains
+from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, check_weights, joined, vanilla_only
 
 
 class EncoderDecoder:
@@ -29,15 +29,15 @@ class EncoderDecoder:
     Parameters
     ----------
     encoder, decoder : RNN
-        N networks each, of one dtype; the outputs of the encoder are as many as the hidden units of
-        the decoder.
+        N vanilla networks each, of one dtype; the outputs of the encoder are as many as the hidden
+        units of the decoder.
 
     Raises
     ------
     TypeError
         Something else than two RNNs, or of two dtypes.
     ValueError
-        Ensembles of two lengths; a bridge of another size.
+        Ensembles of two lengths; a bridge of another size; gated cells; a decoder without outputs.
 
     Examples
     --------
@@ -53,6 +53,7 @@ class EncoderDecoder:
     def __init__(self, encoder: RNN, decoder: RNN) -> None:
         for name, part in (("encoder", encoder), ("decoder", decoder)):
             check_rnn(part, name)
+            vanilla_only(part, name, "encoders and decoders of gated cells are not implemented")
         if len(encoder) != len(decoder):
             raise ValueError(
                 "`encoder` and `decoder` must hold equally many networks, one pair each, got "
@@ -63,6 +64,11 @@ class EncoderDecoder:
                 "the outputs of `encoder` are h_0 of `decoder`: n_outputs must be n_hidden = "
                 f"{decoder.n_hidden} of the decoder, got {encoder.n_outputs}; an encoder of "
                 f"{decoder.n_hidden} hidden units with an identity for W_hy hands its state over"
+            )
+        if not decoder.n_outputs:
+            raise ValueError(
+                "`decoder` must have a readout, which carries the loss, got n_outputs = 0; give it "
+                "`W_hy`"
             )
         checks.same_dtype(encoder=encoder.W_hh, decoder=decoder.W_hh)
         self._encoder, self._decoder = encoder, decoder
@@ -76,7 +82,7 @@ class EncoderDecoder:
         n_inputs: int,
         n_hidden: int,
         n_outputs: int,
-        scheme: str = "gaussian",
+        scheme: Scheme = "gaussian",
         gain: npt.ArrayLike = 1.0,
         activation: str = "tanh",
         dtype: npt.DTypeLike = "float64",
@@ -128,7 +134,7 @@ class EncoderDecoder:
         n_inputs: int,
         n_hidden: int,
         n_outputs: int,
-        scheme: str = "gaussian",
+        scheme: Scheme = "gaussian",
         gain: npt.ArrayLike = 1.0,
         activation: str = "tanh",
         dtype: npt.DTypeLike = "float64",

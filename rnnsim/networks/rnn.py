@@ -1,4 +1,4 @@
-"""Vanilla recurrent networks as ensembles: their weights, and how random ones are drawn."""
+"""Recurrent networks as ensembles: vanilla, LSTM and GRU; their weights, and random ones."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,50 +9,66 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.kernels.cells.layout import LINEAR, RELU, TANH, Weights
-from rnnsim.networks.initialisation import SCHEMES, checked_gains, draw_W_hh
+from rnnsim.kernels.cells.layout import LINEAR, RELU, SIGMOID, TANH, Weights
+from rnnsim.networks.cells import CELLS, fitting_weights
+from rnnsim.networks.initialisation import (
+    Scheme,
+    checked_gains,
+    checked_scheme,
+    checked_starts,
+    draw_network,
+    start_gates,
+)
 
-ACTIVATIONS = {"tanh": TANH, "relu": RELU, "linear": LINEAR}
-
-_SHAPES = {
-    "W_xh": "(n_networks, n_hidden, n_inputs)",
-    "W_hh": "(n_networks, n_hidden, n_hidden)",
-    "W_hy": "(n_networks, n_outputs, n_hidden)",
-    "b_h": "(n_networks, n_hidden)",
-    "b_y": "(n_networks, n_outputs)",
-}
+ACTIVATIONS = {"tanh": TANH, "sigmoid": SIGMOID, "relu": RELU, "linear": LINEAR}
 
 
 class RNN:
-    """An ensemble of N vanilla recurrent networks of one size.
+    """An ensemble of N recurrent networks of one size: vanilla, LSTM or GRU, one layer each.
 
     ::
 
-        h_t = phi(W_xh x_t + W_hh h_{t-1} + b_h)      t = 1..T
-        y_t = W_hy h_t + b_y
+        y_t = W_hy h_t + b_y                               t = 1..T
+
+        vanilla    h_t = phi(a)                            a = W_xh x_t + W_hh h_{t-1} + b_h
+
+        LSTM       i, f, o = sigma(a_i, a_f, a_o)          a as above, of 4 blocks: i, f, g, o
+                   g   = tanh(a_g)
+                   c_t = f c_{t-1} + i g                   the state is (h, c)
+                   h_t = o tanh(c_t)
+
+        GRU        r, z = sigma(a_r, a_z)                  a as above, of 3 blocks: r, z, n
+                   n   = tanh(W_xn x_t + b_nx + r (W_hn h_{t-1} + b_nh))
+                   h_t = (1 - z) n + z h_{t-1}
+
+    Blocks of H rows stand in PyTorch's order, and the GRU resets after the product, as PyTorch's
+    and Keras 3's. The two biases that PyTorch keeps for each gate are added up, but those of n,
+    which stand apart: b_h of a GRU has 4 blocks, r, z, n of the input, n of the state.
 
     Parameters
     ----------
-    W_xh : (N, H, D) array
+    W_xh : (N, G*H, D) array
         Input weights; ``W[n, i, j]`` is the weight from j to i. float32 or float64, as all others.
-        Weights without the network axis are taken as N = 1.
-    W_hh : (N, H, H) array
+        G is 1, of LSTMs 4, of GRUs 3. Weights without the network axis are taken as N = 1.
+    W_hh : (N, G*H, H) array
         Recurrent weights.
-    W_hy : (N, V, H) array
-        Readout weights.
-    b_h : (N, H) array, optional
+    W_hy : (N, V, H) array, optional
+        Readout weights; without them the networks have no outputs, V = 0.
+    b_h : (N, G*H) array, of GRUs (N, 4*H), optional
         Hidden biases, 0 unless given.
     b_y : (N, V) array, optional
         Output biases, 0 unless given.
-    activation : {"tanh", "relu", "linear"}
-        phi. ``relu'(0)`` is 0.
+    cell : {"vanilla", "lstm", "gru"}
+    activation : {"tanh", "sigmoid", "relu", "linear"}
+        phi, of vanilla networks only. ``relu'(0)`` is 0.
 
     Raises
     ------
     TypeError
         Weights that are not float32 or float64, or not all of one dtype.
     ValueError
-        Shapes that disagree, empty axes, NaN or infinity, an unknown activation.
+        Shapes that disagree (those of another cell are named), empty axes, NaN or infinity, an
+        unknown cell or activation, an activation of a gated cell.
 
     Examples
     --------
@@ -60,39 +76,25 @@ class RNN:
     >>> rnn = rnnsim.RNN(np.ones((3, 2)), np.eye(3), np.ones((1, 3)), activation="linear")
     >>> rnn
     RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, activation='linear', dtype=float64)
+    >>> rnnsim.RNN(np.ones((12, 2)), np.ones((12, 3)), cell="lstm")
+    RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=0, cell='lstm', dtype=float64)
     """
 
-    __slots__ = ("_activation", "_owned", "_weights")
+    __slots__ = ("_activation", "_cell", "_owned", "_weights")
 
     def __init__(
         self,
         W_xh: npt.ArrayLike,
         W_hh: npt.ArrayLike,
-        W_hy: npt.ArrayLike,
+        W_hy: npt.ArrayLike | None = None,
         b_h: npt.ArrayLike | None = None,
         b_y: npt.ArrayLike | None = None,
         *,
+        cell: str = "vanilla",
         activation: str = "tanh",
     ) -> None:
-        self._activation = checks.one_of("activation", activation, ACTIVATIONS)
-        arrays = {
-            "W_xh": _with_network_axis("W_xh", W_xh, 3),
-            "W_hh": _with_network_axis("W_hh", W_hh, 3),
-            "W_hy": _with_network_axis("W_hy", W_hy, 3),
-        }
-        n_networks, n_hidden = arrays["W_hh"].shape[:2]
-        n_outputs = arrays["W_hy"].shape[1]
-        for name, bias, size in (("b_h", b_h, n_hidden), ("b_y", b_y, n_outputs)):
-            arrays[name] = (
-                np.zeros((n_networks, size), arrays["W_hh"].dtype)
-                if bias is None
-                else _with_network_axis(name, bias, 2)
-            )
-        _check_shapes(arrays)
-        checks.same_dtype(**arrays)
-        for name, array in arrays.items():
-            checks.finite(name, array)
-        self._owned = Weights(**arrays)
+        self._cell, self._activation = _checked_cell(cell, activation)
+        self._owned = fitting_weights(self._cell, W_xh, W_hh, W_hy, b_h, b_y)
         self._weights = Weights(*map(checks.read_only, self._owned))
 
     @classmethod
@@ -103,8 +105,11 @@ class RNN:
         n_inputs: int,
         n_hidden: int,
         n_outputs: int,
-        scheme: str = "gaussian",
+        cell: str = "vanilla",
+        scheme: Scheme = "gaussian",
         gain: npt.ArrayLike = 1.0,
+        forget_bias: float = 0.0,
+        chrono: float | None = None,
         activation: str = "tanh",
         dtype: npt.DTypeLike = "float64",
         rng: int | np.random.Generator | None = None,
@@ -114,46 +119,65 @@ class RNN:
         Parameters
         ----------
         n_networks, n_inputs, n_hidden, n_outputs : int
-            N, D, H, V; each at least 1.
-        scheme : {"gaussian", "orthogonal", "identity", "uniform"}
+            N, D, H, V; each at least 1, V at least 0 (no readout).
+        cell : {"vanilla", "lstm", "gru"}
+        scheme : {"gaussian", "orthogonal", "identity", "uniform", "pytorch"} or function
             W_hh is gain times: entries N(0, 1/H), spectral radius 1 for large H ("gaussian");
             a Haar-distributed orthogonal matrix; the identity (Le, Jaitly and Hinton 2015);
-            entries U(-1/sqrt(H), 1/sqrt(H)), PyTorch's default, spectral radius 1/sqrt(3).
+            entries U(-1/sqrt(H), 1/sqrt(H)), spectral radius 1/sqrt(3) ("uniform"). Each gate has
+            an (H, H) block of its own, drawn in this way. A function ``(rng, shape) -> array``
+            draws one such block. "pytorch" draws all weights and biases of both layers from
+            U(-1/sqrt(H), 1/sqrt(H)), as torch.nn.RNN, LSTM or GRU and torch.nn.Linear do.
         gain : float or (N,) array
             Scales W_hh only, and the same draw whatever its value.
-        activation : {"tanh", "relu", "linear"}
+        forget_bias : float
+            Added to the bias of the gate that keeps the state: f of LSTMs, z of GRUs.
+        chrono : float, optional
+            T_max, above 2: time scales ``1/(1-f)`` of gates are uniform on [2, T_max] (Tallec and
+            Ollivier 2018). ``b_f = ln U(1, T_max - 1)`` and ``b_i = -b_f`` of LSTMs, ``b_z = ln
+            U(1, T_max - 1)`` of GRUs (the paper's z is 1 - z here) replace what the scheme draws.
+        activation : {"tanh", "sigmoid", "relu", "linear"}
+            Of vanilla networks.
         dtype : {"float64", "float32"}
             The draw is made in float64 and rounded, so both dtypes hold the same networks.
         rng : int or numpy.random.Generator
-            Required. Network i of a larger ensemble is network i of a smaller one.
+            Required. Network i of a larger ensemble is network i of a smaller one; forget_bias and
+            chrono change no other number.
 
         Raises
         ------
         TypeError, ValueError
-            Sizes below 1, an unknown scheme, activation or dtype, a gain of another shape or not
-            finite, no rng.
+            Sizes below 1, an unknown cell, scheme, activation or dtype, a gain of another shape or
+            not finite, no rng; forget_bias and chrono of a vanilla network, or both; a function
+            that draws something else than a finite block.
 
         Examples
         --------
         >>> rnn = RNN.sample(2, n_inputs=3, n_hidden=8, n_outputs=4, gain=[0.5, 1.5], rng=0)
         >>> rnn.W_hh.shape
         (2, 8, 8)
+        >>> sizes = {"n_inputs": 3, "n_hidden": 8, "n_outputs": 4}
+        >>> lstm = RNN.sample(**sizes, cell="lstm", scheme="pytorch", forget_bias=1.0, rng=0)
+        >>> lstm.W_hh.shape, lstm.b_h.shape
+        ((1, 32, 8), (1, 32))
         """
         N = checks.size("n_networks", n_networks)
         D = checks.size("n_inputs", n_inputs)
         H = checks.size("n_hidden", n_hidden)
-        V = checks.size("n_outputs", n_outputs)
-        checks.one_of("scheme", scheme, SCHEMES)
+        V = checks.size("n_outputs", n_outputs, least=0)
+        cell, activation = _checked_cell(cell, activation)
+        scheme = checked_scheme(scheme)
         kind = checks.float_dtype("dtype", dtype)
+        starts = checked_starts(cell, forget_bias, chrono)
         gains = checked_gains(gain, N)
         generator = checks.generator(rng)
-        W_xh, W_hh, W_hy = np.empty((N, H, D)), np.empty((N, H, H)), np.empty((N, V, H))
-        for n in range(N):
-            W_xh[n] = generator.standard_normal((H, D)) / np.sqrt(D)
-            W_hh[n] = gains[n] * draw_W_hh(scheme, H, generator)
-            W_hy[n] = generator.standard_normal((V, H)) / np.sqrt(H)
-        weights = Weights(W_xh, W_hh, W_hy, np.zeros((N, H)), np.zeros((N, V)))
-        return cls(*_rounded(weights, kind), activation=activation)
+        drawn = []
+        for g in gains:
+            weights = draw_network(cell, (D, H, V), scheme, generator)
+            start_gates(cell, weights.b_h, *starts, generator)
+            drawn.append(weights._replace(W_hh=g * weights.W_hh))
+        arrays = Weights(*map(np.array, zip(*drawn, strict=True)))
+        return cls(*_rounded(arrays, kind), cell=cell, activation=activation)
 
     @property
     def weights(self) -> Weights:
@@ -165,22 +189,22 @@ class RNN:
 
     @property
     def W_xh(self) -> FloatArray:
-        """Input weights (N, H, D)."""
+        """Input weights (N, G*H, D)."""
         return self._weights.W_xh
 
     @property
     def W_hh(self) -> FloatArray:
-        """Recurrent weights (N, H, H)."""
+        """Recurrent weights (N, G*H, H), block under block in the order of the gates."""
         return self._weights.W_hh
 
     @property
     def W_hy(self) -> FloatArray:
-        """Readout weights (N, V, H)."""
+        """Readout weights (N, V, H); V is 0 where there is none."""
         return self._weights.W_hy
 
     @property
     def b_h(self) -> FloatArray:
-        """Hidden biases (N, H)."""
+        """Hidden biases (N, G*H), of GRUs (N, 4*H)."""
         return self._weights.b_h
 
     @property
@@ -189,8 +213,18 @@ class RNN:
         return self._weights.b_y
 
     @property
+    def cell(self) -> str:
+        """ "vanilla", "lstm" or "gru"."""
+        return self._cell
+
+    @property
+    def n_gates(self) -> int:
+        """G, the blocks of W_xh and W_hh: 1, of LSTMs 4, of GRUs 3."""
+        return len(CELLS[self._cell].gates)
+
+    @property
     def activation(self) -> str:
-        """The name of phi."""
+        """The name of phi; "tanh" of gated cells."""
         return self._activation
 
     @property
@@ -206,7 +240,7 @@ class RNN:
     @property
     def n_hidden(self) -> int:
         """H."""
-        return int(self.W_hh.shape[1])
+        return int(self.W_hh.shape[2])
 
     @property
     def n_outputs(self) -> int:
@@ -219,7 +253,7 @@ class RNN:
         return self.W_hh.dtype
 
     def with_weights(self, weights: Weights) -> "RNN":
-        """Networks of the same activation with other weights, as after an update.
+        """Networks of the same cell and activation with other weights, as after an update.
 
         Examples
         --------
@@ -227,7 +261,7 @@ class RNN:
         >>> rnn.with_weights(Weights(*(0.9 * array for array in rnn.weights))).activation
         'relu'
         """
-        return RNN(*check_weights(weights), activation=self.activation)
+        return RNN(*check_weights(weights), cell=self.cell, activation=self.activation)
 
     def astype(self, dtype: npt.DTypeLike) -> "RNN":
         """The same networks rounded to float32 or widened to float64."""
@@ -235,7 +269,8 @@ class RNN:
         return self.with_weights(_rounded(self.weights, kind))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), activation=self.activation), tuple(self._owned)
+        options = {"cell": self.cell, "activation": self.activation}
+        return partial(type(self), **options), tuple(self._owned)
 
     def __len__(self) -> int:
         return self.n_networks
@@ -250,18 +285,18 @@ class RNN:
         return self.with_weights(Weights(*(array[index] for array in self.weights)))
 
     def __repr__(self) -> str:
+        gated = self.cell != "vanilla"
+        kind = f"cell={self.cell!r}" if gated else f"activation={self.activation!r}"
         return (
             f"RNN(n_networks={self.n_networks}, n_inputs={self.n_inputs}, "
-            f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
-            f"activation={self.activation!r}, dtype={self.dtype})"
+            f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, {kind}, dtype={self.dtype})"
         )
 
 
 def joined(networks: Sequence[RNN]) -> RNN:
-    """Ensembles of one size and activation as one, one behind the other."""
+    """Ensembles of one size, cell and activation as one, one behind the other."""
     columns = zip(*(rnn.weights for rnn in networks), strict=True)
-    arrays = (np.concatenate(column) for column in columns)
-    return RNN(*arrays, activation=networks[0].activation)
+    return networks[0].with_weights(Weights(*map(np.concatenate, columns)))
 
 
 def originals(rnn: RNN) -> Weights:
@@ -275,6 +310,17 @@ def check_rnn(value: Any, name: str = "rnn") -> None:
         raise TypeError(
             f"`{name}` must be a rnnsim.RNN, got {type(value).__name__}; "
             "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
+        )
+
+
+def vanilla_only(rnn: RNN, name: str, reason: str) -> None:
+    """Refuse gated cells where only vanilla networks have a meaning; the message calls it `name`.
+
+    `reason` says why, and what to do instead.
+    """
+    if rnn.cell != "vanilla":
+        raise ValueError(
+            f"`{name}` must hold vanilla networks here, got cell={rnn.cell!r}: {reason}"
         )
 
 
@@ -294,36 +340,12 @@ def _rounded(weights: Weights, dtype: np.dtype[Any]) -> Weights:
         return Weights(*(array.astype(dtype) for array in weights))
 
 
-def _with_network_axis(name: str, value: npt.ArrayLike, ndim: int) -> FloatArray:
-    """A private copy of a weight array with the network axis first."""
-    array = checks.float_array(name, value, shape=_SHAPES[name], own=True)
-    if array.ndim == ndim - 1:
-        array = array[None]
-    if array.ndim != ndim:
+def _checked_cell(cell: str, activation: str) -> tuple[str, str]:
+    known = checks.one_of("cell", cell, CELLS)
+    phi = checks.one_of("activation", activation, ACTIVATIONS)
+    if known != "vanilla" and phi != "tanh":
         raise ValueError(
-            f"`{name}` must be {_SHAPES[name]}, or without the first axis for one network, "
-            f"got shape {array.shape}"
+            f"`activation` is phi of vanilla networks, and {CELLS[known].label} has its own "
+            f"(sigmoid gates around a tanh), got {phi!r}; leave it out"
         )
-    return array
-
-
-def _check_shapes(arrays: dict[str, FloatArray]) -> None:
-    W_hh = arrays["W_hh"]
-    if W_hh.shape[1] != W_hh.shape[2]:
-        raise ValueError(f"`W_hh` must be (n_hidden, n_hidden), got {W_hh.shape[1:]}")
-    N, H, _ = W_hh.shape
-    V, D = arrays["W_hy"].shape[1], arrays["W_xh"].shape[2]
-    expected = {
-        "W_xh": (N, H, D),
-        "W_hh": (N, H, H),
-        "W_hy": (N, V, H),
-        "b_h": (N, H),
-        "b_y": (N, V),
-    }
-    for name, shape in expected.items():
-        if arrays[name].shape != shape:
-            raise ValueError(
-                f"`{name}` must be {_SHAPES[name]} = {shape} to fit `W_hh` of shape {W_hh.shape}, "
-                f"got {arrays[name].shape}"
-            )
-        checks.positive_sizes(name, arrays[name], " ".join(_SHAPES[name][1:-1].split(", ")))
+    return known, phi

@@ -1,6 +1,5 @@
 """Where training takes its data from: batch after batch, cut into segments, from any place on."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -234,13 +233,7 @@ def digest(*batches: Data) -> str:
 
 def _check_drawing(task: Callable[..., Any]) -> None:
     """Refuse what cannot be called with a Generator alone, before it is."""
-    try:
-        refused = inspect.isclass(task) or not inspect.signature(task).bind(None)
-    except TypeError:
-        refused = True
-    except ValueError:  # some of those that are written in C do not say what they take
-        refused = False
-    if refused:
+    if not checks.can_be_called(task, 1):
         raise TypeError(
             "`task` must be a batch, or a callable that draws one from a Generator, as in "
             f"lambda rng: rnnsim.tasks.adding(10, 20, rng=rng), got {checks.shown(task)}"

@@ -105,6 +105,7 @@ TAKEN: dict[str, set[str]] = {
     "real array": {"-1", "0", "1.5", "[1]", "seven", "six axes", "[]", "[[]]", "no entries"},
     "logs": {"seven", "six axes", "[]", "[[]]", "[1]", "no entries", "nans", "nans of a matrix"},
     "windows": {"[1]", "[]", "[[]]"},
+    "horizon": set(),  # above 2
     "axis": {"[1]", "0", "seven", "six axes"},
     "array": set(),
     "matrices": {"networks"},
@@ -138,8 +139,8 @@ PARAMETERS: dict[str, str] = {
         "seed": "rng",
         "series": "lags loss_steps windows",
         "seeds": "network_seeds data_seeds",
-        "real": """tolerance max_memory state_memory radius extent log_M beta momentum beta1 beta2
-            decay epsilon slope_bound""",
+        "real": """forget_bias tolerance max_memory state_memory radius extent log_M beta momentum
+            beta1 beta2 decay epsilon slope_bound""",
         "reals": "gain scale strength",
         "for each network": "learning_rate penalty",
         "limit": "clip_norm clip_value",
@@ -152,10 +153,11 @@ PARAMETERS: dict[str, str] = {
         "data": "sequences pairs test target data",
         "feed": "task",
         "flag": "per_sequence own_data last_loss_only driven progress reverse",
-        "name": """activation scheme optimizer carry penalty_variant drive name loss order part
+        "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
             measures truncation methods""",
         "mapping": "task_options mask tie",
         "origin": "provenance",
+        "horizon": "chrono",
         "path": "path checkpoint",
         "text": "kind text",
         "class": "dtype flow dataset datasets",
@@ -201,7 +203,13 @@ _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
 CALLS: dict[str, Call] = {
     # networks and data
     "RNN": _call(W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3))),
-    "RNN.sample": _call(rnnsim.RNN, {"gain": "for each network"}, n_networks=2, **_DRAWN),
+    "RNN.sample": _call(
+        rnnsim.RNN,
+        {"gain": "for each network", "n_outputs": "count"},
+        n_networks=2,
+        cell="lstm",
+        **_DRAWN,
+    ),
     "RNN.with_weights": _call(RNNS, {"weights": "class"}, weights=RNNS.weights),
     "RNN.astype": _call(RNNS, dtype="float32"),
     "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),

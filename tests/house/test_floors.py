@@ -138,7 +138,7 @@ def test_one_place_for_each_decision(path):
     if name != "rnnsim/kernels/arithmetic/functions.py":
         assert "tanh" not in used, "kernels take tanh_into and others from arithmetic/functions.py"
     if not name.startswith(("rnnsim/kernels/cells/", "rnnsim/kernels/__init__")):
-        codes = used & {"TANH", "RELU", "LINEAR"}
+        codes = used & {"TANH", "SIGMOID", "RELU", "LINEAR"}
         assert not codes or name == "rnnsim/networks/rnn.py", "cells are told apart by the seam"
     if name != "rnnsim/parallel.py":
         assert not below(found, "threading", "concurrent", "threadpoolctl", "multiprocessing")

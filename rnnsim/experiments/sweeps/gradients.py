@@ -64,7 +64,7 @@ def sweep(
     batch_size : int
         B.
     scheme, activation : str or several
-        As in `RNN.sample`.
+        Of `rnnsim.SCHEMES`, and as in `RNN.sample`, which says what they are.
     measures : str or several
         "gradients": loss, full norms, per unit of loss weight, cancellation, overflow flag.
         "steps": norms of the temporal contributions and of dL/dh_t against t.
