@@ -34,7 +34,7 @@ from rnnsim.spectra.leading import LeadingSpectrum, leading_spectrum
 from rnnsim.spectra.nonnormality import NonNormality, nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import Pseudospectrum, pseudospectrum
-from rnnsim.spectra.spectrum import Spectrum, spectrum
+from rnnsim.spectra.spectrum import GateSpectrum, Spectrum, spectrum
 from rnnsim.training.schedules import truncation_schedule
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ __all__ = [
     "Evaluation",
     "FlowNorms",
     "Forward",
+    "GateSpectrum",
     "GradientFlow",
     "GradientMap",
     "Gradients",

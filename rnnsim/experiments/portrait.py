@@ -19,7 +19,7 @@ from rnnsim.flow.growth import growth_rate, log_changes
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.importing.npz import load_network
 from rnnsim.networks.rnn import RNN
-from rnnsim.spectra.spectrum import spectrum
+from rnnsim.spectra.spectrum import matrix_spectrum
 
 _LEAST_LENGTH = 22  # a burn-in and 20 blocks of one step for the exponents
 _RANDOM = ("gaussian", "uniform")  # schemes with independent entries
@@ -181,7 +181,7 @@ def measure(job: Job, n_threads: int) -> Found:
 
 
 def _spectra(job: Job, n_threads: int) -> dict[str, Any]:
-    found = spectrum(job.subject.rnn)
+    found = matrix_spectrum(job.subject.rnn)
     names = "eigenvalues singular_values spectral_radius spectral_norm henrici henrici_relative"
     return {name: getattr(found, name)[0] for name in names.split()}
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN, check_rnn, vanilla_only
 
 
 def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
@@ -36,7 +36,7 @@ def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
     Parameters
     ----------
     rnn : RNN
-        N networks.
+        N vanilla networks.
     scale : float or (N,) array
         s, at least 0; no unit.
 
@@ -48,8 +48,8 @@ def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
     Raises
     ------
     TypeError, ValueError
-        `rnn` is not an RNN; a scale of another shape, negative or not finite, or so large that
-        W_hh leaves the range of its dtype.
+        `rnn` is not an RNN, or has gated cells; a scale of another shape, negative or not finite,
+        or so large that W_hh leaves the range of its dtype.
 
     Examples
     --------
@@ -62,6 +62,7 @@ def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
     array([2.])
     """
     check_rnn(rnn)
+    vanilla_only(rnn, "rnn", "W_hh of gated cells stacks blocks and has no eigenvalues to keep")
     scales = checks.per_network("scale", checks.nonnegative("scale", scale), len(rnn))
     pairs = zip(rnn.W_hh.astype(np.float64), scales, strict=True)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -72,8 +73,7 @@ def with_departure(rnn: RNN, scale: npt.ArrayLike) -> RNN:
             f"`scale` must leave W_hh within the range of {rnn.dtype}, got "
             f"{scales[lost][0]:g} for network {int(lost.argmax())}; use a smaller one"
         )
-    W_xh, _, W_hy, b_h, b_y = rnn.weights
-    return RNN(W_xh, W_hh, W_hy, b_h, b_y, activation=rnn.activation)
+    return rnn.with_weights(rnn.weights._replace(W_hh=W_hh))
 
 
 def _of_one(matrix: FloatArray, scale: float) -> FloatArray:

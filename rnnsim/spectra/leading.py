@@ -84,8 +84,8 @@ def leading_spectrum(
     Raises
     ------
     TypeError, ValueError
-        Neither an RNN nor square matrices of float32 or float64; NaN or infinity; k out of range;
-        a tolerance outside [0, 1); max_iterations below 1.
+        Neither vanilla networks nor square matrices of float32 or float64; NaN or infinity; k out
+        of range; a tolerance outside [0, 1); max_iterations below 1.
 
     Examples
     --------

@@ -115,8 +115,8 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
     Raises
     ------
     TypeError, ValueError
-        Neither an RNN nor square matrices of float32 or float64; a radius that is not a positive
-        finite number or of another shape.
+        Neither vanilla networks nor square matrices of float32 or float64; a radius that is not a
+        positive finite number or of another shape.
 
     Examples
     --------

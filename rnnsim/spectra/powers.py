@@ -49,8 +49,8 @@ def transient_growth(rnn: RNN | npt.ArrayLike, lags: Iterable[int]) -> FloatArra
     Raises
     ------
     TypeError, ValueError
-        Neither an RNN nor square matrices of float32 or float64; no lags, or one that is not an
-        integer of at least 0.
+        Neither vanilla networks nor square matrices of float32 or float64; no lags, or one that is
+        not an integer of at least 0.
 
     Examples
     --------

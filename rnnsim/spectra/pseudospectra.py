@@ -107,9 +107,9 @@ def pseudospectrum(
     Raises
     ------
     TypeError, ValueError
-        Neither an RNN nor square matrices of float32 or float64; an axis that is not ascending,
-        finite and one-dimensional; n_points below 2; a tolerance outside (0, 1); max_iterations
-        below 1.
+        Neither vanilla networks nor square matrices of float32 or float64; an axis that is not
+        ascending, finite and one-dimensional; n_points below 2; a tolerance outside (0, 1);
+        max_iterations below 1.
 
     Examples
     --------

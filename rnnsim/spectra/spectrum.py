@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.cells import CELLS
+from rnnsim.networks.rnn import RNN, check_rnn, vanilla_only
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,31 @@ class Spectrum:
         return self.singular_values[:, 0]
 
 
-def spectrum(rnn: RNN) -> Spectrum:
+@dataclass(frozen=True, eq=False)
+class GateSpectrum:
+    """What `spectrum` returns for gated cells: N networks, G gates, H hidden units, in float64.
+
+    There are no eigenvalues: a block of W_hh leads from states to one gate, not to states, so that
+    its eigenvalues measure no stability.
+
+    Attributes
+    ----------
+    singular_values : (N, G, H) array
+        Of each gate's block of W_hh, descending.
+    gates : tuple of str
+        Their names, in the order of axis 1.
+    """
+
+    singular_values: FloatArray
+    gates: tuple[str, ...]
+
+    @property
+    def spectral_norm(self) -> FloatArray:
+        """Largest singular value of each block (N, G)."""
+        return self.singular_values[:, :, 0]
+
+
+def spectrum(rnn: RNN) -> Spectrum | GateSpectrum:
     """Eigenvalues, singular values and departure from normality of each network's W_hh.
 
     ::
@@ -63,6 +88,11 @@ def spectrum(rnn: RNN) -> Spectrum:
     cancels for nearly normal matrices and loses half of the digits. For large Gaussian W_hh
     `henrici_relative` is 1/sqrt(2).
 
+    **Gated cells** have one block of W_hh for each gate. A block is no map from states to states,
+    its eigenvalues and powers mean nothing, and what comes is a `GateSpectrum` of singular values:
+    how strongly the state can move each gate. Stability is that of the Jacobians along a
+    trajectory.
+
     Everything is computed in float64, whatever the dtype of the networks. Units: those of W_hh.
 
     Parameters
@@ -75,6 +105,8 @@ def spectrum(rnn: RNN) -> Spectrum:
     Spectrum
         ``.eigenvalues`` and ``.singular_values`` (N, H); ``.spectral_radius``, ``.spectral_norm``,
         ``.henrici`` and ``.henrici_relative`` (N,).
+    GateSpectrum
+        For LSTMs and GRUs: ``.singular_values`` (N, G, H), ``.spectral_norm`` (N, G), ``.gates``.
 
     Raises
     ------
@@ -94,9 +126,26 @@ def spectrum(rnn: RNN) -> Spectrum:
     (array([0.5]), array([2.]))
     >>> result.spectral_norm.round(3)
     array([2.118])
+
+    The forget gate of an LSTM with orthogonal blocks:
+
+    >>> lstm = RNN.sample(n_inputs=1, n_hidden=4, n_outputs=1, cell="lstm", scheme="orthogonal",
+    ...                   gain=2.0, rng=0)
+    >>> found = spectrum(lstm)
+    >>> found.gates, found.spectral_norm.round(6)
+    (('i', 'f', 'g', 'o'), array([[2., 2., 2., 2.]]))
     """
     check_rnn(rnn)
-    W_hh = rnn.W_hh.astype(np.float64)
+    if rnn.cell == "vanilla":
+        return matrix_spectrum(rnn)
+    shape = (len(rnn), rnn.n_gates, rnn.n_hidden, rnn.n_hidden)
+    blocks = rnn.W_hh.astype(np.float64).reshape(shape)
+    return GateSpectrum(np.linalg.svd(blocks, compute_uv=False), CELLS[rnn.cell].gates)
+
+
+def matrix_spectrum(rnn: RNN | npt.ArrayLike) -> Spectrum:
+    """`spectrum` of vanilla networks or of square matrices."""
+    W_hh = matrices_of(rnn)
     exponents = exponents_of(W_hh)  # powers of two, so that no square leaves the range
     scaled = np.ldexp(W_hh, -exponents[:, None, None])
     departures = np.array([_departure_from_normality(matrix) for matrix in scaled])
@@ -126,6 +175,13 @@ def eigenvalues_and_singular_values(
 def matrices_of(rnn: RNN | npt.ArrayLike) -> FloatArray:
     """W_hh of networks, or one matrix or several as they are given, as (N, H, H) in float64."""
     if isinstance(rnn, RNN):
+        vanilla_only(
+            rnn,
+            "rnn",
+            f"W_hh stacks the blocks of {rnn.n_gates} gates; give one, such as rnn.W_hh[:, :"
+            f"{rnn.n_hidden}], or look at the Jacobians along a trajectory "
+            "(rnnsim.jacobian_spectrum)",
+        )
         return rnn.W_hh.astype(np.float64)
     array = checks.float_array("rnn", rnn, shape="(an RNN, or matrices)")
     if array.ndim not in (2, 3) or array.shape[-1] != array.shape[-2]:

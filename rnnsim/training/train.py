@@ -13,7 +13,7 @@ from rnnsim.data.pairs import Data
 from rnnsim.kernels.training.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.training.penalty import CODE, PAPER
 from rnnsim.networks.model import Layout, Model, check_model, parts_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.rnn import RNN, vanilla_only
 from rnnsim.training.feeds import Feed, Task
 from rnnsim.training.learners import Method
 from rnnsim.training.records import Record, points
@@ -191,11 +191,11 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        An unknown optimizer, carry or variant; negative rates or penalties; a clip that is not
-        above 0; a task whose sizes or dtype differ from the network's, or whose loss is known by
-        its derivatives alone (`Sequences.from_gradients`); a window below 1 or a stride above it; a
-        checkpoint that is damaged, of another configuration (it says which field), or of more
-        updates.
+        Gated cells, or no readout; an unknown optimizer, carry or variant; negative rates or
+        penalties; a clip that is not above 0; a task whose sizes or dtype differ from the
+        network's, or whose loss is known by its derivatives alone (`Sequences.from_gradients`); a
+        window below 1 or a stride above it; a checkpoint that is damaged, of another configuration
+        (it says which field), or of more updates.
     OSError
         A checkpoint that cannot be written, before anything is trained.
 
@@ -220,7 +220,7 @@ def train(
     >>> bool((alone.rnn.W_hh == together.rnn.W_hh[2:]).all())
     True
     """
-    check_model(model)
+    _check_trained(model)
     total = checks.size("n_updates", n_updates, least=0)
     K, S = truncation_of(window, stride, carry)
     if K is not None and len(parts_of(model)) > 1:
@@ -257,6 +257,17 @@ def train(
     learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, show)
     trained = Layout.of(model).model(model, learners.values)
     return Training(trained, run.dataset(learners), learners.diverged)
+
+
+def _check_trained(model: Model) -> None:
+    """Refuse what has no loss to train on, or cells whose training is not implemented."""
+    check_model(model)
+    for part in parts_of(model).values():
+        vanilla_only(part, "model", "training of gated cells is not implemented")
+    if not model.n_outputs:
+        raise ValueError(
+            "`model` must have a readout, which carries the loss, got n_outputs = 0; give it `W_hy`"
+        )
 
 
 def check_settings(

@@ -18,7 +18,7 @@ from rnnsim.gradients.simulation import forward
 from rnnsim.gradients.truncated import truncated_bptt
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.nonnormality import scaled_nonnormality
-from rnnsim.spectra.spectrum import spectrum
+from rnnsim.spectra.spectrum import matrix_spectrum
 
 OF_NETWORK = frozenset({"spectrum", "nonnormality"})  # of W_hh alone: no data, no activation
 _WINDOW_NAMES = ("truncated_log_norm", "truncation_log_error", "truncation_cosine")
@@ -82,7 +82,7 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
     rnn = draw_networks(job)
     result: dict[str, npt.NDArray[Any]] = {}
     if "spectrum" in job.measures:
-        found = spectrum(rnn)
+        found = matrix_spectrum(rnn)
         result |= {name: getattr(found, name) for name in SPECTRUM}
     if "nonnormality" in job.measures:
         seeds = tuple(dict.fromkeys(job.network_seeds))

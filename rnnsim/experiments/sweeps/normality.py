@@ -20,7 +20,7 @@ from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.nonnormality import nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import pseudospectrum
-from rnnsim.spectra.spectrum import spectrum
+from rnnsim.spectra.spectrum import matrix_spectrum
 
 
 class Family(NamedTuple):
@@ -33,7 +33,7 @@ class Family(NamedTuple):
     def draw(self) -> RNN:
         """The networks: W_hh = with_departure(radius / spectral_radius(V) * V, scale)."""
         drawn = self.networks.draw()
-        factors = (self.radius / spectrum(drawn).spectral_radius)[:, None, None]
+        factors = (self.radius / matrix_spectrum(drawn).spectral_radius)[:, None, None]
         W_hh = (factors * drawn.W_hh).astype(drawn.dtype)
         return with_departure(drawn.with_weights(drawn.weights._replace(W_hh=W_hh)), self.scale)
 
@@ -231,7 +231,7 @@ def measure_plane(job: PlaneJob, n_threads: int) -> Found:
     return {
         "log_sigma_min": np.where(found.converged, found.log_sigma_min, np.nan)[0],
         "eigenvalues": found.eigenvalues[0],
-        "henrici_relative": spectrum(rnn).henrici_relative[0],
+        "henrici_relative": matrix_spectrum(rnn).henrici_relative[0],
     }
 
 
@@ -264,7 +264,7 @@ def _families(
 
 def _of_matrices(rnn: RNN, lags: Sequence[int]) -> Found:
     """Variables that need W_hh alone, network axis first."""
-    growth, found = transient_growth(rnn, lags), spectrum(rnn)
+    growth, found = transient_growth(rnn, lags), matrix_spectrum(rnn)
     with np.errstate(divide="ignore"):
         log_kreiss = np.log(nonnormality(rnn, radius=1.0).kreiss)
     return {
