@@ -83,7 +83,7 @@ class Networks:
     n_hidden: Annotated[int, flag("Hidden units H.")] = 64
     network_seeds: Annotated[int, flag("Networks per gain.")] = 5
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
-    activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
+    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     dtype: Annotated[str, flag("float64 or float32.")] = "float64"
     n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 

@@ -14,7 +14,7 @@ from .norm_plots import one_network_set
 
 TRUNCATIONS = ("sliding", "segments")
 _TAU = 5  # from this lag on decay is taken to be geometric
-_WITHIN_ONE = ("tanh",)  # activations whose units stay between -1 and 1
+_WITHIN_ONE = ("tanh", "sigmoid")  # activations whose units stay between -1 and 1
 _ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
 _LEAST_DECADE = -16.0  # no exact error is known below
 

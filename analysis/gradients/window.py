@@ -38,7 +38,7 @@ class Settings:
     stride: Annotated[int, flag("Stride S of overlapping windows.")] = 4
     gain: Annotated[float, flag("Gain: factor of W_hh before training.")] = 0.9
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
+    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     network_seeds: Annotated[int, flag("Networks, the same for all windows.")] = 5
     data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
     n_hidden: Annotated[int, flag("Hidden units H.")] = 32

@@ -35,7 +35,7 @@ class Settings:
             "of scheme, gain, n_hidden and seed. Reads the task if sizes fit, else white noise."
         ),
     ] = None
-    activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
+    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     length: Annotated[int, flag("Sequence length T, in steps.")] = 200
     batch_size: Annotated[int, flag("Sequences B.")] = 16
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1

@@ -37,7 +37,7 @@ class Settings(Ensemble):
     """What to simulate."""
 
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 8
-    activation: Annotated[tuple[str, ...], flag("Several of linear, tanh and relu.")] = (  # type: ignore[assignment]
+    activation: Annotated[tuple[str, ...], flag("Several of linear, tanh, sigmoid, relu.")] = (  # type: ignore[assignment]
         "linear",
         "tanh",
     )

@@ -23,8 +23,8 @@ _EIGENVALUES: dict[str, Any] = {
     "ls": "", "marker": "o", "ms": 4.5, "color": "white", "mec": "black", "mew": 0.9, "zorder": 4,
 }  # fmt: skip
 _FLOOR = -7  # decades: smaller values are drawn as this
-_COLORS = {"linear": "#0072B2", "tanh": "#D55E00", "relu": "#009E73"}
-_MARKERS = {"linear": "o", "tanh": "s", "relu": "^"}
+_COLORS = {"linear": "#0072B2", "tanh": "#D55E00", "relu": "#009E73", "sigmoid": "#CC79A7"}
+_MARKERS = {"linear": "o", "tanh": "s", "relu": "^", "sigmoid": "D"}
 
 
 def plot_pseudospectrum(dataset: xr.Dataset, *, scale: float, ax: Axes | None = None) -> Axes:

@@ -45,7 +45,7 @@ class Settings:
         1.5,
     )
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, relu or linear.")] = "tanh"
+    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     network_seeds: Annotated[int, flag("Networks per gain.")] = 5
     data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
     n_hidden: Annotated[int, flag("Hidden units H.")] = 32
