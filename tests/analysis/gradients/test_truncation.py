@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from artists import dashed, drawn_with_captions, faint, labelled
 
 import rnnsim
@@ -114,6 +115,14 @@ def test_no_exact_error_lies_above_its_bound(activation, task):
     assert compared > 50
     ax = truncation_plots.plot_bound(dataset, gain=0.95)
     assert ("sqrt{H}" in ax.get_title()) == (activation == "tanh")
+
+
+@pytest.mark.parametrize(
+    ("activation", "bound"), [("tanh", 4.0), ("sigmoid", 4.0), ("relu", 7.5), ("linear", 7.5)]
+)
+def test_states_are_bounded_where_their_units_are(activation, bound):
+    dataset = xr.Dataset(coords={"activation": [activation], "n_hidden": [16]})
+    assert truncation_plots.state_bound(dataset, largest=7.5) == bound
 
 
 def test_largest_norm_of_a_state_and_steps_that_reach_a_lag(data):

@@ -7,6 +7,7 @@ from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.spectra import nonnormal, nonnormal_plots
+from rnnsim.networks.rnn import ACTIVATIONS
 
 ANALYSED = nonnormal
 SCALES = (0.0, 1.0, 3.0)
@@ -115,6 +116,12 @@ def test_windows_beside_what_eigenvalues_say(data):
     assert_allclose(alone.get_ydata(), np.log(0.1) / np.log(0.8))
     assert_allclose(labelled(ax)["whole sequence"].get_ydata(), 15)
     assert "steps" in ax.get_ylabel()
+
+
+def test_each_activation_has_a_colour_and_a_mark_of_its_own():
+    for styles in (nonnormal_plots._COLORS, nonnormal_plots._MARKERS):
+        assert set(styles) == set(ACTIVATIONS)
+        assert len(set(styles.values())) == len(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(
