@@ -214,7 +214,7 @@ class RNN:
 
     @property
     def cell(self) -> str:
-        """ "vanilla", "lstm" or "gru"."""
+        """The name of the equations: vanilla, lstm or gru."""
         return self._cell
 
     @property

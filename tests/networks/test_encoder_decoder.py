@@ -43,6 +43,16 @@ def test_a_seed_repeats_the_draw_and_larger_ensembles_begin_alike(draw):
     assert same(model.astype("float32"), draw(3, **SIZES, rng=1, dtype="float32"))
 
 
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("scheme", ["pytorch", lambda rng, shape: rng.normal(size=shape)])
+def test_whatever_the_scheme_the_bridge_is_the_identity(draw, scheme):
+    model = draw(3, **SIZES, scheme=scheme, rng=1)
+    np.testing.assert_array_equal(model.encoder.W_hy, np.stack([np.eye(4)] * 3))
+    assert not model.encoder.b_y.any()
+    assert same(model[:2], draw(2, **SIZES, scheme=scheme, rng=1))
+    assert model.decoder.b_h.any() == (scheme == "pytorch")
+
+
 def test_gain_scales_the_recurrence_of_both():
     one = EncoderDecoder.sample(2, **SIZES, rng=0)
     two = EncoderDecoder.sample(2, **SIZES, rng=0, gain=[1.0, 2.0])
