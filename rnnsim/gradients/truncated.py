@@ -8,7 +8,10 @@ import numpy.typing as npt
 from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network
-from rnnsim.kernels.gradients.backward import forward_steps, score_until
+from rnnsim.kernels.gradients.backward import (
+    forward_steps,
+    score_until,
+)
 from rnnsim.kernels.gradients.truncated import (
     depths,
     end_products,

@@ -35,7 +35,9 @@ from rnnsim.kernels.flow.arrays import (
     lags_at_once,
 )
 from rnnsim.kernels.flow.flow import gradient_flow
-from rnnsim.kernels.gradients.backward import bptt
+from rnnsim.kernels.gradients.backward import (
+    bptt,
+)
 from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
     GradientArrays,

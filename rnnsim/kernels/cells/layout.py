@@ -17,7 +17,8 @@ class Weights(NamedTuple):
 
     W_xh (N, G*H, D), W_hh (N, G*H, H), W_hy (N, V, H), b_h (N, A), b_y (N, V); `W[n, i, j]` is the
     weight from j to i. Of G gates, blocks of H rows one below the other: vanilla 1, LSTM i f g o,
-    GRU r z n. A = G*H, but 4*H of a GRU: r, z, n of the input, n of the state.
+    GRU r z n. A = G*H, but 4*H of a GRU: r, z, n of the input, n of the state. Rows of W_hy beyond
+    those of b_y read the state out for a loss of the state itself, and have no gradient.
     """
 
     W_xh: np.ndarray

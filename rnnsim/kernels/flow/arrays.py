@@ -198,5 +198,5 @@ def flow_work(weights, batch, S, C, cell=0):
         np.zeros((A, P), np.float64),
         np.zeros(2, np.int64),
         np.zeros((S * B, padded(V, like)), like.dtype),
-        np.zeros((V, padded(P, like)), like.dtype),
+        np.zeros((weights.b_y.shape[1], padded(P, like)), like.dtype),
     )

@@ -39,12 +39,12 @@ from rnnsim.kernels.flow.windows import (
     rows_of_gate,
     share_out,
 )
-from rnnsim.kernels.gradients.backward import take_final
 from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.steps import (
     network,
     pack_back,
     start_state,
+    take_final,
     unfold,
 )
 from rnnsim.kernels.gradients.unfolding import (
@@ -160,7 +160,8 @@ def _score_steps(data, steps, n, work, out):
     """rows[i] = dl_t/dh_t at the loss steps; the gradient of the readout."""
     forward, dy = work.forward, work.dy
     S, B, _ = work.rows.shape
-    V, A, H = work.readout.shape[0], work.window.shape[0], work.units
+    A, H = work.window.shape[0], work.units
+    V = work.backward.shape[1] - A
     longest, position = forward.score.losses.size // B, 0
     fill(work.readout, 0)
     while position < S:
@@ -177,7 +178,8 @@ def _score_steps(data, steps, n, work, out):
             for v in range(V):
                 dy[position * B + r, v] = outputs[v, r]
         left = rows_of(dy, position * B)
-        add_outer(left, rows_from(forward.trace, first), run * B, V, H + 1, work.readout)
+        states, own = rows_from(forward.trace, first), work.readout.shape[0]
+        add_outer(left, states, run * B, own, H + 1, work.readout)
         position += run
     # dl_t/dh_t = W_hy^T dl_t/dy_t: rows A.. of the packed [W_hh; W_hy]
     behind = Rows(dy.reshape(dy.size), -A, dy.shape[1])

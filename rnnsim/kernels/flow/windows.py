@@ -23,7 +23,7 @@ from rnnsim.kernels.arithmetic.norms import (
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from, rows_of
 from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
-from rnnsim.kernels.gradients.backward import take_final
+from rnnsim.kernels.gradients.steps import take_final
 
 
 @kernel

@@ -22,10 +22,10 @@ from rnnsim.kernels.arithmetic.products import (
     columns_between,
     multiply,
     pack,
-    padded,
     rows_of,
 )
 from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
+from rnnsim.kernels.gradients.every_step import write_errors, write_state
 from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.steps import (
     gather_memories,
@@ -34,6 +34,7 @@ from rnnsim.kernels.gradients.steps import (
     pack_back,
     set_state,
     spread_memories,
+    take_final,
     unfold,
 )
 from rnnsim.kernels.gradients.unfolding import (
@@ -116,17 +117,6 @@ def begin_bptt(weights, batch, cell, n, work, out):
     clear(out, n)
 
 
-@inlined
-def take_final(data, H, scale, dc):
-    """dc (B, C*H') = scale * dl/dc_T of what follows the network, or 0."""
-    fill(dc, 0)
-    if data.dl_dc.size > 0:
-        width = padded(H, dc)
-        for b in range(dc.shape[0]):
-            for i in range(data.dl_dc.shape[1]):
-                dc[b, i // H * width + i % H] = data.dl_dc[b, i] * scale
-
-
 @kernel
 def forward_steps(batch, cell, n, begin, end, work):
     """States of steps begin+1..end, which lie in one stretch; h_begin is known."""
@@ -184,15 +174,6 @@ def _state_norm(gradient, dc, first):
     return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if dc.size > 0 else norm
 
 
-@kernel
-def write_state(cell, gradient, dc, first, H, state):
-    """state (B, S) = the gradients with respect to h and memories, for some of the sequences."""
-    for b in range(gradient.shape[0]):
-        for i in range(H):
-            state[first + b, i] = gradient[b, i]
-        gather_memories(cell, dc[first + b], H, state, first + b)
-
-
 @inlined
 def clear(out, n):
     """Zero what is summed up over blocks, and what stays 0 after the last loss."""
@@ -212,6 +193,12 @@ def clear(out, n):
         fill(out.each.errors[n], 0)
 
 
+@inlined
+def _outputs(work):
+    """How many outputs there are: the rows of [W_hh; W_hy] below those of W_hh."""
+    return work.backward.shape[1] - work.recurrent.shape[0]
+
+
 @kernel
 def score_block(batch, first, count, row, n, work, out):
     """Loss of steps first+1..first+count, and dL/dy_t into the errors from row+1 on."""
@@ -221,7 +208,8 @@ def score_block(batch, first, count, row, n, work, out):
 @kernel
 def score_until(batch, first, count, row, s, until, n, work, out):
     """The same for steps first+s.., in whole runs, to first+until at least; the next s."""
-    data, A, V = batch_of(batch, n), work.recurrent.shape[0], work.readout.shape[0]
+    data, A = batch_of(batch, n), work.recurrent.shape[0]
+    V = _outputs(work)
     B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
     b_0, share = forward.share[0], forward.share[1] - forward.share[0]
     at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
@@ -252,7 +240,7 @@ def score_until(batch, first, count, row, s, until, n, work, out):
 @kernel
 def backward_block(cell, first, count, n, work, out):
     """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
-    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
+    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], _outputs(work)
     errors, forward, scored, state_norms = work.errors, work.forward, work.scored, out.state_norms
     trace, kept, gradient, panels = forward.trace, forward.kept, work.gradient, work.backward
     B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
@@ -273,17 +261,6 @@ def backward_block(cell, first, count, n, work, out):
         pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
     if out.each.errors.size > 0:
         write_errors(errors, count, 0, b_0, rows, A, out.each.errors[n, first : first + count])
-
-
-@kernel
-def write_errors(errors, count, row, first, rows, A, written):
-    """written (count, B, A+V) = [delta_t, dL/dy_t], from the errors from `row` on."""
-    for s in range(count):
-        for b in range(first, first + rows):
-            for i in range(A):
-                written[s, b, i] = errors[row + s, b, i]
-            for i in range(A, written.shape[2]):
-                written[s, b, i] = errors[row + s + 1, b, i]
 
 
 @inlined

@@ -92,7 +92,7 @@ def gradient_arrays(weights, batch):
         Weights(
             np.empty_like(weights.W_xh),
             np.empty_like(weights.W_hh),
-            np.empty_like(weights.W_hy),
+            np.empty((N, weights.b_y.shape[1], H), dtype),
             np.empty_like(weights.b_h),
             np.empty_like(weights.b_y),
         ),
@@ -141,7 +141,7 @@ def allocate_backward(weights, batch, stored, rows, block, cell):
         np.zeros((B, padded(H, like)), like.dtype),
         np.zeros((B, later_size(cell, H, like)), like.dtype),
         np.zeros((A, width), like.dtype),
-        np.zeros((V, width), like.dtype),
+        np.zeros((weights.b_y.shape[1], width), like.dtype),
         np.zeros((A // H + 1, block, width), like.dtype),
         np.zeros((2, block), like.dtype),
         np.empty((stretches, B, H), like.dtype),

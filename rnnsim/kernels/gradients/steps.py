@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -207,3 +208,14 @@ def keep_state(work, t, H):
             work.trace[t, b_0 + b, i] = value
             residue += value - value
     return residue
+
+
+@inlined
+def take_final(data, H, scale, dc):
+    """dc (B, C*H') = scale * dl/dc_T of what follows the network, or 0."""
+    fill(dc, 0)
+    if data.dl_dc.size > 0:
+        width = padded(H, dc)
+        for b in range(dc.shape[0]):
+            for i in range(data.dl_dc.shape[1]):
+                dc[b, i // H * width + i % H] = data.dl_dc[b, i] * scale
