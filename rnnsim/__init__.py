@@ -13,11 +13,12 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.exponents import LyapunovSpectrum
 from rnnsim.dynamics.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
-from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import GrowthRate, growth_rate
 from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
-from rnnsim.flow.reach import sufficient_window
+from rnnsim.flow.reach import Reach, reach, sufficient_window
+from rnnsim.flow.results import GradientFlow
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
@@ -72,6 +73,7 @@ __all__ = [
     "PairGradients",
     "Pairs",
     "Pseudospectrum",
+    "Reach",
     "Segment",
     "Sequences",
     "Spectrum",
@@ -106,6 +108,7 @@ __all__ = [
     "product_exponents",
     "pseudospectrum",
     "pseudospectrum_sweep",
+    "reach",
     "save",
     "spectrum",
     "sufficient_window",

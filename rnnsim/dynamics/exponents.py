@@ -20,6 +20,8 @@ _ROUNDING = 64.0  # what one step may add to a sum of ln |R_ii|, in units of eps
 class LyapunovSpectrum:
     """What `lyapunov_spectrum` returns; N networks, B sequences, M blocks of steps, k exponents.
 
+    H is the number of exponents that there are: of LSTMs twice that of hidden units.
+
     Exponents are in nats per step, float64, and in descending order of `exponents`.
 
     Attributes
@@ -54,7 +56,8 @@ class LyapunovSpectrum:
     lost : (N, k)
         Warning: fraction of the orthonormalisations, more than one step apart, between which a
         vector had shrunk beside the longest by more than the root of the precision (1.5e-8, float32
-        3.5e-4). Such exponents come out too large; orthonormalise more often.
+        3.5e-4). Such exponents come out too large; orthonormalise more often. Of gated cells also
+        over one step, there by more than 64 times the precision: no more can be resolved.
     first_nonfinite : (N,) int64
         First step with a state that is not finite in any sequence, -1 if none. Blocks that ended
         before count.
@@ -76,6 +79,11 @@ class LyapunovSpectrum:
     lost: FloatArray
     first_nonfinite: npt.NDArray[np.int64]
     kaplan_yorke_interval: FloatArray
+
+    @property
+    def resolved(self) -> npt.NDArray[np.bool_]:
+        """Which exponents are no upper bounds (N, k): none of theirs `lost`; -inf is an exact 0."""
+        return np.asarray(self.lost == 0)
 
     def running(self) -> tuple[FloatArray, FloatArray]:
         """Estimates from the first m blocks alone, m = 1..M: do the exponents settle?

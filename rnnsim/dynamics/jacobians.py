@@ -1,6 +1,6 @@
 """Jacobians of the recurrence along a trajectory, and their products over many steps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,11 +10,18 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.data.sequences import Sequences
-from rnnsim.dynamics import graded
+from rnnsim.dynamics.products import singular_values
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
-from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, step_jacobians, take_back
-from rnnsim.networks.binding import batch_for, cell_of
+from rnnsim.kernels.dynamics.trajectories import (
+    get_rows,
+    row_work,
+    set_rows,
+    step_jacobians,
+    take_back,
+)
+from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.states import cell_of, state_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,17 +29,12 @@ Floats = npt.NDArray[np.float64]
 # agree by accident with about this probability.
 _AGREEMENT = 1e-6
 
-# The noise of the second computation: more than rounding, so that one sample of it is rarely less.
-_NOISE = 4.0 * float(np.finfo(np.float64).eps)
-
-_TINY = float(np.finfo(np.float64).tiny)  # what is above 0 stays above 0
-
-_CHUNK = 2**19  # numbers in one (G, H, H) array of a chunk: 4 MB
-
 
 @dataclass(frozen=True, eq=False)
 class JacobianProducts:
-    """What `jacobian_products` returns. Sizes: N networks, B sequences, K lags, H hidden units.
+    """What `jacobian_products` returns. Sizes: N networks, B sequences, K lags.
+
+    H is the number of hidden units, of an LSTM twice that: h is then the state (h, c).
 
     Attributes
     ----------
@@ -78,28 +80,40 @@ class JacobianProducts:
         return self.rounding < _AGREEMENT
 
 
-def jacobians(rnn: RNN, inputs: npt.ArrayLike, *, h0: npt.ArrayLike | None = None) -> Floats:
+def jacobians(
+    rnn: RNN,
+    inputs: npt.ArrayLike,
+    *,
+    h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
+) -> Floats:
     """The Jacobian of every step of a trajectory.
 
     ::
 
-        J_t = dh_t/dh_{t-1} = diag(phi'(a_t)) W_hh      a_t = W_xh x_t + W_hh h_{t-1} + b_h
+        vanilla    J_t = dh_t/dh_{t-1} = diag(phi'(a_t)) W_hh
+        GRU        J_t = diag(z) + diag((h-n) z(1-z)) W_z
+                         + diag((1-z)(1-n^2)) [diag(r) W_n + diag(a_nh r(1-r)) W_r]
+        LSTM       J_t = [[R + diag(S) A, diag(S f)], [A, diag(f)]]       of the state (h, c)
+                   A = diag(g i(1-i)) W_i + diag(c f(1-f)) W_f + diag(i(1-g^2)) W_g
+                   R = diag(tanh(c_t) o(1-o)) W_o,   S = o (1 - tanh^2 c_t)
 
-    The trajectory is that of `forward`, in the networks' dtype; J_t is computed from it in float64.
-    phi' comes from the pre-activation a_t, so that saturation costs no digits up to |a| = 354
-    (units further out count as if they were there).
+    with h, c the state before the step and W_* the blocks of W_hh. The trajectory is that of
+    `forward`, in the networks' dtype; J_t is computed from it in float64.
+    Slopes come from the pre-activations, so that saturation costs no digits up to |a| = 354 (units
+    further out count as if they were there; gates from |a| = 708 on).
 
     Parameters
     ----------
-    rnn, inputs, h0
+    rnn, inputs, h0, c0
         As in `forward`.
 
     Returns
     -------
-    (N, T, B, H, H) float64
-        Entry ``[n, t-1, b, i, j]`` is dh_t[i]/dh_{t-1}[j]: 8 N T B H^2 bytes, so take
-        networks or sequences one by one where that is much. NaN from the step on whose state
-        is not finite.
+    (N, T, B, S, S) float64
+        Entry ``[n, t-1, b, i, j]`` is ds_t[i]/ds_{t-1}[j] of the state s: h, S = H; of an LSTM h
+        and then c, S = 2 H. 8 N T B S^2 bytes, so take networks or sequences one by one where that
+        is much. NaN from the step on whose state is not finite.
 
     Raises
     ------
@@ -113,12 +127,12 @@ def jacobians(rnn: RNN, inputs: npt.ArrayLike, *, h0: npt.ArrayLike | None = Non
     >>> J.shape, bool((J == rnn.W_hh[:, None, None]).all())
     ((1, 4, 1, 3, 3), True)
     """
-    _, kept, weights = trajectory_of(rnn, inputs, h0, first=1)
-    cell, H = cell_of(rnn), rnn.n_hidden
+    _, kept, weights = trajectory_of(rnn, inputs, h0, c0, first=1)
+    cell, S = cell_of(rnn), state_size(rnn)
     N, T, B = len(rnn), kept.shape[1] - 1, kept.shape[2]
-    found = np.empty((N, T, B, H, H))
+    found = np.empty((N, T, B, S, S))
     for n in range(N):
-        step_jacobians(weights, kept, cell, n, np.empty((H + 1, H)), found)
+        step_jacobians(weights, kept, cell, n, np.empty((S + 1, S)), found)
     return found
 
 
@@ -129,6 +143,7 @@ def jacobian_products(
     lags: Iterable[int],
     step: int | None = None,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
 ) -> JacobianProducts:
     """Singular values and leading direction of dh_t/dh_{t-k} at many lags, to any depth.
 
@@ -162,9 +177,13 @@ def jacobian_products(
     trajectory, 1e-7 in float32 networks, is another matter. Directions that depend on the
     difference of two nearly equal singular values are not marked.
 
+    Of LSTMs the products are of the state (h, c), 2 H numbers, and of theirs and GRUs' J_t, sums of
+    several products, every step multiplies the whole: an exact 0 is then found only as a value that
+    rounding rules, which `resolved` says.
+
     Parameters
     ----------
-    rnn, sequences, h0
+    rnn, sequences, h0, c0
         As in `bptt`.
     lags : iterable of int
         The lags k, ascending, each from 1 to t; lag t reaches h_0.
@@ -198,17 +217,16 @@ def jacobian_products(
     >>> bool(result.resolved.all())
     True
     """
-    batch = batch_for(rnn, sequences, h0)
+    batch = batch_for(rnn, sequences, h0, c0)
     t = _checked_step(step, sequences)
     chosen = _checked_lags(lags, t)
     depth = int(chosen[-1])
-    trajectory = trajectory_of(rnn, sequences.inputs[..., :t, :, :], h0, first=t - depth + 1)
+    trajectory = trajectory_of(rnn, sequences.inputs[..., :t, :, :], h0, c0, first=t - depth + 1)
     first, lost = _nonfinite(trajectory.states)
     # What has left the range is computed with a harmless factor and marked at the end.
     kept = np.where(lost[:, None, :, None], 1.0, trajectory.kept)
     trajectory = trajectory._replace(kept=kept)
-    slopes = kept[:, 1:, :, : rnn.n_hidden]
-    values, rounding, leading = _singular_values(trajectory.weights.W_hh, slopes, chosen)
+    values, rounding, leading = singular_values(rnn, trajectory, chosen)
     start = loss_gradients(trajectory, batch, t)
     log_norms, directions = _gradients(cell_of(rnn), trajectory, start, chosen)
     with np.errstate(invalid="ignore"):
@@ -254,20 +272,21 @@ def _nonfinite(states: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bo
 def _gradients(
     cell: Any, trajectory: Trajectory, gradient: Floats, lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats]:
-    """ln ||dl_t/dh_{t-k}|| (N, B, K) and its direction (N, B, K, H), NaN where it is exactly 0."""
-    N, B, H = gradient.shape
+    """ln ||dl_t/dh_{t-k}|| (N, B, K) and its direction (N, B, K, S), NaN where it is exactly 0."""
+    N, B, S = gradient.shape
     depth, weights = int(lags[-1]), trajectory.weights
     states = np.ascontiguousarray(trajectory.states[:, -1 - depth :])
-    norms, directions = np.empty((1, B, depth + 1)), np.empty((N, B, lags.size, H))
+    norms, directions = np.empty((1, B, depth + 1)), np.empty((N, B, lags.size, S))
     log_norms, at = np.empty((N, B, lags.size)), np.array([depth])
-    work = row_work(weights, 1, B, cell)
+    work, rows = row_work(weights, 1, B, cell), np.empty((1, B, S))
     with np.errstate(all="ignore"):
         for n in range(N):
             set_rows(cell, weights, n, gradient[n][None], np.zeros((1, B), np.int64), work)
             for k, (before, lag) in enumerate(pairwise([0, *map(int, lags)])):
                 along = (cell, states[n], trajectory.kept[n], at, depth - before, depth - lag)
                 take_back(*along, work, norms, np.empty((1, B, 0)))
-                directions[n, :, k] = normalised(work.rows[0, :, :H])
+                get_rows(cell, work, rows)
+                directions[n, :, k] = normalised(rows[0])
             log_norms[n] = norms[0][:, depth - lags]
     directions[np.isneginf(log_norms)] = np.nan
     return log_norms, directions
@@ -279,64 +298,3 @@ def normalised(vectors: Floats) -> Floats:
     relative = vectors / np.where(largest > 0, largest, 1.0)[..., None]  # squares stay in range
     norm = np.linalg.norm(relative, axis=-1)
     return relative / np.where(norm > 0, norm, 1.0)[..., None]
-
-
-def _singular_values(
-    W_hh: Floats, slopes: Floats, lags: npt.NDArray[np.int64]
-) -> tuple[Floats, Floats, Floats]:
-    """Logs of singular values, their rounding and leading directions, each (N, B, K, H)."""
-    N, _, B, H = slopes.shape
-    values, leading = np.empty((2, N * B, lags.size, H)), np.empty((N * B, lags.size, H))
-    count = max(1, _CHUNK // (2 * H * H))
-    for begin in range(0, N * B, count):
-        items = np.arange(begin, min(begin + count, N * B))
-        for at, product in _transposed_products(W_hh, slopes, items, lags):
-            for g, item in enumerate(items):
-                leading[item, at] = graded.leading_left_vector(product, g)
-                for run in range(2):
-                    of_run = g + run * items.size
-                    values[run, item, at] = graded.log_singular_values(
-                        product.logs[of_run], product.rows[of_run]
-                    )
-    same = values[0] == values[1]  # also where both are -inf
-    with np.errstate(invalid="ignore"):
-        rounding = np.where(same, 0.0, np.abs(values[0] - values[1]))
-    shape = (N, B, lags.size, H)
-    return values[0].reshape(shape), rounding.reshape(shape), leading.reshape(shape)
-
-
-def _transposed_products(
-    W_hh: Floats, slopes: Floats, items: npt.NDArray[np.int64], lags: npt.NDArray[np.int64]
-) -> Iterator[tuple[int, graded.Graded]]:
-    """P_{t,k}^T at each of the lags for sequence `items` (of N*B), then again with noise.
-
-    The rows of W_hh may differ in size as the slopes do, so their sizes go with these:
-    J^T = V^T diag(s * phi'), V = diag(1/s) W_hh with powers of two s, exactly. The noise is that
-    of Monte Carlo arithmetic (Parker 1997): an epsilon of random sign and size in every step.
-    Another basis to begin with would not do, as both soon round the same directions alike.
-    """
-    B, H = slopes.shape[2:]
-    network, sequence = np.tile(items // B, 2), np.tile(items % B, 2)
-    sizes, V = graded.split_row_sizes(W_hh)
-    sizes, V = sizes[network], V[network]
-    largest = sizes.max(axis=1, keepdims=True)
-    relative = sizes / np.where(largest > 0, largest, 1.0)
-    product = graded.orthogonal(np.eye(H), network.size)
-    epsilon = np.where(_couples(V) & (np.arange(network.size) >= items.size), _NOISE, 0.0)
-    rng, at = np.random.default_rng(0), 0  # the same for all sequences, so that each is on its own
-    for k in range(1, int(lags[-1]) + 1):
-        slope = slopes[network, -k, sequence]
-        rows = np.where((slope > 0) & (relative > 0), np.maximum(slope * relative, _TINY), 0.0)
-        noise = [epsilon[:, None, None] * rng.standard_normal((H, H)) for _ in range(4)]
-        product = graded.scale_rows(product, rows, (noise[0], noise[1]))
-        product = graded.multiply(V.mT, product, (noise[2], noise[3]))
-        if k == lags[at]:
-            with np.errstate(divide="ignore"):
-                yield at, product._replace(logs=product.logs + k * np.log(largest))
-            at += 1
-
-
-def _couples(W_hh: Floats) -> npt.NDArray[np.bool_]:
-    """Whether a unit sends to several, or several to one: else nothing is added, nor rounded."""
-    links = W_hh != 0
-    return np.maximum(links.sum(axis=1), links.sum(axis=2)).max(axis=1) > 1

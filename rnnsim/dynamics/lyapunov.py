@@ -19,8 +19,9 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_work,
     product_steps,
 )
-from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
+from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.rnn import RNN, check_rnn, originals
+from rnnsim.networks.states import cell_of, initial_states, state_size
 
 
 def lyapunov_spectrum(
@@ -33,6 +34,7 @@ def lyapunov_spectrum(
     block_steps: int | None = None,
     reorthonormalise_every: int = 1,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     rng: int | np.random.Generator | None = None,
     n_threads: int | None = None,
 ) -> LyapunovSpectrum:
@@ -40,7 +42,7 @@ def lyapunov_spectrum(
 
     ::
 
-        J_t       = dh_t/dh_{t-1} = diag(phi'(a_t)) W_hh
+        J_t       = dh_t/dh_{t-1} = diag(phi'(a_t)) W_hh        LSTMs and GRUs as in `jacobians`
         J_t Q_t-1 = Q_t R_t                   QR, Q_t (H, k) orthonormal
         lambda_i  = mean over t of ln |(R_t)_ii|      nats per step
 
@@ -48,6 +50,12 @@ def lyapunov_spectrum(
     in the driven case the exponents are those of the network given its input, the conditional
     exponents. phi' comes from the pre-activation, and rows are sorted by size before QR, so units
     that saturate cost no precision. All of it runs in the networks' dtype, sums in float64.
+
+    An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to the
+    forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f is the
+    sum of all: where a term of the first sum is ln 0, as at rest, an exponent is -inf. Jacobians of
+    LSTMs and GRUs are sums, so that what is shrunk by more than the precision in one step is not
+    resolved: see `LyapunovSpectrum.resolved`.
 
     Parameters
     ----------
@@ -58,7 +66,7 @@ def lyapunov_spectrum(
     n_steps : int, optional
         Steps in all, burn-in included; T unless given. Required without inputs.
     n_exponents : int, optional
-        k, how many of the H exponents, largest first; all unless given.
+        k, how many of the S exponents, largest first; all unless given. S is H, or 2 H of LSTMs.
     burn_in : int, optional
         Steps before measuring begins, in which states reach the attractor and the frame its
         directions; a tenth of all steps unless given. Steps that fill no block are added to it.
@@ -70,6 +78,8 @@ def lyapunov_spectrum(
     h0 : (B, H) or (N, B, H) array, optional
         Initial states: 0 unless given; without inputs and h0 one state is drawn from N(0, 1), the
         same for all networks.
+    c0 : (B, H) or (N, B, H) array, optional
+        Initial memories of LSTMs, 0 unless given.
     rng : int or numpy.random.Generator, optional
         For that state, where it is required, and for the vectors that span the first frame (seed 0
         unless given), which matter during the burn-in only.
@@ -79,7 +89,7 @@ def lyapunov_spectrum(
     Raises
     ------
     TypeError, ValueError
-        As in `forward`; `n_exponents` outside 1..H; fewer than 20 blocks after the burn-in; more
+        As in `forward`; `n_exponents` outside 1..S; fewer than 20 blocks after the burn-in; more
         steps than there are inputs; no steps or no initial state without inputs.
 
     Examples
@@ -91,16 +101,16 @@ def lyapunov_spectrum(
     True
     """
     check_rnn(rnn)
-    N, H = len(rnn), rnn.n_hidden
-    k = _exponents(n_exponents, H)
+    N, H, S = len(rnn), rnn.n_hidden, state_size(rnn)
+    k = _exponents(n_exponents, S)
     generator = None if rng is None else checks.generator(rng)
-    x, start_states = _driven(rnn, inputs, h0, generator)
+    x, start_states = _driven(rnn, inputs, h0, c0, generator)
     T, B = _steps(n_steps, None if inputs is None else x.shape[1]), x.shape[2]
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
     out = lyapunov_arrays(N, B, blocks.number, k)
-    vectors = _vectors(H, k, rnn.dtype, generator)
+    vectors = _vectors(S, k, rnn.dtype, generator)
     weights, cell = originals(rnn), cell_of(rnn)
-    flops = _flops_per_step(H, k)
+    flops = _flops_per_step(S, k)
     chunk = blocks.chunk(flops)
 
     def prepare() -> parallel.Worker:
@@ -119,7 +129,7 @@ def lyapunov_spectrum(
 
     parallel.over_networks(N, n_threads, prepare, flops=flops * blocks.end(blocks.number - 1) * B)
     bounded = rnn.activation != "linear"
-    return summary(out, blocks, H, float(np.finfo(rnn.dtype).eps), bounded=bounded)
+    return summary(out, blocks, S, float(np.finfo(rnn.dtype).eps), bounded=bounded)
 
 
 def product_exponents(
@@ -217,12 +227,12 @@ def _steps(n_steps: Any, available: int | None) -> int:
 
 
 def _driven(
-    rnn: RNN, inputs: Any, h0: Any, generator: np.random.Generator | None
+    rnn: RNN, inputs: Any, h0: Any, c0: Any, generator: np.random.Generator | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Inputs (1 or N, T or 1, B, D) and states (1 or N, B, H); a single step is repeated."""
+    """Inputs (1 or N, T or 1, B, D) and states (1 or N, B, S); a single step is repeated."""
     if inputs is not None:
         x = checked_inputs(rnn, inputs)
-        return x, initial_states(rnn, h0, x.shape[2])
+        return x, initial_states(rnn, h0, x.shape[2], c0)
     if h0 is None:
         if generator is None:
             raise ValueError(
@@ -232,7 +242,7 @@ def _driven(
         h0 = generator.standard_normal((1, rnn.n_hidden)).astype(rnn.dtype)
     shape = checks.plain_array("h0", h0).shape
     B = shape[-2] if len(shape) > 1 else 1
-    return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B)
+    return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B, c0)
 
 
 def _vectors(

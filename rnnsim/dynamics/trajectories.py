@@ -6,22 +6,21 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels
-from rnnsim.gradients.simulation import run_forward
+from rnnsim.gradients.simulation import run_states
 from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import kept_arrays, retrace
-from rnnsim.kernels.gradients.steps import (
-    step_work,
-)
-from rnnsim.networks.binding import cell_of, checked_inputs, initial_states
+from rnnsim.kernels.gradients.steps import step_work
+from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.rnn import RNN, check_rnn, originals
+from rnnsim.networks.states import cell_of, initial_states
 
 Floats = npt.NDArray[np.float64]
 
 
 class Trajectory(NamedTuple):
-    """States (N, t+1, B, H), what the last S steps keep (N, S+1, B, .), and weights; float64.
+    """Whole states (N, t+1, B, S), what the last R steps keep (N, R+1, B, .), weights; float64.
 
-    Row s of `kept` is step t - S + s; of vanilla networks it begins with phi'(a) of the H units.
+    Row s of `kept` is step t - R + s; of vanilla networks it begins with phi'(a) of the H units.
     """
 
     states: Floats
@@ -30,7 +29,12 @@ class Trajectory(NamedTuple):
 
 
 def trajectory_of(
-    rnn: RNN, inputs: npt.ArrayLike, h0: npt.ArrayLike | None, *, first: int
+    rnn: RNN,
+    inputs: npt.ArrayLike,
+    h0: npt.ArrayLike | None,
+    c0: npt.ArrayLike | None = None,
+    *,
+    first: int,
 ) -> Trajectory:
     """What `forward` passes through, and what its steps from `first` on keep; NaN if not finite.
 
@@ -38,14 +42,14 @@ def trajectory_of(
     """
     check_rnn(rnn)
     x = checked_inputs(rnn, inputs)
-    h_0 = initial_states(rnn, h0, x.shape[2])
-    states = run_forward(rnn, x, h_0, None).states.astype(np.float64)
+    start = initial_states(rnn, h0, x.shape[2], c0)
+    states = run_states(rnn, x, start, None)[0].astype(np.float64)
     x = x[:, first - 1 :].astype(np.float64)
     weights, cell = originals(rnn.astype("float64")), cell_of(rnn)
     along = np.ascontiguousarray(states[:, first - 1 :])
-    N, T, B, H = len(rnn), *along[:, 1:].shape[1:]
+    N, T, B, H = len(rnn), *along[:, 1:].shape[1:3], rnn.n_hidden
     kept = kept_arrays(N, T, B, H, along, cell)
-    work = step_work(weights.W_hh.shape[1], H, rnn.n_inputs, B, 1, along, lasting(cell))
+    work = step_work(weights.b_h.shape[1], H, rnn.n_inputs, B, 1, along, lasting(cell))
     with np.errstate(all="ignore"):
         for n in range(N):
             retrace(weights, x, along, cell, n, work, kept)
@@ -55,21 +59,33 @@ def trajectory_of(
 
 
 def loss_gradients(trajectory: Trajectory, batch: kernels.Batch, t: int) -> Floats:
-    """dl_t/dh_t (N, B, H) from the states h_t, without the factor 1/B; 0 where weight is 0."""
+    """dl_t/d(h_t, c_t) (N, B, S) from the states, without the factor 1/B; 0 where weight is 0."""
     states, W_hy = trajectory.states[:, t], trajectory.weights.W_hy
+    found, H = np.zeros(states.shape), W_hy.shape[2]
+    with np.errstate(all="ignore"):
+        found[..., :H] = _of_h(states[..., :H], trajectory.weights, batch, t)
+    if batch.dl_dc.size > 0 and t == batch.inputs.shape[1]:
+        found[..., H:] = batch.dl_dc
+    return found
+
+
+def _of_h(states: Floats, weights: kernels.Weights, batch: kernels.Batch, t: int) -> Floats:
+    """dl_t/dh_t (N, B, H) from the states h_t (N, B, H)."""
     N, B, _ = states.shape
-    with np.errstate(all="ignore"):
-        outputs = states @ W_hy.mT + trajectory.weights.b_y[:, None]
+    if batch.loss == kernels.INNER_PRODUCT:  # derivatives of outputs, and then of h
+        values, V = batch.values[:, t - 1].astype(np.float64), weights.b_y.shape[1]
+        of_outputs = values[..., :V] @ weights.W_hy
+        return of_outputs + values[..., V:] if values.shape[-1] > V else of_outputs
+    outputs = states @ weights.W_hy.mT + weights.b_y[:, None]
     columns = np.ascontiguousarray(outputs.reshape(N * B, -1).T)
-    weights = np.broadcast_to(batch.loss_weights[:, t - 1], (N, B)).astype(np.float64).ravel()
+    counts = np.broadcast_to(batch.loss_weights[:, t - 1], (N, B)).astype(np.float64).ravel()
     losses = np.empty(N * B)
-    with np.errstate(all="ignore"):
-        if batch.loss == kernels.CROSS_ENTROPY:
-            classes = np.broadcast_to(batch.classes[:, t - 1], (N, B)).ravel()
-            scratch = np.empty((3, N * B))
-            kernels.softmax_cross_entropy(columns, classes, weights, *scratch, losses)
-        else:
-            V = W_hy.shape[1]
-            values = np.broadcast_to(batch.values[:, t - 1], (N, B, V)).astype(np.float64)
-            kernels.squared_error(columns, values.reshape(N * B, V), weights, losses)
-        return columns.T.reshape(N, B, -1) @ W_hy
+    if batch.loss == kernels.CROSS_ENTROPY:
+        classes = np.broadcast_to(batch.classes[:, t - 1], (N, B)).ravel()
+        scratch = np.empty((3, N * B))
+        kernels.softmax_cross_entropy(columns, classes, counts, *scratch, losses)
+    else:
+        V = weights.W_hy.shape[1]
+        values = np.broadcast_to(batch.values[:, t - 1], (N, B, V)).astype(np.float64)
+        kernels.squared_error(columns, values.reshape(N * B, V), counts, losses)
+    return columns.T.reshape(N, B, -1) @ weights.W_hy

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.flow.gradient_flow import GradientFlow, check_flow
+from rnnsim.flow.results import GradientFlow, check_flow
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from rnnsim.data.pairs import Data, Pairs
 from rnnsim.data.sequences import Sequences
-from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.pairs import pairs_flow
+from rnnsim.flow.results import GradientFlow
 from rnnsim.gradients.pairs import pairs_bptt
 from rnnsim.networks.binding import wrong_kinds
 from rnnsim.networks.encoder_decoder import EncoderDecoder

@@ -12,8 +12,9 @@ from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_
 from rnnsim.gradients.pairs import boundary, own, some_of
 from rnnsim.kernels import Batch
 from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, take_back
-from rnnsim.networks.binding import cell_of, pair_batch
+from rnnsim.networks.binding import pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.states import cell_of
 
 Floats = npt.NDArray[np.float64]
 

@@ -21,13 +21,16 @@ def gradient_flow(
     cell: Any,
     steps: npt.NDArray[np.int64],
     members: int,
+    scales: npt.NDArray[np.float64],
     out: kernels.FlowArrays,
 ) -> None:
     """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
     K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
     parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
-    works = [kernels.flow_work(weights, part, S, lags, cell) for part in parts]
+    works = [
+        kernels.flow_work(weights, part, S, lags, cell)._replace(scales=scales) for part in parts
+    ]
     outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
     sizes = np.array([part.inputs.shape[2] for part in parts])
 

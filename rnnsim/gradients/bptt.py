@@ -1,6 +1,6 @@
 """Gradients: full backpropagation through time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients import team
+from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, fields_of, gradient_arrays
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.gradients.backward import (
     backward_steps,
@@ -20,8 +21,9 @@ from rnnsim.kernels.gradients.backward import (
     mark_nonfinite,
     sweep,
 )
-from rnnsim.networks.binding import batch_for, cell_of
-from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.binding import batch_for, weights_for
+from rnnsim.networks.rnn import RNN
+from rnnsim.networks.states import apart, cell_of
 
 STATE_MEMORY = 2.0**28
 
@@ -39,13 +41,24 @@ class Gradients:
     h0 : (N, B, H)
         dL/dh_0.
     step_norms : StepNorms
-        W_xh, W_hh, W_hy, each (N, T): the Frobenius norm of the temporal contribution dL/dW^(t).
+        W_xh, W_hh, W_hy, each (N, T): the Frobenius norm of the temporal contribution dL/dW^(t);
+        gates (N, T, G): of the blocks of dL/dW_hh^(t), in the order of the gates.
     state_norms : (N, T+1)
-        ``||dL/dh_t||_F`` over sequences and units, t = 0..T.
+        ``||dL/dh_t||_F`` over sequences and units, t = 0..T; of LSTMs over the whole state, h and
+        c, of which each is differentiated with the other held fixed.
     first_nonfinite : (N,) int64
         -1 where everything is finite. Else the first step whose state is not; else, in the order
         of the backward pass, the largest step with a gradient that is not; else 1, where a sum
         over steps left the range. Other networks are not affected.
+    c0 : (N, B, H) or None
+        dL/dc_0 of LSTMs.
+    inputs : (N, T, B, D) or None
+        dL/dx_t, where kept.
+    states, memories : (N, T+1, B, H) or None
+        dL/dh_t and, of LSTMs, dL/dc_t, where kept.
+    steps : Weights or None
+        The temporal contributions dL/dW^(t) themselves, in the shapes of the weights with an axis T
+        behind N, where kept.
     """
 
     loss: npt.NDArray[np.float64]
@@ -54,6 +67,11 @@ class Gradients:
     step_norms: StepNorms
     state_norms: npt.NDArray[np.float64]
     first_nonfinite: npt.NDArray[np.int64]
+    c0: FloatArray | None = None
+    inputs: FloatArray | None = None
+    states: FloatArray | None = None
+    memories: FloatArray | None = None
+    steps: Weights | None = None
 
     @property
     def W_xh(self) -> FloatArray:
@@ -86,8 +104,11 @@ def bptt(
     sequences: Sequences,
     *,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
     state_memory: float = STATE_MEMORY,
+    keep: Iterable[str] = (),
+    max_memory: float = MAX_MEMORY,
 ) -> Gradients:
     """Full backpropagation through time: the exact gradient of the loss.
 
@@ -95,7 +116,7 @@ def bptt(
 
         L        = (1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])
         dL/dh_t  = W_hy^T dL_t/dy_t + W_hh^T delta_{t+1}
-        delta_t  = phi'(a_t) * dL/dh_t
+        delta_t  = phi'(a_t) * dL/dh_t            dL/da_t, with all their gates of LSTMs and GRUs
         dL/dW_hh = sum_t dL/dW_hh^(t) = sum_t delta_t h_{t-1}^T
 
     Every step has its own copy W^(t) of the weights (the temporal variables); their gradients are
@@ -109,6 +130,8 @@ def bptt(
         T steps, B sequences; shared by all networks or one batch for each.
     h0 : (B, H) or (N, B, H) array, optional
         Initial states, 0 unless given.
+    c0 : (B, H) or (N, B, H) array, optional
+        Initial memories of LSTMs, 0 unless given.
     n_threads : int, optional
         All cores unless given. An ensemble gives the same bits on any number of threads; a single
         large network, whose sequences are divided among them, the same up to rounding.
@@ -116,13 +139,20 @@ def bptt(
         Bytes that the states of all threads may take, 256 MiB unless given. States of longer
         sequences are computed twice, the second time from checkpoints and to the same bits, which
         takes about a third more time. The result does not depend on it.
+    keep : iterable of {"inputs", "states", "steps"}
+        What to keep of every step beside its norms: dL/dx_t; dL/dh_t and dL/dc_t; dL/dW^(t).
+    max_memory : float
+        Bytes that this may take, 8 GB unless given.
 
     Raises
     ------
+    MemoryError
+        What is to be kept takes more than `max_memory`; nothing has been computed.
     TypeError, ValueError
-        Sizes or dtypes that disagree between networks, sequences and h0; class ids outside
-        0..V-1 where the weight is above 0; NaN or infinity; n_threads below 1; a state_memory that
-        is not above 0.
+        Sizes or dtypes that disagree between networks, sequences, h0 and c0; class ids outside
+        0..V-1 where the weight is above 0; NaN or infinity; a loss on outputs of networks without a
+        readout; n_threads below 1; a state_memory or max_memory that is not above 0; an unknown
+        name in `keep`.
 
     Examples
     --------
@@ -133,15 +163,40 @@ def bptt(
     (2, 8, 8)
     """
     memory = checks.real_number("state_memory", state_memory, above=0.0)
-    return Gradients(*run_bptt(rnn, batch_for(rnn, sequences, h0), n_threads, memory))
+    batch = batch_for(rnn, sequences, h0, c0)
+    kept = checked_keep(rnn, batch, keep, max_memory)
+    return gradients_of(rnn, batch, run_bptt(rnn, batch, n_threads, memory, kept=kept), kept)
+
+
+def gradients_of(
+    rnn: RNN, batch: kernels.Batch, out: kernels.GradientArrays, kept: frozenset[str]
+) -> Gradients:
+    """What kernels found, as people read it."""
+    h0, c0 = apart(rnn, out.h0)
+    of_derivatives = batch.loss == kernels.INNER_PRODUCT  # the loss itself is not known
+    return Gradients(
+        np.full(len(rnn), np.nan) if of_derivatives else out.loss,
+        out.weights,
+        h0,
+        out.step_norms,
+        out.state_norms,
+        out.first_nonfinite,
+        c0,
+        **fields_of(rnn, batch, out.each, kept),
+    )
 
 
 def run_bptt(
-    rnn: RNN, batch: kernels.Batch, n_threads: int | None, memory: float = STATE_MEMORY
+    rnn: RNN,
+    batch: kernels.Batch,
+    n_threads: int | None,
+    memory: float = STATE_MEMORY,
+    *,
+    kept: frozenset[str] = frozenset(),
 ) -> kernels.GradientArrays:
     """`bptt` below the border: of a batch that is known to fit the networks."""
-    weights, cell = originals(rnn), cell_of(rnn)
-    out = kernels.gradient_arrays(weights, batch)
+    weights, cell = weights_for(rnn, batch), cell_of(rnn)
+    out = gradient_arrays(weights, batch, kept)
     T, B = batch.inputs.shape[1:3]
     flops = flops_per_network(rnn, T * B)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
@@ -197,5 +252,5 @@ def _in_pieces(
 
 def flops_per_network(rnn: RNN, rows: int) -> float:
     """The arithmetic of one network's forward and backward pass; rows: steps times sequences."""
-    H, D, V = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs
-    return 2.0 * rows * H * (3 * H + 2 * D + 3 * V)
+    H, D, V, A = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs, rnn.b_h.shape[1]
+    return 2.0 * rows * (A * (3 * H + 2 * D) + 3 * H * V)

@@ -14,10 +14,11 @@ from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
 from rnnsim.gradients.simulation import run_evaluate, run_forward
 from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
 from rnnsim.kernels.cells.layout import INNER_PRODUCT
-from rnnsim.networks.binding import fitting_inputs, initial_states, pair_batch
+from rnnsim.networks.binding import fitting_inputs, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, parts_of
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.states import initial_states
 
 Group = TypeVar("Group", Weights, StepNorms)
 
@@ -260,7 +261,7 @@ def own(array: FloatArray, networks: slice) -> FloatArray:
 def some_of(batch: Batch, networks: slice) -> Batch:
     """A batch of what belongs to some networks."""
     inputs, classes, values, weights, h0 = (own(array, networks) for array in batch[:5])
-    return Batch(inputs, classes, values, weights, h0, batch.loss)
+    return Batch(inputs, classes, values, weights, h0, batch.loss, own(batch.dl_dc, networks))
 
 
 def _stacked(parts: list[Group]) -> Group:

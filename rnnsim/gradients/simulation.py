@@ -16,18 +16,34 @@ from rnnsim.kernels.gradients.unfolding import (
     evaluate_piece,
     forward_piece,
 )
-from rnnsim.networks.binding import batch_for, cell_of, checked_inputs, initial_states
+from rnnsim.networks.binding import batch_for, checked_inputs
 from rnnsim.networks.rnn import RNN, check_rnn, originals
+from rnnsim.networks.states import cell_of, initial_states, parts, state_size
 
 _ELEMENTWISE = 64  # what a unit or an output costs beside its products, in their arithmetic
 
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """What `forward` returns: ``states (N, T+1, B, H)``, h_0 first; ``outputs (N, T, B, V)``."""
+    """What `forward` returns.
+
+    ``states (N, T+1, B, H)``: h_t, h_0 first; ``outputs (N, T, B, V)``; ``memories
+    (N, T+1, B, H)``: c_t of LSTMs, else None.
+    """
 
     states: FloatArray
     outputs: FloatArray
+    memories: FloatArray | None = None
+
+    @property
+    def final_h(self) -> FloatArray:
+        """h_T (N, B, H)."""
+        return self.states[:, -1]
+
+    @property
+    def final_c(self) -> FloatArray | None:
+        """c_T (N, B, H) of LSTMs, else None."""
+        return None if self.memories is None else self.memories[:, -1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +66,14 @@ def forward(
     inputs: npt.ArrayLike,
     *,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Forward:
     """Unfold the networks over input sequences.
 
     ::
 
-        h_t = phi(W_xh x_t + W_hh h_{t-1} + b_h)      t = 1..T
+        h_t = phi(W_xh x_t + W_hh h_{t-1} + b_h)      t = 1..T; LSTMs and GRUs as in `RNN`
         y_t = W_hy h_t + b_y
 
     Parameters
@@ -66,19 +83,23 @@ def forward(
         Of the networks' dtype. With the leading axis each network reads its own sequences.
     h0 : (B, H) or (N, B, H) array, optional
         Initial states, 0 unless given.
+    c0 : (B, H) or (N, B, H) array, optional
+        Initial memories of LSTMs, 0 unless given.
     n_threads : int, optional
         All cores unless given; it does not change the result.
 
     Returns
     -------
     Forward
-        ``states (N, T+1, B, H)`` and ``outputs (N, T, B, V)`` in the networks' dtype. A network
-        whose states overflow returns inf or NaN from there on; the others are not affected.
+        ``states (N, T+1, B, H)``, ``outputs (N, T, B, V)`` and, of LSTMs, ``memories
+        (N, T+1, B, H)`` in the networks' dtype. A network whose states overflow returns inf or NaN
+        from there on; the others are not affected.
 
     Raises
     ------
     TypeError, ValueError
-        Inputs or h0 of another dtype or shape, empty, NaN or infinite; n_threads below 1.
+        Inputs, h0 or c0 of another dtype or shape, empty, NaN or infinite; c0 for networks without
+        memories; n_threads below 1.
 
     Examples
     --------
@@ -88,13 +109,22 @@ def forward(
     """
     check_rnn(rnn)
     x = checked_inputs(rnn, inputs)
-    return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2]), n_threads)
+    return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2], c0), n_threads)
 
 
 def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
-    """`forward` below the border: inputs (1 or N, T, B, D), h_0 (1 or N, B, H), finite or not."""
+    """`forward` below the border: inputs (1 or N, T, B, D), first states (1 or N, B, S)."""
+    whole, outputs = run_states(rnn, x, h0, n_threads)
+    states, memories = parts(rnn, whole)
+    return Forward(states, outputs, memories)
+
+
+def run_states(
+    rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Whole states (N, T+1, B, S) and outputs (N, T, B, V), from states that are finite or not."""
     N, (T, B), cell = len(rnn), x.shape[1:3], cell_of(rnn)
-    states = np.empty((N, T + 1, B, rnn.n_hidden), rnn.dtype)
+    states = np.empty((N, T + 1, B, state_size(rnn)), rnn.dtype)
     outputs = np.empty((N, T, B, rnn.n_outputs), rnn.dtype)
 
     def whole(start: int, stop: int, work: kernels.ForwardWork) -> None:
@@ -107,7 +137,7 @@ def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) 
         forward_piece(x, cell, n, first, last, work, states, outputs)
 
     _over_networks(rnn, T, B, n_threads, (whole, begin, piece))
-    return Forward(states, outputs)
+    return states, outputs
 
 
 def evaluate(
@@ -115,6 +145,7 @@ def evaluate(
     sequences: Sequences,
     *,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
 ) -> Evaluation:
     """Loss and, for class targets, accuracy; no gradient.
@@ -130,7 +161,7 @@ def evaluate(
     array([6.931472])
     """
     check_scored(sequences, "sequences")
-    return run_evaluate(rnn, batch_for(rnn, sequences, h0), n_threads)
+    return run_evaluate(rnn, batch_for(rnn, sequences, h0, c0), n_threads)
 
 
 def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
@@ -167,7 +198,8 @@ def _over_networks(
     piece(n, first, last, work) for some steps of one; both give the same bits.
     """
     H, (whole, begin, piece) = rnn.n_hidden, passes
-    unit = 2.0 * H * (H + rnn.n_inputs + rnn.n_outputs) + _ELEMENTWISE * (H + rnn.n_outputs)
+    A, D, V = rnn.b_h.shape[1], rnn.n_inputs, rnn.n_outputs
+    unit = 2.0 * (A * (H + D) + H * V) + _ELEMENTWISE * (A + V)
     flops = T * (B * unit + parallel.FLOPS_PER_STEP)
     block = kernels.block_steps(T, B, H, rnn.dtype.itemsize)
 

@@ -1,17 +1,15 @@
 """Gradients truncated in time: any window, any stride."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
-from rnnsim.gradients.bptt import Gradients, flops_per_network
-from rnnsim.kernels.gradients.backward import (
-    forward_steps,
-    score_until,
-)
+from rnnsim.gradients.bptt import Gradients, flops_per_network, gradients_of
+from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, gradient_arrays
+from rnnsim.kernels.gradients.backward import forward_steps, score_until
 from rnnsim.kernels.gradients.truncated import (
     depths,
     end_products,
@@ -20,8 +18,9 @@ from rnnsim.kernels.gradients.truncated import (
     start_truncated,
     sweep_depths,
 )
-from rnnsim.networks.binding import batch_for, cell_of
-from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.binding import batch_for, weights_for
+from rnnsim.networks.rnn import RNN
+from rnnsim.networks.states import cell_of
 
 _ELEMENTWISE = 64  # what a unit costs beside its products, in their arithmetic
 
@@ -33,13 +32,17 @@ def truncated_bptt(
     window: int,
     stride: int | None = None,
     h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
+    keep: Iterable[str] = (),
+    max_memory: float = MAX_MEMORY,
 ) -> Gradients:
     """Truncated backpropagation through time, for any window K and stride S <= K.
 
     Block j holds steps jS+1..min((j+1)S, T). After each block one backward sweep starts at the
     block's last step, carries the loss of that block only, and goes back down to step (j+1)S-K+1.
-    The state is carried across every cut, its gradient is not; each loss term is used once.
+    The state is carried across every cut, its gradient is not, neither that of h nor that of the
+    memories of an LSTM; each loss term is used once.
 
     ==========  ==========  =======================================================================
     S = K       segments    only the loss inside a segment is used; a last, shorter one stays inside
@@ -51,7 +54,7 @@ def truncated_bptt(
 
     Parameters
     ----------
-    rnn, sequences, h0, n_threads
+    rnn, sequences, h0, c0, n_threads, keep, max_memory
         As in `bptt`.
     window : int
         K, how many steps a sweep touches at most; window 1 touches only the step of the loss.
@@ -61,12 +64,12 @@ def truncated_bptt(
     Returns
     -------
     Gradients
-        `state_norms` are of the sum over sweeps of dL/dh_t; `h0` receives a gradient exactly when
-        step 1 does.
+        `state_norms`, `states` and `memories` are of the sum over sweeps of dL/dh_t and dL/dc_t;
+        `h0` and `c0` receive a gradient exactly when step 1 does.
 
     Raises
     ------
-    TypeError, ValueError
+    MemoryError, TypeError, ValueError
         As in `bptt`; a window or stride below 1 or not an integer, a stride above the window.
 
     Examples
@@ -81,13 +84,14 @@ def truncated_bptt(
     True
     """
     K, S = checks.window_and_stride(window, stride)
-    batch = batch_for(rnn, sequences, h0)
+    batch = batch_for(rnn, sequences, h0, c0)
+    kept = checked_keep(rnn, batch, keep, max_memory)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
-    weights, cell = originals(rnn), cell_of(rnn)
-    out = kernels.gradient_arrays(weights, batch)
+    weights, cell = weights_for(rnn, batch), cell_of(rnn)
+    out = gradient_arrays(weights, batch, kept)
     first, last = depths(T, K, S)
-    row = rnn.n_hidden * (rnn.n_hidden + _ELEMENTWISE)
+    row = rnn.b_h.shape[1] * (rnn.n_hidden + _ELEMENTWISE)
     flops_per_depth = -(-T // S) * (2.0 * B * row + parallel.FLOPS_PER_STEP)
     flops = flops_per_network(rnn, T * B) + T * parallel.FLOPS_PER_STEP
     pieces = T * parallel.FLOPS_PER_CALL / flops, parallel.FLOPS_PER_CALL / flops_per_depth
@@ -108,7 +112,7 @@ def truncated_bptt(
 
     flops += (last - first) * flops_per_depth
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
-    return Gradients(*out)
+    return gradients_of(rnn, batch, out, kept)
 
 
 def _begin(

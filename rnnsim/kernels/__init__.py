@@ -27,17 +27,9 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_sums,
     lyapunov_work,
 )
-from rnnsim.kernels.flow.arrays import (
-    FlowArrays,
-    FlowWork,
-    flow_arrays,
-    flow_work,
-    lags_at_once,
-)
+from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work, lags_at_once
 from rnnsim.kernels.flow.flow import gradient_flow
-from rnnsim.kernels.gradients.backward import (
-    bptt,
-)
+from rnnsim.kernels.gradients.backward import bptt
 from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
     GradientArrays,

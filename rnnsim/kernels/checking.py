@@ -22,10 +22,7 @@ from rnnsim.kernels.gradients.backward_arrays import (
     gradient_arrays,
 )
 from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
-from rnnsim.kernels.gradients.unfolding import (
-    ForwardWork,
-    forward_work,
-)
+from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
 
 _LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
 _WEIGHTS = {"W_hh": "N R H", "W_xh": "N R D", "W_hy": "N V H", "b_h": "N A", "b_y": "N V"}

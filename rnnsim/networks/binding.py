@@ -8,21 +8,13 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, Pairs, check_pairs, sources_of, target_of
-from rnnsim.data.sequences import Sequences, originals
-from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR, Batch
+from rnnsim.data.sequences import Sequences, original_gradients, originals
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, SQUARED_ERROR, Batch, Weights
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, check_model, parts_of
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn
-
-_SEQUENCES_FIRST = (
-    "; the inputs are read as (n_steps, n_sequences, n_inputs): if their sequences come first, "
-    "give np.swapaxes(inputs, -3, -2), and all else likewise"
-)
-
-
-def cell_of(rnn: RNN) -> Any:
-    """What the kernels call the networks' cell: of vanilla networks the code of phi."""
-    return ACTIVATIONS[rnn.activation]
+from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import originals as originals_of
+from rnnsim.networks.states import has_memories, initial_states
 
 
 def bind(
@@ -69,7 +61,9 @@ def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
     return source, target
 
 
-def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch:
+def batch_for(
+    rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None = None
+) -> Batch:
     """The kernels' view of `sequences` for the networks of `rnn`, with a network axis.
 
     Only what depends on the networks is checked: the rest was when the sequences were made.
@@ -82,29 +76,68 @@ def batch_for(rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None) -> Batch
         )
     inputs, targets, weights = originals(sequences)
     inputs = fitting_inputs(rnn, inputs, "inputs")
-    shared = inputs.shape[0] == 1
     if not sequences.n_networks:
         targets, weights = targets[None], weights[None]
-    T, B, V, kind = sequences.n_steps, sequences.n_sequences, rnn.n_outputs, rnn.dtype
+    states = initial_states(rnn, h0, sequences.n_sequences, c0)
+    classes, values = np.empty((1, 0, 0), np.int64), np.empty((1, 0, 0, 0), rnn.dtype)
+    if sequences.has_gradients:
+        values, dl_dc = _of_every_sequence(rnn, sequences)
+        return Batch(inputs, classes, values, weights, states, INNER_PRODUCT, dl_dc)
+    if rnn.n_outputs == 0:
+        raise ValueError(
+            "`rnn` must have a readout for a loss on its outputs, got n_outputs = 0; give RNN a "
+            "`W_hy`, or the derivatives of your loss as in Sequences.from_gradients"
+        )
     if sequences.has_classes:
-        _check_class_range(targets, weights, V)
-        classes, values = targets, np.empty((1, 0, 0, 0), kind)
-    else:
-        if targets.shape[-1] != V:
+        _check_class_range(targets, weights, rnn.n_outputs)
+        return Batch(inputs, targets, values, weights, states, CROSS_ENTROPY)
+    if targets.shape[-1] != rnn.n_outputs:
+        raise ValueError(
+            f"`targets` must be (n_steps, n_sequences, n_outputs) with n_outputs = "
+            f"{rnn.n_outputs} as in the network, got {targets.shape[-1]} on the last axis"
+        )
+    return Batch(inputs, classes, targets, weights, states, SQUARED_ERROR)
+
+
+def _of_every_sequence(rnn: RNN, sequences: Sequences) -> tuple[FloatArray, FloatArray]:
+    """Given derivatives as kernels read them, without the factor 1/B, with a network axis.
+
+    Those of y (., T, B, V), followed by those of h where given; those of c_T (., B, H) or none.
+    """
+    given, V, H = original_gradients(sequences), rnn.n_outputs, rnn.n_hidden
+    for name, array in given._asdict().items():
+        size, of = (V, "n_outputs") if name == "dL_dy" else (H, "n_hidden")
+        if array is not None and array.shape[-1] != size:
             raise ValueError(
-                f"`targets` must be (n_steps, n_sequences, n_outputs) with n_outputs = {V} as in "
-                f"the network, got {targets.shape[-1]} on the last axis"
+                f"`{name}` must have {of} = {size} on the last axis as in the network, got "
+                f"{array.shape[-1]}"
             )
-        classes, values = np.empty((1, 0, 0), np.int64), targets
-    assert targets.shape[:3] == (1 if shared else len(rnn), T, B)
-    return Batch(
-        inputs,
-        classes,
-        values,
-        weights,
-        initial_states(rnn, h0, B),
-        CROSS_ENTROPY if sequences.has_classes else SQUARED_ERROR,
-    )
+    if given.dL_dc_final is not None and not has_memories(rnn):
+        raise ValueError(
+            "`dL_dc_final` is the derivative with respect to the memories of LSTMs, got networks "
+            "that have none; leave it out"
+        )
+    shape = sequences.inputs.shape[:-1]
+    columns = [
+        np.zeros((*shape, V), rnn.dtype) if given.dL_dy is None else given.dL_dy,
+        *([] if given.dL_dh is None else [given.dL_dh]),
+    ]
+    B = rnn.dtype.type(sequences.n_sequences)  # kernels take the mean over sequences
+    final = np.empty((0, 0)) if given.dL_dc_final is None else given.dL_dc_final
+    with np.errstate(over="ignore"):
+        values, dl_dc = np.concatenate(columns, axis=-1) * B, final.astype(np.float64) * float(B)
+    lead = not sequences.n_networks
+    return (values[None] if lead else values), (dl_dc[None] if dl_dc.ndim == 2 else dl_dc)
+
+
+def weights_for(rnn: RNN, batch: Batch) -> Weights:
+    """The weights as kernels take them with a batch: where the loss is of h too, h is read out."""
+    own = originals_of(rnn)
+    N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
+    if batch.values.shape[-1] != V + H or batch.loss != INNER_PRODUCT:
+        return own
+    identity = np.broadcast_to(np.eye(H, dtype=rnn.dtype), (N, H, H))
+    return own._replace(W_hy=np.concatenate([own.W_hy, identity], axis=1))
 
 
 def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
@@ -131,26 +164,6 @@ def fitting_inputs(rnn: RNN, array: FloatArray, name: str) -> FloatArray:
             f"got {array.shape[-1]}{_elsewhere(name, array.shape, rnn.n_inputs)}"
         )
     checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
-    return array
-
-
-def initial_states(rnn: RNN, h0: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
-    """h_0 as (1 or N, B, H): zeros unless given."""
-    B, H = n_sequences, rnn.n_hidden
-    if h0 is None:
-        return np.zeros((1, B, H), rnn.dtype)
-    array = checks.float_array("h0", h0, shape="(n_sequences, n_hidden)")
-    if array.ndim == 2:
-        array = array[None]
-    if array.shape not in ((1, B, H), (len(rnn), B, H)):
-        other = array.ndim == 3 and array.shape[1] != B and array.shape[2] == H
-        raise ValueError(
-            f"`h0` must be (n_sequences, n_hidden) = ({B}, {H}), or with a leading axis of "
-            f"n_networks = {len(rnn)}, got shape {np.shape(h0)}"
-            f"{_SEQUENCES_FIRST if other else ''}"
-        )
-    checks.same_dtype(rnn=rnn.W_hh, h0=array)
-    checks.finite("h0", array)
     return array
 
 

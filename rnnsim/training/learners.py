@@ -23,9 +23,9 @@ from rnnsim.kernels.training.learning import (
 )
 from rnnsim.kernels.training.optimisers import Rule
 from rnnsim.kernels.training.penalty import penalty_work
-from rnnsim.networks.binding import cell_of
 from rnnsim.networks.model import Layout, Model, parts_of
 from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.states import cell_of
 
 # Arithmetic of all networks between two returns to Python: some tenths of a second.
 FLOPS_PER_CALL = 1e10

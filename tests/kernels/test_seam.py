@@ -11,9 +11,7 @@ from rnnsim import kernels
 from rnnsim.gradients import team
 from rnnsim.kernels.cells.seam import advance, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
-from rnnsim.kernels.gradients.steps import (
-    step_work,
-)
+from rnnsim.kernels.gradients.steps import step_work
 
 pytestmark = pytest.mark.nojit
 EACH = pytest.mark.parametrize("name", CELLS)

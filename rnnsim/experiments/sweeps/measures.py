@@ -10,9 +10,10 @@ from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments.catalogue import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
-from rnnsim.flow.gradient_flow import GradientFlow, gradient_flow
+from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes
 from rnnsim.flow.reach import sufficient_window
+from rnnsim.flow.results import GradientFlow
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.simulation import forward
 from rnnsim.gradients.truncated import truncated_bptt

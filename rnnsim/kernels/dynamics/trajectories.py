@@ -93,6 +93,18 @@ def step_jacobians(weights, kept, cell, n, scratch, out):
                     out[n, t, b, i, j] = scales[i] * matrix[i, j]
 
 
+@kernel
+def jacobians_at(weights, kept, cell, networks, sequences, t, scratch, out):
+    """out (G, S, S): the Jacobians of step t of these networks and sequences, (G,) int64 each."""
+    lasts = lasting(cell)
+    for g in range(out.shape[0]):
+        n = networks[g]
+        matrix, scales, _ = jacobian(lasts, weights.W_hh[n], kept[n], t, sequences[g], scratch)
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[g, i, j] = scales[i] * matrix[i, j]
+
+
 class RowWork(NamedTuple):
     """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
 

@@ -7,14 +7,8 @@ import numpy as np
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
 from rnnsim.kernels.cells.seam import lasting
-from rnnsim.kernels.gradients.steps import (
-    later_size,
-    memory_size,
-)
-from rnnsim.kernels.gradients.unfolding import (
-    ForwardWork,
-    forward_work,
-)
+from rnnsim.kernels.gradients.steps import later_size, memory_size
+from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
 
 LAGS_AT_ONCE = 32
 PARTS = 3  # of a state with memories: h, c, and the path through c alone
@@ -44,7 +38,7 @@ class FlowArrays(NamedTuple):
     window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
     terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2;
     *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> / ||g||^2 for what lag k
-    adds, by gate; lag_norms (N, K, 2): ln ||G_k||.
+    adds, by gate; lag_norms (N, K, 2): ln(||G_k|| / ||g||).
     readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
     mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
     """

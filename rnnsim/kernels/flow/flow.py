@@ -22,14 +22,7 @@ from rnnsim.kernels.arithmetic.norms import (
     log_norm_scaled,
     times_power_of_two,
 )
-from rnnsim.kernels.arithmetic.products import (
-    Rows,
-    add_outer,
-    multiply,
-    pack,
-    rows_from,
-    rows_of,
-)
+from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, pack, rows_from, rows_of
 from rnnsim.kernels.cells.seam import lasting, slope_sums
 from rnnsim.kernels.flow.lags import advance_rows, summarise
 from rnnsim.kernels.flow.windows import (
@@ -40,13 +33,7 @@ from rnnsim.kernels.flow.windows import (
     share_out,
 )
 from rnnsim.kernels.gradients.losses import score
-from rnnsim.kernels.gradients.steps import (
-    network,
-    pack_back,
-    start_state,
-    take_final,
-    unfold,
-)
+from rnnsim.kernels.gradients.steps import network, pack_back, start_state, take_final, unfold
 from rnnsim.kernels.gradients.unfolding import (
     batch_of,
     class_major,

@@ -123,7 +123,12 @@ def _size(row, H, scales, first, scaled):
     """The norm of H components, scaled by scales[first..] where asked for."""
     if not scaled:
         return frobenius(row[:H].reshape(1, -1))
-    size = 0.0
+    square = size = 0.0
+    for j in range(H):
+        value = np.float64(row[j]) * scales[first + j]
+        square += value * value
+    if 2.0**-900 < square < 2.0**900:
+        return np.sqrt(square)
     for j in range(H):
         size = hypot(size, abs(np.float64(row[j]) * scales[first + j]))
     return size

@@ -169,7 +169,8 @@ def share_out(cell, lag, n, k, work, out):
         first, last = (0, H) if m == 0 else (H + 1, P)
         added, full = work.outer[lag][:, first:last], work.full[:, first:last]
         norm = frobenius(full)
-        out.lag_norms[n, k, m] = -np.inf if top == EMPTY else log_norm_scaled(added, top)
+        size = -np.inf if top == EMPTY else log_norm_scaled(added, top)
+        out.lag_norms[n, k, m] = size - log_norm_scaled(full, e_full)
         for gate in range(out.shares.shape[3]):
             begin, end = rows_of_gate(cell, gate, H)
             share = _share(added[begin:end], top, full[begin:end], e_full, norm)

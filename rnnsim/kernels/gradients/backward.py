@@ -190,6 +190,7 @@ def clear(out, n):
     fill(out.state_norms[n], 0.0)
     if out.each.states.size > 0:
         fill(out.each.states[n], 0)
+    if out.each.errors.size > 0:
         fill(out.each.errors[n], 0)
 
 

@@ -7,16 +7,8 @@ import numpy as np
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.kernels.gradients.steps import (
-    kept_size,
-    later_size,
-    memory_size,
-)
-from rnnsim.kernels.gradients.unfolding import (
-    ForwardWork,
-    block_steps,
-    forward_work,
-)
+from rnnsim.kernels.gradients.steps import kept_size, later_size, memory_size
+from rnnsim.kernels.gradients.unfolding import ForwardWork, block_steps, forward_work
 
 
 class StepNorms(NamedTuple):

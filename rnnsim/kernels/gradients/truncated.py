@@ -25,19 +25,9 @@ from rnnsim.kernels.gradients.backward import (
     set_factors,
 )
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, allocate_backward
-from rnnsim.kernels.gradients.every_step import (
-    write_errors,
-    write_state,
-)
-from rnnsim.kernels.gradients.steps import (
-    gather_memories,
-    later_size,
-    take_final,
-)
-from rnnsim.kernels.gradients.unfolding import (
-    batch_of,
-    block_steps,
-)
+from rnnsim.kernels.gradients.every_step import write_errors, write_state
+from rnnsim.kernels.gradients.steps import gather_memories, later_size, take_final
+from rnnsim.kernels.gradients.unfolding import batch_of, block_steps
 
 
 class TruncatedWork(NamedTuple):

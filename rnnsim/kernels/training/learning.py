@@ -24,10 +24,7 @@ from rnnsim.kernels.gradients.backward import (
     score_block,
 )
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
-from rnnsim.kernels.gradients.unfolding import (
-    class_major,
-    class_major_outputs,
-)
+from rnnsim.kernels.gradients.unfolding import class_major, class_major_outputs
 from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
 from rnnsim.kernels.training.penalty import PenaltyWork, add_penalty, clear_penalty, close_penalty
 
