@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnsim import tasks, theory
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.sequences import Sequences
+from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
 from rnnsim.dynamics.exponents import LyapunovSpectrum
 from rnnsim.dynamics.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
@@ -65,6 +66,7 @@ __all__ = [
     "Gradients",
     "GrowthRate",
     "JacobianProducts",
+    "JacobianSpectrum",
     "LeadingSpectrum",
     "LyapunovSpectrum",
     "NonNormality",
@@ -90,6 +92,7 @@ __all__ = [
     "greedy_decode",
     "growth_rate",
     "jacobian_products",
+    "jacobian_spectrum",
     "jacobian_sweep",
     "jacobians",
     "leading_spectrum",

@@ -51,11 +51,11 @@ def lyapunov_spectrum(
     exponents. phi' comes from the pre-activation, and rows are sorted by size before QR, so units
     that saturate cost no precision. All of it runs in the networks' dtype, sums in float64.
 
-    An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to the
-    forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f is the
-    sum of all: where a term of the first sum is ln 0, as at rest, an exponent is -inf. Jacobians of
-    LSTMs and GRUs are sums, so that what is shrunk by more than the precision in one step is not
-    resolved: see `LyapunovSpectrum.resolved`.
+    An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to
+    the forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f
+    is the sum of all: where a term of the first sum is ln 0, as at rest, an exponent is -inf.
+    Jacobians of LSTMs and GRUs are sums, so that what is shrunk by more than the precision in one
+    step is not resolved: see `LyapunovSpectrum.resolved`.
 
     Parameters
     ----------

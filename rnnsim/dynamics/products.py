@@ -89,7 +89,7 @@ def _dense_products(
     (_, _, B, S), kept = trajectory.states.shape, trajectory.kept
     networks, sequences, count = items // B, items % B, items.size
     product = graded.orthogonal(np.eye(S), 2 * count)
-    couples = np.any(trajectory.weights.W_hh != 0, axis=(1, 2))  # else units keep to themselves
+    couples = np.any(trajectory.weights.W_hh != 0, axis=(1, 2))  # else no unit meets another
     epsilon = np.concatenate([np.zeros(count), np.where(couples[networks], _NOISE, 0.0)])[
         :, None, None
     ]
