@@ -281,11 +281,11 @@ def _gradients(
     work, rows = row_work(weights, 1, B, cell), np.empty((1, B, S))
     with np.errstate(all="ignore"):
         for n in range(N):
-            set_rows(cell, weights, n, gradient[n][None], np.zeros((1, B), np.int64), work)
+            set_rows(weights, n, gradient[n][None], np.zeros((1, B), np.int64), work)
             for k, (before, lag) in enumerate(pairwise([0, *map(int, lags)])):
                 along = (cell, states[n], trajectory.kept[n], at, depth - before, depth - lag)
                 take_back(*along, work, norms, np.empty((1, B, 0)))
-                get_rows(cell, work, rows)
+                get_rows(work, rows)
                 directions[n, :, k] = normalised(rows[0])
             log_norms[n] = norms[0][:, depth - lags]
     directions[np.isneginf(log_norms)] = np.nan

@@ -118,7 +118,7 @@ def lyapunov_spectrum(
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n, b in itertools.product(range(start, stop), range(B)):
-                begin_lyapunov(weights, start_states, cell, vectors, n, b, work)
+                begin_lyapunov(weights, start_states, vectors, n, b, work)
                 for m, first, last in blocks.pieces(chunk):
                     lyapunov_steps(weights, x, cell, n, b, first, last, blocks.every, work, out)
                     if last == blocks.end(m):

@@ -126,13 +126,13 @@ def _run(
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_flow(weights, batch, cell, steps, n, work, out)
-                start_windows(cell, n, work, out)
+                start_windows(n, work, out)
                 for first in range(0, K, lags):
                     yield
                     last = min(first + lags, K)
                     advance_rows(cell, steps, first, last, n, work, out)
                     logs = work.logs, work.part_logs
-                    close_lags(cell, steps, first, last, n, *logs, work, out)
+                    close_lags(steps, first, last, n, *logs, work, out)
 
         return worker
 

@@ -172,7 +172,7 @@ def _back(
     work = row_work(weights, S, B, cell)
     along = (cell, trajectory.states[0], trajectory.kept[0], steps)
     with np.errstate(all="ignore"):
-        set_rows(cell, weights, 0, start, units, work)
+        set_rows(weights, 0, start, units, work)
         take_back(*along, T, 0, work, states, arriving)
     return states, arriving, work.rows[:, :, :H], work.exponents
 

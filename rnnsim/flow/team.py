@@ -44,7 +44,7 @@ def gradient_flow(
             out.mean_slope[0] = sizes @ [part.mean_slope[0] for part in outs] / B
             out.saturated[0] = sizes @ [part.saturated[0] for part in outs] / B
             out.first_nonfinite[0] = _earliest(outs)
-            start_windows(cell, 0, works[0], out)
+            start_windows(0, works[0], out)
 
     def advance(first: int, m: int) -> None:
         advance_rows(cell, steps, first, min(first + lags, K), 0, works[m], outs[m])
@@ -58,7 +58,7 @@ def gradient_flow(
             part_logs = np.concatenate([work.part_logs for work in works], axis=2)
             if out.first_nonfinite[0] < 0:
                 out.first_nonfinite[0] = _earliest(outs)
-            close_lags(cell, steps, first, last, 0, logs, part_logs, works[0], out)
+            close_lags(steps, first, last, 0, logs, part_logs, works[0], out)
 
     chunks = (partial(phase, first) for first in range(0, K, lags) for phase in (advance, close))
     parallel.in_step(members, chain([begin, join], chunks))

@@ -237,7 +237,7 @@ def _in_pieces(
     T, block = batch.inputs.shape[1], work.factors.shape[1]
     stored = work.forward.trace.shape[0] - 1
     chunk = max(1, chunk // block) * block
-    begin_bptt(weights, batch, cell, n, work, out)
+    begin_bptt(weights, batch, n, work, out)
     for begin, end, back in sweep(T, stored):
         pieces = [(first, min(first + chunk, end)) for first in range(begin, end, chunk)]
         for first, last in reversed(pieces) if back else pieces:
@@ -246,7 +246,7 @@ def _in_pieces(
             else:
                 forward_steps(batch, cell, n, first, last, work)
             yield
-    end_bptt(cell, n, work, out)
+    end_bptt(n, work, out)
     mark_nonfinite(n, work.marks[1], out)
 
 

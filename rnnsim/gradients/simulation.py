@@ -131,7 +131,7 @@ def run_states(
         kernels.forward(originals(rnn), x, h0, cell, start, stop, work, states, outputs)
 
     def begin(n: int, work: kernels.ForwardWork) -> None:
-        begin_forward(originals(rnn), h0, cell, n, work, states)
+        begin_forward(originals(rnn), h0, n, work, states)
 
     def piece(n: int, first: int, last: int, work: kernels.ForwardWork) -> None:
         forward_piece(x, cell, n, first, last, work, states, outputs)
@@ -173,7 +173,7 @@ def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evalu
         kernels.evaluate(originals(rnn), batch, cell, start, stop, work, loss, correct, first)
 
     def begin(n: int, work: kernels.ForwardWork) -> None:
-        begin_evaluate(originals(rnn), batch, cell, n, work, loss, correct, first)
+        begin_evaluate(originals(rnn), batch, n, work, loss, correct, first)
 
     def piece(n: int, a: int, b: int, work: kernels.ForwardWork) -> None:
         evaluate_piece(originals(rnn), batch, cell, n, a, b, work, loss, correct, first)

@@ -47,7 +47,7 @@ def bptt(
     outs = [
         out._replace(loss=np.zeros(1), state_norms=np.zeros((1, T + 1))) for _ in range(members)
     ]
-    begin_bptt(weights, batch, cell, 0, common, out)
+    begin_bptt(weights, batch, 0, common, out)
     for work in works:
         work.marks[:] = common.marks
     parallel.in_step(members, _phases(batch, cell, stored, block, works, outs))
@@ -95,9 +95,9 @@ def _phases(
             count = min(first + block, last) - first
             yield partial(_take_back, batch, cell, first, count, works, outs)
             yield partial(_measure, first, count, works)
-            yield partial(_multiply, cell, first, count, works)
-            yield partial(_add, cell, first, count, works, outs)
-    yield lambda m: end_bptt(cell, 0, works[m], outs[m])
+            yield partial(_multiply, first, count, works)
+            yield partial(_add, first, count, works, outs)
+    yield lambda m: end_bptt(0, works[m], outs[m])
 
 
 # What one member does in a phase.
@@ -127,12 +127,11 @@ def _measure(first: int, count: int, works: list[kernels.BackwardWork], m: int) 
     set_factors(first, 0, m * count // n, (m + 1) * count // n, works[m])
 
 
-def _multiply(cell: Any, first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
-    outer_block(cell, first, count, 0, m, len(works), works[m])
+def _multiply(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
+    outer_block(first, count, 0, m, len(works), works[m])
 
 
 def _add(
-    cell: Any,
     first: int,
     count: int,
     works: list[kernels.BackwardWork],
@@ -140,4 +139,4 @@ def _add(
     m: int,
 ) -> None:
     if m == 0:  # too little to divide
-        add_block(cell, first, count, 0, works[0], outs[0])
+        add_block(first, count, 0, works[0], outs[0])

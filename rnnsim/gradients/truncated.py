@@ -126,7 +126,7 @@ def _begin(
 ) -> Iterator[None]:
     """Forward pass and losses of one network, in compiled calls of about `chunk` steps."""
     T, s = batch.inputs.shape[1], 1
-    start_truncated(weights, batch, cell, n, work, out)
+    start_truncated(weights, batch, n, work, out)
     for first, last in parallel.pieces(T, chunk):
         forward_steps(batch, cell, n, first, last, work.common)
         yield
@@ -148,6 +148,6 @@ def _end(
         end_steps(cell, n, first, last, work, out)
         yield
     for first, last in parallel.pieces(T, chunk, work.common.factors.shape[1]):
-        end_products(cell, n, first, last, work, out)
+        end_products(n, first, last, work, out)
         yield
-    finish_truncated(cell, n, work, out)
+    finish_truncated(n, work, out)

@@ -306,7 +306,7 @@ def test_gradients_taken_back_are_products_of_jacobians(name):
     work = trajectories.row_work(weights, 2, B, cell)
     norms, arriving = np.full((2, B, T + 1), np.nan), np.full((2, B, T), np.nan)
     for _ in range(2):  # the second time in scratch that has been used
-        trajectories.set_rows(cell, weights, 0, start, np.zeros((2, B), np.int64), work)
+        trajectories.set_rows(weights, 0, start, np.zeros((2, B), np.int64), work)
         trajectories.take_back(cell, states[0], kept[0], steps, T, 0, work, norms, arriving)
     for i, last in enumerate(steps):
         assert np.isnan(norms[i, :, last + 1 :]).all()

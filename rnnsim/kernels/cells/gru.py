@@ -22,7 +22,6 @@ from rnnsim.kernels.arithmetic.functions import (
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
-    arrive,
     blocks,
     jacobian,
     lasting,
@@ -107,15 +106,6 @@ def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
         handed = later[first + b]
         for j in range(H):
             handed[j] = dh[j] * row[j]
-
-
-@arrive.of(Gru)
-def _arrive(cell, gradient, later, first, H):
-    for b in range(gradient.shape[0]):
-        dh, handed = gradient[b], later[first + b]
-        for j in range(H):
-            dh[j] += handed[j]
-            handed[j] = 0
 
 
 @jacobian.of(Gru)

@@ -19,7 +19,6 @@ from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
-    arrive,
     blocks,
     jacobian,
     lasting,
@@ -64,11 +63,6 @@ def _recall(cell, pre, after):
 @slope_sums.of(Lstm)
 def _slope_sums(cell, kept, states, t, b, H):
     return float("nan"), float("nan")
-
-
-@arrive.of(Lstm)
-def _arrive(cell, gradient, later, first, H):
-    pass
 
 
 @advance.of(Lstm)

@@ -16,7 +16,7 @@ from rnnsim.kernels.arithmetic.jit import by_cell
 @by_cell
 def sizes(cell):
     """(M, C, K) for each unit: memories, numbers that a step hands back beside its products
-    (gradients of the memories first), and numbers that a step keeps.
+    (gradients of the memories, then what is added to that of h), numbers that a step keeps.
     """
 
 
@@ -43,11 +43,6 @@ def pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     later[first + b] (C*H') holds the gradient of the memories of step t, of what they do later than
     h_t, and becomes what step t hands back to t-1. h_t = states[t, first + b, :H].
     """
-
-
-@by_cell
-def arrive(cell, gradient, later, first, H):
-    """gradient (b, H') = dl/dh_{t-1}: what step t hands back to h beside its products is added."""
 
 
 @by_cell

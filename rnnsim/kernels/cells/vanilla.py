@@ -21,7 +21,6 @@ from rnnsim.kernels.cells.layout import RELU, SIGMOID, TANH
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
-    arrive,
     blocks,
     jacobian,
     lasting,
@@ -52,12 +51,6 @@ def _sloped_sizes(cell):
 @blocks.of(Sloped)
 def _blocks(cell):
     return (0,), (0,)
-
-
-@arrive.of(int)
-@arrive.of(Sloped)
-def _arrive(cell, gradient, later, first, H):
-    pass
 
 
 @along_memories.of(int)

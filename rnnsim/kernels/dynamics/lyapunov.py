@@ -101,7 +101,7 @@ def lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, 
     """
     for n in range(start, stop):
         for b in range(inputs.shape[2]):
-            begin_lyapunov(weights, h0, cell, vectors, n, b, work)
+            begin_lyapunov(weights, h0, vectors, n, b, work)
             begin = 0
             for m in range(ends.size):
                 lyapunov_steps(weights, inputs, cell, n, b, begin, ends[m], every, work, out)
@@ -110,11 +110,10 @@ def lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, 
 
 
 @kernel
-def begin_lyapunov(weights, h0, cell, vectors, n, b, work):
+def begin_lyapunov(weights, h0, vectors, n, b, work):
     """Pack the weights of network n, set the state of sequence b, and the frame."""
-    lasts = lasting(cell)
-    pack_steps(lasts, network(weights, n), work.steps)
-    start_state(lasts, work.steps, h0[min(n, h0.shape[0] - 1), b : b + 1], weights.W_hh.shape[2])
+    pack_steps(network(weights, n), work.steps)
+    start_state(work.steps, h0[min(n, h0.shape[0] - 1), b : b + 1], weights.W_hh.shape[2])
     begin_frame(vectors, work)
 
 
@@ -146,7 +145,7 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
             transform(matrix, work.logs.shape[1], work.frame)
             scale_rows(scales, work.frame)
             _settle(begin + s - first, begin + s == last, every, n, b, work, out)
-        carry_state(lasts, steps, count, W_hh.shape[1])
+        carry_state(steps, count, W_hh.shape[1])
 
 
 @kernel

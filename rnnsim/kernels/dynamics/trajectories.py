@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import log_normal
-from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
 from rnnsim.kernels.arithmetic.norms import (
     LN2,
     exponent_of,
@@ -21,22 +21,20 @@ from rnnsim.kernels.arithmetic.norms import (
 from rnnsim.kernels.arithmetic.products import (
     empty_panels,
     multiply,
-    pack,
     padded,
     rows_from,
     rows_of,
 )
 from rnnsim.kernels.cells.seam import (
     advance,
-    arrive,
-    blocks,
     jacobian,
     lasting,
     pull_back,
     recall,
-    sizes,
 )
 from rnnsim.kernels.gradients.steps import (
+    arrive,
+    block_table,
     gather_memories,
     kept_size,
     later_size,
@@ -67,18 +65,18 @@ def retrace(weights, inputs, states, cell, n, work, kept):
     lasts, (T, B), H = lasting(cell), inputs.shape[1:3], weights.W_hh.shape[2]
     pre, panels = work.pre, work.recurrent
     out = rows_of(pre, 0)
-    pack_steps(lasts, network(weights, n), work)
+    pack_steps(network(weights, n), work)
     for t in range(T):
         put_inputs(inputs[min(n, inputs.shape[0] - 1)], t, work, 0, H)
         for b in range(B):
             for i in range(H):
                 work.trace[0, b, i] = states[n, t, b, i]
-            spread_memories(lasts, states[n, t], b, H, kept[n, t, b])
+            spread_memories(states[n, t], b, H, kept[n, t, b])
         multiply(rows_from(work.trace, 0), B, 0, panels.shape[1], panels, out)
         recall(lasts, pre, states[n, t + 1])
         advance(lasts, pre, work.trace[0], work.state, kept[n], t + 1, 0, H)
     for b in range(B):
-        spread_memories(lasts, states[n, T], b, H, kept[n, T, b])
+        spread_memories(states[n, T], b, H, kept[n, T, b])
 
 
 @kernel
@@ -109,7 +107,8 @@ class RowWork(NamedTuple):
     """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
 
     rows (S, B, H') = dl_i/dh_t, dc (S, B, C*H') = dl_i/dc_t, deltas (S, B, A') = dl_i/da_t,
-    arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; W_hh and W_xh packed.
+    arriving (S, B, D') = dl_i/dx_t; exponents (S, B) int64; blocks: `block_table`; W_hh and W_xh
+    packed.
     """
 
     rows: np.ndarray
@@ -117,6 +116,7 @@ class RowWork(NamedTuple):
     deltas: np.ndarray
     arriving: np.ndarray
     exponents: np.ndarray
+    blocks: np.ndarray
     W_hh: np.ndarray
     W_xh: np.ndarray
 
@@ -132,41 +132,43 @@ def row_work(weights, S, B, cell):
         np.zeros((S, B, padded(A, like)), like.dtype),
         np.zeros((S, B, padded(D, like)), like.dtype),
         np.zeros((S, B), np.int64),
+        block_table(cell),
         empty_panels(A, H, like),
         empty_panels(A, D, like),
     )
 
 
 @kernel
-def set_rows(cell, weights, n, gradients, exponents, work):
+def set_rows(weights, n, gradients, exponents, work):
     """Begin with gradients (R, B, S), in units of 2^exponents (R, B), at states of network n."""
-    (R, B, _), H, lasts = gradients.shape, weights.W_hh.shape[2], lasting(cell)
-    pack_back(lasts, weights.W_hh[n], work.W_hh)
-    inputs = blocks(lasts)[1]
-    for block in range(len(inputs)):
-        i = inputs[block] * H
-        if i >= 0:
-            pack(weights.W_xh[n, i : i + H], block * H, work.W_xh)
+    (R, B, _), H = gradients.shape, weights.W_hh.shape[2]
+    pack_back(weights.W_hh[n], work.blocks[0], H, work.W_hh)
+    pack_back(weights.W_xh[n], work.blocks[1], H, work.W_xh)
     fill(work.dc, 0)
     for i in range(R):
         for b in range(B):
             work.exponents[i, b] = exponents[i, b]
             for j in range(H):
                 work.rows[i, b, j] = gradients[i, b, j]
-            spread_memories(lasts, gradients[i], b, H, work.dc[i, b])
+            spread_memories(gradients[i], b, H, work.dc[i, b])
     _hold(0, work)
 
 
 @kernel
-def get_rows(cell, work, gradients):
+def get_rows(work, gradients):
     """gradients (R, B, S) = where the rows are now, in units of 2^work.exponents."""
-    lasts = lasting(cell)
-    H = gradients.shape[2] // (1 + sizes(lasts)[0])
+    H = _units(work)
     for i in range(gradients.shape[0]):
         for b in range(gradients.shape[1]):
             for j in range(H):
                 gradients[i, b, j] = work.rows[i, b, j]
-            gather_memories(lasts, work.dc[i, b], H, gradients[i], b)
+            gather_memories(work.dc[i, b], H, gradients[i], b)
+
+
+@inlined
+def _units(work):
+    """H, of a RowWork."""
+    return work.W_hh.shape[1] // work.blocks.shape[1]
 
 
 @kernel
@@ -179,7 +181,8 @@ def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
     """
     lasts, (S, B, _), first = lasting(cell), work.rows.shape, steps.size
     rows, dc, deltas = work.rows, work.dc, work.deltas
-    H = states.shape[2] // (1 + sizes(lasts)[0])
+    H = _units(work)
+    memory = (states.shape[2] - H) // H * rows.shape[2]
     for t in range(high, low - 1, -1):
         while first > 0 and steps[first - 1] >= t:
             first -= 1
@@ -200,7 +203,7 @@ def take_back(cell, states, kept, steps, high, low, work, norms, input_norms):
                     input_norms[i, b, t - 1] = _log_norm(size, work.exponents[i, b])
         multiply(source, count, 0, depth, work.W_hh, rows_from(rows, first))
         for i in range(first, S):
-            arrive(lasts, rows[i], dc[i], 0, H)
+            arrive(rows[i], dc[i], memory, 0, H)
         _hold(first, work)
 
 

@@ -49,11 +49,11 @@ def gradient_flow(weights, batch, cell, steps, start, stop, work, out):
     K, C = out.hidden_log_norm.shape[1], work.tops.size
     for n in range(start, stop):
         begin_flow(weights, batch, cell, steps, n, work, out)
-        start_windows(cell, n, work, out)
+        start_windows(n, work, out)
         for first in range(0, K, C):
             last = min(first + C, K)
             advance_rows(cell, steps, first, last, n, work, out)
-            close_lags(cell, steps, first, last, n, work.logs, work.part_logs, work, out)
+            close_lags(steps, first, last, n, work.logs, work.part_logs, work, out)
 
 
 @kernel
@@ -61,10 +61,10 @@ def begin_flow(weights, batch, cell, steps, n, work, out):
     """States, what they keep, dl_t/dh_t and the full gradient of network n."""
     w, data, forward, lasts = network(weights, n), batch_of(batch, n), work.forward, lasting(cell)
     T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[1]
-    pack_forward(lasts, w, forward)
-    pack_back(lasts, w.W_hh, work.backward)
+    pack_forward(w, forward)
+    pack_back(w.W_hh, forward.blocks[0], H, work.backward)
     pack(w.W_hy, w.b_h.size, work.backward)
-    start_state(lasts, forward, data.h0, H)
+    start_state(forward, data.h0, H)
     out.first_nonfinite[n] = unfold(data.inputs, 0, T, 0, lasts, forward)
     total, saturated = 0.0, 0
     for t in range(1, T + 1):
@@ -92,7 +92,7 @@ def merge_full(work, other):
 
 
 @kernel
-def start_windows(cell, n, work, out):
+def start_windows(n, work, out):
     """Clear the windows of network n; norms of its full gradient and of its readout's."""
     H = work.units
     fill(work.window, 0.0)
@@ -104,7 +104,7 @@ def start_windows(cell, n, work, out):
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
     out.hidden_terms[n] = out.recurrent_terms[n] = -np.inf
     for gate in range(out.hidden_gates.full.shape[1]):
-        first, last = rows_of_gate(cell, gate, H)
+        first, last = rows_of_gate(work.forward.blocks, gate, H)
         full, exponent = work.full[first:last], work.sum_exponents[1]
         out.hidden_gates.full[n, gate] = log_norm_scaled(full[:, :H], exponent)
         out.recurrent_gates.full[n, gate] = log_norm_scaled(full, exponent)
@@ -114,13 +114,13 @@ def start_windows(cell, n, work, out):
 
 
 @kernel
-def close_lags(cell, steps, first, last, n, logs, part_logs, work, out):
+def close_lags(steps, first, last, n, logs, part_logs, work, out):
     """Statistics and windows of lags first..last-1 of network n, whose rows have moved."""
     for k in range(first, last):
         summarise(steps, k, n, logs[k - first], part_logs[k - first], out)
-        share_out(cell, k - first, n, k, work, out)
+        share_out(k - first, n, k, work, out)
         grow_window(k - first, n, work, out)
-        compare_window(cell, n, k, work, out)
+        compare_window(n, k, work, out)
 
 
 @kernel

@@ -17,8 +17,9 @@ from rnnsim.kernels.arithmetic.norms import (
     times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from
-from rnnsim.kernels.cells.seam import along_memories, arrive, blocks, lasting, pull_back
+from rnnsim.kernels.cells.seam import along_memories, lasting, pull_back
 from rnnsim.kernels.flow.windows import keep_weights
+from rnnsim.kernels.gradients.steps import arrive
 
 
 @kernel
@@ -43,9 +44,9 @@ def advance_rows(cell, steps, first, last, n, work, out):
         deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
         multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
         for i in range(begin, S):
-            arrive(lasts, work.rows[i], work.dc[i], 0, work.units)
+            arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
         if top > EMPTY:  # something is left
-            _outer_products(lasts, steps, begin, k, k - first, top, work)
+            _outer_products(steps, begin, k, k - first, top, work)
 
 
 @kernel
@@ -147,7 +148,7 @@ def _log_of(size, exponent):
 def _pull_rows(cell, steps, begin, k, work):
     """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
     deltas, forward, H = work.deltas, work.forward, work.units
-    (S, B, _), (hidden, inputs) = deltas.shape, blocks(cell)
+    (S, B, _), table = deltas.shape, forward.blocks
     for i in range(begin, S):
         rows, memories, t = work.rows[i], work.dc[i], steps[i] - k
         entering = rows if k == 0 else rows[:0]
@@ -155,15 +156,15 @@ def _pull_rows(cell, steps, begin, k, work):
         pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, H)
         fill(work.squares[i], 0.0)
         for b in range(B):
-            for block in range(len(hidden)):
+            for block in range(table.shape[1]):
                 square = 0.0
                 for j in range(block * H, (block + 1) * H):
                     square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
-                work.squares[i, b, max(hidden[block], inputs[block])] += square
+                work.squares[i, b, max(table[0, block], table[1, block])] += square
 
 
 @kernel
-def _outer_products(cell, steps, begin, k, lag, top, work):
+def _outer_products(steps, begin, k, lag, top, work):
     """outer[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
 
     terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2. Deltas of
@@ -185,7 +186,7 @@ def _outer_products(cell, steps, begin, k, lag, top, work):
         left, right = rows_from(deltas, i), rows_from(work.forward.trace, steps[i] - k - 1)
         add_outer(left, right, run * B, A, P, part)
         i += run
-    keep_weights(cell, work.units, P, part)
+    keep_weights(work.forward.blocks, work.units, P, part)
 
 
 @kernel

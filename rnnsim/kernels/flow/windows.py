@@ -22,17 +22,17 @@ from rnnsim.kernels.arithmetic.norms import (
     times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from, rows_of
-from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
-from rnnsim.kernels.gradients.steps import take_final
+from rnnsim.kernels.cells.seam import pull_back
+from rnnsim.kernels.gradients.steps import arrive, take_final
 
 
 @kernel
-def keep_weights(cell, H, P, outer):
+def keep_weights(table, H, P, outer):
     """Of outer products (A, P'), 0 where no weight stands: a block may meet no state, or no input.
 
     Columns are those of the trace, [h, 1, x].
     """
-    hidden, inputs = blocks(cell)
+    hidden, inputs = table[0], table[1]
     for i in range(outer.shape[0]):
         if hidden[i // H] < 0:
             for j in range(H):
@@ -43,12 +43,11 @@ def keep_weights(cell, H, P, outer):
 
 
 @inlined
-def rows_of_gate(cell, gate, H):
+def rows_of_gate(table, gate, H):
     """(first, last) of the rows of pre-activations that belong to a gate."""
-    hidden, inputs = blocks(cell)
-    first, last = len(hidden), 0
-    for block in range(len(hidden)):
-        if max(hidden[block], inputs[block]) == gate:
+    first, last = table.shape[1], 0
+    for block in range(table.shape[1]):
+        if max(table[0, block], table[1, block]) == gate:
             first, last = min(first, block), block + 1
     return first * H, last * H
 
@@ -85,10 +84,10 @@ def full_gradient(cell, steps, data, work):
         pull_back(cell, gradient, memories, trace, kept, t, deltas, 0, 0, H)
         fill(part, 0)
         add_outer(rows_from(deltas, 0), rows_from(trace, t - 1), B, A, P, part)
-        keep_weights(cell, H, P, part)
+        keep_weights(work.forward.blocks, H, P, part)
         exponent = add_scaled(work.full, work.window_lost, exponent, part, c)
         multiply(rows_from(deltas, 0), B, 0, A, work.backward, into)
-        arrive(cell, gradient, memories, 0, H)
+        arrive(gradient, memories, work.path.shape[2], 0, H)
         norm = hypot(frobenius(gradient), frobenius(memories))
         if 0.0 < norm < np.inf:
             shift = safe_exponent(norm, gradient.itemsize)
@@ -128,7 +127,7 @@ def _add_terms(log_root, square, exponent):
 
 
 @kernel
-def compare_window(cell, n, k, work, out):
+def compare_window(n, k, work, out):
     """The window of lags 0..k beside the full gradient."""
     H, P = work.units, work.window.shape[1]
     e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
@@ -145,7 +144,7 @@ def compare_window(cell, n, k, work, out):
     out.recurrent_cosine[n, k] = cosine
     out.recurrent_log_error[n, k] = log_error
     for gate in range(out.hidden_gates.full.shape[1]):
-        first, last = rows_of_gate(cell, gate, H)
+        first, last = rows_of_gate(work.forward.blocks, gate, H)
         window, full = work.window[first:last], work.full[first:last]
         found = compare_scaled(window[:, :H], e_window, full[:, :H], e_full)
         _put(found, out.hidden_gates, n, k, gate)
@@ -159,7 +158,7 @@ def _put(found, gates, n, k, gate):
 
 
 @kernel
-def share_out(cell, lag, n, k, work, out):
+def share_out(lag, n, k, work, out):
     """What lag k adds to dL/dW_hh and dL/dW_xh: its norm, and its share of the whole by gate.
 
     Shares are <G_k, g> / ||g||^2, so that those of all lags and gates add up to 1.
@@ -172,7 +171,7 @@ def share_out(cell, lag, n, k, work, out):
         size = -np.inf if top == EMPTY else log_norm_scaled(added, top)
         out.lag_norms[n, k, m] = size - log_norm_scaled(full, e_full)
         for gate in range(out.shares.shape[3]):
-            begin, end = rows_of_gate(cell, gate, H)
+            begin, end = rows_of_gate(work.forward.blocks, gate, H)
             share = _share(added[begin:end], top, full[begin:end], e_full, norm)
             out.shares[n, k, m, gate] = share
 

@@ -24,10 +24,11 @@ from rnnsim.kernels.arithmetic.products import (
     pack,
     rows_of,
 )
-from rnnsim.kernels.cells.seam import arrive, blocks, pull_back
+from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.every_step import write_errors, write_state
 from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.steps import (
+    arrive,
     gather_memories,
     get_state,
     network,
@@ -80,23 +81,23 @@ def bptt(weights, batch, cell, start, stop, work, out):
     """
     T, stored = batch.inputs.shape[1], work.forward.trace.shape[0] - 1
     for n in range(start, stop):
-        begin_bptt(weights, batch, cell, n, work, out)
+        begin_bptt(weights, batch, n, work, out)
         for i in range(passes(T, stored)):
             begin, end, back = pass_of(i, T, stored)
             if back:
                 backward_steps(batch, cell, n, begin, end, work, out)
             else:
                 forward_steps(batch, cell, n, begin, end, work)
-        end_bptt(cell, n, work, out)
+        end_bptt(n, work, out)
         mark_nonfinite(n, work.marks[1], out)
 
 
 @kernel
-def begin_bptt(weights, batch, cell, n, work, out):
+def begin_bptt(weights, batch, n, work, out):
     """Pack the weights of network n, mark the steps that carry loss, and clear its results."""
     w, data = network(weights, n), batch_of(batch, n)
-    pack_forward(cell, w, work.forward)
-    pack_back(cell, w.W_hh, work.backward)
+    pack_forward(w, work.forward)
+    pack_back(w.W_hh, work.forward.blocks[0], w.W_hh.shape[1], work.backward)
     pack(w.W_hy, w.b_h.size, work.backward)
     take_final(data, w.W_hh.shape[1], 1.0 / work.dc.shape[0], work.dc)
     work.marks[0], work.marks[1] = 0, -1
@@ -112,7 +113,7 @@ def begin_bptt(weights, batch, cell, n, work, out):
     for b in range(data.h0.shape[0]):
         for i in range(H):
             work.checkpoints[0, b, i] = data.h0[b, i]
-        spread_memories(cell, data.h0, b, H, work.memories[0, b])
+        spread_memories(data.h0, b, H, work.memories[0, b])
     fill(work.errors, 0)
     clear(out, n)
 
@@ -145,26 +146,26 @@ def backward_steps(batch, cell, n, begin, end, work, out):
         score_block(batch, first, count, 0, n, work, out)
         backward_block(cell, first, count, n, work, out)
         set_factors(first, 0, 0, count, work)
-        outer_block(cell, first, count, 0, 0, 1, work)
-        add_block(cell, first, count, n, work, out)
+        outer_block(first, count, 0, 0, 1, work)
+        add_block(first, count, n, work, out)
 
 
-@inlined
-def end_bptt(cell, n, work, out):
+@kernel
+def end_bptt(n, work, out):
     """The gradient at the first state of network n, for the sequences of the share."""
     errors, gradient, b_0 = work.errors, work.gradient, work.forward.share[0]
     width, H, A = errors.shape[2], work.checkpoints.shape[2], work.recurrent.shape[0]
     first = Rows(errors.reshape(errors.size), b_0 * width, width)
     into = rows_of(gradient, 0)
     multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
-    arrive(cell, gradient, work.dc, b_0, H)
+    arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
     out.state_norms[n, 0] = _state_norm(gradient, work.dc, b_0)
     for b in range(gradient.shape[0]):
         for i in range(H):
             out.h0[n, b_0 + b, i] = gradient[b, i]
-        gather_memories(cell, work.dc[b_0 + b], H, out.h0[n], b_0 + b)
+        gather_memories(work.dc[b_0 + b], H, out.h0[n], b_0 + b)
     if out.each.states.size > 0:
-        write_state(cell, gradient, work.dc, b_0, H, out.each.states[n, 0])
+        write_state(gradient, work.dc, b_0, H, out.each.states[n, 0])
 
 
 @inlined
@@ -255,16 +256,16 @@ def backward_block(cell, first, count, n, work, out):
         # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
         depth = A + V if scored[first + s - 1] else A
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
-        arrive(cell, gradient, work.dc, b_0, H)
+        arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
         state_norms[n, first + s] = _state_norm(gradient, work.dc, b_0)
         if out.each.states.size > 0:
-            write_state(cell, gradient, work.dc, b_0, H, out.each.states[n, first + s])
+            write_state(gradient, work.dc, b_0, H, out.each.states[n, first + s])
         pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
     if out.each.errors.size > 0:
         write_errors(errors, count, 0, b_0, rows, A, out.each.errors[n, first : first + count])
 
 
-@inlined
+@kernel
 def set_factors(first, row, begin, end, work):
     """factors = about 1 / (||left|| ||right||) for the outer products of steps begin..end-1.
 
@@ -282,8 +283,8 @@ def set_factors(first, row, begin, end, work):
         before = after
 
 
-@inlined
-def outer_block(cell, first, count, row, member, members, work):
+@kernel
+def outer_block(first, count, row, member, members, work):
     """The gradients that a block adds, and the scaled squares of every step's own.
 
     Of a team, each member treats some of the columns.
@@ -294,7 +295,8 @@ def outer_block(cell, first, count, row, member, members, work):
     flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
     stride, loss = trace.shape[2], False
     start = first % (trace.shape[0] - 1) * B * stride
-    right, (hidden, inputs) = Rows(flat_trace, start, stride), blocks(cell)
+    hidden, inputs = work.forward.blocks[0], work.forward.blocks[1]
+    right = Rows(flat_trace, start, stride)
     for block in range(A // H):
         left = Rows(flat_errors, row * B * width + block * H, width)
         lowest = 0 if hidden[block] >= 0 else H  # the columns of the weights that there are
@@ -312,10 +314,10 @@ def outer_block(cell, first, count, row, member, members, work):
 
 
 @kernel
-def add_block(cell, first, count, n, work, out):
+def add_block(first, count, n, work, out):
     """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
     H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
-    g, (hidden, inputs) = out.weights, blocks(cell)
+    g, hidden, inputs = out.weights, work.forward.blocks[0], work.forward.blocks[1]
     for i in range(work.recurrent.shape[0]):
         row, column = hidden[i // H] * H + i % H, inputs[i // H] * H + i % H
         if hidden[i // H] >= 0:
@@ -330,19 +332,20 @@ def add_block(cell, first, count, n, work, out):
             g.W_hy[n, v, j] += work.readout[v, j]
         g.b_y[n, v] += work.readout[v, H]
     for s in range(count):
-        _norms_of_step(cell, s, n, first + s, work, out.step_norms)
+        _norms_of_step(s, n, first + s, work, out.step_norms)
     fill(work.squares, 0)
     fill(work.recurrent, 0)
     fill(work.readout, 0)
 
 
 @inlined
-def _norms_of_step(cell, s, n, t, work, norms):
+def _norms_of_step(s, n, t, work, norms):
     """The norms of what step t+1 adds, from the squares of row s of a block."""
     H, P, squares = work.checkpoints.shape[2], work.forward.recurrent.shape[1], work.squares
-    factor, (hidden, inputs) = np.float64(work.factors[0, s]), blocks(cell)
+    hidden, inputs = work.forward.blocks[0], work.forward.blocks[1]
+    factor = np.float64(work.factors[0, s])
     of_states = of_inputs = 0.0
-    for block in range(len(hidden)):
+    for block in range(hidden.size):
         if hidden[block] >= 0:
             square = np.float64(total_of(squares[block, s, :H]))
             norms.gates[n, t, hidden[block]] = math.sqrt(square) / factor
@@ -355,7 +358,7 @@ def _norms_of_step(cell, s, n, t, work, norms):
     norms.W_hy[n, t] = math.sqrt(square) / np.float64(work.factors[1, s])
 
 
-@inlined
+@kernel
 def mark_nonfinite(n, forward_step, out):
     """first_nonfinite: the step at which network n left the range, -1 if it stayed inside.
 

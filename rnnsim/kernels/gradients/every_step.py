@@ -5,12 +5,12 @@ from rnnsim.kernels.gradients.steps import gather_memories
 
 
 @kernel
-def write_state(cell, gradient, dc, first, H, state):
+def write_state(gradient, dc, first, H, state):
     """state (B, S) = the gradients with respect to h and memories, for some of the sequences."""
     for b in range(gradient.shape[0]):
         for i in range(H):
             state[first + b, i] = gradient[b, i]
-        gather_memories(cell, dc[first + b], H, state, first + b)
+        gather_memories(dc[first + b], H, state, first + b)
 
 
 @kernel

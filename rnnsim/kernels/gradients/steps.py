@@ -28,16 +28,28 @@ class StepWork(NamedTuple):
 
     trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding; kept (C+1, B, K*H'): what each
     step keeps for its way back, the memories first; both may be shared by a team. share (2,) int64:
-    the thread treats sequences share[0]..share[1]-1, b of them; recurrent: packed
-    [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'): pre-activations and states of one step.
+    the thread treats sequences share[0]..share[1]-1, b of them; blocks (2, A/H) int64: see
+    `block_table`; recurrent: packed [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'):
+    pre-activations and states of one step.
     """
 
     trace: np.ndarray
     kept: np.ndarray
     share: np.ndarray
+    blocks: np.ndarray
     recurrent: np.ndarray
     pre: np.ndarray
     state: np.ndarray
+
+
+@allocator
+def block_table(cell):
+    """(2, A/H) int64: which block of rows of W_hh, and of W_xh, makes each block of A; -1: none."""
+    hidden, inputs = blocks(cell)
+    table = np.empty((2, len(hidden)), np.int64)
+    for block in range(len(hidden)):
+        table[0, block], table[1, block] = hidden[block], inputs[block]
+    return table
 
 
 @allocator
@@ -51,6 +63,7 @@ def step_work(A, H, D, B, stored, like, cell):
         trace,
         np.zeros((stored + 1, B, kept_size(cell, H, like)), like.dtype),
         share,
+        block_table(cell),
         empty_panels(H + 1 + D, A, like),
         np.zeros((B, padded(A, like)), like.dtype),
         np.zeros((B, padded(H, like)), like.dtype),
@@ -66,12 +79,11 @@ def network(weights, n):
 
 
 @kernel
-def pack_steps(cell, w, work):
+def pack_steps(w, work):
     """Pack the weights of one network for its steps."""
-    A, H = w.b_h.size, w.W_hh.shape[1]
-    hidden, inputs = blocks(cell)
-    for block in range(A // H):
-        i, j = hidden[block] * H, inputs[block] * H
+    A, H, table = w.b_h.size, w.W_hh.shape[1], work.blocks
+    for block in range(table.shape[1]):
+        i, j = table[0, block] * H, table[1, block] * H
         if i >= 0:
             pack_transposed(w.W_hh[i : i + H], 0, block * H, work.recurrent)
         if j >= 0:
@@ -80,13 +92,15 @@ def pack_steps(cell, w, work):
 
 
 @kernel
-def pack_back(cell, W_hh, panels):
-    """Rows 0..A-1 of the packed matrix: what takes dl/da_t (A) back to dl/dh_{t-1}."""
-    H, hidden = W_hh.shape[1], blocks(cell)[0]
-    for block in range(len(hidden)):
-        i = hidden[block] * H
+def pack_back(weight, rows, H, panels):
+    """Rows 0..A-1 of the packed matrix: what takes dl/da_t back through W_hh or W_xh.
+
+    rows (A/H,): the blocks of the weight that make each block of A.
+    """
+    for block in range(rows.size):
+        i = rows[block] * H
         if i >= 0:
-            pack(W_hh[i : i + H], block * H, panels)
+            pack(weight[i : i + H], block * H, panels)
 
 
 @allocator
@@ -128,40 +142,51 @@ def get_state(work, t, state, memories):
 
 
 @inlined
-def spread_memories(cell, state, b, H, memories):
+def spread_memories(state, b, H, memories):
     """A row of memories (M*H'), from those of a whole state (B, S) of sequence b."""
     width = padded(H, memories)
-    for m in range(sizes(cell)[0]):
-        for i in range(H):
-            memories[m * width + i] = state[b, (1 + m) * H + i]
+    for i in range(state.shape[1] - H):
+        memories[i // H * width + i % H] = state[b, H + i]
 
 
 @inlined
-def gather_memories(cell, memories, H, state, b):
+def gather_memories(memories, H, state, b):
     """The other way round."""
     width = padded(H, memories)
-    for m in range(sizes(cell)[0]):
-        for i in range(H):
-            state[b, (1 + m) * H + i] = memories[m * width + i]
+    for i in range(state.shape[1] - H):
+        state[b, H + i] = memories[i // H * width + i % H]
 
 
 @inlined
-def start_state(cell, work, state, H):
+def start_state(work, state, H):
     """Step 0 takes over whole states (B, S)."""
     for b in range(work.share[0], work.share[1]):
         for i in range(H):
             work.trace[0, b, i] = state[b, i]
-        spread_memories(cell, state, b, H, work.kept[0, b])
+        spread_memories(state, b, H, work.kept[0, b])
 
 
 @inlined
-def carry_state(cell, work, t, H):
+def carry_state(work, t, H):
     """Step 0 becomes step t: the next steps go on from there."""
     for b in range(work.share[0], work.share[1]):
         for i in range(H):
             work.trace[0, b, i] = work.trace[t, b, i]
-        for i in range(memory_size(cell, H, work.trace)):
+        for i in range(work.kept.shape[2]):
             work.kept[0, b, i] = work.kept[t, b, i]
+
+
+@kernel
+def arrive(gradient, later, memory, first, H):
+    """gradient (b, H') = dl/dh_{t-1}: what step t hands back to h beside its products is added.
+
+    It stands in later[first + b] behind the `memory` = M*H' numbers of the memories, and goes.
+    """
+    if later.shape[1] > memory:
+        for b in range(gradient.shape[0]):
+            for i in range(H):
+                gradient[b, i] += later[first + b, memory + i]
+                later[first + b, memory + i] = 0
 
 
 @inlined

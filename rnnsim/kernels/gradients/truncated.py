@@ -14,7 +14,7 @@ from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius, hypot
 from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
-from rnnsim.kernels.cells.seam import arrive, pull_back
+from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.backward import (
     add_block,
     begin_bptt,
@@ -26,7 +26,7 @@ from rnnsim.kernels.gradients.backward import (
 )
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, allocate_backward
 from rnnsim.kernels.gradients.every_step import write_errors, write_state
-from rnnsim.kernels.gradients.steps import gather_memories, later_size, take_final
+from rnnsim.kernels.gradients.steps import arrive, gather_memories, later_size, take_final
 from rnnsim.kernels.gradients.unfolding import batch_of, block_steps
 
 
@@ -84,15 +84,15 @@ def truncated_bptt(weights, batch, cell, window, stride, start, stop, work, out)
 def begin_truncated(weights, batch, cell, n, work, out):
     """Forward pass and losses of network n."""
     T = batch.inputs.shape[1]
-    start_truncated(weights, batch, cell, n, work, out)
+    start_truncated(weights, batch, n, work, out)
     forward_steps(batch, cell, n, 0, T, work.common)
     score_block(batch, 0, T, 0, n, work.common, out)
 
 
 @kernel
-def start_truncated(weights, batch, cell, n, work, out):
+def start_truncated(weights, batch, n, work, out):
     """Nothing is done yet for network n."""
-    begin_bptt(weights, batch, cell, n, work.common, out)
+    begin_bptt(weights, batch, n, work.common, out)
     fill(work.total, 0)
     fill(work.memories, 0)
     fill(work.rows, 0)
@@ -108,6 +108,7 @@ def sweep_depths(cell, window, stride, first, last, work):
     J, B, _ = rows.shape
     T, H, A = common.scored.size, common.checkpoints.shape[2], common.recurrent.shape[0]
     trace, kept, panels = common.forward.trace, common.forward.kept, common.backward
+    memory = common.memories.shape[2]
     for d in range(first, last):
         lowest = d // stride  # the first block whose sweep is still at step 1 or later
         highest = min((T + d) // stride, J)  # the last whose sweep has begun, plus 1
@@ -120,7 +121,7 @@ def sweep_depths(cell, window, stride, first, last, work):
             pull_back(cell, rows[j], dc[j], trace, kept, t, deltas, j, 0, H)
         if (lowest + 1) * stride - d == 1 and lowest < highest:
             multiply(rows_from(deltas, lowest), B, 0, A, panels, rows_from(rows, lowest))
-            arrive(cell, rows[lowest], dc[lowest], 0, H)
+            arrive(rows[lowest], dc[lowest], memory, 0, H)
             add(rows[lowest], work.total[0])
             add(dc[lowest], work.memories[0])
             lowest += 1
@@ -128,7 +129,7 @@ def sweep_depths(cell, window, stride, first, last, work):
             count = (highest - lowest) * B
             multiply(rows_from(deltas, lowest), count, 0, A, panels, rows_from(rows, lowest))
             for j in range(lowest, highest):
-                arrive(cell, rows[j], dc[j], 0, H)
+                arrive(rows[j], dc[j], memory, 0, H)
 
 
 @kernel
@@ -146,8 +147,8 @@ def end_truncated(batch, cell, n, work, out):
     """Turn the summed dL/dh_t of network n into gradients and norms."""
     T = batch.inputs.shape[1]
     end_steps(cell, n, 0, T, work, out)
-    end_products(cell, n, 0, T, work, out)
-    finish_truncated(cell, n, work, out)
+    end_products(n, 0, T, work, out)
+    finish_truncated(n, work, out)
 
 
 @kernel
@@ -158,33 +159,33 @@ def end_steps(cell, n, first, last, work, out):
     for t in range(first + 1, last + 1):
         out.state_norms[n, t] = hypot(frobenius(total[t]), frobenius(memories[t]))
         if out.each.states.size > 0:
-            write_state(cell, total[t], memories[t], 0, H, out.each.states[n, t])
+            write_state(total[t], memories[t], 0, H, out.each.states[n, t])
         pull_back(cell, total[t], memories[t], trace, kept, t, common.errors, t - 1, 0, H)
 
 
 @kernel
-def end_products(cell, n, first, last, work, out):
+def end_products(n, first, last, work, out):
     """Add the gradients of steps first+1..last, whole blocks but at the end."""
     common, block = work.common, work.common.factors.shape[1]
     for begin in range(first, last, block):
         count = min(block, last - begin)
         set_factors(begin, begin, 0, count, common)
-        outer_block(cell, begin, count, begin, 0, 1, common)
-        add_block(cell, begin, count, n, common, out)
+        outer_block(begin, count, begin, 0, 1, common)
+        add_block(begin, count, n, common, out)
         if out.each.errors.size > 0:
             A, written = common.recurrent.shape[0], out.each.errors[n, begin : begin + count]
             write_errors(common.errors, count, begin, 0, written.shape[1], A, written)
 
 
 @kernel
-def finish_truncated(cell, n, work, out):
+def finish_truncated(n, work, out):
     """The gradient at the first state of network n, and where it left the range."""
     total, memories, H = work.total, work.memories, work.common.checkpoints.shape[2]
     out.state_norms[n, 0] = hypot(frobenius(total[0]), frobenius(memories[0]))
     for b in range(total.shape[1]):
         for i in range(H):
             out.h0[n, b, i] = total[0, b, i]
-        gather_memories(cell, memories[0, b], H, out.h0[n], b)
+        gather_memories(memories[0, b], H, out.h0[n], b)
     if out.each.states.size > 0:
-        write_state(cell, total[0], memories[0], 0, H, out.each.states[n, 0])
+        write_state(total[0], memories[0], 0, H, out.each.states[n, 0])
     mark_nonfinite(n, work.common.marks[1], out)

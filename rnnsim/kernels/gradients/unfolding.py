@@ -38,6 +38,7 @@ class ForwardWork(NamedTuple):
     trace: np.ndarray
     kept: np.ndarray
     share: np.ndarray
+    blocks: np.ndarray
     recurrent: np.ndarray
     pre: np.ndarray
     state: np.ndarray
@@ -84,6 +85,7 @@ def forward_work(weights, T, B, stored, cell=0):
         steps.trace,
         steps.kept,
         steps.share,
+        steps.blocks,
         steps.recurrent,
         steps.pre,
         steps.state,
@@ -117,10 +119,10 @@ def batch_of(batch, n):
 
 
 @inlined
-def pack_forward(cell, w, work):
+def pack_forward(w, work):
     """Pack the weights of one network for its steps and its readout."""
     H = w.W_hh.shape[1]
-    pack_steps(cell, w, work)
+    pack_steps(w, work)
     pack_transposed(w.W_hy, 0, 0, work.readout)
     pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, 0, work.readout)
 
@@ -179,16 +181,16 @@ def forward(weights, inputs, h0, cell, start, stop, work, states, outputs):
     inputs (1 or N, T, B, D), h0 (1 or N, B, S), work from `forward_work`.
     """
     for n in range(start, stop):
-        begin_forward(weights, h0, cell, n, work, states)
+        begin_forward(weights, h0, n, work, states)
         forward_piece(inputs, cell, n, 0, outputs.shape[1], work, states, outputs)
 
 
 @kernel
-def begin_forward(weights, h0, cell, n, work, states):
+def begin_forward(weights, h0, n, work, states):
     """The first state of network n, whose pieces come next."""
-    pack_forward(cell, network(weights, n), work)
+    pack_forward(network(weights, n), work)
     copy(h0[min(n, h0.shape[0] - 1)], states[n, 0])
-    start_state(cell, work, states[n, 0], weights.W_hh.shape[2])
+    start_state(work, states[n, 0], weights.W_hh.shape[2])
 
 
 @kernel
@@ -208,8 +210,8 @@ def forward_piece(inputs, cell, n, first, last, work, states, outputs):
             for b in range(B):
                 for i in range(H):
                     states[n, begin + t + 1, b, i] = work.trace[t + 1, b, i]
-                gather_memories(cell, work.kept[t + 1, b], H, states[n, begin + t + 1], b)
-        carry_state(cell, work, end - begin, H)
+                gather_memories(work.kept[t + 1, b], H, states[n, begin + t + 1], b)
+        carry_state(work, end - begin, H)
 
 
 @kernel
@@ -217,15 +219,15 @@ def evaluate(weights, batch, cell, start, stop, work, loss, correct, first_nonfi
     """Loss (N,) float64 and number of right answers (N,) int64 of networks start..stop-1."""
     T = batch.loss_weights.shape[1]
     for n in range(start, stop):
-        begin_evaluate(weights, batch, cell, n, work, loss, correct, first_nonfinite)
+        begin_evaluate(weights, batch, n, work, loss, correct, first_nonfinite)
         evaluate_piece(weights, batch, cell, n, 0, T, work, loss, correct, first_nonfinite)
 
 
 @kernel
-def begin_evaluate(weights, batch, cell, n, work, loss, correct, first_nonfinite):
+def begin_evaluate(weights, batch, n, work, loss, correct, first_nonfinite):
     """The first state of network n, whose pieces come next; nothing is scored yet."""
-    pack_forward(cell, network(weights, n), work)
-    start_state(cell, work, batch_of(batch, n).h0, weights.W_hh.shape[2])
+    pack_forward(network(weights, n), work)
+    start_state(work, batch_of(batch, n).h0, weights.W_hh.shape[2])
     loss[n], correct[n], first_nonfinite[n] = 0.0, 0, -1
 
 
@@ -247,4 +249,4 @@ def evaluate_piece(weights, batch, cell, n, first, last, work, loss, correct, fi
             answers, counted = work.score.classes[:R], work.score.loss_weights[:R]
             correct[n] += count_correct(outputs, answers, counted)
         loss[n] += score(outputs, data.loss, work) / B
-        carry_state(cell, work, count, H)
+        carry_state(work, count, H)

@@ -207,7 +207,7 @@ def _update(learners, rule, slot, omega, n, work):
 def forward_path(data, steps, path):
     """Pack the weights, find the steps with loss, and compute the states of a segment."""
     n, begin = path.network, path.network
-    begin_bptt(path.weights, data, path.cell, n, path.work, path.out)
+    begin_bptt(path.weights, data, n, path.work, path.out)
     forward_steps(data, path.cell, n, begin, steps, path.work)
 
 
@@ -229,7 +229,7 @@ def sum_gradients(data, path, weight, variant, penalty):
         if weight > 0.0:
             add_penalty(variant, count, H, V, work, penalty)
         _outer_products(first, count, work)
-    add_block(path.cell, n, n, n, work, out)  # of no steps: their norms are not asked for
+    add_block(n, n, n, work, out)  # of no steps: their norms are not asked for
     if weight > 0.0:
         B, dW_hh = work.errors.shape[1], out.weights.W_hh[n]
         omega = close_penalty(variant, weight, B, penalty, dW_hh)
@@ -307,7 +307,7 @@ def encode(batches, batch, n, path, h0):
 def pull_back(batches, batch, n, variant, work):
     """The encoder's gradient, from dL/dh_0 of the decoder; after `encode`."""
     path, main = work.encoder, work.main
-    end_bptt(main.cell, main.network, main.work, main.out)
+    end_bptt(main.network, main.work, main.out)
     gradient = main.out.h0
     data = _source(batches, batch, n, path)
     T, B = data.inputs.shape[1:3]
