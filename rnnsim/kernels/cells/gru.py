@@ -19,6 +19,13 @@ from rnnsim.kernels.arithmetic.functions import (
     sigmoid_with_slope_into,
     tanh_with_slope_into,
 )
+from rnnsim.kernels.cells.elementwise import (
+    add_product,
+    mix,
+    product,
+    scale,
+    scale_by_difference,
+)
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
@@ -77,21 +84,22 @@ def _along_memories(cell, gradient, path, kept, t, first, H):
 def _advance(cell, pre, before, state, kept, t, first, H):
     P = kept.shape[2] // _KEPT
     for b in range(pre.shape[0]):
-        a, row, old, n = pre[b], kept[t, first + b], before[first + b, :H], state[b, :H]
+        a, row, old, n = pre[b], kept[t, first + b], before[first + b], state[b, :H]
         z, by_r, by_z = row[:H], row[P : P + H], row[2 * P : 2 * P + H]
         by_x, by_h = row[3 * P : 3 * P + H], row[4 * P : 4 * P + H]
-        r, rest, of_state = a[:H], a[H : 2 * H], a[3 * H : 4 * H]
-        sigmoid_with_slope_into(r, r, by_r)
-        sigmoid_with_rest_into(rest, z, rest, by_z)
-        for j in range(H):
-            by_h[j] = a[2 * H + j] + r[j] * of_state[j]
-        tanh_with_slope_into(by_h, n, by_x)
-        for j in range(H):
-            by_x[j] *= rest[j]
-            by_h[j] = by_x[j] * r[j]
-            by_r[j] *= by_x[j] * of_state[j]
-            by_z[j] *= old[j] - n[j]
-            n[j] = rest[j] * n[j] + z[j] * old[j]
+        # No array is read and written at once, so that all of it vectorises: r stands in by_h, 1-z
+        # in the place of pre-activations that have been used.
+        r, rest, of_input, of_state = by_h, a[:H], a[2 * H : 3 * H], a[3 * H : 4 * H]
+        sigmoid_with_slope_into(rest, r, by_r)
+        sigmoid_with_rest_into(a[H : 2 * H], z, rest, by_z)
+        add_product(r, of_state, of_input, H)
+        tanh_with_slope_into(of_input, n, by_x)
+        scale(by_x, rest, H)
+        scale(by_r, by_x, H)
+        scale(by_r, of_state, H)
+        scale(by_h, by_x, H)
+        scale_by_difference(by_z, old, n, H)
+        mix(n, rest, z, old, H)
 
 
 @pull_back.of(Gru)
@@ -100,12 +108,8 @@ def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     for b in range(gradient.shape[0]):
         row, dh, da = kept[t, first + b], gradient[b], errors[s, first + b]
         for block in range(4):
-            factors, out = row[(1 + block) * P :], da[block * H :]
-            for j in range(H):
-                out[j] = dh[j] * factors[j]
-        handed = later[first + b]
-        for j in range(H):
-            handed[j] = dh[j] * row[j]
+            product(dh, row[(1 + block) * P :], da[block * H :], H)
+        product(dh, row, later[first + b], H)
 
 
 @jacobian.of(Gru)

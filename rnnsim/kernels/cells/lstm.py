@@ -15,7 +15,7 @@ Kept for each unit: c', f, S, and the four factors in the order of the gates.
 from typing import NamedTuple
 
 from rnnsim.kernels.arithmetic.functions import sigmoid_with_slope_into, tanh_with_slope_into
-from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.cells.elementwise import add_product, mix, product, scale
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
@@ -69,26 +69,24 @@ def _slope_sums(cell, kept, states, t, b, H):
 def _advance(cell, pre, before, state, kept, t, first, H):
     P = kept.shape[2] // _KEPT
     for b in range(pre.shape[0]):
-        a, row, old = pre[b], kept[t, first + b], kept[t - 1, first + b, :H]
-        c, f, S = row[:H], row[P : P + H], row[2 * P : 2 * P + H]
-        by_i, by_f = row[3 * P : 3 * P + H], row[4 * P : 4 * P + H]
-        by_g, by_o = row[5 * P : 5 * P + H], row[6 * P : 6 * P + H]
-        i, g, o = a[:H], a[2 * H : 3 * H], a[3 * H : 4 * H]
-        sigmoid_with_slope_into(i, i, by_i)
-        sigmoid_with_slope_into(a[H : 2 * H], f, by_f)
-        tanh_with_slope_into(g, g, by_g)
-        sigmoid_with_slope_into(o, o, by_o)
-        for j in range(H):
-            by_i[j] *= g[j]
-            by_f[j] *= old[j]
-            by_g[j] *= i[j]
-            c[j] = f[j] * old[j] + i[j] * g[j]
-        top = state[b, :H]
-        tanh_with_slope_into(c, top, S)
-        for j in range(H):
-            by_o[j] *= top[j]
-            S[j] *= o[j]
-            top[j] *= o[j]
+        a, row, old = pre[b], kept[t, first + b], kept[t - 1, first + b]
+        c, f, S, by_i = row[:H], row[P : P + H], row[2 * P : 2 * P + H], row[3 * P : 3 * P + H]
+        by_f, by_g, by_o = row[4 * P : 4 * P + H], row[5 * P : 5 * P + H], row[6 * P : 6 * P + H]
+        # No array is read and written at once, so that all of it vectorises: i stands in c, g and
+        # o in the places of pre-activations that have been used.
+        i, g, o, h = c, a[:H], a[H : 2 * H], state[b, :H]
+        sigmoid_with_slope_into(g, i, by_i)
+        sigmoid_with_slope_into(o, f, by_f)
+        tanh_with_slope_into(a[2 * H : 3 * H], g, by_g)
+        sigmoid_with_slope_into(a[3 * H : 4 * H], o, by_o)
+        scale(by_i, g, H)
+        scale(by_f, old, H)
+        scale(by_g, i, H)
+        mix(c, g, f, old, H)
+        tanh_with_slope_into(c, h, S)
+        scale(by_o, h, H)
+        scale(S, o, H)
+        scale(h, o, H)
 
 
 @pull_back.of(Lstm)
@@ -96,11 +94,11 @@ def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
     P = kept.shape[2] // _KEPT
     for b in range(gradient.shape[0]):
         row, dh, dc, da = kept[t, first + b], gradient[b], later[first + b], errors[s, first + b]
-        _add_product(dh, row[2 * P :], dc, H)
+        add_product(dh, row[2 * P :], dc, H)
         for gate in range(3):
-            _product(dc, row[(3 + gate) * P :], da[gate * H :], H)
-        _product(dh, row[6 * P :], da[3 * H :], H)
-        _product(dc, row[P:], dc, H)
+            product(dc, row[(3 + gate) * P :], da[gate * H :], H)
+        product(dh, row[6 * P :], da[3 * H :], H)
+        product(dc, row[P:], dc, H)
 
 
 @along_memories.of(Lstm)
@@ -109,22 +107,8 @@ def _along_memories(cell, gradient, path, kept, t, first, H):
     for b in range(path.shape[0]):
         row = kept[t, first + b]
         if gradient.size > 0:
-            _add_product(gradient[b], row[2 * P :], path[b], H)
-        _product(path[b], row[P:], path[b], H)
-
-
-@kernel
-def _product(a, b, out, H):
-    """out = a b, elementwise."""
-    for j in range(H):
-        out[j] = a[j] * b[j]
-
-
-@kernel
-def _add_product(a, b, out, H):
-    """out += a b, elementwise."""
-    for j in range(H):
-        out[j] += a[j] * b[j]
+            add_product(gradient[b], row[2 * P :], path[b], H)
+        product(path[b], row[P:], path[b], H)
 
 
 @jacobian.of(Lstm)
