@@ -11,6 +11,9 @@ from typing import Any
 
 from numba.core import event
 
+from rnnsim.kernels.cells.gru import Gru
+from rnnsim.kernels.cells.lstm import Lstm
+
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
 
 
@@ -45,21 +48,25 @@ def bar(
 class _Compiling(event.Listener):
     """Says of each dtype that kernels are compiled for it, when the first of them is.
 
-    Numba tells when it compiles; what it finds in a cache it only loads.
+    And so of each gated cell in a dtype that is known, which takes less. Numba tells when it
+    compiles; what it finds in a cache it only loads.
     """
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._said: set[tuple[str, str]] = set()
 
     def on_start(self, told: Any) -> None:
         """A function is about to be compiled."""
         function = told.data["dispatcher"].py_func
         if function.__module__.partition(".")[0] != "rnnsim" or not sys.stderr.isatty():
             return
-        new = _dtypes(told.data["args"]) - self._said
-        self._said |= new
-        for dtype in sorted(new):
-            print(f"rnnsim: compiling kernels for {dtype}, a minute or two", file=sys.stderr)
+        cell, known = _gated_cell(told.data["args"]), {dtype for _, dtype in self._said}
+        for dtype in sorted(_dtypes(told.data["args"])):
+            if dtype not in known:
+                print(f"rnnsim: compiling kernels for {dtype}, a minute or two", file=sys.stderr)
+            elif cell and (cell, dtype) not in self._said:
+                print(f"rnnsim: compiling {cell} kernels for {dtype}", file=sys.stderr)
+            self._said |= {("", dtype), (cell, dtype)}
 
     def on_end(self, told: Any) -> None:
         """It has been compiled."""
@@ -75,6 +82,12 @@ def _dtypes(types: Any) -> set[str]:
     return found & {"float32", "float64"}
 
 
+def _gated_cell(types: Any) -> str:
+    """The gated cell among Numba's types, or nothing."""
+    kinds = {getattr(each, "instance_class", None) for each in types}
+    return next((name for kind, name in ((Lstm, "LSTM"), (Gru, "GRU")) if kind in kinds), "")
+
+
 def announce_compiling() -> None:
-    """From now on say so, once for each dtype."""
+    """From now on say so, once for each dtype and cell."""
     event.register("numba:compile", _Compiling())
