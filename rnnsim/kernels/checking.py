@@ -25,22 +25,22 @@ from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
 from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
 
 _LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
-_WEIGHTS = {"W_hh": "N R H", "W_xh": "N R D", "W_hy": "N V H", "b_h": "N A", "b_y": "N V"}
+_WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N E", "b_y": "N V"}
 
 
 def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     """Refuse weights, a batch, results or scratch that kernels would misread, or read beyond.
 
     Kernels trust their arguments: a wrong shape or class id is undefined behaviour. Call this once
-    before, from Python. Sizes: N networks, R = G*H rows of G gates (1 of vanilla networks, 4 of an
-    LSTM, 3 of a GRU), A = R but 4*H of a GRU, S numbers of a state (2*H of an LSTM, else H), T
-    steps, B sequences, D inputs, H hidden units, V outputs.
+    before, from Python. Sizes: N networks, A = G*H gate rows of G gates (1 of vanilla networks, 4
+    of an LSTM, 3 of a GRU), E = A biases but 4*H of a GRU, S numbers of a state (2*H of an LSTM,
+    else H), T steps, B sequences, D inputs, H hidden units, V outputs.
 
     Parameters
     ----------
     weights : Weights
-        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, R, D), W_hh (N, R, H),
-        W_hy (N, V, H), b_h (N, A), b_y (N, V); V may be 0 where nothing is scored.
+        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H),
+        W_hy (N, V, H), b_h (N, E), b_y (N, V); V may be 0 where nothing is scored.
     batch : Batch
         As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
         0..V-1 and values finite where the loss weight is above 0; loss weights at least 0; dl_dc
@@ -70,7 +70,7 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     >>> kernels.check(weights, batch)
     Traceback (most recent call last):
         ...
-    ValueError: `weights.W_hh` must be (N, R, H) with R = 1*H rows of gates, got shape (1, 8, 4)
+    ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4)
     """
     for name, value, kind in (("weights", weights, Weights), ("batch", batch, Batch)):
         if not isinstance(value, kind):
@@ -105,13 +105,12 @@ def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
         name, array = f"weights.{field}", getattr(weights, field)
         _check_array(name, array, dtype)
         _check_shape(name, array, axes, known)
-        if field == "W_hh" and known["R"] != gates * known["H"]:
+        if field == "W_hh" and known["A"] != gates * known["H"]:
             raise ValueError(
-                f"`{name}` must be (N, R, H) with R = {gates}*H rows of gates, got shape "
-                f"{array.shape}"
+                f"`{name}` must be (N, A, H) with A = {gates}*H gate rows, got shape {array.shape}"
             )
         finite(name, array)
-        known["A"] = biases * known["H"]
+        known["E"] = biases * known["H"]
     memories = sizes(cell)[0]
     return known | {"S": (1 + memories) * known["H"], "M": memories * known["H"]}
 

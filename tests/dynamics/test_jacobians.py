@@ -287,7 +287,7 @@ def test_networks_sequences_and_lags_are_on_their_own(own, monkeypatch):
     s = made.sequences
     whole = jacobian_products(made.rnn, s, lags=[1, 2, 6], step=7, h0=made.h0)
     monkeypatch.setattr(
-        sys.modules["rnnsim.dynamics.jacobians"], "_CHUNK", 5 * 2 * 16
+        sys.modules["rnnsim.dynamics.products"], "_CHUNK", 5 * 2 * 16
     )  # five sequences at once
     for n in range(3):
         data = Sequences(s.inputs[n], s.targets[n], s.weights[n]) if own else s

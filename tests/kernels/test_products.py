@@ -35,7 +35,12 @@ def test_products_are_those_of_numpy(count, K, N, dtype):
     panels = products.empty_panels(K, N, matrix)
     products.pack(matrix, 0, panels)
     turned = products.empty_panels(K, N, matrix)
-    products.pack_transposed(np.ascontiguousarray(matrix.T), 0, turned)
+    products.pack_transposed(np.ascontiguousarray(matrix.T), 0, 0, turned)
+    assert_array_equal(panels, turned)
+    half = N // 2  # in two parts, one beside the other
+    turned[:] = 0
+    for part in (slice(0, half), slice(half, N)):
+        products.pack_transposed(np.ascontiguousarray(matrix.T[part]), 0, part.start, turned)
     assert_array_equal(panels, turned)
     out = np.full((count + 1, products.padded(N, matrix)), 7, dtype)
     for first, last in ((0, K), (0, max(1, K // 2)), (K // 2, K)):
@@ -86,7 +91,7 @@ def test_outer_products_of_steps_add_up_and_have_their_norms(steps, B, M, member
     total, squares = np.zeros((M, right.shape[1]), dtype), np.zeros((steps, right.shape[1]), dtype)
     factors = (10.0 ** rng.uniform(-3, 3, steps)).astype(dtype)
     for member in range(members):
-        columns = products.columns_of(member, members, N, total)
+        columns = products.columns_between(0, N, member, members, total)
         products.add_outer_of_steps(
             rows_of(left), rows_of(right), (steps, B, M), columns, factors, total, squares
         )
@@ -103,9 +108,11 @@ def test_outer_products_of_steps_add_up_and_have_their_norms(steps, B, M, member
 def test_members_of_a_team_divide_the_columns_by_whole_vectors(dtype):
     like = np.empty(0, dtype)
     lanes = BYTES // like.itemsize
-    for N in (1, lanes, lanes + 1, 5 * lanes, 100):
+    places = [(0, N) for N in (1, lanes, lanes + 1, 5 * lanes, 100)]
+    for lowest, highest in [*places, (3, 100), (lanes, lanes + 1), (2 * lanes - 1, 7 * lanes)]:
         for members in (1, 2, 3, 8):
-            ranges = [products.columns_of(m, members, N, like) for m in range(members)]
+            each = [(lowest, highest, m, members, like) for m in range(members)]
+            ranges = [products.columns_between(*arguments) for arguments in each]
             treated = [column for first, last in ranges for column in range(first, last)]
-            assert treated == list(range(N))
+            assert treated == list(range(lowest // lanes * lanes, highest))
             assert all(first % lanes == 0 for first, last in ranges)

@@ -10,7 +10,7 @@ from builders import NOJIT, case
 
 from rnnsim import Sequences, bptt, evaluate, forward, gradient_flow, truncated_bptt
 from rnnsim.kernels.flow import flow, lags, windows
-from rnnsim.kernels.gradients import backward, truncated, unfolding
+from rnnsim.kernels.gradients import backward, steps, truncated, unfolding
 
 T, B, H, D, V = 20, 5, 6, 2, 3
 plain_python = pytest.mark.skipif(not NOJIT, reason="compiled calls cannot be counted")
@@ -39,7 +39,7 @@ def products(monkeypatch):
     def outer_of_steps(left, right, shape, columns, factors, total, squares):
         return shape[0] * shape[1], shape[2], columns[1]
 
-    for module in (backward, flow, lags, truncated, unfolding, windows):
+    for module in (backward, flow, lags, steps, truncated, unfolding, windows):
         for name, what in (
             ("multiply", product), ("add_outer", outer), ("add_outer_of_steps", outer_of_steps)
         ):  # fmt: skip
@@ -71,7 +71,8 @@ def rows_by_depth(products, module):
 def test_one_product_a_step_forward_and_one_back(products):
     m = made()
     bptt(m.rnn, m.sequences, h0=m.h0)
-    assert rows_by_depth(products, "unfolding") == {H + 1 + D: T * B, H + 1: T * B}
+    assert rows_by_depth(products, "steps") == {H + 1 + D: T * B}
+    assert rows_by_depth(products, "unfolding") == {H + 1: T * B}  # the readout
     # Back: [delta, dL/dy] at T steps, and delta alone to h_0; then the outer products of both.
     expected = {H + V: T * B, H: B + T * B, V: T * B}
     assert rows_by_depth(products, "backward") == expected
@@ -83,7 +84,8 @@ def test_one_product_a_step_forward_and_one_back(products):
 def test_only_what_carries_loss_is_paid_for(products):
     m = made(loss_at=11)
     bptt(m.rnn, m.sequences, h0=m.h0)
-    assert rows_by_depth(products, "unfolding") == {H + 1 + D: T * B, H + 1: B}
+    assert rows_by_depth(products, "steps") == {H + 1 + D: T * B}
+    assert rows_by_depth(products, "unfolding") == {H + 1: B}
     # From step 12 down: one row with a loss, eleven and h_0 without, and outer products of twelve.
     found = rows_by_depth(products, "backward")
     assert found == {H + V: B, H: 12 * B + 12 * B, V: 12 * B}
@@ -94,12 +96,12 @@ def test_only_what_carries_loss_is_paid_for(products):
 def test_states_are_computed_twice_at_most(products):
     m = made()
     bptt(m.rnn, m.sequences, h0=m.h0, state_memory=1)
-    assert rows_by_depth(products, "unfolding")[H + 1 + D] == T * B  # one block: nothing to repeat
+    assert rows_by_depth(products, "steps")[H + 1 + D] == T * B  # one block: nothing to repeat
     products.clear()
     long = case(T=150, B=B, H=H, D=D, V=V)
     bptt(long.rnn, long.sequences, state_memory=1)
     once = 150 * B
-    assert once < rows_by_depth(products, "unfolding")[H + 1 + D] < 2 * once
+    assert once < rows_by_depth(products, "steps")[H + 1 + D] < 2 * once
 
 
 @pytest.mark.nojit
@@ -134,8 +136,9 @@ def test_scores_alone_compute_no_gradient(products):
     m = made()
     evaluate(m.rnn, m.sequences, h0=m.h0)
     forward(m.rnn, m.sequences.inputs, h0=m.h0)
-    assert {place for place, *_ in products} == {"unfolding"}
-    assert rows_by_depth(products, "unfolding") == {H + 1 + D: 2 * T * B, H + 1: 2 * T * B}
+    assert {place for place, *_ in products} == {"steps", "unfolding"}
+    assert rows_by_depth(products, "steps") == {H + 1 + D: 2 * T * B}
+    assert rows_by_depth(products, "unfolding") == {H + 1: 2 * T * B}
 
 
 @pytest.mark.skipif(NOJIT, reason="nothing is compiled")
