@@ -62,21 +62,31 @@ def loss(net, x, targets, weights, h0, activation):
     return total / B
 
 
-def complex_step(net, x, targets, weights, h0, activation, eps=1e-30):
-    """Gradient with respect to all weights and h0, to machine precision: Im L(w + i eps) / eps."""
+def derivative(function, array, eps=1e-30):
+    """The derivative of a complex-safe function, to machine precision: Im f(w + i eps) / eps.
 
-    def derivative(arrays, k):
-        gradient = np.zeros(arrays[k].shape)
-        for index in np.ndindex(*arrays[k].shape):
-            moved = [array.astype(complex) for array in arrays]
-            moved[k][index] += 1j * eps
-            value = loss(Net(*moved[:5]), x, targets, weights, moved[5], activation)
-            gradient[index] = value.imag / eps
-        return gradient
+    Of a function with values (K,) it is (K, *array.shape), of one number it is array.shape.
+    """
+    columns = []
+    for index in np.ndindex(*array.shape):
+        moved = array.astype(complex)
+        moved[index] += 1j * eps
+        columns.append(np.imag(function(moved)) / eps)
+    found = np.moveaxis(np.array(columns), 0, -1)
+    return found.reshape(*found.shape[:-1], *array.shape)
 
-    arrays = [*net, h0]
-    gradients = [derivative(arrays, k) for k in range(6)]
-    return Net(*gradients[:5]), gradients[5]
+
+def complex_step(net, x, targets, weights, h0, activation):
+    """Gradient with respect to all weights and the first whole state h0."""
+
+    def of(name):
+        return derivative(
+            lambda a: loss(net._replace(**{name: a}), x, targets, weights, h0, activation),
+            getattr(net, name),
+        )
+
+    of_h0 = derivative(lambda a: loss(net, x, targets, weights, a, activation), h0)
+    return Net(*map(of, Net._fields)), of_h0
 
 
 def output_gradient(net, states, targets, weights):
@@ -144,24 +154,94 @@ def bptt(net, x, targets, weights, h0, activation):
     return truncated(net, x, targets, weights, h0, activation, T, T)
 
 
-def rtrl_W_hh(net, x, targets, weights, h0, activation):
-    """dL/dW_hh by forward sensitivity: ds_t = phi'(a_t) (dW h_{t-1} + W_hh ds_{t-1})."""
-    T, B = weights.shape
-    H = net.W_hh.shape[0]
-    states, pre = unfold(net, x, h0, activation)
-    dy = output_gradient(net, states, targets, weights) / B
-    gradient = np.zeros((H, H))
-    for b in range(B):
-        sensitivity = np.zeros((H, H, H))  # dh[i] / dW_hh[j, k]
-        for t in range(T):
-            immediate = np.zeros((H, H, H))
-            for i in range(H):
-                immediate[i, i] = states[t, b]
-            sensitivity = slope(activation, pre[t, b])[:, None, None] * (
-                immediate + np.tensordot(net.W_hh, sensitivity, axes=1)
-            )
-            gradient += np.tensordot(net.W_hy.T @ dy[t, b], sensitivity, axes=1)
+def rtrl(net, x, targets, weights, h0, cell):
+    """dL/dW by forward sensitivity: a tangent of the state for each entry of W_xh, W_hh, b_h."""
+    H, cell = net.W_hh.shape[1], CELLS[cell]
+    states = [h0]
+    for x_t in x:
+        states.append(np.concatenate(cell.advance(net, x_t, *_parts(states[-1], H)), axis=1))
+    dy = output_gradient(net, np.array(states)[..., :H], targets, weights) / len(h0)
+    gradient, rows = Net(*map(np.zeros_like, net)), dy @ net.W_hy
+    gradient.W_hy[:] = np.einsum("tbv,tbh->vh", dy, np.array(states)[1:, :, :H])
+    gradient.b_y[:] = dy.sum((0, 1))
+    for name in ("W_xh", "W_hh", "b_h"):
+        for index in np.ndindex(*getattr(net, name).shape):
+            way = Net(*map(np.zeros_like, net))
+            getattr(way, name)[index] = 1
+            dh, dc = map(np.zeros_like, _parts(h0, H))
+            for x_t, state, row in zip(x, states, rows, strict=False):
+                h, c = _parts(state, H)
+                d_x, d_h = cell.pre(way, x_t, h)
+                moved = d_x, d_h + dh @ net.W_hh.T, dh, dc
+                dh, dc = cell.tangent((*cell.pre(net, x_t, h), h, c), moved)
+                getattr(gradient, name)[index] += np.sum(row * dh)
     return gradient
+
+
+def _parts(state, H):
+    return state[:, :H], state[:, H:]
+
+
+class Temporal(NamedTuple):
+    """dl_t/d(what step s reads) at [t-1, s-1], and dl_t/d(state of step s) at [t-1, s]."""
+
+    W_xh: np.ndarray  # (T, T, G*H, D)
+    W_hh: np.ndarray
+    W_hy: np.ndarray
+    b_h: np.ndarray
+    b_y: np.ndarray
+    x: np.ndarray  # (T, T, B, D)
+    state: np.ndarray  # (T, T+1, B, S), h and memories each at the other held fixed
+
+
+def temporal(net, x, state, cell, loss_of_step):
+    """What every loss owes to every step, by complex steps through copies of weights and states.
+
+    loss_of_step(t, h, c, y) is the loss of step t = 1..T from h (B, H), memories and y (B, V).
+    """
+    T, H, states = len(x), net.W_hh.shape[1], unfold(net, x, state, cell)[0]
+
+    def losses(s, state, changed=net, x_s=None):
+        """Losses (T,) from the state of step s on, where step s+1 reads what is changed."""
+        found = [0.0] * T
+        for t in range(s + 1, T + 1):
+            used = changed if t == s + 1 else net
+            x_t = x_s if t == s + 1 and x_s is not None else x[t - 1]
+            h, c = CELLS[cell].advance(used, x_t, *_parts(state, H))
+            found[t - 1] = loss_of_step(t, h, c, h @ used.W_hy.T + used.b_y)
+            state = np.concatenate([h, c], axis=1)
+        return np.array(found)
+
+    def of_leaf(s, state):
+        h, c = _parts(state, H)
+        own = np.zeros(T, complex)
+        if s > 0:
+            own[s - 1] = loss_of_step(s, h, c, h @ net.W_hy.T + net.b_y)
+        return own + losses(s, state)
+
+    def of(name):
+        return [
+            derivative(lambda a, s=s: losses(s, states[s], net._replace(**{name: a})), w)
+            for s in range(T)
+            for w in [getattr(net, name)]
+        ]
+
+    of_x = [derivative(lambda a, s=s: losses(s, states[s], x_s=a), x[s]) for s in range(T)]
+    of_states = [derivative(lambda a, s=s: of_leaf(s, a), states[s]) for s in range(T + 1)]
+    parts = [*map(of, Net._fields), of_x, of_states]
+    return Temporal(*(np.swapaxes(np.array(part), 0, 1) for part in parts))
+
+
+def within(parts, window, stride):
+    """Of `temporal`, what sweeps of truncated BPTT touch, of each step summed over the losses."""
+    T = len(parts.x)
+    lowest = np.maximum((np.arange(T) // stride + 1) * stride - window + 1, 1)[:, None]
+    touched = lowest <= np.arange(1, T + 1)
+    of_states = np.concatenate([lowest == 1, touched], axis=1)
+    masks = [*[touched] * 6, of_states]
+    return Temporal(
+        *(np.einsum("ts,ts...->s...", mask, part) for mask, part in zip(masks, parts, strict=True))
+    )
 
 
 def flow(net, x, targets, weights, h0, activation):

@@ -2,7 +2,8 @@
 
 A new cell is one row. A step takes its share of the input, W_xh x + what of the biases stands
 there, that of the state, W_hh h + the rest, the state h (B, H) and the memories (B, M*H), and gives
-the next of both, elementwise and complex-safe.
+the next of both, elementwise and complex-safe. A tangent takes small changes of these four beside
+them, and gives those of the next state and memories, written out by hand.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from rnnsim import kernels
 class Cell(NamedTuple):
     code: Any
     step: Callable
+    tangent: Callable
     gates: int = 1  # blocks of rows of W_xh and W_hh
     memories: int = 0
     biases: int = 1  # blocks of b_h
@@ -34,8 +36,15 @@ class Cell(NamedTuple):
         return self.step(*self.pre(net, x, h), h, c)
 
 
-def vanilla(phi):
-    return lambda of_x, of_h, h, c: (phi(of_x + of_h), c)
+def vanilla(code, phi, slope):
+    def step(of_x, of_h, h, c):
+        return phi(of_x + of_h), c
+
+    def tangent(at, moved):
+        (of_x, of_h, _, _), (d_x, d_h, _, dc) = at, moved
+        return slope(of_x + of_h) * (d_x + d_h), dc
+
+    return Cell(code, step, tangent, slope=slope)
 
 
 def sigma(a):
@@ -50,22 +59,43 @@ def _lstm(of_x, of_h, h, c):
     return sigma(o) * np.tanh(c), c
 
 
+def _lstm_tangent(at, moved):
+    (of_x, of_h, _, c), (d_x, d_h, _, dc) = at, moved
+    i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
+    di, df, dg, do = np.split(d_x + d_h, 4, axis=-1)
+    i, f, g, o = sigma(i), sigma(f), np.tanh(g), sigma(o)
+    top = np.tanh(f * c + i * g)
+    dc = f * (1 - f) * df * c + f * dc + i * (1 - i) * di * g + i * (1 - g**2) * dg
+    return o * (1 - o) * do * top + o * (1 - top**2) * dc, dc
+
+
 def _gru(of_x, of_h, h, c):
     (r, z, n), (r_h, z_h, n_h) = np.split(of_x, 3, axis=-1), np.split(of_h, 3, axis=-1)
     r, z = sigma(r + r_h), sigma(z + z_h)
     return (1 - z) * np.tanh(n + r * n_h) + z * h, c
 
 
+def _gru_tangent(at, moved):
+    (of_x, of_h, h, _), (d_x, d_h, dh, dc) = at, moved
+    (r, z, n), (r_h, z_h, n_h) = np.split(of_x, 3, axis=-1), np.split(of_h, 3, axis=-1)
+    (dr, dz, dn), (dr_h, dz_h, dn_h) = np.split(d_x, 3, axis=-1), np.split(d_h, 3, axis=-1)
+    r, z = sigma(r + r_h), sigma(z + z_h)
+    dr, dz = r * (1 - r) * (dr + dr_h), z * (1 - z) * (dz + dz_h)
+    n = np.tanh(n + r * n_h)
+    dn = (1 - n**2) * (dn + dr * n_h + r * dn_h)
+    return (1 - z) * dn + dz * (h - n) + z * dh, dc
+
+
 CELLS = {
-    "tanh": Cell(kernels.TANH, vanilla(np.tanh), slope=lambda a: 1 / np.cosh(a) ** 2),
-    "relu": Cell(
+    "tanh": vanilla(kernels.TANH, np.tanh, lambda a: 1 / np.cosh(a) ** 2),
+    "relu": vanilla(
         kernels.RELU,
-        vanilla(lambda a: np.where(a.real > 0, a, 0)),
-        slope=lambda a: np.where(a.real > 0, 1.0, 0.0),
+        lambda a: np.where(a.real > 0, a, 0),
+        lambda a: np.where(a.real > 0, 1.0, 0.0),
     ),
-    "linear": Cell(kernels.LINEAR, vanilla(lambda a: a), slope=np.ones_like),
-    "sigmoid": Cell(kernels.SIGMOID, vanilla(sigma), slope=lambda a: sigma(a) * sigma(-a)),
-    "lstm": Cell(kernels.LSTM, _lstm, gates=4, memories=1, biases=4),
-    "gru": Cell(kernels.GRU, _gru, gates=3, biases=4),
+    "linear": vanilla(kernels.LINEAR, lambda a: a, np.ones_like),
+    "sigmoid": vanilla(kernels.SIGMOID, sigma, lambda a: sigma(a) * sigma(-a)),
+    "lstm": Cell(kernels.LSTM, _lstm, _lstm_tangent, gates=4, memories=1, biases=4),
+    "gru": Cell(kernels.GRU, _gru, _gru_tangent, gates=3, biases=4),
 }
 VANILLA = tuple(name for name, cell in CELLS.items() if cell.slope)
