@@ -1,4 +1,4 @@
-"""Small networks of any cell with data, for tests of gradients; and their truth by complex steps."""
+"""Small networks of any cell with data, and what their gradients are by complex steps."""
 
 from typing import NamedTuple
 

@@ -4,7 +4,7 @@ import builders
 import numpy as np
 import pytest
 import reference
-from builders import ACTIVATIONS, DTYPES, NOJIT, TOLERANCE, case, cases, plain
+from builders import ACTIVATIONS, DTYPES, NOJIT, case, cases, plain
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal

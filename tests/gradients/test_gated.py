@@ -1,4 +1,4 @@
-"""Gradients of LSTMs and GRUs: complex steps, forward sensitivity, truncation by definition, laws."""
+"""Gradients of LSTMs and GRUs: three routes, truncation by its definition, and laws."""
 
 import builders
 import numpy as np
