@@ -67,6 +67,8 @@ def derivative(function, array, eps=1e-30):
 
     Of a function with values (K,) it is (K, *array.shape), of one number it is array.shape.
     """
+    if array.size == 0:
+        return np.zeros((*np.shape(function(array)), *array.shape))
     columns = []
     for index in np.ndindex(*array.shape):
         moved = array.astype(complex)
