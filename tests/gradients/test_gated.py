@@ -262,3 +262,55 @@ def test_renaming_hidden_units_renames_gradients(made, order):
     )
     for a, b, norms in pairs:
         assert np.linalg.norm(a - b) <= 1e-12 * norms.sum()
+
+
+def in_trouble(made, kind):
+    """The same ensemble with network 1 beyond the range of its dtype, and the step that says so."""
+    dtype, T = made.rnn.dtype, made.sequences.n_steps
+    w = [array.copy() for array in made.rnn.weights]
+    x, largest = np.zeros(made.sequences.inputs.shape, dtype), np.finfo(dtype).max
+    if kind == "states":  # inf - inf in the sum of what enters at step 3
+        w[0][1], x[2] = largest, [2.0, -2.0]
+        step = 3
+    elif kind == "outputs":  # states are in range, W_hy^T dL/dy is not
+        w[2][1], step = largest / 8, T
+    else:  # units at rest, gates half open: dL/dh_T is of order 1, dL/dh_{T-2} overflows
+        w[0][1], w[3][1] = 0.0, 0.0
+        w[1][1] = np.tile(1e200 if dtype == "float64" else 1e25, w[1][1].shape)
+        step = T - 2
+    s = Sequences(x, made.sequences.targets, made.sequences.weights)
+    s = s.last_loss_only() if kind == "gradients" else s
+    return made.rnn.with_weights(type(made.rnn.weights)(*w)), s, step
+
+
+@EACH
+@pytest.mark.parametrize("kind", ["states", "outputs", "gradients"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@BOTH
+def test_a_network_that_leaves_the_range_is_named_and_harms_no_other(cell, dtype, kind, gradient):
+    made = gated(cell, 11, N=4, classes=False, silent=0.0, dtype=dtype)
+    rnn, s, step = in_trouble(made, kind)
+    start, keep = ({} if kind == "gradients" else made.start), ("inputs", "states", "steps")
+    for threads in (1, 2):
+        result = GRADIENTS[gradient](rnn, s, n_threads=threads, keep=keep, **start)
+        assert_array_equal(result.first_nonfinite, [-1, step, -1, -1])
+        for n in (0, 2, 3):
+            alone = GRADIENTS[gradient](made.rnn[n], s, keep=keep, **start)
+            assert np.isfinite(alone.W_hh).all()
+            for name in ("weights", "h0", "c0", "step_norms", "inputs", "memories", "steps"):
+                whole = getattr(result, name)
+                part = None if whole is None else builders.network_of(whole, n)
+                builders.same_bits(part, getattr(alone, name))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@BOTH
+def test_enormous_weights_close_and_open_gates_without_nan(cell, dtype):
+    made = gated(cell, 12, T=8, dtype=dtype)
+    w = made.rnn.weights
+    size = made.rnn.dtype.type(1e30)
+    rnn = made.rnn.with_weights(w._replace(W_xh=w.W_xh * size, W_hh=w.W_hh * size))
+    result = bptt(rnn, made.sequences, keep=("inputs", "states"), **made.start)
+    assert_array_equal(result.first_nonfinite, [-1])
+    for part in (*result.weights, result.h0, result.inputs, result.state_norms):
+        assert np.isfinite(part).all()

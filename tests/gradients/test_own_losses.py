@@ -288,6 +288,24 @@ def test_products_of_jacobians_start_from_these_derivatives(cell, names, step):
     assert_allclose(found, logs, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("bias", "exponent"), [(1.0, -13.605), (2.0, -5.512), (3.0, -2.110), (5.0, -0.292)]
+)
+@pytest.mark.parametrize("cell", GATED)
+def test_without_recurrent_weights_gradients_decay_by_the_gate_that_keeps(cell, bias, exponent):
+    # dc_t/dc_{t-k} = f^k of LSTMs, dh_t/dh_{t-k} = z^k of GRUs; sigma(bias)^100 is 10^exponent.
+    rnn, steps = network(cell, np.random.default_rng(0), D=1, H=2, V=0), 100
+    w = [np.zeros_like(array) for array in rnn.weights]
+    w[3][0, 2:4] = bias  # the second block of two: f, or z
+    end = {"lstm": "dL_dc_final", "gru": "dL_dh_final"}[cell]
+    s = Sequences.from_gradients(np.zeros((steps, 1, 1)), **{end: np.array([[1.0, -2.0]])})
+    result = bptt(rnn.with_weights(type(rnn.weights)(*w)), s, keep=("states",))
+    kept = result.memories if cell == "lstm" else result.states
+    decay = (1 + np.exp(-bias)) ** -np.arange(steps, -1.0, -1.0)
+    assert_allclose(kept[0, :, 0], decay[:, None] * [1.0, -2.0], rtol=1e-13)
+    assert_allclose(np.log10(kept[0, 0, 0, 0]), exponent, atol=5e-4)
+
+
 @pytest.mark.parametrize("gradient", [bptt, gradient_flow])
 def test_derivatives_that_fit_other_networks_are_refused(gradient):
     for cell in KINDS:
