@@ -1,21 +1,15 @@
-"""Kernels: accuracy of their arithmetic over the whole range, use from compiled code."""
+"""Kernels: accuracy of their arithmetic over the whole range."""
 
 import numba
 import numpy as np
 import pytest
-from builders import DTYPES, NOJIT, case
+from builders import DTYPES, NOJIT
 from numba import njit
 from numpy.testing import assert_allclose, assert_array_equal
 
-import rnnsim
 from rnnsim import kernels
 from rnnsim.kernels.arithmetic import functions, norms
 from rnnsim.kernels.arithmetic.arrays import residue
-from rnnsim.kernels.flow import flow as flow_kernels
-from rnnsim.kernels.flow import lags
-from rnnsim.kernels.gradients import truncated
-from rnnsim.networks.binding import batch_for
-from rnnsim.networks.rnn import originals
 
 pytestmark = [pytest.mark.nojit, pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 FLOATS = [np.dtype(name) for name in DTYPES]
@@ -286,77 +280,6 @@ def test_columns_of_weight_zero_are_never_read(dtype):
     kernels.squared_error(outputs, values, weights, losses)
     assert_array_equal(losses, [0.5, 0, 0.5, 0, 0])
     assert_array_equal(outputs, [[1, 0, 1, 0, 0]])
-
-
-@njit
-def gradient_in_compiled_code(arrays, data, loss, steps, first, window, stride):
-    """A caller of one's own: NamedTuples built and taken apart inside njit.
-
-    Numbers are arguments here: as literals they would be types of their own, and every kernel that
-    takes them would compile once more.
-    """
-    W_xh, W_hh, W_hy, b_h, b_y = arrays
-    x, classes, values, w, h0 = data
-    weights = kernels.Weights(W_xh, W_hh, W_hy, b_h, b_y)
-    batch = kernels.Batch(x, classes, values, w, h0, loss)
-    N, T, B = W_hh.shape[0], x.shape[1], x.shape[2]
-    states = np.empty((N, T + 1, B, W_hh.shape[1]), W_hh.dtype)
-    outputs = np.empty((N, T, B, W_hy.shape[1]), W_hh.dtype)
-    scratch = kernels.forward_work(weights, T, B, T)
-    kernels.forward(weights, x, h0, kernels.TANH, first, N, scratch, states, outputs)
-    out = kernels.gradient_arrays(weights, batch)
-    back = kernels.backward_work(weights, batch, T)
-    kernels.bptt(weights, batch, kernels.TANH, first, N, back, out)
-    cut = kernels.gradient_arrays(weights, batch)
-    work = kernels.truncated_work(weights, batch, stride)
-    kernels.truncated_bptt(weights, batch, kernels.TANH, window, stride, first, N, work, cut)
-    flow = kernels.flow_arrays(weights, batch, steps.size, T, False)
-    flow_work = kernels.flow_work(weights, batch, steps.size, 2)
-    kernels.gradient_flow(weights, batch, kernels.TANH, steps, first, N, flow_work, flow)
-    return states, outputs, out.weights.W_hh, out.loss, cut.weights.W_hh, flow.log_norms
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_kernels_in_callers_compiled_code_give_what_the_public_functions_give(dtype):
-    made = case(N=2, silent=0.0, dtype=dtype)
-    s = made.sequences
-    batch = batch_for(made.rnn, s, made.h0)
-    found = gradient_in_compiled_code(
-        tuple(originals(made.rnn)), tuple(batch)[:5], kernels.CROSS_ENTROPY, s.loss_steps, 0, 3, 2
-    )
-    unfolded = rnnsim.forward(made.rnn, s.inputs, h0=made.h0)
-    full = rnnsim.bptt(made.rnn, s, h0=made.h0)
-    cut = rnnsim.truncated_bptt(made.rnn, s, window=3, stride=2, h0=made.h0)
-    flow = rnnsim.gradient_flow(made.rnn, s, h0=made.h0)
-    expected = (unfolded.states, unfolded.outputs, full.W_hh, full.loss, cut.W_hh, flow.log_norms)
-    for a, b in zip(found, expected, strict=True):
-        assert_array_equal(a, b)
-
-
-@pytest.mark.skipif(NOJIT, reason="nothing is compiled")
-def test_each_kernel_compiles_once_for_each_dtype():
-    for dtype in DTYPES:
-        for classes in (True, False):
-            for own in (True, False):
-                made = case(N=2, classes=classes, own=own, dtype=dtype)
-                s, h0 = made.sequences, made.h0
-                for rnn, start in ((made.rnn, h0), (made.rnn, None), (made.rnn[::-1], h0)):
-                    rnnsim.forward(rnn, s.inputs, h0=start)
-                    rnnsim.evaluate(rnn, s, h0=start)
-                    rnnsim.bptt(rnn, s, h0=start)
-                    rnnsim.truncated_bptt(rnn, s, window=3, stride=np.int32(2), h0=start)
-                    rnnsim.gradient_flow(rnn, s, max_lag=np.int64(2), h0=start)
-                    rnnsim.gradient_flow(rnn, s, h0=start, per_sequence=True)
-    compiled = [
-        kernels.forward, kernels.evaluate, kernels.bptt, truncated.start_truncated,
-        truncated.sweep_depths, truncated.end_steps, truncated.end_products,
-        truncated.finish_truncated, flow_kernels.begin_flow, flow_kernels.start_windows,
-        lags.advance_rows, flow_kernels.close_lags,
-    ]  # fmt: skip
-    for kernel in compiled:
-        # Literals come from callers' compiled code, as in the test above.
-        signatures = [types for types in kernel.signatures if "Literal" not in str(types)]
-        assert len(signatures) == 2, kernel.__name__
 
 
 @pytest.mark.skipif(NOJIT, reason="nothing is compiled")
