@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.checks import DTYPES, finite, first_index
-from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch, Weights
+from rnnsim.checks import DTYPES, finite, first_index, shown
+from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
 from rnnsim.kernels.cells.seam import blocks, sizes
 from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
@@ -24,8 +24,9 @@ from rnnsim.kernels.gradients.backward_arrays import (
 from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
 from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
 
+_ACTIVATIONS = range(4)  # codes of phi
 _LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
-_WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N E", "b_y": "N V"}
+_WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N E", "b_y": "N Y"}
 
 
 def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
@@ -40,7 +41,8 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     ----------
     weights : Weights
         C-contiguous, writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H),
-        W_hy (N, V, H), b_h (N, E), b_y (N, V); V may be 0 where nothing is scored.
+        W_hy (N, V, H), b_h (N, E), b_y (N, V); V may be 0 where nothing is scored. For
+        INNER_PRODUCT b_y may be shorter, see `Weights`.
     batch : Batch
         As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
         0..V-1 and values finite where the loss weight is above 0; loss weights at least 0; dl_dc
@@ -55,7 +57,7 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     ------
     TypeError
         Something that is no such NamedTuple; what is no array, of another dtype, not C-contiguous
-        or read-only.
+        or read-only; a cell that kernels do not know.
     ValueError
         Shapes that disagree, empty axes, NaN or infinity, classes out of range, an unknown loss.
 
@@ -67,10 +69,11 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     >>> batch = kernels.Batch(np.ones((1, 5, 2, 3)), np.zeros((1, 5, 2), int),
     ...                       np.empty((1, 0, 0, 0)), np.ones((1, 5, 2)), np.zeros((1, 2, 8)),
     ...                       kernels.CROSS_ENTROPY)
-    >>> kernels.check(weights, batch)
+    >>> kernels.check(weights, batch)  # doctest: +NORMALIZE_WHITESPACE
     Traceback (most recent call last):
         ...
-    ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4)
+    ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4);
+    of another cell give `cell`, as in cell=kernels.LSTM
     """
     for name, value, kind in (("weights", weights, Weights), ("batch", batch, Batch)):
         if not isinstance(value, kind):
@@ -79,6 +82,7 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
             )
     known = _check_weights(weights, cell)
     _check_batch(batch, known, weights.W_hh.dtype)
+    _check_readout(weights, batch)
     for given in arrays:
         made_by = next((make for kind, make in _MADE.items() if isinstance(given, kind)), None)
         if made_by is None:
@@ -97,6 +101,11 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
 def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
     """The sizes of the networks, by letter."""
     known: dict[str, int] = {}
+    if not isinstance(cell, tuple) and not (type(cell) is int and cell in _ACTIVATIONS):
+        raise TypeError(
+            "`cell` must be kernels.TANH, RELU, LINEAR or SIGMOID, kernels.LSTM, kernels.GRU, or "
+            f"a cell of your own, got {shown(cell)}"
+        )
     gates, biases = 1 + max(blocks(cell)[0]), len(blocks(cell)[0])
     dtype = getattr(weights.W_hh, "dtype", None)
     if dtype not in DTYPES:
@@ -107,12 +116,22 @@ def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
         _check_shape(name, array, axes, known)
         if field == "W_hh" and known["A"] != gates * known["H"]:
             raise ValueError(
-                f"`{name}` must be (N, A, H) with A = {gates}*H gate rows, got shape {array.shape}"
+                f"`{name}` must be (N, A, H) with A = {gates}*H gate rows, got shape "
+                f"{array.shape}; of another cell give `cell`, as in cell=kernels.LSTM"
             )
         finite(name, array)
         known["E"] = biases * known["H"]
     memories = sizes(cell)[0]
     return known | {"S": (1 + memories) * known["H"], "M": memories * known["H"]}
+
+
+def _check_readout(weights: Weights, batch: Batch) -> None:
+    """A bias for each output; rows of W_hy beyond them read the state for a loss of the state."""
+    V, found = weights.W_hy.shape[1], weights.b_y.shape
+    if found[1] > V or (found[1] < V and batch.loss != INNER_PRODUCT):
+        raise ValueError(
+            f"`weights.b_y` must be (N, V) with V = {V} as `weights.W_hy`, got shape {found}"
+        )
 
 
 def _check_batch(batch: Batch, known: dict[str, int], dtype: Any) -> None:
@@ -180,7 +199,7 @@ def _check_shape(name: str, array: Any, axes: str, known: dict[str, int]) -> Non
         if letter == ".":
             fits &= size in (1, known["N"])
         else:
-            fits &= (size > 0 or letter == "V") and wanted in (None, size)
+            fits &= (size > 0 or letter in "VY") and wanted in (None, size)
     if not fits:
         shown = ", ".join("1 or N" if letter == "." else letter for letter in letters)
         sized = ", ".join(f"{letter} = {size}" for letter, size in known.items())

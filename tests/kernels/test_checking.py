@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import case
+from gated import gated
 
+import rnnsim
 from rnnsim import kernels
 from rnnsim.kernels.cells.layout import Batch, Weights
-from rnnsim.networks.binding import batch_for
+from rnnsim.networks.binding import batch_for, weights_for
 from rnnsim.networks.rnn import originals
+from rnnsim.networks.states import cell_of
 
 pytestmark = pytest.mark.nojit
 
@@ -21,14 +24,14 @@ def problem(N=2, *, classes=True, own=False, dtype="float64"):
     return originals(made.rnn), batch_for(made.rnn, made.sequences, made.h0)
 
 
-def all_arrays(weights, batch):
+def all_arrays(weights, batch, cell=kernels.TANH):
     """Results and scratch of every kind."""
-    T, B = batch.inputs.shape[1:3]
-    yield kernels.forward_work(weights, T, B, kernels.block_steps(T, B, 4, 8))
-    yield from (kernels.backward_work(weights, batch, stored) for stored in (1, 2, T))
-    yield from (kernels.truncated_work(weights, batch, stride) for stride in range(1, T + 2))
-    yield from (kernels.flow_work(weights, batch, S, C) for S in (1, T) for C in (1, 3))
-    yield from (kernels.lyapunov_work(4, 3, k, weights.W_hh) for k in (1, 4))
+    (T, B, D), H = batch.inputs.shape[1:], weights.W_hh.shape[2]
+    yield kernels.forward_work(weights, T, B, kernels.block_steps(T, B, H, 8), cell)
+    yield from (kernels.backward_work(weights, batch, stored, cell) for stored in (1, 2, T))
+    yield from (kernels.truncated_work(weights, batch, stride, cell) for stride in range(1, T + 2))
+    yield from (kernels.flow_work(weights, batch, S, C, cell) for S in (1, T) for C in (1, 3))
+    yield from (kernels.lyapunov_work(H, D, k, weights.W_hh, cell) for k in (1, 4))
     yield kernels.gradient_arrays(weights, batch)
     yield from (kernels.flow_arrays(weights, batch, 2, 3, kept) for kept in (False, True))
     yield kernels.lyapunov_arrays(len(weights.W_hh), B, 6, 2)
@@ -41,6 +44,85 @@ def test_what_fits_passes(classes, own, dtype):
     weights, batch = problem(classes=classes, own=own, dtype=dtype)
     kernels.check(weights, batch)
     kernels.check(weights, batch, *all_arrays(weights, batch))
+
+
+GATED = pytest.mark.parametrize("cell", ["lstm", "gru"])
+
+
+def gated_problem(cell, **options):
+    """Weights and a batch of an LSTM or a GRU, and what kernels call the cell."""
+    made = gated(cell, N=2, T=5, silent=0.0, **options)
+    batch = batch_for(made.rnn, made.sequences, **made.start)
+    return originals(made.rnn), batch, cell_of(made.rnn)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("own", [False, True])
+@GATED
+def test_what_fits_a_gated_cell_passes(cell, own, dtype):
+    weights, batch, code = gated_problem(cell, own=own, dtype=dtype)
+    kernels.check(weights, batch, *all_arrays(weights, batch, code), cell=code)
+
+
+@GATED
+def test_losses_of_the_state_pass(cell):
+    made = gated(cell, N=2)
+    x = made.sequences.inputs
+    end = {"dL_dc_final": np.ones((x.shape[1], 3))} if cell == "lstm" else {}
+    s = rnnsim.Sequences.from_gradients(x, dL_dh=np.ones((*x.shape[:2], 3)), **end)
+    batch = batch_for(made.rnn, s, **made.start)
+    weights, code = weights_for(made.rnn, batch), cell_of(made.rnn)
+    assert weights.b_y.shape[1] < weights.W_hy.shape[1]
+    kernels.check(weights, batch, *all_arrays(weights, batch, code), cell=code)
+    scored = batch_for(made.rnn, made.sequences, **made.start)
+    with pytest.raises(ValueError, match=r"`weights.b_y` must be \(N, V\) with V = 6 as .*, got"):
+        kernels.check(weights, scored, cell=code)
+
+
+@GATED
+def test_weights_and_states_of_another_cell_are_refused(cell):
+    weights, batch, code = gated_problem(cell)
+    gates, other = {"lstm": (4, kernels.GRU), "gru": (3, kernels.LSTM)}[cell]
+    rows = (
+        rf"`weights.W_hh` must be \(N, A, H\) with A = {{}}\*H rows of gates, got .* {3 * gates}, 3"
+    )
+    for wrong, expected in ((kernels.TANH, 1), (other, 7 - gates)):
+        with pytest.raises(ValueError, match=rows.format(expected) + r"\); of another cell give"):
+            kernels.check(weights, batch, cell=wrong)
+    for field, array, message in (
+        ("b_h", weights.b_h[:, :9], r"`weights.b_h` must be \(N, A\), .*A = 12, .*got .* 9\)"),
+        ("W_xh", weights.W_xh[:, :6], rf"`weights.W_xh` must .* R = {3 * gates}, .*got .* 6, 2\)"),
+    ):
+        short = weights._replace(**{field: np.ascontiguousarray(array)})
+        with pytest.raises(ValueError, match=message):
+            kernels.check(short, batch, cell=code)
+    S = batch.h0.shape[2]
+    for wrong in (S - 1, S + 3):
+        with pytest.raises(ValueError, match=rf"`batch.h0` must be .* S = {S}, .*got .* {wrong}\)"):
+            kernels.check(weights, batch._replace(h0=np.zeros((1, 2, wrong))), cell=code)
+    memories = S - 3
+    of_end = batch._replace(dl_dc=np.ones((1, 2, memories + 1)))
+    with pytest.raises(ValueError, match=rf"`batch.dl_dc` must be .* M = {memories}.* got"):
+        kernels.check(weights, of_end, cell=code)
+    narrow = batch._replace(dl_dc=np.ones((1, 2, 3), np.float32))
+    with pytest.raises((TypeError, ValueError), match=r"`batch.dl_dc` must"):
+        kernels.check(weights, narrow, cell=code)
+
+
+@GATED
+def test_scratch_of_another_cell_is_refused(cell):
+    weights, batch, code = gated_problem(cell)
+    other = {"lstm": kernels.GRU, "gru": kernels.LSTM}[cell]
+    for made in (*all_arrays(weights, batch), *all_arrays(weights, batch, other)):
+        if "Arrays" not in type(made).__name__:  # results are the same for all cells
+            with pytest.raises(ValueError, match=r"must be of shape .* for these weights and this"):
+                kernels.check(weights, batch, made, cell=code)
+
+
+@pytest.mark.parametrize("cell", ["lstm", None, True, 4, -1, 0.5, np.ones(2), kernels.LSTM[:0]])
+def test_what_is_no_cell_is_refused(cell):
+    with pytest.raises(TypeError, match=r"`cell` must be kernels.TANH, .*got|knows the cells .*"):
+        kernels.check(*problem(), cell=cell)
 
 
 def test_silent_steps_may_hold_anything():
@@ -57,7 +139,7 @@ def test_silent_steps_may_hold_anything():
 def test_a_recurrent_matrix_that_is_too_narrow_is_refused():
     weights, batch = problem()
     narrow = weights._replace(W_hh=np.ascontiguousarray(weights.W_hh[:, :, :2]))
-    with pytest.raises(ValueError, match=r"`weights.W_hh` must be \(N, A, H\) with A = 1\*H gate"):
+    with pytest.raises(ValueError, match=r"`weights.W_hh` must be \(N, A, H\) with A = 1\*H row"):
         kernels.check(narrow, batch)
 
 
