@@ -75,12 +75,12 @@ class Gradients:
 
     @property
     def W_xh(self) -> FloatArray:
-        """dL/dW_xh (N, H, D)."""
+        """dL/dW_xh (N, G*H, D)."""
         return self.weights.W_xh
 
     @property
     def W_hh(self) -> FloatArray:
-        """dL/dW_hh (N, H, H)."""
+        """dL/dW_hh (N, G*H, H)."""
         return self.weights.W_hh
 
     @property
@@ -90,7 +90,7 @@ class Gradients:
 
     @property
     def b_h(self) -> FloatArray:
-        """dL/db_h (N, H)."""
+        """dL/db_h (N, G*H), of GRUs (N, 4*H)."""
         return self.weights.b_h
 
     @property
