@@ -84,14 +84,14 @@ def test_weights_and_states_of_another_cell_are_refused(cell):
     weights, batch, code = gated_problem(cell)
     gates, other = {"lstm": (4, kernels.GRU), "gru": (3, kernels.LSTM)}[cell]
     rows = (
-        rf"`weights.W_hh` must be \(N, A, H\) with A = {{}}\*H rows of gates, got .* {3 * gates}, 3"
+        rf"`weights.W_hh` must be \(N, A, H\) with A = {{}}\*H gate rows, got .* {3 * gates}, 3"
     )
     for wrong, expected in ((kernels.TANH, 1), (other, 7 - gates)):
         with pytest.raises(ValueError, match=rows.format(expected) + r"\); of another cell give"):
             kernels.check(weights, batch, cell=wrong)
     for field, array, message in (
-        ("b_h", weights.b_h[:, :9], r"`weights.b_h` must be \(N, A\), .*A = 12, .*got .* 9\)"),
-        ("W_xh", weights.W_xh[:, :6], rf"`weights.W_xh` must .* R = {3 * gates}, .*got .* 6, 2\)"),
+        ("b_h", weights.b_h[:, :9], r"`weights.b_h` must be \(N, E\), .*E = 12, .*got .* 9\)"),
+        ("W_xh", weights.W_xh[:, :6], rf"`weights.W_xh` must .* A = {3 * gates}, .*got .* 6, 2\)"),
     ):
         short = weights._replace(**{field: np.ascontiguousarray(array)})
         with pytest.raises(ValueError, match=message):
