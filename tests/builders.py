@@ -92,6 +92,59 @@ def at_rest(rnn, T, B=1):
     return rnnsim.Sequences(np.zeros((T, B, rnn.n_inputs)), np.ones((T, B, rnn.n_outputs)))
 
 
+class GatedCase(NamedTuple):
+    rnn: rnnsim.RNN
+    sequences: rnnsim.Sequences
+    h0: np.ndarray
+    c0: np.ndarray | None
+
+    @property
+    def start(self):
+        """Initial states, by name."""
+        return {"h0": self.h0} if self.c0 is None else {"h0": self.h0, "c0": self.c0}
+
+    def astype(self, dtype):
+        h0, c0 = (None if a is None else a.astype(dtype) for a in (self.h0, self.c0))
+        return GatedCase(self.rnn.astype(dtype), self.sequences.astype(dtype), h0, c0)
+
+    def plain(self, n=0):
+        """(net, x, targets, weights, whole initial states, name) of network n, in float64."""
+        wide = self.astype("float64")
+        s, own = wide.sequences, wide.sequences.n_networks
+        x, targets, weights = (a[n] if own else a for a in (s.inputs, s.targets, s.weights))
+        parts = [a for a in (wide.h0, wide.c0) if a is not None]
+        start = np.concatenate([a[n] if a.ndim == 3 else a for a in parts], axis=-1)
+        name = wide.rnn.activation if wide.rnn.cell == "vanilla" else wide.rnn.cell
+        return reference.net_of(wide.rnn, n), x, targets, weights, start, name
+
+
+def gated(
+    cell,
+    seed=0,
+    *,
+    N=1,
+    T=6,
+    B=3,
+    D=2,
+    H=3,
+    V=2,
+    scale=0.7,
+    classes=True,
+    dtype="float64",
+    silent=0.3,
+    own=False,
+):
+    """As `case`, of any cell of the table by its name; weights and biases are N(0, scale^2)."""
+    kind = reference_cells.CELLS[cell]
+    like = case(seed, N=N, T=T, B=B, D=D, H=H, V=V, classes=classes, silent=silent, own=own)
+    rng, rows = np.random.default_rng([seed, N, T, H]), kind.gates * H
+    sizes = (N, rows, D), (N, rows, H), (N, V, H), (N, kind.biases * H), (N, V)
+    options = {"cell": cell} if cell in ("lstm", "gru") else {"activation": cell}
+    rnn = rnnsim.RNN(*(rng.normal(size=size, scale=scale) for size in sizes), **options)
+    c0 = rng.normal(size=like.h0.shape) if kind.memories else None
+    return GatedCase(rnn, like.sequences, like.h0, c0).astype(dtype)
+
+
 def cases(**fixed):
     """Hypothesis: cases of every small size, with each keyword in `fixed` held."""
     free = {

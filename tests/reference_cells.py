@@ -99,3 +99,52 @@ CELLS = {
     "gru": Cell(kernels.GRU, _gru, _gru_tangent, gates=3, biases=4),
 }
 VANILLA = tuple(name for name, cell in CELLS.items() if cell.slope)
+
+
+def step_derivatives(net, x, states, cell):
+    """By complex steps, at given states (T+1, B, S): ds_t/ds_{t-1} (T, B, S, S), ds_t/da_t.
+
+    The second is (T, B, S, A), of the A pre-activations, in the order of the blocks of b_h.
+    """
+    (T, B, S), H, A = states[1:].shape, net.W_hh.shape[1], net.b_h.size
+    of_state, of_pre = np.empty((2, T, B, S, max(S, A)), states.dtype)
+    eps, advance = states.dtype.type(1e-30) * 1j, CELLS[cell].advance
+    for t in range(T):
+        h, c = states[t, :, :H] + 0j, states[t, :, H:] + 0j
+        for j in range(S):
+            moved = np.concatenate([h, c], axis=1)
+            moved[:, j] += eps
+            after = np.concatenate(advance(net, x[t], moved[:, :H], moved[:, H:]), axis=1)
+            of_state[t, :, :, j] = after.imag / eps.imag
+        for j in range(A):
+            bias = net.b_h + 0j
+            bias[j] += eps
+            after = np.concatenate(advance(net._replace(b_h=bias), x[t], h, c), axis=1)
+            of_pre[t, :, :, j] = after.imag / eps.imag
+    return of_state[..., :S], of_pre[..., :A]
+
+
+def lag_gradients(net, x, states, gradients, cell):
+    """What each lag gives to W_hh (T, G*H, H), W_xh (T, G*H, D) and b_h (T, A), over all sequences.
+
+    `gradients` (T, B, S) are dl_t/ds_t. The gradient truncated at window K and stride 1 is the sum
+    over lags k < K, its error that over k >= K: no difference of nearly equal numbers is taken.
+    """
+    T, H = len(gradients), net.W_hh.shape[1]
+    of_state, of_pre = step_derivatives(net, x, states, cell)
+    rows, parts = gradients, []
+    for k in range(T):  # row i is step i+1+k, standing at step i+1
+        errors = np.einsum("tbi,tbia->tba", rows, of_pre[: T - k])
+        of_hidden = of_input = errors
+        if CELLS[cell].biases > CELLS[cell].gates:  # blocks r, z, n of the input, n of the state
+            of_input = errors[..., : 3 * H]
+            of_hidden = np.delete(errors, np.s_[2 * H : 3 * H], axis=2)
+        parts.append(
+            (
+                np.einsum("tbi,tbj->ij", of_hidden, states[: T - k, :, :H]),
+                np.einsum("tbi,tbj->ij", of_input, x[: T - k]),
+                errors.sum(axis=(0, 1)),
+            )
+        )
+        rows = np.einsum("tbi,tbij->tbj", rows, of_state[: T - k])[1:]
+    return [np.array(part) for part in zip(*parts, strict=True)]
