@@ -133,6 +133,7 @@ def jacobians(
     found = np.empty((N, T, B, S, S))
     for n in range(N):
         step_jacobians(weights, kept, cell, n, np.empty((S + 1, S)), found)
+        found[n][np.isnan(found[n]).any(axis=(2, 3))] = np.nan  # an LSTM's has zeros beside that
     return found
 
 
