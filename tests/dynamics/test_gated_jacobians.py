@@ -1,5 +1,7 @@
 """Jacobians of cells with gates, their spectra and products: plain definitions and closed forms."""
 
+import sys
+
 import numpy as np
 import pytest
 import reference
@@ -119,6 +121,26 @@ def test_gradients_of_products_are_those_of_the_flow(cell):
                     gradient, leading = row[b] @ P, np.linalg.svd(P)[2][0]
                     cosine = abs(leading @ gradient) / np.linalg.norm(gradient)
                     assert_allclose(result.gradient_overlap[n, b, i], cosine, atol=1e-8)
+
+
+@GATED
+@pytest.mark.parametrize("own", [False, True])
+def test_networks_sequences_and_lags_are_on_their_own(cell, own, monkeypatch):
+    made = gated(cell, 9, N=3, T=7, own=own, silent=0.0)
+    s, options = made.sequences, {"step": 6}
+    plain = jacobian_products(made.rnn, s, lags=[1, 2, 5], **options, **made.start)
+    S = plain.leading_direction.shape[-1]
+    monkeypatch.setattr(sys.modules["rnnsim.dynamics.products"], "_CHUNK", 4 * 2 * S * S)
+    fours = jacobian_products(made.rnn, s, lags=[1, 2, 5], **options, **made.start)
+    for n in range(3):
+        data = Sequences(s.inputs[n], s.targets[n], s.weights[n]) if own else s
+        start = {name: a[n] if own else a for name, a in made.start.items()}
+        alone = jacobian_products(made.rnn[n], data, lags=[2, 5], **options, **start)
+        for name in ("log_singular_values", "leading_direction", "gradient_overlap"):
+            part = getattr(plain, name)[n, :, 1:]
+            assert_allclose(getattr(alone, name)[0], part, rtol=1e-9, atol=1e-9)
+            assert_allclose(getattr(fours, name)[n, :, 1:], part, rtol=1e-9, atol=1e-9)
+        assert_array_equal(alone.log_gradient_norms[0], plain.log_gradient_norms[n, :, 1:])
 
 
 def test_products_of_a_loss_of_the_last_memories():

@@ -317,13 +317,16 @@ def test_saturation_costs_no_digits_in_float32():
 @given(cases(dtype=some_dtype))
 @example(case(T=9, activation="relu"))
 @example(case(T=9, gain=60.0, scheme="identity"))
+@example(case(T=9, activation="sigmoid"))
 def test_slopes_are_averaged_and_saturated_units_counted(made):
     flow = gradient_flow(made.rnn, made.sequences, h0=made.h0)
     net, x, _, _, h0, activation = plain(made)
     slopes = reference.slope(activation, reference.unfold(net, x, h0, activation)[1])
     assert_allclose(flow.mean_slope[0], slopes.mean(), rtol=1e-4, atol=1e-5)
     h = forward(made.rnn, made.sequences.inputs, h0=made.h0).states[0, 1:]
-    saturated = {"tanh": 1 - h * h == 0, "relu": h <= 0, "linear": h != h}[activation]
+    saturated = {
+        "tanh": 1 - h * h == 0, "sigmoid": h * (1 - h) == 0, "relu": h <= 0, "linear": h != h,
+    }[activation]  # fmt: skip
     assert_allclose(flow.saturated_fraction[0], saturated.mean(), rtol=1e-12)
 
 
