@@ -268,6 +268,25 @@ def test_what_never_moves_contributes_nothing():
     assert np.nanmax(np.abs(plain.per_sequence - flow.per_sequence)) > 0.1
 
 
+@GATED
+def test_a_network_beyond_the_range_is_named_and_leaves_the_others_alone(cell):
+    """Two inputs that cancel in network 1, until both are 1e200: infinity less infinity."""
+    made = gated(cell, 10, N=3, silent=0.0)
+    W_xh, x = np.array(made.rnn.W_xh), np.array(made.sequences.inputs)
+    W_xh[1] = [1e200, -1e200]
+    x[..., 1] = x[..., 0]
+    x[3] = 1e200
+    rnn = made.rnn.with_weights(made.rnn.weights._replace(W_xh=W_xh))
+    data = Sequences(x, made.sequences.targets, made.sequences.weights)
+    flow = gradient_flow(rnn, data, n_threads=2, **made.start)
+    assert_array_equal(flow.first_nonfinite, [-1, 4, -1])
+    assert np.isnan(flow.full_log_norm[1])
+    for n in (0, 2):
+        alone = gradient_flow(rnn[n], data, **made.start)
+        same_bits(alone, network_of(flow, n))
+        assert np.isfinite(alone.recurrent.full_log_norm).all()
+
+
 @pytest.mark.parametrize("wrong", ["sd", 1.0, True])
 def test_other_scales_are_refused(wrong):
     made = gated("gru")
