@@ -1,5 +1,6 @@
 """Gradient flow of gated cells where it is known: products of gates, also beyond the range."""
 
+import builders
 import numpy as np
 import pytest
 import reference
@@ -218,3 +219,50 @@ def test_rates_do_not_depend_on_the_scale_of_states(cell):
     # slopes are weighted means of ln f at steps t-1 .. t-11: their weights add up to 1
     assert gate.min() < plain.rate[0] < gate.max()
     assert abs(plain.rate[0] - gate.mean()) < 6 * plain.standard_error[0]
+
+
+SHUT = {"float64": [0.0, -10.0, -700.0, -130.0], "float32": [0.0, -3.0, -86.0, -12.0]}
+
+
+@GATED
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gates_that_all_but_shut_are_no_exact_zeros(cell, dtype):
+    """A norm that is small already, then a gate near the end of the range: e^-700 of e^-130."""
+    a = np.array(SHUT[dtype])
+    W_xh = np.zeros((4 if cell == "lstm" else 3, 1))
+    W_xh[1] = 1.0
+    name = "dL_dc_final" if cell == "lstm" else "dL_dh_final"
+    data = of_last_state(a[:, None, None].astype(dtype), **{name: [1.0]})
+    flow = gradient_flow(cell_of_units(cell, W_xh=W_xh, dtype=dtype), data)
+    expected = np.concatenate([[0], np.cumsum(-np.log1p(np.exp(-a[::-1])))])[:4]
+    assert_allclose(flow.log_norms[0, 0], expected, rtol=1e-6 if dtype == "float32" else 1e-13)
+    if cell == "lstm":
+        assert_allclose(flow.log_norms_path_c, flow.log_norms, rtol=1e-13)
+    assert_array_equal(flow.live, 1.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_saturated_units_are_no_exact_zeros(dtype):
+    """Of tanh units likewise: ln tanh' = ln 4 - 2|a| of pre-activations that follow each other."""
+    a = np.array([0.0, 350.0, 65.0, 5.0] if dtype == "float64" else [0.0, 42.0, 6.9, 5.0])
+    rnn = builders.network(np.eye(1), "tanh")
+    data = builders.driven(rnn, a[:, None]).last_loss_only()
+    flow = gradient_flow(rnn.astype(dtype), data.astype(dtype))
+    slopes = np.log(4) - 2 * a[:0:-1] - 2 * np.log1p(np.exp(-2 * a[:0:-1]))
+    changes = np.diff(flow.log_norms[0, 0])
+    assert_allclose(changes, slopes, rtol=1e-6 if dtype == "float32" else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1e-70, 1e-8, 1.0, 1e8, 1e70])
+def test_the_path_through_memories_adds_what_enters_at_any_size(size, dtype):
+    """f (dL/dc + S dL/dh) at lag 1, however small or large dL/dc is beside dL/dh."""
+    if dtype == "float32" and not 1e-30 < size < 1e30:
+        pytest.skip("beyond the range of float32")
+    rnn = cell_of_units("lstm", f=2.0, dtype=dtype)
+    data = of_last_state(np.zeros((3, 1, 1), dtype), dL_dh_final=[1.0], dL_dc_final=[size])
+    flow = gradient_flow(rnn, data, c0=np.zeros((1, 1), dtype))
+    both = np.log(0.5 + size) + np.log(sigma(np.float64(2.0))) * np.array([1, 2])
+    expected = np.concatenate([[np.log(size)], both])
+    rtol = 1e-6 if dtype == "float32" else 1e-13
+    assert_allclose(flow.log_norms_path_c[0, 0], expected, rtol=rtol, atol=rtol)

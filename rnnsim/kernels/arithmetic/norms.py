@@ -140,6 +140,17 @@ def safe_exponent(norm, itemsize):
     return exponent if abs(exponent) > limit else np.int64(0)
 
 
+@inlined
+def held_exponent(norm, itemsize):
+    """The exponent to remove from rows of this norm, so that they are well above 1: 2^20 to 2^220.
+
+    (float32: 2^2 to 2^22.) They can be squared then, and times a slope of 2^-1021 (2^-125), the
+    least there is, they keep their digits. Rows of about one norm have the same exponent.
+    """
+    first, width = (3, 20) if itemsize == 4 else (21, 200)
+    return width * ((exponent_of(norm) - first) // width)
+
+
 @exact
 def add_scaled(total, lost, total_exponent, part, part_exponent):
     """total * 2^total_exponent += part * 2^part_exponent; returns the new exponent of the total.
@@ -174,7 +185,10 @@ def log_norm_scaled(array, exponent):
         return -np.inf
     if not norm < np.inf:
         return norm
-    return math.log(norm) + exponent * LN2
+    if exponent == 0:
+        return math.log(norm)
+    own = exponent_of(norm)  # both together, as they may nearly cancel
+    return math.log(times_power_of_two(norm, -own)) + (own + exponent) * LN2
 
 
 @exact

@@ -4,16 +4,16 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import exp, log_normal
-from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.arithmetic.jit import inlined, kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
     exponent_of,
     frobenius,
+    held_exponent,
     hypot,
     power_of_two,
     rescale,
-    safe_exponent,
     times_power_of_two,
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from
@@ -56,7 +56,7 @@ def _measure_rows(steps, begin, k, first, n, work, out):
     S, B, _ = rows.shape
     logs, exponents = work.logs[k - first], work.exponents
     top = np.int64(EMPTY)
-    low, high = (2.0**-40, 2.0**40) if rows.itemsize == 4 else (2.0**-400, 2.0**400)
+    low, high = (2.0**4, 2.0**44) if rows.itemsize == 4 else (2.0**40, 2.0**440)
     for i in range(begin, S):
         for b in range(B):
             square = 0.0
@@ -65,14 +65,14 @@ def _measure_rows(steps, begin, k, first, n, work, out):
             for j in range(dc.shape[2]):
                 square += np.float64(dc[i, b, j]) * np.float64(dc[i, b, j])
             if low < square < high:
-                logs[i, b] = 0.5 * log_normal(square) + exponents[i, b] * LN2
+                logs[i, b] = _log_of_square(square, exponents[i, b])
                 top = max(top, exponents[i, b])
                 continue
             row, memories = rows[i, b].reshape(1, -1), dc[i, b].reshape(1, -1)
             norm = hypot(frobenius(row), frobenius(memories))
             if 0.0 < norm < np.inf:
                 logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
-                shift = safe_exponent(norm, row.itemsize)
+                shift = held_exponent(norm, row.itemsize)
                 rescale(row, -shift)
                 rescale(memories, -shift)
                 exponents[i, b] += shift
@@ -84,6 +84,14 @@ def _measure_rows(steps, begin, k, first, n, work, out):
                     if out.first_nonfinite[n] < 0:
                         out.first_nonfinite[n] = steps[i]
     return top
+
+
+@inlined
+def _log_of_square(square, exponent):
+    """ln(sqrt(square) * 2^exponent); of both together, as they may nearly cancel."""
+    if abs(exponent) > 240:
+        return 0.5 * log_normal(square) + exponent * LN2
+    return 0.5 * log_normal(square * np.int64((1023 + 2 * exponent) << 52).view(np.float64))
 
 
 @kernel
@@ -110,8 +118,8 @@ def _measure_parts(begin, k, lag, n, work):
                 logs[1] = _log_of(of_memories, exponent)
                 along = _size(work.path[i, b], H, scales, H, scaled)
                 logs[2] = _log_of(along, work.path_exponents[i, b])
-                if 0.0 < along < np.inf:
-                    shift = safe_exponent(along, work.path.itemsize)
+                if k > 0 and 0.0 < along < np.inf:  # what enters at lag 0 has the rows' exponents
+                    shift = held_exponent(along, work.path.itemsize)
                     rescale(work.path[i, b].reshape(1, -1), -shift)
                     work.path_exponents[i, b] += shift
                 own = hypot(own, of_memories)
