@@ -1,5 +1,7 @@
 """Windows of cells with gates, whole and by gate: truncation, shares of lags, what suffices."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import reference
@@ -217,6 +219,17 @@ def test_a_cumulative_share_may_overshoot_and_return():
     assert_allclose(found.cumulative_W_hh, [[2.0, 1.0]])
     assert_array_equal(found.W_hh, [2.0])
     assert_array_equal(found.cancellation_W_hh, [3.0])
+
+
+def test_a_share_itself_is_within_reach():
+    """C_1 = 1/2 of a share of 1/2; and what comes late counts, whatever was there before."""
+    made = gated("gru", 5, N=3, T=3)
+    flow = gradient_flow(made.rnn, made.sequences, **made.start)
+    shares = np.array([[0.5, 0.25, 0.25], [1.0, -0.75, 0.75], [0.0, 0.0, 1.0]])
+    found = reach(dataclasses.replace(flow, share=shares, share_W_xh=shares[::-1]), 0.5)
+    assert_array_equal(found.W_hh, [1, 3, 3])
+    assert_array_equal(found.W_xh, [3, 3, 1])
+    assert_array_equal(found.cumulative_W_hh[1], [1.0, 0.25, 1.0])
 
 
 @GATED
