@@ -76,8 +76,8 @@ def lyapunov_spectrum(
     reorthonormalise_every : int
         Steps between QR decompositions. More than 1 is faster; see `lost`.
     h0 : (B, H) or (N, B, H) array, optional
-        Initial states: 0 unless given; without inputs and h0 one state is drawn from N(0, 1), the
-        same for all networks.
+        Initial states: 0 unless given; without inputs and h0 one state, or as many as c0 has, is
+        drawn from N(0, 1), the same for all networks.
     c0 : (B, H) or (N, B, H) array, optional
         Initial memories of LSTMs, 0 unless given.
     rng : int or numpy.random.Generator, optional
@@ -233,15 +233,16 @@ def _driven(
     if inputs is not None:
         x = checked_inputs(rnn, inputs)
         return x, initial_states(rnn, h0, x.shape[2], c0)
+    name, given = ("h0", h0) if h0 is not None else ("c0", c0)
+    shape = () if given is None else checks.plain_array(name, given).shape
+    B = shape[-2] if len(shape) > 1 else 1
     if h0 is None:
         if generator is None:
             raise ValueError(
                 "`rng` or `h0` must be given where there are no `inputs`: at h_0 = 0 a network "
                 "may rest for ever"
             )
-        h0 = generator.standard_normal((1, rnn.n_hidden)).astype(rnn.dtype)
-    shape = checks.plain_array("h0", h0).shape
-    B = shape[-2] if len(shape) > 1 else 1
+        h0 = generator.standard_normal((B, rnn.n_hidden)).astype(rnn.dtype)
     return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B, c0)
 
 

@@ -31,12 +31,13 @@ def checked_keep(
         Another name, or no names; a limit that is not above 0.
     """
     limit = checks.real_number("max_memory", max_memory, above=0.0)
-    if isinstance(keep, str):
-        raise TypeError(f"`keep` must be several names, as in keep=({keep!r},), got a single text")
-    try:
-        kept = frozenset(checks.one_of("keep", name, _KEPT) for name in keep)
-    except TypeError as error:
-        raise TypeError(f"`keep` must be names from {_KEPT}, got {checks.shown(keep)}") from error
+    names = checks.entries("keep", keep)
+    if names is None:
+        raise TypeError(
+            f"`keep` must be a series of names from {_KEPT}, as in keep=['inputs'], got "
+            f"{checks.shown(keep)}"
+        )
+    kept = frozenset(checks.one_of("keep", name, _KEPT) for name in names)
     sizes = _sizes(rnn, batch)
     needed = sum(size for name, size in sizes.items() if name in kept)
     if kept & {"inputs", "steps"}:

@@ -51,7 +51,7 @@ def initial_states(
     """Whole states (1 or N, B, S) to begin with: zeros unless given."""
     if c0 is not None and not has_memories(rnn):
         raise ValueError(
-            f"`c0` is the first memory of LSTMs, got networks that have none: "
+            f"`c0` is the first memory of LSTMs, got `rnn` with cell={rnn.cell!r}, which has none: "
             f"{CELLS[rnn.cell].label} carries h alone; leave `c0` out"
         )
     h = _states("h0", rnn, h0, n_sequences)

@@ -26,6 +26,8 @@ MODEL = rnnsim.EncoderDecoder.sample(
     2, n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, rng=0
 )
 H0 = np.zeros((2, 4))
+LSTMS = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, cell="lstm", rng=0)
+GATED = {"rnn": LSTMS, "h0": H0, "c0": H0}
 
 WRONG: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
@@ -116,6 +118,7 @@ TAKEN: dict[str, set[str]] = {
     "feed": {"a batch"},
     "flag": {"True"},
     "name": set(),
+    "names": {"[]", "no entries"},
     "mapping": {"{}"},
     "origin": {"{}", "{'a': 'b'}"},
     "path": {"'1'", "'abc'", "a text of NumPy"},
@@ -140,13 +143,13 @@ PARAMETERS: dict[str, str] = {
         "series": "lags loss_steps windows",
         "seeds": "network_seeds data_seeds",
         "real": """forget_bias tolerance max_memory state_memory radius extent log_M beta momentum
-            beta1 beta2 decay epsilon slope_bound""",
+            beta1 beta2 decay epsilon slope_bound share""",
         "reals": "gain scale strength",
         "for each network": "learning_rate penalty",
         "limit": "clip_norm clip_value",
         "real array": """input_variance bias_variance spectral_norm value fraction""",
         "axis": "real imag",
-        "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 source jacobians ids dL_dy
+        "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
             dL_dh dL_dh_final dL_dc_final""",
         "matrices": "matrix",
         "networks": "rnn encoder decoder model",
@@ -154,7 +157,8 @@ PARAMETERS: dict[str, str] = {
         "feed": "task",
         "flag": "per_sequence own_data last_loss_only driven progress reverse",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
-            measures truncation methods""",
+            measures truncation methods state_scale of""",
+        "names": "keep",
         "mapping": "task_options mask tie",
         "origin": "provenance",
         "horizon": "chrono",
@@ -239,14 +243,15 @@ CALLS: dict[str, Call] = {
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),
     # running and differentiating them
-    "forward": _call(rnn=RNNS, inputs=BATCH.inputs, h0=H0),
-    "evaluate": _call(rnn=RNNS, sequences=BATCH),
-    "bptt": _call(rnn=RNNS, sequences=BATCH),
-    "truncated_bptt": _call(rnn=RNNS, sequences=BATCH, window=3),
-    "gradient_flow": _call(rnn=RNNS, sequences=BATCH),
+    "forward": _call(**GATED, inputs=BATCH.inputs),
+    "evaluate": _call(**GATED, sequences=BATCH),
+    "bptt": _call(**GATED, sequences=BATCH, keep=["inputs"]),
+    "truncated_bptt": _call(**GATED, sequences=BATCH, window=3, keep=["states"]),
+    "gradient_flow": _call(**GATED, sequences=BATCH, state_scale="std"),
     "gradient_map": _call(model=RNNS, data=BATCH),
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
-    "sufficient_window": Call(lambda: {"flow": _flow()}),
+    "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),
+    "reach": Call(lambda: {"flow": _flow()}),
     "pairs_bptt": _call(
         kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
     ),
@@ -265,10 +270,11 @@ CALLS: dict[str, Call] = {
         n_steps=2,
     ),
     "exact_match": _call(kinds={"pairs": "pairs"}, ids=np.zeros((2, 4, 2), int), pairs=PAIRS),
-    "jacobians": _call(rnn=RNNS, inputs=BATCH.inputs),
-    "jacobian_products": _call(rnn=RNNS, sequences=BATCH, lags=[1, 2]),
+    "jacobians": _call(**GATED, inputs=BATCH.inputs),
+    "jacobian_spectrum": _call(**GATED, inputs=BATCH.inputs),
+    "jacobian_products": _call(**GATED, sequences=BATCH, lags=[1, 2]),
     "lyapunov_spectrum": _call(
-        kinds={"inputs": "array"}, rnn=RNNS, n_steps=25, rng=0, burn_in=1, block_steps=1
+        kinds={"inputs": "array"}, **GATED, n_steps=25, rng=0, burn_in=1, block_steps=1
     ),
     "product_exponents": _call(
         jacobians=np.broadcast_to(np.eye(2), (25, 2, 2)), burn_in=1, block_steps=1
