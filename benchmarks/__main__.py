@@ -10,7 +10,7 @@ from typing import Literal
 from cyclopts import App, Parameter
 from tqdm import tqdm
 
-from .harness import check_training, report, scaling
+from .harness import check_cells, check_training, report, scaling
 from .harness.runner import Comparison, compare
 from .harness.worker import workers
 from .peers.contestants import MODULES
@@ -65,20 +65,18 @@ def run(
     if rounds < 1:
         raise ValueError(f"`rounds` must be at least 1, got {rounds}")
     with _told(progress) as tell:
-        training = _training_checked(chosen, libraries, tell)
+        checks = _training_checked(chosen, libraries, tell), _cells_checked(libraries, tell)
         comparisons: list[Comparison] = []
         with workers(libraries) as started:
             for workload in chosen:
                 for dtype in [name for name in dtypes if name in workload.dtypes]:
                     found = compare(workload, dtype, started, rounds=rounds, tell=tell)
                     comparisons.append(found)
-                    report.write(
-                        folder, comparisons, (), training
-                    )  # what a later disagreement leaves
+                    report.write(folder, comparisons, (), *checks)  # what a later one leaves
         sweeps = scaling.laws() if cost_laws else ()
         sweeps = tuple(law.shrunk() for law in sweeps) if quick else sweeps
         laws = scaling.measure(sweeps, dtypes, tell)
-    path = report.write(folder, comparisons, laws, training)
+    path = report.write(folder, comparisons, laws, *checks)
     if comparisons:
         print(report.goals(comparisons))
         print(report.reached(comparisons))
@@ -124,6 +122,16 @@ def _training_checked(
         return []
     tell("checking training beside torch.optim")
     return check_training.against_torch()
+
+
+def _cells_checked(
+    libraries: tuple[str, ...], tell: Callable[[str], None]
+) -> list[check_cells.CellAgreement]:
+    """Whatever is timed: that LSTMs and GRUs and their gradients are torch's."""
+    if "torch" not in libraries:
+        return []
+    tell("checking LSTMs and GRUs beside torch.nn")
+    return check_cells.against_torch()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 
 import rnnsim
 
-from ..peers.training_settings import Batch, Setting, Trainer
+from ..peers.settings import Batch, Setting, Trainer
 
 N_UPDATES = 100
 # Of where each weight array has gone, relative to how far; 5e-15 was the largest measured.

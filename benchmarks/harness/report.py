@@ -7,6 +7,8 @@ import numpy as np
 
 from ..peers.contestants import OWN, PEAK, PORTED, RECURRENCE
 from . import machine, plots
+from .check_cells import TOLERANCE as CELLS_TOLERANCE
+from .check_cells import CellAgreement
 from .check_training import TOLERANCE as TRAINING_TOLERANCE
 from .check_training import Agreement
 from .runner import TOLERANCE, Comparison, Key, Timing
@@ -52,6 +54,13 @@ the largest deviation of a weight array from rnnsim's, relative to how far it ha
 {tolerance} stops the run. Segments of S steps are propagated back K steps. In brackets: the part of
 the updates that were clipped."""
 
+_CELLS = """\
+The same LSTMs and GRUs of one layer with a readout and cross-entropy in PyTorch (nn.LSTM, nn.GRU,
+autograd), in float64: the largest deviation of each array from rnnsim's, relative to its norm, of
+logs absolute; more than {tolerance} stops the run. Truncated are segments with h and c detached at
+every cut. Norms at a lag are those of every sequence, of h, of c and of both, s; for them torch
+starts again from each state (h, c) as leaves."""
+
 _DROPPED = "* more than 20 times the best of the first round, and left out of further ones."
 
 
@@ -60,6 +69,7 @@ def write(
     comparisons: Sequence[Comparison],
     laws: Sequence[Measured],
     training: Sequence[Agreement] = (),
+    cells: Sequence[CellAgreement] = (),
     *,
     facts: Mapping[str, str] | None = None,
 ) -> Path:
@@ -74,6 +84,8 @@ def write(
             parts.append(_PORTED.format(ported=PORTED))
     if training:
         parts += ["## Training beside torch.optim", agreements(training)]
+    if cells:
+        parts += ["## LSTMs and GRUs beside torch.nn", of_cells(cells)]
     if laws:
         plots.draw_laws(laws, folder / LAWS)
         parts += ["## Cost laws", f"![Cost laws]({LAWS})", cost_laws(laws)]
@@ -193,6 +205,20 @@ def agreements(training: Sequence[Agreement]) -> str:
     header = ["rule", "segments", *clips]
     words = _TRAINING.format(updates=training[0].n_updates, tolerance=f"{TRAINING_TOLERANCE:.0e}")
     return f"{words}\n\n{table(header, [[*names, *cells] for names, cells in rows.items()])}"
+
+
+def of_cells(cells: Sequence[CellAgreement]) -> str:
+    """How far LSTMs and GRUs are from torch's: arrays down, cells across."""
+    kinds = list(dict.fromkeys(case.cell for case in cells))
+    found = {(case.name, case.cell): f"{case.deviation:.0e}" for case in cells}
+    names = dict.fromkeys(case.name for case in cells)
+    rows = [
+        [name.replace("|", "\\|"), *(found.get((name, kind), "") for kind in kinds)]
+        for name in names
+    ]
+    return (
+        f"{_CELLS.format(tolerance=f'{CELLS_TOLERANCE:.0e}')}\n\n{table(['array', *kinds], rows)}"
+    )
 
 
 def cost_laws(laws: Sequence[Measured]) -> str:

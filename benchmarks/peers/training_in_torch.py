@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from .in_torch import Network
-from .training_settings import Batch, Setting
+from .settings import Batch, Setting
 from .workloads import Floats
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {

@@ -1,0 +1,57 @@
+"""What the checks beside PyTorch are told: for rnnsim, for PyTorch and for plain loops alike."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .workloads import Floats
+
+
+class Setting(NamedTuple):
+    """One training; `window` and `stride` are both T for full BPTT."""
+
+    optimizer: str
+    rate: float
+    clip_norm: float | None
+    clip_value: float | None
+    window: int
+    stride: int
+
+
+class Batch(NamedTuple):
+    """Inputs (T,B,D), class ids (T,B), loss weights (T,B)."""
+
+    inputs: Floats
+    targets: np.ndarray
+    weights: Floats
+
+
+# From the five weights of one network to those after so many updates.
+Trainer = Callable[[list[Floats], Iterator[Batch], Setting, int], list[Floats]]
+
+
+class Gated(NamedTuple):
+    """An LSTM or GRU of one layer as PyTorch holds it, with its readout, data and first states.
+
+    weight_ih (G*H,D), weight_hh (G*H,H), two biases (G*H,); weight_hy (V,H), bias_hy (V,); inputs
+    (T,B,D), class ids (T,B); h0 and c0 (B,H), which GRUs have no use for. `window` is the length of
+    the segments of truncated BPTT.
+    """
+
+    cell: str
+    weight_ih: Floats
+    weight_hh: Floats
+    bias_ih: Floats
+    bias_hh: Floats
+    weight_hy: Floats
+    bias_hy: Floats
+    inputs: Floats
+    targets: np.ndarray
+    h0: Floats
+    c0: Floats
+    window: int
+
+
+# Its numbers by name: states, loss, gradients, logs of the norms of every lag.
+Differentiator = Callable[[Gated], dict[str, np.ndarray]]
