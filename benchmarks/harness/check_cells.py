@@ -7,13 +7,14 @@ stops the run.
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import rnnsim
 
 from ..peers.settings import Differentiator, Gated
+from ..peers.workloads import Floats
 
 # Relative to the norm of each array, of logs absolute; 3e-15 was the largest measured.
 TOLERANCE = 1e-11
@@ -32,13 +33,28 @@ class CellAgreement(NamedTuple):
 def draw(cell: str) -> list[Gated]:
     """Networks as PyTorch draws them at twice the width, both biases among them, and data."""
     rng, rows = np.random.default_rng(0), BLOCKS[cell] * _H
-    data = rng.normal(size=(_T, _B, _D)), rng.integers(0, _V, (_T, _B))
-    shapes = (rows, _D), (rows, _H), (rows,), (rows,), (_V, _H), (_V,), (_B, _H), (_B, _H)
-    found = []
-    for _ in range(_N):
-        *weights, h0, c0 = (2.0 * rng.uniform(-1.0, 1.0, s) / np.sqrt(_H) for s in shapes)
-        found.append(Gated(cell, *weights, *data, h0, c0, _WINDOW))
-    return found
+    inputs, targets = rng.normal(size=(_T, _B, _D)), rng.integers(0, _V, (_T, _B))
+
+    def uniform(*shape: int) -> Floats:
+        return 2.0 * rng.uniform(-1.0, 1.0, shape) / np.sqrt(_H)
+
+    return [
+        Gated(
+            cell,
+            weight_ih=uniform(rows, _D),
+            weight_hh=uniform(rows, _H),
+            bias_ih=uniform(rows),
+            bias_hh=uniform(rows),
+            weight_hy=uniform(_V, _H),
+            bias_hy=uniform(_V),
+            inputs=inputs,
+            targets=targets,
+            h0=uniform(_B, _H),
+            c0=uniform(_B, _H),
+            window=_WINDOW,
+        )
+        for _ in range(_N)
+    ]
 
 
 def compare(peer: Differentiator) -> list[CellAgreement]:
@@ -75,7 +91,7 @@ def _ours(networks: Sequence[Gated]) -> dict[str, np.ndarray]:
     """The arrays that peers give, with the axis of networks."""
     rnn, first = network_of(networks), networks[0]
     batch = rnnsim.Sequences(first.inputs, first.targets)
-    start = {"h0": np.stack([one.h0 for one in networks])}
+    start: dict[str, Any] = {"h0": np.stack([one.h0 for one in networks])}
     if first.cell == "lstm":
         start["c0"] = np.stack([one.c0 for one in networks])
     states = rnnsim.forward(rnn, first.inputs, **start)
