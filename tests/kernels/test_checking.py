@@ -139,7 +139,7 @@ def test_silent_steps_may_hold_anything():
 def test_a_recurrent_matrix_that_is_too_narrow_is_refused():
     weights, batch = problem()
     narrow = weights._replace(W_hh=np.ascontiguousarray(weights.W_hh[:, :, :2]))
-    with pytest.raises(ValueError, match=r"`weights.W_hh` must be \(N, A, H\) with A = 1\*H row"):
+    with pytest.raises(ValueError, match=r"`weights.W_hh` must be \(N, A, H\) with A = 1\*H gate"):
         kernels.check(narrow, batch)
 
 
