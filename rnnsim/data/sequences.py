@@ -50,8 +50,10 @@ class Sequences:
     Warns
     -----
     UserWarning
-        Two steps or more and over 1000 times as many sequences, as where axes are swapped; float
-        targets that are one-hot in every row of weight above 0 and of two classes at least.
+        Axes that look swapped: a power of two of steps, 4 at least, as batches have sequences, and
+        at least four times as many sequences, which are no power of two; two steps or more and
+        over 2500 times as many sequences. Float targets that are one-hot in every row of weight
+        above 0 and of two classes at least.
 
     Examples
     --------

@@ -27,7 +27,7 @@ def batch(targets, weights=None):
     return Sequences(np.zeros((*targets.shape[:2], 1), targets.dtype), targets, weights)
 
 
-def streams(steps=2, sequences=2001, lead=()):
+def streams(steps=2, sequences=5001, lead=()):
     """So many numbers a step, and where they enter."""
     inputs = np.zeros((*lead, steps, sequences, 1))
     return inputs, np.zeros(inputs.shape[:-1], int)
@@ -37,7 +37,7 @@ MAKERS = {
     "swapped": (SWAPPED, lambda: Sequences(*streams())),
     "swapped, gradients": (SWAPPED, lambda: Sequences.from_gradients(streams()[0], streams()[0])),
     "one-hot": (ONEHOT, lambda: batch(onehot())),
-    "both": (SWAPPED, lambda: batch(np.eye(2)[np.arange(6000).reshape(2, 3000) % 2])),
+    "both": (SWAPPED, lambda: batch(np.eye(2)[np.arange(12_000).reshape(2, 6000) % 2])),
     "both, partial": (ONEHOT, partial(Sequences, np.zeros((T, B, 1)), onehot())),
 }
 
@@ -64,13 +64,36 @@ def test_a_warning_says_how_to_keep_it_quiet(name):
 
 @pytest.mark.parametrize(("lead", "axes"), [((), r"\(inputs, 0, 1\)"), ((2,), r"\(inputs, 1, 2\)")])
 def test_axes_that_look_swapped_are_named(lead, axes):
-    with pytest.warns(UserWarning, match=rf"2 steps of 2001 sequences; .* np\.swapaxes{axes}"):
+    with pytest.warns(UserWarning, match=rf"2 steps of 5001 sequences; .* np\.swapaxes{axes}"):
         Sequences(*streams(lead=lead))
 
 
 @pytest.mark.parametrize(
+    ("steps", "sequences"), [(32, 1000), (16, 200), (64, 784), (4, 17), (32, 129), (8, 1797)]
+)
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_as_many_steps_as_a_batch_has_sequences_look_swapped(steps, sequences, lead):
+    with pytest.warns(UserWarning, match=rf"{SWAPPED}: .*{steps} steps of {sequences} sequences"):
+        Sequences(*streams(steps, sequences, lead=lead))
+
+
+@pytest.mark.parametrize(
     ("steps", "sequences"),
-    [(1, 10_000), (2, 2000), (8, 1797), (10, 10_000), (10_000, 2), (1, 1)],
+    [
+        (28, 60_000),
+        (10, 512),
+        (20, 5000),
+        (32, 127),
+        (32, 256),
+        (2, 33),
+        (30, 129),
+        (1000, 32),
+        (1, 10_000),
+        (2, 5000),
+        (10, 10_000),
+        (10_000, 2),
+        (1, 1),
+    ],
 )
 def test_axes_of_batches_as_they_occur_do_not_look_swapped(steps, sequences):
     assert Sequences(*streams(steps, sequences)).n_sequences == sequences
@@ -134,7 +157,7 @@ def test_what_is_made_of_other_data_is_not_looked_at_again():
 
 
 def test_tasks_draw_what_they_are_asked_for():
-    assert rnnsim.tasks.adding(2, 4001, rng=0).n_sequences == 4001
+    assert rnnsim.tasks.adding(2, 6001, rng=0).n_sequences == 6001
 
 
 def test_a_task_of_ones_own_is_named_once_for_each_batch():
