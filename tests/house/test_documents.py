@@ -55,11 +55,12 @@ def test_public_functions_have_an_example():
 def test_code_in_the_readme_runs(capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # as a reader would
     printed = capsys.readouterr().out
     assert "(2, 64, 64) (2, 100)" in printed
+    assert "(1, 1, 100) -inf\n[13.]\n[[17. 17. 16. 13.]]\n(1, 100, 16, 2) (1, 101" in printed
     assert "('network', 'updates') ('network', 'snapshot', 'window')" in printed
     assert printed.strip().endswith("True")
 
