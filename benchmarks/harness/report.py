@@ -216,9 +216,8 @@ def of_cells(cells: Sequence[CellAgreement]) -> str:
         [name.replace("|", "\\|"), *(found.get((name, kind), "") for kind in kinds)]
         for name in names
     ]
-    return (
-        f"{_CELLS.format(tolerance=f'{CELLS_TOLERANCE:.0e}')}\n\n{table(['array', *kinds], rows)}"
-    )
+    words = _CELLS.format(tolerance=f"{CELLS_TOLERANCE:.0e}")
+    return f"{words}\n\n{table(['array', *kinds], rows)}"
 
 
 def cost_laws(laws: Sequence[Measured]) -> str:
