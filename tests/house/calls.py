@@ -193,6 +193,7 @@ def _sweep() -> xr.Dataset:
 
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
 _PAIRED = _DRAWN | {"n_source_inputs": 2}
+_BOTH = {"model": "pair of networks", "pairs": "pairs"}
 _TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
 _FEW = {"n_hidden": 3, "network_seeds": 1, "batch_size": 1}
 _ONE_TASK = {"task": "name", "gain": "reals"}
@@ -252,17 +253,11 @@ CALLS: dict[str, Call] = {
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
     "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),
     "reach": Call(lambda: {"flow": _flow()}),
-    "pairs_bptt": _call(
-        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
-    ),
-    "pairs_evaluate": _call(
-        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
-    ),
-    "pairs_flow": _call(
-        kinds={"model": "pair of networks", "pairs": "pairs"}, model=MODEL, pairs=PAIRS
-    ),
+    "pairs_bptt": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
+    "pairs_evaluate": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
+    "pairs_flow": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
     "greedy_decode": _call(
-        kinds={"model": "pair of networks"},
+        kinds=_BOTH,
         model=MODEL,
         source=PAIRS.source,
         start=1,
