@@ -102,7 +102,7 @@ def lyapunov_spectrum(
     """
     check_rnn(rnn)
     N, H, S = len(rnn), rnn.n_hidden, state_size(rnn)
-    k = _exponents(n_exponents, S)
+    k = _exponents(n_exponents, S, "n_hidden" if S == H else "2*n_hidden")
     generator = None if rng is None else checks.generator(rng)
     x, start_states = _driven(rnn, inputs, h0, c0, generator)
     T, B = _steps(n_steps, None if inputs is None else x.shape[1]), x.shape[2]
@@ -180,7 +180,7 @@ def product_exponents(
             f"{int(bad.argmax())} ({int(bad.sum())} such steps); end the product before it"
         )
     T, H, _ = matrices.shape
-    k = _exponents(n_exponents, H)
+    k = _exponents(n_exponents, H, "n_hidden")
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
     out = lyapunov_arrays(1, 1, blocks.number, k)
     generator = None if rng is None else checks.generator(rng)
@@ -204,12 +204,12 @@ def product_exponents(
     return summary(out, blocks, H, float(np.finfo(matrices.dtype).eps))
 
 
-def _exponents(n_exponents: Any, H: int) -> int:
+def _exponents(n_exponents: Any, S: int, name: str) -> int:
     if n_exponents is None:
-        return H
+        return S
     k = checks.whole_number("n_exponents", n_exponents, least=1)
-    if k > H:
-        raise ValueError(f"`n_exponents` must be at most n_hidden = {H}, got {k}")
+    if k > S:
+        raise ValueError(f"`n_exponents` must be at most {name} = {S}, got {k}")
     return k
 
 

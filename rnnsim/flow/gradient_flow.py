@@ -86,7 +86,8 @@ def gradient_flow(
     steps = sequences.loss_steps
     if steps.size == 0:
         raise ValueError(
-            "`sequences` must carry loss at one step at least, but all `weights` are 0"
+            "`sequences` must carry loss at one step at least, but all `weights`, or all "
+            "derivatives of a loss of one's own, are 0"
         )
     kept = (
         len(rnn) * steps.size * K * B <= _KEPT

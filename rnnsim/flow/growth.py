@@ -270,8 +270,11 @@ def _range(flow: GradientFlow, lags: Sequence[int] | None) -> tuple[int, int]:
         first = checks.whole_number("lags[0]", first, least=0)
         last = checks.whole_number("lags[1]", last, least=0)
     if not 0 <= first <= last - 2 or last > reach:
+        came = f"({first}, {last})"
+        if reach < 2:
+            came = "fewer: give longer sequences, or gradient_flow a larger max_lag"
         raise ValueError(
             f"`lags` must be a range of at least 3 lags within 0..{reach}, the lags that a loss "
-            f"step of this flow reaches, got ({first}, {last})"
+            f"step of this flow reaches, got {came}"
         )
     return first, last

@@ -108,7 +108,8 @@ def reach(flow: GradientFlow, share: float = 0.9) -> Reach:
     Parameters
     ----------
     flow : GradientFlow
-        With all lags, or as many as the share needs.
+        With all lags; with fewer (max_lag), "all K'" are those of the flow, and what longer lags
+        may take back is not seen.
     share : float
         q, above 0 and below 1.
 

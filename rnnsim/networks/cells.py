@@ -99,7 +99,7 @@ def _check_shapes(
     if rows != len(kind.gates) * H:
         raise ValueError(
             f"`W_hh` must be {_listed(axes['W_hh'][1:])}{_of(cell)}, got ({rows}, {H})"
-            f"{_other_cell(rows, H)}"
+            f"{_other_layout(cell, N, rows, H) or _other_cell(rows, H)}"
         )
     V, D = arrays["W_hy"].shape[1], arrays["W_xh"].shape[2]
     expected = {
@@ -115,7 +115,7 @@ def _check_shapes(
             raise ValueError(
                 f"`{name}` must be {_listed(axes[name])} = {shape} to fit `W_hh` of shape "
                 f"{arrays['W_hh'].shape}{_of(cell)}, got {came}"
-                f"{_other_biases(cell, came[-1], H) if name == 'b_h' else ''}"
+                f"{_other_biases(cell, came, H) if name == 'b_h' else _turned(name, came, shape)}"
             )
         if name not in ("W_hy", "b_y"):  # a network may have no outputs
             checks.positive_sizes(name, arrays[name], " ".join(axes[name]))
@@ -135,10 +135,32 @@ def _other_cell(rows: int, n_hidden: int) -> str:
     return ""
 
 
-def _other_biases(cell: str, entries: int, n_hidden: int) -> str:
+def _other_layout(cell: str, n_networks: int, rows: int, n_hidden: int) -> str:
+    """Blocks side by side, as Keras has them, or behind each other."""
+    gates = CELLS[cell].gates
+    order = ", ".join(gates)
+    if len(gates) > 1 and n_hidden == len(gates) * rows:
+        return f", which looks transposed: give its .mT, with the blocks in the order {order}"
+    if n_networks == len(gates) > 1 and rows == n_hidden:
+        return (
+            f", {n_networks} of them: one for each gate? np.concatenate them in the order {order}"
+        )
+    return ""
+
+
+def _turned(name: str, came: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """The weights of a layer that has units on the other axis."""
+    units = {"W_xh": -2, "W_hy": -1}.get(name)
+    if units is None or came[units] == expected[units] or came[-3 - units] != expected[units]:
+        return ""
+    return f", which looks transposed: give {name}.mT"
+
+
+def _other_biases(cell: str, shape: tuple[int, ...], n_hidden: int) -> str:
     """Two biases for each gate, as PyTorch has them, or one too few for a GRU."""
     gates = CELLS[cell].gates
     both, single = 2 * len(gates) * n_hidden, len(gates) * n_hidden
+    entries = both if shape == (2, single) else shape[-1]
     if cell == "gru" and entries == both:
         return (
             ": two biases of each gate? add those of r and z, and keep the two of n apart, "

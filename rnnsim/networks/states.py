@@ -54,6 +54,11 @@ def initial_states(
             f"`c0` is the first memory of LSTMs, got `rnn` with cell={rnn.cell!r}, which has none: "
             f"{CELLS[rnn.cell].label} carries h alone; leave `c0` out"
         )
+    if has_memories(rnn) and isinstance(h0, tuple) and len(h0) == 2:
+        raise TypeError(
+            "`h0` must be h alone, got a tuple of two: if it is (h, c), as PyTorch has it, give h "
+            "as `h0` and c as `c0`"
+        )
     h = _states("h0", rnn, h0, n_sequences)
     if not has_memories(rnn):
         return h

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import builders
 import numpy as np
@@ -122,6 +123,14 @@ def zeros(*shape):
         ("gru", {"W_hh": zeros(4, 4)}, r"a vanilla network\? give cell='vanilla'"),
         ("lstm", {"W_hh": zeros(20, 4)},
          r"`W_hh` must be \(4\*n_hidden, n_hidden\) for cell='lstm', got \(20, 4\)$"),
+        ("lstm", {"W_hh": zeros(2, 4, 16)},
+         r"got \(4, 16\), which looks transposed: give its \.mT, with the blocks in the order i"),
+        ("gru", {"W_hh": zeros(3, 4, 4)},
+         r"got \(4, 4\), 3 of them: one for each gate\? np\.concatenate them in the order r, z, n"),
+        ("lstm", {"W_xh": zeros(2, 3, 16)},
+         r"`W_xh` .* = \(2, 16, 16\) .* got \(2, 3, 16\), which looks transposed: give W_xh\.mT"),
+        ("vanilla", {"W_xh": zeros(2, 3, 4)}, r"got \(2, 3, 4\), .* transposed: give W_xh\.mT"),
+        ("lstm", {"W_hy": zeros(2, 4, 2)}, r"`W_hy` .* got \(2, 4, 2\), .* give W_hy\.mT"),
         ("lstm", {"W_hh": zeros(4)},
          r"`W_hh` must be \(n_networks, 4\*n_hidden, n_hidden\), or without .* got shape \(4,\)"),
         ("lstm", {"W_xh": zeros(2, 4, 3)},
@@ -149,6 +158,36 @@ def zeros(*shape):
 def test_shapes_that_disagree_teach(cell, changes, message):
     with pytest.raises(ValueError, match=message):
         RNN(**{**arrays(cell if cell in CELLS else "lstm"), **changes}, cell=cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"), [("lstm", "bias_hh? add them"), ("gru", "keep the two of n apart")]
+)
+def test_two_biases_behind_each_other_are_told(cell, message):
+    one = {name: array[0] for name, array in arrays(cell).items()}
+    rows = len(one["W_hh"])
+    with pytest.raises(ValueError, match=rf"`b_h` .* got \(2, {rows}\): .*{re.escape(message)}"):
+        RNN(**one | {"b_h": zeros(2, rows)}, cell=cell)
+
+
+def test_both_first_states_as_pytorch_has_them_are_told_apart():
+    both = zeros(2, H), zeros(2, H)
+    with pytest.raises(TypeError, match=r"`h0` must be h alone, .* c as `c0`"):
+        rnnsim.forward(gated(), zeros(3, 2, D), h0=both)
+    assert rnnsim.forward(gated("gru"), zeros(3, 2, D), h0=both).states.shape == (2, 4, 2, H)
+
+
+@pytest.mark.parametrize(("cell", "most"), [("lstm", r"2\*n_hidden = 8"), ("gru", "n_hidden = 4")])
+def test_exponents_are_as_many_as_the_state_has_numbers(cell, most):
+    with pytest.raises(ValueError, match=rf"`n_exponents` must be at most {most}, got 9"):
+        rnnsim.lyapunov_spectrum(gated(cell), n_steps=60, rng=0, n_exponents=9)
+
+
+def test_c0_alone_says_how_many_sequences_there_are():
+    found = rnnsim.lyapunov_spectrum(gated(), n_steps=60, rng=0, c0=zeros(3, H))
+    assert found.finite_time.shape[:2] == (2, 3)
+    with pytest.raises(ValueError, match=r"`c0` must be \(n_sequences, .* got shape \(2, 4\)"):
+        rnnsim.lyapunov_spectrum(gated(), n_steps=60, h0=zeros(3, H), c0=zeros(2, H))
 
 
 @pytest.mark.parametrize("cell", GATED)
