@@ -80,10 +80,6 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
             raise TypeError(
                 f"`{name}` must be a kernels.{kind.__name__}, got {type(value).__name__}"
             )
-    if isinstance(cell, str):
-        raise TypeError(
-            f"`cell` must be a code of rnnsim.kernels, such as kernels.LSTM, got {cell!r}"
-        )
     known = _check_weights(weights, cell)
     _check_batch(batch, known, weights.W_hh.dtype)
     _check_readout(weights, batch)

@@ -83,9 +83,7 @@ def test_losses_of_the_state_pass(cell):
 def test_weights_and_states_of_another_cell_are_refused(cell):
     weights, batch, code = gated_problem(cell)
     gates, other = {"lstm": (4, kernels.GRU), "gru": (3, kernels.LSTM)}[cell]
-    rows = (
-        rf"`weights.W_hh` must be \(N, A, H\) with A = {{}}\*H gate rows, got .* {3 * gates}, 3"
-    )
+    rows = rf"`weights.W_hh` must be \(N, A, H\) with A = {{}}\*H gate rows, got .* {3 * gates}, 3"
     for wrong, expected in ((kernels.TANH, 1), (other, 7 - gates)):
         with pytest.raises(ValueError, match=rows.format(expected) + r"\); of another cell give"):
             kernels.check(weights, batch, cell=wrong)
