@@ -8,6 +8,7 @@ j to i; logs are natural.
 from typing import TYPE_CHECKING, Any
 
 from rnnsim import tasks, theory
+from rnnsim.data.gradients import LossGradients
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
@@ -19,7 +20,7 @@ from rnnsim.flow.growth import GrowthRate, growth_rate
 from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
 from rnnsim.flow.reach import Reach, reach, sufficient_window
-from rnnsim.flow.results import GradientFlow
+from rnnsim.flow.results import GradientFlow, Windows
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
@@ -68,6 +69,7 @@ __all__ = [
     "JacobianProducts",
     "JacobianSpectrum",
     "LeadingSpectrum",
+    "LossGradients",
     "LyapunovSpectrum",
     "NonNormality",
     "PairEvaluation",
@@ -82,6 +84,7 @@ __all__ = [
     "StepNorms",
     "Training",
     "Weights",
+    "Windows",
     "architecture_experiment",
     "bptt",
     "evaluate",

@@ -106,5 +106,5 @@ def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None
 
 
 def flow_bytes(n_lags: int, n_loss_steps: int, n_sequences: int = 0) -> float:
-    """Results of one network's gradient flow: four arrays (S, K), six (K,), one (S, K, B)."""
-    return 8.0 * n_lags * ((4 + n_sequences) * n_loss_steps + 6)
+    """Results of one network's gradient flow: four arrays (S, K), ten (K,), one (S, K, B)."""
+    return 8.0 * n_lags * ((4 + n_sequences) * n_loss_steps + 10)

@@ -141,11 +141,6 @@ def test_a_recurrent_matrix_that_is_too_narrow_is_refused():
         kernels.check(narrow, batch)
 
 
-def test_a_cell_is_no_name():
-    with pytest.raises(TypeError, match=r"`cell` must be a code .* kernels\.LSTM, got 'lstm'"):
-        kernels.check(*problem(), cell="lstm")
-
-
 WRONG = {
     "a list": (list, TypeError, "must be a NumPy array, got list"),
     "a masked array": (np.ma.asarray, TypeError, "must be a NumPy array, got MaskedArray"),
