@@ -278,7 +278,11 @@ class RNN:
     def __getitem__(self, index: int | slice) -> "RNN":
         """Network `index` as an ensemble of one, or a slice of the ensemble."""
         if not isinstance(index, slice):
-            n = range(self.n_networks)[index]
+            try:
+                n = range(self.n_networks)[index]
+            except IndexError as error:
+                message = f"rnn[{index}] is beyond the {self.n_networks} networks"
+                raise IndexError(message) from error
             index = slice(n, n + 1)
         if len(range(self.n_networks)[index]) == 0:
             raise IndexError(f"rnn[{index}] selects none of the {self.n_networks} networks")
