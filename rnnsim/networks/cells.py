@@ -112,10 +112,10 @@ def _check_shapes(
     for name, shape in expected.items():
         came = arrays[name].shape
         if came != shape:
+            other = _other_biases(cell, N, came, H) if name == "b_h" else _turned(name, came, shape)
             raise ValueError(
                 f"`{name}` must be {_listed(axes[name])} = {shape} to fit `W_hh` of shape "
-                f"{arrays['W_hh'].shape}{_of(cell)}, got {came}"
-                f"{_other_biases(cell, came, H) if name == 'b_h' else _turned(name, came, shape)}"
+                f"{arrays['W_hh'].shape}{_of(cell)}, got {came}{other}"
             )
         if name not in ("W_hy", "b_y"):  # a network may have no outputs
             checks.positive_sizes(name, arrays[name], " ".join(axes[name]))
@@ -142,9 +142,7 @@ def _other_layout(cell: str, n_networks: int, rows: int, n_hidden: int) -> str:
     if len(gates) > 1 and n_hidden == len(gates) * rows:
         return f", which looks transposed: give its .mT, with the blocks in the order {order}"
     if n_networks == len(gates) > 1 and rows == n_hidden:
-        return (
-            f", {n_networks} of them: one for each gate? np.concatenate them in the order {order}"
-        )
+        return f", {n_networks} of them, one for each gate? np.concatenate them: {order}"
     return ""
 
 
@@ -156,11 +154,11 @@ def _turned(name: str, came: tuple[int, ...], expected: tuple[int, ...]) -> str:
     return f", which looks transposed: give {name}.mT"
 
 
-def _other_biases(cell: str, shape: tuple[int, ...], n_hidden: int) -> str:
+def _other_biases(cell: str, n_networks: int, shape: tuple[int, ...], n_hidden: int) -> str:
     """Two biases for each gate, as PyTorch has them, or one too few for a GRU."""
     gates = CELLS[cell].gates
     both, single = 2 * len(gates) * n_hidden, len(gates) * n_hidden
-    entries = both if shape == (2, single) else shape[-1]
+    entries = both if n_networks == 1 and shape == (2, single) else shape[-1]
     if cell == "gru" and entries == both:
         return (
             ": two biases of each gate? add those of r and z, and keep the two of n apart, "

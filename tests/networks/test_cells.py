@@ -126,7 +126,7 @@ def zeros(*shape):
         ("lstm", {"W_hh": zeros(2, 4, 16)},
          r"got \(4, 16\), which looks transposed: give its \.mT, with the blocks in the order i"),
         ("gru", {"W_hh": zeros(3, 4, 4)},
-         r"got \(4, 4\), 3 of them: one for each gate\? np\.concatenate them in the order r, z, n"),
+         r"got \(4, 4\), 3 of them, one for each gate\? np\.concatenate them: r, z, n"),
         ("lstm", {"W_xh": zeros(2, 3, 16)},
          r"`W_xh` .* = \(2, 16, 16\) .* got \(2, 3, 16\), which looks transposed: give W_xh\.mT"),
         ("vanilla", {"W_xh": zeros(2, 3, 4)}, r"got \(2, 3, 4\), .* transposed: give W_xh\.mT"),
