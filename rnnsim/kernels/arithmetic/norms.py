@@ -185,9 +185,9 @@ def log_norm_scaled(array, exponent):
         return -np.inf
     if not norm < np.inf:
         return norm
-    if exponent == 0:
-        return math.log(norm)
     own = exponent_of(norm)  # both together, as they may nearly cancel
+    if abs(own + exponent) < 1000:
+        return math.log(times_power_of_two(norm, exponent))
     return math.log(times_power_of_two(norm, -own)) + (own + exponent) * LN2
 
 

@@ -56,7 +56,9 @@ def _measure_rows(steps, begin, k, first, n, work, out):
     S, B, _ = rows.shape
     logs, exponents = work.logs[k - first], work.exponents
     top = np.int64(EMPTY)
-    low, high = (2.0**4, 2.0**44) if rows.itemsize == 4 else (2.0**40, 2.0**440)
+    single = rows.itemsize == 4
+    low, high = (2.0**4, 2.0**44) if single else (2.0**40, 2.0**440)  # squares of rows as held
+    least, greatest = (2.0**-40, 2.0**40) if single else (2.0**-400, 2.0**400)  # safe squares
     for i in range(begin, S):
         for b in range(B):
             square = 0.0
@@ -71,7 +73,10 @@ def _measure_rows(steps, begin, k, first, n, work, out):
             row, memories = rows[i, b].reshape(1, -1), dc[i, b].reshape(1, -1)
             norm = hypot(frobenius(row), frobenius(memories))
             if 0.0 < norm < np.inf:
-                logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
+                if least < square < greatest:
+                    logs[i, b] = _log_of_square(square, exponents[i, b])
+                else:
+                    logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
                 shift = held_exponent(norm, row.itemsize)
                 rescale(row, -shift)
                 rescale(memories, -shift)

@@ -107,23 +107,25 @@ def grow_window(lag, n, work, out):
     work.sum_exponents[0] = add_scaled(
         work.window, work.window_lost, work.sum_exponents[0], work.outer[lag], top
     )
-    of_states, of_rows = top + work.size_exponents[0], top + work.size_exponents[1]
+    of_states, of_rows = work.size_exponents
     hidden, recurrent = total_of(work.terms[lag, 0]), total_of(work.terms[lag, 1])
-    out.hidden_terms[n] = _add_terms(out.hidden_terms[n], hidden, of_states)
-    out.recurrent_terms[n] = _add_terms(out.recurrent_terms[n], recurrent, of_rows)
+    out.hidden_terms[n] = _add_terms(out.hidden_terms[n], hidden, top, of_states)
+    out.recurrent_terms[n] = _add_terms(out.recurrent_terms[n], recurrent, top, of_rows)
     for gate in range(out.hidden_gates.terms.shape[1]):
         terms = out.hidden_gates.terms[n]
-        terms[gate] = _add_terms(terms[gate], work.terms[lag, 0, gate], of_states)
+        terms[gate] = _add_terms(terms[gate], work.terms[lag, 0, gate], top, of_states)
         terms = out.recurrent_gates.terms[n]
-        terms[gate] = _add_terms(terms[gate], work.terms[lag, 1, gate], of_rows)
+        terms[gate] = _add_terms(terms[gate], work.terms[lag, 1, gate], top, of_rows)
 
 
 @kernel
-def _add_terms(log_root, square, exponent):
-    """ln sqrt(e^(2 log_root) + square * 4^exponent)."""
+def _add_terms(log_root, square, top, exponent):
+    """ln sqrt(e^(2 log_root) + square * 4^(top + exponent))."""
     if square == 0.0:
         return log_root
-    return log_add_squares(log_root, 0.5 * math.log(square) + exponent * LN2)
+    if abs(exponent_of(square) + 2 * top) < 1000:
+        square, top = times_power_of_two(square, 2 * top), np.int64(0)
+    return log_add_squares(log_root, 0.5 * math.log(square) + (top + exponent) * LN2)
 
 
 @kernel
