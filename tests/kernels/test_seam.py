@@ -9,7 +9,7 @@ from reference_cells import CELLS
 
 from rnnsim import kernels
 from rnnsim.gradients import team
-from rnnsim.kernels.cells.seam import advance, jacobian, lasting, sizes
+from rnnsim.kernels.cells.seam import advance, along_memories, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
 from rnnsim.kernels.gradients.steps import step_work
 
@@ -317,6 +317,39 @@ def test_gradients_taken_back_are_products_of_jacobians(name):
             assert_allclose(norms[i, :, t], expected, atol=1e-11)
             if t > 0:
                 row = np.einsum("bi,bij->bj", row, J[t - 1])
+
+
+def test_the_path_through_memories_alone_leaves_out_all_others():
+    _, _, _, kept = trajectory("lstm")
+    J, cell, rng = jacobians("lstm"), CELLS["lstm"].code, np.random.default_rng(0)
+    width, first = kept.shape[3] // sizes(cell)[2], 1  # of two sequences the second
+    path, entering = rng.normal(size=(1, width)), rng.normal(size=(1, width))
+    for t in (T, 2):
+        forget, by_h = np.diag(J[t - 1, first, H:, H:]), np.diag(J[t - 1, first, :H, H:])
+        expected = path[0, :H] * forget
+        along_memories(cell, np.empty((0, 0)), path, kept[0], t, first, H)
+        assert_allclose(path[0, :H], expected, rtol=1e-14)
+        expected = path[0, :H] * forget + entering[0, :H] * by_h
+        along_memories(cell, entering, path, kept[0], t, first, H)
+        assert_allclose(path[0, :H], expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("closed", "expected"), [([0, 1], 4), ([1], 5)])
+def test_ranks_leave_out_what_is_exactly_zero(closed, expected):
+    """Nothing feeds c but in the second unit, nothing reaches o of the third."""
+    width, scratch = 8, np.full((2 * H + 1, 2 * H), np.nan)
+    W_hh, pre = np.zeros((4, H, H)), np.full((1, 4, width), 0.3)
+    W_hh[2, 1, 0] = W_hh[3, 0] = W_hh[3, 1, 1] = 1.0  # of g and o
+    pre[0, 1, closed] = -800.0  # f is 0
+    steps, kept = 2, np.zeros((3, 1, 7 * width))
+    pre = np.ascontiguousarray(pre[:, :, :H].reshape(1, 4 * H))
+    cell, state = CELLS["lstm"].code, np.empty((1, width))
+    advance(cell, pre, np.zeros((1, width)), state, kept, steps, 0, H)
+    matrix, scales, rank = jacobian(cell, W_hh.reshape(4 * H, H), kept, steps, 0, scratch)
+    assert rank == np.linalg.matrix_rank(matrix) == expected
+    assert_array_equal(scales, 1)
+    assert_array_equal(matrix[H:, H:], np.diag(kept[steps, 0, width : width + H]))
+    assert_array_equal(np.flatnonzero(np.diag(matrix[H:, H:]) == 0), closed)
 
 
 @EACH
