@@ -7,7 +7,7 @@ import pytest
 import reference
 from builders import DTYPES, TOLERANCE, gated
 from numpy.testing import assert_allclose, assert_array_equal
-from reference_cells import lag_gradients
+from reference_cells import lag_gradients, step_derivatives
 
 from rnnsim import RNN, Sequences, bptt, gradient_flow, reach, sufficient_window, truncated_bptt
 
@@ -65,7 +65,11 @@ def by_lag(made, n=0, dtype=float):
 
 @EACH
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("sizes", [{}, {"T": 1, "B": 1, "D": 1, "H": 1}, {"H": 1, "T": 4}], ids=str)
+@pytest.mark.parametrize(
+    "sizes",
+    [{}, {"T": 1, "B": 1, "D": 1, "H": 1}, {"H": 1, "T": 4}, {"T": 8, "silent": 0.85}],
+    ids=str,
+)
 def test_every_window_is_truncated_bptt_with_stride_one(cell, dtype, sizes):
     made = gated(cell, 1, N=2, dtype=dtype, **sizes)
     s, start = made.sequences, made.start
@@ -114,6 +118,37 @@ def test_reported_errors_are_right_down_to_their_floor(cell, dtype):
             assert reported[expected > floor + 0.1].all()
             assert floor < np.log(1e-11 if dtype == "float64" else 1e-2)
             assert not reported.all()  # the last ones are below
+
+
+@EACH
+def test_floors_are_the_rounding_of_all_terms(cell):
+    """eps (64 sqrt(sum of ||delta||^2 ||before||^2) + 1024 ||g||) / ||g||, by gate and as a whole.
+
+    The sum is over lags, steps and sequences; gate n of a GRU has deltas of input and of state.
+    """
+    made = gated(cell, 2, silent=0.0)
+    flow, H = gradient_flow(made.rnn, made.sequences, **made.start), 3
+    net, x, targets, weights, start, name = made.plain()
+    states = reference.unfold(net, x, start, name)[0]
+    rows = np.zeros(states[1:].shape)
+    rows[..., :H] = reference.output_gradient(net, states[..., :H], targets, weights) @ net.W_hy
+    of_state, of_pre = step_derivatives(net, x, states, name)
+    h, G = (states[:-1, :, :H] ** 2).sum(axis=2), GATES[cell]
+    sizes = h, h + 1 + (x**2).sum(axis=2)
+    terms = np.zeros((2, of_pre.shape[3] // H))
+    for k in range(6):
+        deltas = np.einsum("tbi,tbia->tba", rows, of_pre[: 6 - k])
+        squares = (deltas.reshape(6 - k, 3, -1, H) ** 2).sum(axis=3)
+        terms += [np.einsum("tb,tba->a", size[: 6 - k], squares) for size in sizes]
+        rows = np.einsum("tbi,tbij->tbj", rows, of_state[: 6 - k])[1:]
+    terms = np.concatenate([terms[:, : G - 1], terms[:, G - 1 :].sum(axis=1, keepdims=True)], 1)
+    for of in OF:
+        own = terms[int("recurrent" in of)]
+        own = own if "gates" in of else own.sum(keepdims=True)
+        *_, log_floor, full = windows(flow, of)
+        relative = np.sqrt(own) / np.exp(full[0]) / 3  # g is a mean over sequences
+        expected = np.finfo(float).eps * (64 * relative + 1024)
+        assert_allclose(log_floor[0], np.log(expected), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("cell", GATES)
