@@ -38,24 +38,25 @@ def plain_qr(J, vectors, burn_in, every):
 @pytest.mark.parametrize("every", [1, 2])
 @pytest.mark.parametrize("fewer", [0, 2])
 def test_exponents_are_those_of_a_plain_qr_of_the_jacobians(cell, every, fewer):
-    made = gated(cell, 1, N=2, T=46, B=2, silent=0.0)
+    made = gated(cell, 1, N=2, T=45, B=2, silent=0.0)  # a burn-in that `every` does not divide
     J = jacobians(made.rnn, made.sequences.inputs, **made.start)
     S = J.shape[-1]
-    options = {"n_exponents": S - fewer, "burn_in": 6, "block_steps": every,
+    options = {"n_exponents": S - fewer, "burn_in": 5, "block_steps": every,
                "reorthonormalise_every": every, "rng": 3}  # fmt: skip
     found = lyapunov_spectrum(made.rnn, made.sequences.inputs, **options, **made.start)
     vectors = np.random.default_rng(3).standard_normal((S, S))[: S - fewer].T
     assert found.exponents.shape == (2, S - fewer)
+    atol = 1e-9 if every == 1 else 1e-6  # over two steps NumPy's QR, unsorted, loses some digits
     for n in range(2):
-        expected = np.array([plain_qr(J[n, :, b], vectors, 6, every) for b in range(2)])
+        expected = np.array([plain_qr(J[n, :, b], vectors, 5, every) for b in range(2)])
         order = np.argsort(-expected.mean(axis=(0, 1)))
-        assert_allclose(found.finite_time[n] * every, expected[..., order], rtol=0, atol=1e-9)
+        assert_allclose(found.finite_time[n] * every, expected[..., order], rtol=0, atol=atol)
         for b in range(2):
             again = product_exponents(J[n, :, b], **options)
             inverse = np.argsort(-again.exponents[0], kind="stable")
             mine = np.argsort(-found.per_sequence[n, b], kind="stable")
             assert_allclose(
-                again.finite_time[0, 0][:, inverse], found.finite_time[n, b][:, mine], atol=1e-9
+                again.finite_time[0, 0][:, inverse], found.finite_time[n, b][:, mine], atol=atol
             )
     assert found.resolved.all()
 

@@ -121,6 +121,28 @@ def test_reported_errors_are_right_down_to_their_floor(cell, dtype):
 
 
 @EACH
+@pytest.mark.parametrize(("dtype", "power"), [("float64", 20), ("float32", 4), ("float32", -16)])
+def test_losses_in_another_unit_change_only_the_unit(cell, dtype, power):
+    """Rows are held in units of their own: here some lie in one, and some in the next."""
+    made = gated(cell, 10, T=5, dtype=dtype, silent=0.0)
+    s = made.sequences
+    scaled = Sequences(s.inputs, s.targets, s.weights * s.dtype.type(2.0**power))
+    flow = gradient_flow(made.rnn, s, per_sequence=True, **made.start)
+    other = gradient_flow(made.rnn, scaled, per_sequence=True, **made.start)
+    unit, tolerance = power * np.log(2), {"float64": 1e-11, "float32": 1e-5}[dtype]
+    assert_allclose(other.per_sequence - unit, flow.per_sequence, rtol=0, atol=tolerance)
+    for of in OF:
+        log_norms, cosine, _, log_floor, full = windows(flow, of)
+        found = windows(other, of)
+        assert_allclose(found[0] - unit, log_norms, rtol=0, atol=tolerance)
+        assert_allclose(found[1], cosine, rtol=0, atol=tolerance)
+        assert_allclose(found[3], log_floor, rtol=0, atol=tolerance)
+        assert_allclose(found[4] - unit, full, rtol=0, atol=tolerance)
+    for name in ("share_gates", "share_gates_W_xh", "lag_norms", "lag_norms_W_xh"):
+        assert_allclose(getattr(other, name), getattr(flow, name), rtol=0, atol=tolerance)
+
+
+@EACH
 def test_floors_are_the_rounding_of_all_terms(cell):
     """eps (64 sqrt(sum of ||delta||^2 ||before||^2) + 1024 ||g||) / ||g||, by gate and as a whole.
 
