@@ -206,6 +206,9 @@ def test_a_team_gives_what_one_thread_gives(cell, last, state_scale, monkeypatch
         )
     else:
         data = made.sequences.last_loss_only() if last else made.sequences
+    if not last:  # four sequences so loud that their rows are held in other units
+        loud = np.where(np.arange(13) < 4, 2.0**21, 1.0)
+        data = Sequences(data.inputs, data.targets, data.weights * loud)
     options = {"per_sequence": True, "state_scale": state_scale, **made.start}
     alone = gradient_flow(made.rnn, data, n_threads=1, **options)
     monkeypatch.setattr(parallel, "_FLOPS_FOR_A_TEAM", 0.0)

@@ -5,7 +5,7 @@ import pytest
 import reference
 from builders import DTYPES, TOLERANCE, network_of, same_bits
 from numpy.testing import assert_allclose, assert_array_equal
-from reference_cells import CELLS
+from reference_cells import CELLS, step_derivatives
 
 from rnnsim import kernels
 from rnnsim.gradients import team
@@ -302,6 +302,8 @@ def test_jacobians_of_the_whole_state_are_those_of_complex_steps(name):
 def test_gradients_taken_back_are_products_of_jacobians(name):
     weights, _, states, kept = trajectory(name)
     J, S, cell = jacobians(name), state_size(name), CELLS[name].code
+    net, x, *_ = plain(weights, problem(name)[1])
+    of_pre = step_derivatives(net, x, states[0], name)[1][..., : len(net.W_xh)]  # input's blocks
     steps, start = np.array([4, T]), np.random.default_rng(0).normal(size=(2, B, S))
     work = trajectories.row_work(weights, 2, B, cell)
     norms, arriving = np.full((2, B, T + 1), np.nan), np.full((2, B, T), np.nan)
@@ -316,6 +318,10 @@ def test_gradients_taken_back_are_products_of_jacobians(name):
                 expected = np.log(np.linalg.norm(row, axis=1))
             assert_allclose(norms[i, :, t], expected, atol=1e-11)
             if t > 0:
+                of_input = np.einsum("bi,bia->ba", row, of_pre[t - 1]) @ net.W_xh
+                with np.errstate(divide="ignore"):
+                    expected = np.log(np.linalg.norm(of_input, axis=1))
+                assert_allclose(arriving[i, :, t - 1], expected, atol=1e-11)
                 row = np.einsum("bi,bij->bj", row, J[t - 1])
 
 
