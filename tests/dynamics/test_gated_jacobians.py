@@ -300,6 +300,25 @@ def test_an_orthogonal_matrix_of_all_gates_as_keras_draws_it():
     assert abs(-1 / np.log(0.85606) - 6.4) < 0.05
 
 
+def test_a_gru_that_leaves_the_range_leaves_other_sequences_alone():
+    """r = 0 times infinity, in sequence 1 alone, which begins at 1e200."""
+    made = gated("gru", 8, T=6, silent=0.0)
+    W_hh, h0 = np.zeros_like(made.rnn.W_hh), made.h0.copy()
+    W_hh[:, :3], W_hh[:, 6:], h0[1] = -1e200 * np.eye(3), 1e200 * np.eye(3), 1e200
+    made = made._replace(rnn=made.rnn.with_weights(made.rnn.weights._replace(W_hh=W_hh)), h0=h0)
+    J = jacobians(made.rnn, made.sequences.inputs, **made.start)[0]
+    spectrum = jacobian_spectrum(made.rnn, made.sequences.inputs, **made.start)
+    result = jacobian_products(made.rnn, made.sequences, lags=[1, 6], **made.start)
+    for array in (J, spectrum.eigenvalues[0], spectrum.singular_values[0]):
+        assert np.isnan(array[:, 1]).all()
+        assert np.isfinite(array[:, [0, 2]]).all()
+    assert np.isnan(result.log_singular_values[0, 1]).all()
+    assert np.isnan(result.leading_direction[0, 1]).all()
+    assert not np.isnan(result.log_singular_values[0, [0, 2]]).any()
+    assert_array_equal(result.first_nonfinite, [1])
+
+
+@pytest.mark.skipif(not NOJIT, reason="fused, infinity less what would be infinite is infinity")
 @GATED
 def test_a_step_that_leaves_the_range_leaves_the_others_alone(cell):
     """Inputs of 1e200 of either sign to rows of 1e200: infinity less infinity."""
