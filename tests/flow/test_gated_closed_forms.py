@@ -8,7 +8,7 @@ from builders import DTYPES, NOJIT, gated
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_cells import sigma
 
-from rnnsim import RNN, Sequences, gradient_flow, growth_rate, reach
+from rnnsim import RNN, Sequences, gradient_flow, growth_rate, jacobian_products, reach
 
 pytestmark = pytest.mark.nojit
 GATED = pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -249,8 +249,10 @@ def test_saturated_units_are_no_exact_zeros(dtype):
     data = builders.driven(rnn, a[:, None]).last_loss_only()
     flow = gradient_flow(rnn.astype(dtype), data.astype(dtype))
     slopes = np.log(4) - 2 * a[:0:-1] - 2 * np.log1p(np.exp(-2 * a[:0:-1]))
-    changes = np.diff(flow.log_norms[0, 0])
-    assert_allclose(changes, slopes, rtol=1e-6 if dtype == "float32" else 1e-12)
+    rtol = 1e-6 if dtype == "float32" else 1e-12
+    assert_allclose(np.diff(flow.log_norms[0, 0]), slopes, rtol=rtol)
+    wide = jacobian_products(rnn, data, lags=[1, 2, 3]).log_gradient_norms[0, 0]
+    assert_allclose(np.diff(wide), slopes[1:], rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
