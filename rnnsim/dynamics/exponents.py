@@ -82,7 +82,10 @@ class LyapunovSpectrum:
 
     @property
     def resolved(self) -> npt.NDArray[np.bool_]:
-        """Which exponents are no upper bounds (N, k): none of theirs `lost`; -inf is an exact 0."""
+        """Which exponents are known (N, k): nothing of theirs was `lost`, and -inf is an exact 0.
+
+        The others are what rounding left, -inf included: the true ones lie below the resolved ones.
+        """
         return np.asarray(self.lost == 0)
 
     def running(self) -> tuple[FloatArray, FloatArray]:

@@ -19,7 +19,7 @@ from rnnsim.kernels.dynamics.trajectories import (
     step_jacobians,
     take_back,
 )
-from rnnsim.networks.binding import batch_for
+from rnnsim.networks.binding import batch_for, final_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.states import cell_of, state_size
 
@@ -228,7 +228,7 @@ def jacobian_products(
     kept = np.where(lost[:, None, :, None], 1.0, trajectory.kept)
     trajectory = trajectory._replace(kept=kept)
     values, rounding, leading = singular_values(rnn, trajectory, chosen)
-    start = loss_gradients(trajectory, batch, t)
+    start = loss_gradients(trajectory, batch, t, final_for(rnn, sequences))
     log_norms, directions = _gradients(cell_of(rnn), trajectory, start, chosen)
     with np.errstate(invalid="ignore"):
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)

@@ -58,14 +58,19 @@ def trajectory_of(
     return Trajectory(states, kept, weights)
 
 
-def loss_gradients(trajectory: Trajectory, batch: kernels.Batch, t: int) -> Floats:
-    """dl_t/d(h_t, c_t) (N, B, S) from the states, without the factor 1/B; 0 where weight is 0."""
+def loss_gradients(
+    trajectory: Trajectory, batch: kernels.Batch, t: int, final: Floats | None = None
+) -> Floats:
+    """dl_t/d(h_t, c_t) (N, B, S) from the states, without the factor 1/B; 0 where weight is 0.
+
+    final (., B, S - H): what arrives at c_T, if anything.
+    """
     states, W_hy = trajectory.states[:, t], trajectory.weights.W_hy
     found, H = np.zeros(states.shape), W_hy.shape[2]
     with np.errstate(all="ignore"):
         found[..., :H] = _of_h(states[..., :H], trajectory.weights, batch, t)
-    if batch.dl_dc.size > 0 and t == batch.inputs.shape[1]:
-        found[..., H:] = batch.dl_dc
+    if final is not None and final.size > 0 and t == batch.inputs.shape[1]:
+        found[..., H:] = final
     return found
 
 

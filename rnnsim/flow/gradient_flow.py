@@ -13,7 +13,7 @@ from rnnsim.gradients.simulation import run_states
 from rnnsim.kernels.flow.arrays import FlowArrays
 from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
-from rnnsim.networks.binding import batch_for, weights_for
+from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.states import cell_of
 
@@ -99,7 +99,7 @@ def gradient_flow(
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
     out = kernels.flow_arrays(weights_for(rnn, batch), batch, steps.size, K, kept)
-    _run(rnn, batch, steps, n_threads, scales, out)
+    _run(rnn, batch, steps, n_threads, (scales, final_for(rnn, sequences)), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
 
 
@@ -108,21 +108,22 @@ def _run(
     batch: kernels.Batch,
     steps: npt.NDArray[np.int64],
     n_threads: int | None,
-    scales: Floats,
+    given: tuple[Floats, Floats],
     out: FlowArrays,
 ) -> None:
-    """Fill the arrays, by a team or network by network."""
+    """Fill the arrays, by a team or network by network; given: the scratch's scales and final."""
     weights, cell, (T, B) = weights_for(rnn, batch), cell_of(rnn), batch.inputs.shape[1:3]
     A, H, P = rnn.b_h.shape[1], rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     K, lags = out.hidden_log_norm.shape[1], kernels.lags_at_once(T, B, steps.size)
     flops = K * (2.0 * steps.size * B * A * (H + P) + 60.0 * A * P)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     if members > 1:
-        team.gradient_flow(weights, batch, cell, steps, members, scales, out)
+        team.gradient_flow(weights, batch, cell, steps, members, *given, out)
         return
 
     def prepare() -> parallel.Worker:
-        work = kernels.flow_work(weights, batch, steps.size, lags, cell)._replace(scales=scales)
+        work = kernels.flow_work(weights, batch, steps.size, lags, cell)
+        work = work._replace(scales=given[0], final=given[1])
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):

@@ -22,14 +22,17 @@ def gradient_flow(
     steps: npt.NDArray[np.int64],
     members: int,
     scales: npt.NDArray[np.float64],
+    final: npt.NDArray[np.float64],
     out: kernels.FlowArrays,
 ) -> None:
     """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
     K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
     parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
+    ends = [np.ascontiguousarray(final[:, a:b]) for a, b in parallel.shares(B, members)]
     works = [
-        kernels.flow_work(weights, part, S, lags, cell)._replace(scales=scales) for part in parts
+        kernels.flow_work(weights, part, S, lags, cell)._replace(scales=scales, final=end)
+        for part, end in zip(parts, ends, strict=True)
     ]
     outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
     sizes = np.array([part.inputs.shape[2] for part in parts])
@@ -77,7 +80,6 @@ def _sequences(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
         values=of(batch.values),
         loss_weights=of(batch.loss_weights),
         h0=np.ascontiguousarray(batch.h0[:, a:b]),
-        dl_dc=np.ascontiguousarray(batch.dl_dc[:, a:b]),
     )
 
 

@@ -21,7 +21,7 @@ from rnnsim.kernels.gradients.backward import (
     mark_nonfinite,
     sweep,
 )
-from rnnsim.networks.binding import batch_for, weights_for
+from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.states import apart, cell_of
 
@@ -165,7 +165,9 @@ def bptt(
     memory = checks.real_number("state_memory", state_memory, above=0.0)
     batch = batch_for(rnn, sequences, h0, c0)
     kept = checked_keep(rnn, batch, keep, max_memory)
-    return gradients_of(rnn, batch, run_bptt(rnn, batch, n_threads, memory, kept=kept), kept)
+    final = final_for(rnn, sequences)
+    out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
+    return gradients_of(rnn, batch, out, kept)
 
 
 def gradients_of(
@@ -193,8 +195,13 @@ def run_bptt(
     memory: float = STATE_MEMORY,
     *,
     kept: frozenset[str] = frozenset(),
+    final: FloatArray | None = None,
 ) -> kernels.GradientArrays:
-    """`bptt` below the border: of a batch that is known to fit the networks."""
+    """`bptt` below the border: of a batch that is known to fit the networks.
+
+    final: what arrives at the memories of step T, as in `BackwardWork`.
+    """
+    final = np.zeros((0, 0, 0)) if final is None else final
     weights, cell = weights_for(rnn, batch), cell_of(rnn)
     out = gradient_arrays(weights, batch, kept)
     T, B = batch.inputs.shape[1:3]
@@ -203,11 +210,11 @@ def run_bptt(
     crew = min(parallel.thread_count(n_threads), len(rnn))
     stored = max(1, int(memory / (crew * kernels.bytes_per_step(weights, batch, cell))))
     if members > 1:
-        team.bptt(weights, batch, cell, stored, members, out)
+        team.bptt(weights, batch, cell, stored, members, final, out)
         return out
 
     def prepare() -> parallel.Worker:
-        work = kernels.backward_work(weights, batch, stored, cell)
+        work = kernels.backward_work(weights, batch, stored, cell)._replace(final=final)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             if flops <= parallel.FLOPS_PER_CALL:

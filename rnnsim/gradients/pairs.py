@@ -261,7 +261,7 @@ def own(array: FloatArray, networks: slice) -> FloatArray:
 def some_of(batch: Batch, networks: slice) -> Batch:
     """A batch of what belongs to some networks."""
     inputs, classes, values, weights, h0 = (own(array, networks) for array in batch[:5])
-    return Batch(inputs, classes, values, weights, h0, batch.loss, own(batch.dl_dc, networks))
+    return Batch(inputs, classes, values, weights, h0, batch.loss)
 
 
 def _stacked(parts: list[Group]) -> Group:

@@ -36,13 +36,14 @@ def bptt(
     cell: Any,
     stored: int,
     members: int,
+    final: np.ndarray,
     out: kernels.GradientArrays,
 ) -> None:
     """`kernels.bptt` of a single network by a team; equal to it up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
     block = min(_BLOCK, T)
     stored = min(T, -(-stored // block) * block)
-    common = allocate_backward(weights, batch, stored, block, block, cell)
+    common = allocate_backward(weights, batch, stored, block, block, cell)._replace(final=final)
     works = [_member(weights, cell, common, share, T) for share in parallel.shares(B, members)]
     outs = [
         out._replace(loss=np.zeros(1), state_norms=np.zeros((1, T + 1))) for _ in range(members)

@@ -18,7 +18,7 @@ from rnnsim.kernels.gradients.truncated import (
     start_truncated,
     sweep_depths,
 )
-from rnnsim.networks.binding import batch_for, weights_for
+from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.states import cell_of
 
@@ -85,7 +85,7 @@ def truncated_bptt(
     """
     K, S = checks.window_and_stride(window, stride)
     batch = batch_for(rnn, sequences, h0, c0)
-    kept = checked_keep(rnn, batch, keep, max_memory)
+    kept, final = checked_keep(rnn, batch, keep, max_memory), final_for(rnn, sequences)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
     weights, cell = weights_for(rnn, batch), cell_of(rnn)
@@ -98,6 +98,7 @@ def truncated_bptt(
 
     def prepare() -> parallel.Worker:
         work = kernels.truncated_work(weights, batch, S, cell)
+        work = work._replace(common=work.common._replace(final=final))
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):

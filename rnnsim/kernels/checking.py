@@ -45,9 +45,8 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
         INNER_PRODUCT b_y may be shorter, see `Weights`.
     batch : Batch
         As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
-        0..V-1 and values finite where the loss weight is above 0; loss weights at least 0; dl_dc
-        float64, (., B, M*H) or of size 0. The target array that the loss does not read may be of
-        any size, but not of another kind.
+        0..V-1 and values finite where the loss weight is above 0; loss weights at least 0. The
+        target array that the loss does not read may be of any size, but not of another kind.
     *arrays : GradientArrays, FlowArrays, LyapunovArrays, or scratch of any kind
         Made by the function of that name for exactly these weights and this batch.
     cell : int, or the NamedTuple of another cell
@@ -122,7 +121,7 @@ def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
         finite(name, array)
         known["E"] = biases * known["H"]
     memories = sizes(cell)[0]
-    return known | {"S": (1 + memories) * known["H"], "M": memories * known["H"]}
+    return known | {"S": (1 + memories) * known["H"]}
 
 
 def _check_readout(weights: Weights, batch: Batch) -> None:
@@ -152,10 +151,7 @@ def _check_batch(batch: Batch, known: dict[str, int], dtype: Any) -> None:
                 f"`{name}`, which this loss does not read, must have {n_axes} axes all the same, "
                 f"as in np.empty({(1, *[0] * (n_axes - 1))}), got shape {array.shape}"
             )
-    if batch.dl_dc.size > 0:
-        _check_shape("batch.dl_dc", batch.dl_dc, ". B M", known)
-    _check_array("batch.dl_dc", batch.dl_dc, np.float64)
-    for field in ("inputs", "loss_weights", "h0", "dl_dc"):
+    for field in ("inputs", "loss_weights", "h0"):
         finite(f"batch.{field}", getattr(batch, field))
     if (batch.loss_weights < 0).any():
         raise ValueError(
@@ -248,15 +244,34 @@ def _like_asked(out: GradientArrays, weights: Weights, batch: Batch) -> Gradient
     return made._replace(each=EachStep(np.empty(states, dtype), np.empty(errors, dtype)))
 
 
+def _with_final(work: Any, made: Any, weights: Weights, batch: Batch) -> Any:
+    """Scratch with room for what arrives at the memories of the last step, where `work` has it."""
+    (N, _, H), B, S = weights.W_hh.shape, batch.inputs.shape[2], batch.h0.shape[2]
+    if work.final.size == 0:
+        return made
+    return made._replace(final=np.zeros((1 if len(work.final) == 1 else N, B, S - H)))
+
+
+def _with_common(work: Any, made: Any, weights: Weights, batch: Batch) -> Any:
+    return made._replace(common=_with_final(work.common, made.common, weights, batch))
+
+
+def _with_scales(work: Any, made: Any, weights: Weights, batch: Batch) -> Any:
+    made = _with_final(work, made, weights, batch)
+    if work.scales.size == 0:
+        return made
+    return made._replace(scales=np.zeros((len(weights.W_hh), batch.h0.shape[2])))
+
+
 _MADE: dict[type, Any] = {
     ForwardWork: lambda work, weights, batch, cell: forward_work(
         weights, batch.inputs.shape[1], batch.inputs.shape[2], _stored(work), cell),
-    BackwardWork: lambda work, weights, batch, cell: backward_work(
-        weights, batch, _stored(work.forward), cell),
-    TruncatedWork: lambda work, weights, batch, cell: truncated_work(
-        weights, batch, -(-batch.inputs.shape[1] // max(1, len(work.rows))), cell),
-    FlowWork: lambda work, weights, batch, cell: flow_work(
-        weights, batch, len(work.rows), len(work.tops), cell)._replace(scales=work.scales),
+    BackwardWork: lambda work, weights, batch, cell: _with_final(
+        work, backward_work(weights, batch, _stored(work.forward), cell), weights, batch),
+    TruncatedWork: lambda work, weights, batch, cell: _with_common(work, truncated_work(
+        weights, batch, -(-batch.inputs.shape[1] // max(1, len(work.rows))), cell), weights, batch),
+    FlowWork: lambda work, weights, batch, cell: _with_scales(work, flow_work(
+        weights, batch, len(work.rows), len(work.tops), cell), weights, batch),
     LyapunovWork: lambda work, weights, batch, cell: lyapunov_work(
         weights.W_hh.shape[2], weights.W_xh.shape[2], work.logs.shape[1], weights.W_hh, cell),
     GradientArrays: lambda out, weights, batch, cell: _like_asked(out, weights, batch),

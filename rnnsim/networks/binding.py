@@ -81,8 +81,8 @@ def batch_for(
     states = initial_states(rnn, h0, sequences.n_sequences, c0)
     classes, values = np.empty((1, 0, 0), np.int64), np.empty((1, 0, 0, 0), rnn.dtype)
     if sequences.has_gradients:
-        values, dl_dc = _of_every_sequence(rnn, sequences)
-        return Batch(inputs, classes, values, weights, states, INNER_PRODUCT, dl_dc)
+        values = _of_every_sequence(rnn, sequences)
+        return Batch(inputs, classes, values, weights, states, INNER_PRODUCT)
     if rnn.n_outputs == 0:
         raise ValueError(
             "`rnn` must have a readout for a loss on its outputs, got n_outputs = 0; give RNN a "
@@ -99,10 +99,10 @@ def batch_for(
     return Batch(inputs, classes, targets, weights, states, SQUARED_ERROR)
 
 
-def _of_every_sequence(rnn: RNN, sequences: Sequences) -> tuple[FloatArray, FloatArray]:
+def _of_every_sequence(rnn: RNN, sequences: Sequences) -> FloatArray:
     """Given derivatives as kernels read them, without the factor 1/B, with a network axis.
 
-    Those of y (., T, B, V), followed by those of h where given; those of c_T (., B, H) or none.
+    Those of y (., T, B, V), followed by those of h where given.
     """
     given, V, H = original_gradients(sequences), rnn.n_outputs, rnn.n_hidden
     for name, array in given._asdict().items():
@@ -117,17 +117,27 @@ def _of_every_sequence(rnn: RNN, sequences: Sequences) -> tuple[FloatArray, Floa
             "`dL_dc_final` is the derivative with respect to the memories of LSTMs, got networks "
             "that have none; leave it out"
         )
-    shape = sequences.inputs.shape[:-1]
-    columns = [
-        np.zeros((*shape, V), rnn.dtype) if given.dL_dy is None else given.dL_dy,
-        *([] if given.dL_dh is None else [given.dL_dh]),
-    ]
-    B = rnn.dtype.type(sequences.n_sequences)  # kernels take the mean over sequences
-    final = np.empty((0, 0)) if given.dL_dc_final is None else given.dL_dc_final
+    none = np.zeros((*sequences.inputs.shape[:-1], V), rnn.dtype)
+    columns = [none if given.dL_dy is None else given.dL_dy]
+    columns += [] if given.dL_dh is None else [given.dL_dh]
     with np.errstate(over="ignore"):
-        values, dl_dc = np.concatenate(columns, axis=-1) * B, final.astype(np.float64) * float(B)
-    lead = not sequences.n_networks
-    return (values[None] if lead else values), (dl_dc[None] if dl_dc.ndim == 2 else dl_dc)
+        values: FloatArray = np.concatenate(columns, axis=-1) * _mean_over(sequences, rnn)
+    return values if sequences.n_networks else values[None]
+
+
+def final_for(rnn: RNN, sequences: Sequences) -> FloatArray:
+    """What arrives at c_T, as kernels read it: (., B, H) float64, or of size 0."""
+    final = original_gradients(sequences).dL_dc_final
+    if final is None:
+        return np.zeros((0, 0, 0))
+    with np.errstate(over="ignore"):
+        values = final.astype(np.float64) * float(_mean_over(sequences, rnn))
+    return values if sequences.n_networks else values[None]
+
+
+def _mean_over(sequences: Sequences, rnn: RNN) -> Any:
+    """B: kernels take the mean over sequences."""
+    return rnn.dtype.type(sequences.n_sequences)
 
 
 def weights_for(rnn: RNN, batch: Batch) -> Weights:

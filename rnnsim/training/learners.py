@@ -150,8 +150,7 @@ def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, lo
     )
     out = kernels.gradient_arrays(weights, like)._replace(weights=gradients)
     work = kernels.backward_work(weights, like, steps, cell)
-    arrays = (inputs, classes, targets, loss_weights, h0, like.dl_dc)
-    return Path(0, cell, loss, weights, out, work, *arrays)
+    return Path(0, cell, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
 
 
 def join_batches(bound: Sequence[tuple[Batch, list[FloatArray]]], n_batches: int) -> Batches:

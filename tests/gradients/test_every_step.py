@@ -140,11 +140,15 @@ def test_nothing_kept_takes_no_memory(gradient):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"keep": "states"}, TypeError, r"`keep` must be several names, as in keep=\('states',\)"),
+        ({"keep": "states"}, TypeError, r"`keep` must be a series of names .* got 'states'"),
         ({"keep": ("state",)}, ValueError, r"`keep` must be one of 'inputs', .* got 'state'"),
         ({"keep": ("states", "weights")}, ValueError, r"`keep` must .* got 'weights'"),
-        ({"keep": None}, TypeError, r"`keep` must be names from \('inputs', .* got None"),
-        ({"keep": 3}, TypeError, r"`keep` must be names from \('inputs', .* got 3"),
+        (
+            {"keep": None},
+            TypeError,
+            r"`keep` must be a series of names from \('inputs', .* got None",
+        ),
+        ({"keep": 3}, TypeError, r"`keep` must be a series of names from \('inputs', .* got 3"),
         ({"max_memory": 0}, ValueError, r"`max_memory` must be a finite number"),
         ({"max_memory": np.nan}, ValueError, r"`max_memory` must be a finite number"),
         ({"max_memory": "8"}, TypeError, r"`max_memory` must be a .*number"),

@@ -98,13 +98,16 @@ def test_weights_and_states_of_another_cell_are_refused(cell):
     for wrong in (S - 1, S + 3):
         with pytest.raises(ValueError, match=rf"`batch.h0` must be .* S = {S}, .*got .* {wrong}\)"):
             kernels.check(weights, batch._replace(h0=np.zeros((1, 2, wrong))), cell=code)
-    memories = S - 3
-    of_end = batch._replace(dl_dc=np.ones((1, 2, memories + 1)))
-    with pytest.raises(ValueError, match=rf"`batch.dl_dc` must be .* M = {memories}.* got"):
-        kernels.check(weights, of_end, cell=code)
-    narrow = batch._replace(dl_dc=np.ones((1, 2, 3), np.float32))
-    with pytest.raises((TypeError, ValueError), match=r"`batch.dl_dc` must"):
-        kernels.check(weights, narrow, cell=code)
+    work, memories = kernels.backward_work(weights, batch, 4, code), S - 3
+    if memories > 0:
+        end = work._replace(final=np.ones((1, 2, memories)))
+        kernels.check(weights, batch, end, cell=code)
+    of_end = work._replace(final=np.ones((1, 2, memories + 1)))
+    with pytest.raises(ValueError, match=r"`BackwardWork.final` must be of shape .* got"):
+        kernels.check(weights, batch, of_end, cell=code)
+    narrow = work._replace(final=np.ones((1, 2, 3), np.float32))
+    with pytest.raises((TypeError, ValueError), match=r"`BackwardWork.final` must"):
+        kernels.check(weights, batch, narrow, cell=code)
 
 
 @GATED

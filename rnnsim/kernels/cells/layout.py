@@ -9,7 +9,6 @@ import numpy as np
 
 TANH, RELU, LINEAR, SIGMOID = 0, 1, 2, 3
 CROSS_ENTROPY, SQUARED_ERROR, INNER_PRODUCT = 0, 1, 2
-NOTHING = np.empty((1, 0, 0))
 
 
 class Weights(NamedTuple):
@@ -35,9 +34,7 @@ class Batch(NamedTuple):
     h0 (., B, S), the S = (1+M)*H numbers of a state, memories last. `loss` is CROSS_ENTROPY (scored
     on `classes`), SQUARED_ERROR or INNER_PRODUCT (on `values`); the other target array is empty. A
     step of weight 0 carries no loss and no target is read there. The gradient of INNER_PRODUCT,
-    <values, y>, carries dL/dy = values of whatever follows the network back through it, and so does
-    dl_dc (., B, M*H) float64, what arrives at the memories of step T beside that; of size 0 if
-    nothing does.
+    <values, y>, carries dL/dy = values of whatever follows the network back through it.
     """
 
     inputs: np.ndarray
@@ -46,4 +43,3 @@ class Batch(NamedTuple):
     loss_weights: np.ndarray
     h0: np.ndarray
     loss: int
-    dl_dc: np.ndarray = NOTHING

@@ -76,7 +76,8 @@ class FlowWork(NamedTuple):
     [W_hh; W_hy]; rows (S, B, H'), dc (S, B, .) and deltas (S, B, A'): dl/dh_t, dl/dc_t (or what
     else a step hands back) and dl/da_t; exponents (S, B) int64 of rows and dc, squares (S, B, G) of
     the deltas; path (S, B, M*H') through the memories alone, path_exponents (S, B) int64; scales
-    (N, .) or of size 0: what multiplies the components of a gradient in its norm; sizes (T, B, 2)
+    (N, .) or of size 0: what multiplies the components of a gradient in its norm; final as in
+    BackwardWork, where step T carries loss; sizes (T, B, 2)
     and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
     lag of a chunk: outer (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
     (C, 2, G), logs (C, S, B) and part_logs (C, S, B, 3 or 0). window, window_lost (what rounding
@@ -95,6 +96,7 @@ class FlowWork(NamedTuple):
     path: np.ndarray
     path_exponents: np.ndarray
     scales: np.ndarray
+    final: np.ndarray
     sizes: np.ndarray
     size_exponents: np.ndarray
     outer: np.ndarray
@@ -180,6 +182,7 @@ def flow_work(weights, batch, S, C, cell=0):
         np.zeros((S, B, memory), like.dtype),
         np.zeros((S, B), np.int64),
         np.zeros((0, 0), np.float64),
+        np.zeros((0, 0, 0), np.float64),
         np.zeros((T, B, 2), np.float64),
         np.zeros(2, np.int64),
         np.zeros((C, A, padded(P, like)), like.dtype),

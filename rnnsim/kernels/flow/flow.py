@@ -76,10 +76,10 @@ def begin_flow(weights, batch, cell, steps, n, work, out):
     _measure_trace(work)
     _score_steps(data, steps, n, work, out)
     fill(work.exponents, 0)
-    work.sum_exponents[1] = full_gradient(lasts, steps, data, work)
+    work.sum_exponents[1] = full_gradient(lasts, steps, n, work)
     fill(work.dc, 0)
     if steps[-1] == T:
-        take_final(data, H, 1.0, work.dc[-1])
+        take_final(work.final, n, H, 1.0, work.dc[-1])
 
 
 @kernel

@@ -53,7 +53,7 @@ def rows_of_gate(table, gate, H):
 
 
 @kernel
-def full_gradient(cell, steps, data, work):
+def full_gradient(cell, steps, n, work):
     """full * 2^exponent = B * dL/d[W_hh, b_h, W_xh] by backpropagation; returns the exponent.
 
     `cell` is the lasting one. What goes back has one power of two of its own: gradient * 2^c = sum
@@ -68,7 +68,7 @@ def full_gradient(cell, steps, data, work):
     fill(gradient, 0)
     fill(memories, 0)
     if steps[-1] == trace.shape[0] - 1:
-        take_final(data, H, 1.0, memories)
+        take_final(work.final, n, H, 1.0, memories)
     c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
     for t in range(steps[-1], 0, -1):
         if i >= 0 and steps[i] == t:

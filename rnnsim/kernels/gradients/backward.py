@@ -99,7 +99,7 @@ def begin_bptt(weights, batch, n, work, out):
     pack_forward(w, work.forward)
     pack_back(w.W_hh, work.forward.blocks[0], w.W_hh.shape[1], work.backward)
     pack(w.W_hy, w.b_h.size, work.backward)
-    take_final(data, w.W_hh.shape[1], 1.0 / work.dc.shape[0], work.dc)
+    take_final(work.final, n, w.W_hh.shape[1], 1.0 / work.dc.shape[0], work.dc)
     work.marks[0], work.marks[1] = 0, -1
     for t in range(data.loss_weights.shape[0]):
         work.scored[t] = False
@@ -107,7 +107,7 @@ def begin_bptt(weights, batch, n, work, out):
             work.scored[t] |= data.loss_weights[t, b] != 0
         if work.scored[t]:
             work.marks[0] = t + 1
-    if data.dl_dc.size > 0:
+    if work.final.size > 0:
         work.marks[0] = work.scored.size
     H = work.checkpoints.shape[2]
     for b in range(data.h0.shape[0]):

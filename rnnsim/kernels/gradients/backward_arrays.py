@@ -55,7 +55,8 @@ class BackwardWork(NamedTuple):
     dL/dh_t; dc (B, C*H'): dL/dc_t of the memories, or what else a step hands back. recurrent
     (A, P') and readout (V, P'): the gradients that a block adds; factors (2, block) and squares
     (A/H + 1, block, P') for their norms, recurrent first. checkpoints (stretches, B, H) and
-    memories (stretches, B, M*H'); scored (T,) bool: whether a step has loss; marks (2,) int64: the
+    memories (stretches, B, M*H'); final (., B, M*H) float64: dl/dc_T of what follows the network,
+    or of size 0; scored (T,) bool: whether a step has loss; marks (2,) int64: the
     last step with loss, and the first state that is not finite.
     """
 
@@ -70,6 +71,7 @@ class BackwardWork(NamedTuple):
     factors: np.ndarray
     checkpoints: np.ndarray
     memories: np.ndarray
+    final: np.ndarray
     scored: np.ndarray
     marks: np.ndarray
 
@@ -138,6 +140,7 @@ def allocate_backward(weights, batch, stored, rows, block, cell):
         np.zeros((2, block), like.dtype),
         np.empty((stretches, B, H), like.dtype),
         np.zeros((stretches, B, memory), like.dtype),
+        np.zeros((0, 0, 0)),
         np.empty(T, np.bool_),
         np.empty(2, np.int64),
     )

@@ -236,11 +236,11 @@ def keep_state(work, t, H):
 
 
 @inlined
-def take_final(data, H, scale, dc):
-    """dc (B, C*H') = scale * dl/dc_T of what follows the network, or 0."""
+def take_final(final, n, H, scale, dc):
+    """dc (B, C*H') = scale * dl/dc_T of network n, from final (., B, M*H); 0 if that is empty."""
     fill(dc, 0)
-    if data.dl_dc.size > 0:
-        width = padded(H, dc)
-        for b in range(dc.shape[0]):
-            for i in range(data.dl_dc.shape[1]):
-                dc[b, i // H * width + i % H] = data.dl_dc[b, i] * scale
+    if final.size > 0:
+        given, width = final[min(n, final.shape[0] - 1)], padded(H, dc)
+        for b in range(given.shape[0]):
+            for i in range(given.shape[1]):
+                dc[b, i // H * width + i % H] = given[b, i] * scale

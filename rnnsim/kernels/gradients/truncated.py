@@ -27,7 +27,7 @@ from rnnsim.kernels.gradients.backward import (
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, allocate_backward
 from rnnsim.kernels.gradients.every_step import write_errors, write_state
 from rnnsim.kernels.gradients.steps import arrive, gather_memories, later_size, take_final
-from rnnsim.kernels.gradients.unfolding import batch_of, block_steps
+from rnnsim.kernels.gradients.unfolding import block_steps
 
 
 class TruncatedWork(NamedTuple):
@@ -98,7 +98,7 @@ def start_truncated(weights, batch, n, work, out):
     fill(work.rows, 0)
     fill(work.dc, 0)
     B, H = work.dc.shape[1], work.common.checkpoints.shape[2]
-    take_final(batch_of(batch, n), H, 1.0 / B, work.dc[-1])  # of the last sweep, which is at T
+    take_final(work.common.final, n, H, 1.0 / B, work.dc[-1])  # of the last sweep: it is at T
 
 
 @kernel

@@ -114,7 +114,6 @@ def batch_of(batch, n):
         batch.loss_weights[min(n, batch.loss_weights.shape[0] - 1)],
         batch.h0[min(n, batch.h0.shape[0] - 1)],
         batch.loss,
-        batch.dl_dc[min(n, batch.dl_dc.shape[0] - 1)],
     )
 
 

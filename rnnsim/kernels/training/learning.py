@@ -105,8 +105,8 @@ class Path(NamedTuple):
     """One recurrent network with its cell, its gradient and a place for one segment.
 
     weights and out.weights are views, N = 1, of LearnWork's values and gradient; inputs, classes,
-    targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, H); dl_dc is of
-    size 0. network is 0, the only one there (a literal 0 would be a type of its own to Numba).
+    targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, H). network is
+    0, the only one there (a literal 0 would be a type of its own to Numba).
     """
 
     network: int
@@ -120,7 +120,6 @@ class Path(NamedTuple):
     targets: np.ndarray
     loss_weights: np.ndarray
     h0: np.ndarray
-    dl_dc: np.ndarray
 
 
 class LearnWork(NamedTuple):
@@ -273,7 +272,7 @@ def stage(batches, segment, n, path):
         copy(batches.classes[at, begin : begin + steps], classes)
     else:
         copy(batches.values[at, begin : begin + steps], targets)
-    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss, path.dl_dc)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
 
 
 @inlined
@@ -287,7 +286,7 @@ def _source(batches, batch, n, path):
     loss_weights = path.loss_weights.reshape(1, T, B)
     targets = path.targets.reshape(1, T, B, V)
     classes = path.classes.reshape(1, T, B)
-    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss, path.dl_dc)
+    return Batch(inputs, classes, targets, loss_weights, path.h0, path.loss)
 
 
 @kernel
