@@ -20,9 +20,10 @@ class LossGradients(NamedTuple):
     dL_dh: FloatArray | None = None
     dL_dc_final: FloatArray | None = None
 
-    def map(self, function: Callable[[FloatArray], FloatArray]) -> "LossGradients":
-        """A function of each array that was given."""
-        return LossGradients(*(None if array is None else function(array) for array in self))
+
+def mapped(gradients: LossGradients, function: Callable[[FloatArray], FloatArray]) -> LossGradients:
+    """A function of each array that was given."""
+    return LossGradients(*(None if array is None else function(array) for array in gradients))
 
 
 _SHAPES = {

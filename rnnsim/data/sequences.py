@@ -11,7 +11,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.appearances import warn_of
 from rnnsim.data.border import checked_inputs, checked_targets, checked_weights
-from rnnsim.data.gradients import LossGradients, checked_gradients, entering
+from rnnsim.data.gradients import LossGradients, checked_gradients, entering, mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ class Sequences:
             "targets": checks.read_only(targets),
             "weights": checks.read_only(weights),
             "provenance": checks.provenance(provenance),
-            "gradients": gradients and gradients.map(checks.read_only),
+            "gradients": gradients and mapped(gradients, checks.read_only),
             "_owned": (inputs, targets, weights),
             "_owned_gradients": gradients or LossGradients(),
         }
@@ -252,7 +252,7 @@ class Sequences:
             self.inputs.astype(kind),
             self.targets if self.has_classes else self.targets.astype(kind),
             self.weights.astype(kind),
-            self.gradients and self.gradients.map(lambda array: array.astype(kind)),
+            self.gradients and mapped(self.gradients, lambda array: array.astype(kind)),
             self.provenance,
         )
 
