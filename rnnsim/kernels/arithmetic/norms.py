@@ -185,10 +185,7 @@ def log_norm_scaled(array, exponent):
         return -np.inf
     if not norm < np.inf:
         return norm
-    own = exponent_of(norm)  # both together, as they may nearly cancel
-    if abs(own + exponent) < 1000:
-        return math.log(times_power_of_two(norm, exponent))
-    return math.log(times_power_of_two(norm, -own)) + (own + exponent) * LN2
+    return math.log(norm) + exponent * LN2
 
 
 @exact
