@@ -245,8 +245,7 @@ def _by_gate(
     for m, suffix in enumerate(("", "_W_xh")):
         shares = np.ascontiguousarray(out.shares[:, :, m])
         found |= {f"share_gates{suffix}": shares, f"share{suffix}": shares.sum(axis=2)}
-        with np.errstate(over="ignore"):
-            found[f"lag_norms{suffix}"] = np.exp(out.lag_norms[:, :, m])
+        found[f"lag_norms{suffix}"] = np.ascontiguousarray(out.lag_norms[:, :, m])
     return found
 
 

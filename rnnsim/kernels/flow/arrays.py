@@ -38,7 +38,7 @@ class FlowArrays(NamedTuple):
     window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
     terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2;
     *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> / ||g||^2 for what lag k
-    adds, by gate; lag_norms (N, K, 2): ln(||G_k|| / ||g||).
+    adds, by gate; lag_norms (N, K, 2): ||G_k|| / ||g||.
     readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
     mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
     """
@@ -81,8 +81,8 @@ class FlowWork(NamedTuple):
     and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
     lag of a chunk: outer (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
     (C, 2, G), logs (C, S, B) and part_logs (C, S, B, 3 or 0). window, window_lost (what rounding
-    takes from it) and full (A, P) float64 with sum_exponents (2,) int64; dy (S*B, V') and readout
-    (V, P').
+    takes from it) and full (A, P) float64 with sum_exponents (2,) int64; full_norms (2,): of the
+    columns of W_hh and of W_xh of the latter; dy (S*B, V') and readout (V, P').
     """
 
     units: int
@@ -108,6 +108,7 @@ class FlowWork(NamedTuple):
     window_lost: np.ndarray
     full: np.ndarray
     sum_exponents: np.ndarray
+    full_norms: np.ndarray
     dy: np.ndarray
     readout: np.ndarray
 
@@ -194,6 +195,7 @@ def flow_work(weights, batch, S, C, cell=0):
         np.zeros((A, P), np.float64),
         np.zeros((A, P), np.float64),
         np.zeros(2, np.int64),
+        np.zeros(2, np.float64),
         np.zeros((S * B, padded(V, like)), like.dtype),
         np.zeros((weights.b_y.shape[1], padded(P, like)), like.dtype),
     )

@@ -102,6 +102,8 @@ def start_windows(n, work, out):
     out.readout[n] = log_add_squares(log_norm_scaled(W_hy, 0), log_norm_scaled(b_y, 0))
     out.hidden_full[n] = log_norm_scaled(work.full[:, :H], work.sum_exponents[1])
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
+    for m in range(2):
+        work.full_norms[m] = frobenius(work.full[:, :H] if m == 0 else work.full[:, H + 1 :])
     out.hidden_terms[n] = out.recurrent_terms[n] = -np.inf
     for gate in range(out.hidden_gates.full.shape[1]):
         first, last = rows_of_gate(work.forward.blocks, gate, H)

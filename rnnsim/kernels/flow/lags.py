@@ -43,8 +43,9 @@ def advance_rows(cell, steps, first, last, n, work, out):
         _pull_rows(lasts, steps, begin, k, work)
         deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
         multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
-        for i in range(begin, S):
-            arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
+        if work.dc.shape[2] > work.path.shape[2]:  # more than gradients of memories
+            for i in range(begin, S):
+                arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
         if top > EMPTY:  # something is left
             _outer_products(steps, begin, k, k - first, top, work)
 
@@ -188,9 +189,10 @@ def _outer_products(steps, begin, k, lag, top, work):
     if not _sum_terms(steps, begin, k, lag, top, work):
         for i in range(begin, S):
             for b in range(B):
-                factor = _factor(work.exponents[i, b], top)
-                for j in range(A):
-                    deltas[i, b, j] = deltas[i, b, j] * factor
+                if work.exponents[i, b] != top:
+                    factor = _factor(work.exponents[i, b], top)
+                    for j in range(A):
+                        deltas[i, b, j] = deltas[i, b, j] * factor
     i = begin
     while i < S:
         run = 1  # consecutive steps are one product

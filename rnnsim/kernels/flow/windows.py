@@ -15,7 +15,6 @@ from rnnsim.kernels.arithmetic.norms import (
     frobenius,
     hypot,
     log_add_squares,
-    log_norm_scaled,
     power_of_two,
     rescale,
     safe_exponent,
@@ -169,13 +168,31 @@ def share_out(lag, n, k, work, out):
     for m in range(2):
         first, last = (0, H) if m == 0 else (H + 1, P)
         added, full = work.outer[lag][:, first:last], work.full[:, first:last]
-        norm = frobenius(full)
-        size = -np.inf if top == EMPTY else log_norm_scaled(added, top)
-        out.lag_norms[n, k, m] = size - log_norm_scaled(full, e_full)
+        norm, squares = work.full_norms[m], 0.0
         for gate in range(out.shares.shape[3]):
             begin, end = rows_of_gate(work.forward.blocks, gate, H)
-            share = _share(added[begin:end], top, full[begin:end], e_full, norm)
+            product, square = _product_and_square(added[begin:end], full[begin:end])
+            if 2.0**-900 < square < 2.0**900 and 2.0**-400 < norm < 2.0**400:
+                share = times_power_of_two(product / (norm * norm), max(top - e_full, -4000))
+            else:
+                share = _share(added[begin:end], top, full[begin:end], e_full, norm)
             out.shares[n, k, m, gate] = share
+            squares += square
+        size = math.sqrt(squares) if 2.0**-900 < squares < 2.0**900 else frobenius(added)
+        relative = np.nan if norm == 0.0 else size / norm
+        out.lag_norms[n, k, m] = times_power_of_two(relative, max(top - e_full, -4000))
+
+
+@kernel
+def _product_and_square(part, full):
+    """<part, full> and ||part||^2, right where these stay within the range."""
+    product = square = 0.0
+    for i in range(part.shape[0]):
+        for j in range(part.shape[1]):
+            p = np.float64(part[i, j])
+            product += p * full[i, j]
+            square += p * p
+    return product, square
 
 
 @exact
