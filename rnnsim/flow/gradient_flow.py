@@ -98,13 +98,15 @@ def gradient_flow(
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
-    out = kernels.flow_arrays(weights_for(rnn, batch), batch, steps.size, K, kept)
-    _run(rnn, batch, steps, n_threads, (scales, final_for(rnn, sequences)), out)
+    weights = weights_for(rnn, batch)
+    out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
+    _run(rnn, weights, batch, steps, n_threads, (scales, final_for(rnn, sequences)), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
 
 
 def _run(
     rnn: RNN,
+    weights: kernels.Weights,
     batch: kernels.Batch,
     steps: npt.NDArray[np.int64],
     n_threads: int | None,
@@ -112,7 +114,7 @@ def _run(
     out: FlowArrays,
 ) -> None:
     """Fill the arrays, by a team or network by network; given: the scratch's scales and final."""
-    weights, cell, (T, B) = weights_for(rnn, batch), cell_of(rnn), batch.inputs.shape[1:3]
+    cell, (T, B) = cell_of(rnn), batch.inputs.shape[1:3]
     A, H, P = rnn.b_h.shape[1], rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
     K, lags = out.hidden_log_norm.shape[1], kernels.lags_at_once(T, B, steps.size)
     flops = K * (2.0 * steps.size * B * A * (H + P) + 60.0 * A * P)
