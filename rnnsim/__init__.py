@@ -31,6 +31,7 @@ from rnnsim.kernels.training.learning import Segment
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Stack
 from rnnsim.progress import announce_compiling
 from rnnsim.spectra.departure import with_departure
 from rnnsim.spectra.leading import LeadingSpectrum, leading_spectrum
@@ -81,6 +82,7 @@ __all__ = [
     "Segment",
     "Sequences",
     "Spectrum",
+    "Stack",
     "StepNorms",
     "Training",
     "Weights",

@@ -98,7 +98,7 @@ def gradient_flow(
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
-    weights = weights_for(rnn, batch)
+    (weights,) = weights_for(rnn, batch)
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
     _run(rnn, weights, batch, steps, n_threads, (scales, final_for(rnn, sequences)), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)

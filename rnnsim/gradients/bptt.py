@@ -12,6 +12,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients import team
 from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, fields_of, gradient_arrays
+from rnnsim.gradients.stacked import kept_of, layers_of, run_stack_bptt, step_norms_of
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.gradients.backward import (
     backward_steps,
@@ -23,7 +24,8 @@ from rnnsim.kernels.gradients.backward import (
 )
 from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
-from rnnsim.networks.states import apart, cell_of
+from rnnsim.networks.stack import Network, Stack
+from rnnsim.networks.states import apart, cell_of, states_of
 
 STATE_MEMORY = 2.0**28
 
@@ -36,33 +38,36 @@ class Gradients:
     ----------
     loss : (N,)
         L, averaged over sequences and summed over steps.
-    weights : Weights
-        dL/dW in the shapes of the weights; also as properties W_xh, W_hh, W_hy, b_h, b_y.
+    layers : tuple of Weights
+        dL/dW of each layer in the shapes of its weights. Those of a single one also as `weights`
+        and as properties W_xh, W_hh, W_hy, b_h, b_y.
     h0 : (N, B, H)
-        dL/dh_0.
+        dL/dh_0; of stacks (N, L, B, H).
     step_norms : StepNorms
         W_xh, W_hh, W_hy, each (N, T): the Frobenius norm of the temporal contribution dL/dW^(t);
-        gates (N, T, G): of the blocks of dL/dW_hh^(t), in the order of the gates.
+        gates (N, T, G): of the blocks of dL/dW_hh^(t), in the order of the gates. Of stacks by
+        layer, (N, L, T) and (N, L, T, G), but of the readout.
     state_norms : (N, T+1)
         ``||dL/dh_t||_F`` over sequences and units, t = 0..T; of LSTMs over the whole state, h and
-        c, of which each is differentiated with the other held fixed.
+        c, of which each is differentiated with the other held fixed. Of stacks (N, L, T+1), by all
+        paths: those up through the layers within step t as well.
     first_nonfinite : (N,) int64
         -1 where everything is finite. Else the first step whose state is not; else, in the order
         of the backward pass, the largest step with a gradient that is not; else 1, where a sum
         over steps left the range. Other networks are not affected.
     c0 : (N, B, H) or None
-        dL/dc_0 of LSTMs.
+        dL/dc_0 of LSTMs, likewise.
     inputs : (N, T, B, D) or None
         dL/dx_t, where kept.
     states, memories : (N, T+1, B, H) or None
-        dL/dh_t and, of LSTMs, dL/dc_t, where kept.
+        dL/dh_t and, of LSTMs, dL/dc_t, where kept; of stacks (N, L, T+1, B, H), by all paths.
     steps : Weights or None
         The temporal contributions dL/dW^(t) themselves, in the shapes of the weights with an axis T
-        behind N, where kept.
+        behind N, where kept; of stacks a tuple of them.
     """
 
     loss: npt.NDArray[np.float64]
-    weights: Weights
+    layers: tuple[Weights, ...]
     h0: FloatArray
     step_norms: StepNorms
     state_norms: npt.NDArray[np.float64]
@@ -71,7 +76,17 @@ class Gradients:
     inputs: FloatArray | None = None
     states: FloatArray | None = None
     memories: FloatArray | None = None
-    steps: Weights | None = None
+    steps: Weights | tuple[Weights, ...] | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """dL/dW of networks of one layer; those of a stack are in `layers`."""
+        if len(self.layers) > 1:
+            raise AttributeError(
+                f"these are gradients of a stack of {len(self.layers)} layers: `layers` has a "
+                "rnnsim.Weights for each, the lowest first"
+            )
+        return self.layers[0]
 
     @property
     def W_xh(self) -> FloatArray:
@@ -100,7 +115,7 @@ class Gradients:
 
 
 def bptt(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences,
     *,
     h0: npt.ArrayLike | None = None,
@@ -124,14 +139,14 @@ def bptt(
 
     Parameters
     ----------
-    rnn : RNN
+    rnn : RNN or Stack
         N networks.
     sequences : Sequences
         T steps, B sequences; shared by all networks or one batch for each.
     h0 : (B, H) or (N, B, H) array, optional
-        Initial states, 0 unless given.
+        Initial states, 0 unless given; of stacks (L, B, H) or (N, L, B, H).
     c0 : (B, H) or (N, B, H) array, optional
-        Initial memories of LSTMs, 0 unless given.
+        Initial memories of LSTMs, likewise.
     n_threads : int, optional
         All cores unless given. An ensemble gives the same bits on any number of threads; a single
         large network, whose sequences are divided among them, the same up to rounding.
@@ -166,19 +181,26 @@ def bptt(
     batch = batch_for(rnn, sequences, h0, c0)
     kept = checked_keep(rnn, batch, keep, max_memory)
     final = final_for(rnn, sequences)
-    out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
+    if isinstance(rnn, Stack):
+        flops = sum(flops_per_network(layer, sequences.n_steps * sequences.n_sequences)
+                    for layer in rnn.layers)
+        options = {"flops": flops, "kept": kept, "final": final}
+        out = run_stack_bptt(rnn, batch, n_threads, memory, **options)
+    else:
+        out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
     return gradients_of(rnn, batch, out, kept)
 
 
 def gradients_of(
-    rnn: RNN, batch: kernels.Batch, out: kernels.GradientArrays, kept: frozenset[str]
+    rnn: Network, batch: kernels.Batch, out: kernels.GradientArrays, kept: frozenset[str]
 ) -> Gradients:
     """What kernels found, as people read it."""
+    if isinstance(rnn, Stack):
+        return gradients_of_stack(rnn, batch, out, kept)
     h0, c0 = apart(rnn, out.h0)
-    of_derivatives = batch.loss == kernels.INNER_PRODUCT  # the loss itself is not known
     return Gradients(
-        np.full(len(rnn), np.nan) if of_derivatives else out.loss,
-        out.weights,
+        loss_of(batch, out.loss),
+        (out.weights,),
         h0,
         out.step_norms,
         out.state_norms,
@@ -186,6 +208,28 @@ def gradients_of(
         c0,
         **fields_of(rnn, batch, out.each, kept),
     )
+
+
+def gradients_of_stack(
+    stack: Stack, batch: kernels.Batch, out: kernels.GradientArrays, kept: frozenset[str]
+) -> Gradients:
+    """The same of all layers, whose axis comes behind that of the networks."""
+    h0, c0 = apart(stack, states_of(list(out.h0)))
+    return Gradients(
+        loss_of(batch, out.loss[-1]),
+        layers_of(stack, out),
+        h0,
+        step_norms_of(out),
+        np.moveaxis(out.state_norms, 0, 1).copy(),
+        out.first_nonfinite[-1],
+        c0,
+        **kept_of(stack, batch, out, kept),
+    )
+
+
+def loss_of(batch: kernels.Batch, loss: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """NaN where the loss itself is not known, but its derivatives alone."""
+    return np.full(loss.shape, np.nan) if batch.loss == kernels.INNER_PRODUCT else loss
 
 
 def run_bptt(
@@ -202,7 +246,7 @@ def run_bptt(
     final: what arrives at the memories of step T, as in `BackwardWork`.
     """
     final = np.zeros((0, 0, 0)) if final is None else final
-    weights, cell = weights_for(rnn, batch), cell_of(rnn)
+    (weights,), cell = weights_for(rnn, batch), cell_of(rnn)
     out = gradient_arrays(weights, batch, kept)
     T, B = batch.inputs.shape[1:3]
     flops = flops_per_network(rnn, T * B)

@@ -12,6 +12,7 @@ from rnnsim.kernels import Weights
 from rnnsim.kernels.cells.seam import blocks
 from rnnsim.kernels.gradients.backward_arrays import EachStep
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import apart, cell_of, state_size
 
 MAX_MEMORY = 8e9
@@ -19,7 +20,7 @@ _KEPT = ("inputs", "states", "steps")
 
 
 def checked_keep(
-    rnn: RNN, batch: kernels.Batch, keep: Iterable[str], max_memory: float
+    rnn: Network, batch: kernels.Batch, keep: Iterable[str], max_memory: float
 ) -> frozenset[str]:
     """The names of what is to be kept, if it fits.
 
@@ -38,10 +39,12 @@ def checked_keep(
             f"{checks.shown(keep)}"
         )
     kept = frozenset(checks.one_of("keep", name, _KEPT) for name in names)
-    sizes = _sizes(rnn, batch)
-    needed = sum(size for name, size in sizes.items() if name in kept)
-    if kept & {"inputs", "steps"}:
-        needed += sizes["errors"]
+    needed = 0.0
+    for layer in rnn.layers:
+        sizes = _sizes(layer, batch)
+        needed += sum(size for name, size in sizes.items() if name in kept)
+        if kept & {"inputs", "steps"}:
+            needed += sizes["errors"]
     if needed > limit:
         raise MemoryError(
             f"`keep` = {sorted(kept)} of {batch.inputs.shape[1]} steps needs about "
@@ -53,13 +56,8 @@ def checked_keep(
 
 def _sizes(rnn: RNN, batch: kernels.Batch) -> dict[str, float]:
     """Bytes of each kind of result, and of the errors that two of them come from."""
-    N, (T, B, D), S, itemsize = (
-        len(rnn),
-        batch.inputs.shape[1:],
-        state_size(rnn),
-        rnn.dtype.itemsize,
-    )
-    A, V, H = rnn.b_h.shape[1], rnn.n_outputs, rnn.n_hidden
+    N, (T, B), S, itemsize = len(rnn), batch.inputs.shape[1:3], state_size(rnn), rnn.dtype.itemsize
+    A, D, V, H = rnn.b_h.shape[1], rnn.n_inputs, rnn.n_outputs, rnn.n_hidden
     weights = sum(array[0].size for array in rnn.weights)
     counts = {
         "inputs": T * B * D,

@@ -1,7 +1,7 @@
 """Running networks forward: states, outputs, loss and accuracy."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,19 @@ from rnnsim.kernels.gradients.unfolding import (
     forward_piece,
 )
 from rnnsim.networks.binding import batch_for, checked_inputs
-from rnnsim.networks.rnn import RNN, check_rnn, originals
-from rnnsim.networks.states import cell_of, initial_states, parts, state_size
+from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.stack import Network, Stack, check_network
+from rnnsim.networks.states import (
+    by_layer,
+    cell_of,
+    initial_states,
+    of_networks,
+    parts,
+    state_size,
+    states_of,
+)
 
+_STATES_AT_ONCE = 2**28  # bytes, of the states of stacks that are evaluated
 _ELEMENTWISE = 64  # what a unit or an output costs beside its products, in their arithmetic
 
 
@@ -27,23 +37,35 @@ _ELEMENTWISE = 64  # what a unit or an output costs beside its products, in thei
 class Forward:
     """What `forward` returns.
 
-    ``states (N, T+1, B, H)``: h_t, h_0 first; ``outputs (N, T, B, V)``; ``memories
-    (N, T+1, B, H)``: c_t of LSTMs, else None.
+    ``states (N, T+1, B, H)``: h_t, h_0 first, of a stack those of the top layer; ``outputs
+    (N, T, B, V)``; ``memories (N, T+1, B, H)``: c_t of LSTMs, else None. ``below``: the same of the
+    layers below the top, which have no outputs.
     """
 
     states: FloatArray
     outputs: FloatArray
     memories: FloatArray | None = None
+    below: tuple["Forward", ...] = ()
+
+    @property
+    def layers(self) -> tuple["Forward", ...]:
+        """Each layer's states and memories, the lowest first."""
+        return (*self.below, replace(self, below=()))
 
     @property
     def final_h(self) -> FloatArray:
-        """h_T (N, B, H)."""
-        return self.states[:, -1]
+        """h_T (N, B, H), of a stack (N, L, B, H): the `h0` that goes on from here."""
+        return self._final([layer.states for layer in self.layers])
 
     @property
     def final_c(self) -> FloatArray | None:
-        """c_T (N, B, H) of LSTMs, else None."""
-        return None if self.memories is None else self.memories[:, -1]
+        """c_T of LSTMs likewise, else None."""
+        found = [layer.memories for layer in self.layers if layer.memories is not None]
+        return self._final(found) if found else None
+
+    def _final(self, layers: list[FloatArray]) -> FloatArray:
+        last = [layer[:, -1] for layer in layers]
+        return np.stack(last, axis=1) if self.below else last[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +84,7 @@ class Evaluation:
 
 
 def forward(
-    rnn: RNN,
+    rnn: Network,
     inputs: npt.ArrayLike,
     *,
     h0: npt.ArrayLike | None = None,
@@ -78,13 +100,13 @@ def forward(
 
     Parameters
     ----------
-    rnn : RNN
+    rnn : RNN or Stack
     inputs : (T, B, D) or (N, T, B, D) array
         Of the networks' dtype. With the leading axis each network reads its own sequences.
     h0 : (B, H) or (N, B, H) array, optional
-        Initial states, 0 unless given.
+        Initial states, 0 unless given; of a stack (L, B, H) or (N, L, B, H).
     c0 : (B, H) or (N, B, H) array, optional
-        Initial memories of LSTMs, 0 unless given.
+        Initial memories of LSTMs likewise.
     n_threads : int, optional
         All cores unless given; it does not change the result.
 
@@ -107,16 +129,29 @@ def forward(
     >>> forward(rnn, np.zeros((5, 1, 3))).states.shape
     (2, 6, 1, 8)
     """
-    check_rnn(rnn)
+    check_network(rnn)
     x = checked_inputs(rnn, inputs)
     return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2], c0), n_threads)
 
 
-def run_forward(rnn: RNN, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
+def run_forward(rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
     """`forward` below the border: inputs (1 or N, T, B, D), first states (1 or N, B, S)."""
-    whole, outputs = run_states(rnn, x, h0, n_threads)
-    states, memories = parts(rnn, whole)
-    return Forward(states, outputs, memories)
+    found: list[Forward] = []
+    for layer, whole, outputs in run_layers(rnn, x, h0, n_threads):
+        states, memories = parts(layer, whole)
+        found.append(Forward(states, outputs, memories))
+    *below, top = found
+    return replace(top, below=tuple(below))
+
+
+def run_layers(
+    rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | None
+) -> Iterator[tuple[RNN, FloatArray, FloatArray]]:
+    """Each layer, the lowest first, with what `run_states` gives of it."""
+    for layer, start in zip(rnn.layers, by_layer(rnn, h0), strict=True):
+        states, outputs = run_states(layer, x, start, n_threads)
+        yield layer, states, outputs
+        x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
 
 
 def run_states(
@@ -141,7 +176,7 @@ def run_states(
 
 
 def evaluate(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences,
     *,
     h0: npt.ArrayLike | None = None,
@@ -164,8 +199,41 @@ def evaluate(
     return run_evaluate(rnn, batch_for(rnn, sequences, h0, c0), n_threads)
 
 
-def run_evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
+def run_evaluate(rnn: Network, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
     """`evaluate` below the border: of a batch that is known to fit the networks."""
+    if isinstance(rnn, RNN):
+        return _evaluate(rnn, batch, n_threads)
+    T, B = batch.inputs.shape[1:3]
+    at_once = max(1, _STATES_AT_ONCE // (T * B * state_size(rnn) * rnn.dtype.itemsize))
+    found = [
+        _evaluate_stack(rnn[n : n + at_once], of_networks(batch, n, n + at_once), n_threads)
+        for n in range(0, len(rnn), at_once)
+    ]
+    columns = zip(*(vars(part).values() for part in found), strict=True)
+    return Evaluation(*map(np.concatenate, columns))
+
+
+def _evaluate_stack(stack: Stack, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
+    """The top layer scored on the states of those below."""
+    *below, top = stack.layers
+    first, x = np.full(len(stack), -1), batch.inputs
+    starts = by_layer(stack, batch.h0)
+    if below:
+        for layer, states, _ in run_layers(Stack(below), x, states_of(starts[:-1]), n_threads):
+            lost = ~np.isfinite(states).all(axis=(2, 3))
+            first = _earlier(first, np.where(lost.any(axis=1), lost.argmax(axis=1), -1))
+            x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
+    found = _evaluate(top, batch._replace(inputs=x, h0=starts[-1]), n_threads)
+    return replace(found, first_nonfinite=_earlier(first, found.first_nonfinite))
+
+
+def _earlier(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The lesser of two steps, of which -1 is none."""
+    return np.where((one < 0) | ((other >= 0) & (other < one)), other, one)
+
+
+def _evaluate(rnn: RNN, batch: kernels.Batch, n_threads: int | None) -> Evaluation:
+    """Of one layer."""
     N, (T, B), cell = len(rnn), batch.inputs.shape[1:3], cell_of(rnn)
     loss, correct, first = np.empty(N), np.empty(N, np.int64), np.empty(N, np.int64)
 

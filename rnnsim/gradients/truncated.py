@@ -88,7 +88,7 @@ def truncated_bptt(
     kept, final = checked_keep(rnn, batch, keep, max_memory), final_for(rnn, sequences)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
-    weights, cell = weights_for(rnn, batch), cell_of(rnn)
+    (weights,), cell = weights_for(rnn, batch), cell_of(rnn)
     out = gradient_arrays(weights, batch, kept)
     first, last = depths(T, K, S)
     row = rnn.b_h.shape[1] * (rnn.n_hidden + _ELEMENTWISE)

@@ -12,8 +12,9 @@ from rnnsim.data.sequences import Sequences, original_gradients, originals
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, SQUARED_ERROR, Batch, Weights
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, check_model, parts_of
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN
 from rnnsim.networks.rnn import originals as originals_of
+from rnnsim.networks.stack import Network, check_network
 from rnnsim.networks.states import has_memories, initial_states
 
 
@@ -62,13 +63,13 @@ def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
 
 
 def batch_for(
-    rnn: RNN, sequences: Sequences, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None = None
+    rnn: Network, sequences: Sequences, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None = None
 ) -> Batch:
     """The kernels' view of `sequences` for the networks of `rnn`, with a network axis.
 
     Only what depends on the networks is checked: the rest was when the sequences were made.
     """
-    check_rnn(rnn)
+    check_network(rnn)
     if not isinstance(sequences, Sequences):
         raise TypeError(
             "`sequences` must be a rnnsim.Sequences(inputs, targets, weights=None), "
@@ -99,7 +100,7 @@ def batch_for(
     return Batch(inputs, classes, targets, weights, states, SQUARED_ERROR)
 
 
-def _of_every_sequence(rnn: RNN, sequences: Sequences) -> FloatArray:
+def _of_every_sequence(rnn: Network, sequences: Sequences) -> FloatArray:
     """Given derivatives as kernels read them, without the factor 1/B, with a network axis.
 
     Those of y (., T, B, V), followed by those of h where given.
@@ -125,32 +126,36 @@ def _of_every_sequence(rnn: RNN, sequences: Sequences) -> FloatArray:
     return values if sequences.n_networks else values[None]
 
 
-def final_for(rnn: RNN, sequences: Sequences) -> FloatArray:
-    """What arrives at c_T, as kernels read it: (., B, H) float64, or of size 0."""
-    final = original_gradients(sequences).dL_dc_final
+def final_for(rnn: Network, sequences: Sequences) -> FloatArray:
+    """What arrives at c_T, as kernels read it: (., B, H) float64, or of size 0.
+
+    Of stacks with layers in front; it arrives at the top.
+    """
+    final, L = original_gradients(sequences).dL_dc_final, len(rnn.layers)
     if final is None:
-        return np.zeros((0, 0, 0))
+        return np.zeros((0, 0, 0) if isinstance(rnn, RNN) else (L, 0, 0, 0))
     with np.errstate(over="ignore"):
         values = final.astype(np.float64) * float(_mean_over(sequences, rnn))
-    return values if sequences.n_networks else values[None]
+    values = values if sequences.n_networks else values[None]
+    return values if isinstance(rnn, RNN) else np.stack([*[0 * values] * (L - 1), values])
 
 
-def _mean_over(sequences: Sequences, rnn: RNN) -> Any:
+def _mean_over(sequences: Sequences, rnn: Network) -> Any:
     """B: kernels take the mean over sequences."""
     return rnn.dtype.type(sequences.n_sequences)
 
 
-def weights_for(rnn: RNN, batch: Batch) -> Weights:
-    """The weights as kernels take them with a batch: where the loss is of h too, h is read out."""
-    own = originals_of(rnn)
+def weights_for(rnn: Network, batch: Batch) -> tuple[Weights, ...]:
+    """The weights of each layer as kernels take them: where the loss is of h too, h is read out."""
+    *below, top = map(originals_of, rnn.layers)
     N, H, V = len(rnn), rnn.n_hidden, rnn.n_outputs
-    if batch.values.shape[-1] != V + H or batch.loss != INNER_PRODUCT:
-        return own
-    identity = np.broadcast_to(np.eye(H, dtype=rnn.dtype), (N, H, H))
-    return own._replace(W_hy=np.concatenate([own.W_hy, identity], axis=1))
+    if batch.values.shape[-1] == V + H and batch.loss == INNER_PRODUCT:
+        identity = np.broadcast_to(np.eye(H, dtype=rnn.dtype), (N, H, H))
+        top = top._replace(W_hy=np.concatenate([top.W_hy, identity], axis=1))
+    return (*below, top)
 
 
-def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
+def checked_inputs(rnn: Network, inputs: npt.ArrayLike, name: str = "inputs") -> FloatArray:
     """Any inputs as (1 or N, T, B, D) that fit the networks; messages call them `name`."""
     array = checks.float_array(name, inputs, shape="(n_steps, n_sequences, n_inputs)")
     array = fitting_inputs(rnn, array, name)
@@ -159,7 +164,7 @@ def checked_inputs(rnn: RNN, inputs: npt.ArrayLike, name: str = "inputs") -> Flo
     return array
 
 
-def fitting_inputs(rnn: RNN, array: FloatArray, name: str) -> FloatArray:
+def fitting_inputs(rnn: Network, array: FloatArray, name: str) -> FloatArray:
     """Inputs that are sound in themselves as (1 or N, T, B, D) that fit the networks."""
     if array.ndim == 3:
         array = array[None]
@@ -173,7 +178,7 @@ def fitting_inputs(rnn: RNN, array: FloatArray, name: str) -> FloatArray:
             f"`{name}` must have n_inputs = {rnn.n_inputs} on the last axis as in the network, "
             f"got {array.shape[-1]}{_elsewhere(name, array.shape, rnn.n_inputs)}"
         )
-    checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
+    checks.same_dtype(**{"rnn": rnn.layers[0].W_hh, name: array})
     return array
 
 

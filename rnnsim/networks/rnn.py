@@ -228,6 +228,11 @@ class RNN:
         return self._activation
 
     @property
+    def layers(self) -> tuple["RNN", ...]:
+        """The networks themselves: one layer. Those of a `Stack` are several."""
+        return (self,)
+
+    @property
     def n_networks(self) -> int:
         """N."""
         return int(self.W_hh.shape[0])

@@ -1,5 +1,9 @@
-"""What a network carries from step to step: h, and the memories c of an LSTM, as one array."""
+"""What a network carries from step to step: h, and the memories c of LSTMs, as one array.
 
+Of a stack the states of its layers stand one behind the other, the lowest first.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,9 +11,10 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
-from rnnsim.kernels import GRU, LSTM
+from rnnsim.kernels import GRU, LSTM, Batch
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.rnn import ACTIVATIONS
+from rnnsim.networks.stack import Network, Stack
 
 _SEQUENCES_FIRST = (
     "; the inputs are read as (n_steps, n_sequences, n_inputs): if their sequences come first, "
@@ -17,36 +22,58 @@ _SEQUENCES_FIRST = (
 )
 
 
-def cell_of(rnn: RNN) -> Any:
+def cell_of(rnn: Network) -> Any:
     """What the kernels call the networks' cell: of vanilla networks the code of phi."""
     gated = {"lstm": LSTM, "gru": GRU}
     return gated[rnn.cell] if rnn.cell in gated else ACTIVATIONS[rnn.activation]
 
 
-def has_memories(rnn: RNN) -> bool:
+def has_memories(rnn: Network) -> bool:
     """Whether the state is more than h."""
     return rnn.cell == "lstm"
 
 
-def state_size(rnn: RNN) -> int:
-    """S, the numbers of a whole state: 2 H of an LSTM, else H."""
-    return 2 * rnn.n_hidden if has_memories(rnn) else rnn.n_hidden
+def state_size(rnn: Network) -> int:
+    """S, the numbers of a whole state: H, of an LSTM 2 H, and of L layers as many times."""
+    return len(rnn.layers) * (2 if has_memories(rnn) else 1) * rnn.n_hidden
 
 
-def parts(rnn: RNN, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-    """h and c, views, of whole states (..., S); None where there are no memories."""
+def parts(rnn: Network, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """h and c, views, of whole states (..., B, S); None where there are no memories.
+
+    Of a stack (..., L, B, H) each.
+    """
     H = rnn.n_hidden
+    if isinstance(rnn, Stack):
+        by_layer = whole.reshape(*whole.shape[:-1], rnn.n_layers, -1)
+        whole = np.moveaxis(by_layer, -2, -3)
     return (whole[..., :H], whole[..., H:]) if has_memories(rnn) else (whole, None)
 
 
-def apart(rnn: RNN, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+def by_layer(rnn: Network, whole: FloatArray) -> list[FloatArray]:
+    """Whole states (..., L*S) as those of each layer (..., S)."""
+    return [np.ascontiguousarray(part) for part in np.split(whole, len(rnn.layers), axis=-1)]
+
+
+def states_of(layers: Sequence[FloatArray]) -> FloatArray:
+    """The other way round."""
+    return np.concatenate(layers, axis=-1)
+
+
+def of_networks(batch: Batch, start: int, stop: int) -> Batch:
+    """What networks start..stop-1 read."""
+    *arrays, loss = batch
+    return Batch(*(a if len(a) == 1 else a[start:stop] for a in arrays), loss)
+
+
+def apart(rnn: Network, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     """The same as arrays of their own."""
     h, c = parts(rnn, whole)
     return np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
 
 
 def initial_states(
-    rnn: RNN, h0: npt.ArrayLike | None, n_sequences: int, c0: npt.ArrayLike | None = None
+    rnn: Network, h0: npt.ArrayLike | None, n_sequences: int, c0: npt.ArrayLike | None = None
 ) -> FloatArray:
     """Whole states (1 or N, B, S) to begin with: zeros unless given."""
     if c0 is not None and not has_memories(rnn):
@@ -59,30 +86,33 @@ def initial_states(
             "`h0` must be h alone, got a tuple of two: if it is (h, c), as PyTorch has it, give h "
             "as `h0` and c as `c0`"
         )
-    h = _states("h0", rnn, h0, n_sequences)
-    if not has_memories(rnn):
-        return h
-    c = _states("c0", rnn, c0, n_sequences)
-    n = max(len(h), len(c))
-    both = [np.broadcast_to(array, (n, *array.shape[1:])) for array in (h, c)]
-    return np.ascontiguousarray(np.concatenate(both, axis=2))
+    given = [_states("h0", rnn, h0, n_sequences)]
+    given += [_states("c0", rnn, c0, n_sequences)] if has_memories(rnn) else []
+    n = max(map(len, given))
+    both = [np.broadcast_to(array, (n, *array.shape[1:])) for array in given]
+    whole = both[0] if len(both) == 1 else np.concatenate(both, axis=-1)
+    if isinstance(rnn, Stack):  # (n, L, B, S) so far
+        whole = np.moveaxis(whole, 1, 2).reshape(n, n_sequences, -1)
+    return np.ascontiguousarray(whole)
 
 
-def _states(name: str, rnn: RNN, value: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
-    """One part of the state as (1 or N, B, H)."""
-    B, H = n_sequences, rnn.n_hidden
+def _states(name: str, rnn: Network, value: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
+    """One part of the state as (1 or N, B, H), of a stack (1 or N, L, B, H)."""
+    axes, expected = "(n_sequences, n_hidden)", (n_sequences, rnn.n_hidden)
+    if isinstance(rnn, Stack):
+        axes, expected = f"(n_layers, {axes[1:]}", (rnn.n_layers, *expected)
     if value is None:
-        return np.zeros((1, B, H), rnn.dtype)
-    array = checks.float_array(name, value, shape="(n_sequences, n_hidden)")
-    if array.ndim == 2:
+        return np.zeros((1, *expected), rnn.dtype)
+    array = checks.float_array(name, value, shape=axes)
+    if array.ndim == len(expected):
         array = array[None]
-    if array.shape not in ((1, B, H), (len(rnn), B, H)):
-        other = array.ndim == 3 and array.shape[1] != B and array.shape[2] == H
+    if array.shape not in ((1, *expected), (len(rnn), *expected)):
+        other = array.ndim == 3 and array.shape[1] != n_sequences and array.shape[2] == rnn.n_hidden
         raise ValueError(
-            f"`{name}` must be (n_sequences, n_hidden) = ({B}, {H}), or with a leading axis of "
+            f"`{name}` must be {axes} = {expected}, or with a leading axis of "
             f"n_networks = {len(rnn)}, got shape {np.shape(value)}"
-            f"{_SEQUENCES_FIRST if other else ''}"
+            f"{_SEQUENCES_FIRST if other and not isinstance(rnn, Stack) else ''}"
         )
-    checks.same_dtype(**{"rnn": rnn.W_hh, name: array})
+    checks.same_dtype(**{"rnn": rnn.layers[0].W_hh, name: array})
     checks.finite(name, array)
     return array

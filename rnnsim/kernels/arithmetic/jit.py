@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numba
+import numpy as np
 from numba.core.caching import FunctionCache
 
 config: Any = numba.config
@@ -202,6 +203,28 @@ def by_cell(stub: Function) -> Any:
     functools.update_wrapper(resolved, stub)
     resolved.of = of  # type: ignore[attr-defined]
     return resolved
+
+
+def layer_of(whole: Any, index: Any) -> Any:
+    """Layer `index` of what holds several along the first axis of every array, as views.
+
+    Of a NamedTuple each field is taken so; numbers are shared by all layers.
+    """
+    if isinstance(whole, tuple):
+        return type(whole)(*(layer_of(field, index) for field in whole))  # type: ignore[call-arg]
+    return whole[index] if isinstance(whole, np.ndarray) else whole
+
+
+@numba.extending.overload(layer_of, jit_options=_OPTIONS, strict=False)
+def _(whole: Any, index: Any) -> Function:
+    if isinstance(whole, numba.types.BaseNamedTuple):
+        fields = ", ".join(f"layer_of(whole.{field}, index)" for field in whole.fields)
+        names = {"layer_of": layer_of, "kind": whole.instance_class}
+        exec(f"def of_fields(whole, index):\n    return kind({fields})", names)
+        return cast(Function, names["of_fields"])
+    if isinstance(whole, numba.types.Array):
+        return lambda whole, index: whole[index]
+    return lambda whole, index: whole
 
 
 # Operations stay in the order written: error-compensated arithmetic depends on it.

@@ -142,8 +142,8 @@ def row_work(weights, S, B, cell):
 def set_rows(weights, n, gradients, exponents, work):
     """Begin with gradients (R, B, S), in units of 2^exponents (R, B), at states of network n."""
     (R, B, _), H = gradients.shape, weights.W_hh.shape[2]
-    pack_back(weights.W_hh[n], work.blocks[0], H, work.W_hh)
-    pack_back(weights.W_xh[n], work.blocks[1], H, work.W_xh)
+    pack_back(weights.W_hh[n], work.blocks[0], H, 0, work.W_hh)
+    pack_back(weights.W_xh[n], work.blocks[1], H, 0, work.W_xh)
     fill(work.dc, 0)
     for i in range(R):
         for b in range(B):

@@ -62,7 +62,7 @@ def begin_flow(weights, batch, cell, steps, n, work, out):
     w, data, forward, lasts = network(weights, n), batch_of(batch, n), work.forward, lasting(cell)
     T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[1]
     pack_forward(w, forward)
-    pack_back(w.W_hh, forward.blocks[0], H, work.backward)
+    pack_back(w.W_hh, forward.blocks[0], H, 0, work.backward)
     pack(w.W_hy, w.b_h.size, work.backward)
     start_state(forward, data.h0, H)
     out.first_nonfinite[n] = unfold(data.inputs, 0, T, 0, lasts, forward)

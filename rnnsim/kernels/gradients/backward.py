@@ -96,37 +96,55 @@ def bptt(weights, batch, cell, start, stop, work, out):
 def begin_bptt(weights, batch, n, work, out):
     """Pack the weights of network n, mark the steps that carry loss, and clear its results."""
     w, data = network(weights, n), batch_of(batch, n)
-    pack_forward(w, work.forward)
-    pack_back(w.W_hh, work.forward.blocks[0], w.W_hh.shape[1], work.backward)
+    begin_network(w, data.h0, n, work, out)
     pack(w.W_hy, w.b_h.size, work.backward)
-    take_final(work.final, n, w.W_hh.shape[1], 1.0 / work.dc.shape[0], work.dc)
-    work.marks[0], work.marks[1] = 0, -1
-    for t in range(data.loss_weights.shape[0]):
+    mark_losses(data.loss_weights, work)
+
+
+@kernel
+def begin_network(w, h0, n, work, out):
+    """Pack the weights of one network, take its first state (B, S), and clear its results."""
+    H = work.checkpoints.shape[2]
+    pack_forward(w, work.forward)
+    pack_back(w.W_hh, work.forward.blocks[0], H, 0, work.backward)
+    take_final(work.final, n, H, 1.0 / work.dc.shape[0], work.dc)
+    for b in range(h0.shape[0]):
+        for i in range(H):
+            work.checkpoints[0, b, i] = h0[b, i]
+        spread_memories(h0, b, H, work.memories[0, b])
+    work.marks[1] = -1
+    fill(work.errors, 0)
+    clear(out, n)
+
+
+@inlined
+def mark_losses(loss_weights, work):
+    """The steps that carry loss, from loss_weights (T, B), and the last of them."""
+    work.marks[0] = 0
+    for t in range(loss_weights.shape[0]):
         work.scored[t] = False
-        for b in range(data.loss_weights.shape[1]):
-            work.scored[t] |= data.loss_weights[t, b] != 0
+        for b in range(loss_weights.shape[1]):
+            work.scored[t] |= loss_weights[t, b] != 0
         if work.scored[t]:
             work.marks[0] = t + 1
     if work.final.size > 0:
         work.marks[0] = work.scored.size
-    H = work.checkpoints.shape[2]
-    for b in range(data.h0.shape[0]):
-        for i in range(H):
-            work.checkpoints[0, b, i] = data.h0[b, i]
-        spread_memories(data.h0, b, H, work.memories[0, b])
-    fill(work.errors, 0)
-    clear(out, n)
 
 
 @kernel
 def forward_steps(batch, cell, n, begin, end, work):
     """States of steps begin+1..end, which lie in one stretch; h_begin is known."""
+    unfold_stretch(batch_of(batch, n).inputs, cell, begin, end, work)
+
+
+@kernel
+def unfold_stretch(inputs, cell, begin, end, work):
+    """The same from inputs (T, B, D) of one network, or (0, B, D): they stand in the trace."""
     forward, stored = work.forward, work.forward.trace.shape[0] - 1
     stretch, at = begin // stored, begin % stored
     if at == 0:
         set_state(forward, 0, work.checkpoints[stretch], work.memories[stretch])
-    data = batch_of(batch, n)
-    nonfinite = unfold(data.inputs, begin, end, at, cell, forward)
+    nonfinite = unfold(inputs, begin, end, at, cell, forward)
     if work.marks[1] < 0:
         work.marks[1] = nonfinite
     if end % stored == 0 and stretch + 1 < work.checkpoints.shape[0]:
@@ -197,8 +215,8 @@ def clear(out, n):
 
 @inlined
 def _outputs(work):
-    """How many outputs there are: the rows of [W_hh; W_hy] below those of W_hh."""
-    return work.backward.shape[1] - work.recurrent.shape[0]
+    """V: the rows of [W_hh; W_hy] below those of W_hh."""
+    return work.forward.sizes[2]
 
 
 @kernel
@@ -272,7 +290,7 @@ def set_factors(first, row, begin, end, work):
     They bring the norms of the products below 2, so that their squares stay in range.
     """
     errors, trace, factors = work.errors, work.forward.trace, work.factors
-    A, V = work.recurrent.shape[0], work.readout.shape[0]
+    A, V = work.recurrent.shape[0], work.forward.sizes[3]
     at = first % (trace.shape[0] - 1)
     before = frobenius(trace[at + begin])
     for s in range(begin, end):
@@ -290,8 +308,9 @@ def outer_block(first, count, row, member, members, work):
     Of a team, each member treats some of the columns.
     """
     errors, trace, factors = work.errors, work.forward.trace, work.factors
-    B, width, P = errors.shape[1], errors.shape[2], work.forward.recurrent.shape[1]
-    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], work.readout.shape[0]
+    B, width, A = errors.shape[1], errors.shape[2], work.recurrent.shape[0]
+    H, D, _, V = work.forward.sizes
+    P = H + 1 + D
     flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
     stride, loss = trace.shape[2], False
     start = first % (trace.shape[0] - 1) * B * stride
@@ -316,7 +335,7 @@ def outer_block(first, count, row, member, members, work):
 @kernel
 def add_block(first, count, n, work, out):
     """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
-    H, V, P = work.checkpoints.shape[2], work.readout.shape[0], work.forward.recurrent.shape[1]
+    H, D, _, V = work.forward.sizes
     g, hidden, inputs = out.weights, work.forward.blocks[0], work.forward.blocks[1]
     for i in range(work.recurrent.shape[0]):
         row, column = hidden[i // H] * H + i % H, inputs[i // H] * H + i % H
@@ -325,7 +344,7 @@ def add_block(first, count, n, work, out):
                 g.W_hh[n, row, j] += work.recurrent[i, j]
         g.b_h[n, i] += work.recurrent[i, H]
         if inputs[i // H] >= 0:
-            for d in range(P - H - 1):
+            for d in range(D):
                 g.W_xh[n, column, d] += work.recurrent[i, H + 1 + d]
     for v in range(V):
         for j in range(H):
@@ -341,7 +360,7 @@ def add_block(first, count, n, work, out):
 @inlined
 def _norms_of_step(s, n, t, work, norms):
     """The norms of what step t+1 adds, from the squares of row s of a block."""
-    H, P, squares = work.checkpoints.shape[2], work.forward.recurrent.shape[1], work.squares
+    H, D, squares = work.forward.sizes[0], work.forward.sizes[1], work.squares
     hidden, inputs = work.forward.blocks[0], work.forward.blocks[1]
     factor = np.float64(work.factors[0, s])
     of_states = of_inputs = 0.0
@@ -351,7 +370,7 @@ def _norms_of_step(s, n, t, work, norms):
             norms.gates[n, t, hidden[block]] = math.sqrt(square) / factor
             of_states += square
         if inputs[block] >= 0:
-            of_inputs += np.float64(total_of(squares[block, s, H + 1 : P]))
+            of_inputs += np.float64(total_of(squares[block, s, H + 1 : H + 1 + D]))
     norms.W_hh[n, t] = math.sqrt(of_states) / factor
     norms.W_xh[n, t] = math.sqrt(of_inputs) / factor
     square = total_of(squares[-1, s, :H])

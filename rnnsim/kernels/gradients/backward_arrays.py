@@ -101,7 +101,7 @@ def gradient_arrays(weights, batch):
 
 
 @allocator
-def backward_work(weights, batch, stored, cell=0):
+def backward_work(weights, batch, stored, cell=0, above=0):
     """Scratch for `bptt`: one for each thread, reused for every network.
 
     It serves shorter batches too, where all states are stored.
@@ -110,7 +110,7 @@ def backward_work(weights, batch, stored, cell=0):
     T, B = batch.inputs.shape[1:3]
     block = block_steps(T, B, weights.W_hh.shape[2], weights.W_hh.itemsize)
     stored = min(T, -(-stored // block) * block)  # whole blocks, so that sums keep their order
-    return allocate_backward(weights, batch, stored, block, block, cell)
+    return allocate_backward(weights, batch, stored, block, block, cell, above)
 
 
 @allocator
@@ -122,16 +122,19 @@ def bytes_per_step(weights, batch, cell=0):
 
 
 @allocator
-def allocate_backward(weights, batch, stored, rows, block, cell):
-    """Scratch that keeps the states of `stored` and the errors of `rows` steps."""
+def allocate_backward(weights, batch, stored, rows, block, cell, above=0):
+    """Scratch that keeps the states of `stored` and the errors of `rows` steps.
+
+    above: room for as many numbers that come back from a layer above, in place of outputs.
+    """
     A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
     like, stretches = weights.W_hh, -(-T // stored)
     width, memory = padded(H + 1 + D, like), memory_size(cell, H, like)
     return BackwardWork(
         forward_work(weights, T, B, stored, cell),
-        np.zeros((rows + 1, B, padded(A + V, like)), like.dtype),
-        empty_panels(A + V, H, like),
+        np.zeros((rows + 1, B, padded(A + max(V, above), like)), like.dtype),
+        empty_panels(A + max(V, above), H, like),
         np.zeros((B, padded(H, like)), like.dtype),
         np.zeros((B, later_size(cell, H, like)), like.dtype),
         np.zeros((A, width), like.dtype),

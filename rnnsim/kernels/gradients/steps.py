@@ -29,14 +29,17 @@ class StepWork(NamedTuple):
     trace (C+1, B, P'): row [t, b] is [h_t, 1, x_{t+1}] and padding; kept (C+1, B, K*H'): what each
     step keeps for its way back, the memories first; both may be shared by a team. share (2,) int64:
     the thread treats sequences share[0]..share[1]-1, b of them; blocks (2, A/H) int64: see
-    `block_table`; recurrent: packed [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'):
-    pre-activations and states of one step.
+    `block_table`; sizes (4,) int64: H, D, V, the numbers that come back to a step beside its own
+    (rows of W_hy, or those of a layer above), and how many rows of W_hy have a gradient;
+    recurrent: packed [W_hh, b_h, W_xh]^T; pre (b, A') and state (b, H'): pre-activations and states
+    of one step.
     """
 
     trace: np.ndarray
     kept: np.ndarray
     share: np.ndarray
     blocks: np.ndarray
+    sizes: np.ndarray
     recurrent: np.ndarray
     pre: np.ndarray
     state: np.ndarray
@@ -57,13 +60,15 @@ def step_work(A, H, D, B, stored, like, cell):
     """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
     trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
     trace[:, :, H] = 1
-    share = np.empty(2, np.int64)
+    share, lengths = np.empty(2, np.int64), np.zeros(4, np.int64)
     share[0], share[1] = 0, B
+    lengths[0], lengths[1] = H, D
     return StepWork(
         trace,
         np.zeros((stored + 1, B, kept_size(cell, H, like)), like.dtype),
         share,
         block_table(cell),
+        lengths,
         empty_panels(H + 1 + D, A, like),
         np.zeros((B, padded(A, like)), like.dtype),
         np.zeros((B, padded(H, like)), like.dtype),
@@ -92,15 +97,15 @@ def pack_steps(w, work):
 
 
 @kernel
-def pack_back(weight, rows, H, panels):
-    """Rows 0..A-1 of the packed matrix: what takes dl/da_t back through W_hh or W_xh.
+def pack_back(weight, rows, H, first, panels):
+    """A rows of the packed matrix, from `first` on: what takes dl/da_t back through W_hh or W_xh.
 
     rows (A/H,): the blocks of the weight that make each block of A.
     """
     for block in range(rows.size):
         i = rows[block] * H
         if i >= 0:
-            pack(weight[i : i + H], block * H, panels)
+            pack(weight[i : i + H], first + block * H, panels)
 
 
 @allocator
@@ -193,8 +198,10 @@ def arrive(gradient, later, memory, first, H):
 def put_inputs(inputs, step, work, t, H):
     """trace[t] takes over the inputs of one step, for the sequences of the share.
 
-    What lies beyond the inputs reads the last of them again.
+    What lies beyond the inputs reads the last of them again. No steps at all: they are there.
     """
+    if inputs.shape[0] == 0:
+        return
     step = min(step, inputs.shape[0] - 1)
     for b in range(work.share[0], work.share[1]):
         for d in range(inputs.shape[2]):
@@ -207,10 +214,10 @@ def unfold(inputs, begin, end, at, cell, work):
 
     work: ForwardWork or StepWork. Returns the first step whose state is not finite, or -1.
     """
-    B, D = inputs.shape[1:]
-    P, width, pre = work.recurrent.shape[1], work.trace.shape[2], work.pre
+    B, width, pre = work.trace.shape[1], work.trace.shape[2], work.pre
     b_0, b_1 = work.share
-    H, nonfinite = P - 1 - D, -1
+    H, D, nonfinite = work.sizes[0], work.sizes[1], -1
+    P = H + 1 + D
     trace, out = work.trace.reshape(work.trace.size), rows_of(pre, 0)
     for t in range(at, at + end - begin):
         put_inputs(inputs, begin + t - at, work, t, H)

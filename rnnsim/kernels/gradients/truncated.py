@@ -137,8 +137,8 @@ def _add_direct(t, j, work):
     """rows[j] += dL_t/dh_t = W_hy^T dL/dy_t."""
     common = work.common
     gradient, panels, A = common.gradient, common.backward, common.recurrent.shape[0]
-    into = rows_of(gradient, 0)
-    multiply(rows_from(common.errors, t), gradient.shape[0], A, panels.shape[1], panels, into)
+    into, depth = rows_of(gradient, 0), A + common.forward.sizes[2]
+    multiply(rows_from(common.errors, t), gradient.shape[0], A, depth, panels, into)
     add(gradient, work.rows[j])
 
 

@@ -39,6 +39,7 @@ class ForwardWork(NamedTuple):
     kept: np.ndarray
     share: np.ndarray
     blocks: np.ndarray
+    sizes: np.ndarray
     recurrent: np.ndarray
     pre: np.ndarray
     state: np.ndarray
@@ -81,11 +82,13 @@ def forward_work(weights, T, B, stored, cell=0):
     V, like = weights.W_hy.shape[1], weights.W_hh
     R = block_steps(T, B, H, like.itemsize) * B
     steps = step_work(A, H, D, B, stored, like, cell)
+    steps.sizes[2], steps.sizes[3] = V, weights.b_y.shape[1]
     return ForwardWork(
         steps.trace,
         steps.kept,
         steps.share,
         steps.blocks,
+        steps.sizes,
         steps.recurrent,
         steps.pre,
         steps.state,

@@ -1,0 +1,1 @@
+"""Several layers, one reading the states of the other."""

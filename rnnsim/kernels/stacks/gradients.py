@@ -1,0 +1,163 @@
+"""Backpropagation through time and layers.
+
+Forward a stretch of steps goes through one layer after the other; back a block of steps does, from
+the top: what a layer hands down at a step is complete once the layer has gone back over it. Every
+array of weights, work and out has the layers in front.
+"""
+
+from rnnsim.kernels.arithmetic.jit import kernel, layer_of
+from rnnsim.kernels.gradients.backward import (
+    add_block,
+    backward_block,
+    begin_network,
+    end_bptt,
+    mark_losses,
+    mark_nonfinite,
+    outer_block,
+    pass_of,
+    passes,
+    score_block,
+    set_factors,
+    unfold_stretch,
+)
+from rnnsim.kernels.gradients.backward_arrays import backward_work, gradient_arrays
+from rnnsim.kernels.gradients.steps import network
+from rnnsim.kernels.gradients.unfolding import batch_of
+from rnnsim.kernels.stacks.layers import (
+    copy_part,
+    in_layers,
+    pack_above,
+    pack_readout,
+    pass_down,
+    pass_up,
+    set_sizes,
+)
+
+
+def stack_gradient_arrays(weights, batch):
+    """Results for stacks, to be filled by `stack_bptt` or `stack_truncated_bptt`.
+
+    weights: Weights (L, N, ...) from `layered`; batch: Batch with h0 (., B, L*S), the states of all
+    layers, the lowest first. The fields of GradientArrays, with layers in front.
+    """
+    L, S = weights.W_hh.shape[0], batch.h0.shape[2] // weights.W_hh.shape[0]
+    of_layer = batch._replace(h0=batch.h0[:, :, :S])
+    return in_layers(gradient_arrays(layer_of(weights, 0), of_layer), L)
+
+
+def stack_backward_work(layers, batch, stored, cell=0):
+    """Scratch for `stack_bptt`: one for each thread. layers: the Weights of each, lowest first."""
+    work = backward_work(widest(layers), batch, stored, cell, above=layers[0].b_h.shape[1])
+    whole = in_layers(work, len(layers))
+    set_sizes(whole.forward.sizes, layers)
+    return whole
+
+
+def widest(layers):
+    """The lowest layer's weights as wide as the widest layer's, with the readout of the top."""
+    wide = max(layers, key=lambda w: w.W_xh.shape[2])
+    return wide._replace(W_hy=layers[-1].W_hy, b_y=layers[-1].b_y)
+
+
+@kernel
+def stack_bptt(weights, batch, cell, start, stop, work, out):
+    """Loss and full gradient of stacks start..stop-1.
+
+    weights: Weights (L, N, ...) from `layered`, batch: Batch with h0 (., B, L*S), work from
+    `stack_backward_work`, out from `stack_gradient_arrays`.
+    """
+    T, stored = batch.inputs.shape[1], work.forward.trace.shape[1] - 1
+    for n in range(start, stop):
+        begin_stack(weights, batch, n, work, out)
+        for i in range(passes(T, stored)):
+            begin, end, back = pass_of(i, T, stored)
+            if back:
+                stack_backward_steps(batch, cell, n, begin, end, work, out)
+            else:
+                stack_forward_steps(batch, cell, n, begin, end, work)
+        end_stack(n, work, out)
+
+
+@kernel
+def begin_stack(weights, batch, n, work, out):
+    """Pack the weights of all layers of network n, and clear their results."""
+    data, L = batch_of(batch, n), work.marks.shape[0]
+    for l in range(L - 1, -1, -1):
+        own, found = layer_of(work, l), layer_of(out, l)
+        w, h0 = network(layer_of(weights, l), n), found.h0[n]
+        copy_part(data.h0, h0, l)  # a place that is free until the end
+        begin_network(w, h0, n, own, found)
+        if l == L - 1:
+            pack_readout(w, own)
+            mark_losses(data.loss_weights, own)
+        else:
+            pack_above(weights.W_xh[l + 1, n], own)
+    _mark_below(work)
+
+
+@kernel
+def _mark_below(work):
+    """What comes back from above carries loss at every step up to the last with loss anywhere."""
+    L = work.marks.shape[0]
+    last = work.marks[L - 1, 0]
+    if work.final.size > 0:
+        last = work.scored.shape[1]
+    for l in range(L):
+        work.marks[l, 0] = last
+        for t in range(work.scored.shape[1]):
+            if l < L - 1:
+                work.scored[l, t] = t < last
+
+
+@kernel
+def stack_forward_steps(batch, cell, n, begin, end, work):
+    """States of steps begin+1..end of all layers, which lie in one stretch; h_begin are known."""
+    inputs = batch_of(batch, n).inputs
+    stored, H = work.forward.trace.shape[1] - 1, work.checkpoints.shape[3]
+    unfold_stretch(inputs, cell, begin, end, layer_of(work, 0))
+    for l in range(1, work.marks.shape[0]):
+        trace = work.forward.trace
+        pass_up(trace[l - 1], trace[l], begin % stored, end - begin, H)
+        unfold_stretch(inputs[:0], cell, begin, end, layer_of(work, l))
+
+
+@kernel
+def stack_backward_steps(batch, cell, n, begin, end, work, out):
+    """Gradients of steps begin+1..end, whose states are in the trace; later steps are done."""
+    block, L = work.factors.shape[2], work.marks.shape[0]
+    end = min(end, work.marks[0, 0])  # nothing flows back from beyond the last loss
+    for first in range((end - 1) // block * block, begin - 1, -block):
+        count = min(first + block, end) - first
+        for l in range(L - 1, -1, -1):
+            own, found = layer_of(work, l), layer_of(out, l)
+            if l == L - 1:
+                score_block(batch, first, count, 0, n, own, found)
+            else:
+                A = own.forward.sizes[2]
+                pass_down(work.errors[l + 1], 0, count, work.errors[l], 1, A)
+            backward_block(cell, first, count, n, own, found)
+            set_factors(first, 0, 0, count, own)
+            outer_block(first, count, 0, 0, 1, own)
+            add_block(first, count, n, own, found)
+
+
+@kernel
+def end_stack(n, work, out):
+    """The gradients at the first states of network n, and where it left the range."""
+    for l in range(work.marks.shape[0]):
+        end_bptt(n, layer_of(work, l), layer_of(out, l))
+    mark_stack(n, work.marks, out)
+
+
+@kernel
+def mark_stack(n, marks, out):
+    """first_nonfinite of all layers: where a state left the range, else where a gradient did."""
+    L, forward_step, first = marks.shape[0], -1, -1
+    for l in range(L):
+        if marks[l, 1] >= 0 and (forward_step < 0 or marks[l, 1] < forward_step):
+            forward_step = marks[l, 1]
+    for l in range(L):
+        mark_nonfinite(n, forward_step, layer_of(out, l))
+        first = max(first, out.first_nonfinite[l, n])
+    for l in range(L):
+        out.first_nonfinite[l, n] = first
