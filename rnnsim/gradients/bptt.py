@@ -182,10 +182,10 @@ def bptt(
     kept = checked_keep(rnn, batch, keep, max_memory)
     final = final_for(rnn, sequences)
     if isinstance(rnn, Stack):
-        flops = sum(flops_per_network(layer, sequences.n_steps * sequences.n_sequences)
-                    for layer in rnn.layers)
-        options = {"flops": flops, "kept": kept, "final": final}
-        out = run_stack_bptt(rnn, batch, n_threads, memory, **options)
+        flops = flops_per_network(rnn, sequences.n_steps * sequences.n_sequences)
+        out = run_stack_bptt(
+            rnn, batch, n_threads, memory, flops=flops, kept=kept, final=final
+        )
     else:
         out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
     return gradients_of(rnn, batch, out, kept)
@@ -301,7 +301,10 @@ def _in_pieces(
     mark_nonfinite(n, work.marks[1], out)
 
 
-def flops_per_network(rnn: RNN, rows: int) -> float:
+def flops_per_network(rnn: Network, rows: int) -> float:
     """The arithmetic of one network's forward and backward pass; rows: steps times sequences."""
-    H, D, V, A = rnn.n_hidden, rnn.n_inputs, rnn.n_outputs, rnn.b_h.shape[1]
-    return 2.0 * rows * (A * (3 * H + 2 * D) + 3 * H * V)
+    total = 0.0
+    for layer in rnn.layers:
+        H, D, V, A = layer.n_hidden, layer.n_inputs, layer.n_outputs, layer.b_h.shape[1]
+        total += 2.0 * rows * (A * (3 * H + 2 * D) + 3 * H * V)
+    return total

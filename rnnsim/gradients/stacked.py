@@ -1,6 +1,6 @@
 """Gradients of stacks: the kernels of all layers together, and what people read of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,13 @@ from rnnsim.gradients.every_step import fields_of, gradient_arrays
 from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.arithmetic.jit import layer_of
-from rnnsim.kernels.gradients.backward import sweep
+from rnnsim.kernels.gradients.backward import score_until, sweep
+from rnnsim.kernels.gradients.truncated import (
+    depths,
+    end_products,
+    end_steps,
+    finish_truncated,
+)
 from rnnsim.kernels.stacks.gradients import (
     begin_stack,
     end_stack,
@@ -22,6 +28,12 @@ from rnnsim.kernels.stacks.gradients import (
     widest,
 )
 from rnnsim.kernels.stacks.layers import in_layers, layered
+from rnnsim.kernels.stacks.truncated import (
+    mark_stack,
+    stack_truncated_work,
+    start_stack,
+    sweep_stack,
+)
 from rnnsim.networks.binding import weights_for
 from rnnsim.networks.stack import Stack
 from rnnsim.networks.states import by_layer, cell_of
@@ -105,6 +117,76 @@ def _in_pieces(
                 stack_forward_steps(batch, stack.cell, n, first, last, work)
             yield
     end_stack(n, work, out)
+
+
+def truncated_of_stack(
+    stack: Stack,
+    batch: kernels.Batch,
+    truncation: tuple[int, int],
+    chunks: tuple[int, int],
+    kept: frozenset[str],
+    final: FloatArray,
+) -> tuple[kernels.GradientArrays, Callable[[], parallel.Worker]]:
+    """Results, and what makes the workers that fill them; chunks: of steps and of depths."""
+    given, T, (K, S) = bound(stack, batch), batch.inputs.shape[1], truncation
+    out, top = result_arrays(given, batch, kept), stack.n_layers - 1
+    first, last = depths(T, K, S)
+
+    def prepare() -> parallel.Worker:
+        work = stack_truncated_work(given.layers, batch, S, given.cell)
+        work = work._replace(common=work.common._replace(final=final))
+
+        def worker(start: int, stop: int) -> Iterator[None]:
+            for n in range(start, stop):
+                start_stack(given.weights, batch, n, work, out)
+                for a, b in parallel.pieces(T, chunks[0]):
+                    stack_forward_steps(batch, given.cell, n, a, b, work.common)
+                    yield
+                found = layer_of(out, top)
+                yield from score_all(batch, n, chunks[0], layer_of(work.common, top), found)
+                for a, b in parallel.pieces(last - first, chunks[1]):
+                    sweep_stack(given.cell, K, S, first + a, first + b, work)
+                    yield
+                for l in range(top, -1, -1):
+                    own, found = layer_of(work, l), layer_of(out, l)
+                    yield from end_truncated(given.cell, n, T, chunks[0], own, found)
+                    finish_truncated(n, own, found)
+                mark_stack(n, work.common.marks, out)
+
+        return worker
+
+    return out, prepare
+
+
+def score_all(
+    batch: kernels.Batch,
+    n: int,
+    chunk: int,
+    work: kernels.BackwardWork,
+    out: kernels.GradientArrays,
+) -> Iterator[None]:
+    """Losses of all steps of one network, in compiled calls of about `chunk` steps."""
+    T, s = batch.inputs.shape[1], 1
+    while s <= T:
+        s = score_until(batch, 0, T, 0, s, s + chunk, n, work, out)
+        yield
+
+
+def end_truncated(
+    cell: Any,
+    n: int,
+    T: int,
+    chunk: int,
+    work: kernels.TruncatedWork,
+    out: kernels.GradientArrays,
+) -> Iterator[None]:
+    """Gradients of one network from the sums over its sweeps, likewise."""
+    for first, last in parallel.pieces(T, chunk):
+        end_steps(cell, n, first, last, work, out)
+        yield
+    for first, last in parallel.pieces(T, chunk, work.common.factors.shape[1]):
+        end_products(n, first, last, work, out)
+        yield
 
 
 def layers_of(stack: Stack, out: kernels.GradientArrays) -> tuple[Weights, ...]:

@@ -1,32 +1,33 @@
 """Gradients truncated in time: any window, any stride."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
+from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network, gradients_of
 from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, gradient_arrays
-from rnnsim.kernels.gradients.backward import forward_steps, score_until
+from rnnsim.gradients.stacked import end_truncated, score_all, truncated_of_stack
+from rnnsim.kernels.gradients.backward import forward_steps
 from rnnsim.kernels.gradients.truncated import (
     depths,
-    end_products,
-    end_steps,
     finish_truncated,
     start_truncated,
     sweep_depths,
 )
 from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import cell_of
 
 _ELEMENTWISE = 64  # what a unit costs beside its products, in their arithmetic
 
 
 def truncated_bptt(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences,
     *,
     window: int,
@@ -42,7 +43,8 @@ def truncated_bptt(
     Block j holds steps jS+1..min((j+1)S, T). After each block one backward sweep starts at the
     block's last step, carries the loss of that block only, and goes back down to step (j+1)S-K+1.
     The state is carried across every cut, its gradient is not, neither that of h nor that of the
-    memories of an LSTM; each loss term is used once.
+    memories of an LSTM; each loss term is used once. In a stack a sweep goes down through the
+    layers within each of its steps, so that all layers have the same window.
 
     ==========  ==========  =======================================================================
     S = K       segments    only the loss inside a segment is used; a last, shorter one stays inside
@@ -88,13 +90,33 @@ def truncated_bptt(
     kept, final = checked_keep(rnn, batch, keep, max_memory), final_for(rnn, sequences)
     T, B = sequences.n_steps, sequences.n_sequences
     K, S = min(K, 2 * T), min(S, T)  # beyond these nothing changes
-    (weights,), cell = weights_for(rnn, batch), cell_of(rnn)
-    out = gradient_arrays(weights, batch, kept)
     first, last = depths(T, K, S)
-    row = rnn.b_h.shape[1] * (rnn.n_hidden + _ELEMENTWISE)
+    row = sum(layer.b_h.shape[1] * (rnn.n_hidden + _ELEMENTWISE) for layer in rnn.layers)
     flops_per_depth = -(-T // S) * (2.0 * B * row + parallel.FLOPS_PER_STEP)
     flops = flops_per_network(rnn, T * B) + T * parallel.FLOPS_PER_STEP
     pieces = T * parallel.FLOPS_PER_CALL / flops, parallel.FLOPS_PER_CALL / flops_per_depth
+    chunks = max(1, int(pieces[0])), max(1, int(pieces[1]))
+    if isinstance(rnn, Stack):
+        out, prepare = truncated_of_stack(rnn, batch, (K, S), chunks, kept, final)
+    else:
+        out, prepare = _truncated(rnn, batch, (K, S), chunks, kept, final)
+    flops += (last - first) * flops_per_depth
+    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
+    return gradients_of(rnn, batch, out, kept)
+
+
+def _truncated(
+    rnn: RNN,
+    batch: kernels.Batch,
+    truncation: tuple[int, int],
+    chunks: tuple[int, int],
+    kept: frozenset[str],
+    final: FloatArray,
+) -> tuple[kernels.GradientArrays, Callable[[], parallel.Worker]]:
+    """Results, and what makes the workers that fill them; chunks: of steps and of depths."""
+    (weights,), cell, (K, S) = weights_for(rnn, batch), cell_of(rnn), truncation
+    out, T = gradient_arrays(weights, batch, kept), batch.inputs.shape[1]
+    first, last = depths(T, K, S)
 
     def prepare() -> parallel.Worker:
         work = kernels.truncated_work(weights, batch, S, cell)
@@ -102,18 +124,16 @@ def truncated_bptt(
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
-                yield from _begin(weights, batch, cell, n, int(pieces[0]), work, out)
-                chunk = max(1, int(pieces[1]))
-                for depth in range(first, last, chunk):
-                    sweep_depths(cell, K, S, depth, min(depth + chunk, last), work)
+                yield from _begin(weights, batch, cell, n, chunks[0], work, out)
+                for depth, end in parallel.pieces(last - first, chunks[1]):
+                    sweep_depths(cell, K, S, first + depth, first + end, work)
                     yield
-                yield from _end(cell, n, T, int(pieces[0]), work, out)
+                yield from end_truncated(cell, n, T, chunks[0], work, out)
+                finish_truncated(n, work, out)
 
         return worker
 
-    flops += (last - first) * flops_per_depth
-    parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
-    return gradients_of(rnn, batch, out, kept)
+    return out, prepare
 
 
 def _begin(
@@ -126,29 +146,11 @@ def _begin(
     out: kernels.GradientArrays,
 ) -> Iterator[None]:
     """Forward pass and losses of one network, in compiled calls of about `chunk` steps."""
-    T, s = batch.inputs.shape[1], 1
+    T = batch.inputs.shape[1]
     start_truncated(weights, batch, n, work, out)
     for first, last in parallel.pieces(T, chunk):
         forward_steps(batch, cell, n, first, last, work.common)
         yield
-    while s <= T:
-        s = score_until(batch, 0, T, 0, s, s + max(1, chunk), n, work.common, out)
-        yield
+    yield from score_all(batch, n, chunk, work.common, out)
 
 
-def _end(
-    cell: Any,
-    n: int,
-    T: int,
-    chunk: int,
-    work: kernels.TruncatedWork,
-    out: kernels.GradientArrays,
-) -> Iterator[None]:
-    """Gradients of one network from the sums over its sweeps."""
-    for first, last in parallel.pieces(T, chunk):
-        end_steps(cell, n, first, last, work, out)
-        yield
-    for first, last in parallel.pieces(T, chunk, work.common.factors.shape[1]):
-        end_products(n, first, last, work, out)
-        yield
-    finish_truncated(n, work, out)

@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import numba
 import numpy as np
+from numba.core import types
 from numba.core.caching import FunctionCache
+from numba.np import arrayobj
 
 config: Any = numba.config
 
@@ -215,16 +217,37 @@ def layer_of(whole: Any, index: Any) -> Any:
     return whole[index] if isinstance(whole, np.ndarray) else whole
 
 
-@numba.extending.overload(layer_of, jit_options=_OPTIONS, strict=False)
-def _(whole: Any, index: Any) -> Function:
-    if isinstance(whole, numba.types.BaseNamedTuple):
-        fields = ", ".join(f"layer_of(whole.{field}, index)" for field in whole.fields)
-        names = {"layer_of": layer_of, "kind": whole.instance_class}
-        exec(f"def of_fields(whole, index):\n    return kind({fields})", names)
-        return cast(Function, names["of_fields"])
-    if isinstance(whole, numba.types.Array):
-        return lambda whole, index: whole[index]
-    return lambda whole, index: whole
+# Kernels without reference counting may not return arrays, so this one is written as instructions.
+@numba.extending.type_callable(layer_of)
+def _(context: Any) -> Function:
+    return lambda whole, index: _type_of_layer(whole)
+
+
+def _type_of_layer(whole: Any) -> Any:
+    if isinstance(whole, types.BaseNamedTuple):
+        fields = [_type_of_layer(field) for field in whole.types]
+        return types.BaseTuple.from_types(fields, whole.instance_class)
+    return whole.copy(ndim=whole.ndim - 1) if isinstance(whole, types.Array) else whole
+
+
+@numba.extending.lower_builtin(layer_of, types.Any, types.Integer)
+def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    whole, index = signature.args
+    at = context.cast(builder, args[1], index, types.intp)
+    return _layer(context, builder, whole, args[0], at)
+
+
+def _layer(context: Any, builder: Any, whole: Any, value: Any, at: Any) -> Any:
+    kind = _type_of_layer(whole)
+    if isinstance(whole, types.Array):
+        view = numba.core.typing.signature(kind, whole, types.intp)
+        return arrayobj.getitem_arraynd_intp(context, builder, view, (value, at))
+    if not isinstance(whole, types.BaseNamedTuple):
+        return value
+    parts = (builder.extract_value(value, i) for i in range(len(whole)))
+    pairs = zip(whole.types, parts, strict=True)
+    fields = [_layer(context, builder, field, part, at) for field, part in pairs]
+    return context.make_tuple(builder, kind, fields)
 
 
 # Operations stay in the order written: error-compensated arithmetic depends on it.

@@ -47,19 +47,22 @@ class TruncatedWork(NamedTuple):
 
 
 @allocator
-def truncated_work(weights, batch, stride, cell=0):
-    """Scratch for `truncated_bptt` at one stride: one for each thread, reused for every network."""
+def truncated_work(weights, batch, stride, cell=0, above=0):
+    """Scratch for `truncated_bptt` at one stride: one for each thread, reused for every network.
+
+    above: as in `allocate_backward`.
+    """
     A, H = weights.b_h.shape[1], weights.W_hh.shape[2]
     T, B = batch.inputs.shape[1], batch.inputs.shape[2]
     like, J = weights.W_hh, (T + stride - 1) // stride
     width, memory = padded(H, like), later_size(cell, H, like)
     return TruncatedWork(
-        allocate_backward(weights, batch, T, T, block_steps(T, B, H, like.itemsize), cell),
+        allocate_backward(weights, batch, T, T, block_steps(T, B, H, like.itemsize), cell, above),
         np.zeros((T + 1, B, width), like.dtype),
         np.zeros((T + 1, B, memory), like.dtype),
         np.zeros((J, B, width), like.dtype),
         np.zeros((J, B, memory), like.dtype),
-        np.zeros((J, B, padded(A, like)), like.dtype),
+        np.zeros((J, B, padded(A + above, like)), like.dtype),
     )
 
 
@@ -115,7 +118,7 @@ def sweep_depths(cell, window, stride, first, last, work):
         for j in range(lowest, highest):
             t = (j + 1) * stride - d
             if d < stride and common.scored[t - 1]:
-                _add_direct(t, j, work)
+                add_direct(t, j, work)
             add(rows[j], work.total[t])
             add(dc[j], work.memories[t])
             pull_back(cell, rows[j], dc[j], trace, kept, t, deltas, j, 0, H)
@@ -133,7 +136,7 @@ def sweep_depths(cell, window, stride, first, last, work):
 
 
 @kernel
-def _add_direct(t, j, work):
+def add_direct(t, j, work):
     """rows[j] += dL_t/dh_t = W_hy^T dL/dy_t."""
     common = work.common
     gradient, panels, A = common.gradient, common.backward, common.recurrent.shape[0]
