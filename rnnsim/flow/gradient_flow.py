@@ -9,12 +9,14 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
 from rnnsim.flow.results import GradientFlow, flow_of
-from rnnsim.gradients.simulation import run_states
+from rnnsim.flow.stacked import flow_of_stack
+from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels.flow.arrays import FlowArrays
 from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import cell_of
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +25,7 @@ _KEPT = 2**26  # norms of single sequences that are kept without being asked for
 
 
 def gradient_flow(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences,
     *,
     max_lag: int | None = None,
@@ -47,7 +49,8 @@ def gradient_flow(
     pre-activation a, so that saturation costs no digits up to |a| = 354 (43 in float32; units
     further out count as if they were there). That g_K equals truncated BPTT with window
     K and stride 1 follows from the definition. LSTMs and GRUs go the same way, with dl/da of all
-    their gates in place of e_k, and the state (h, c) of an LSTM as a whole.
+    their gates in place of e_k, and the state (h, c) of an LSTM as a whole. In a stack rows go down
+    through the layers at every lag; `GradientFlow.layers` has what is of each layer.
 
     Parameters
     ----------
@@ -98,9 +101,13 @@ def gradient_flow(
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
+    final = final_for(rnn, sequences)
+    if len(rnn.layers) > 1:
+        return flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
     (weights,) = weights_for(rnn, batch)
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
-    _run(rnn, weights, batch, steps, n_threads, (scales, final_for(rnn, sequences)), out)
+    (rnn,), final = rnn.layers, final if isinstance(rnn, RNN) else final[0]
+    _run(rnn, weights, batch, steps, n_threads, (scales, final), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
 
 
@@ -143,7 +150,7 @@ def _run(
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
 
 
-def _deviations(rnn: RNN, batch: kernels.Batch) -> Floats:
+def _deviations(rnn: Network, batch: kernels.Batch) -> Floats:
     """The standard deviation of each component of the state (N, S) over steps 1..T and sequences.
 
     Network by network: their states together may be much.
@@ -152,7 +159,10 @@ def _deviations(rnn: RNN, batch: kernels.Batch) -> Floats:
     for n in range(len(rnn)):
         one = slice(n, n + 1)
         x, start = (a if len(a) == 1 else a[one] for a in (batch.inputs, batch.h0))
-        states, _ = run_states(rnn[n], x, start, None)
         with np.errstate(all="ignore"):
-            found.append(states[0, 1:].astype(np.float64).std(axis=(0, 1)))
+            layers = [
+                states[0, 1:].astype(np.float64).std(axis=(0, 1))
+                for _, states, _ in run_layers(rnn[n], x, start, None)
+            ]
+        found.append(np.concatenate(layers))
     return np.array(found)

@@ -110,6 +110,11 @@ class GradientFlow:
         -1 where everything is finite. Else the first step whose state, loss or gradient is not.
     epsilon : float
         Machine epsilon of the networks' dtype.
+    of_layers : tuple of GradientFlow
+        Of a stack the flow of each layer, the lowest first, see `layers`; else empty. Above, all
+        that is of W_hh, W_xh and b_h is of all layers together, as one vector (of one gate in all
+        layers), mean_slope and saturated_fraction are means over layers, and norms are of the state
+        of all layers, of which each component is differentiated with all others held fixed.
     """
 
     steps: npt.NDArray[np.int64]
@@ -145,6 +150,22 @@ class GradientFlow:
     recurrent: Windows
     recurrent_gates: Windows
     epsilon: float = float(np.finfo("float64").eps)
+    of_layers: tuple["GradientFlow", ...] = ()
+
+    @property
+    def layers(self) -> tuple["GradientFlow", ...]:
+        """The flow of each layer, the lowest first: windows, shares and gates of its own weights.
+
+        Norms over lags are of h of that layer by all paths, those up through the layers within step
+        t-k as well: what reaches the layer's output, 1, 2, 3, ... at lags 0, 1, 2 below the top of
+        two layers of the identity, where with the upper states held fixed it is 0, 1, 2, ...
+        """
+        return self.of_layers or (self,)
+
+    @property
+    def log_norms_layers(self) -> Floats:
+        """(N, L, S, K): mean over sequences of ln ||dl[t,b]/dh_{t-k}|| by layer, by all paths."""
+        return np.stack([layer.log_norms_h for layer in self.layers], axis=1)
 
     @property
     def n_lags(self) -> int:
@@ -158,6 +179,7 @@ def flow_of(
     B: int,
     dtype: np.dtype[np.floating],
     scales: Floats | None,
+    of_layers: tuple[GradientFlow, ...] = (),
 ) -> GradientFlow:
     """Bring sums over sequences to averages, add the readout, and mark what rounding hides."""
     batch_log = np.log(B)
@@ -202,6 +224,7 @@ def flow_of(
         state_scale=scales,
         **_by_gate(out, exact_from, batch_log, dtype),
         epsilon=float(np.finfo(dtype).eps),
+        of_layers=of_layers,
     )
 
 

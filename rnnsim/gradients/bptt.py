@@ -183,9 +183,7 @@ def bptt(
     final = final_for(rnn, sequences)
     if isinstance(rnn, Stack):
         flops = flops_per_network(rnn, sequences.n_steps * sequences.n_sequences)
-        out = run_stack_bptt(
-            rnn, batch, n_threads, memory, flops=flops, kept=kept, final=final
-        )
+        out = run_stack_bptt(rnn, batch, n_threads, memory, flops=flops, kept=kept, final=final)
     else:
         out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
     return gradients_of(rnn, batch, out, kept)

@@ -147,8 +147,8 @@ def truncated_of_stack(
                 for a, b in parallel.pieces(last - first, chunks[1]):
                     sweep_stack(given.cell, K, S, first + a, first + b, work)
                     yield
-                for l in range(top, -1, -1):
-                    own, found = layer_of(work, l), layer_of(out, l)
+                for index in range(top, -1, -1):
+                    own, found = layer_of(work, index), layer_of(out, index)
                     yield from end_truncated(given.cell, n, T, chunks[0], own, found)
                     finish_truncated(n, own, found)
                 mark_stack(n, work.common.marks, out)
@@ -192,8 +192,8 @@ def end_truncated(
 def layers_of(stack: Stack, out: kernels.GradientArrays) -> tuple[Weights, ...]:
     """dL/dW of each layer, in the shapes of its weights."""
     found = []
-    for l, layer in enumerate(stack.layers):
-        arrays = zip(layer_of(out.weights, l), layer.weights, strict=True)
+    for index, layer in enumerate(stack.layers):
+        arrays = zip(layer_of(out.weights, index), layer.weights, strict=True)
         shaped = (a[tuple(slice(size) for size in w.shape)] for a, w in arrays)
         found.append(Weights(*map(np.ascontiguousarray, shaped)))
     return tuple(found)
@@ -213,11 +213,11 @@ def kept_of(
     found: list[dict[str, Any]] = []
     starts, x = by_layer(stack, batch.h0), batch.inputs
     runs = run_layers(stack, x, batch.h0, None)
-    for l, (layer, start) in enumerate(zip(stack.layers, starts, strict=True)):
+    for index, (layer, start) in enumerate(zip(stack.layers, starts, strict=True)):
         own = batch._replace(inputs=x, h0=start)
-        asked = kept - {"inputs"} if l else kept
-        found.append(fields_of(layer, own, layer_of(out.each, l), asked))
-        if "steps" in kept and l + 1 < stack.n_layers:
+        asked = kept - {"inputs"} if index else kept
+        found.append(fields_of(layer, own, layer_of(out.each, index), asked))
+        if "steps" in kept and index + 1 < stack.n_layers:
             x = np.ascontiguousarray(next(runs)[1][:, 1:, :, : stack.n_hidden])
     fields: dict[str, Any] = {}
     for name in ("states", "memories"):
@@ -228,4 +228,3 @@ def kept_of(
     if "steps" in kept:
         fields["steps"] = tuple(each["steps"] for each in found)
     return fields
-

@@ -152,5 +152,3 @@ def _begin(
         forward_steps(batch, cell, n, first, last, work.common)
         yield
     yield from score_all(batch, n, chunk, work.common, out)
-
-

@@ -60,8 +60,8 @@ class Stack:
         self._layers = tuple(given)
         if not self._layers:
             raise ValueError("`layers` must hold one RNN at least, got none")
-        for l, layer in enumerate(self._layers):
-            check_rnn(layer, f"layers[{l}]")
+        for index, layer in enumerate(self._layers):
+            check_rnn(layer, f"layers[{index}]")
         _check_together(self._layers)
 
     @classmethod
@@ -113,7 +113,7 @@ class Stack:
         drawn = [
             RNN.sample(
                 n_networks,
-                n_inputs=n_inputs if l == 0 else n_hidden,
+                n_inputs=n_inputs if index == 0 else n_hidden,
                 n_hidden=n_hidden,
                 n_outputs=V,
                 cell=cell,
@@ -125,7 +125,7 @@ class Stack:
                 dtype=dtype,
                 rng=own,
             )
-            for l, own in enumerate(generators)
+            for index, own in enumerate(generators)
         ]
         return cls([*map(_without_readout, drawn[:-1]), drawn[-1]])
 
@@ -218,33 +218,31 @@ class Stack:
 
 
 def _without_readout(rnn: RNN) -> RNN:
-    return RNN(
-        rnn.W_xh, rnn.W_hh, b_h=rnn.b_h, cell=rnn.cell, activation=rnn.activation
-    )
+    return RNN(rnn.W_xh, rnn.W_hh, b_h=rnn.b_h, cell=rnn.cell, activation=rnn.activation)
 
 
 def _check_together(layers: tuple[RNN, ...]) -> None:
     """Refuse layers that do not make a stack."""
     lowest = layers[0]
     for name in ("n_networks", "n_hidden", "cell", "activation", "dtype"):
-        for l, layer in enumerate(layers):
+        for index, layer in enumerate(layers):
             own, expected = getattr(layer, name), getattr(lowest, name)
             if own != expected:
                 raise ValueError(
-                    f"`layers` must agree in {name}: layers[0] has {expected}, layers[{l}] has "
+                    f"`layers` must agree in {name}: layers[0] has {expected}, layers[{index}] has "
                     f"{own}"
                 )
-    for l, layer in enumerate(layers[1:], start=1):
+    for index, layer in enumerate(layers[1:], start=1):
         if layer.n_inputs != lowest.n_hidden:
             raise ValueError(
-                f"`layers[{l}]` must read the states of the layer below, n_inputs = n_hidden = "
+                f"`layers[{index}]` must read the states of the layer below, n_inputs = n_hidden = "
                 f"{lowest.n_hidden}, got n_inputs = {layer.n_inputs}; layers go from the lowest, "
                 "which reads the inputs, to the top"
             )
-    for l, layer in enumerate(layers[:-1]):
+    for index, layer in enumerate(layers[:-1]):
         if layer.n_outputs:
             raise ValueError(
-                f"`layers[{l}]` must have no readout, as only the top layer has one, got "
+                f"`layers[{index}]` must have no readout, as only the top layer has one, got "
                 f"n_outputs = {layer.n_outputs}; leave out its W_hy and b_y: RNN(W_xh, W_hh, "
                 "b_h=b_h)"
             )

@@ -38,7 +38,7 @@ class FlowArrays(NamedTuple):
     window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
     terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2;
     *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> / ||g||^2 for what lag k
-    adds, by gate; lag_norms (N, K, 2): ||G_k|| / ||g||.
+    adds, by gate; lag_norms (N, K, 2): ||G_k|| / ||g||; inputs_full (N,): ln ||g|| of W_xh.
     readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
     mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
     """
@@ -67,6 +67,7 @@ class FlowArrays(NamedTuple):
     recurrent_gates: GateArrays
     shares: np.ndarray
     lag_norms: np.ndarray
+    inputs_full: np.ndarray
 
 
 class FlowWork(NamedTuple):
@@ -144,6 +145,7 @@ def flow_arrays(weights, batch, S, K, per_sequence):
         _gate_arrays(N, K, several),
         np.empty((N, K, 2, G)),
         np.empty((N, K, 2)),
+        np.empty(N),
     )
 
 
@@ -165,8 +167,11 @@ def lags_at_once(T, B, S):
 
 
 @allocator
-def flow_work(weights, batch, S, C, cell=0):
-    """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread."""
+def flow_work(weights, batch, S, C, cell=0, above=0):
+    """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread.
+
+    above: as in `allocate_backward`.
+    """
     A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
     like, P, lasts, G = weights.W_hh, H + D + 1, lasting(cell), weights.W_hh.shape[1] // H
@@ -174,7 +179,7 @@ def flow_work(weights, batch, S, C, cell=0):
     return FlowWork(
         H,
         forward_work(weights, T, B, T, lasts),
-        empty_panels(A + V, H, like),
+        empty_panels(A + max(V, above), H, like),
         np.zeros((S, B, padded(H, like)), like.dtype),
         np.zeros((S, B, later_size(lasts, H, like)), like.dtype),
         np.zeros((S, B, padded(A, like)), like.dtype),

@@ -59,24 +59,44 @@ def gradient_flow(weights, batch, cell, steps, start, stop, work, out):
 @kernel
 def begin_flow(weights, batch, cell, steps, n, work, out):
     """States, what they keep, dl_t/dh_t and the full gradient of network n."""
-    w, data, forward, lasts = network(weights, n), batch_of(batch, n), work.forward, lasting(cell)
-    T, B, H = batch.inputs.shape[1], batch.inputs.shape[2], w.W_hh.shape[1]
-    pack_forward(w, forward)
-    pack_back(w.W_hh, forward.blocks[0], H, 0, work.backward)
+    w, data, lasts = network(weights, n), batch_of(batch, n), lasting(cell)
+    start_flow(w, data.h0, work)
     pack(w.W_hy, w.b_h.size, work.backward)
-    start_state(forward, data.h0, H)
-    out.first_nonfinite[n] = unfold(data.inputs, 0, T, 0, lasts, forward)
+    run_flow(data.inputs, lasts, n, work, out)
+    score_steps(data, steps, n, work, out)
+    full_gradient(lasts, steps, n, work)
+    start_rows(steps, n, work)
+
+
+@kernel
+def start_flow(w, h0, work):
+    """Pack the weights of one network, and take its first state (B, S)."""
+    pack_forward(w, work.forward)
+    pack_back(w.W_hh, work.forward.blocks[0], work.units, 0, work.backward)
+    start_state(work.forward, h0, work.units)
+
+
+@kernel
+def run_flow(inputs, cell, n, work, out):
+    """States and what they keep, from inputs (T, B, D) or what stands in the trace."""
+    forward, H, B = work.forward, work.units, work.rows.shape[1]
+    T = forward.trace.shape[0] - 1
+    out.first_nonfinite[n] = unfold(inputs, 0, T, 0, cell, forward)
     total, saturated = 0.0, 0
     for t in range(1, T + 1):
         for b in range(B):
-            slopes, dead = slope_sums(lasts, forward.kept, forward.trace, t, b, H)
+            slopes, dead = slope_sums(cell, forward.kept, forward.trace, t, b, H)
             total += slopes
             saturated += dead
     out.mean_slope[n], out.saturated[n] = total / (T * B * H), saturated / (T * B * H)
     _measure_trace(work)
-    _score_steps(data, steps, n, work, out)
+
+
+@kernel
+def start_rows(steps, n, work):
+    """What arrives at the memories of step T, beside the rows of the losses."""
+    H, T = work.units, work.forward.trace.shape[0] - 1
     fill(work.exponents, 0)
-    work.sum_exponents[1] = full_gradient(lasts, steps, n, work)
     fill(work.dc, 0)
     if steps[-1] == T:
         take_final(work.final, n, H, 1.0, work.dc[-1])
@@ -104,6 +124,7 @@ def start_windows(n, work, out):
     out.recurrent_full[n] = log_norm_scaled(work.full, work.sum_exponents[1])
     for m in range(2):
         work.full_norms[m] = frobenius(work.full[:, :H] if m == 0 else work.full[:, H + 1 :])
+    out.inputs_full[n] = log_norm_scaled(work.full[:, H + 1 :], work.sum_exponents[1])
     out.hidden_terms[n] = out.recurrent_terms[n] = -np.inf
     for gate in range(out.hidden_gates.full.shape[1]):
         first, last = rows_of_gate(work.forward.blocks, gate, H)
@@ -145,12 +166,12 @@ def _measure_trace(work):
 
 
 @kernel
-def _score_steps(data, steps, n, work, out):
+def score_steps(data, steps, n, work, out):
     """rows[i] = dl_t/dh_t at the loss steps; the gradient of the readout."""
     forward, dy = work.forward, work.dy
     S, B, _ = work.rows.shape
     A, H = work.window.shape[0], work.units
-    V = work.backward.shape[1] - A
+    V, own = forward.sizes[2], forward.sizes[3]
     longest, position = forward.score.losses.size // B, 0
     fill(work.readout, 0)
     while position < S:
@@ -167,8 +188,7 @@ def _score_steps(data, steps, n, work, out):
             for v in range(V):
                 dy[position * B + r, v] = outputs[v, r]
         left = rows_of(dy, position * B)
-        states, own = rows_from(forward.trace, first), work.readout.shape[0]
-        add_outer(left, states, run * B, own, H + 1, work.readout)
+        add_outer(left, rows_from(forward.trace, first), run * B, own, H + 1, work.readout)
         position += run
     # dl_t/dh_t = W_hy^T dl_t/dy_t: rows A.. of the packed [W_hh; W_hy]
     behind = Rows(dy.reshape(dy.size), -A, dy.shape[1])

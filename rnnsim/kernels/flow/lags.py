@@ -28,34 +28,63 @@ def advance_rows(cell, steps, first, last, n, work, out):
 
     Rows become the deltas of their step, and these times W_hh the rows of the next lag.
     """
-    (S, B, _), A, begin, lasts = work.rows.shape, work.window.shape[0], 0, lasting(cell)
+    lasts = lasting(cell)
     for k in range(first, last):
-        while begin < S and steps[begin] - k < 1:
-            begin += 1
-        work.tops[k - first] = EMPTY
-        fill(work.outer[k - first], 0)
-        fill(work.terms[k - first], 0.0)
-        if begin == S:
+        begin = first_row(steps, k)
+        clear_lag(k - first, work)
+        if begin == steps.size:
             continue
-        work.tops[k - first] = top = _measure_rows(steps, begin, k, first, n, work, out)
-        if work.part_logs.shape[3] > 0 or work.scales.size > 0:
-            _measure_parts(begin, k, k - first, n, work)
-        _pull_rows(lasts, steps, begin, k, work)
-        deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
-        multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
-        if work.dc.shape[2] > work.path.shape[2]:  # more than gradients of memories
-            for i in range(begin, S):
-                arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
-        if top > EMPTY:  # something is left
-            _outer_products(steps, begin, k, k - first, top, work)
+        top = measure_lag(steps, begin, k, k - first, n, work, out)
+        pull_rows(lasts, steps, begin, k, work)
+        push_rows(steps, begin, k, k - first, top, work)
+
+
+@inlined
+def first_row(steps, k):
+    """The first row that reaches lag k, and the number of rows if none does."""
+    begin = 0
+    while begin < steps.size and steps[begin] - k < 1:
+        begin += 1
+    return begin
+
+
+@inlined
+def clear_lag(lag, work):
+    """Nothing is known yet of one lag of the chunk."""
+    work.tops[lag] = EMPTY
+    fill(work.outer[lag], 0)
+    fill(work.terms[lag], 0.0)
 
 
 @kernel
-def _measure_rows(steps, begin, k, first, n, work, out):
+def measure_lag(steps, begin, k, lag, n, work, out):
+    """Norms of the rows at lag k. Returns the largest exponent of a live row, or EMPTY."""
+    top = _measure_rows(steps, begin, k, lag, n, work, out)
+    if work.part_logs.shape[3] > 0 or work.scales.size > 0:
+        _measure_parts(begin, k, lag, n, work)
+    return top
+
+
+@kernel
+def push_rows(steps, begin, k, lag, top, work):
+    """From deltas to the rows of the next lag, and to the outer products of this one."""
+    (S, B, _), A = work.rows.shape, work.window.shape[0]
+    work.tops[lag] = top
+    deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
+    multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
+    if work.dc.shape[2] > work.path.shape[2]:  # more than gradients of memories
+        for i in range(begin, S):
+            arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
+    if top > EMPTY:  # something is left
+        _outer_products(steps, begin, k, lag, top, work)
+
+
+@kernel
+def _measure_rows(steps, begin, k, lag, n, work, out):
     """Norms of the rows at lag k, of h and memories. Returns the largest exponent of a live row."""
     rows, dc, H = work.rows, work.dc, work.units
     S, B, _ = rows.shape
-    logs, exponents = work.logs[k - first], work.exponents
+    logs, exponents = work.logs[lag], work.exponents
     top = np.int64(EMPTY)
     single = rows.itemsize == 4
     low, high = (2.0**4, 2.0**44) if single else (2.0**40, 2.0**440)  # squares of rows as held
@@ -120,17 +149,17 @@ def _measure_parts(begin, k, lag, n, work):
             if memory > 0:
                 of_memories = _size(work.dc[i, b], H, scales, H, scaled)
                 logs, exponent = work.part_logs[lag, i, b], work.exponents[i, b]
-                logs[0] = _log_of(own, exponent)
-                logs[1] = _log_of(of_memories, exponent)
+                logs[0] = log_of(own, exponent)
+                logs[1] = log_of(of_memories, exponent)
                 along = _size(work.path[i, b], H, scales, H, scaled)
-                logs[2] = _log_of(along, work.path_exponents[i, b])
+                logs[2] = log_of(along, work.path_exponents[i, b])
                 if k > 0 and 0.0 < along < np.inf:  # what enters at lag 0 has the rows' exponents
                     shift = held_exponent(along, work.path.itemsize)
                     rescale(work.path[i, b].reshape(1, -1), -shift)
                     work.path_exponents[i, b] += shift
                 own = hypot(own, of_memories)
             if scaled:
-                work.logs[lag, i, b] = _log_of(own, work.exponents[i, b])
+                work.logs[lag, i, b] = log_of(own, work.exponents[i, b])
 
 
 @kernel
@@ -150,7 +179,7 @@ def _size(row, H, scales, first, scaled):
 
 
 @kernel
-def _log_of(size, exponent):
+def log_of(size, exponent):
     """ln(size * 2^exponent); -inf for an exact 0, NaN beyond the range."""
     if 0.0 < size < np.inf:
         own = exponent_of(size)  # sizes below the normal range are brought into it
@@ -159,7 +188,7 @@ def _log_of(size, exponent):
 
 
 @kernel
-def _pull_rows(cell, steps, begin, k, work):
+def pull_rows(cell, steps, begin, k, work):
     """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
     deltas, forward, H = work.deltas, work.forward, work.units
     (S, B, _), table = deltas.shape, forward.blocks
@@ -185,7 +214,8 @@ def _outer_products(steps, begin, k, lag, top, work):
     other exponents than the top are scaled: nobody needs them behind this.
     """
     deltas, part = work.deltas, work.outer[lag]
-    (S, B, _), (A, P) = deltas.shape, work.window.shape
+    (S, B, _), A = deltas.shape, work.window.shape[0]
+    P = work.units + 1 + work.forward.sizes[1]
     if not _sum_terms(steps, begin, k, lag, top, work):
         for i in range(begin, S):
             for b in range(B):

@@ -53,22 +53,14 @@ def rows_of_gate(table, gate, H):
 
 @kernel
 def full_gradient(cell, steps, n, work):
-    """full * 2^exponent = B * dL/d[W_hh, b_h, W_xh] by backpropagation; returns the exponent.
+    """full * 2^sum_exponents[1] = B * dL/d[W_hh, b_h, W_xh] by backpropagation.
 
     `cell` is the lasting one. What goes back has one power of two of its own: gradient * 2^c = sum
     over losses of dl/dh_t, and so for the memories. rows[i] hold dl_t/dh_t.
     """
-    (A, P), B, H = work.window.shape, work.rows.shape[1], work.units
-    trace, kept, gradient = work.forward.trace, work.forward.kept, work.forward.state
-    memories, deltas, part = work.dc[0], work.deltas, work.outer[0]
-    into = rows_of(gradient, 0)
-    fill(work.full, 0.0)
-    fill(work.window_lost, 0.0)  # free until the windows grow
-    fill(gradient, 0)
-    fill(memories, 0)
-    if steps[-1] == trace.shape[0] - 1:
-        take_final(work.final, n, H, 1.0, memories)
-    c, exponent, i = np.int64(0), np.int64(EMPTY), steps.size - 1
+    B, H, gradient, memories = work.rows.shape[1], work.units, work.forward.state, work.dc[0]
+    start_full(steps, n, work)
+    c, i = np.int64(0), steps.size - 1
     for t in range(steps[-1], 0, -1):
         if i >= 0 and steps[i] == t:
             if c < 0:
@@ -80,21 +72,43 @@ def full_gradient(cell, steps, n, work):
                 for j in range(H):
                     gradient[b, j] += work.rows[i, b, j] * factor
             i -= 1
-        pull_back(cell, gradient, memories, trace, kept, t, deltas, 0, 0, H)
-        fill(part, 0)
-        add_outer(rows_from(deltas, 0), rows_from(trace, t - 1), B, A, P, part)
-        keep_weights(work.forward.blocks, H, P, part)
-        exponent = add_scaled(work.full, work.window_lost, exponent, part, c)
-        multiply(rows_from(deltas, 0), B, 0, A, work.backward, into)
-        arrive(gradient, memories, work.path.shape[2], 0, H)
-        norm = hypot(frobenius(gradient), frobenius(memories))
-        if 0.0 < norm < np.inf:
-            shift = safe_exponent(norm, gradient.itemsize)
-            if shift != 0:
-                rescale(gradient, -shift)
-                rescale(memories, -shift)
-                c += shift
-    return exponent
+        c = take_full_back(cell, t, c, work)
+
+
+@kernel
+def start_full(steps, n, work):
+    """The full gradient of network n is empty, and nothing is on its way back but what arrives."""
+    fill(work.full, 0.0)
+    fill(work.window_lost, 0.0)  # free until the windows grow
+    fill(work.forward.state, 0)
+    fill(work.dc[0], 0)
+    work.sum_exponents[1] = EMPTY
+    if steps[-1] == work.forward.trace.shape[0] - 1:
+        take_final(work.final, n, work.units, 1.0, work.dc[0])
+
+
+@kernel
+def take_full_back(cell, t, c, work):
+    """Step t of the full gradient, from dl/dh_t in units of 2^c; returns the next unit."""
+    A, B, H = work.window.shape[0], work.rows.shape[1], work.units
+    P = H + 1 + work.forward.sizes[1]
+    trace, gradient, memories = work.forward.trace, work.forward.state, work.dc[0]
+    deltas, part, exponent = work.deltas, work.outer[0], work.sum_exponents[1]
+    pull_back(cell, gradient, memories, trace, work.forward.kept, t, deltas, 0, 0, H)
+    fill(part, 0)
+    add_outer(rows_from(deltas, 0), rows_from(trace, t - 1), B, A, P, part)
+    keep_weights(work.forward.blocks, H, P, part)
+    work.sum_exponents[1] = add_scaled(work.full, work.window_lost, exponent, part, c)
+    multiply(rows_from(deltas, 0), B, 0, A, work.backward, rows_of(gradient, 0))
+    arrive(gradient, memories, work.path.shape[2], 0, H)
+    norm = hypot(frobenius(gradient), frobenius(memories))
+    if 0.0 < norm < np.inf:
+        shift = safe_exponent(norm, gradient.itemsize)
+        if shift != 0:
+            rescale(gradient, -shift)
+            rescale(memories, -shift)
+            c += shift
+    return c
 
 
 @kernel

@@ -82,16 +82,16 @@ def stack_bptt(weights, batch, cell, start, stop, work, out):
 def begin_stack(weights, batch, n, work, out):
     """Pack the weights of all layers of network n, and clear their results."""
     data, L = batch_of(batch, n), work.marks.shape[0]
-    for l in range(L - 1, -1, -1):
-        own, found = layer_of(work, l), layer_of(out, l)
-        w, h0 = network(layer_of(weights, l), n), found.h0[n]
-        copy_part(data.h0, h0, l)  # a place that is free until the end
+    for layer in range(L - 1, -1, -1):
+        own, found = layer_of(work, layer), layer_of(out, layer)
+        w, h0 = network(layer_of(weights, layer), n), found.h0[n]
+        copy_part(data.h0, h0, layer)  # a place that is free until the end
         begin_network(w, h0, n, own, found)
-        if l == L - 1:
+        if layer == L - 1:
             pack_readout(w, own)
             mark_losses(data.loss_weights, own)
         else:
-            pack_above(weights.W_xh[l + 1, n], own)
+            pack_above(weights.W_xh[layer + 1, n], own)
     _mark_below(work)
 
 
@@ -102,11 +102,11 @@ def _mark_below(work):
     last = work.marks[L - 1, 0]
     if work.final.size > 0:
         last = work.scored.shape[1]
-    for l in range(L):
-        work.marks[l, 0] = last
+    for layer in range(L):
+        work.marks[layer, 0] = last
         for t in range(work.scored.shape[1]):
-            if l < L - 1:
-                work.scored[l, t] = t < last
+            if layer < L - 1:
+                work.scored[layer, t] = t < last
 
 
 @kernel
@@ -115,10 +115,10 @@ def stack_forward_steps(batch, cell, n, begin, end, work):
     inputs = batch_of(batch, n).inputs
     stored, H = work.forward.trace.shape[1] - 1, work.checkpoints.shape[3]
     unfold_stretch(inputs, cell, begin, end, layer_of(work, 0))
-    for l in range(1, work.marks.shape[0]):
+    for layer in range(1, work.marks.shape[0]):
         trace = work.forward.trace
-        pass_up(trace[l - 1], trace[l], begin % stored, end - begin, H)
-        unfold_stretch(inputs[:0], cell, begin, end, layer_of(work, l))
+        pass_up(trace[layer - 1], trace[layer], begin % stored, end - begin, H)
+        unfold_stretch(inputs[:0], cell, begin, end, layer_of(work, layer))
 
 
 @kernel
@@ -128,13 +128,13 @@ def stack_backward_steps(batch, cell, n, begin, end, work, out):
     end = min(end, work.marks[0, 0])  # nothing flows back from beyond the last loss
     for first in range((end - 1) // block * block, begin - 1, -block):
         count = min(first + block, end) - first
-        for l in range(L - 1, -1, -1):
-            own, found = layer_of(work, l), layer_of(out, l)
-            if l == L - 1:
+        for layer in range(L - 1, -1, -1):
+            own, found = layer_of(work, layer), layer_of(out, layer)
+            if layer == L - 1:
                 score_block(batch, first, count, 0, n, own, found)
             else:
                 A = own.forward.sizes[2]
-                pass_down(work.errors[l + 1], 0, count, work.errors[l], 1, A)
+                pass_down(work.errors[layer + 1], 0, count, work.errors[layer], 1, A)
             backward_block(cell, first, count, n, own, found)
             set_factors(first, 0, 0, count, own)
             outer_block(first, count, 0, 0, 1, own)
@@ -144,8 +144,8 @@ def stack_backward_steps(batch, cell, n, begin, end, work, out):
 @kernel
 def end_stack(n, work, out):
     """The gradients at the first states of network n, and where it left the range."""
-    for l in range(work.marks.shape[0]):
-        end_bptt(n, layer_of(work, l), layer_of(out, l))
+    for layer in range(work.marks.shape[0]):
+        end_bptt(n, layer_of(work, layer), layer_of(out, layer))
     mark_stack(n, work.marks, out)
 
 
@@ -153,11 +153,11 @@ def end_stack(n, work, out):
 def mark_stack(n, marks, out):
     """first_nonfinite of all layers: where a state left the range, else where a gradient did."""
     L, forward_step, first = marks.shape[0], -1, -1
-    for l in range(L):
-        if marks[l, 1] >= 0 and (forward_step < 0 or marks[l, 1] < forward_step):
-            forward_step = marks[l, 1]
-    for l in range(L):
-        mark_nonfinite(n, forward_step, layer_of(out, l))
-        first = max(first, out.first_nonfinite[l, n])
-    for l in range(L):
-        out.first_nonfinite[l, n] = first
+    for layer in range(L):
+        if marks[layer, 1] >= 0 and (forward_step < 0 or marks[layer, 1] < forward_step):
+            forward_step = marks[layer, 1]
+    for layer in range(L):
+        mark_nonfinite(n, forward_step, layer_of(out, layer))
+        first = max(first, out.first_nonfinite[layer, n])
+    for layer in range(L):
+        out.first_nonfinite[layer, n] = first

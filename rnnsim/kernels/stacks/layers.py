@@ -43,10 +43,10 @@ def in_layers(one, n_layers):
 
 def set_sizes(sizes, layers):
     """Fill `StepWork.sizes` (L, 4) of scratch that serves the weights `layers`, lowest first."""
-    for l, w in enumerate(layers):
+    for layer, w in enumerate(layers):
         above = w.b_h.shape[1]
         own = w.W_hy.shape[1], w.b_y.shape[1]
-        sizes[l] = w.W_hh.shape[2], w.W_xh.shape[2], *(own if w is layers[-1] else (above, 0))
+        sizes[layer] = w.W_hh.shape[2], w.W_xh.shape[2], *(own if w is layers[-1] else (above, 0))
 
 
 @kernel
@@ -78,12 +78,12 @@ def pass_down(errors, row, count, below, row_below, A):
 
 
 @inlined
-def copy_part(whole, part, l):
-    """part (B, S) = numbers l*S..(l+1)*S-1 of whole (B, L*S): the state of layer l."""
+def copy_part(whole, part, layer):
+    """part (B, S) = the state of one layer, of whole (B, L*S)."""
     S = part.shape[1]
     for b in range(part.shape[0]):
         for i in range(S):
-            part[b, i] = whole[b, l * S + i]
+            part[b, i] = whole[b, layer * S + i]
 
 
 @kernel

@@ -40,8 +40,8 @@ def stack_truncated_bptt(weights, batch, cell, window, stride, start, stop, work
         top = work.total.shape[0] - 1
         score_block(batch, 0, T, 0, n, layer_of(work.common, top), layer_of(out, top))
         sweep_stack(cell, window, stride, first, last, work)
-        for l in range(top, -1, -1):
-            end_truncated(batch, cell, n, layer_of(work, l), layer_of(out, l))
+        for layer in range(top, -1, -1):
+            end_truncated(batch, cell, n, layer_of(work, layer), layer_of(out, layer))
         mark_stack(n, work.common.marks, out)
 
 
@@ -52,8 +52,8 @@ def start_stack(weights, batch, n, work, out):
     for array in (work.total, work.memories, work.rows, work.dc, work.deltas):
         fill(array, 0)
     B, H = work.dc.shape[2], work.common.checkpoints.shape[3]
-    for l in range(work.dc.shape[0]):  # of the last sweep: it is at T
-        take_final(work.common.final[l], n, H, 1.0 / B, work.dc[l, -1])
+    for layer in range(work.dc.shape[0]):  # of the last sweep: it is at T
+        take_final(work.common.final[layer], n, H, 1.0 / B, work.dc[layer, -1])
 
 
 @kernel
@@ -64,35 +64,33 @@ def sweep_stack(cell, window, stride, first, last, work):
     for d in range(first, last):
         lowest = d // stride  # the first block whose sweep is still at step 1 or later
         highest = min((T + d) // stride, J)  # the last whose sweep has begun, plus 1
-        for l in range(L - 1, -1, -1):
-            _step_back(cell, stride, d, lowest, highest, l, work)
+        for layer in range(L - 1, -1, -1):
+            _step_back(cell, stride, d, lowest, highest, layer, work)
         if lowest < highest and (lowest + 1) * stride - d == 1:
-            for l in range(L):
-                _arrive_at_start(lowest, layer_of(work, l))
+            for layer in range(L):
+                _arrive_at_start(lowest, layer_of(work, layer))
 
 
 @kernel
-def _step_back(cell, stride, d, lowest, highest, l, work):
-    """Layer l at depth d: what has come down its own way, and from the layer above, goes on."""
-    own, L = layer_of(work, l), work.rows.shape[0]
+def _step_back(cell, stride, d, lowest, highest, layer, work):
+    """Layer layer at depth d: what has come down its own way, and from the layer above, goes on."""
+    own, L = layer_of(work, layer), work.rows.shape[0]
     common, rows, dc, deltas = own.common, own.rows, own.dc, own.deltas
     B, A, H = rows.shape[1], common.recurrent.shape[0], common.checkpoints.shape[2]
     trace, kept, memory = common.forward.trace, common.forward.kept, common.memories.shape[2]
-    depth = A if l == L - 1 else A + common.forward.sizes[2]
+    depth = A if layer == L - 1 else A + common.forward.sizes[2]
     count = (highest - lowest) * B
-    multiply(
-        rows_from(deltas, lowest), count, 0, depth, common.backward, rows_from(rows, lowest)
-    )
+    multiply(rows_from(deltas, lowest), count, 0, depth, common.backward, rows_from(rows, lowest))
     for j in range(lowest, highest):
         t = (j + 1) * stride - d
         arrive(rows[j], dc[j], memory, 0, H)
-        if l == L - 1 and d < stride and common.scored[t - 1]:
+        if layer == L - 1 and d < stride and common.scored[t - 1]:
             add_direct(t, j, own)
         add(rows[j], own.total[t])
         add(dc[j], own.memories[t])
         pull_back(cell, rows[j], dc[j], trace, kept, t, deltas, j, 0, H)
-    if l > 0:
-        pass_down(deltas, lowest, highest - lowest, work.deltas[l - 1], lowest, A)
+    if layer > 0:
+        pass_down(deltas, lowest, highest - lowest, work.deltas[layer - 1], lowest, A)
 
 
 @inlined
