@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.data.sequences import Sequences
-from rnnsim.dynamics.products import singular_values
+from rnnsim.dynamics.products import factors_at, gradients_of_stack, normalised, singular_values
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
 from rnnsim.kernels.dynamics.trajectories import (
     get_rows,
@@ -21,7 +21,8 @@ from rnnsim.kernels.dynamics.trajectories import (
 )
 from rnnsim.networks.binding import batch_for, final_for
 from rnnsim.networks.rnn import RNN
-from rnnsim.networks.states import cell_of, state_size
+from rnnsim.networks.stack import Network, Stack
+from rnnsim.networks.states import alone, cell_of, state_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +35,8 @@ _AGREEMENT = 1e-6
 class JacobianProducts:
     """What `jacobian_products` returns. Sizes: N networks, B sequences, K lags.
 
-    H is the number of hidden units, of an LSTM twice that: h is then the state (h, c).
+    H is the number of hidden units, of an LSTM twice that: h is then the state (h, c). Of a stack
+    it is that of all layers, L times as many.
 
     Attributes
     ----------
@@ -81,7 +83,7 @@ class JacobianProducts:
 
 
 def jacobians(
-    rnn: RNN,
+    rnn: Network,
     inputs: npt.ArrayLike,
     *,
     h0: npt.ArrayLike | None = None,
@@ -112,8 +114,10 @@ def jacobians(
     -------
     (N, T, B, S, S) float64
         Entry ``[n, t-1, b, i, j]`` is ds_t[i]/ds_{t-1}[j] of the state s: h, S = H; of an LSTM h
-        and then c, S = 2 H. 8 N T B S^2 bytes, so take networks or sequences one by one where that
-        is much. NaN from the step on whose state is not finite.
+        and then c, S = 2 H. Of a stack it is the states of its layers, the lowest first, as many
+        times S, and J_t is block triangular: what is above the diagonal is 0. 8 N T B S^2 bytes, so
+        take networks or sequences one by one where that is much. NaN from the step on whose state
+        is not finite.
 
     Raises
     ------
@@ -127,10 +131,18 @@ def jacobians(
     >>> J.shape, bool((J == rnn.W_hh[:, None, None]).all())
     ((1, 4, 1, 3, 3), True)
     """
-    _, kept, weights = trajectory_of(rnn, inputs, h0, c0, first=1)
+    rnn, h0, c0 = alone(rnn, h0, c0)
+    trajectory = trajectory_of(rnn, inputs, h0, c0, first=1)
+    kept, weights = trajectory.kept, trajectory.weights
     cell, S = cell_of(rnn), state_size(rnn)
-    N, T, B = len(rnn), kept.shape[1] - 1, kept.shape[2]
+    N, T, B = len(rnn), kept.shape[-3] - 1, kept.shape[-2]
     found = np.empty((N, T, B, S, S))
+    if isinstance(rnn, Stack):
+        fill = factors_at(rnn, trajectory, np.arange(N * B))
+        for t in range(T):
+            found[:, t] = fill(t + 1).reshape(N, B, S, S)
+        found[np.isnan(found).any(axis=(3, 4))] = np.nan
+        return found
     for n in range(N):
         step_jacobians(weights, kept, cell, n, np.empty((S + 1, S)), found)
         found[n][np.isnan(found[n]).any(axis=(2, 3))] = np.nan  # an LSTM's has zeros beside that
@@ -138,7 +150,7 @@ def jacobians(
 
 
 def jacobian_products(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences,
     *,
     lags: Iterable[int],
@@ -218,6 +230,7 @@ def jacobian_products(
     >>> bool(result.resolved.all())
     True
     """
+    rnn, h0, c0 = alone(rnn, h0, c0)
     batch = batch_for(rnn, sequences, h0, c0)
     t = _checked_step(step, sequences)
     chosen = _checked_lags(lags, t)
@@ -225,11 +238,15 @@ def jacobian_products(
     trajectory = trajectory_of(rnn, sequences.inputs[..., :t, :, :], h0, c0, first=t - depth + 1)
     first, lost = _nonfinite(trajectory.states)
     # What has left the range is computed with a harmless factor and marked at the end.
-    kept = np.where(lost[:, None, :, None], 1.0, trajectory.kept)
+    there = lost[:, None, :, None] if isinstance(rnn, RNN) else lost[:, None, None, :, None]
+    kept = np.where(there, 1.0, trajectory.kept)
     trajectory = trajectory._replace(kept=kept)
     values, rounding, leading = singular_values(rnn, trajectory, chosen)
     start = loss_gradients(trajectory, batch, t, final_for(rnn, sequences))
-    log_norms, directions = _gradients(cell_of(rnn), trajectory, start, chosen)
+    if isinstance(rnn, Stack):
+        log_norms, directions = gradients_of_stack(rnn, trajectory, start, chosen)
+    else:
+        log_norms, directions = _gradients(cell_of(rnn), trajectory, start, chosen)
     with np.errstate(invalid="ignore"):
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)
     for field in (values, rounding, leading, overlap, log_norms):
@@ -291,11 +308,3 @@ def _gradients(
             log_norms[n] = norms[0][:, depth - lags]
     directions[np.isneginf(log_norms)] = np.nan
     return log_norms, directions
-
-
-def normalised(vectors: Floats) -> Floats:
-    """Vectors (..., H) of norm 1, or 0 where they are."""
-    largest = np.abs(vectors).max(axis=-1)
-    relative = vectors / np.where(largest > 0, largest, 1.0)[..., None]  # squares stay in range
-    norm = np.linalg.norm(relative, axis=-1)
-    return relative / np.where(norm > 0, norm, 1.0)[..., None]

@@ -19,13 +19,20 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_work,
     product_steps,
 )
+from rnnsim.kernels.stacks.dynamics import (
+    begin_stack_lyapunov,
+    stack_lyapunov_steps,
+    stack_lyapunov_work,
+)
+from rnnsim.kernels.stacks.layers import layered
 from rnnsim.networks.binding import checked_inputs
-from rnnsim.networks.rnn import RNN, check_rnn, originals
-from rnnsim.networks.states import cell_of, initial_states, state_size
+from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.stack import Network, check_network
+from rnnsim.networks.states import alone, cell_of, initial_states, state_size
 
 
 def lyapunov_spectrum(
-    rnn: RNN,
+    rnn: Network,
     inputs: npt.ArrayLike | None = None,
     *,
     n_steps: int | None = None,
@@ -50,6 +57,10 @@ def lyapunov_spectrum(
     in the driven case the exponents are those of the network given its input, the conditional
     exponents. phi' comes from the pre-activation, and rows are sorted by size before QR, so units
     that saturate cost no precision. All of it runs in the networks' dtype, sums in float64.
+
+    A stack has S exponents for each of its layers. Its J_t is block triangular, so that they are
+    those of the layers, each driven by the one below (Oseledets 1968); how fast a finite product
+    comes near them is another matter.
 
     An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to
     the forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f
@@ -100,27 +111,36 @@ def lyapunov_spectrum(
     >>> bool(np.allclose(spectrum.exponents[:, 0], np.log(radii), atol=0.01))   # at rest
     True
     """
-    check_rnn(rnn)
+    check_network(rnn)
+    rnn, h0, c0 = alone(rnn, h0, c0)
     N, H, S = len(rnn), rnn.n_hidden, state_size(rnn)
-    k = _exponents(n_exponents, S, "n_hidden" if S == H else "2*n_hidden")
+    k = _exponents(n_exponents, S, "n_hidden" if S == H else f"{S // H}*n_hidden")
     generator = None if rng is None else checks.generator(rng)
     x, start_states = _driven(rnn, inputs, h0, c0, generator)
     T, B = _steps(n_steps, None if inputs is None else x.shape[1]), x.shape[2]
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
     out = lyapunov_arrays(N, B, blocks.number, k)
     vectors = _vectors(S, k, rnn.dtype, generator)
-    weights, cell = originals(rnn), cell_of(rnn)
+    layers, cell = tuple(map(originals, rnn.layers)), cell_of(rnn)
     flops = _flops_per_step(S, k)
     chunk = blocks.chunk(flops)
+    if len(layers) > 1:
+        weights, begin, steps = layered(layers), begin_stack_lyapunov, stack_lyapunov_steps
+    else:
+        weights, begin, steps = layers[0], begin_lyapunov, lyapunov_steps
 
     def prepare() -> parallel.Worker:
-        work = lyapunov_work(H, rnn.n_inputs, k, weights.W_hh, cell)
+        work: Any = (
+            stack_lyapunov_work(layers, k, cell)
+            if len(layers) > 1
+            else lyapunov_work(H, rnn.n_inputs, k, weights.W_hh, cell)
+        )
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n, b in itertools.product(range(start, stop), range(B)):
-                begin_lyapunov(weights, start_states, vectors, n, b, work)
+                begin(weights, start_states, vectors, n, b, work)
                 for m, first, last in blocks.pieces(chunk):
-                    lyapunov_steps(weights, x, cell, n, b, first, last, blocks.every, work, out)
+                    steps(weights, x, cell, n, b, first, last, blocks.every, work, out)
                     if last == blocks.end(m):
                         close_block(n, b, m, work, out)
                     yield
@@ -227,7 +247,7 @@ def _steps(n_steps: Any, available: int | None) -> int:
 
 
 def _driven(
-    rnn: RNN, inputs: Any, h0: Any, c0: Any, generator: np.random.Generator | None
+    rnn: Network, inputs: Any, h0: Any, c0: Any, generator: np.random.Generator | None
 ) -> tuple[FloatArray, FloatArray]:
     """Inputs (1 or N, T or 1, B, D) and states (1 or N, B, S); a single step is repeated."""
     if inputs is not None:
@@ -242,8 +262,14 @@ def _driven(
                 "`rng` or `h0` must be given where there are no `inputs`: at h_0 = 0 a network "
                 "may rest for ever"
             )
-        h0 = generator.standard_normal((B, rnn.n_hidden)).astype(rnn.dtype)
+        h0 = generator.standard_normal(_of_layers(rnn, B)).astype(rnn.dtype)
     return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B, c0)
+
+
+def _of_layers(rnn: Network, n_sequences: int) -> tuple[int, ...]:
+    """The shape of h0 of all networks alike."""
+    shape = n_sequences, rnn.n_hidden
+    return shape if isinstance(rnn, RNN) else (len(rnn.layers), *shape)
 
 
 def _vectors(

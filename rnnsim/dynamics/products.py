@@ -1,6 +1,6 @@
 """Products of the Jacobians of a trajectory: their singular values at many lags."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,8 +8,11 @@ import numpy.typing as npt
 
 from rnnsim.dynamics import graded
 from rnnsim.dynamics.trajectories import Trajectory
+from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import jacobians_at
+from rnnsim.kernels.stacks.dynamics import stack_jacobian_work, stack_jacobians_at
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import cell_of
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +26,7 @@ _CHUNK = 2**19  # numbers in one (G, H, H) array of a chunk: 4 MB
 
 
 def singular_values(
-    rnn: RNN, trajectory: Trajectory, lags: npt.NDArray[np.int64]
+    rnn: Network, trajectory: Trajectory, lags: npt.NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
     """Logs of singular values, their rounding and leading directions, each (N, B, K, S)."""
     (N, _, B, H), weights = trajectory.states.shape, trajectory.weights
@@ -31,11 +34,11 @@ def singular_values(
     count = max(1, _CHUNK // (2 * H * H))
     for begin in range(0, N * B, count):
         items = np.arange(begin, min(begin + count, N * B))
-        if rnn.cell == "vanilla":
+        if rnn.cell == "vanilla" and isinstance(rnn, RNN):
             slopes = trajectory.kept[:, 1:, :, :H]
             products = _transposed_products(weights.W_hh, slopes, items, lags)
         else:
-            products = _dense_products(cell_of(rnn), trajectory, items, lags)
+            products = _dense_products(rnn, trajectory, items, lags)
         for at, product in products:
             for g, item in enumerate(items):
                 leading[item, at] = graded.leading_left_vector(product, g)
@@ -83,27 +86,79 @@ def _transposed_products(
 
 
 def _dense_products(
-    cell: Any, trajectory: Trajectory, items: npt.NDArray[np.int64], lags: npt.NDArray[np.int64]
+    rnn: Network, trajectory: Trajectory, items: npt.NDArray[np.int64], lags: npt.NDArray[np.int64]
 ) -> Iterator[tuple[int, graded.Graded]]:
     """The same for Jacobians that are sums of products: each step multiplies by the whole."""
-    (_, _, B, S), kept = trajectory.states.shape, trajectory.kept
-    networks, sequences, count = items // B, items % B, items.size
+    (_, _, B, S), W_hh, count = trajectory.states.shape, trajectory.weights.W_hh, items.size
     product = graded.orthogonal(np.eye(S), 2 * count)
-    couples = np.any(trajectory.weights.W_hh != 0, axis=(1, 2))  # else no unit meets another
-    epsilon = np.concatenate([np.zeros(count), np.where(couples[networks], _NOISE, 0.0)])[
+    # Else no unit meets another.
+    couples = np.any(W_hh != 0, axis=(1, 2)) if W_hh.ndim == 3 else np.ones(W_hh.shape[1], bool)
+    epsilon = np.concatenate([np.zeros(count), np.where(couples[items // B], _NOISE, 0.0)])[
         :, None, None
     ]
-    factors, scratch = np.empty((count, S, S)), np.empty((S + 1, S))
+    factors_of, last = factors_at(rnn, trajectory, items), trajectory.kept.shape[-3]
     rng, at = np.random.default_rng(0), 0
     for k in range(1, int(lags[-1]) + 1):
-        t = kept.shape[1] - k
-        jacobians_at(trajectory.weights, kept, cell, networks, sequences, t, scratch, factors)
+        factors = factors_of(last - k)
         noise = [epsilon * rng.standard_normal((S, S)) for _ in range(2)]
         both = np.concatenate([factors, factors]).mT
         product = graded.multiply(both, product, (noise[0], noise[1]))
         if k == lags[at]:
             yield at, product
             at += 1
+
+
+def factors_at(
+    rnn: Network, trajectory: Trajectory, items: npt.NDArray[np.int64]
+) -> Callable[[int], Floats]:
+    """What gives J of step t (1 is the first that is kept) of sequences `items` of N*B."""
+    (_, _, B, S), kept, weights = trajectory.states.shape, trajectory.kept, trajectory.weights
+    places, cell = (items // B, items % B), cell_of(rnn)
+    stacked = not isinstance(rnn, RNN)
+    scratch: Any = (
+        stack_jacobian_work(len(rnn.layers), rnn.n_hidden, B, kept, lasting(cell))
+        if stacked
+        else np.empty((S + 1, S))
+    )
+
+    def at(t: int) -> Floats:
+        factors, of = np.empty((items.size, S, S)), stack_jacobians_at if stacked else jacobians_at
+        of(weights, kept, cell, *places, t, scratch, factors)
+        return factors
+
+    return at
+
+
+def gradients_of_stack(
+    rnn: Network, trajectory: Trajectory, gradient: Floats, lags: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats]:
+    """ln ||dl_t/ds_{t-k}|| (N, B, K) and its direction (N, B, K, S), NaN where it is exactly 0.
+
+    gradient (N, B, S) = dl_t/ds_t.
+    """
+    N, B, S = gradient.shape
+    factors, last = factors_at(rnn, trajectory, np.arange(N * B)), trajectory.kept.shape[-3]
+    log_norms, directions = np.empty((N * B, lags.size)), np.empty((N * B, lags.size, S))
+    row, log, at = gradient.reshape(N * B, S), np.zeros(N * B), 0
+    with np.errstate(all="ignore"):
+        for k in range(int(lags[-1]) + 1):
+            if k > 0:
+                row = np.einsum("gij,gi->gj", factors(last - k), row)
+            size = np.linalg.norm(row, axis=1)
+            log, row = log + np.log(size), normalised(row)
+            if k == lags[at]:
+                log_norms[:, at], directions[:, at] = log, row
+                at += 1
+    directions[np.isneginf(log_norms)] = np.nan
+    return log_norms.reshape(N, B, -1), directions.reshape(N, B, -1, S)
+
+
+def normalised(vectors: Floats) -> Floats:
+    """Vectors (..., H) of norm 1, or 0 where they are."""
+    largest = np.abs(vectors).max(axis=-1)
+    relative = vectors / np.where(largest > 0, largest, 1.0)[..., None]  # squares stay in range
+    norm = np.linalg.norm(relative, axis=-1)
+    return relative / np.where(norm > 0, norm, 1.0)[..., None]
 
 
 def _couples(W_hh: Floats) -> npt.NDArray[np.bool_]:

@@ -6,12 +6,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels
-from rnnsim.gradients.simulation import run_states
+from rnnsim.checks import FloatArray
+from rnnsim.gradients.simulation import run_layers
+from rnnsim.kernels.arithmetic.jit import layer_of
 from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.dynamics.trajectories import kept_arrays, retrace
 from rnnsim.kernels.gradients.steps import step_work
+from rnnsim.kernels.stacks.layers import layered
 from rnnsim.networks.binding import checked_inputs
-from rnnsim.networks.rnn import RNN, check_rnn, originals
+from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.stack import Network, check_network
 from rnnsim.networks.states import cell_of, initial_states
 
 Floats = npt.NDArray[np.float64]
@@ -20,7 +24,8 @@ Floats = npt.NDArray[np.float64]
 class Trajectory(NamedTuple):
     """Whole states (N, t+1, B, S), what the last R steps keep (N, R+1, B, .), weights; float64.
 
-    Row s of `kept` is step t - R + s; of vanilla networks it begins with phi'(a) of the H units.
+    Row s of `kept` is step t - R + s; of vanilla networks it begins with phi'(a) of the H units. Of
+    stacks the states of all layers (N, t+1, B, L*S), kept (N, L, R+1, B, .), Weights (L, N, ...).
     """
 
     states: Floats
@@ -29,7 +34,7 @@ class Trajectory(NamedTuple):
 
 
 def trajectory_of(
-    rnn: RNN,
+    rnn: Network,
     inputs: npt.ArrayLike,
     h0: npt.ArrayLike | None,
     c0: npt.ArrayLike | None = None,
@@ -40,11 +45,26 @@ def trajectory_of(
 
     The sign that relu goes by is that of the state, so that rounding of a cannot change it.
     """
-    check_rnn(rnn)
+    check_network(rnn)
     x = checked_inputs(rnn, inputs)
     start = initial_states(rnn, h0, x.shape[2], c0)
-    states = run_states(rnn, x, start, None)[0].astype(np.float64)
-    x = x[:, first - 1 :].astype(np.float64)
+    found = []
+    for layer, own, _ in run_layers(rnn, x, start, None):
+        states = own.astype(np.float64)
+        found.append(_of_layer(layer, x, states, first))
+        x = states[:, 1:, :, : rnn.n_hidden]
+    if isinstance(rnn, RNN):
+        return found[0]
+    return Trajectory(
+        np.concatenate([each.states for each in found], axis=-1),
+        np.stack([each.kept for each in found], axis=1),
+        layered([each.weights for each in found]),
+    )
+
+
+def _of_layer(rnn: RNN, x: FloatArray, states: Floats, first: int) -> Trajectory:
+    """From inputs (1 or N, T, B, D) and states (N, T+1, B, S) of one layer."""
+    x = np.ascontiguousarray(x[:, first - 1 :], np.float64)
     weights, cell = originals(rnn.astype("float64")), cell_of(rnn)
     along = np.ascontiguousarray(states[:, first - 1 :])
     N, T, B, H = len(rnn), *along[:, 1:].shape[1:3], rnn.n_hidden
@@ -65,12 +85,17 @@ def loss_gradients(
 
     final (., B, S - H): what arrives at c_T, if anything.
     """
-    states, W_hy = trajectory.states[:, t], trajectory.weights.W_hy
-    found, H = np.zeros(states.shape), W_hy.shape[2]
+    states, weights = trajectory.states[:, t], trajectory.weights
+    found = np.zeros(states.shape)
+    own, H = found, weights.W_hy.shape[-1]
+    if weights.W_hy.ndim == 4:  # the loss is of the top layer
+        L = len(weights.W_hy)
+        states, own = (np.split(a, L, axis=-1)[-1] for a in (states, found))
+        weights, final = layer_of(weights, L - 1), None if final is None else final[-1]
     with np.errstate(all="ignore"):
-        found[..., :H] = _of_h(states[..., :H], trajectory.weights, batch, t)
+        own[..., :H] = _of_h(states[..., :H], weights, batch, t)
     if final is not None and final.size > 0 and t == batch.inputs.shape[1]:
-        found[..., H:] = final
+        own[..., H:] = final
     return found
 
 

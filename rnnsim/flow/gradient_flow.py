@@ -17,7 +17,7 @@ from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.stack import Network
-from rnnsim.networks.states import cell_of
+from rnnsim.networks.states import alone, cell_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,6 +83,7 @@ def gradient_flow(
     >>> bool(np.isclose(decay, 2999 * np.log(0.1)))
     True
     """
+    rnn, h0, c0 = alone(rnn, h0, c0)
     batch = batch_for(rnn, sequences, h0, c0)
     T, B = sequences.n_steps, sequences.n_sequences
     K = T if max_lag is None else min(checks.whole_number("max_lag", max_lag, least=1), T - 1) + 1
@@ -106,8 +107,7 @@ def gradient_flow(
         return flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
     (weights,) = weights_for(rnn, batch)
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
-    (rnn,), final = rnn.layers, final if isinstance(rnn, RNN) else final[0]
-    _run(rnn, weights, batch, steps, n_threads, (scales, final), out)
+    _run(rnn.layers[0], weights, batch, steps, n_threads, (scales, final), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
 
 

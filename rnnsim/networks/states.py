@@ -13,7 +13,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.kernels import GRU, LSTM, Batch
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.rnn import ACTIVATIONS
+from rnnsim.networks.rnn import ACTIVATIONS, RNN
 from rnnsim.networks.stack import Network, Stack
 
 _SEQUENCES_FIRST = (
@@ -70,6 +70,19 @@ def apart(rnn: Network, whole: FloatArray) -> tuple[FloatArray, FloatArray | Non
     """The same as arrays of their own."""
     h, c = parts(rnn, whole)
     return np.ascontiguousarray(h), None if c is None else np.ascontiguousarray(c)
+
+
+def alone(
+    rnn: Network, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None
+) -> tuple[Network, npt.ArrayLike | None, npt.ArrayLike | None]:
+    """A stack of one layer as that layer, with first states without an axis of layers."""
+    if isinstance(rnn, RNN) or getattr(rnn, "n_layers", 0) != 1:
+        return rnn, h0, c0
+    given = ((name, value) for name, value in (("h0", h0), ("c0", c0)))
+    h, c = (
+        None if v is None else _states(name, rnn, v, np.shape(v)[-2])[:, 0] for name, v in given
+    )
+    return rnn.layers[0], h, c
 
 
 def initial_states(

@@ -31,7 +31,7 @@ from rnnsim.kernels.gradients.steps import (
     unfold,
 )
 
-_STEPS = 16  # that are unfolded at once, before the frame follows
+STEPS_AT_ONCE = 16  # that are unfolded at once, before the frame follows
 _ROUNDING = 64.0  # epsilons, that a vector may be lost in beside the longest
 
 
@@ -83,7 +83,7 @@ def lyapunov_work(H, D, k, like, cell=0):
     S = (1 + M) * H  # numbers of a state
     return LyapunovWork(
         frame_work(S, k, like),
-        step_work(gates * H, H, D, 1, _STEPS, like, lasting(cell)),
+        step_work(gates * H, H, D, 1, STEPS_AT_ONCE, like, lasting(cell)),
         np.zeros((S + 1 if C > 0 else 0, S), like.dtype),
         np.zeros((2, k)),
         np.zeros(1, np.int64),
@@ -144,7 +144,7 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
             work.rank[0] = min(work.rank[0], rank)
             transform(matrix, work.logs.shape[1], work.frame)
             scale_rows(scales, work.frame)
-            _settle(begin + s - first, begin + s == last, every, n, b, work, out)
+            settle(begin + s - first, begin + s == last, every, n, b, work, out)
         carry_state(steps, count, W_hh.shape[1])
 
 
@@ -154,11 +154,11 @@ def product_steps(jacobians, first, last, every, work, out):
     for t in range(first, last):
         transform(jacobians[t], work.logs.shape[1], work.frame)
         keep_image(work.frame)
-        _settle(t + 1 - first, t + 1 == last, every, 0, 0, work, out)
+        settle(t + 1 - first, t + 1 == last, every, 0, 0, work, out)
 
 
 @kernel
-def _settle(steps, final, every, n, b, work, out):
+def settle(steps, final, every, n, b, work, out):
     """Make the frame orthonormal if it is time to, and add up what came out."""
     if steps % every != 0 and not final:
         return

@@ -1,0 +1,204 @@
+"""Jacobians of stacks, and their Lyapunov exponents.
+
+The state of a stack is that of its layers, the lowest first. Its Jacobian is block triangular: a
+layer's own block is that of the layer alone, and what comes from below is X J, with X the
+derivative of its state with respect to its input and J the rows of h of the layer below. Both
+factor into a unit triangular matrix times the blocks on the diagonal, so that ranks add up.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.jit import allocator, kernel, layer_of
+from rnnsim.kernels.arithmetic.products import empty_panels, multiply, pack, padded, rows_of
+from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, pull_back, sizes
+from rnnsim.kernels.dynamics.frames import FrameWork, frame_work, keep_image, transform
+from rnnsim.kernels.dynamics.lyapunov import STEPS_AT_ONCE, begin_frame, settle
+from rnnsim.kernels.gradients.steps import (
+    StepWork,
+    block_table,
+    carry_state,
+    later_size,
+    network,
+    pack_steps,
+    start_state,
+    step_work,
+    unfold,
+)
+from rnnsim.kernels.stacks.layers import copy_part, in_layers, pass_up, set_sizes
+
+
+class StackJacobianWork(NamedTuple):
+    """Room for the Jacobian of one step of one sequence, S numbers of the state of a layer.
+
+    matrix (L*S, .): the Jacobian, with columns to spare; scratch (S+1, S): the block of a layer;
+    across (S, H'): X of a layer; panels: rows of h, packed; gradient (1, H'), later (B, C*H') and
+    errors (1, B, A') for a step back; blocks: `block_table`.
+    """
+
+    matrix: np.ndarray
+    scratch: np.ndarray
+    across: np.ndarray
+    panels: np.ndarray
+    gradient: np.ndarray
+    later: np.ndarray
+    errors: np.ndarray
+    blocks: np.ndarray
+
+
+@allocator
+def stack_jacobian_work(L, H, B, like, cell):
+    """Scratch for `stack_jacobian`; cell: the lasting one."""
+    (M, _, _), table = sizes(cell), block_table(cell)
+    S = (1 + M) * H
+    return StackJacobianWork(
+        np.zeros((L * S, padded(L * S, like)), like.dtype),
+        np.zeros((S + 1, S), like.dtype),
+        np.zeros((S, padded(H, like)), like.dtype),
+        empty_panels(H, padded(L * S, like), like),
+        np.zeros((1, padded(H, like)), like.dtype),
+        np.zeros((B, later_size(cell, H, like)), like.dtype),
+        np.zeros((1, B, padded(table.shape[1] * H, like)), like.dtype),
+        table,
+    )
+
+
+@kernel
+def stack_jacobian(cell, weights, n, kept, t, b, work):
+    """work.matrix = the Jacobian of step t and sequence b of network n; returns its rank at most.
+
+    weights: Weights (L, N, ...); kept (L, T+1, B, .) of the network and the lasting cell.
+    """
+    matrix, W_xh, W_hh, rank = work.matrix, weights.W_xh, weights.W_hh, 0
+    L, S, H = W_hh.shape[0], work.scratch.shape[1], W_hh.shape[3]
+    fill(matrix, 0)
+    for layer in range(L):
+        first = layer * S
+        if layer > 0:
+            _of_inputs(cell, W_xh[layer, n], kept[layer], t, b, H, work)
+            pack(matrix[first - S : first - S + H], 0, work.panels)
+            columns = -(-first // work.panels.shape[2])
+            into = rows_of(matrix, first)
+            multiply(rows_of(work.across, 0), S, 0, H, work.panels[:columns], into)
+        block, scales, own = jacobian(cell, W_hh[layer, n], kept[layer], t, b, work.scratch)
+        for i in range(S):
+            for j in range(S):
+                matrix[first + i, first + j] = scales[i] * block[i, j]
+        rank += own
+    return rank
+
+
+@kernel
+def _of_inputs(cell, W_xh, kept, t, b, H, work):
+    """across (S, H) = ds_t/dx_t: a step back from all units at once, as none meets another."""
+    across, inputs, width = work.across, work.blocks[1], work.gradient.shape[1]
+    fill(across, 0)
+    for m in range(across.shape[0] // H):
+        fill(work.gradient, 0)
+        fill(work.later, 0)
+        for j in range(H):
+            if m == 0:
+                work.gradient[0, j] = 1
+            else:
+                work.later[b, (m - 1) * width + j] = 1
+        pull_back(cell, work.gradient, work.later, kept, kept, t, work.errors, 0, b, H)
+        for block in range(inputs.size):
+            if inputs[block] < 0:
+                continue
+            for j in range(H):
+                delta, row = work.errors[0, b, block * H + j], inputs[block] * H + j
+                for d in range(H):
+                    across[m * H + j, d] += delta * W_xh[row, d]
+
+
+class StackLyapunovWork(NamedTuple):
+    """Scratch of one thread, as `LyapunovWork`; steps: StepWork with layers in front; h0 (1, S)."""
+
+    frame: FrameWork
+    steps: StepWork
+    jacobian: np.ndarray
+    logs: np.ndarray
+    rank: np.ndarray
+    of_step: StackJacobianWork
+    h0: np.ndarray
+
+
+def stack_lyapunov_work(layers, k, cell=0):
+    """Scratch for k exponents of stacks; layers: the Weights of each, the lowest first."""
+    L, like, lasts = len(layers), layers[0].W_hh, lasting(cell)
+    H, D = like.shape[2], max(w.W_xh.shape[2] for w in layers)
+    S = (1 + sizes(cell)[0]) * H
+    steps = step_work(len(blocks(cell)[0]) * H, H, D, 1, STEPS_AT_ONCE, like, lasts)
+    steps = in_layers(steps, L)
+    set_sizes(steps.sizes, layers)
+    of_step = stack_jacobian_work(L, H, 1, like, lasts)
+    return StackLyapunovWork(
+        frame_work(L * S, k, like),
+        steps,
+        of_step.matrix,
+        np.zeros((2, k)),
+        np.zeros(1, np.int64),
+        of_step,
+        np.zeros((1, S), like.dtype),
+    )
+
+
+@kernel
+def begin_stack_lyapunov(weights, h0, vectors, n, b, work):
+    """Pack the weights of network n, set the states of sequence b, and the frame.
+
+    weights: Weights (L, N, ...) from `layered`; h0 (1 or N, B, L*S); vectors (L*S, k).
+    """
+    for layer in range(weights.W_hh.shape[0]):
+        own = layer_of(work.steps, layer)
+        pack_steps(network(layer_of(weights, layer), n), own)
+        copy_part(h0[min(n, h0.shape[0] - 1), b : b + 1], work.h0, layer)
+        start_state(own, work.h0, weights.W_hh.shape[3])
+    begin_frame(vectors, work)
+
+
+@kernel
+def stack_lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
+    """Steps first+1..last, as in `lyapunov_steps`."""
+    data = inputs[min(n, inputs.shape[0] - 1), :, b : b + 1]
+    lasts, trace = lasting(cell), work.steps.trace
+    L, longest, H = trace.shape[0], trace.shape[1] - 1, weights.W_hh.shape[3]
+    for begin in range(first, last, longest):
+        if out.first_nonfinite[n, b] >= 0:
+            return
+        count = min(longest, last - begin)
+        for layer in range(L):
+            own = layer_of(work.steps, layer)
+            if layer == 0:
+                nonfinite = unfold(data, begin, begin + count, 0, lasts, own)
+            else:
+                pass_up(trace[layer - 1], trace[layer], 0, count, H)
+                nonfinite = unfold(data[:0], begin, begin + count, 0, lasts, own)
+            if nonfinite >= 0:
+                out.first_nonfinite[n, b] = nonfinite
+                count = nonfinite - 1 - begin  # steps before it
+        for s in range(1, count + 1):
+            rank = stack_jacobian(lasts, weights, n, work.steps.kept, s, 0, work.of_step)
+            work.rank[0] = min(work.rank[0], rank)
+            transform(work.jacobian, work.logs.shape[1], work.frame)
+            keep_image(work.frame)
+            settle(begin + s - first, begin + s == last, every, n, b, work, out)
+        for layer in range(L):
+            carry_state(layer_of(work.steps, layer), count, H)
+
+
+@kernel
+def stack_jacobians_at(weights, kept, cell, networks, sequences, t, work, out):
+    """out (G, L*S, L*S): the Jacobians of step t of these networks and sequences, (G,) int64 each.
+
+    kept (N, L, T+1, B, .).
+    """
+    lasts = lasting(cell)
+    for g in range(out.shape[0]):
+        n = networks[g]
+        stack_jacobian(lasts, weights, n, kept[n], t, sequences[g], work)
+        for i in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[g, i, j] = work.matrix[i, j]
