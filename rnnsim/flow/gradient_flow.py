@@ -16,7 +16,7 @@ from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
-from rnnsim.networks.stack import Network
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import alone, cell_of
 
 Floats = npt.NDArray[np.float64]
@@ -103,11 +103,11 @@ def gradient_flow(
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
     final = final_for(rnn, sequences)
-    if len(rnn.layers) > 1:
+    if isinstance(rnn, Stack):
         return flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
     (weights,) = weights_for(rnn, batch)
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
-    _run(rnn.layers[0], weights, batch, steps, n_threads, (scales, final), out)
+    _run(rnn, weights, batch, steps, n_threads, (scales, final), out)
     return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
 
 

@@ -22,9 +22,10 @@ def sufficient_window(
     tolerance : float
         Relative error of the gradient g, above 0 and below 1.
     of : {"W_hh", "recurrent", "gates", "recurrent_gates"}, optional
-        What g is: dL/dW_hh; dL/d[W_hh, W_xh, b_h], which of gated cells it is unless given; or the
-        part of either that belongs to a gate, for every gate. Never the readout, whose gradient is
-        the same in every window.
+        What g is: dL/dW_hh; dL/d[W_hh, W_xh, b_h], which of gated cells and of stacks it is unless
+        given; or the part of either that belongs to a gate, for every gate. Never the readout,
+        whose gradient is the same in every window. Of a stack the largest over its layers: the
+        window that suffices for each of them.
 
     Returns
     -------
@@ -47,6 +48,10 @@ def sufficient_window(
     """
     check_flow(flow)
     limit = np.log(checks.real_number("tolerance", tolerance, above=0.0, below=1.0))
+    if flow.of_layers:
+        each = "recurrent" if of is None else of
+        found = [sufficient_window(layer, tolerance, of=each) for layer in flow.of_layers]
+        return np.asarray(np.max(found, axis=0))
     choices = {
         "W_hh": (flow.window_log_error, flow.window_log_floor),
         "recurrent": (flow.recurrent.log_error, flow.recurrent.log_floor),

@@ -1,6 +1,7 @@
 """The gradient flow of stacks: the kernels of all layers, and what their results make together."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +83,7 @@ def _joined(
 
 def _together(layers: list[FlowArrays], whole: FlowArrays) -> FlowArrays:
     """Windows and shares of all layers as one vector, beside the norms of the whole state."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name in ("hidden", "recurrent"):
         windows = [_windows(each, name) for each in layers]
         fields |= {f"{name}_{key}": a for key, a in _one_vector(windows)._asdict().items()}

@@ -220,8 +220,9 @@ def _evaluate_stack(stack: Stack, batch: kernels.Batch, n_threads: int | None) -
     starts = by_layer(stack, batch.h0)
     if below:
         for layer, states, _ in run_layers(Stack(below), x, states_of(starts[:-1]), n_threads):
-            lost = ~np.isfinite(states).all(axis=(2, 3))
-            first = _earlier(first, np.where(lost.any(axis=1), lost.argmax(axis=1), -1))
+            lost: npt.NDArray[np.bool_] = np.any(~np.isfinite(states), axis=(2, 3))
+            steps = np.where(np.any(lost, axis=1), np.argmax(lost, axis=1), -1)
+            first = _earlier(first, steps)
             x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
     found = _evaluate(top, batch._replace(inputs=x, h0=starts[-1]), n_threads)
     return replace(found, first_nonfinite=_earlier(first, found.first_nonfinite))

@@ -62,8 +62,8 @@ def states_of(layers: Sequence[FloatArray]) -> FloatArray:
 
 def of_networks(batch: Batch, start: int, stop: int) -> Batch:
     """What networks start..stop-1 read."""
-    *arrays, loss = batch
-    return Batch(*(a if len(a) == 1 else a[start:stop] for a in arrays), loss)
+    arrays = {name: a for name, a in batch._asdict().items() if name != "loss" and len(a) > 1}
+    return batch._replace(**{name: a[start:stop] for name, a in arrays.items()})
 
 
 def apart(rnn: Network, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
@@ -111,7 +111,8 @@ def initial_states(
 
 def _states(name: str, rnn: Network, value: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
     """One part of the state as (1 or N, B, H), of a stack (1 or N, L, B, H)."""
-    axes, expected = "(n_sequences, n_hidden)", (n_sequences, rnn.n_hidden)
+    axes = "(n_sequences, n_hidden)"
+    expected: tuple[int, ...] = n_sequences, rnn.n_hidden
     if isinstance(rnn, Stack):
         axes, expected = f"(n_layers, {axes[1:]}", (rnn.n_layers, *expected)
     if value is None:

@@ -213,7 +213,7 @@ def layer_of(whole: Any, index: Any) -> Any:
     Of a NamedTuple each field is taken so; numbers are shared by all layers.
     """
     if isinstance(whole, tuple):
-        return type(whole)(*(layer_of(field, index) for field in whole))  # type: ignore[call-arg]
+        return type(whole)(*(layer_of(field, index) for field in whole))
     return whole[index] if isinstance(whole, np.ndarray) else whole
 
 
@@ -223,8 +223,11 @@ def _(context: Any) -> Function:
     return lambda whole, index: _type_of_layer(whole)
 
 
+_NAMED: Any = types.BaseNamedTuple
+
+
 def _type_of_layer(whole: Any) -> Any:
-    if isinstance(whole, types.BaseNamedTuple):
+    if isinstance(whole, _NAMED):
         fields = [_type_of_layer(field) for field in whole.types]
         return types.BaseTuple.from_types(fields, whole.instance_class)
     return whole.copy(ndim=whole.ndim - 1) if isinstance(whole, types.Array) else whole
@@ -242,7 +245,7 @@ def _layer(context: Any, builder: Any, whole: Any, value: Any, at: Any) -> Any:
     if isinstance(whole, types.Array):
         view = numba.core.typing.signature(kind, whole, types.intp)
         return arrayobj.getitem_arraynd_intp(context, builder, view, (value, at))
-    if not isinstance(whole, types.BaseNamedTuple):
+    if not isinstance(whole, _NAMED):
         return value
     parts = (builder.extract_value(value, i) for i in range(len(whole)))
     pairs = zip(whole.types, parts, strict=True)

@@ -83,10 +83,14 @@ def stack_jacobian(cell, weights, n, kept, t, b, work):
             into = rows_of(matrix, first)
             multiply(rows_of(work.across, 0), S, 0, H, work.panels[:columns], into)
         block, scales, own = jacobian(cell, W_hh[layer, n], kept[layer], t, b, work.scratch)
+        rows = 0
         for i in range(S):
+            some = False
             for j in range(S):
                 matrix[first + i, first + j] = scales[i] * block[i, j]
-        rank += own
+                some |= matrix[first + i, first + j] != 0
+            rows += some
+        rank += min(own, rows)
     return rank
 
 

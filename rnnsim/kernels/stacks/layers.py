@@ -36,8 +36,9 @@ def in_layers(one, n_layers):
     if not isinstance(one, np.ndarray):
         return one
     whole = np.zeros((n_layers, *one.shape), one.dtype)
-    if one.any():
-        whole[:] = one
+    with np.errstate(invalid="ignore"):  # whatever stands where nothing has been computed yet
+        if one.any():
+            whole[:] = one
     return whole
 
 
