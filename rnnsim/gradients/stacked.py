@@ -21,6 +21,7 @@ from rnnsim.kernels.gradients.truncated import (
 from rnnsim.kernels.stacks.gradients import (
     begin_stack,
     end_stack,
+    of_one,
     stack_backward_steps,
     stack_backward_work,
     stack_bptt,
@@ -57,9 +58,8 @@ def result_arrays(
     stack: Bound, batch: kernels.Batch, kept: frozenset[str]
 ) -> kernels.GradientArrays:
     """Room for the gradients of all layers, and for what is kept."""
-    L = len(stack.layers)
-    lowest = batch._replace(h0=batch.h0[:, :, : batch.h0.shape[2] // L])
-    return in_layers(gradient_arrays(widest(stack.layers), lowest, kept), L)
+    one = gradient_arrays(widest(stack.layers), of_one(batch, stack.layers), kept)
+    return in_layers(one, len(stack.layers))
 
 
 def run_stack_bptt(

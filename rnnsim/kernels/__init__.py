@@ -47,6 +47,25 @@ from rnnsim.kernels.gradients.unfolding import (
     forward,
     forward_work,
 )
+from rnnsim.kernels.stacks.dynamics import (
+    StackLyapunovWork,
+    stack_lyapunov_sums,
+    stack_lyapunov_work,
+)
+from rnnsim.kernels.stacks.flow import (
+    StackFlowArrays,
+    StackFlowWork,
+    stack_flow_arrays,
+    stack_flow_work,
+    stack_gradient_flow,
+)
+from rnnsim.kernels.stacks.gradients import (
+    stack_backward_work,
+    stack_bptt,
+    stack_gradient_arrays,
+)
+from rnnsim.kernels.stacks.layers import layered
+from rnnsim.kernels.stacks.truncated import stack_truncated_bptt, stack_truncated_work
 
 __all__ = [
     "CROSS_ENTROPY",
@@ -66,6 +85,9 @@ __all__ = [
     "GradientArrays",
     "LyapunovArrays",
     "LyapunovWork",
+    "StackFlowArrays",
+    "StackFlowWork",
+    "StackLyapunovWork",
     "StepNorms",
     "TruncatedWork",
     "Weights",
@@ -83,11 +105,22 @@ __all__ = [
     "gradient_flow",
     "inner_product",
     "lags_at_once",
+    "layered",
     "lyapunov_arrays",
     "lyapunov_sums",
     "lyapunov_work",
     "softmax_cross_entropy",
     "squared_error",
+    "stack_backward_work",
+    "stack_bptt",
+    "stack_flow_arrays",
+    "stack_flow_work",
+    "stack_gradient_arrays",
+    "stack_gradient_flow",
+    "stack_lyapunov_sums",
+    "stack_lyapunov_work",
+    "stack_truncated_bptt",
+    "stack_truncated_work",
     "truncated_bptt",
     "truncated_work",
 ]

@@ -15,7 +15,7 @@ from rnnsim.kernels.arithmetic.jit import allocator, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import empty_panels, multiply, pack, padded, rows_of
 from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, pull_back, sizes
 from rnnsim.kernels.dynamics.frames import FrameWork, frame_work, keep_image, transform
-from rnnsim.kernels.dynamics.lyapunov import STEPS_AT_ONCE, begin_frame, settle
+from rnnsim.kernels.dynamics.lyapunov import STEPS_AT_ONCE, begin_frame, close_block, settle
 from rnnsim.kernels.gradients.steps import (
     StepWork,
     block_table,
@@ -147,6 +147,24 @@ def stack_lyapunov_work(layers, k, cell=0):
         of_step,
         np.zeros((1, S), like.dtype),
     )
+
+
+@kernel
+def stack_lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, work, out):
+    """`lyapunov_sums` of stacks start..stop-1, with vectors (L*S, k).
+
+    weights: Weights (L, N, ...) from `layered`, h0 (1 or N, B, L*S), work from
+    `stack_lyapunov_work`, out from `lyapunov_arrays`.
+    """
+    for n in range(start, stop):
+        for b in range(inputs.shape[2]):
+            begin_stack_lyapunov(weights, h0, vectors, n, b, work)
+            begin = 0
+            for m in range(ends.size):
+                last = ends[m]
+                stack_lyapunov_steps(weights, inputs, cell, n, b, begin, last, every, work, out)
+                close_block(n, b, m - 1, work, out)
+                begin = last
 
 
 @kernel

@@ -48,7 +48,7 @@ from rnnsim.kernels.flow.lags import (
 from rnnsim.kernels.flow.windows import start_full, take_full_back
 from rnnsim.kernels.gradients.steps import network
 from rnnsim.kernels.gradients.unfolding import batch_of
-from rnnsim.kernels.stacks.gradients import widest
+from rnnsim.kernels.stacks.gradients import of_one, widest
 from rnnsim.kernels.stacks.layers import (
     copy_part,
     in_layers,
@@ -85,8 +85,7 @@ def stack_flow_arrays(layers, batch, S, K, per_sequence):
 
     layers: the Weights of each, the lowest first; batch: Batch with h0 (., B, L*S).
     """
-    w, L = widest(layers), len(layers)
-    one = batch._replace(h0=batch.h0[:, :, : batch.h0.shape[2] // L])
+    w, L, one = widest(layers), len(layers), of_one(batch, layers)
     of_layers = in_layers(flow_arrays(w, one, S, K, False), L)
     return StackFlowArrays(of_layers, flow_arrays(w, one, S, K, per_sequence))
 

@@ -34,15 +34,19 @@ from rnnsim.kernels.stacks.layers import (
 )
 
 
-def stack_gradient_arrays(weights, batch):
+def stack_gradient_arrays(layers, batch):
     """Results for stacks, to be filled by `stack_bptt` or `stack_truncated_bptt`.
 
-    weights: Weights (L, N, ...) from `layered`; batch: Batch with h0 (., B, L*S), the states of all
-    layers, the lowest first. The fields of GradientArrays, with layers in front.
+    layers: the Weights of each, the lowest first; batch: Batch with h0 (., B, L*S), the states of
+    all layers likewise. The fields of GradientArrays, with layers in front and axes as long as the
+    longest layer needs; loss and dL/dW_hy are the top's.
     """
-    L, S = weights.W_hh.shape[0], batch.h0.shape[2] // weights.W_hh.shape[0]
-    of_layer = batch._replace(h0=batch.h0[:, :, :S])
-    return in_layers(gradient_arrays(layer_of(weights, 0), of_layer), L)
+    return in_layers(gradient_arrays(widest(layers), of_one(batch, layers)), len(layers))
+
+
+def of_one(batch, layers):
+    """The batch with room for the states of one layer."""
+    return batch._replace(h0=batch.h0[:, :, : batch.h0.shape[2] // len(layers)])
 
 
 def stack_backward_work(layers, batch, stored, cell=0):

@@ -1,5 +1,7 @@
 """Jacobians of stacks, their products and Lyapunov exponents."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import reference
@@ -32,9 +34,8 @@ def test_jacobians_are_those_of_complex_steps(cell, n_layers):
         nets, x = made.nets(n), made.sequences.inputs
         states = reference_stacks.unfold(nets, x, made.state, cell)
         for t in range(len(x)):
-            whole = reference.derivative(
-                lambda a, t=t: reference_stacks.advance(nets, x[t], a, cell), states[t]
-            )
+            step = partial(reference_stacks.advance, nets, x[t], cell=cell)
+            whole = reference.derivative(step, states[t])
             for b in range(3):
                 assert_allclose(found[n, t, b], whole[b, :, b], rtol=1e-11, atol=1e-13)
 

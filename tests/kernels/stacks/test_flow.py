@@ -29,7 +29,7 @@ OF = {"W_hh": ("W_hh",), "recurrent": ("W_hh", "W_xh", "b_h")}
 
 
 def norms_of(made, parts, S):
-    """||dl_t/d.|| (T, T, .) at [t-1, k] for one sequence: whole state, by layer and all paths, h, c."""
+    """||dl_t/d.|| (T, T, .) at [t-1, k] of one sequence: whole state, layers by all paths, h, c."""
     T, L, H = len(parts.x), made.stack.n_layers, made.stack.n_hidden
     whole, layers, h, c = (np.full((T, T, size), np.nan) for size in (1, L, 1, 1))
     for t in range(1, T + 1):
