@@ -11,10 +11,10 @@ from rnnsim.data.pairs import Pairs
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
 from rnnsim.gradients.pairs import boundary, own, some_of
 from rnnsim.kernels import Batch
-from rnnsim.kernels.dynamics.trajectories import row_work, set_rows, take_back
+from rnnsim.kernels.dynamics.trajectories import get_rows, row_work, set_rows, take_back
 from rnnsim.networks.binding import pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
-from rnnsim.networks.states import cell_of
+from rnnsim.networks.states import apart, cell_of, state_size
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,10 +46,12 @@ class PairFlow:
     steps : (S,) int64
         The steps 1..T of the decoder that carry loss, ascending. Row i below is step ``steps[i]``.
     decoder : FlowNorms
-        ||dl[t,b]/dh_j|| at j = 0..T, M = T + 1; NaN where j > t. j = 0 is the boundary.
+        ||dl[t,b]/dh_j|| at j = 0..T, M = T + 1; NaN where j > t. j = 0 is the boundary. Of LSTMs it
+        is that of the whole state (h, c).
     encoder : FlowNorms
-        ||dl[t,b]/ds_j|| at j = 0..T_s, M = T_s + 1. At j = T_s, beyond the bridge, it is that of
-        the decoder's h_0 where the bridge is an identity.
+        ||dl[t,b]/ds_j|| at j = 0..T_s, M = T_s + 1, likewise. At j = T_s, beyond the bridge, it is
+        that of the decoder's first state where the bridge is an identity and the decoder has no
+        memories but those that are handed over.
     source : FlowNorms
         ||dl[t,b]/dx_j|| for the inputs of steps j = 1..T_s, M = T_s: of a captioner, the image.
     first_nonfinite : (N,) int64
@@ -73,6 +75,9 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
         dl_t/ds_T_s   = U_hy^T dl_t/dh_0                                 bridge
         dl_t/dx_j     = U_xh^T phi'(a_j) dl_t/ds_j                       source
         dl_t/ds_{j-1} = U_hh^T phi'(a_j) dl_t/ds_j         j = T_s..1    encoder
+
+    LSTMs and GRUs go the same way with the derivatives of their gates; memories that are handed
+    over take dl_t/dc_0 back as it is.
 
     One pass back over all loss steps at once, in float64 by NumPy. Every row is rescaled as it goes
     and its size kept as a log, so that norms of 10^-2000 or 10^+2000 are right; phi' comes from the
@@ -128,17 +133,21 @@ def _of_one(
 ) -> tuple[Floats, Floats, Floats, int]:
     """ln of the norms of one network, (S, B, M) for decoder, encoder, source; first_nonfinite."""
     T_s = source.shape[1]
-    h0, broken = boundary(model.encoder, source, None)
-    usable = np.where(np.isfinite(h0), h0, 0)
+    first_state, broken = boundary(model, source, None)
+    h0, c0 = apart(model.decoder, np.where(np.isfinite(first_state), first_state, 0))
     read = trajectory_of(model.encoder, source, None, first=1)
-    written = trajectory_of(model.decoder, target.inputs, usable, first=1)
+    written = trajectory_of(model.decoder, target.inputs, h0, c0, first=1)
     start = np.stack([loss_gradients(written, target, t)[0] for t in steps])
-    bridge, everywhere = read.weights.W_hy[0], np.full(len(steps), T_s)
-    units = np.zeros(start.shape[:2], np.int64)
+    everywhere, units = np.full(len(steps), T_s), np.zeros(start.shape[:2], np.int64)
     cells = cell_of(model.decoder), cell_of(model.encoder)
     decoder, _, rows, units = _back(cells[0], written, steps, start, units, inputs=False)
-    rows = np.ascontiguousarray(rows @ bridge)
-    encoder, inputs, *_ = _back(cells[1], read, everywhere, rows, units, inputs=True)
+    H_e, H = model.encoder.n_hidden, model.n_hidden
+    behind = np.zeros((*rows.shape[:2], state_size(model.encoder)))
+    with np.errstate(all="ignore"):
+        behind[..., :H_e] = rows[..., :H] @ read.weights.W_hy[0]
+    if model.hands_over_c:
+        behind[..., H_e:] = rows[..., H:]
+    encoder, inputs, *_ = _back(cells[1], read, everywhere, behind, units, inputs=True)
     first = int(broken[0])
     if first < 0:
         bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
@@ -161,12 +170,12 @@ def _back(
     *,
     inputs: bool,
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
-    """Gradients `start` (S, B, H) in units of 2^units, each at its own step, down to state 0.
+    """Gradients `start` (S, B, n) of whole states, each at its own step, down to state 0.
 
-    Steps ascend. Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T;
+    In units of 2^units; steps ascend. Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T;
     what arrives at state 0, and its units (S, B).
     """
-    (S, B, H), T = start.shape, trajectory.kept.shape[1] - 1
+    (S, B, _), T = start.shape, trajectory.kept.shape[1] - 1
     weights = trajectory.weights
     states, arriving = np.full((S, B, T + 1), np.nan), np.full((S, B, T if inputs else 0), np.nan)
     work = row_work(weights, S, B, cell)
@@ -174,7 +183,9 @@ def _back(
     with np.errstate(all="ignore"):
         set_rows(weights, 0, start, units, work)
         take_back(*along, T, 0, work, states, arriving)
-    return states, arriving, work.rows[:, :, :H], work.exponents
+        rows = np.empty_like(start)
+        get_rows(work, rows)
+    return states, arriving, rows, work.exponents
 
 
 def _summarised(logs: Floats) -> FlowNorms:

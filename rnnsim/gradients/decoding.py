@@ -6,7 +6,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.data.pairs import Pairs, check_pairs
 from rnnsim.gradients.pairs import answers, boundary, exact_fraction
-from rnnsim.gradients.simulation import run_forward
+from rnnsim.gradients.simulation import run_states
 from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 
@@ -68,15 +68,15 @@ def greedy_decode(
             f"{model.n_outputs} classes, got n_inputs = {model.n_inputs}"
         )
     first, last = _symbol("start", start, model.n_inputs), _symbol("end", end, model.n_outputs)
-    state, _ = boundary(model.encoder, x, n_threads)
+    state, _ = boundary(model, x, n_threads)
     N, B = state.shape[:2]
     onehot = np.zeros((model.n_inputs + 1, model.n_inputs), model.dtype)  # row -1: nothing
     np.fill_diagonal(onehot, 1)
     ids = np.full((N, T, B), last)
     read, done = np.full((N, B), first), np.zeros((N, B), bool)
     for t in range(T):
-        run = run_forward(model.decoder, onehot[read][:, None], state, n_threads)
-        state, read = np.ascontiguousarray(run.states[:, 1]), answers(run.outputs[:, 0])
+        states, outputs = run_states(model.decoder, onehot[read][:, None], state, n_threads)
+        state, read = np.ascontiguousarray(states[:, 1]), answers(outputs[:, 0])
         ids[:, t] = np.where(done, last, read)
         done |= read == last
         if done.all():

@@ -11,14 +11,14 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, Pairs, sources_of, target_of
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
-from rnnsim.gradients.simulation import run_evaluate, run_forward
+from rnnsim.gradients.simulation import run_evaluate, run_forward, run_states
 from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
 from rnnsim.kernels.cells.layout import INNER_PRODUCT
 from rnnsim.networks.binding import fitting_inputs, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, parts_of
 from rnnsim.networks.rnn import RNN
-from rnnsim.networks.states import initial_states
+from rnnsim.networks.states import apart, initial_states, state_size
 
 Group = TypeVar("Group", Weights, StepNorms)
 
@@ -37,9 +37,11 @@ class PairGradients:
         dL/dW and dL/db.
     h0 : (N, B, H)
         dL/dh_0 of the decoder: what passes the boundary.
+    c0 : (N, B, H) or None
+        dL/dc_0 of decoders that are LSTMs: it passes too where memories are handed over.
     encoder_step_norms, decoder_step_norms : StepNorms
         W_xh, W_hh, W_hy, each (N, T_s) or (N, T) float64: the Frobenius norm of what every step
-        contributes. The bridge is used at step T_s alone.
+        contributes; gates as in `Gradients`. The bridge is used at step T_s alone.
     first_nonfinite : (N,) int64
         -1 where everything is finite. Else the first step of the way, 1..T_s in the encoder and
         T_s + 1..T_s + T in the decoder, whose state is not; else, in the order of the backward
@@ -53,6 +55,7 @@ class PairGradients:
     encoder_step_norms: StepNorms
     decoder_step_norms: StepNorms
     first_nonfinite: npt.NDArray[np.int64]
+    c0: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +88,7 @@ def pairs_bptt(
         dL/dU_hy = sum_b dL/dh_0 s_T_s^T
 
     The encoder carries no loss of its own: dL/dh_0 takes the place of dL_t/dy_t at its last step.
+    Memories that are handed over take dL/dc_0 back unchanged.
     All weights are differentiated, the bridge's (`encoder.W_hy`, `encoder.b_y`) too.
 
     Parameters
@@ -120,14 +124,16 @@ def pairs_bptt(
         some = model[networks]
         parts.append(_gradients(some, own(source, networks), some_of(target, networks), n_threads))
     encoder, decoder, first = zip(*parts, strict=True)
+    h0, c0 = apart(model.decoder, np.concatenate([part.h0 for part in decoder]))
     return PairGradients(
         loss=np.concatenate([part.loss for part in decoder]),
         encoder=_stacked([part.weights for part in encoder]),
         decoder=_stacked([part.weights for part in decoder]),
-        h0=np.concatenate([part.h0 for part in decoder]),
+        h0=h0,
         encoder_step_norms=_stacked([part.step_norms for part in encoder]),
         decoder_step_norms=_stacked([part.step_norms for part in decoder]),
         first_nonfinite=np.concatenate(first),
+        c0=c0,
     )
 
 
@@ -155,7 +161,7 @@ def pairs_evaluate(
     results = []
     for networks in _groups(model, source):
         some, batch = model[networks], some_of(target, networks)
-        h0, broken = boundary(some.encoder, own(source, networks), n_threads)
+        h0, broken = boundary(some, own(source, networks), n_threads)
         batch = batch._replace(h0=h0)
         found = run_evaluate(some.decoder, batch, n_threads)
         exact = np.full(len(some), np.nan)
@@ -189,49 +195,63 @@ def _gradients(
     model: EncoderDecoder, source: FloatArray, target: Batch, n_threads: int | None
 ) -> tuple[GradientArrays, GradientArrays, npt.NDArray[np.int64]]:
     """Of encoder and decoder, and the first step of the way that left the range."""
-    T_s, B = source.shape[1:3]
-    h0, broken = boundary(model.encoder, source, n_threads)
+    (T_s, B), H = source.shape[1:3], model.n_hidden
+    h0, broken = boundary(model, source, n_threads)
     decoder = run_bptt(model.decoder, target._replace(h0=h0), n_threads)
     # <values, y> has the gradient `values`; kernels take the mean over sequences, hence the B.
-    values = np.zeros((len(model), T_s, B, model.n_hidden), model.dtype)
+    values = np.zeros((len(model), T_s, B, H), model.dtype)
     with np.errstate(over="ignore"):
-        values[:, -1] = decoder.h0 * model.dtype.type(B)
+        behind = decoder.h0 * model.dtype.type(B)
+    values[:, -1] = behind[..., :H]
+    final = behind[..., H:].astype(np.float64) if model.hands_over_c else None
     last = np.zeros((1, T_s, B), model.dtype)
     last[:, -1] = 1
     start = initial_states(model.encoder, None, B)
     batch = Batch(source, np.empty((1, 0, 0), np.int64), values, last, start, INNER_PRODUCT)
-    encoder = run_bptt(model.encoder, batch, n_threads)
+    encoder = run_bptt(model.encoder, batch, n_threads, final=final)
     first = _first_of_the_way(broken, decoder.first_nonfinite, encoder.first_nonfinite, T_s)
     return encoder, decoder, first
 
 
 def boundary(
-    encoder: RNN, source: FloatArray, n_threads: int | None
+    model: EncoderDecoder, source: FloatArray, n_threads: int | None
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-    """h_0 of the decoder (N, B, H), and the step at which the encoder left the range, or -1."""
-    run = run_forward(encoder, source, initial_states(encoder, None, source.shape[2]), n_threads)
-    h0 = np.ascontiguousarray(run.outputs[:, -1])
-    finite = np.asarray(np.isfinite(run.states).all(axis=(2, 3)))
-    finite[:, -1] &= np.asarray(np.isfinite(h0).all(axis=(1, 2)))
-    return h0, np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
+    """First states of the decoder (N, B, S), and the step at which the encoder left the range, -1.
+
+    h_0 is the encoder's last output; c_0 are its last memories where they are handed over, or 0.
+    """
+    encoder, H = model.encoder, model.n_hidden
+    start = initial_states(encoder, None, source.shape[2])
+    states, outputs = run_states(encoder, source, start, n_threads)
+    first = np.zeros((len(model), source.shape[2], state_size(model.decoder)), model.dtype)
+    first[..., :H] = outputs[:, -1]
+    if model.hands_over_c:
+        first[..., H:] = states[:, -1, :, H:]
+    finite = np.asarray(np.isfinite(states).all(axis=(2, 3)))
+    finite[:, -1] &= np.asarray(np.isfinite(first).all(axis=(1, 2)))
+    return first, np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
 
 
 class Core(NamedTuple):
-    """The network that carries the loss, with its data and first state."""
+    """The network that carries the loss, with its data and first states, 0 where None."""
 
     rnn: RNN
     sequences: Sequences
     h0: FloatArray | None
+    c0: FloatArray | None
 
 
 def core_of(
-    model: Model, data: Data, n_threads: int | None, *, h0: FloatArray | None = None
+    model: Model, data: Data, n_threads: int | None, *, start: FloatArray | None = None
 ) -> Core:
-    """The network itself, from h_0, or the decoder behind what its encoder has read."""
-    main, *encoders = parts_of(model).values()
-    for encoder, source in zip(encoders, sources_of(data), strict=True):
-        h0, _ = boundary(encoder, fitting_inputs(encoder, source, "source"), n_threads)
-    return Core(main, target_of(data), h0)
+    """The network itself, from whole states, or the decoder behind what its encoder has read."""
+    main = next(iter(parts_of(model).values()))
+    match model, sources_of(data):
+        case EncoderDecoder(), [source]:
+            source = fitting_inputs(model.encoder, source, "source")
+            start, _ = boundary(model, source, n_threads)
+    h0, c0 = (None, None) if start is None else apart(main, start)
+    return Core(main, target_of(data), h0, c0)
 
 
 def _first_of_the_way(
@@ -248,7 +268,7 @@ def _first_of_the_way(
 def _groups(model: EncoderDecoder, source: FloatArray) -> Iterator[slice]:
     """As many networks at once as keep the encoder's states and outputs within memory."""
     rows = source.shape[1] * source.shape[2]
-    each = rows * (model.encoder.n_hidden + 2 * model.n_hidden) * model.dtype.itemsize
+    each = rows * (state_size(model.encoder) + 2 * model.n_hidden) * model.dtype.itemsize
     size = max(1, int(STATE_MEMORY / each))
     return (slice(n, n + size) for n in range(0, len(model), size))
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.initialisation import Scheme, checked_gains
-from rnnsim.networks.rnn import ACTIVATIONS, RNN, check_rnn, check_weights, joined, vanilla_only
+from rnnsim.networks.rnn import RNN, check_rnn, check_weights, joined
 
 
 class EncoderDecoder:
@@ -26,18 +26,22 @@ class EncoderDecoder:
     the decoder begins in the encoder's last state (Sutskever, Vinyals and Le 2014, there with LSTM
     cells); training leaves it as it is.
 
+    Either may be an LSTM or a GRU, with the equations of `RNN` in place of phi. The bridge acts on
+    h alone: the memories of an LSTM are handed over unchanged to an LSTM of as many hidden units
+    (`hands_over_c`). In all other pairs the memories of a decoder begin at 0.
+
     Parameters
     ----------
     encoder, decoder : RNN
-        N vanilla networks each, of one dtype; the outputs of the encoder are as many as the hidden
-        units of the decoder.
+        N networks each, of one dtype; the outputs of the encoder are as many as the hidden units of
+        the decoder.
 
     Raises
     ------
     TypeError
         Something else than two RNNs, or of two dtypes.
     ValueError
-        Ensembles of two lengths; a bridge of another size; gated cells; a decoder without outputs.
+        Ensembles of two lengths; a bridge of another size; a decoder without outputs.
 
     Examples
     --------
@@ -53,7 +57,6 @@ class EncoderDecoder:
     def __init__(self, encoder: RNN, decoder: RNN) -> None:
         for name, part in (("encoder", encoder), ("decoder", decoder)):
             check_rnn(part, name)
-            vanilla_only(part, name, "encoders and decoders of gated cells are not implemented")
         if len(encoder) != len(decoder):
             raise ValueError(
                 "`encoder` and `decoder` must hold equally many networks, one pair each, got "
@@ -82,8 +85,11 @@ class EncoderDecoder:
         n_inputs: int,
         n_hidden: int,
         n_outputs: int,
+        cell: str = "vanilla",
         scheme: Scheme = "gaussian",
         gain: npt.ArrayLike = 1.0,
+        forget_bias: float = 0.0,
+        chrono: float | None = None,
         activation: str = "tanh",
         dtype: npt.DTypeLike = "float64",
         rng: int | np.random.Generator | None = None,
@@ -95,7 +101,7 @@ class EncoderDecoder:
         n_networks, n_source_inputs, n_inputs, n_hidden, n_outputs : int
             N; inputs of the encoder; inputs of the decoder; hidden units of either; outputs of the
             decoder. Each at least 1.
-        scheme, gain, activation, dtype, rng
+        cell, scheme, gain, forget_bias, chrono, activation, dtype, rng
             As in `RNN.sample`, for encoder and decoder alike, which are drawn one after the other.
             Pair i of a larger ensemble is pair i of a smaller one.
 
@@ -109,21 +115,11 @@ class EncoderDecoder:
         >>> EncoderDecoder.sample(2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, rng=0)
         EncoderDecoder(n_networks=2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, dtype=float64)
         """  # noqa: E501
-        sizes = {"n_source_inputs": n_source_inputs, "n_inputs": n_inputs, "n_outputs": n_outputs}
-        D_s, D, V = (checks.size(name, size) for name, size in sizes.items())
-        H = checks.size("n_hidden", n_hidden)
-        N = checks.size("n_networks", n_networks)
-        checks.one_of("activation", activation, ACTIVATIONS)
-        kind = checks.float_dtype("dtype", dtype)
-        options: dict[str, Any] = {"n_hidden": H, "scheme": scheme, "activation": activation}
-        generator = checks.generator(rng)
-        encoders, decoders = [], []
-        for g in checked_gains(gain, N):
-            options |= {"gain": g, "rng": generator}
-            encoders.append(RNN.sample(n_inputs=D_s, n_outputs=1, **options))
-            decoders.append(RNN.sample(n_inputs=D, n_outputs=V, **options))
-        encoder = joined(encoders)
-        return cls(_handing_over(encoder), joined(decoders)).astype(kind)
+        options: dict[str, Any] = {"cell": cell, "scheme": scheme, "activation": activation}
+        options |= {"forget_bias": forget_bias, "chrono": chrono}
+        sizes = (n_networks, n_source_inputs, n_inputs, n_hidden, n_outputs)
+        encoder, decoder = _drawn(sizes, gain, rng, options, options)
+        return cls(encoder, decoder).astype(checks.float_dtype("dtype", dtype))
 
     @classmethod
     def captioner(
@@ -134,8 +130,11 @@ class EncoderDecoder:
         n_inputs: int,
         n_hidden: int,
         n_outputs: int,
+        cell: str = "vanilla",
         scheme: Scheme = "gaussian",
         gain: npt.ArrayLike = 1.0,
+        forget_bias: float = 0.0,
+        chrono: float | None = None,
         activation: str = "tanh",
         dtype: npt.DTypeLike = "float64",
         rng: int | np.random.Generator | None = None,
@@ -147,9 +146,10 @@ class EncoderDecoder:
             h_0 = U_xh x + c_h
 
         The encoder is linear and reads x in one step, so that its U_hh, here 0, has no influence.
-        Parameters, errors and the draw are those of `sample`; scheme, gain and activation are the
-        decoder's. (In Vinyals, Toshev, Bengio and Erhan 2015 the image, behind a convolutional
-        network, is the first input of the decoder instead.)
+        Parameters, errors and, of vanilla decoders, the draw are those of `sample`; what is chosen
+        beside the sizes is the decoder's, whose memories, if any, begin at 0. (In Vinyals, Toshev,
+        Bengio and Erhan 2015 the image, behind a convolutional network, is the first input of the
+        decoder instead.)
 
         Examples
         --------
@@ -158,21 +158,14 @@ class EncoderDecoder:
         >>> model.encoder.activation, bool(model.encoder.W_hh.any())
         ('linear', False)
         """
-        drawn = cls.sample(
-            n_networks,
-            n_source_inputs=n_source_inputs,
-            n_inputs=n_inputs,
-            n_hidden=n_hidden,
-            n_outputs=n_outputs,
-            scheme=scheme,
-            gain=gain,
-            activation=activation,
-            dtype=dtype,
-            rng=rng,
-        )
-        weights = drawn.encoder.weights
-        still = weights._replace(W_hh=np.zeros_like(weights.W_hh))
-        return cls(RNN(*still, activation="linear"), drawn.decoder)
+        options: dict[str, Any] = {"cell": cell, "scheme": scheme, "activation": activation}
+        options |= {"forget_bias": forget_bias, "chrono": chrono}
+        sizes = (n_networks, n_source_inputs, n_inputs, n_hidden, n_outputs)
+        linear = {"scheme": scheme, "activation": "linear"}
+        encoder, decoder = _drawn(sizes, gain, rng, linear, options)
+        weights = encoder.weights
+        still = encoder.with_weights(weights._replace(W_hh=np.zeros_like(weights.W_hh)))
+        return cls(still, decoder).astype(checks.float_dtype("dtype", dtype))
 
     @property
     def encoder(self) -> RNN:
@@ -210,12 +203,18 @@ class EncoderDecoder:
         return self._decoder.n_outputs
 
     @property
+    def hands_over_c(self) -> bool:
+        """Whether the decoder's memories begin as the encoder's last: two LSTMs of equal size."""
+        lstms = self._encoder.cell == self._decoder.cell == "lstm"
+        return lstms and self._encoder.n_hidden == self._decoder.n_hidden
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
         return self._decoder.dtype
 
     def with_weights(self, encoder_weights: Weights, decoder_weights: Weights) -> "EncoderDecoder":
-        """The same activations with other weights, for example after a step of training.
+        """The same cells and activations with other weights, for example after a step of training.
 
         Examples
         --------
@@ -245,6 +244,28 @@ class EncoderDecoder:
             f"n_inputs={self.n_inputs}, n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
             f"dtype={self.dtype})"
         )
+
+
+def _drawn(
+    sizes: tuple[int, int, int, int, int],
+    gain: npt.ArrayLike,
+    rng: int | np.random.Generator | None,
+    of_encoder: dict[str, Any],
+    of_decoder: dict[str, Any],
+) -> tuple[RNN, RNN]:
+    """Encoders with an identity as bridge, and decoders, drawn in turn with options of their own.
+
+    sizes: n_networks, n_source_inputs, n_inputs, n_hidden, n_outputs.
+    """
+    names = ("n_networks", "n_source_inputs", "n_inputs", "n_hidden", "n_outputs")
+    N, D_s, D, H, V = map(checks.size, names, sizes)
+    generator = checks.generator(rng)
+    encoders, decoders = [], []
+    for g in checked_gains(gain, N):
+        shared: dict[str, Any] = {"n_hidden": H, "gain": g, "rng": generator}
+        encoders.append(RNN.sample(n_inputs=D_s, n_outputs=1, **shared, **of_encoder))
+        decoders.append(RNN.sample(n_inputs=D, n_outputs=V, **shared, **of_decoder))
+    return _handing_over(joined(encoders)), joined(decoders)
 
 
 def _handing_over(rnn: RNN) -> RNN:

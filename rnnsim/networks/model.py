@@ -31,6 +31,11 @@ def parts_of(model: Model) -> dict[str, RNN]:
     return {"decoder.": model.decoder, "encoder.": model.encoder}
 
 
+def memories_handed(model: Model) -> int:
+    """How many memories a decoder goes on with where its encoder ended: all of them, or none."""
+    return model.decoder.n_hidden if isinstance(model, EncoderDecoder) and model.hands_over_c else 0
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where each weight of a model stands in a flat vector of P entries."""

@@ -15,10 +15,12 @@ from rnnsim.kernels.cells.layout import Batch
 from rnnsim.kernels.training.learning import Batches, Segment
 from rnnsim.networks.binding import bind, check_kinds
 from rnnsim.networks.model import Model
-from rnnsim.training.learners import join_batches
-from rnnsim.training.schedules import segments
+from rnnsim.training.learners import Bound, join_batches
+from rnnsim.training.schedules import schedules
+from rnnsim.training.starts import Starts
 
 Task = Data | Callable[[np.random.Generator], Data]
+Schedule = list[list[Segment]]  # of all networks, or one for each
 
 _BATCH_BYTES = 2**26  # what the batches of one call may take
 
@@ -35,19 +37,36 @@ class Sizes(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What comes next: data, the states (N, B, H) that they start from unless 0, and its name."""
+    """What comes next: data, the whole states that they start from unless 0, and its name."""
 
     data: Data
-    h0: FloatArray | None
+    start: FloatArray | None
     name: str
 
 
 class Call(NamedTuple):
-    """What one call of the kernels does: batches, and segments of them."""
+    """What one call of the kernels does: batches, segments of them, and so many updates."""
 
     batches: Batches
-    segments: list[Segment]
+    schedules: Schedule
+    n_updates: int
     loss: int
+
+
+class Cuts(NamedTuple):
+    """How batches are cut into segments: `window` holds one for all networks, or one for each."""
+
+    window: list[int] | None
+    stride: int | None
+    carry: str
+    accumulate: int = 1
+    starts: Starts | None = None
+
+    @property
+    def foreseeable(self) -> bool:
+        """Whether what comes next is one batch from one state, as it is measured on."""
+        alike = self.window is None or len(set(self.window)) == 1
+        return self.starts is None and (alike or self.carry != "stream")
 
 
 class Feed:
@@ -60,12 +79,9 @@ class Feed:
         rng: Any,
         *,
         own_data: bool,
-        window: int | None,
-        stride: int | None,
-        carry: str,
+        cuts: Cuts,
     ) -> None:
-        self._model, self._task = model, task
-        self._window, self._stride, self._carry = window, stride, carry
+        self._model, self._task, self._cuts = model, task, cuts
         self._generators: list[np.random.Generator] = []
         if callable(task):
             _check_drawing(task)
@@ -81,16 +97,22 @@ class Feed:
             )
         self._before: list[Any] = []
         self._drawn: list[Data] = []  # one batch for all networks, or one for each
-        self._bound: list[tuple[Batch, list[FloatArray]]] = []
-        self._segments: list[Segment] = []
+        self._bound: list[Bound] = []
+        self._schedules: Schedule = [[]]
         self._position = 0
+        self._gathered = 0  # segments with loss since the last update
         self._n_sequences: int | None = None
 
-    def ahead(self, state: FloatArray) -> Ahead:
-        """What comes next; `state` (N, B, H) is the one that is carried on."""
+    @property
+    def _segments(self) -> list[Segment]:
+        """Of the upcoming batch; what they hold of begin and keep is of the first network alone."""
+        return self._schedules[0]
+
+    def ahead(self, start: FloatArray | None, state: FloatArray) -> Ahead:
+        """What comes next, from `start`, or from `state` (N, B, S), the one that is carried on."""
         data = stacked(self._upcoming())
-        if self._carry != "stream":
-            return Ahead(data, None, "the batch that comes next")
+        if self._cuts.carry != "stream":
+            return Ahead(data, start, "the batch that comes next")
         known = np.isfinite(state).all(axis=(1, 2), keepdims=True)
         state = np.where(known, state, state.dtype.type(0))  # of what diverged none is known
         rest = _behind(target_of(data), self._segments[self._position])
@@ -103,7 +125,7 @@ class Feed:
     def sizes(self) -> Sizes:
         """What the upcoming batch asks for."""
         first = self._upcoming()[0]
-        longest = max(segment.end - segment.begin for segment in self._segments)
+        longest = max(s.end - s.begin for schedule in self._schedules for s in schedule)
         source = sum(source.shape[-3] for source in sources_of(first))
         return Sizes(longest, source, first.n_sequences)
 
@@ -120,10 +142,13 @@ class Feed:
     def settings(self) -> dict[str, Any]:
         """What a run must share with the one that goes on, as plain values."""
         states = [generator.bit_generator.state for generator in self._generators]
+        window, starts = self._cuts.window, self._cuts.starts
         return {
-            "window": self._window,
-            "stride": self._stride,
-            "carry": self._carry,
+            "window": window[0] if window and len(set(window)) == 1 else window,
+            "stride": self._cuts.stride,
+            "carry": self._cuts.carry,
+            "accumulate": self._cuts.accumulate,
+            "starts": None if starts is None else starts.digest,
             "own_data": len(self._generators) > 1,
             "task": "callable" if callable(self._task) else digest(self._task),
             "rng": checksum([repr(states)])[:16],
@@ -131,8 +156,8 @@ class Feed:
 
     def take(self, n_updates: int, slot: int) -> Call:
         """Segments with `n_updates` updates, or fewer where memory or the shape of batches ask."""
-        bound: list[tuple[Batch, list[FloatArray]]] = []
-        taken: list[Segment] = []
+        bound: list[Bound] = []
+        taken: list[list[Segment]] = []
         shape, size, updates, batch = shape_of(self._upcoming()[0]), 0, 0, -1
         while (
             updates < n_updates and size < _BATCH_BYTES and shape_of(self._upcoming()[0]) == shape
@@ -142,14 +167,19 @@ class Feed:
                 size += sum(array.nbytes for data in self._drawn for array in arrays_of(data))
                 batch += 1
             while self._position < len(self._segments):
-                segment = self._segments[self._position]
-                if segment.scored and updates == n_updates:
+                at = [schedule[self._position] for schedule in self._schedules]
+                scored = at[0].scored
+                if scored and updates == n_updates:
                     break  # those without loss, which follow the last update, only carry the state
-                own_slot = slot if segment.scored else -1
-                taken.append(segment._replace(batch=batch, slot=own_slot))
-                updates += segment.scored
+                self._gathered += scored
+                closes = self._gathered == self._cuts.accumulate
+                own_slot = slot if scored else -1
+                taken.append([s._replace(batch=batch, slot=own_slot, closes=closes) for s in at])
+                updates += closes
+                self._gathered = 0 if closes else self._gathered
                 self._position += 1
-        return Call(join_batches(bound, batch + 1), taken, bound[0][0].loss)
+        found = [list(each) for each in zip(*taken, strict=True)]
+        return Call(join_batches(bound, batch + 1), found, updates, bound[0].batch.loss)
 
     def place(self) -> dict[str, Any]:
         """Where the feed stands: what `move_to` needs, as plain values."""
@@ -183,14 +213,16 @@ class Feed:
         else:  # the same again
             self._position = 0
             return
-        self._bound = [self._bind(data, "task") for data in self._drawn]
+        starts = self._cuts.starts
+        self._bound = [
+            Bound(*self._bind(data, "task"), None if starts is None else starts.of(data))
+            for data in self._drawn
+        ]
         self._check_drawn()
         targets = [target_of(data) for data in self._drawn]
         loss_steps = np.unique(np.concatenate([target.loss_steps for target in targets]))
         self._n_sequences = targets[0].n_sequences
-        self._segments = segments(
-            targets[0].n_steps, self._window, self._stride, self._carry, loss_steps
-        )
+        self._schedules = schedules(targets[0].n_steps, *self._cuts[:3], loss_steps)
         self._position = 0
         if not any(segment.scored for segment in self._segments):
             raise ValueError("`task` must carry loss at one step at least, but all weights are 0")
@@ -204,7 +236,7 @@ class Feed:
                 "`task` must draw batches of one shape for all networks with `own_data`, each "
                 "without a network axis"
             )
-        if self._carry == "stream" and self._n_sequences not in (None, first.n_sequences):
+        if self._cuts.carry == "stream" and self._n_sequences not in (None, first.n_sequences):
             raise ValueError(
                 '`carry` = "stream" needs batches of as many sequences as the first, '
                 f"{self._n_sequences}, got {first.n_sequences}; each goes on where it ended"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,19 +14,20 @@ from rnnsim.gradients.bptt import flops_per_network
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
 from rnnsim.kernels.training.learning import (
     LARGEST,
+    PENDING,
     TALLIES,
     Batches,
     Learners,
     LearnWork,
-    Path,
     Segment,
     learn,
 )
 from rnnsim.kernels.training.optimisers import Rule
+from rnnsim.kernels.training.paths import Path
 from rnnsim.kernels.training.penalty import penalty_work
-from rnnsim.networks.model import Layout, Model, parts_of
+from rnnsim.networks.model import Layout, Model, memories_handed, parts_of
 from rnnsim.networks.rnn import RNN, originals
-from rnnsim.networks.states import cell_of
+from rnnsim.networks.states import cell_of, state_size
 
 # Arithmetic of all networks between two returns to Python: some tenths of a second.
 FLOPS_PER_CALL = 1e10
@@ -42,18 +44,30 @@ class Method:
     clip_value: FloatArray
     penalty: FloatArray
     labels: npt.NDArray[np.int64]
+    accumulate: int = 1
 
 
-def begin(values: FloatArray, method: Method, state: tuple[int, int], slots: int) -> Learners:
-    """Learners before their first update; state is (B, H) and slots the length of the record."""
-    N = len(values)
+class Bound(NamedTuple):
+    """A batch as kernels take it, for all networks or for one: with sources, and starts or None."""
+
+    batch: Batch
+    sources: list[FloatArray]
+    starts: npt.NDArray[np.bool_] | None
+
+
+def begin(values: FloatArray, method: Method, start: FloatArray, slots: int) -> Learners:
+    """Learners before their first update; start (1 or N, B, S), slots the length of the record."""
+    N, P = values.shape
     tallies = np.zeros((N, slots, TALLIES))
     tallies[:, :, LARGEST] = -np.inf
     return Learners(
         values=values,
         first=np.zeros_like(values),
         second=np.zeros_like(values),
-        state=np.zeros((N, *state), values.dtype),
+        start=start,
+        state=carried(start, N),
+        gathered=np.zeros((N, P if method.accumulate > 1 else 0), values.dtype),
+        pending=np.zeros((N, PENDING)),
         updates=np.zeros(N, np.int64),
         diverged=np.full(N, -1, np.int64),
         rate=method.rate,
@@ -63,6 +77,11 @@ def begin(values: FloatArray, method: Method, state: tuple[int, int], slots: int
         labels=method.labels,
         tallies=tallies,
     )
+
+
+def carried(start: FloatArray, n_networks: int) -> FloatArray:
+    """The states that are carried on, at the beginning: (N, B, S)."""
+    return np.array(np.broadcast_to(start, (n_networks, *start.shape[1:])))
 
 
 class Workshop:
@@ -79,10 +98,12 @@ class Workshop:
         parts = zip(parts_of(self._model).values(), (n_steps, n_source_steps), strict=False)
         return sum(flops_per_network(rnn, steps * n_sequences) for rnn, steps in parts)
 
-    def run(self, learners: Learners, batches: Batches, segments: list[Segment], loss: int) -> None:
-        """Take all networks through all segments."""
-        schedule = np.array(segments, np.int64)
-        steps = max(segment.end - segment.begin for segment in segments)
+    def run(
+        self, learners: Learners, batches: Batches, schedules: list[list[Segment]], loss: int
+    ) -> None:
+        """Take all networks through all segments of their schedules."""
+        rows = np.array(schedules, np.int64)
+        steps = max(segment.end - segment.begin for each in schedules for segment in each)
         self._prepare(batches, steps, loss)
         used: list[LearnWork] = []
 
@@ -92,7 +113,7 @@ class Workshop:
 
             def worker(start: int, stop: int) -> Iterator[None]:
                 rule, variant = self._method.rule, self._method.variant
-                learn(learners, batches, schedule, rule, variant, start, stop, work)
+                learn(learners, batches, rows, rule, variant, start, stop, work)
                 yield
 
             return worker
@@ -106,7 +127,8 @@ class Workshop:
     def _prepare(self, batches: Batches, steps: int, loss: int) -> None:
         """Drop scratch that does not fit."""
         _, _, B, D = batches.inputs.shape
-        sizes = (loss, B, D, batches.values.shape[3], *batches.sources.shape[1:])
+        starts = batches.starts.size > 0
+        sizes = (loss, B, D, batches.values.shape[3], *batches.sources.shape[1:], starts)
         if sizes != self._sizes[1:] or steps > self._sizes[0]:
             self._pool.clear()
             self._sizes = (steps, *sizes)
@@ -119,6 +141,8 @@ class Workshop:
         parts = list(parts_of(self._model).values())
         steps, B = self._sizes[0], batches.inputs.shape[2]
         main = _path(parts[0], weights[0], gradients[0], steps, B, loss)
+        if batches.starts.size > 0:
+            main = _with_starts(main, steps, B)
         if len(parts) > 1:
             T = batches.sources.shape[1]
             encoder = _path(parts[1], weights[1], gradients[1], T, B, INNER_PRODUCT)
@@ -129,14 +153,16 @@ class Workshop:
         block = main.work.factors.shape[1]
         groups = np.zeros(int(np.abs(self._method.labels).max(initial=0)) + 1)
         penalty = penalty_work(parts[0].n_hidden, block * B, values)
-        return LearnWork(values, np.zeros(P, dtype), gradient, groups, main, encoder, penalty)
+        handed = memories_handed(self._model)
+        updated = np.zeros(P, dtype)
+        return LearnWork(values, updated, gradient, groups, main, encoder, handed, penalty)
 
 
 def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, loss: int) -> Path:
     """Scratch for segments of up to so many steps of one network."""
     dtype, D, V, cell = rnn.dtype, rnn.n_inputs, rnn.n_outputs, cell_of(rnn)
     scored_on_values = loss != CROSS_ENTROPY
-    inputs, h0 = np.zeros(steps * B * D, dtype), np.zeros((1, B, rnn.n_hidden), dtype)
+    inputs, h0 = np.zeros(steps * B * D, dtype), np.zeros((1, B, state_size(rnn)), dtype)
     classes = np.zeros(steps * B, np.int64)
     targets = np.zeros(steps * B * V if scored_on_values else 0, dtype)
     loss_weights = np.zeros(steps * B, dtype)
@@ -150,15 +176,27 @@ def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, lo
     )
     out = kernels.gradient_arrays(weights, like)._replace(weights=gradients)
     work = kernels.backward_work(weights, like, steps, cell)
-    return Path(0, cell, loss, weights, out, work, inputs, classes, targets, loss_weights, h0)
+    data = (inputs, classes, targets, loss_weights, h0)
+    none = np.zeros(0, np.bool_), np.zeros((0, 0), dtype), np.zeros((0, 0, 0), dtype)
+    return Path(0, cell, loss, weights, out, work, *data, *none)
 
 
-def join_batches(bound: Sequence[tuple[Batch, list[FloatArray]]], n_batches: int) -> Batches:
+def _with_starts(path: Path, steps: int, B: int) -> Path:
+    """The same with a place for sequences that begin anew."""
+    S, dtype = path.h0.shape[2], path.h0.dtype
+    return path._replace(
+        starts=np.zeros(steps * B, np.bool_),
+        start=np.zeros((B, S), dtype),
+        ended=np.zeros((steps, B, S), dtype),
+    )
+
+
+def join_batches(bound: Sequence[Bound], n_batches: int) -> Batches:
     """The batches of a call along one axis, written there straight from where they were drawn.
 
     Each may be in parts, one for each network: then these follow one another.
     """
-    batches, sources = zip(*bound, strict=True)
+    batches, sources, starts = zip(*bound, strict=True)
 
     def joined(arrays: Sequence[FloatArray]) -> FloatArray:
         return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
@@ -169,6 +207,7 @@ def join_batches(bound: Sequence[tuple[Batch, list[FloatArray]]], n_batches: int
         joined([batch.classes for batch in batches]),
         joined([batch.values for batch in batches]),
         joined([batch.loss_weights for batch in batches]),
+        np.zeros((1, 0, 0), np.bool_) if starts[0] is None else joined(starts),
         joined([*chain(*sources)] or [np.empty((1, 0, 1, 1), inputs.dtype)]),
         len(inputs) // n_batches,
     )

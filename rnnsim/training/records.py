@@ -20,8 +20,10 @@ from rnnsim.kernels.training.learning import (
     OMEGA,
     Learners,
 )
-from rnnsim.networks.model import Model
-from rnnsim.spectra.spectrum import eigenvalues_and_singular_values
+from rnnsim.networks.cells import CELLS
+from rnnsim.networks.model import Model, parts_of
+from rnnsim.networks.rnn import RNN
+from rnnsim.spectra.spectrum import eigenvalues_and_singular_values, spectrum
 from rnnsim.training.feeds import Ahead
 
 if TYPE_CHECKING:
@@ -71,8 +73,26 @@ def variables(data: str = TEST) -> dict[str, Variable]:
     }  # fmt: skip
 
 
+def gate_variables(data: str = TEST) -> dict[str, Variable]:
+    """What is recorded of LSTMs and GRUs beside that, or with another meaning."""
+    nothing = "NaN: blocks of W_hh have no eigenvalues that mean anything"
+    return {
+        "spectral_radius": Variable(_UPDATES, "1", nothing),
+        "eigenvalues": Variable((*_SNAPSHOTS, "unit"), "1", nothing, complex),
+        "log_norms": Variable(
+            (*_SNAPSHOTS, "lag"), "nats",
+            "mean over loss steps and sequences of ln ||dl/ds_{t-k}||, s = (h, c) or h"),
+        "gate_spectral_norm": Variable(
+            (*_UPDATES, "gate"), "1", "spectral norm of each gate's block of W_hh"),
+        "gate_share": Variable(
+            (*_SNAPSHOTS, "gate"), "1",
+            f"share of each gate in dL/dW_hh on {data}: <its part, dL/dW_hh>/||dL/dW_hh||^2, of "
+            "the lags together"),
+    }  # fmt: skip
+
+
 VARIABLES = variables()
-_EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm")
+_EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm", "gate_spectral_norm")
 _SUMMED = {
     "training_loss": LOSS, "log_gradient_norm": LOG_NORM, "largest_log_gradient_norm": LARGEST,
     "clipped": CLIPPED, "omega": OMEGA,
@@ -113,18 +133,23 @@ class Record:
         """Everything that is due after so many updates."""
         if update not in self.updates and update not in self.snapshots:
             return
-        core = core_of(model, ahead.data, n_threads, h0=ahead.h0)
+        core = core_of(model, ahead.data, n_threads, start=ahead.start)
         self._variables = with_loss_units(variables(ahead.name), core.sequences.targets)
-        matrices = core.rnn.W_hh.astype(np.float64)
-        eigenvalues, singular_values = eigenvalues_and_singular_values(matrices)
+        if core.rnn.n_gates > 1:
+            self._variables |= gate_variables(ahead.name)
+        eigenvalues, singular_values = _spectra(core.rnn)
         if update in self.updates:
-            evaluation = evaluate(core.rnn, core.sequences, h0=core.h0, n_threads=n_threads)
+            evaluation = evaluate(
+                core.rnn, core.sequences, h0=core.h0, c0=core.c0, n_threads=n_threads
+            )
             found = {
                 "loss": evaluation.loss,
                 "accuracy": evaluation.accuracy,
                 "spectral_radius": np.abs(eigenvalues[:, 0]),
                 "spectral_norm": singular_values[:, 0],
             }
+            if core.rnn.n_gates > 1:
+                found["gate_spectral_norm"] = spectrum(core.rnn).spectral_norm
             self._put(found, self.updates.index(update), len(self.updates))
         if update in self.snapshots:
             found = {"eigenvalues": eigenvalues, "singular_values": singular_values}
@@ -157,7 +182,7 @@ class Record:
         updates, snapshots = saved["updates_recorded"], saved["snapshots_recorded"]
         if snapshots.size and self.snapshots and "max_lag" in saved:
             check_max_lag(saved["max_lag"].tolist(), self._max_lag)
-        for name in VARIABLES:
+        for name in VARIABLES | gate_variables():
             if f"record.{name}" in saved:
                 old = updates if name in _EACH else snapshots
                 new = self.updates if name in _EACH else self.snapshots
@@ -172,7 +197,11 @@ class Record:
             tallies[:, slot, LARGEST] = largest
 
     def dataset(
-        self, learners: Learners, configuration: dict[str, Any], provenance: Mapping[str, str]
+        self,
+        model: Model,
+        learners: Learners,
+        configuration: dict[str, Any],
+        provenance: Mapping[str, str],
     ) -> "xr.Dataset":
         """All of it, with its labels."""
         tallies = learners.tallies
@@ -187,6 +216,9 @@ class Record:
         if self.snapshots:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
         axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
+        main = next(iter(parts_of(model).values()))
+        if main.n_gates > 1:
+            axes["gate"] = CELLS[main.cell].gates
         return labelled(axes, self._variables, values, attributes(configuration, provenance))
 
 
@@ -212,11 +244,21 @@ def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...
     return {"snapshot": tuple(snapshots), "lag": tuple(range(n_lags)), "window": windows}
 
 
+def _spectra(rnn: RNN) -> tuple[Floats, Floats]:
+    """Eigenvalues (N, H) of W_hh, NaN where it stacks gates, and its singular values (N, H)."""
+    W_hh = rnn.W_hh.astype(np.float64)
+    if rnn.n_gates == 1:
+        return eigenvalues_and_singular_values(W_hh)
+    singular_values = np.linalg.svd(W_hh, compute_uv=False)
+    return np.full(singular_values.shape, np.nan, np.complex128), singular_values
+
+
 def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> dict[str, Floats]:
     flow = gradient_flow(
         core.rnn,
         core.sequences,
         h0=core.h0,
+        c0=core.c0,
         max_lag=max_lag,
         n_threads=n_threads,
         per_sequence=False,
@@ -225,23 +267,29 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
     counts = np.isfinite(flow.log_norms).sum(axis=1)
     means = finite.sum(axis=1) / np.where(counts > 0, counts, np.nan)
     nothing = (counts == 0) & np.isneginf(flow.log_norms).any(axis=1)  # an exact 0, not unknown
-    return {
+    measured = {
         "log_norms": np.where(nothing, -np.inf, means),
         "window_log_error": flow.window_log_error,
         "window_cosine": flow.window_cosine,
     }
+    if core.rnn.n_gates > 1:
+        measured["gate_share"] = flow.share_gates.sum(axis=1)
+    return measured
 
 
 def _lyapunov_exponent(core: Core, n_threads: int | None) -> Floats:
     """The largest exponent while the first few test sequences are read, again and again."""
     inputs = core.sequences.inputs[..., :_LYAPUNOV_SEQUENCES, :]
     repeats = -(-_LYAPUNOV_STEPS // core.sequences.n_steps)
-    h0 = None if core.h0 is None else core.h0[:, :_LYAPUNOV_SEQUENCES]
+    h0, c0 = (
+        None if part is None else part[:, :_LYAPUNOV_SEQUENCES] for part in (core.h0, core.c0)
+    )
     found = lyapunov_spectrum(
         core.rnn,
         np.concatenate([inputs] * repeats, axis=-3),
         n_exponents=1,
         h0=h0,
+        c0=c0,
         n_threads=n_threads,
     )
     return found.exponents[:, 0]

@@ -19,8 +19,9 @@ from rnnsim.training.checkpoints import (
     write_checkpoint,
 )
 from rnnsim.training.feeds import Ahead, Feed, digest
-from rnnsim.training.learners import FLOPS_PER_CALL, Method, Workshop, begin
+from rnnsim.training.learners import FLOPS_PER_CALL, Method, Workshop, begin, carried
 from rnnsim.training.records import TEST, Record
+from rnnsim.training.starts import FirstStates
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,22 +36,26 @@ class Run:
         feed: Feed,
         method: Method,
         record: Record,
+        first: FirstStates,
         *,
         test: Data | None,
         n_threads: int | None,
     ) -> None:
         self._model, self._feed, self._method, self._record = model, feed, method, record
-        self._test, self._n_threads = test, n_threads
+        self._first, self._test, self._n_threads = first, test, n_threads
         self._layout = Layout.of(model)
         self._workshop = Workshop(model, method, n_threads)
+        n_sequences = feed.sizes().n_sequences
+        self._begin_at = first.of(n_sequences)
         if test is not None:
             feed.check(test, "test")
+            first.check(test.n_sequences, n_sequences, "test")
         self.configuration: dict[str, Any] = json.loads(json.dumps(self._settings()))
 
     def dataset(self, learners: Learners) -> "xr.Dataset":
         """The record, with the settings as an attribute."""
         provenance = self._feed.provenance()
-        return self._record.dataset(learners, self.configuration, provenance)
+        return self._record.dataset(self._model, learners, self.configuration, provenance)
 
     def to_the_end(
         self, n_updates: int, path: Path | None, saved_every: int, progress: bool
@@ -86,24 +91,25 @@ class Run:
         flops = workshop.flops(*sizes) * len(self._model)
         slot = int(np.searchsorted(self._record.updates, done + 1))
         call = self._feed.take(min(wanted, max(1, int(FLOPS_PER_CALL / flops))), slot)
+        if learners.start.shape[1] != sizes.n_sequences:
+            self._first.check(sizes.n_sequences, learners.start.shape[1], "task")
+            learners = learners._replace(start=self._first.of(sizes.n_sequences))
         if learners.state.shape[1] != sizes.n_sequences:
-            shape = (len(self._model), sizes.n_sequences, learners.state.shape[2])
-            learners = learners._replace(state=np.zeros(shape, learners.state.dtype))
-        workshop.run(learners, call.batches, call.segments, call.loss)
-        return learners, sum(segment.scored for segment in call.segments)
+            learners = learners._replace(state=carried(learners.start, len(self._model)))
+        workshop.run(learners, call.batches, call.schedules, call.loss)
+        return learners, call.n_updates
 
     def _measure(self, done: int, learners: Learners) -> None:
         if done in self._record.updates or done in self._record.snapshots:
             model = self._layout.model(self._model, learners.values)
-            given = None if self._test is None else Ahead(self._test, None, TEST)
-            ahead = given or self._feed.ahead(learners.state)
+            start = self._begin_at if self._first.given else None
+            given = None if self._test is None else Ahead(self._test, start, TEST)
+            ahead = given or self._feed.ahead(start, learners.state)
             self._record.measure(done, model, ahead, self._n_threads)
 
     def _start(self, path: Path | None) -> tuple[Learners, int]:
-        main = next(iter(parts_of(self._model).values()))
-        state = (self._feed.sizes().n_sequences, main.n_hidden)
         slots = len(self._record.updates)
-        learners = begin(self._layout.join(self._model), self._method, state, slots)
+        learners = begin(self._layout.join(self._model), self._method, self._begin_at, slots)
         if path is None or not path.exists():
             return learners, 0
         saved = read_checkpoint(path)
@@ -144,8 +150,10 @@ class Run:
             "model": checksum([self._layout.join(self._model)])[:16],
             "sizes": [list(array.shape) for rnn in parts for array in rnn.weights],
             "dtype": str(self._model.dtype),
+            "cell": [rnn.cell for rnn in parts],
             "activation": [rnn.activation for rnn in parts],
             **self._feed.settings(),
+            "h0 and c0": checksum([self._begin_at])[:16] if self._first.given else None,
             "optimizer": list(method.rule),
             "penalty_variant": method.variant,
             **{name: array.tolist() for name, array in arrays.items()},

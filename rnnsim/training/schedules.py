@@ -5,6 +5,7 @@ loss of that block alone, propagated back to step (j+1)S-K+1.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,31 @@ def truncation_of(
             raise ValueError(f"`stride` = {stride} needs a `window`; give both or neither")
         return None, None
     return checks.window_and_stride(window, stride)
+
+
+def truncations_of(
+    window: Any, stride: int | None, carry: str, n_networks: int
+) -> tuple[list[int] | None, int | None]:
+    """The same with one window for all networks, [K], or one for each, (N,)."""
+    given = checks.entries("window", window)
+    if given is None:
+        K, S = truncation_of(window, stride, carry)
+        return None if K is None else [K], S
+    checks.one_of("carry", carry, CARRIES)
+    kind = "an integer, or an (n_networks,) array of integers"
+    windows = checks.whole_numbers("window", given, least=1, kind=kind).tolist()
+    if len(windows) != n_networks:
+        raise ValueError(
+            f"`window` must be an integer or of shape (n_networks,) = ({n_networks},), got "
+            f"{len(windows)} values; give one for each network"
+        )
+    if stride is None and len(set(windows)) > 1:
+        raise ValueError(
+            f"`window` differs between networks ({min(windows)} to {max(windows)}), which make "
+            f"their updates after the same blocks: give `stride`, {min(windows)} or less"
+        )
+    _, S = checks.window_and_stride(min(windows), stride)
+    return windows, S
 
 
 def truncation_schedule(
@@ -68,7 +94,7 @@ def truncation_schedule(
         In order. Steps ``begin + 1`` to ``end`` are computed, and loss counts from step
         ``first + 1`` on; ``scored`` says that there is some, so that an update follows; ``fresh``
         that the segment starts from zero; ``keep`` is the step whose state the next one starts
-        from.
+        from; ``closes`` that an update follows at once (see `accumulate` of `train`).
 
     Raises
     ------
@@ -94,6 +120,19 @@ def truncation_schedule(
             f"`loss_steps` must be at most n_steps = {T}, got {steps.max()}; steps count from 1"
         )
     return segments(T, K, S, carry, steps)
+
+
+def schedules(
+    n_steps: int,
+    windows: list[int] | None,
+    stride: int | None,
+    carry: str,
+    loss_steps: npt.NDArray[np.int64],
+) -> list[list[Segment]]:
+    """Segments of all networks, or of each; they differ in where they begin and what they keep."""
+    if windows is None:
+        return [segments(n_steps, None, None, carry, loss_steps)]
+    return [segments(n_steps, K, stride, carry, loss_steps) for K in windows]
 
 
 def segments(

@@ -1,5 +1,6 @@
 """Training ensembles side by side, with full or truncated backpropagation through time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,24 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data
-from rnnsim.kernels.training.optimisers import ADAM, MOMENTUM, RMSPROP, SGD, Rule
+from rnnsim.kernels.training.optimisers import ADAGRAD, ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.training.penalty import CODE, PAPER
 from rnnsim.networks.model import Layout, Model, check_model, parts_of
-from rnnsim.networks.rnn import RNN, vanilla_only
-from rnnsim.training.feeds import Feed, Task
+from rnnsim.networks.rnn import RNN
+from rnnsim.networks.states import apart
+from rnnsim.training.feeds import Cuts, Feed, Task
 from rnnsim.training.learners import Method
 from rnnsim.training.records import Record, points
 from rnnsim.training.runs import Run
-from rnnsim.training.schedules import truncation_of
+from rnnsim.training.schedules import truncation_of, truncations_of
+from rnnsim.training.starts import FirstStates, Starts
 
 if TYPE_CHECKING:
     import xarray as xr
 
-OPTIMIZERS = {"sgd": SGD, "momentum": MOMENTUM, "adam": ADAM, "rmsprop": RMSPROP}
+OPTIMIZERS = {
+    "sgd": SGD, "momentum": MOMENTUM, "adam": ADAM, "rmsprop": RMSPROP, "adagrad": ADAGRAD,
+}  # fmt: skip
 PENALTIES = {"paper": PAPER, "code": CODE}
 
 
@@ -40,11 +45,18 @@ class Training:
     diverged : (N,) int64
         The update at which a network left the floating-point range and was frozen with its last
         finite weights; -1 where it did not.
+    final_h : (N, B, H)
+        The state that is carried on: from here the next segment would start, or the next batch of a
+        stream. Of encoder-decoder networks the decoder's. Not finite where a state was not.
+    final_c : (N, B, H) or None
+        The memories of LSTMs likewise.
     """
 
     model: Model
     record: "xr.Dataset"
     diverged: npt.NDArray[np.int64]
+    final_h: FloatArray
+    final_c: FloatArray | None
 
     @property
     def rnn(self) -> RNN:
@@ -57,9 +69,13 @@ def train(
     task: Task,
     *,
     n_updates: int,
-    window: int | None = None,
+    window: npt.ArrayLike | None = None,
     stride: int | None = None,
     carry: str = "sequence",
+    h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
+    starts: npt.ArrayLike | Callable[[Any], npt.ArrayLike] | None = None,
+    accumulate: int = 1,
     optimizer: str = "sgd",
     learning_rate: npt.ArrayLike = 0.01,
     momentum: float = 0.9,
@@ -104,17 +120,18 @@ def train(
         |--a--|--b--|--c--|  |--d--|--e--|--f--|      segments
         0     >     >        0     >     >            "sequence": within a batch
         0     >     >        >     >     >            "stream": also from batch to batch
-        0     0     0        0     0     0            "none": every segment starts from zero
+        0     0     0        0     0     0            "none": every segment starts anew
 
-    With "stream" a batch should go on where the one before ended. Segments without loss make no
-    update, but carry the state; segments of a network whose own data have no loss leave it as it
-    is, and count all the same.
+    0 is where sequences begin, `h0` and `c0`. With "stream" a batch should go on where the one
+    before ended; sequences that end and begin within a stream are told by `starts`. Carried is the
+    whole state, of LSTMs (h, c). Segments without loss make no update, but carry the state;
+    segments of a network whose own data have no loss leave it as it is, and count all the same.
 
     Parameters
     ----------
     model : RNN or EncoderDecoder
-        N networks. Encoder-decoder networks are trained with full BPTT through the boundary; their
-        bridge is held fixed.
+        N networks of any cell. Encoder-decoder networks are trained with full BPTT through the
+        boundary; their bridge is held fixed.
     task : Sequences or Pairs, or a callable
         The same batch again and again, or ``task(rng) -> Sequences`` (for `EncoderDecoder`,
         `Pairs`), which draws the next one from a numpy Generator and from nothing else.
@@ -122,23 +139,36 @@ def train(
         Updates of each network, 0 or more; with a checkpoint, those made before included, and no
         fewer than these.
     window, stride : int, optional
-        K and S, as in `truncated_bptt`; S = K unless given.
+        K and S, as in `truncated_bptt`; S = K unless given. K may be an (N,) array, one for each
+        network: then all make their updates after the same blocks, of a `stride` that is given.
     carry : {"sequence", "stream", "none"}
-    optimizer : {"sgd", "momentum", "adam", "rmsprop"}
+    h0, c0 : (B, H) or (N, B, H) array, optional
+        Where every batch begins, or the stream, and every sequence that `starts`; c0 of LSTMs. 0
+        unless given.
+    starts : (T, B) array of booleans, or a function of a batch that returns one, optional
+        True where a sequence begins anew before a step: its state becomes h0 and c0 there, in
+        whichever segment, and no gradient goes back across. With a network axis where the batch
+        has one. Needs `test`.
+    accumulate : int
+        The gradients of so many segments with loss, those of a full batch without a window, are
+        added up for one update; 1 unless given. The loss of an update is that of all of them.
+    optimizer : {"sgd", "momentum", "adam", "rmsprop", "adagrad"}
         As in PyTorch: momentum without dampening; Adam (Kingma and Ba 2015) with both corrections;
-        RMSprop neither centred nor with momentum.
+        RMSprop neither centred nor with momentum; Adagrad (Duchi, Hazan and Singer 2011), whose sum
+        of squares begins at 0.
     learning_rate : float or (N,) array
         At least 0.
     momentum, beta1, beta2, decay, epsilon : float
         Constants of "momentum"; of "adam", beta1 and beta2; decay of "rmsprop" (its alpha);
-        epsilon of both.
+        epsilon of these two and of "adagrad".
     clip_norm, clip_value : float or (N,) array, optional
         Above 0, infinity where a network is not clipped; by norm as in Pascanu, Mikolov and Bengio
         2013, algorithm 1.
     penalty : float or (N,) array
         Weight, at least 0, of their Omega, which asks that the gradient keep its norm from step to
         step; of encoder-decoder networks, in the decoder. Its gradient takes the immediate
-        dependence on W_hh only: h, phi' and dL/dh_{k+1} are held constant.
+        dependence on W_hh only: h, phi' and dL/dh_{k+1} are held constant. 0 of gated cells, whose
+        gradient passes between steps beside W_hh too.
     penalty_variant : {"paper", "code"}
         "paper": Omega = mean_b sum_k (||dL/dh_{k+1} dh_{k+1}/dh_k|| / ||dL/dh_{k+1}|| - 1)^2.
         "code", pascanur/trainingRNNs: squared norms in the ratio, the sum over k divided by that of
@@ -157,7 +187,7 @@ def train(
         of an ensemble learns as it does within the whole where `rng` has spawned those before it:
         see the example.
     test : Sequences or Pairs, optional
-        What is measured on, from h_0 = 0. Unless given, the batch that comes next; with
+        What is measured on, from `h0` and `c0`. Unless given, the batch that comes next; with
         "stream" as much of it as is not learned yet, from the state that is carried there: choose
         `record_every` so that records fall where batches end, or losses of different numbers
         of steps are recorded.
@@ -186,15 +216,17 @@ def train(
         eigenvalues, singular_values, log_norms against lag, window_log_error and window_cosine
         against window (`gradient_flow`; NaN beyond the lags of a shorter batch), lyapunov_exponent
         (nats per step, while test inputs are repeated). All of W_hh, for encoder-decoder networks
-        the decoder's.
+        the decoder's. Of gated cells eigenvalues are NaN, and there are gate_spectral_norm and, for
+        each snapshot, gate_share.
 
     Raises
     ------
     TypeError, ValueError
-        Gated cells, or no readout; an unknown optimizer, carry or variant; negative rates or
-        penalties; a clip that is not above 0; a task whose sizes or dtype differ from the
-        network's, or whose loss is known by its derivatives alone (`Sequences.from_gradients`); a
-        window below 1 or a stride above it; a checkpoint that is damaged, of another configuration
+        No readout; an unknown optimizer, carry or variant; negative rates or penalties, or a
+        penalty of gated cells; a clip that is not above 0; h0, c0 or starts that do not fit; a task
+        whose sizes or dtype differ from the network's, or whose loss is known by its derivatives
+        alone (`Sequences.from_gradients`); a window below 1 or a stride above it; windows of
+        several networks without a stride; a checkpoint that is damaged, of another configuration
         (it says which field), or of more updates.
     OSError
         A checkpoint that cannot be written, before anything is trained.
@@ -220,27 +252,30 @@ def train(
     >>> bool((alone.rnn.W_hh == together.rnn.W_hh[2:]).all())
     True
     """
-    _check_trained(model)
+    check_model(model)
+    if not model.n_outputs:
+        raise ValueError(
+            "`model` must have a readout, which carries the loss, got n_outputs = 0; give it `W_hy`"
+        )
     total = checks.size("n_updates", n_updates, least=0)
-    K, S = truncation_of(window, stride, carry)
-    if K is not None and len(parts_of(model)) > 1:
-        raise ValueError(
-            f"`window` = {K}: encoder-decoder networks are trained with full backpropagation "
-            "through the boundary; leave it out"
-        )
-    if carry != "sequence" and len(parts_of(model)) > 1:
-        raise ValueError(
-            f"`carry` = {carry!r}: decoders begin where their encoders end, in every batch; leave "
-            "it out"
-        )
+    given = {"h0": h0, "c0": c0, "starts": starts, "window": window}
+    _check_whole_pairs(model, carry, given)
+    cuts = Cuts(
+        *truncations_of(window, stride, carry, len(model)),
+        carry,
+        checks.size("accumulate", accumulate),
+        None if starts is None else Starts(starts),
+    )
+    _check_measured(cuts, test)
     method = Method(
         rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),
         variant=PENALTIES[checks.one_of("penalty_variant", penalty_variant, PENALTIES)],
         rate=_weight("learning_rate", learning_rate, len(model)),
         clip_norm=_limit("clip_norm", clip_norm, len(model)),
         clip_value=_limit("clip_value", clip_value, len(model)),
-        penalty=_weight("penalty", penalty, len(model)),
+        penalty=_penalty(model, penalty),
         labels=Layout.of(model).labels(model, mask, tie),
+        accumulate=cuts.accumulate,
     )
     every = {"record_every": record_every, "snapshot_every": snapshot_every}
     every |= {"checkpoint_every": checkpoint_every}
@@ -250,24 +285,56 @@ def train(
         points(total, steps["snapshot_every"]),
         _every("max_lag", max_lag),
     )
-    feed = Feed(model, task, rng, own_data=own_data, window=K, stride=S, carry=carry)
+    main = next(iter(parts_of(model).values()))
+    feed = Feed(model, task, rng, own_data=own_data, cuts=cuts)
     show = checks.boolean("progress", progress)
-    run = Run(model, feed, method, record, test=test, n_threads=n_threads)
+    first = FirstStates(main, h0, c0)
+    run = Run(model, feed, method, record, first, test=test, n_threads=n_threads)
     path = None if checkpoint is None else checks.path("checkpoint", checkpoint)
     learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, show)
     trained = Layout.of(model).model(model, learners.values)
-    return Training(trained, run.dataset(learners), learners.diverged)
+    final = apart(main, learners.state)
+    return Training(trained, run.dataset(learners), learners.diverged, *final)
 
 
-def _check_trained(model: Model) -> None:
-    """Refuse what has no loss to train on, or cells whose training is not implemented."""
-    check_model(model)
-    for part in parts_of(model).values():
-        vanilla_only(part, "model", "training of gated cells is not implemented")
-    if not model.n_outputs:
+def _check_whole_pairs(model: Model, carry: str, given: dict[str, Any]) -> None:
+    """Refuse what would cut an encoder from its decoder."""
+    if len(parts_of(model)) == 1:
+        return
+    reasons = {"window": "encoder-decoder networks are trained with full backpropagation through "
+               "the boundary"}  # fmt: skip
+    for name, value in given.items():
+        if value is not None:
+            reason = reasons.get(name, "decoders begin where their encoders end, in every batch")
+            raise ValueError(f"`{name}` = {checks.shown(value)}: {reason}; leave it out")
+    if carry != "sequence":
         raise ValueError(
-            "`model` must have a readout, which carries the loss, got n_outputs = 0; give it `W_hy`"
+            f"`carry` = {checks.shown(carry)}: decoders begin where their encoders end, in every "
+            "batch; leave it out"
         )
+
+
+def _check_measured(cuts: Cuts, test: Data | None) -> None:
+    """Refuse to measure on what comes next where that is not one batch from one state."""
+    if test is None and not cuts.foreseeable:
+        name = "window" if cuts.starts is None else "starts"
+        what = "sequences that begin anew" if name == "starts" else "states at different steps"
+        raise ValueError(
+            f"`{name}` needs a `test` to be measured on: the batch that comes next has {what}; "
+            "give `test`"
+        )
+
+
+def _penalty(model: Model, penalty: npt.ArrayLike) -> FloatArray:
+    """The weight of Omega for each network; 0 of gated cells."""
+    weights = _weight("penalty", penalty, len(model))
+    cell = next(iter(parts_of(model).values())).cell
+    if weights.any() and cell != "vanilla":
+        raise ValueError(
+            f"`penalty` must be 0 for gated cells, got {weights.max()} for cell={cell!r}: Omega is "
+            "defined by W_hh and phi', and their gradient passes between steps beside W_hh too"
+        )
+    return weights
 
 
 def check_settings(

@@ -12,7 +12,7 @@ from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.norms import frobenius
 
-SGD, MOMENTUM, ADAM, RMSPROP = 0, 1, 2, 3
+SGD, MOMENTUM, ADAM, RMSPROP, ADAGRAD = 0, 1, 2, 3, 4
 
 
 class Rule(NamedTuple):
@@ -73,6 +73,7 @@ def step(rule, rate, count, gradient, first, second, values, out):
         ADAM        m = beta1*m + (1-beta1)*g, v = beta2*v + (1-beta2)*g^2;
                     w - rate/(1-beta1^count) * m/(sqrt(v/(1-beta2^count)) + epsilon)
         RMSPROP     v = decay*v + (1-decay)*g^2;                     w - rate*g/(sqrt(v) + epsilon)
+        ADAGRAD     v = v + g^2;                                     w - rate*g/(sqrt(v) + epsilon)
     """
     P = values.size
     if rule.optimizer == SGD:
@@ -91,7 +92,8 @@ def step(rule, rate, count, gradient, first, second, values, out):
             second[i] = rule.beta2 * second[i] + (1.0 - rule.beta2) * g * g
             out[i] = values[i] - size * first[i] / (math.sqrt(second[i]) / root + rule.epsilon)
     else:
+        kept, new = (1.0, 1.0) if rule.optimizer == ADAGRAD else (rule.decay, 1.0 - rule.decay)
         for i in range(P):
             g = np.float64(gradient[i])
-            second[i] = rule.decay * second[i] + (1.0 - rule.decay) * g * g
+            second[i] = kept * second[i] + new * g * g
             out[i] = values[i] - rate * g / (math.sqrt(second[i]) + rule.epsilon)
