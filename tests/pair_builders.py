@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import reference
+from reference_cells import CELLS, VANILLA
 
 import rnnsim
 
@@ -16,11 +17,14 @@ class PairCase(NamedTuple):
         return PairCase(self.model.astype(dtype), self.pairs.astype(dtype))
 
 
-def network(rng, N, D, H, V, activation, gain=0.9):
-    """Random networks with biases."""
-    drawn = rnnsim.RNN.sample(N, n_inputs=D, n_hidden=H, n_outputs=V, gain=gain, rng=rng)
-    biases = {"b_h": 0.3 * rng.normal(size=(N, H)), "b_y": 0.3 * rng.normal(size=(N, V))}
-    return rnnsim.RNN(*drawn.weights._replace(**biases), activation=activation)
+def network(rng, N, D, H, V, cell, gain=0.9):
+    """Random networks with biases, of a cell of the table by its name."""
+    kind = {"activation": cell} if cell in VANILLA else {"cell": cell}
+    options = {} if cell in VANILLA else kind
+    drawn = rnnsim.RNN.sample(N, n_inputs=D, n_hidden=H, n_outputs=V, gain=gain, rng=rng, **options)
+    rows = CELLS[cell].biases * H
+    biases = {"b_h": 0.3 * rng.normal(size=(N, rows)), "b_y": 0.3 * rng.normal(size=(N, V))}
+    return rnnsim.RNN(*drawn.weights._replace(**biases), **kind)
 
 
 def pair_case(
@@ -63,4 +67,9 @@ def plain(made, n=0):
     target = tuple(a[n] if own else a for a in (s.inputs, s.targets, s.weights))
     source = pairs.source[n] if own else pairs.source
     nets = reference.net_of(model.encoder, n), reference.net_of(model.decoder, n)
-    return *nets, source, target, (model.encoder.activation, model.decoder.activation)
+    return *nets, source, target, tuple(map(cell_name, (model.encoder, model.decoder)))
+
+
+def cell_name(rnn):
+    """The name of its cell in the table."""
+    return rnn.activation if rnn.cell == "vanilla" else rnn.cell

@@ -1,24 +1,43 @@
-"""Plain-loop versions of what encoder-decoder networks do; one pair of networks, complex-safe."""
+"""Plain-loop versions of what encoder-decoder networks do; one pair of networks, complex-safe.
+
+Cells are told by their names in `reference_cells`, the encoder's first.
+"""
 
 import numpy as np
 import reference
 from reference import Net
+from reference_cells import CELLS, step_derivatives
 
 
-def first_state(encoder, source, activation):
-    """h_0 (B, H) of the decoder: the encoder's output at its last step."""
-    begin = np.zeros((source.shape[1], encoder.b_h.size))
-    states, _ = reference.unfold(encoder, source, begin, activation)
-    return states[-1] @ encoder.W_hy.T + encoder.b_y
+def handed(encoder, decoder, cells):
+    """How many memories the decoder goes on with: those of an LSTM of its own size, or none."""
+    H = decoder.W_hh.shape[1]
+    return H if cells == ("lstm", "lstm") and encoder.W_hh.shape[1] == H else 0
 
 
-def loss(encoder, decoder, source, target, activations):
-    """L of a pair; target is (inputs, targets, weights), activations the two names."""
-    h0 = first_state(encoder, source, activations[0])
-    return reference.loss(decoder, *target, h0, activations[1])
+def at_rest(net, cell, B):
+    """Whole states (B, S) of 0."""
+    return np.zeros((B, (1 + CELLS[cell].memories) * net.W_hh.shape[1]))
 
 
-def complex_step(encoder, decoder, source, target, activations, eps=1e-30):
+def first_state(encoder, decoder, source, cells):
+    """The decoder's (B, S): h_0 is the encoder's output at its last step."""
+    B, H_e, H = source.shape[1], encoder.W_hh.shape[1], decoder.W_hh.shape[1]
+    last = reference.unfold(encoder, source, at_rest(encoder, cells[0], B), cells[0])[0][-1]
+    first = at_rest(decoder, cells[1], B) + 0 * last[:, :1]
+    first[:, :H] = last[:, :H_e] @ encoder.W_hy.T + encoder.b_y
+    if handed(encoder, decoder, cells):
+        first[:, H:] = last[:, H_e:]
+    return first
+
+
+def loss(encoder, decoder, source, target, cells):
+    """L of a pair; target is (inputs, targets, weights)."""
+    start = first_state(encoder, decoder, source, cells)
+    return reference.loss(decoder, *target, start, cells[1])
+
+
+def complex_step(encoder, decoder, source, target, cells, eps=1e-30):
     """Gradients with respect to all ten weight arrays, to machine precision."""
 
     def derivative(arrays, k):
@@ -26,7 +45,7 @@ def complex_step(encoder, decoder, source, target, activations, eps=1e-30):
         for index in np.ndindex(*arrays[k].shape):
             moved = [array.astype(complex) for array in arrays]
             moved[k][index] += 1j * eps
-            value = loss(Net(*moved[:5]), Net(*moved[5:]), source, target, activations)
+            value = loss(Net(*moved[:5]), Net(*moved[5:]), source, target, cells)
             gradient[index] = value.imag / eps
         return gradient
 
@@ -35,24 +54,32 @@ def complex_step(encoder, decoder, source, target, activations, eps=1e-30):
     return Net(*gradients[:5]), Net(*gradients[5:])
 
 
-def greedy(encoder, decoder, source, activations, start, end, n_steps):
+def greedy(encoder, decoder, source, cells, start, end, n_steps):
     """Class ids (T, B), one sequence and one symbol at a time."""
-    h0 = first_state(encoder, source, activations[0])
-    ids = np.full((n_steps, len(h0)), end)
-    for b, state in enumerate(h0):
-        read = start
+    first, H = first_state(encoder, decoder, source, cells), decoder.W_hh.shape[1]
+    ids = np.full((n_steps, len(first)), end)
+    for b in range(len(first)):
+        read, h, c = start, first[b : b + 1, :H], first[b : b + 1, H:]
         for t in range(n_steps):
-            x = np.eye(decoder.W_xh.shape[1])[read]
-            a = decoder.W_xh @ x + decoder.W_hh @ state + decoder.b_h
-            state = reference.phi(activations[1], a)
-            ids[t, b] = read = np.argmax(decoder.W_hy @ state + decoder.b_y)
+            x = np.eye(decoder.W_xh.shape[1])[[read]]
+            h, c = CELLS[cells[1]].advance(decoder, x, h, c)
+            ids[t, b] = read = np.argmax(decoder.W_hy @ h[0] + decoder.b_y)
             if read == end:
                 break
     return ids
 
 
-def jacobians(net, x, h0, activation):
-    """dh_t/dh_{t-1} and dh_t/dx_t, each (T, B, H, .)."""
-    _, pre = reference.unfold(net, x, h0, activation)
-    slopes = reference.slope(activation, pre)[..., None]
-    return slopes * net.W_hh, slopes * net.W_xh
+def bridge(encoder, decoder, cells):
+    """d(first state of the decoder)/d(last state of the encoder), (S, S_e)."""
+    whole = np.zeros((at_rest(decoder, cells[1], 1).size, at_rest(encoder, cells[0], 1).size))
+    H, H_e, M = *encoder.W_hy.shape, handed(encoder, decoder, cells)
+    whole[:H, :H_e] = encoder.W_hy
+    whole[H : H + M, H_e : H_e + M] = np.eye(M)
+    return whole
+
+
+def jacobians(net, x, start, cell):
+    """ds_t/ds_{t-1} and ds_t/dx_t of whole states, each (T, B, S, .)."""
+    states, _ = reference.unfold(net, x, start, cell)
+    of_state, of_pre = step_derivatives(net, x, states, cell)
+    return of_state, of_pre[..., : len(net.W_xh)] @ net.W_xh

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import reference
 from reference import Net
+from reference_cells import CELLS
 
 
 class Optimizer:
@@ -28,6 +29,9 @@ class Optimizer:
         if self.name == "momentum":
             self.first[k] = self.momentum * self.first[k] + g
             return a - self.rate * self.first[k]
+        if self.name == "adagrad":
+            self.second[k] = self.second[k] + g**2
+            return a - self.rate * g / (np.sqrt(self.second[k]) + self.epsilon)
         if self.name == "rmsprop":
             self.second[k] = self.decay * self.second[k] + (1 - self.decay) * g**2
             return a - self.rate * g / (np.sqrt(self.second[k]) + self.epsilon)
@@ -84,12 +88,81 @@ def penalty_gradient(net, data, variant, eps=1e-30):
     return gradient
 
 
+class Segment(NamedTuple):
+    """What one gradient is of; anew (T, B): where sequences begin anew, in `start` (B, S)."""
+
+    x: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    anew: np.ndarray
+    first: np.ndarray
+    start: np.ndarray
+
+
+def unfold(net, data, cell):
+    """Whole states (T, B, S) that steps begin with, and (T, B, S) that they end with."""
+    state, H, before, after = data.first, net.W_hh.shape[1], [], []
+    for x_t, anew in zip(data.x, data.anew, strict=True):
+        before.append(np.where(anew[:, None], data.start, state))
+        parts = before[-1][:, :H], before[-1][:, H:]
+        state = np.concatenate(CELLS[cell].advance(net, x_t, *parts), axis=1)
+        after.append(state)
+    return np.array(before), np.array(after)
+
+
+def loss(net, data, cell):
+    """(1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])."""
+    states, total = unfold(net, data, cell)[1][..., : net.W_hh.shape[1]], 0.0
+    for t, b in zip(*np.nonzero(data.weights), strict=True):
+        y = net.W_hy @ states[t, b] + net.b_y
+        total = total + data.weights[t, b] * reference.step_loss(y, data.targets[t, b])
+    return total / data.weights.shape[1]
+
+
+def gradient(net, data, cell):
+    """dL/dW step by step; what the elementwise part of a step does is read off its tangent."""
+    kind, H = CELLS[cell], net.W_hh.shape[1]
+    before, after = unfold(net, data, cell)
+    padded = np.concatenate([before[:1], after])[..., :H]
+    dy = reference.output_gradient(net, padded, data.targets, data.weights) / len(data.first)
+    found = Net(*map(np.zeros_like, net))
+    found.W_hy[:], found.b_y[:] = np.einsum("tbv,tbh->vh", dy, padded[1:]), dy.sum((0, 1))
+    dh, dc = np.zeros_like(data.first[:, :H]), np.zeros_like(data.first[:, H:])
+    for t in reversed(range(len(data.x))):
+        h, c = before[t, :, :H], before[t, :, H:]
+        at = (*kind.pre(net, data.x[t], h), h, c)
+        d_x, d_h, through_h, dc = _elementwise(kind, at, dh + dy[t] @ net.W_hy, dc)
+        found.W_xh[:] += d_x.T @ data.x[t]
+        found.W_hh[:] += d_h.T @ h
+        found.b_h[: d_x.shape[1]] += d_x.sum(axis=0)
+        if kind.biases > kind.gates:
+            found.b_h[d_x.shape[1] :] += d_h[:, -H:].sum(axis=0)
+        going = ~data.anew[t][:, None]
+        dh, dc = going * (d_h @ net.W_hh + through_h), going * dc
+    return found
+
+
+def _elementwise(kind, at, dh, dc):
+    """Gradients of the four arguments of a cell's step, from those of the next h and c."""
+    found = []
+    for k, argument in enumerate(at):
+        moved, columns = [np.zeros_like(each) for each in at], []
+        for block in range(argument.shape[1] // dh.shape[1]):
+            moved[k][:] = 0
+            moved[k][:, block * dh.shape[1] : (block + 1) * dh.shape[1]] = 1
+            of_h, of_c = kind.tangent(at, moved)
+            columns.append(dh * of_h + (dc * of_c if dc.size else 0))
+        found.append(np.concatenate(columns, axis=1) if columns else np.zeros_like(argument))
+    return found
+
+
 class Trained(NamedTuple):
     net: Net
     losses: list
     norms: list
     clipped: list
     omegas: list
+    state: np.ndarray  # what is carried on
 
 
 def train(
@@ -102,6 +175,9 @@ def train(
     window=None,
     stride=None,
     carry="sequence",
+    start=None,
+    starts=None,
+    accumulate=1,
     clip_norm=np.inf,
     clip_value=np.inf,
     penalty=0.0,
@@ -109,37 +185,52 @@ def train(
 ):
     """Updates by the definition; `batches` is an iterator of (x, targets, weights).
 
-    The state from which a segment starts is looked up in the states of the segment before.
+    The state from which a segment starts is looked up in the states of the segment before. `starts`
+    says of a batch where sequences begin anew. `activation` is the name of the cell.
     """
-    losses, norms, clips, omegas, last = [], [], [], [], None
+    losses, norms, clips, omegas, carried, pending = [], [], [], [], None, []
     for x, targets, weights in batches:
         T, B = weights.shape
         K = T if window is None else window
         S = K if stride is None else stride
-        known = {0: np.zeros((B, net.b_h.size))}
-        if carry == "stream" and last is not None:
-            known[0] = last
+        zero = np.zeros((B, (1 + CELLS[activation].memories) * net.W_hh.shape[1]))
+        anew = np.zeros((T, B), bool) if starts is None else starts(x)
+        known = {0: zero if start is None else start}
+        if carry == "stream" and carried is not None:
+            known[0] = carried
+        begin_at = zero if start is None else start
         for j in range(-(-T // S)):
             begin, end = max((j + 1) * S - K, 0), min((j + 1) * S, T)
-            start = np.zeros((B, net.b_h.size)) if carry == "none" else known[begin]
+            following = max((j + 2) * S - K, 0) if end < T else T
             own = weights[begin:end].copy()
             own[: j * S - begin] = 0
-            data = x[begin:end], targets[begin:end], own, start, activation
-            states, _ = reference.unfold(net, x[begin:end], start, activation)
-            known |= {begin + t: state for t, state in enumerate(states)}
-            last = states[-1]
+            if len(losses) == n_updates and own.any():
+                return Trained(net, losses, norms, clips, omegas, carried)
+            first = begin_at if carry == "none" else known[begin]
+            data = Segment(x[begin:end], targets[begin:end], own, anew[begin:end], first, begin_at)
+            states = unfold(net, data, activation)[1]
+            known |= {begin + 1 + t: state for t, state in enumerate(states)}
+            carried = known[following]
             if not own.any():
                 continue
-            if len(losses) == n_updates:
-                return Trained(net, losses, norms, clips, omegas)
-            gradient = reference.bptt(net, *data).weights
-            losses.append(reference.loss(net, *data))
+            found, omega_ = gradient(net, data, activation), 0.0
             if penalty:
-                omegas.append(omega(net.W_hh, held_constant(net, *data), variant))
-                extra = penalty * penalty_gradient(net, data, variant)
-                gradient = gradient._replace(W_hh=gradient.W_hh + extra)
-            gradients, norm, changed = clipped(list(gradient), clip_norm, clip_value)
+                plain = x[begin:end], targets[begin:end], own, first, activation
+                omega_ = omega(net.W_hh, held_constant(net, *plain), variant)
+                extra = penalty * penalty_gradient(net, plain, variant)
+                found = found._replace(W_hh=found.W_hh + extra)
+            pending.append((loss(net, data, activation), omega_, found))
+            if len(pending) < accumulate:
+                continue
+            every_loss, every_omega, parts = zip(*pending, strict=True)
+            pending = []
+            losses.append(sum(every_loss))
+            omegas += [sum(every_omega)] if penalty else []
+            together = [np.sum(arrays, axis=0) for arrays in zip(*parts, strict=True)]
+            gradients, norm, changed = clipped(together, clip_norm, clip_value)
             norms.append(norm)
             clips.append(changed)
             net = Net(*optimizer.step(list(net), gradients))
-    return Trained(net, losses, norms, clips, omegas)
+        if len(losses) == n_updates:
+            break
+    return Trained(net, losses, norms, clips, omegas, carried)

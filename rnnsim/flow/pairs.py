@@ -172,8 +172,8 @@ def _back(
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
     """Gradients `start` (S, B, n) of whole states, each at its own step, down to state 0.
 
-    In units of 2^units; steps ascend. Returns the logs of their norms at states 0..T and, if wanted, at inputs 1..T;
-    what arrives at state 0, and its units (S, B).
+    In units of 2^units; steps ascend. Returns the logs of their norms at states 0..T and, if
+    wanted, at inputs 1..T; what arrives at state 0, and its units (S, B).
     """
     (S, B, _), T = start.shape, trajectory.kept.shape[1] - 1
     weights = trajectory.weights

@@ -81,7 +81,7 @@ def begin(values: FloatArray, method: Method, start: FloatArray, slots: int) -> 
 
 def carried(start: FloatArray, n_networks: int) -> FloatArray:
     """The states that are carried on, at the beginning: (N, B, S)."""
-    return np.array(np.broadcast_to(start, (n_networks, *start.shape[1:])))
+    return np.array(np.broadcast_to(start, (n_networks, *start.shape[1:])), order="C")
 
 
 class Workshop:

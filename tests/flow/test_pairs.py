@@ -12,6 +12,7 @@ import rnnsim
 
 pytestmark = pytest.mark.nojit
 KINDS = [("tanh", "tanh"), ("linear", "tanh"), ("relu", "relu"), ("tanh", "linear")]
+GATED = [("lstm", "lstm"), ("lstm", "gru"), ("gru", "lstm"), ("gru", "gru"), ("linear", "lstm")]
 
 
 def log_norm(vector):
@@ -32,24 +33,26 @@ def explicit(made, n):
     """{(part, row, place): logs of all sequences}, from products of Jacobians, one by one."""
     encoder, decoder, source, (x, targets, weights), kinds = plain(made, n)
     T_s, B = source.shape[:2]
-    begin = np.zeros((B, encoder.b_h.size))
-    h0 = reference_pairs.first_state(encoder, source, kinds[0])
-    states, _ = reference.unfold(decoder, x, h0, kinds[1])
-    dy = reference.output_gradient(decoder, states, targets, weights)
-    J, _ = reference_pairs.jacobians(decoder, x, h0, kinds[1])
+    begin = reference_pairs.at_rest(encoder, kinds[0], B)
+    first = reference_pairs.first_state(encoder, decoder, source, kinds)
+    H = decoder.W_hh.shape[1]
+    states, _ = reference.unfold(decoder, x, first, kinds[1])
+    dy = reference.output_gradient(decoder, states[..., :H], targets, weights)
+    J, _ = reference_pairs.jacobians(decoder, x, first, kinds[1])
     G, G_x = reference_pairs.jacobians(encoder, source, begin, kinds[0])
     found = {}
     for i, t in enumerate(made.pairs.target.loss_steps):
         for b in range(B):
-            start = dy[t - 1, b] @ decoder.W_hy
+            start = np.zeros(first.shape[1])
+            start[:H] = dy[t - 1, b] @ decoder.W_hy
             for j in range(t, -1, -1):  # the last is the product all the way to h_0
-                product = np.eye(decoder.b_h.size)
+                product = np.eye(start.size)
                 for s in range(t, j, -1):
                     product = product @ J[s - 1, b]
                 found.setdefault(("decoder", i, j), []).append(log_norm(start @ product))
             at_h0 = start @ product
             for j in range(T_s + 1):
-                behind = encoder.W_hy
+                behind = reference_pairs.bridge(encoder, decoder, kinds)
                 for s in range(T_s, j, -1):
                     behind = behind @ G[s - 1, b]
                 found.setdefault(("encoder", i, j), []).append(log_norm(at_h0 @ behind))
@@ -60,9 +63,12 @@ def explicit(made, n):
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("activations", KINDS)
-def test_map_equals_explicit_products_of_jacobians(activations, own):
-    made = pair_case(11, N=2, T_s=3, T=4, activations=activations, own=own, silent=0.4)
+@pytest.mark.parametrize("H_e", [3, 4])  # as many units as the decoder has: memories go over
+@pytest.mark.parametrize("activations", [*KINDS, *GATED])
+def test_map_equals_explicit_products_of_jacobians(activations, H_e, own):
+    if activations in KINDS and H_e == 4:
+        pytest.skip("no memories")
+    made = pair_case(11, N=2, T_s=3, T=4, H_e=H_e, activations=activations, own=own, silent=0.4)
     flow = rnnsim.pairs_flow(*made)
     assert flow.first_nonfinite.tolist() == [-1, -1]
     assert flow.decoder.log_norms.shape == (2, len(flow.steps), 5)

@@ -12,10 +12,13 @@ pytestmark = pytest.mark.nojit
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("activations", [("tanh", "tanh"), ("linear", "relu")])
-def test_greedy_decoding_equals_a_plain_loop(own, activations):
+@pytest.mark.parametrize(
+    "cells",
+    [("tanh", "tanh"), ("linear", "relu"), ("lstm", "lstm"), ("gru", "gru"), ("gru", "lstm")],
+)
+def test_greedy_decoding_equals_a_plain_loop(own, cells):
     """Six classes, the last of which is never an answer: more inputs than outputs."""
-    made = pair_case(8, N=2, B=5, D=6, V=5, activations=activations, own=own)
+    made = pair_case(8, N=2, B=5, D=6, V=5, H_e=4, activations=cells, own=own)
     ids = rnnsim.greedy_decode(made.model, made.pairs.source, start=5, end=2, n_steps=7)
     assert (ids.shape, ids.dtype) == ((2, 7, 5), np.int64)
     for n in range(2):

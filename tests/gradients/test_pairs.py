@@ -12,6 +12,8 @@ import rnnsim
 
 pytestmark = pytest.mark.nojit
 KINDS = [("tanh", "tanh"), ("linear", "tanh"), ("tanh", "linear"), ("linear", "linear")]
+GATED = [("lstm", "lstm"), ("lstm", "gru"), ("gru", "lstm"), ("gru", "gru"), ("linear", "lstm"),
+         ("lstm", "tanh")]  # fmt: skip
 
 
 def assert_weights(found, expected, tolerance, n=0):
@@ -36,6 +38,26 @@ def test_gradients_of_all_weights_equal_complex_steps(activations, classes):
         assert_weights(result.decoder, decoder, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("classes", [True, False])
+@pytest.mark.parametrize("H_e", [2, 3])  # as many units as the decoder has: memories go over
+@pytest.mark.parametrize("cells", GATED)
+def test_gradients_of_gated_parts_equal_complex_steps(cells, H_e, classes):
+    made = pair_case(1, T_s=3, T=3, B=2, H_e=H_e, H=3, activations=cells, classes=classes)
+    assert made.model.hands_over_c == (cells == ("lstm", "lstm") and H_e == 3)
+    arguments = plain(made)
+    encoder, decoder = reference_pairs.complex_step(*arguments)
+    start = reference_pairs.first_state(arguments[0], arguments[1], arguments[2], cells)
+    _, of_start = reference.complex_step(arguments[1], *arguments[3], start, cells[1])
+    for dtype in DTYPES:
+        result = rnnsim.pairs_bptt(*made.astype(dtype))
+        assert_weights(result.encoder, encoder, TOLERANCE[dtype])
+        assert_weights(result.decoder, decoder, TOLERANCE[dtype])
+        parts = [result.h0[0], *([] if result.c0 is None else [result.c0[0]])]
+        found = np.concatenate(parts, axis=1)
+        assert np.linalg.norm(found - of_start) <= TOLERANCE[dtype] * np.linalg.norm(of_start)
+        assert (result.c0 is None) == (cells[1] != "lstm")
+
+
 @pytest.mark.parametrize("kinds", [("relu", "relu"), ("relu", "tanh")])
 def test_relu_gradients_by_the_chain_rule(kinds):
     """The decoder by its own plain BPTT, the encoder by its plain BPTT of <dL/dh_0, y_T_s>.
@@ -46,7 +68,7 @@ def test_relu_gradients_by_the_chain_rule(kinds):
     result = rnnsim.pairs_bptt(*made)
     for n in range(2):
         encoder, decoder, source, target, _ = plain(made, n)
-        h0 = reference_pairs.first_state(encoder, source, kinds[0])
+        h0 = reference_pairs.first_state(encoder, decoder, source, kinds)
         truth = reference.bptt(decoder, *target, h0, kinds[1])
         last = np.zeros(source.shape[:2])
         last[-1] = 1
@@ -77,10 +99,11 @@ def test_loss_and_networks_are_independent(own):
             np.testing.assert_array_equal(one[0], all_[1])
 
 
-def test_an_identity_bridge_makes_one_long_network():
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
+def test_an_identity_bridge_makes_one_long_network(cell):
     """Equal weights in encoder and decoder: one RNN over T_s + T steps, loss in the last T."""
     rng = np.random.default_rng(0)
-    rnn = rnnsim.RNN.sample(2, n_inputs=3, n_hidden=5, n_outputs=4, rng=1)
+    rnn = rnnsim.RNN.sample(2, n_inputs=3, n_hidden=5, n_outputs=4, cell=cell, rng=1)
     encoder = rnn.with_weights(
         rnn.weights._replace(W_hy=np.stack([np.eye(5)] * 2), b_y=np.zeros((2, 5)))
     )
@@ -96,6 +119,8 @@ def test_an_identity_bridge_makes_one_long_network():
         if name != "b_h":
             steps = [getattr(s, name) for s in (parts.encoder_step_norms, parts.decoder_step_norms)]
             assert_allclose(np.hstack(steps), getattr(whole.step_norms, name), atol=1e-13)
+    gates = [s.gates for s in (parts.encoder_step_norms, parts.decoder_step_norms)]
+    assert_allclose(np.hstack(gates), whole.step_norms.gates, atol=1e-13)
     assert_allclose(parts.decoder.W_hy, whole.weights.W_hy, atol=1e-13)
     evaluated = rnnsim.pairs_evaluate(rnnsim.EncoderDecoder(encoder, rnn), pairs)
     assert_allclose(evaluated.loss, parts.loss, rtol=1e-13)
@@ -123,13 +148,14 @@ def test_small_memory_changes_nothing(monkeypatch):
     same_bits(whole[1], rnnsim.pairs_evaluate(*made))
 
 
-def test_accuracy_and_exact_are_counted():
-    made = pair_case(6, N=2, T=2, B=60, V=2, silent=0.6)
+@pytest.mark.parametrize("cells", [("tanh", "tanh"), ("lstm", "lstm"), ("tanh", "lstm")])
+def test_accuracy_and_exact_are_counted(cells):
+    made = pair_case(6, N=2, T=2, B=60, H_e=4, V=2, silent=0.6, activations=cells)
     result = rnnsim.pairs_evaluate(*made)
     for n in range(2):
         encoder, decoder, source, (x, targets, weights), kinds = plain(made, n)
-        h0 = reference_pairs.first_state(encoder, source, kinds[0])
-        states, _ = reference.unfold(decoder, x, h0, kinds[1])
+        first = reference_pairs.first_state(encoder, decoder, source, kinds)
+        states = reference.unfold(decoder, x, first, kinds[1])[0][..., :4]
         right = (states[1:] @ decoder.W_hy.T + decoder.b_y).argmax(axis=-1) == targets
         scored = weights > 0
         assert result.accuracy[n] == pytest.approx(right[scored].mean())

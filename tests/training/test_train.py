@@ -4,10 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-import reference
-import reference_training
 from builders import NOJIT, case, draws
 from numpy.testing import assert_allclose, assert_array_equal
+from training_builders import assert_like_reference, plain_batches
 
 import rnnsim
 from rnnsim import tasks
@@ -15,48 +14,6 @@ from rnnsim.training.train import train
 
 pytestmark = pytest.mark.nojit
 UPDATES = 12 if NOJIT else 100
-
-
-def plain_batches(draw, seed):
-    rng = np.random.default_rng(seed)
-    while True:
-        batch = draw(rng)
-        yield batch.inputs, batch.targets, batch.weights
-
-
-def assert_like_reference(rnn, draw, optimizer, options, *, n_updates=UPDATES, **own):
-    """All networks of the ensemble against plain loops; `own` are settings for each network."""
-    # Steps small enough that training is not chaotic: rounding would grow beyond any tolerance.
-    scale = 0.1 if optimizer in ("adam", "rmsprop") else 1.0
-    rates = scale * np.array([0.05, 0.02])[: len(rnn)]
-    training = train(
-        rnn, draw, n_updates=n_updates, optimizer=optimizer, learning_rate=rates, rng=3, **options
-    )
-    plain = {k: v for k, v in options.items() if k not in ("record_every", "penalty_variant")}
-    if "penalty_variant" in options:
-        plain["variant"] = options["penalty_variant"]
-    for n, rate in enumerate(rates):
-        mine = {k: v[n] if isinstance(v, np.ndarray) else v for k, v in plain.items()}
-        expected = reference_training.train(
-            reference.net_of(rnn, n),
-            plain_batches(draw, 3),
-            reference_training.Optimizer(optimizer, rate),
-            n_updates,
-            activation=rnn.activation,
-            **mine,
-        )
-        for name, found, want in zip(
-            reference.Net._fields, training.rnn.weights, expected.net, strict=True
-        ):
-            assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=name)
-        assert_allclose(training.record.training_loss[n, -1], np.mean(expected.losses), rtol=1e-9)
-        assert_allclose(training.record.clipped[n, -1], np.mean(expected.clipped))
-        omega = np.mean(expected.omegas) if expected.omegas else np.nan
-        assert_allclose(training.record.omega[n, -1], omega, rtol=1e-9)
-        logs = np.log(expected.norms)
-        assert_allclose(training.record.log_gradient_norm[n, -1], logs.mean(), rtol=1e-9)
-        assert_allclose(training.record.largest_log_gradient_norm[n, -1], logs.max(), rtol=1e-9)
-    return training
 
 
 WINDOWS = {
@@ -76,11 +33,36 @@ CLIPS = {
 
 @pytest.mark.parametrize("clip", CLIPS)
 @pytest.mark.parametrize("window", WINDOWS)
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop", "adagrad"])
 def test_updates_follow_the_plain_loop(optimizer, window, clip):
     if NOJIT and (window, clip) not in {("full", "both"), ("overlapping", "by norm")}:
         pytest.skip("left to compiled kernels")
-    assert_like_reference(case(N=2).rnn, draws, optimizer, WINDOWS[window] | CLIPS[clip])
+    options = WINDOWS[window] | CLIPS[clip]
+    assert_like_reference(case(N=2).rnn, draws, optimizer, options, n_updates=UPDATES)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 5])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_gradients_of_several_segments_make_one_update(window, accumulate):
+    """Groups end within batches and reach over their ends; the penalty is added up too."""
+    options = WINDOWS[window] | {"accumulate": accumulate, "clip_norm": np.array([0.5, 1.0])}
+    options |= {"carry": "stream", "penalty": np.array([0.1, 0.0])} if window == "segments" else {}
+    n_updates = 4 if NOJIT or "penalty" in options else 30
+    assert_like_reference(case(N=2).rnn, draws, "adam", options, n_updates=n_updates)
+
+
+@pytest.mark.parametrize("carry", ["sequence", "stream", "none"])
+@pytest.mark.parametrize(("windows", "stride"), [([3, 5], 2), ([9, 1], 1), ([4, 4], None)])
+def test_a_window_for_each_network(windows, stride, carry):
+    made = case(N=2)
+    options = {"window": np.array(windows), "stride": stride, "carry": carry}
+    options |= {"test": made.sequences} if carry == "stream" else {}
+    assert_like_reference(made.rnn, draws, "sgd", options, n_updates=20)
+    several = train(made.rnn, draws, n_updates=9, rng=0, **options)
+    for n, window in enumerate(windows):
+        alone = train(made.rnn[n], draws, n_updates=9, rng=0, **options | {"window": window})
+        assert_array_equal(several.rnn.W_hh[n], alone.rnn.W_hh[0])
+        assert_array_equal(several.final_h[n], alone.final_h[0])
 
 
 @pytest.mark.parametrize("carry", ["sequence", "stream", "none"])
@@ -214,7 +196,7 @@ def test_masked_entries_stay_under_every_optimizer():
     made = case(N=2)
     held = np.ones((4, 4))
     held[1, 2] = held[3] = 0
-    for optimizer in ("sgd", "momentum", "adam", "rmsprop"):
+    for optimizer in ("sgd", "momentum", "adam", "rmsprop", "adagrad"):
         trained = train(
             made.rnn, made.sequences, n_updates=4, optimizer=optimizer, mask={"W_hh": held}
         ).rnn

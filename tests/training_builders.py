@@ -1,0 +1,80 @@
+"""Trainings of ensembles beside the plain loops of reference_training.py."""
+
+import numpy as np
+import reference
+import reference_training
+from numpy.testing import assert_allclose
+from pair_builders import cell_name
+
+from rnnsim.training.train import train
+
+
+def plain_batches(draw, seed):
+    rng = np.random.default_rng(seed)
+    while True:
+        batch = draw(rng)
+        yield batch.inputs, batch.targets, batch.weights
+
+
+def of_network(value, n):
+    """What belongs to network n of a setting that may be an array of theirs."""
+    return value[n] if isinstance(value, np.ndarray) and value.ndim == 1 else value
+
+
+def assert_like_reference(rnn, draw, optimizer, options, *, n_updates, start=None, starts=None):
+    """All networks of the ensemble against plain loops; 1-D arrays hold a setting for each.
+
+    start: whole first states (B, S); starts: a function of inputs (T, B, D).
+    """
+    # Steps small enough that training is not chaotic: rounding would grow beyond any tolerance.
+    scale = 0.1 if optimizer in ("adam", "rmsprop", "adagrad") else 1.0
+    rates = scale * np.array([0.05, 0.02])[: len(rnn)]
+    H, given = rnn.n_hidden, {}
+    if start is not None:
+        parts = {"h0": start[:, :H], "c0": start[:, H:]}
+        given = {name: np.ascontiguousarray(a) for name, a in parts.items() if a.size}
+    if starts is not None:
+        given |= {"starts": lambda batch: starts(batch.inputs), "test": draw(rng_of(0))}
+    training = train(
+        rnn, draw, n_updates=n_updates, optimizer=optimizer, learning_rate=rates, rng=3,
+        **given, **options,
+    )  # fmt: skip
+    plain = {k: v for k, v in options.items() if k not in ("test", "penalty_variant")}
+    if "penalty_variant" in options:
+        plain["variant"] = options["penalty_variant"]
+    for n, rate in enumerate(rates):
+        expected = reference_training.train(
+            reference.net_of(rnn, n),
+            plain_batches(draw, 3),
+            reference_training.Optimizer(optimizer, rate),
+            n_updates,
+            activation=cell_name(rnn),
+            start=start,
+            starts=starts,
+            **{k: of_network(v, n) for k, v in plain.items()},
+        )
+        assert_weights(training, expected.net, n)
+        assert_record(training.record, expected, n)
+        parts = [p[n] for p in (training.final_h, training.final_c) if p is not None]
+        assert_allclose(np.concatenate(parts, axis=-1), expected.state, rtol=1e-9, atol=1e-9)
+    return training
+
+
+def rng_of(seed):
+    return np.random.default_rng(seed)
+
+
+def assert_weights(training, net, n):
+    for name, found, want in zip(net._fields, training.rnn.weights, net, strict=True):
+        assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def assert_record(record, expected, n):
+    """What is summed over the updates of network n."""
+    assert_allclose(record.training_loss[n, -1], np.mean(expected.losses), rtol=1e-9)
+    assert_allclose(record.clipped[n, -1], np.mean(expected.clipped))
+    omega = np.mean(expected.omegas) if expected.omegas else np.nan
+    assert_allclose(record.omega[n, -1], omega, rtol=1e-9)
+    logs = np.log(expected.norms)
+    assert_allclose(record.log_gradient_norm[n, -1], logs.mean(), rtol=1e-9)
+    assert_allclose(record.largest_log_gradient_norm[n, -1], logs.max(), rtol=1e-9)
