@@ -2,9 +2,10 @@
 
 import numpy as np
 import reference
+import reference_pairs
 import reference_training
 from numpy.testing import assert_allclose
-from pair_builders import cell_name
+from pair_builders import cell_name, plain
 
 from rnnsim.training.train import train
 
@@ -78,3 +79,16 @@ def assert_record(record, expected, n):
     logs = np.log(expected.norms)
     assert_allclose(record.log_gradient_norm[n, -1], logs.mean(), rtol=1e-9)
     assert_allclose(record.largest_log_gradient_norm[n, -1], logs.max(), rtol=1e-9)
+
+
+def pair_updates(made, n, n_updates, rate, clip_norm):
+    """Plain SGD with gradients by complex steps through the whole path; the bridge is held."""
+    encoder, decoder, source, target, activations = plain(made, n)
+    for _ in range(n_updates):
+        gradients = reference_pairs.complex_step(encoder, decoder, source, target, activations)
+        parts = [*gradients[1], *gradients[0]]
+        parts[5 + 2], parts[5 + 4] = np.zeros_like(parts[5 + 2]), np.zeros_like(parts[5 + 4])
+        parts, _, _ = reference_training.clipped(parts, clip_norm)
+        decoder = reference.Net(*(w - rate * g for w, g in zip(decoder, parts[:5], strict=True)))
+        encoder = reference.Net(*(w - rate * g for w, g in zip(encoder, parts[5:], strict=True)))
+    return encoder, decoder

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import reference
-import reference_pairs
-import reference_training
 from builders import NOJIT
 from numpy.testing import assert_allclose, assert_array_equal
-from pair_builders import pair_case, plain
+from pair_builders import pair_case
+from training_builders import pair_updates
 
 import rnnsim
 from rnnsim import tasks
@@ -80,19 +79,6 @@ def test_copy_memory_without_memory_of_symbols_sits_at_the_stated_floor():
     assert_allclose(10 * np.log(8) / 120, 0.17329, atol=5e-6)  # a step, at T = 100 of the paper
     record = train(rnn, batch, n_updates=2, learning_rate=0.0).record
     assert_allclose(record["loss"], 10 * np.log(8), rtol=1e-12)
-
-
-def pair_updates(made, n, n_updates, rate, clip_norm):
-    """Plain SGD with gradients by complex steps through the whole path; the bridge is held."""
-    encoder, decoder, source, target, activations = plain(made, n)
-    for _ in range(n_updates):
-        gradients = reference_pairs.complex_step(encoder, decoder, source, target, activations)
-        parts = [*gradients[1], *gradients[0]]
-        parts[5 + 2], parts[5 + 4] = np.zeros_like(parts[5 + 2]), np.zeros_like(parts[5 + 4])
-        parts, _, _ = reference_training.clipped(parts, clip_norm)
-        decoder = reference.Net(*(w - rate * g for w, g in zip(decoder, parts[:5], strict=True)))
-        encoder = reference.Net(*(w - rate * g for w, g in zip(encoder, parts[5:], strict=True)))
-    return encoder, decoder
 
 
 @pytest.mark.parametrize("activations", [("tanh", "tanh"), ("linear", "tanh")], ids=str)
