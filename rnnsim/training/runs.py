@@ -45,11 +45,8 @@ class Run:
         self._first, self._test, self._n_threads = first, test, n_threads
         self._layout = Layout.of(model)
         self._workshop = Workshop(model, method, n_threads)
-        n_sequences = feed.sizes().n_sequences
-        self._begin_at = first.of(n_sequences)
         if test is not None:
             feed.check(test, "test")
-            first.check(test.n_sequences, n_sequences, "test")
         self.configuration: dict[str, Any] = json.loads(json.dumps(self._settings()))
 
     def dataset(self, learners: Learners) -> "xr.Dataset":
@@ -102,14 +99,17 @@ class Run:
     def _measure(self, done: int, learners: Learners) -> None:
         if done in self._record.updates or done in self._record.snapshots:
             model = self._layout.model(self._model, learners.values)
-            start = self._begin_at if self._first.given else None
+            start = learners.start if self._first.given else None
             given = None if self._test is None else Ahead(self._test, start, TEST)
             ahead = given or self._feed.ahead(start, learners.state)
             self._record.measure(done, model, ahead, self._n_threads)
 
     def _start(self, path: Path | None) -> tuple[Learners, int]:
-        slots = len(self._record.updates)
-        learners = begin(self._layout.join(self._model), self._method, self._begin_at, slots)
+        slots, B = len(self._record.updates), self._feed.sizes().n_sequences
+        start = self._first.of(B)
+        if self._test is not None:
+            self._first.check(self._test.n_sequences, B, "test")
+        learners = begin(self._layout.join(self._model), self._method, start, slots)
         if path is None or not path.exists():
             return learners, 0
         saved = read_checkpoint(path)
@@ -153,7 +153,7 @@ class Run:
             "cell": [rnn.cell for rnn in parts],
             "activation": [rnn.activation for rnn in parts],
             **self._feed.settings(),
-            "h0 and c0": checksum([self._begin_at])[:16] if self._first.given else None,
+            "h0 and c0": self._first.digest,
             "optimizer": list(method.rule),
             "penalty_variant": method.variant,
             **{name: array.tolist() for name, array in arrays.items()},

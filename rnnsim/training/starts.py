@@ -40,7 +40,9 @@ class Starts:
     @property
     def digest(self) -> str:
         """What a run must share with the one that goes on."""
-        return "function" if self._function else checksum([self._array])[:16]
+        return (
+            "function" if self._function else checksum([repr(self._array.shape), self._array])[:16]
+        )
 
     def of(self, data: Data) -> Marks:
         """Those of a batch (1 or N, T, B)."""
@@ -71,7 +73,7 @@ class FirstStates:
 
     def __init__(self, rnn: RNN, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None) -> None:
         self._rnn, self._h0, self._c0 = rnn, h0, c0
-        self._names = [n for n, a in (("h0", h0), ("c0", c0)) if a is not None]
+        self._given = {n: a for n, a in (("h0", h0), ("c0", c0)) if a is not None}
 
     def of(self, n_sequences: int) -> FloatArray:
         """Zeros unless given, and then for as many sequences as the first batch has."""
@@ -80,12 +82,21 @@ class FirstStates:
     @property
     def given(self) -> bool:
         """Whether they are others than zeros."""
-        return bool(self._names)
+        return bool(self._given)
+
+    @property
+    def digest(self) -> str | None:
+        """What a run must share with the one that goes on."""
+        parts: list[Any] = []
+        for name, value in self._given.items():
+            array = checks.float_array(name, value, shape="(n_sequences, n_hidden)")
+            parts += [f"{name} {array.shape}", array]
+        return checksum(parts)[:16] if parts else None
 
     def check(self, n_sequences: int, known: int, name: str) -> None:
         """Refuse a batch of another number of sequences than the states are of."""
         if self.given and n_sequences != known:
             raise ValueError(
-                f"`{self._names[0]}` holds states of {known} sequences, where `{name}` has "
+                f"`{next(iter(self._given))}` holds states of {known} sequences, where `{name}` has "
                 f"{n_sequences}: give batches of one number of sequences, or leave it out"
             )

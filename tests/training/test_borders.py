@@ -11,7 +11,7 @@ from rnnsim.training.train import train
 pytestmark = pytest.mark.nojit
 RNN = case(N=2).rnn
 MISUSE = {
-    "unknown optimiser": ({"optimizer": "adagrad"}, "`optimizer` must be one of 'sgd'"),
+    "unknown optimiser": ({"optimizer": "lion"}, "`optimizer` must be one of 'sgd'"),
     "unknown carry": ({"carry": "state"}, "`carry` must be one of 'sequence', 'stream', 'none'"),
     "unknown variant": ({"penalty_variant": "mine"}, "`penalty_variant` must be one of"),
     "negative rate": ({"learning_rate": -0.1}, "`learning_rate` must be at least 0, got -0.1"),

@@ -102,7 +102,7 @@ def test_kernels_take_batches_from_where_they_were_drawn(task, own_data, drawn, 
     drawn.clear()
     train(model, draw, n_updates=4, own_data=own_data, test=test, rng=0)
     assert len(joined) == 4 * (N if own_data else 1)
-    for (batch, sources), data in zip(joined, drawn, strict=False):
+    for (batch, sources, _), data in zip(joined, drawn, strict=False):
         *read, inputs, targets, weights = arrays_of(data)
         taken = [*sources, batch.inputs, batch.loss_weights]
         taken.append(batch.values if targets.dtype.kind == "f" else batch.classes)

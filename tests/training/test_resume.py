@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from builders import NOJIT, case, draws
+from builders import NOJIT, case, draws, gated
 from numpy.testing import assert_allclose, assert_array_equal
 from pair_builders import pair_case
 
@@ -19,24 +19,34 @@ def assert_same_training(a, b):
     else:
         arrays = [*zip(a.model.encoder.weights, b.model.encoder.weights, strict=True)]
         arrays += [*zip(a.model.decoder.weights, b.model.decoder.weights, strict=True)]
+    arrays += [(a.final_h, b.final_h), (a.final_c, b.final_c)]
     for first, second in arrays:
         assert_array_equal(first, second)
     assert a.record.identical(b.record)
 
 
+TEST = draws(np.random.default_rng(0))
 SETTINGS = {
     "adam": {"optimizer": "adam"},
     "momentum": {"optimizer": "momentum", "window": 3, "carry": "stream"},
     "rmsprop": {"optimizer": "rmsprop", "window": 4, "stride": 2, "carry": "sequence"},
     "penalty": {"penalty": [0.1, 0.2], "clip_norm": 1.0, "window": 3, "stride": 1},
     "none": {"window": 3, "carry": "none", "own_data": True},
-}
+    "adagrad": {"optimizer": "adagrad", "window": [3, 4], "stride": 2},
+    "accumulate": {"optimizer": "adam", "window": 3, "carry": "stream", "accumulate": 4},
+    "starts": {
+        "optimizer": "momentum", "window": 3, "stride": 2, "carry": "stream", "test": TEST,
+        "starts": lambda batch: batch.inputs[..., 0] > 0.4, "h0": np.ones((2, 4)),
+    },
+}  # fmt: skip
 
 
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
 @pytest.mark.parametrize("name", SETTINGS)
-def test_resumed_equals_uninterrupted_bit_for_bit(name, tmp_path):
-    rnn, path = case(N=2).rnn, tmp_path / "run.npz"
+def test_resumed_equals_uninterrupted_bit_for_bit(name, cell, tmp_path):
+    rnn, path = gated(cell, N=2, H=4, V=3).rnn, tmp_path / "run.npz"
     options = SETTINGS[name] | {"rng": 1, "record_every": 4, "learning_rate": 0.005}
+    options |= {"penalty": 0.0} if cell != "tanh" else {}
     whole = train(rnn, draws, n_updates=17, **options)
     for stop in (5, 8, 17):  # within a batch, on a record, at the end
         resumed = train(rnn, draws, n_updates=stop, checkpoint=path, **options)
@@ -64,13 +74,14 @@ def test_a_fixed_batch_and_snapshots(tmp_path):
     assert_same_training(resumed, whole)
 
 
-def test_encoder_decoder_networks_resume_as_well(tmp_path):
-    made, path = pair_case(N=2), tmp_path / "run.npz"
-    whole = train(made.model, made.pairs, n_updates=6, optimizer="adam")
-    train(made.model, made.pairs, n_updates=3, optimizer="adam", checkpoint=path)
-    resumed = train(made.model, made.pairs, n_updates=6, optimizer="adam", checkpoint=path)
-    assert_array_equal(resumed.model.encoder.W_xh, whole.model.encoder.W_xh)
-    assert_array_equal(resumed.rnn.W_hh, whole.rnn.W_hh)
+@pytest.mark.parametrize("cells", [("tanh", "tanh"), ("lstm", "lstm")])
+def test_encoder_decoder_networks_resume_as_well(cells, tmp_path):
+    made, path = pair_case(N=2, H_e=4, activations=cells), tmp_path / "run.npz"
+    options = {"optimizer": "adam", "accumulate": 2}
+    whole = train(made.model, made.pairs, n_updates=6, **options)
+    train(made.model, made.pairs, n_updates=3, checkpoint=path, **options)
+    resumed = train(made.model, made.pairs, n_updates=6, checkpoint=path, **options)
+    assert_same_training(resumed, whole)
 
 
 class InterruptedTaskError(Exception):
@@ -134,6 +145,9 @@ DIFFERENT = {
     "rng": {"rng": 2},
     "mask and tie": {"mask": {"b_h": 0}},
     "own_data": {"own_data": True},
+    "accumulate": {"accumulate": 2},
+    "starts": {"starts": np.zeros((7, 2), bool), "test": TEST},
+    "h0 and c0": {"h0": np.ones((2, 4))},
 }
 
 
@@ -150,6 +164,18 @@ def test_another_configuration_is_refused_by_name(field, saved):
     options = {"rng": 1} | DIFFERENT[field]
     with pytest.raises(ValueError, match=f"saved with another `{field}`"):
         train(rnn, draws, n_updates=4, checkpoint=path, **options)
+
+
+def test_another_cell_is_refused_by_name(tmp_path):
+    """Weights of one shape, and as many of them: a GRU's gates in the place of an LSTM's."""
+    lstm, path = gated("lstm", N=2).rnn, tmp_path / "run.npz"
+    train(lstm, lambda rng: draws(rng, V=2), n_updates=1, rng=1, checkpoint=path)
+    found = checkpoints.read_checkpoint(path)
+    assert found.configuration["cell"] == ["lstm"]
+    found.configuration["cell"] = ["gru"]
+    checkpoints.write_checkpoint(path, found)
+    with pytest.raises(ValueError, match=r"saved with another `cell`: \['gru'\], now \['lstm'\]"):
+        train(lstm, lambda rng: draws(rng, V=2), n_updates=2, rng=1, checkpoint=path)
 
 
 def test_other_networks_and_tasks_are_refused(saved):

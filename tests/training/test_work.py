@@ -1,12 +1,13 @@
 """A guard on the cost of training that counts work: products, compiled calls, compiled copies."""
 
+import numpy as np
 import pytest
-from builders import DTYPES, NOJIT, case
+from builders import DTYPES, NOJIT, case, gated
 
 import rnnsim
 from rnnsim import tasks
 from rnnsim.kernels.gradients import unfolding
-from rnnsim.kernels.training import learning, penalty
+from rnnsim.kernels.training import learning, paths, penalty
 from rnnsim.training import learners
 from rnnsim.training.train import train
 
@@ -20,9 +21,9 @@ def calls(monkeypatch):
     seen = []
     original = learners.learn
 
-    def counted(ensemble, batches, schedule, *rest):
-        seen.append(len(schedule))
-        return original(ensemble, batches, schedule, *rest)
+    def counted(ensemble, batches, schedules, *rest):
+        seen.append(schedules.shape[1])
+        return original(ensemble, batches, schedules, *rest)
 
     monkeypatch.setattr(learners, "learn", counted)
     return seen
@@ -47,7 +48,7 @@ def test_python_is_left_alone_between_records(calls):
 def products(monkeypatch):
     """Rows and depth of every product of a training."""
     seen = []
-    for module in (unfolding, penalty, learning):
+    for module in (unfolding, penalty, paths):
         for name in ("multiply", "add_outer"):
             original = getattr(module, name, None)
             if original is None:
@@ -66,7 +67,7 @@ def products(monkeypatch):
 def test_gradients_are_summed_over_all_steps_at_once(products):
     made = case(T=T, B=B, H=H, D=D, V=V, silent=0.0)
     train(made.rnn, made.sequences, n_updates=1, mask=None)
-    sums = [entry for entry in products if entry[:2] == ("learning", "add_outer")]
+    sums = [entry for entry in products if entry[:2] == ("paths", "add_outer")]
     assert len(sums) == 2 * -(-T // 20)  # recurrent and readout of each block
     assert not [entry for entry in products if entry[0] == "penalty"]
 
@@ -84,15 +85,24 @@ def test_readouts_are_computed_where_there_is_loss(products):
 
 
 @pytest.mark.skipif(NOJIT, reason="nothing is compiled")
-def test_training_compiles_once_for_each_dtype():
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
+def test_training_compiles_once_for_each_dtype(cell):
+    def signatures():
+        return set(learning.learn.signatures)
+
+    starts = np.random.default_rng(0).random((6, 3)) < 0.5
     for dtype in DTYPES:
-        made = case(N=2, T=6).astype(dtype)
+        made = gated(cell, N=2, T=6).astype(dtype)
+        train(made.rnn, made.sequences, n_updates=2)
+        compiled = signatures()
         for options in (
-            {},
-            {"window": 3, "stride": 2, "penalty": 0.1},
+            {"window": 3, "stride": 2} | ({"penalty": 0.1} if cell == "tanh" else {}),
             {"optimizer": "adam", "mask": {"b_h": 0}, "clip_value": 0.1},
+            {"optimizer": "adagrad", "accumulate": 2, "window": [3, 4], "stride": 2},
+            {"starts": starts, "test": made.sequences, **made.start},
+            {"carry": "stream", "window": 3, **made.start},
         ):
             train(made.rnn, made.sequences, n_updates=2, **options)
-        own = case(N=2, T=6, own=True, classes=False).astype(dtype)
-        train(own.rnn, own.sequences, n_updates=2)
-    assert len(learning.learn.signatures) == len(DTYPES)
+        own = gated(cell, N=2, T=6, own=True, classes=False).astype(dtype)
+        train(own.rnn, own.sequences, n_updates=2, **own.start)
+        assert signatures() == compiled
