@@ -40,9 +40,9 @@ class Starts:
     @property
     def digest(self) -> str:
         """What a run must share with the one that goes on."""
-        return (
-            "function" if self._function else checksum([repr(self._array.shape), self._array])[:16]
-        )
+        if self._function:
+            return "function"
+        return checksum([repr(self._array.shape), self._array])[:16]
 
     def of(self, data: Data) -> Marks:
         """Those of a batch (1 or N, T, B)."""
@@ -96,7 +96,8 @@ class FirstStates:
     def check(self, n_sequences: int, known: int, name: str) -> None:
         """Refuse a batch of another number of sequences than the states are of."""
         if self.given and n_sequences != known:
+            name_given = next(iter(self._given))
             raise ValueError(
-                f"`{next(iter(self._given))}` holds states of {known} sequences, where `{name}` has "
+                f"`{name_given}` holds states of {known} sequences, where `{name}` has "
                 f"{n_sequences}: give batches of one number of sequences, or leave it out"
             )

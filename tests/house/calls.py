@@ -137,7 +137,7 @@ PARAMETERS: dict[str, str] = {
             batch_size window stride k max_iterations n_points block_steps n_exponents
             reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
             checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
-            """,
+            accumulate""",
         "count": "n_updates burn_in tau start end data_seed network_seed seed permutation",
         "seed": "rng",
         "series": "lags loss_steps windows",
@@ -150,7 +150,7 @@ PARAMETERS: dict[str, str] = {
         "real array": """input_variance bias_variance spectral_norm value fraction""",
         "axis": "real imag",
         "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
-            dL_dh dL_dh_final dL_dc_final""",
+            dL_dh dL_dh_final dL_dc_final starts""",
         "matrices": "matrix",
         "networks": "rnn encoder decoder model",
         "data": "sequences pairs test target data",
@@ -219,10 +219,10 @@ CALLS: dict[str, Call] = {
     "RNN.astype": _call(RNNS, dtype="float32"),
     "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),
     "EncoderDecoder.sample": _call(
-        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, **_PAIRED
+        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, cell="lstm", **_PAIRED
     ),
     "EncoderDecoder.captioner": _call(
-        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, **_PAIRED
+        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, cell="lstm", **_PAIRED
     ),
     "EncoderDecoder.with_weights": _call(
         MODEL,
@@ -275,11 +275,13 @@ CALLS: dict[str, Call] = {
         jacobians=np.broadcast_to(np.eye(2), (25, 2, 2)), burn_in=1, block_steps=1
     ),
     "train": _call(
-        kinds={"gain": "for each network", "task": "feed"},
-        model=RNNS,
+        kinds={"task": "feed"},
+        **{"model" if name == "rnn" else name: value for name, value in GATED.items()},
         task=BATCH,
+        test=BATCH,
         n_updates=1,
         window=5,
+        starts=np.zeros((25, 2), bool),
         optimizer="adam",
         rng=0,
     ),
