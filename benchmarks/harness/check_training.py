@@ -1,11 +1,12 @@
 """rnnsim's training beside PyTorch's optimisers and automatic differentiation, update by update.
 
-The same small networks learn from the same batches, with every rule, every way to clip and every
-kind of segment; a deviation that rounding does not explain stops the run.
+The same small networks of every cell learn from the same batches, with every rule, every way to
+clip and every kind of segment; a deviation that rounding does not explain stops the run.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ N_UPDATES = 100
 # Of where each weight array has gone, relative to how far; 5e-15 was the largest measured.
 TOLERANCE = 1e-11
 # Small enough that training is not chaotic; the first steps of RMSprop are 10 times the rate.
-RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.005, "rmsprop": 0.001}
+RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.005, "rmsprop": 0.001, "adagrad": 0.01}
+CELLS = ("vanilla", "lstm", "gru")
 CLIPS = {
     "not clipped": {},
     "clipped by norm": {"clip_norm": 1.0},
@@ -32,6 +34,7 @@ _N, _H, _B, _T, _D, _V = 2, 6, 3, 12, 2, 3
 class Agreement(NamedTuple):
     """One setting by name: the largest deviation, and the part of the updates that were clipped."""
 
+    cell: str
     optimizer: str
     segments: str
     clip: str
@@ -56,23 +59,22 @@ def _draw(rng: np.random.Generator) -> Batch:
 
 def compare(peer: Trainer, n_updates: int = N_UPDATES) -> list[Agreement]:
     """All settings, in float64."""
-    rnn = _networks()
     found = []
-    for optimizer, rate in RATES.items():
-        for segments, (window, stride) in SEGMENTS.items():
-            for clip, limits in CLIPS.items():
-                limit = limits.get("clip_norm"), limits.get("clip_value")
-                setting = Setting(optimizer, rate, *limit, window, stride)
-                names = optimizer, segments, clip
-                found.append(Agreement(*names, *_compared(rnn, peer, setting, n_updates)))
+    for cell, optimizer, segments, clip in product(CELLS, RATES, SEGMENTS, CLIPS):
+        limits, (window, stride) = CLIPS[clip], SEGMENTS[segments]
+        limit = limits.get("clip_norm"), limits.get("clip_value")
+        setting = Setting(optimizer, RATES[optimizer], *limit, window, stride, cell)
+        measured = _compared(_networks(cell), peer, setting, n_updates)
+        found.append(Agreement(cell, optimizer, segments, clip, *measured))
     return found
 
 
-def _networks() -> rnnsim.RNN:
+def _networks(cell: str) -> rnnsim.RNN:
     rng = np.random.default_rng(0)
-    drawn = rnnsim.RNN.sample(_N, n_inputs=_D, n_hidden=_H, n_outputs=_V, gain=0.9, rng=rng)
-    biases = 0.3 * rng.normal(size=(_N, _H)), 0.3 * rng.normal(size=(_N, _V))
-    return rnnsim.RNN(drawn.W_xh, drawn.W_hh, drawn.W_hy, *biases)
+    sizes = {"n_inputs": _D, "n_hidden": _H, "n_outputs": _V}
+    drawn = rnnsim.RNN.sample(_N, **sizes, cell=cell, gain=0.9, rng=rng)
+    b_h, b_y = (0.3 * rng.normal(size=array.shape) for array in (drawn.b_h, drawn.b_y))
+    return drawn.with_weights(drawn.weights._replace(b_h=b_h, b_y=b_y))
 
 
 def _compared(
@@ -104,7 +106,7 @@ def _compared(
 def check(found: Sequence[Agreement]) -> None:
     """Raise ValueError where training deviates, or where a clip never took hold."""
     for case in found:
-        name = f"training by {case.optimizer}, {case.segments}, {case.clip}"
+        name = f"training of {case.cell} by {case.optimizer}, {case.segments}, {case.clip}"
         if not case.deviation <= TOLERANCE:
             raise ValueError(
                 f"{name}: torch's weights deviate from rnnsim's by {case.deviation:.1e} of how far "

@@ -49,10 +49,10 @@ Seconds of a call; "times rnnsim" compares the best ones. Deviation is the large
 numbers, as above."""
 
 _TRAINING = """\
-The same {updates} updates in PyTorch by its own parts (nn.RNN, autograd, torch.optim), in float64:
-the largest deviation of a weight array from rnnsim's, relative to how far it has moved; more than
-{tolerance} stops the run. Segments of S steps are propagated back K steps. In brackets: the part of
-the updates that were clipped."""
+The same {updates} updates in PyTorch by its own parts (nn.RNN, nn.LSTM, nn.GRU, autograd,
+torch.optim), in float64: the largest deviation of a weight array from rnnsim's, relative to how far
+it has moved; more than {tolerance} stops the run. Segments of S steps are propagated back K steps.
+In brackets: the part of the updates that were clipped."""
 
 _CELLS = """\
 The same LSTMs and GRUs of one layer with a readout and cross-entropy in PyTorch (nn.LSTM, nn.GRU,
@@ -196,13 +196,13 @@ def every_contestant(comparison: Comparison) -> str:
 
 
 def agreements(training: Sequence[Agreement]) -> str:
-    """How far training is from torch's: rules and segments down, ways to clip across."""
+    """How far training is from torch's: cells, rules and segments down, ways to clip across."""
     clips = list(dict.fromkeys(case.clip for case in training))
-    rows: dict[tuple[str, str], list[str]] = {}
+    rows: dict[tuple[str, str, str], list[str]] = {}
     for case in training:
         cell = f"{case.deviation:.0e}" + (f" ({case.clipped:.0%})" if case.clipped else "")
-        rows.setdefault((case.optimizer, case.segments), []).append(cell)
-    header = ["rule", "segments", *clips]
+        rows.setdefault((case.cell, case.optimizer, case.segments), []).append(cell)
+    header = ["cell", "rule", "segments", *clips]
     words = _TRAINING.format(updates=training[0].n_updates, tolerance=f"{TRAINING_TOLERANCE:.0e}")
     return f"{words}\n\n{table(header, [[*names, *cells] for names, cells in rows.items()])}"
 

@@ -9,7 +9,7 @@ from .workloads import Floats
 
 
 class Setting(NamedTuple):
-    """One training; `window` and `stride` are both T for full BPTT."""
+    """One training; `window` and `stride` are both T for full BPTT; cell: vanilla, lstm or gru."""
 
     optimizer: str
     rate: float
@@ -17,6 +17,7 @@ class Setting(NamedTuple):
     clip_value: float | None
     window: int
     stride: int
+    cell: str = "vanilla"
 
 
 class Batch(NamedTuple):

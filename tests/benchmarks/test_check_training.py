@@ -11,7 +11,7 @@ from benchmarks.harness.check_training import Agreement
 from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
-FINE = Agreement("adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
+FINE = Agreement("gru", "adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
 
 
 def plain(weights, batches, setting, n_updates, *, rate=1.0):
@@ -20,6 +20,7 @@ def plain(weights, batches, setting, n_updates, *, rate=1.0):
         batches,
         reference_training.Optimizer(setting.optimizer, rate * setting.rate),
         n_updates,
+        activation="tanh" if setting.cell == "vanilla" else setting.cell,
         window=setting.window,
         stride=setting.stride,
         clip_norm=setting.clip_norm or float("inf"),
@@ -29,7 +30,7 @@ def plain(weights, batches, setting, n_updates, *, rate=1.0):
 
 def test_plain_loops_pass():
     found = check_training.compare(plain, n_updates=1 if NOJIT else 4)
-    assert len(found) == 4 * 3 * 3
+    assert len(found) == 3 * 5 * 3 * 3
     assert all(0.0 <= case.deviation < check_training.TOLERANCE for case in found)
     assert {case.clip for case in found if case.clipped} == {"clipped by norm", "clipped by value"}
 
@@ -47,7 +48,7 @@ def test_another_rate_is_noticed():
     [
         (
             {"deviation": 2e-9},
-            "by adam, K > S, clipped by norm: torch's weights deviate .* 2.0e-09",
+            "of gru by adam, K > S, clipped by norm: torch's weights deviate .* 2.0e-09",
         ),
         ({"deviation": float("nan")}, "deviate from rnnsim's by nan"),
         ({"clipped": 0.0}, "clipped by norm: no update was clipped"),
@@ -77,5 +78,5 @@ def test_the_table():
     free = FINE._replace(clip="not clipped", deviation=2e-15, clipped=0.0)
     text = report.agreements([free, FINE])
     assert "The same 100 updates" in text
-    assert "| rule | segments | not clipped | clipped by norm |" in text
-    assert text.endswith("| adam | K > S | 2e-15 | 1e-15 (50%) |")
+    assert "| cell | rule | segments | not clipped | clipped by norm |" in text
+    assert text.endswith("| gru | adam | K > S | 2e-15 | 1e-15 (50%) |")

@@ -73,6 +73,42 @@ def test_captioner_begins_in_a_linear_image_of_the_source():
     assert (np.abs(h0 - x @ U) <= bound).all()
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_draws_of_gated_cells(cell):
+    options = SIZES | {"cell": cell, "scheme": "orthogonal"}
+    model = EncoderDecoder.sample(2, **options, forget_bias=1.5, rng=0)
+    assert (model.encoder.cell, model.decoder.cell) == (cell, cell)
+    assert model.hands_over_c == (cell == "lstm")
+    generator = np.random.default_rng(0)
+    alone = {"n_hidden": 4, "cell": cell, "scheme": "orthogonal", "forget_bias": 1.5}
+    drawn = [rnnsim.RNN.sample(n_inputs=D, n_outputs=V, **alone, rng=generator)
+             for D, V in ((5, 1), (3, 2))]  # fmt: skip
+    np.testing.assert_array_equal(model.encoder.W_hh[0], drawn[0].W_hh[0])
+    np.testing.assert_array_equal(model.encoder.b_h[0], drawn[0].b_h[0])
+    for one, other in zip(model.decoder.weights, drawn[1].weights, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(model.encoder.W_hy, np.stack([np.eye(4)] * 2))
+    captioner = EncoderDecoder.captioner(2, **options, chrono=10.0, rng=0)
+    assert (captioner.encoder.activation, captioner.decoder.cell) == ("linear", cell)
+    assert not captioner.hands_over_c
+    keeps = captioner.decoder.b_h.reshape(2, 4, 4)[:, 1]
+    assert ((keeps >= 0) & (keeps <= np.log(9))).all()
+    assert np.ptp(keeps) > 0
+    assert EncoderDecoder.sample(2, **options, rng=1).with_weights(
+        model.encoder.weights, model.decoder.weights
+    )[1].decoder.cell == cell  # fmt: skip
+
+
+def test_memories_are_handed_over_between_lstms_of_one_size_alone():
+    def lstm(H, V):
+        return rnnsim.RNN.sample(n_inputs=2, n_hidden=H, n_outputs=V, cell="lstm", rng=0)
+
+    assert EncoderDecoder(lstm(4, 4), lstm(4, 2)).hands_over_c
+    assert not EncoderDecoder(lstm(3, 4), lstm(4, 2)).hands_over_c
+    assert not EncoderDecoder(lstm(4, 4), rnn()).hands_over_c
+    assert not EncoderDecoder(rnn(), lstm(4, 2)).hands_over_c
+
+
 def test_parts_of_an_ensemble():
     model = EncoderDecoder.sample(4, **SIZES, rng=0)
     assert same(model[1], model[1:2])
@@ -117,6 +153,10 @@ def test_misuse_of_encoder_decoder_is_named():
         ({"scheme": "sparse"}, ValueError, "`scheme` must be one of"),
         ({"activation": "gelu"}, ValueError, "`activation` must be one of"),
         ({"dtype": "float16"}, TypeError, "`dtype` must be"),
+        ({"cell": "rwa"}, ValueError, "`cell` must be one of"),
+        ({"cell": "lstm", "activation": "relu"}, ValueError, "`activation` is phi of vanilla"),
+        ({"chrono": 9.0}, ValueError, "`chrono` sets the bias of a gate"),
+        ({"forget_bias": 1.0}, ValueError, "`forget_bias` sets the bias of a g"),
     ],
 )
 def test_misuse_of_draws_is_named(draw, change, error, message):

@@ -205,8 +205,8 @@ PAIRS = [("lstm", "lstm"), ("gru", "lstm"), ("lstm", "gru"), ("linear", "lstm"),
 @pytest.mark.parametrize("cells", PAIRS, ids=str)
 def test_encoder_decoder_updates_follow_complex_steps(cells, H_e):
     made = pair_case(N=2, T_s=3, T=3, B=2, H_e=H_e, activations=cells)
-    if NOJIT and (H_e == 3 or cells not in PAIRS[:2]):
-        pytest.skip("left to compiled kernels")
+    if not NOJIT and cells not in PAIRS[:2]:
+        pytest.skip("each pair of cells compiles anew")
     clip_norm = np.array([0.8, 5.0])
     training = train(made.model, made.pairs, n_updates=2, learning_rate=0.1, clip_norm=clip_norm)
     for n in range(2):
