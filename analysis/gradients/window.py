@@ -46,7 +46,7 @@ class Settings:
     n_batches: Annotated[
         int, flag("Batches, and updates, that are compared; rounded down to tens.")
     ] = 600
-    optimizer: Annotated[str, flag("sgd, momentum, adam or rmsprop.")] = "adam"
+    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
     learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
     clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
     dtype: Annotated[str, flag("float64 or float32.")] = "float64"

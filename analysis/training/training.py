@@ -53,7 +53,7 @@ class Settings:
     window: Annotated[int | None, flag("Window K of truncated BPTT; full unless given.")] = None
     stride: Annotated[int | None, flag("Stride S; the window unless given.")] = None
     carry: Annotated[str, flag("State between segments: sequence, stream or none.")] = "sequence"
-    optimizer: Annotated[str, flag("sgd, momentum, adam or rmsprop.")] = "adam"
+    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
     learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
     clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
     penalty: Annotated[float, flag("Weight of Pascanu's Omega.")] = 0.0

@@ -151,7 +151,8 @@ def train(
         has one. Needs `test`.
     accumulate : int
         The gradients of so many segments with loss, those of a full batch without a window, are
-        added up for one update; 1 unless given. The loss of an update is that of all of them.
+        added up for one update; 1 unless given. Loss and Omega of an update are those of them
+        all.
     optimizer : {"sgd", "momentum", "adam", "rmsprop", "adagrad"}
         As in PyTorch: momentum without dampening; Adam (Kingma and Ba 2015) with both corrections;
         RMSprop neither centred nor with momentum; Adagrad (Duchi, Hazan and Singer 2011), whose sum
