@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+import reference
+import reference_training
 from builders import NOJIT, case, draws, gated
 from numpy.testing import assert_allclose, assert_array_equal
-from pair_builders import pair_case
+from pair_builders import cell_name, pair_case
 from training_builders import assert_like_reference
 
 import rnnsim
+from rnnsim import kernels
+from rnnsim.kernels.training import penalty as kernel_penalty
+from rnnsim.kernels.training.paths import forward_path, kept_state, sum_gradients
+from rnnsim.networks.binding import batch_for
+from rnnsim.networks.model import Layout
+from rnnsim.networks.rnn import originals
+from rnnsim.training import learners
 from rnnsim.training.train import train
 
 pytestmark = pytest.mark.nojit
@@ -217,6 +226,31 @@ def test_final_states_are_where_a_stream_goes_on():
     assert nothing.final_c.shape == (2, 2, rnn.n_hidden)
     h0 = np.ones((2, rnn.n_hidden))
     assert_array_equal(train(rnn, draws, n_updates=0, rng=0, h0=h0).final_h, [h0] * 2)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_way_back_goes_by_the_states_that_sequences_ended_with(cell):
+    """Whatever of a step a cell may look at: h and memories, as they were before the start."""
+    rnn, start = made_of(cell, N=1)
+    batch, T, B, H = draws(np.random.default_rng(0)), 7, 2, rnn.n_hidden
+    path = learners._path(rnn, originals(rnn), Layout.of(rnn).split(
+        np.zeros((1, Layout.of(rnn).size)))[0], T, B, kernels.CROSS_ENTROPY)  # fmt: skip
+    path = learners._with_starts(path, T, B)
+    path.start[:] = path.h0[0] = start
+    path.starts[:] = often(batch.inputs).reshape(-1)
+    path.starts[:B] = False
+    data = batch_for(rnn, batch, None)._replace(h0=path.h0)
+    forward_path(data, T, path)
+    sum_gradients(data, path, 0.0, 0, kernel_penalty.penalty_work(H, T * B, start))
+    plain = reference_training.Segment(
+        batch.inputs, batch.targets, batch.weights, path.starts.reshape(T, B), start, start
+    )
+    after = reference_training.unfold(reference.net_of(rnn), plain, cell_name(rnn))[1]
+    found = np.zeros((B, start.shape[1]))
+    for t in range(T):
+        kept_state(t + 1, path, found)
+        assert_allclose(found, after[t], rtol=0, atol=1e-14)
+    assert path.starts.any()
 
 
 RNN = case(N=2).rnn
