@@ -13,6 +13,7 @@ from rnnsim.data.pairs import Pairs
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
 from rnnsim.dynamics.exponents import LyapunovSpectrum
+from rnnsim.dynamics.gates import GateStatistics, gate_statistics
 from rnnsim.dynamics.jacobians import JacobianProducts, jacobian_products, jacobians
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum, product_exponents
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -63,6 +64,7 @@ __all__ = [
     "FlowNorms",
     "Forward",
     "GateSpectrum",
+    "GateStatistics",
     "GradientFlow",
     "GradientMap",
     "Gradients",
@@ -92,6 +94,7 @@ __all__ = [
     "evaluate",
     "exact_match",
     "forward",
+    "gate_statistics",
     "gradient_flow",
     "gradient_map",
     "greedy_decode",

@@ -235,7 +235,7 @@ def same_bits(a, b):
     if isinstance(a, np.ndarray):
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
-    elif a is None or isinstance(a, int | float):
+    elif a is None or isinstance(a, int | float) or type(a) is tuple:
         assert a == b
     else:
         fields = a._fields if isinstance(a, tuple) else a.__dataclass_fields__

@@ -22,6 +22,7 @@ class Cell(NamedTuple):
     memories: int = 0
     biases: int = 1  # blocks of b_h
     slope: Callable | None = None  # phi' where there is one
+    gate_values: Callable | None = None  # of the two shares, side by side
 
     def pre(self, net, x, h):
         """The two shares of the pre-activations: of x (B, D), and of h (B, H)."""
@@ -69,6 +70,11 @@ def _lstm_tangent(at, moved):
     return o * (1 - o) * do * top + o * (1 - top**2) * dc, dc
 
 
+def _lstm_gates(of_x, of_h):
+    i, f, g, o = np.split(of_x + of_h, 4, axis=-1)
+    return np.concatenate([sigma(i), sigma(f), np.tanh(g), sigma(o)], axis=-1)
+
+
 def _gru(of_x, of_h, h, c):
     (r, z, n), (r_h, z_h, n_h) = np.split(of_x, 3, axis=-1), np.split(of_h, 3, axis=-1)
     r, z = sigma(r + r_h), sigma(z + z_h)
@@ -86,6 +92,12 @@ def _gru_tangent(at, moved):
     return (1 - z) * dn + dz * (h - n) + z * dh, dc
 
 
+def _gru_gates(of_x, of_h):
+    (r, z, n), (r_h, z_h, n_h) = np.split(of_x, 3, axis=-1), np.split(of_h, 3, axis=-1)
+    r = sigma(r + r_h)
+    return np.concatenate([r, sigma(z + z_h), np.tanh(n + r * n_h)], axis=-1)
+
+
 CELLS = {
     "tanh": vanilla(kernels.TANH, np.tanh, lambda a: 1 / np.cosh(a) ** 2),
     "relu": vanilla(
@@ -95,8 +107,10 @@ CELLS = {
     ),
     "linear": vanilla(kernels.LINEAR, lambda a: a, np.ones_like),
     "sigmoid": vanilla(kernels.SIGMOID, sigma, lambda a: sigma(a) * sigma(-a)),
-    "lstm": Cell(kernels.LSTM, _lstm, _lstm_tangent, gates=4, memories=1, biases=4),
-    "gru": Cell(kernels.GRU, _gru, _gru_tangent, gates=3, biases=4),
+    "lstm": Cell(
+        kernels.LSTM, _lstm, _lstm_tangent, gates=4, memories=1, biases=4, gate_values=_lstm_gates
+    ),
+    "gru": Cell(kernels.GRU, _gru, _gru_tangent, gates=3, biases=4, gate_values=_gru_gates),
 }
 VANILLA = tuple(name for name, cell in CELLS.items() if cell.slope)
 

@@ -14,7 +14,7 @@ class Cell(NamedTuple):
     """Blocks of H rows in W_xh and W_hh, blocks of H entries in b_h, and what the gates do.
 
     `keeps` is the gate that multiplies the state of the step before, `takes` the one that lets new
-    input in, where that is a gate of its own.
+    input in, where that is a gate of its own; `signed` runs from -1 to 1, all others from 0 to 1.
     """
 
     label: str
@@ -22,12 +22,13 @@ class Cell(NamedTuple):
     biases: tuple[str, ...]
     keeps: str = ""
     takes: str = ""
+    signed: str = ""
 
 
 CELLS = {
     "vanilla": Cell("a vanilla network", ("h",), ("h",)),
-    "lstm": Cell("an LSTM", ("i", "f", "g", "o"), ("i", "f", "g", "o"), keeps="f", takes="i"),
-    "gru": Cell("a GRU", ("r", "z", "n"), ("r", "z", "n_x", "n_h"), keeps="z"),
+    "lstm": Cell("an LSTM", tuple("ifgo"), tuple("ifgo"), keeps="f", takes="i", signed="g"),
+    "gru": Cell("a GRU", tuple("rzn"), ("r", "z", "n_x", "n_h"), keeps="z", signed="n"),
 }
 
 

@@ -96,6 +96,7 @@ TAKEN: dict[str, set[str]] = {
     "series": {"[1]", "a set", "a generator"},  # of whole numbers
     "lags": {"[1]", "0", "a set", "a generator"},
     "pair": set(),
+    "levels": {"[1]", "a set", "a generator"},  # from 0 to 1
     "sizes": {"[1]"},
     "seeds": {"[1]"},
     "real": _NUMBERS,
@@ -155,7 +156,7 @@ PARAMETERS: dict[str, str] = {
         "networks": "rnn encoder decoder model",
         "data": "sequences pairs test target data",
         "feed": "task",
-        "flag": "per_sequence own_data last_loss_only driven progress reverse",
+        "flag": "per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
             measures truncation methods state_scale of""",
         "names": "keep",
@@ -270,6 +271,12 @@ CALLS: dict[str, Call] = {
     "jacobian_products": _call(**GATED, sequences=BATCH, lags=[1, 2]),
     "lyapunov_spectrum": _call(
         kinds={"inputs": "array"}, **GATED, n_steps=25, rng=0, burn_in=1, block_steps=1
+    ),
+    "gate_statistics": _call(
+        kinds={"quantiles": "levels", "burn_in": "count or none"},
+        **GATED,
+        sequences=BATCH,
+        burn_in=1,
     ),
     "product_exponents": _call(
         jacobians=np.broadcast_to(np.eye(2), (25, 2, 2)), burn_in=1, block_steps=1

@@ -15,8 +15,10 @@ Kept for each unit: z, and the four factors in the order of the blocks.
 from typing import NamedTuple
 
 from rnnsim.kernels.arithmetic.functions import (
+    sigmoid_into,
     sigmoid_with_rest_into,
     sigmoid_with_slope_into,
+    tanh_into,
     tanh_with_slope_into,
 )
 from rnnsim.kernels.cells.elementwise import (
@@ -30,6 +32,7 @@ from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
     blocks,
+    gates,
     jacobian,
     lasting,
     pull_back,
@@ -100,6 +103,21 @@ def _advance(cell, pre, before, state, kept, t, first, H):
         scale(by_h, by_x, H)
         scale_by_difference(by_z, old, n, H)
         mix(n, rest, z, old, H)
+
+
+@gates.of(Gru)
+def _gates(cell, pre, values, odds, H):
+    for b in range(pre.shape[0]):
+        v, n, of_input = values[b], odds[b, 2 * H : 3 * H], pre[b, 2 * H : 3 * H]
+        for j in range(2 * H):
+            odds[b, j] = pre[b, j]
+        sigmoid_into(odds[b, : 2 * H], v[: 2 * H])
+        product(v, pre[b, 3 * H :], n, H)
+        for j in range(H):
+            n[j] += of_input[j]
+        tanh_into(n, v[2 * H :])
+        for j in range(H):
+            n[j] *= 2
 
 
 @pull_back.of(Gru)

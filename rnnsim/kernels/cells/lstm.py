@@ -14,12 +14,18 @@ Kept for each unit: c', f, S, and the four factors in the order of the gates.
 
 from typing import NamedTuple
 
-from rnnsim.kernels.arithmetic.functions import sigmoid_with_slope_into, tanh_with_slope_into
+from rnnsim.kernels.arithmetic.functions import (
+    sigmoid_into,
+    sigmoid_with_slope_into,
+    tanh_into,
+    tanh_with_slope_into,
+)
 from rnnsim.kernels.cells.elementwise import add_product, mix, product, scale
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
     blocks,
+    gates,
     jacobian,
     lasting,
     pull_back,
@@ -87,6 +93,18 @@ def _advance(cell, pre, before, state, kept, t, first, H):
         scale(by_o, h, H)
         scale(S, o, H)
         scale(h, o, H)
+
+
+@gates.of(Lstm)
+def _gates(cell, pre, values, odds, H):
+    for b in range(pre.shape[0]):
+        a, v, g = odds[b], values[b], odds[b, 2 * H : 3 * H]
+        for j in range(4 * H):
+            a[j] = pre[b, j]
+        sigmoid_into(a, v)
+        tanh_into(g, v[2 * H : 3 * H])
+        for j in range(H):
+            g[j] *= 2
 
 
 @pull_back.of(Lstm)

@@ -62,6 +62,15 @@ def jacobian(cell, W_hh, kept, t, b, scratch):
 
 
 @by_cell
+def gates(cell, pre, values, odds, H):
+    """What the gates of one step are: values (b, G*H) from pre (b, A'), blocks in their order.
+
+    odds (b, G*H) = ln (v - least) / (most - v), v between least and most: a of sigma(a), 2a of
+    tanh(a). They have the digits that v loses near its ends. Cells without gates have none of this.
+    """
+
+
+@by_cell
 def lasting(cell):
     """The same cell, keeping its slopes: exact also where units saturate."""
 
