@@ -6,6 +6,7 @@ natural.
 """
 
 from rnnsim.theory.aicher import AicherBound, aicher_decay_rate, aicher_log_bound
+from rnnsim.theory.gates import chrono_log_norm, chrono_time_scale, gate_log_norm
 from rnnsim.theory.meanfield import (
     MeanField,
     critical_gain,
@@ -30,11 +31,14 @@ __all__ = [
     "MeanField",
     "aicher_decay_rate",
     "aicher_log_bound",
+    "chrono_log_norm",
+    "chrono_time_scale",
     "circular_law_fraction",
     "circular_law_log_moduli",
     "critical_gain",
     "critical_input_variance",
     "effective_gain",
+    "gate_log_norm",
     "mean_field",
     "newman_exponents",
     "newman_variances",

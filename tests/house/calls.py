@@ -385,6 +385,11 @@ CALLS: dict[str, Call] = {
         tau=0,
         log_M=0.0,
     ),
+    "theory.chrono_log_norm": _call(kinds={"lags": "real array"}, chrono=9.0, lags=[1.0]),
+    "theory.chrono_time_scale": _call(chrono=9.0, fraction=0.5),
+    "theory.gate_log_norm": _call(
+        kinds={"forget_bias": "real array", "lags": "real array"}, forget_bias=1.0, lags=[1.0]
+    ),
     "theory.circular_law_fraction": _call(
         kinds={"radius": "real array", "gain": "real array"}, radius=0.5, gain=1.0
     ),
