@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rnnsim.experiments.merging import merge
     from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
+    from rnnsim.experiments.sweeps.cells import cell_sweep
     from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
     from rnnsim.experiments.sweeps.gradients import sweep
     from rnnsim.experiments.sweeps.jacobians import jacobian_sweep
@@ -91,6 +92,7 @@ __all__ = [
     "Windows",
     "architecture_experiment",
     "bptt",
+    "cell_sweep",
     "evaluate",
     "exact_match",
     "forward",
@@ -138,6 +140,7 @@ __all__ = [
 _LAZY = {
     "sweep": "rnnsim.experiments.sweeps.gradients",
     "architecture_experiment": "rnnsim.experiments.architectures.experiment",
+    "cell_sweep": "rnnsim.experiments.sweeps.cells",
     "lyapunov_sweep": "rnnsim.experiments.sweeps.exponents",
     "phase_sweep": "rnnsim.experiments.sweeps.exponents",
     "jacobian_sweep": "rnnsim.experiments.sweeps.jacobians",

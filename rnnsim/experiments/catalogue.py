@@ -157,6 +157,45 @@ PHASE = _table(
     },
 )  # fmt: skip
 
+# Cells of each kind.
+
+CELLS = _table(
+    ("cell", "start", "network_seed"),
+    {
+        "log_norm": (
+            "lag", _LN,
+            "mean over steps and sequences of ln(||dl_t/ds_{t-k}||/||dl_t/ds_t||), s the state"),
+        "log_norm_path_c": (
+            "lag", _LN, "the same of the path through c alone, less ln ||dl_t/ds_t||"),
+        "window_log_error": (
+            "window", _LN,
+            "ln(||g_K - g||/||g||) of dL/d[W_hh, W_xh, b_h], not below its rounding"),
+        "sufficient_window": (
+            "", _STEPS, "smallest window from which on that stays within the tolerance"),
+        "cumulative_share": ("window", _NONE, "<g_K, g>/||g||^2 of dL/dW_hh: lags below K"),
+        "reach": ("", _STEPS, "smallest window from which on that stays within 1 - share of 1"),
+        "cancellation": ("", _NONE, "sum over lags of ||G_k||/||g|| of dL/dW_hh"),
+        "exponent": ("unit", _RATE, "Lyapunov exponents, the H largest, descending"),
+        "exponent_error": ("unit", _RATE, "standard errors"),
+        "predicted_exponent": (
+            "unit", _RATE, "mean of ln f (LSTM) or ln z (GRU) of each unit, descending"),
+        "deviation": ("", _RATE, "largest |predicted_exponent - exponent|"),
+        "time_scale": ("unit", _STEPS, "-1/mean of ln f or ln z of each unit, descending"),
+        "gate_mean": ("", _NONE, "f or z, averaged over steps, sequences and units"),
+        "gate_low": ("", _NONE, "fraction of steps, sequences and units with f or z below .1"),
+        "gate_high": ("", _NONE, "fraction of steps, sequences and units with f or z above .9"),
+        "first_nonfinite": ("", "step", "-1 if all is finite", np.int64),
+    },
+) | _table(
+    ("start",),
+    {
+        "start": ("", _NONE, "where the gate that keeps the state begins"),
+        "theory_log_norm": (
+            "lag", _LN, "ln of what a gate keeps over k steps that hears nothing, rms over units"),
+        "theory_time_scale": ("unit", _STEPS, "time scales of such gates, descending"),
+    },
+)  # fmt: skip
+
 # Jacobians.
 
 JACOBIANS = _table(

@@ -78,6 +78,46 @@ class Networks(NamedTuple):
         return paired_networks(**self._asdict())
 
 
+class Gated(NamedTuple):
+    """A network of any cell for each seed, as plain data.
+
+    The draw depends on (network seed, scheme, sizes) and the cell; gain scales W_hh of the same
+    draw, forget_bias and chrono set one bias. Vanilla networks at gain 1 are those of `Networks`.
+    """
+
+    seeds: tuple[int, ...]
+    sizes: tuple[int, int]
+    n_hidden: int
+    scheme: str
+    gain: float
+    activation: str
+    dtype: str
+    cell: str = "vanilla"
+    forget_bias: float = 0.0
+    chrono: float | None = None
+
+    def draw(self) -> RNN:
+        """The networks, one after the other."""
+        D, V = self.sizes
+        options: dict[str, Any] = {"forget_bias": self.forget_bias, "chrono": self.chrono}
+        if self.cell == "vanilla":
+            options = {"activation": self.activation}
+        nets = [
+            RNN.sample(
+                n_inputs=D,
+                n_hidden=self.n_hidden,
+                n_outputs=V,
+                cell=self.cell,
+                scheme=self.scheme,
+                gain=self.gain,
+                rng=_generator(seed, self.scheme, D, self.n_hidden, V),
+                **options,
+            )
+            for seed in self.seeds
+        ]
+        return joined(nets).astype(self.dtype)
+
+
 def sparse_networks(
     seeds: Sequence[int],
     *,

@@ -302,6 +302,19 @@ CALLS: dict[str, Call] = {
     "with_departure": _call(kinds={"scale": "for each network"}, rnn=RNNS, scale=1.0),
     # experiments
     "sweep": _call(kinds=_SWEPT | {"lags": "lags"}, task="adding", gain=1.0, length=3, **_FEW),
+    "cell_sweep": _call(
+        kinds={
+            "task": "name",
+            "cell": "name",
+            "gain": "real",
+            "forget_bias": "reals",
+            "length": "size",
+        },
+        cell="lstm",
+        forget_bias=1.0,
+        length=22,
+        **_FEW,
+    ),
     "lyapunov_sweep": _call(
         kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
         gain=1.0,
