@@ -17,7 +17,7 @@ from .frame import configuration, console, runs
 from .frame.places import Place
 from .frame.settings import TASK_HELP, Ensemble, as_flags, told
 from .gradients import gradient_norms, truncation, window
-from .networks import architectures, portrait
+from .networks import architectures, cells, portrait
 from .spectra import nonnormal, spectra
 from .training import temporal_order, training
 
@@ -61,6 +61,7 @@ ANALYSES: tuple[runs.Analysis, ...] = (
     isometry,
     nonnormal,
     portrait,
+    cells,
     temporal_order,
     training,
     window,

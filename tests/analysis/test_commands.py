@@ -126,8 +126,13 @@ def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_fi
             "--scale 0 2 --plane-scale 2 --length 6 --n-points 5 --n-hidden 4 --network-seeds 1 "
             "--batch-size 1 --activation tanh",
         ),
+        (
+            "cells",
+            "--task adding --forget-bias 1 --chrono 0 --length 22 --n-hidden 4 --network-seeds 1 "
+            "--batch-size 1",
+        ),
     ],
-    ids=["isometry", "nonnormal"],
+    ids=["isometry", "nonnormal", "cells"],
 )
 def test_the_command_and_drawing_again(command, tiny, tmp_path):
     for arguments in ([*tiny.split(), "--output", "run"], ["--from", "run", "--output", "again"]):

@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 import pytest
+import recomputed_cells
 import recomputed_gradients
 import recomputed_matrices
 import recomputed_training
@@ -19,6 +20,7 @@ from analysis.__main__ import ANALYSES
 from analysis.dynamics import isometry
 from analysis.frame import figures, runs
 from analysis.gradients import gradient_norms, truncation, window
+from analysis.networks import cells
 from analysis.spectra import nonnormal, spectra
 from analysis.training import temporal_order, training
 
@@ -223,6 +225,35 @@ CASES = {
             "one not known": SOME,
             "none known": ALL,
             "one network": ALONE,
+        },
+    ),
+    cells: (
+        cells.Settings(forget_bias=(0.0, 2.0), chrono=9, length=24, task="adding", **SMALL),
+        recomputed_cells.cells,
+        {
+            "computed": as_computed,
+            "all fall at once": changed(log_norm=lambda v: -3.0 * v.lag.values * level(1.0)(v)),
+            "none falls": changed(log_norm=level(0.0)),
+            "one falls": changed(
+                log_norm=lambda v: v.lag.values * by_seed(-1.0, 0.0, 1.0)(v)
+            ),
+            "two of four known": changed(
+                log_norm=lambda v: v.lag.values * by_seed(-1.0, 0.0, np.nan)(v),
+                sufficient_window=by_seed(3.0, 24.0, np.nan), reach=by_seed(np.nan, np.nan, 2.0),
+            ),
+            "all exactly 0": changed(
+                log_norm=lambda v: np.where(v.lag.values > 0, -np.inf, 0.0),
+                exponent=level(-np.inf), deviation=level(np.inf), cumulative_share=level(np.nan),
+                window_log_error=level(-np.inf),
+            ),
+            "gates that never close": changed(
+                time_scale=level(np.inf), predicted_exponent=level(0.0)
+            ),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+            "one cell and start": first_of("cell", "start"),
+            "in reverse": in_reverse("cell", "start"),
         },
     ),
 }  # fmt: skip

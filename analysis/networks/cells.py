@@ -1,0 +1,206 @@
+"""RNN, GRU and LSTM side by side on the same data, against where their gates begin."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Datasets
+from ..frame.settings import Ensemble, flag
+from ..frame.words import known_of, middle, percent
+from . import cell_plots
+from .cell_plots import NAMES, start_in_words
+
+HELP = "RNN, GRU and LSTM side by side: gradients, windows, exponents and time scales of gates."
+
+_TENTH = np.log(10.0)
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """Which cells are compared, on what."""
+
+    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
+    network_seeds: Annotated[int, flag("Networks per cell and start.")] = 3
+    activation: Annotated[str, flag("Of vanilla networks: tanh, sigmoid, relu or linear.")] = "tanh"
+    cell: Annotated[tuple[str, ...], flag("vanilla, gru, lstm: one or several.")] = (
+        "vanilla", "gru", "lstm",
+    )  # fmt: skip
+    forget_bias: Annotated[
+        tuple[float, ...], flag("Added to the bias of f (LSTM) and z (GRU); a column each.")
+    ] = (0.0, 1.0, 3.0)
+    chrono: Annotated[
+        float, flag("T_max of chrono initialisation, one more column; 0 for none.")
+    ] = 200.0
+    scheme: Annotated[
+        str, flag("Initialisation: pytorch, gaussian, orthogonal, identity or uniform.")
+    ] = "pytorch"
+    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
+    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
+    share: Annotated[float, flag("Share of dL/dW_hh that the reach keeps.")] = 0.9
+    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """One sweep over cells and starts."""
+    options = vars(settings) | {"chrono": settings.chrono or None}
+    return {"cells": rnnsim.cell_sweep(progress=progress, **options)}
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["cells"]
+    return {
+        "norm-against-lag": _norm_figure(data),
+        "windows": _window_figure(data),
+        "exponents-and-time-scales": _exponent_figure(data),
+    }
+
+
+def _norm_figure(data: xr.Dataset) -> Figure:
+    starts = data.start.values
+    columns = min(2, len(starts))
+    rows = -(-len(starts) // columns)
+    figure, axes = figures.new_figure(
+        rows, columns, figsize=(max(5.4 * columns, 9.0), 3.5 * rows + 2.2),
+        sharex=True, sharey=True, squeeze=False,
+    )  # fmt: skip
+    for ax in axes.ravel()[len(starts) :]:
+        ax.set_axis_off()
+    for ax, start in zip(axes.ravel(), starts, strict=False):
+        cell_plots.plot_norm_against_lag(data, start=start, ax=ax)
+        ax.set_title(start_in_words(start))
+        ax.label_outer()
+    dotted = "LSTM, path through c" if "lstm" in data.cell.values else ""
+    path = ", and how much of an LSTM's gradient takes the path through c alone (dotted)"
+    handles = cell_plots.key(data, dashed="a gate that hears nothing", dotted=dotted)
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=11.5)
+    figures.caption(
+        figure,
+        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs, each relative to its "
+        "own at lag 0. Thin: networks, thick: medians. Dashed, as a guide: what a gate keeps that "
+        r"hears nothing, $\sigma(b)^k$, of chrono initialisation the root mean square over units. "
+        f"See how far each cell follows it{path if dotted else ''}.{_cut(data)}",
+    )
+    return figure
+
+
+def _cut(data: xr.Dataset) -> str:
+    lowest = cell_plots.norm_range(data)[0]
+    below = bool((figures.decades(data.log_norm) < lowest).any())
+    return f" What lies below $10^{{{lowest:.0f}}}$ is not shown." if below else ""
+
+
+def _window_figure(data: xr.Dataset) -> Figure:
+    settings = figures.configuration(data)
+    figure, axes = _grid(data)
+    for j, start in enumerate(data.start.values):
+        cell_plots.plot_window_error(data, start=start, ax=axes[0, j])
+        cell_plots.plot_cumulative_share(data, start=start, ax=axes[1, j])
+        axes[0, j].set_title(start_in_words(start))
+    _finish(figure, axes, cell_plots.key(data))
+    figures.caption(
+        figure,
+        f"{_networks(data)} Thin: networks, thick: medians. Top: error of the gradient of all "
+        "recurrent weights, truncated at window K; grey: the tolerance of "
+        f"{percent(settings['tolerance'])}. Bottom: share of dL/dW_hh that comes from lags below "
+        f"K, which may exceed 1 on its way; grey: 1, and {percent(settings['share'])}. See which "
+        "window a cell needs for these weights on these data, and how that moves with its gates.",
+    )
+    return figure
+
+
+def _exponent_figure(data: xr.Dataset) -> Figure:
+    figure, axes = _grid(data)
+    for j, start in enumerate(data.start.values):
+        cell_plots.plot_exponents(data, start=start, ax=axes[0, j])
+        cell_plots.plot_time_scales(data, start=start, ax=axes[1, j])
+        axes[0, j].set_title(start_in_words(start))
+    _finish(figure, axes, cell_plots.key(data, dashed="gates alone"))
+    figures.caption(
+        figure,
+        f"{_networks(data)} Thin: networks, thick: medians. Top, on axes of their own: the H "
+        "largest Lyapunov exponents of the state; dashed: what gates alone predict, <ln f> of "
+        "LSTMs and <ln z> of GRUs, sorted. See where the two part: there more than the gate acts. "
+        "Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; dashed: of gates that hear "
+        f"nothing; grey: the {data.lag.size} steps of a sequence.",
+    )
+    return figure
+
+
+def _grid(data: xr.Dataset) -> tuple[Figure, npt.NDArray[np.object_]]:
+    columns = len(data.start.values)
+    return figures.new_figure(
+        2, columns, figsize=(max(4.3 * columns, 9.0), 9.0), sharex="row", squeeze=False
+    )  # fmt: skip
+
+
+def _finish(figure: Figure, axes: npt.NDArray[np.object_], handles: list[object]) -> None:
+    for ax in axes[:, 1:].ravel():
+        ax.set_ylabel("")
+    for ax in axes[1, 1:]:
+        ax.sharey(axes[1, 0])
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=12)
+
+
+def _networks(data: xr.Dataset) -> str:
+    settings = figures.configuration(data)
+    seeds, B = data.network_seed.size, settings["batch_size"]
+    return (
+        f"{seeds} network{'s' if seeds > 1 else ''} of each kind ({settings['n_hidden']} units, "
+        f"{settings['scheme']}, gain {settings['gain']:g}), {B} sequence{'s' if B > 1 else ''} of "
+        f"{data.lag.size} steps of {settings['task'].replace('_', ' ')}."
+    )
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["cells"]
+    found = []
+    for cell in data.cell.values:
+        gated = cell != "vanilla"
+        for start in data.start.values if gated else data.start.values[:1]:
+            here = data.sel(cell=cell, start=start)
+            name = f"{NAMES[cell]}, {start_in_words(start)}" if gated else NAMES[cell]
+            gates = _gates_in_words(here) if gated else ""
+            found.append(f"{name}: {_gradient_in_words(here)}{gates}.")
+    return found
+
+
+def tenth_lags(data: xr.Dataset) -> npt.NDArray[np.float64]:
+    """The first lag (networks,) at which a norm is a tenth or less; infinite where none is."""
+    norms = data.log_norm.transpose("network_seed", "lag").values
+    below = norms <= -_TENTH
+    first = np.where(below.any(axis=1), below.argmax(axis=1), np.inf)
+    return np.where(np.isnan(norms).all(axis=1), np.nan, first)
+
+
+def _gradient_in_words(data: xr.Dataset) -> str:
+    settings, T = figures.configuration(data), data.lag.size
+    tenth = middle(tenth_lags(data), lambda k: f"{k:g}" if np.isfinite(k) else f"beyond {T - 1}")
+    window, reach = (
+        f"{middle(each, lambda K: f'{K:g}')}{known_of(each)}"
+        for each in (data.sufficient_window, data.reach)
+    )
+    exponent = middle(data.exponent.isel(unit=0), lambda x: f"{x:+.3f} nats/step")
+    return (
+        f"the first lag with a tenth of the norm is {tenth}; a gradient within "
+        f"{percent(settings['tolerance'])} takes a window of {window} of {T} steps, "
+        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
+    )
+
+
+def _gates_in_words(data: xr.Dataset) -> str:
+    predicted = middle(data.predicted_exponent.isel(unit=0), lambda x: f"{x:+.3f}")
+    apart = middle(data.deviation, lambda x: f"{x:.3f}")
+    scale = middle(data.time_scale, lambda x: f"{x:.3g}")
+    return (
+        f", where gates alone predict {predicted}, with a largest deviation of {apart} over "
+        f"{data.sizes['unit']} exponents; the median unit forgets by e in {scale} steps"
+    )

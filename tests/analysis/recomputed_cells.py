@@ -1,0 +1,72 @@
+"""The sentences of `cells` once more, in plain Python."""
+
+import json
+import math
+
+from recomputed import LN10, known, median, middle, of_known, percent
+
+NAMES = {"vanilla": "RNN", "gru": "GRU", "lstm": "LSTM"}
+
+
+def cells(datasets):
+    data = datasets["cells"]
+    settings = json.loads(data.attrs["configuration"])
+    found = []
+    for i, cell in enumerate(data.cell.values.tolist()):
+        for j, start in enumerate(data.start.values.tolist()):
+            if cell == "vanilla" and j > 0:
+                continue
+            part = {
+                name: variable.transpose("cell", "start", "network_seed", ...).values[i, j]
+                for name, variable in data.data_vars.items()
+                if "network_seed" in variable.dims
+            }
+            found.append(_name(cell, start) + _gradients(part, settings) + _gates(part, cell) + ".")
+    return found
+
+
+def _name(cell, start):
+    if cell == "vanilla":
+        return "RNN: "
+    value = start.split(" ")[1]
+    kind = f"forget bias {value}" if start.startswith("bias") else f"chrono to {value} steps"
+    return f"{NAMES[cell]}, {kind}: "
+
+
+def first_tenth(norms):
+    """The first lag at which a norm is a tenth of that at lag 0."""
+    if not known(norms):
+        return math.nan
+    return next((k for k, norm in enumerate(norms) if norm <= -LN10), math.inf)
+
+
+def _gradients(part, settings):
+    T = part["log_norm"].shape[1]
+    tenth = middle(
+        [first_tenth(row) for row in part["log_norm"]],
+        lambda k: f"beyond {T - 1}" if math.isinf(k) else f"{k:g}",
+    )
+    window, reach = (
+        middle(part[name], lambda K: f"{K:g}") + of_known(part[name])
+        for name in ("sufficient_window", "reach")
+    )
+    exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+.3f} nats/step")
+    return (
+        f"the first lag with a tenth of the norm is {tenth}; a gradient within "
+        f"{percent(settings['tolerance'])} takes a window of {window} of {T} steps, "
+        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
+    )
+
+
+def _gates(part, cell):
+    if cell == "vanilla":
+        return ""
+    H = part["exponent"].shape[1]
+    predicted = middle(part["predicted_exponent"].max(axis=1), lambda x: f"{x:+.3f}")
+    apart = middle(part["deviation"], lambda x: f"{x:.3f}")
+    scale = median(part["time_scale"])
+    words = "not known" if math.isnan(scale) else f"{scale:.3g}"
+    return (
+        f", where gates alone predict {predicted}, with a largest deviation of {apart} over "
+        f"{H} exponents; the median unit forgets by e in {words} steps"
+    )
