@@ -35,6 +35,7 @@ def gate_log_norm(forget_bias: npt.ArrayLike, lags: npt.ArrayLike) -> FloatArray
     array([-13.605,  -0.292])
     """
     bias, k = checks.real_array("forget_bias", forget_bias), checks.nonnegative("lags", lags)
+    checks.finite("forget_bias", np.atleast_1d(bias))
     return rate_times_lag(-np.logaddexp(0.0, -bias), np.atleast_1d(k))
 
 
@@ -72,8 +73,8 @@ def chrono_log_norm(chrono: float, lags: npt.ArrayLike) -> FloatArray:
     with np.errstate(divide="ignore"):
         lowest = 1 / np.expm1(np.minimum(_SEEN / (2 * k) - top, np.log(2.0)))
     width = 0.5 * np.log(largest / lowest)  # of b = ln u, du = u db
-    u = largest * np.exp(-width[:, None] * (1 + x))
-    logs = 2 * k[:, None] * (-np.log1p(1 / u) - top)
+    u = largest * np.exp(-width[..., None] * (1 + x))
+    logs = 2 * k[..., None] * (-np.log1p(1 / u) - top)
     mean = ((u * np.exp(logs)) @ weights) * width / (largest - 1)
     return np.asarray(k * top + 0.5 * np.log(mean))
 
