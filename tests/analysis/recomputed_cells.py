@@ -50,7 +50,7 @@ def _gradients(part, settings):
         middle(part[name], lambda K: f"{K:g}") + of_known(part[name])
         for name in ("sufficient_window", "reach")
     )
-    exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+.3f} nats/step")
+    exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
         f"{percent(settings['tolerance'])} takes a window of {window} of {T} steps, "
@@ -62,8 +62,8 @@ def _gates(part, cell):
     if cell == "vanilla":
         return ""
     H = part["exponent"].shape[1]
-    predicted = middle(part["predicted_exponent"].max(axis=1), lambda x: f"{x:+.3f}")
-    apart = middle(part["deviation"], lambda x: f"{x:.3f}")
+    predicted = middle(part["predicted_exponent"].max(axis=1), lambda x: f"{x:+.3g}")
+    apart = middle(part["deviation"], lambda x: f"{x:.3g}")
     scale = median(part["time_scale"])
     words = "not known" if math.isnan(scale) else f"{scale:.3g}"
     return (

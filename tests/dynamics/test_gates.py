@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from reference_cells import CELLS, sigma
 
 from rnnsim import RNN, gate_statistics, lyapunov_spectrum, parallel
+from rnnsim.kernels.cells.seam import gates
 
 pytestmark = pytest.mark.nojit
 EACH = pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -34,6 +35,34 @@ def assert_near_quantiles(found, values, levels, signed):
     distance = np.minimum(expected - lowest, 1 - expected)
     assert (np.abs(found - expected) <= 0.00201 * distance).all()
     assert_allclose(found[[0, -1]], expected[[0, -1]], rtol=1e-13)
+
+
+@EACH
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gates_are_those_that_a_step_is_made_of(cell, dtype):
+    kind, (net, x, _, _, state, _) = CELLS[cell], gated(cell, 9).plain()
+    B, H, G = 3, 3, kind.gates
+    h, c = state[:, :H], state[:, H:]
+    of_x, of_h = kind.pre(net, x[0], h)
+    pre = of_x + of_h
+    if kind.biases > G:  # of n both shares
+        pre = np.concatenate([pre[:, : 2 * H], of_x[:, 2 * H :], of_h[:, 2 * H :]], axis=1)
+    padded = np.full((B, 32), np.nan, dtype)
+    padded[:, : 4 * H] = pre
+    values, odds = np.full((2, B, G * H), np.nan, dtype)
+    gates(kind.code, padded, values, odds, H)
+    eps = np.finfo(dtype).eps
+    assert_allclose(values, kind.gate_values(of_x, of_h), rtol=50 * eps)
+    signed = np.repeat([gate in "gn" for gate in ("ifgo" if G == 4 else "rzn")], H)
+    assert_allclose(values, np.where(signed, 2 * sigma(odds) - 1, sigma(odds)), atol=10 * eps)
+    v = np.split(values.astype(float), G, axis=1)
+    if cell == "lstm":
+        after_c = v[1] * c + v[0] * v[2]
+        after = np.concatenate([v[3] * np.tanh(after_c), after_c], axis=1)
+    else:
+        after = (1 - v[1]) * v[2] + v[1] * h
+    expected = np.concatenate(kind.advance(net, x[0], h, c), axis=1)
+    assert_allclose(after, expected, rtol=100 * eps, atol=10 * eps)
 
 
 @EACH

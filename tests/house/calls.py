@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from theory_calls import THEORY
 
 import rnnsim
 from rnnsim import tasks
@@ -390,35 +391,5 @@ CALLS: dict[str, Call] = {
     "tasks.Alphabet.encode": _call(tasks.Alphabet("abc"), {"text": "letters"}, text="a"),
     "tasks.Alphabet.decode": _call(tasks.Alphabet("abc"), {"ids": "array"}, ids=[[0, 1]]),
     # theory
-    "theory.aicher_decay_rate": _call(kinds={"log_norms": "logs"}, log_norms=[0.0, -1.0], tau=0),
-    "theory.aicher_log_bound": _call(
-        kinds={"log_norms": "logs", "windows": "windows"},
-        log_norms=[0.0, -1.0],
-        windows=[1],
-        tau=0,
-        log_M=0.0,
-    ),
-    "theory.chrono_log_norm": _call(kinds={"lags": "real array"}, chrono=9.0, lags=[1.0]),
-    "theory.chrono_time_scale": _call(chrono=9.0, fraction=0.5),
-    "theory.gate_log_norm": _call(
-        kinds={"forget_bias": "real array", "lags": "real array"}, forget_bias=1.0, lags=[1.0]
-    ),
-    "theory.circular_law_fraction": _call(
-        kinds={"radius": "real array", "gain": "real array"}, radius=0.5, gain=1.0
-    ),
-    "theory.circular_law_log_moduli": _call(kinds={"gain": "real array"}, n_hidden=2, gain=1.0),
-    "theory.critical_gain": _call(),
-    "theory.critical_input_variance": _call(kinds={"gain": "real array"}, gain=1.5),
-    "theory.effective_gain": _call(kinds={"gain": "real array"}, scheme="gaussian", gain=1.0),
-    "theory.mean_field": _call(kinds={"gain": "real array"}, gain=1.5),
-    "theory.newman_exponents": _call(kinds={"gain": "real array"}, n=2),
-    "theory.newman_variances": _call(n=2),
-    "theory.pascanu_critical_gain": _call(scheme="gaussian"),
-    "theory.pascanu_log_bound": _call(kinds={"lags": "real array"}, spectral_norm=0.5, lags=[1.0]),
-    "theory.pascanu_vanishes": _call(spectral_norm=0.5),
-    "theory.singular_value_density": _call(kinds={"gain": "real array"}, value=0.5, gain=1.0),
-    "theory.singular_value_edge": _call(kinds={"gain": "real array"}, gain=1.0),
-    "theory.singular_value_fraction": _call(kinds={"gain": "real array"}, value=0.5, gain=1.0),
-    "theory.singular_value_quantile": _call(kinds={"gain": "real array"}, fraction=0.5, gain=1.0),
-    "theory.spectral_radius": _call(kinds={"gain": "real array"}, scheme="gaussian", gain=1.0),
+    **{f"theory.{name}": _call(kinds=kinds, **given) for name, (kinds, given) in THEORY.items()},
 }

@@ -5,11 +5,11 @@ import pytest
 import reference
 from builders import DTYPES, TOLERANCE, network_of, same_bits
 from numpy.testing import assert_allclose, assert_array_equal
-from reference_cells import CELLS, sigma, step_derivatives
+from reference_cells import CELLS, step_derivatives
 
 from rnnsim import kernels
 from rnnsim.gradients import team
-from rnnsim.kernels.cells.seam import advance, along_memories, gates, jacobian, lasting, sizes
+from rnnsim.kernels.cells.seam import advance, along_memories, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
 from rnnsim.kernels.gradients.steps import step_work
 
@@ -323,36 +323,6 @@ def test_gradients_taken_back_are_products_of_jacobians(name):
                     expected = np.log(np.linalg.norm(of_input, axis=1))
                 assert_allclose(arriving[i, :, t - 1], expected, atol=1e-11)
                 row = np.einsum("bi,bij->bj", row, J[t - 1])
-
-
-@pytest.mark.parametrize("name", ["lstm", "gru"])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_gates_are_those_that_a_step_is_made_of(name, dtype):
-    kind, G = CELLS[name], CELLS[name].gates
-    weights, batch = problem(name, dtype)
-    net, x, _, _, state = plain(weights, batch)
-    h, c = state[:, :H], state[:, H:]
-    of_x, of_h = kind.pre(net, x[0], h)
-    pre = of_x + of_h
-    if kind.biases > G:  # of n both shares
-        pre = np.concatenate([pre[:, : 2 * H], of_x[:, 2 * H :], of_h[:, 2 * H :]], axis=1)
-    width = 16
-    padding = np.full((B, width * kind.biases - pre.shape[1]), np.nan)
-    pre = np.concatenate([pre, padding], axis=1).astype(dtype)
-    values, odds = np.full((2, B, G * H), np.nan, dtype)
-    gates(kind.code, pre, values, odds, H)
-    assert_allclose(values, kind.gate_values(of_x, of_h), rtol=50 * np.finfo(dtype).eps)
-    signed = np.repeat([gate in "gn" for gate in ("ifgo" if G == 4 else "rzn")], H)
-    from_odds = np.where(signed, 2 * sigma(odds) - 1, sigma(odds))
-    assert_allclose(values, from_odds, atol=10 * np.finfo(dtype).eps)
-    v = np.split(values.astype(float), G, axis=1)
-    if name == "lstm":
-        c = v[1] * c + v[0] * v[2]
-        after = np.concatenate([v[3] * np.tanh(c), c], axis=1)
-    else:
-        after = (1 - v[1]) * v[2] + v[1] * h
-    expected = np.concatenate(kind.advance(net, x[0], h, state[:, H:]), axis=1)
-    assert_allclose(after, expected, rtol=100 * np.finfo(dtype).eps)
 
 
 def test_the_path_through_memories_alone_leaves_out_all_others():
