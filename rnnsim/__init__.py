@@ -22,6 +22,8 @@ from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
 from rnnsim.flow.reach import Reach, reach, sufficient_window
 from rnnsim.flow.results import GradientFlow, Windows
+from rnnsim.flow.windows.bias_variance import window_bias_variance
+from rnnsim.flow.windows.results import WindowBiasVariance
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.gradients.pairs import PairEvaluation, PairGradients, pairs_bptt, pairs_evaluate
@@ -89,6 +91,7 @@ __all__ = [
     "StepNorms",
     "Training",
     "Weights",
+    "WindowBiasVariance",
     "Windows",
     "architecture_experiment",
     "bptt",
@@ -133,6 +136,7 @@ __all__ = [
     "transient_growth",
     "truncated_bptt",
     "truncation_schedule",
+    "window_bias_variance",
     "window_sweep",
     "with_departure",
 ]

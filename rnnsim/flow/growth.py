@@ -187,7 +187,7 @@ class _Members(NamedTuple):
     def error(self, values: Floats) -> Floats:
         """Half of what must be added to their mean to either side to cover 95 %, (N,)."""
         means, some = self.of_sequences(values)
-        error = _error(means, some)
+        error = error_of_mean(means, some)
         for n in np.flatnonzero(some.sum(axis=1) == 1):
             b = int(some[n].argmax())
             known = self.alive[n, :, b]
@@ -204,7 +204,7 @@ class _Members(NamedTuple):
         if not inside.any(axis=1).all():
             return float("nan")
         means = _mean(np.broadcast_to(values, inside.shape), inside, 1)
-        return float(_error(means[None], np.ones((1, _BLOCKS), bool))[0])
+        return float(error_of_mean(means[None], np.ones((1, _BLOCKS), bool))[0])
 
 
 def _members(flow: GradientFlow, first: int, last: int) -> _Members:
@@ -243,7 +243,7 @@ def _mean(values: Floats, known: npt.NDArray[np.bool_], axis: int) -> Floats:
     return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan))
 
 
-def _error(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
+def error_of_mean(values: Floats, known: npt.NDArray[np.bool_]) -> Floats:
     """t_975(n - 1)/2 * deviation / sqrt(n) of the n known values of each row; NaN below two."""
     from scipy.special import stdtrit  # slow to import, needed here only
 

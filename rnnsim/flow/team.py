@@ -28,7 +28,7 @@ def gradient_flow(
     """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
     K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
-    parts = [_sequences(batch, share) for share in parallel.shares(B, members)]
+    parts = [sequences_of(batch, share) for share in parallel.shares(B, members)]
     ends = [np.ascontiguousarray(final[:, a:b]) for a, b in parallel.shares(B, members)]
     works = [
         kernels.flow_work(weights, part, S, lags, cell)._replace(scales=scales, final=end)
@@ -67,7 +67,7 @@ def gradient_flow(
     parallel.in_step(members, chain([begin, join], chunks))
 
 
-def _sequences(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
+def sequences_of(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:
     """The part of a batch that holds sequences share[0]..share[1]-1, in memory of its own."""
     a, b = share
 

@@ -139,7 +139,7 @@ PARAMETERS: dict[str, str] = {
             batch_size window stride k max_iterations n_points block_steps n_exponents
             reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
             checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
-            accumulate""",
+            accumulate budget""",
         "count": "n_updates burn_in tau start end data_seed network_seed seed permutation",
         "seed": "rng",
         "series": "lags loss_steps windows",
@@ -156,7 +156,7 @@ PARAMETERS: dict[str, str] = {
         "matrices": "matrix",
         "networks": "rnn encoder decoder model",
         "data": "sequences pairs test target data",
-        "feed": "task",
+        "feed": "task draw",
         "flag": "per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
             measures truncation methods state_scale of""",
@@ -202,6 +202,14 @@ _ONE_TASK = {"task": "name", "gain": "reals"}
 _SWEPT = {**_ONE_TASK, "length": "sizes", "n_hidden": "sizes"}
 _RECORDED = {
     "clip_norm": "limit or 0", "record_every": "size or none", "snapshot_every": "size or none",
+}  # fmt: skip
+_WINDOWS = rnnsim.WindowBiasVariance(
+    np.arange(1, 3), 2, np.zeros(1), *np.ones((4, 1, 2)), *np.ones((2, 1, 2, 3)), np.ones(1),
+    *np.ones((2, 1, 2)), np.ones(1, int),
+)  # fmt: skip
+_OF_WINDOWS = {
+    "mean_square_error": "batch_size", "best_window": "batch_size", "as_good_windows": "batch_size",
+    "horizon": "batch_size", "best_split": "budget",
 }  # fmt: skip
 _MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
 _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
@@ -255,6 +263,11 @@ CALLS: dict[str, Call] = {
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
     "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),
     "reach": Call(lambda: {"flow": _flow()}),
+    "window_bias_variance": _call(rnn=LSTMS, draw=BATCH, n_batches=2, windows=[1, 2]),
+    **{
+        f"WindowBiasVariance.{name}": _call(_WINDOWS, **{parameter: 4})
+        for name, parameter in _OF_WINDOWS.items()
+    },
     "pairs_bptt": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
     "pairs_evaluate": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
     "pairs_flow": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),

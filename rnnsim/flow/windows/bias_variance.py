@@ -1,0 +1,173 @@
+"""Bias and variance of truncated gradients: which window learns best from batches of a size."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim import checks
+from rnnsim.data.sequences import Sequences
+from rnnsim.flow.team import sequences_of
+from rnnsim.flow.windows.collected import Moments
+from rnnsim.flow.windows.parts import Bound, move
+from rnnsim.flow.windows.results import WindowBiasVariance
+from rnnsim.networks.binding import batch_for, check_kinds, final_for, weights_for
+from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.progress import bar
+
+OF = ("recurrent", "W_hh", "W_xh")
+_OTHERWISE = ", or a callable that draws one from a Generator"
+
+
+def window_bias_variance(
+    rnn: RNN,
+    draw: Sequences | Callable[[np.random.Generator], Sequences],
+    n_batches: int,
+    *,
+    windows: npt.ArrayLike | None = None,
+    of: str = "recurrent",
+    rng: int | np.random.Generator = 0,
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> WindowBiasVariance:
+    """Bias and variance of the truncated gradient for every window, over batches.
+
+    ::
+
+        g_K        gradient of the mean loss of a batch, truncated at window K, stride 1; g = g_T
+        G_k        what lag k adds: g_K = sum of G_k over k < K
+        bias^2     = ||E g_K - E g||^2,   variance = E||g_K - E g_K||^2,   E: over batches
+        E||g_K - E g||^2 = bias^2 + variance
+
+    A short window cuts off part of the gradient, the same part in every batch; a long one adds
+    parts that differ from batch to batch and may be noise. Learning takes both as one error: with
+    batches of B independent sequences, where B' were drawn at once, it is
+
+    ::
+
+        error(K, B) = bias^2 + variance B'/B              mean_square_error(B), best_window(B)
+        horizon(B)  = max { k : ||E G_k||^2 > tr Cov(G_k) B'/B }
+
+    where behind the horizon each lag by itself brings more noise than gradient.
+
+    All is exact for the batches at hand (`bias2`, `variance`: E is their mean). What they say of
+    the distribution that they were drawn from are estimates, free of bias in the unit ||mean g||^2
+    (`*_estimate`; ``bias2_estimate = bias2 - (scatter of g_K - g) / (n_batches - 1)``, where noise
+    may leave less than 0), with errors from the jackknife over batches. Gradients may lie beyond
+    the range of floating-point numbers: all is relative to ||mean g||, and parts of lags carry
+    powers of two of their own. Batches go back in step: this takes the time and the memory of a
+    `gradient_flow` of them all, however many windows.
+
+    Parameters
+    ----------
+    rnn : RNN
+        N networks of any cell.
+    draw : callable or Sequences
+        ``draw(rng) -> Sequences`` draws batches independently of each other, all of one length and
+        number of sequences (pad shorter ones at the end with steps of weight 0: what follows the
+        last loss has no gradient), as ``task`` of `train` does. Or a sample, whose sequences are
+        cut into n_batches in their order. h_0 = 0.
+    n_batches : int
+        M. One has no variance (NaN) and no estimates, two have estimates without errors.
+    windows : series of int, optional
+        K, ascending, from 1 to T; all of them unless given.
+    of : {"recurrent", "W_hh", "W_xh"}
+        What g is the gradient of: [W_hh, W_xh, b_h] as one vector, or one of the two. Never of the
+        readout, whose gradient is the same in every window.
+    rng : int or numpy.random.Generator
+        What `draw` draws from.
+    n_threads : int, optional
+        All cores unless given; it does not change the result.
+    progress : bool
+        Show a progress bar, on a terminal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A `draw` that is neither, or gives something else or batches of different shapes, without
+        loss or that do not fit the networks; sequences that cannot be cut into n_batches alike;
+        windows that do not ascend or exceed T; another `of`.
+
+    Examples
+    --------
+    The longer the window, the less bias and the more variance: for small batches a short one is
+    best.
+
+    >>> import rnnsim
+    >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=16, n_outputs=1, gain=1.0, rng=0)
+    >>> draw = lambda rng: rnnsim.tasks.adding(40, 8, rng=rng)
+    >>> found = window_bias_variance(rnn, draw, 20, windows=[1, 10, 40])
+    >>> found.bias2[0].round(2), found.variance[0].round(2)
+    >>> found.best_window(1), found.best_window(1000)
+    """
+    check_rnn(rnn)
+    M = checks.size("n_batches", n_batches)
+    of, show = checks.one_of("of", of, OF), checks.boolean("progress", progress)
+    bound = _batches(rnn, draw, M, checks.generator(rng))
+    T, B = bound[0].batch.inputs.shape[1:3]
+    moments = Moments(len(rnn), T, M, _checked(windows, T), float(np.finfo(rnn.dtype).eps))
+    with bar(len(rnn) * T, show=show, unit="lag", description="windows") as shown:
+        first = move(rnn, bound, of, n_threads, moments, shown)
+    return moments.result(B, first)
+
+
+def _batches(rnn: RNN, draw: Any, M: int, rng: np.random.Generator) -> list[Bound]:
+    """M batches of one shape, drawn or cut, as kernels read them."""
+    if not callable(draw):
+        check_kinds(rnn, draw, "draw", otherwise=_OTHERWISE)
+        B = draw.n_sequences
+        if B % M:
+            raise ValueError(
+                f"`n_batches` must divide the {B} sequences of `draw` into batches of one size, "
+                f"got {M}; give a divisor of {B}, or a callable that draws batches"
+            )
+        return [_part(_bound(rnn, draw), (a, a + B // M)) for a in range(0, B, B // M)]
+    if not checks.can_be_called(draw, 1):
+        raise TypeError(
+            "`draw` must be a rnnsim.Sequences, or a callable that draws one from a Generator, as "
+            f"in lambda rng: rnnsim.tasks.adding(10, 20, rng=rng), got {checks.shown(draw)}"
+        )
+    drawn = [draw(rng) for _ in range(M)]
+    bound = [_bound(rnn, data) for data in drawn]
+    shape = drawn[0].inputs.shape
+    if other := next((data for data in drawn if data.inputs.shape != shape), None):
+        raise ValueError(
+            f"`draw` must give batches of one shape, got inputs {other.inputs.shape} after "
+            f"{shape}; pad shorter sequences at the end with steps of weight 0, which change no "
+            "gradient"
+        )
+    return bound
+
+
+def _bound(rnn: RNN, data: Any) -> Bound:
+    check_kinds(rnn, data, "draw", otherwise=_OTHERWISE)
+    with checks.renamed(inputs="`inputs` of `draw`", targets="`targets` of `draw`"):
+        batch = batch_for(rnn, data, None)
+    if data.loss_steps.size == 0:
+        raise ValueError(
+            "`draw` must give batches with loss at one step at least, got one whose `weights`, or "
+            "derivatives of a loss of one's own, are all 0"
+        )
+    return Bound(weights_for(rnn, batch), batch, data.loss_steps, final_for(rnn, data))
+
+
+def _part(whole: Bound, share: tuple[int, int]) -> Bound:
+    """Some sequences of a batch."""
+    a, b = share
+    final = np.ascontiguousarray(whole.final[:, a:b])
+    return whole._replace(batch=sequences_of(whole.batch, share), final=final)
+
+
+def _checked(windows: Any, T: int) -> npt.NDArray[np.int64]:
+    if windows is None:
+        return np.arange(1, T + 1)
+    listed = checks.whole_numbers("windows", windows, least=1)
+    if pair := checks.descent(listed):
+        raise ValueError(f"`windows` must ascend, got {pair[1]} after {pair[0]}; sort them")
+    if listed[-1] > T:
+        raise ValueError(
+            f"`windows` must be at most n_steps = {T}, which is the whole sequence, got "
+            f"{listed[-1]}; leave the longer ones out"
+        )
+    return listed
