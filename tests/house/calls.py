@@ -272,12 +272,7 @@ CALLS: dict[str, Call] = {
     "pairs_evaluate": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
     "pairs_flow": _call(kinds=_BOTH, model=MODEL, pairs=PAIRS),
     "greedy_decode": _call(
-        kinds=_BOTH,
-        model=MODEL,
-        source=PAIRS.source,
-        start=1,
-        end=2,
-        n_steps=2,
+        kinds=_BOTH, model=MODEL, source=PAIRS.source, start=1, end=2, n_steps=2
     ),
     "exact_match": _call(kinds={"pairs": "pairs"}, ids=np.zeros((2, 4, 2), int), pairs=PAIRS),
     "jacobians": _call(**GATED, inputs=BATCH.inputs),
@@ -357,21 +352,12 @@ CALLS: dict[str, Call] = {
     ),
     "training_sweep": _call(
         kinds=_ONE_TASK | _RECORDED,
-        length=10,
-        gain=1.0,
-        n_updates=1,
-        window=5,
-        record_every=None,
-        snapshot_every=None,
-        **_FEW,
+        **_FEW | {"length": 10, "gain": 1.0, "n_updates": 1, "window": 5},
+        **{"record_every": None, "snapshot_every": None},
     ),
     "window_sweep": _call(
         kinds=_ONE_TASK | {"gain": "real", "clip_norm": "limit or 0"},
-        length=4,
-        delay=1,
-        windows=[2],
-        n_batches=1,
-        **_FEW,
+        **_FEW | {"length": 4, "delay": 1, "windows": [2], "n_batches": 1},
     ),
     "portrait": _call(
         kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
