@@ -53,11 +53,13 @@ def window_bias_variance(
 
     All is exact for the batches at hand (`bias2`, `variance`: E is their mean). What they say of
     the distribution that they were drawn from are estimates, free of bias in the unit ||mean g||^2
-    (`*_estimate`; ``bias2_estimate = bias2 - (scatter of g_K - g) / (n_batches - 1)``, where noise
-    may leave less than 0), with errors from the jackknife over batches. Gradients may lie beyond
-    the range of floating-point numbers: all is relative to ||mean g||, and parts of lags carry
-    powers of two of their own. Batches go back in step: this takes the time and the memory of a
-    `gradient_flow` of them all, however many windows.
+    (`*_estimate`; ``bias2_estimate = bias2 - scatter of (g_K - g) / (n_batches - 1)``, where noise
+    may leave less than 0), with errors from the jackknife over batches, which take the unit as it
+    is. Gradients may lie beyond the range of floating-point numbers: all is relative to
+    ||mean g||, and parts of lags carry powers of two of their own. Deviations are taken before
+    they are squared, so that nothing cancels but the rounding of gradients themselves. Batches go
+    back in step: this takes the time and the memory of a `gradient_flow` of them all, however many
+    windows are asked for.
 
     Parameters
     ----------
@@ -99,7 +101,9 @@ def window_bias_variance(
     >>> draw = lambda rng: rnnsim.tasks.adding(40, 8, rng=rng)
     >>> found = window_bias_variance(rnn, draw, 20, windows=[1, 10, 40])
     >>> found.bias2[0].round(2), found.variance[0].round(2)
-    >>> found.best_window(1), found.best_window(1000)
+    (array([0.71, 0.01, 0.  ]), array([0.07, 0.18, 0.2 ]))
+    >>> found.best_window(1), found.best_window(8), found.best_window(1000)
+    (array([1.]), array([10.]), array([40.]))
     """
     check_rnn(rnn)
     M = checks.size("n_batches", n_batches)

@@ -64,13 +64,21 @@ class WindowBiasVariance:
 
     @property
     def bias2_error(self) -> Floats:
-        """Half of what must be added to `bias2_estimate` to either side to cover 95 %, (N, W)."""
+        """Half of what must be added to `bias2_estimate` to either side to cover 95 %, (N, W).
+
+        As for any mean, this holds where gradients of batches are about normal. Measured for one
+        linear unit, the case of the fewest degrees of freedom: .85 to .98 of 5 to 40 batches of 16
+        and of 64 sequences, .80 to .87 of 20 batches of 2; of the variance .90 to .94, .80 to .85.
+        """
         return _error(self.bias2_influence)
 
     @property
-    def variance_error(self) -> Floats:
-        """The same of `variance_estimate`."""
-        return _error(self.variance_influence)
+    def variance_log_error(self) -> Floats:
+        """The same of ln `variance_estimate`, whose logs scatter more evenly: a factor."""
+        most = max(self.n_batches - 1, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            without = self.variance_estimate[..., None] - self.variance_influence / most
+            return _error(most * np.log(without))
 
     def mean_square_error(self, batch_size: int) -> Floats:
         """bias^2 + variance B'/B of a mean over B sequences, estimated; a bias^2 below 0 as 0.
