@@ -288,16 +288,14 @@ def test_the_horizon_by_hand():
     assert_array_equal(made_up([0.5], [1], lags=((np.nan, np.nan),)).horizon(2), [np.nan])
 
 
-@pytest.mark.parametrize("weight", [0.125, 8.0])
-def test_gradients_beyond_the_range(weight):
-    """G_k = delta l^k h_{T-1-k} of a linear unit, from 1e-356 to 1e+360, exactly rounded states."""
+@pytest.mark.parametrize(("weight", "size"), [(0.5, 1e-300), (8.0, 1.0)])
+def test_gradients_whose_squares_or_they_themselves_leave_the_range(weight, size):
+    """G_k = delta l^k h_{T-1-k} of a linear unit with states of integers: no rounding grows."""
     rnn, T, M = RNN([[1.0]], [[weight]], [[1.0]], activation="linear"), 400, 6
     rng = np.random.default_rng(0)
     h = rng.integers(1, 9, size=(M, T + 1, 1)).astype(float)
     h[:, 0] = 0
-    if weight < 1:
-        h[:, 6:] = 0
-    delta = rng.random((M, 1, 1))
+    delta = size * rng.random((M, 1, 1))
     batches = iter(zip(h, delta, strict=True))
 
     def draw(rng):
@@ -307,13 +305,15 @@ def test_gradients_beyond_the_range(weight):
 
     found = window_bias_variance(rnn, draw, M, of="W_hh")
     k = np.arange(T)
-    powers = weight ** np.maximum(k - T + 1.0, -300)  # in units of l^(T-1); the rest is 0
-    parts = delta[:, 0] * powers * h[:, T - 1 - k, 0]
+    longest = T - 1.0 if weight > 1 else 0.0
+    parts = delta[:, 0] / size * weight ** (k - longest) * h[:, T - 1 - k, 0]
     g = np.cumsum(parts, axis=1).T
     unit = g[-1].mean() ** 2
-    assert_allclose(found.log_norm, 0.5 * np.log(unit) + (T - 1) * np.log(weight))
-    assert abs(found.log_norm[0]) > 800
-    assert_allclose(found.bias2[0], (g - g[-1]).mean(axis=1) ** 2 / unit, rtol=1e-9, atol=1e-28)
+    assert_allclose(found.log_norm, 0.5 * np.log(unit) + longest * np.log(weight) + np.log(size))
+    assert abs(found.log_norm[0]) > 680
+    bias = abs(g - g[-1]).mean(axis=1) / np.sqrt(unit)  # all have one sign
+    assert_allclose(np.sqrt(found.bias2[0]), bias, rtol=1e-9, atol=1e-15)
+    assert (abs(np.sqrt(found.bias2[0]) - bias) <= np.sqrt(found.floor)).all()
     assert_allclose(found.variance[0], g.var(axis=1) / unit, rtol=1e-9, atol=1e-300)
     assert_allclose(found.lag_noise[0], parts.var(axis=0, ddof=1) / unit, rtol=1e-9, atol=1e-300)
 

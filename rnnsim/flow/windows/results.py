@@ -35,8 +35,8 @@ class WindowBiasVariance:
         What each batch does to the estimates: estimate + influence are the pseudovalues of the
         jackknife. NaN of two batches.
     floor : (N,)
-        What rounding may leave of a bias^2 that is 0. It is exactly 0 from the window on that
-        reaches step 1 from every loss.
+        The square of the rounding in ||mean g_K - mean g||: what it may leave of a bias^2 that is
+        0. Exactly 0 is it from the window on that reaches step 1 from every loss.
     lag_signal, lag_noise : (N, T)
         Estimates of ||E G_k||^2 and of tr Cov G_k, k = 0..T-1.
     first_nonfinite : (N,) int64
