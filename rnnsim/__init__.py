@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
     from rnnsim.experiments.sweeps.cells import cell_sweep
+    from rnnsim.experiments.sweeps.bias_variance import bias_variance_sweep
     from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
     from rnnsim.experiments.sweeps.gradients import sweep
     from rnnsim.experiments.sweeps.jacobians import jacobian_sweep
@@ -94,6 +95,7 @@ __all__ = [
     "WindowBiasVariance",
     "Windows",
     "architecture_experiment",
+    "bias_variance_sweep",
     "bptt",
     "cell_sweep",
     "evaluate",
@@ -145,6 +147,7 @@ _LAZY = {
     "sweep": "rnnsim.experiments.sweeps.gradients",
     "architecture_experiment": "rnnsim.experiments.architectures.experiment",
     "cell_sweep": "rnnsim.experiments.sweeps.cells",
+    "bias_variance_sweep": "rnnsim.experiments.sweeps.bias_variance",
     "lyapunov_sweep": "rnnsim.experiments.sweeps.exponents",
     "phase_sweep": "rnnsim.experiments.sweeps.exponents",
     "jacobian_sweep": "rnnsim.experiments.sweeps.jacobians",

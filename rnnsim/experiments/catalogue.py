@@ -272,6 +272,31 @@ WINDOWS = {
     "n_batches": Variable((), _NONE, "batches, and updates, that are compared", np.int64),
     "diverged": RECORDED["diverged"]._replace(dims=(*_WINDOW, "network_seed")),
 }  # fmt: skip
+BIAS_VARIANCE = _table(
+    ("moment", "network_seed"),
+    {
+        "log_norm": ("", _LN, "ln ||mean g||, g the full gradient of a batch"),
+        "bias2": ("window", _NONE, "||mean g_K - mean g||^2 / ||mean g||^2"),
+        "variance": ("window", _NONE, "mean ||g_K - mean g_K||^2 / ||mean g||^2"),
+        "bias2_estimate": ("window", _NONE, "bias^2 without what noise adds"),
+        "variance_estimate": ("window", _NONE, "variance of the distribution of batches"),
+        "bias2_error": ("window", _NONE, "its error, half of an interval of 95 %"),
+        "variance_log_error": ("window", _LN, "error of its logarithm, likewise"),
+        "floor": ("", _NONE, "square of what rounding leaves of the bias"),
+        "lag_signal": ("lag", _NONE, "||E G_k||^2 / ||mean g||^2 of what lag k adds"),
+        "lag_noise": ("lag", _NONE, "tr Cov(G_k) / ||mean g||^2"),
+        "best_window": ("batch", _STEPS, "window of the least mean square error"),
+        "shortest_window": ("batch", _STEPS, "shortest that is not known to be worse"),
+        "longest_window": ("batch", _STEPS, "longest that is not known to be worse"),
+        "best_error": ("batch", _NONE, "bias^2 + variance of the best window"),
+        "full_error": ("batch", _NONE, "variance of the full gradient"),
+        "horizon": ("batch", _STEPS, "largest lag with more gradient than noise, -1 if none"),
+        "loss": ("", "nats per sequence", "loss on the test data"),
+    },
+) | {
+    "diverged": RECORDED["diverged"]._replace(dims=("network_seed",)),
+    "batch": Variable(("batch",), _NONE, "sequences in a batch"),
+}  # fmt: skip
 _SEED = ("network_seed",)
 ARCHITECTURES = {
     "log_norms": Variable(

@@ -46,6 +46,9 @@ STUDIES = {
     "training": lambda: rnnsim.training_sweep(
         length=12, n_updates=4, record_every=2, snapshot_every=4, **FEW
     ),
+    "bias and variance": lambda: rnnsim.bias_variance_sweep(
+        "adding", length=8, n_updates=2, n_batches=3, batch_size=4, **FEW
+    ),
     "portrait": lambda: rnnsim.portrait(n_hidden=4, length=24, batch_size=2),
     "architecture": lambda: rnnsim.architecture_experiment("captions", n_updates=4, **FEW),
     "reader": lambda: rnnsim.architecture_experiment("characters", n_updates=2, n_steps=20, **FEW),

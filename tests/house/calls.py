@@ -359,6 +359,10 @@ CALLS: dict[str, Call] = {
         kinds=_ONE_TASK | {"gain": "real", "clip_norm": "limit or 0"},
         **_FEW | {"length": 4, "delay": 1, "windows": [2], "n_batches": 1},
     ),
+    "bias_variance_sweep": _call(
+        kinds=_ONE_TASK | {"gain": "real", "clip_norm": "limit or 0", "n_updates": "count"},
+        **_FEW | {"length": 4, "n_batches": 2, "n_updates": 1},
+    ),
     "portrait": _call(
         kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
     ),
