@@ -13,7 +13,8 @@ from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Ensemble, flag
 from ..frame.statistics import median
-from ..frame.words import known_of, listing, percent, share
+from ..frame.words import known_of, listing, middle, percent, share
+from .bias_variance_plots import plot_best_window, plot_bias_variance
 from .norm_plots import one_network_set
 from .truncation_plots import (
     TRUNCATIONS,
@@ -41,23 +42,34 @@ class Settings(Ensemble):
     ] = None
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    n_batches: Annotated[int, flag("Batches for bias and variance of windows.")] = 16
+    n_updates: Annotated[int, flag("Updates of full BPTT between their two moments.")] = 200
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
-    """One sweep with sliding windows and segments."""
-    return {
-        "windows": rnnsim.sweep(
-            gain=settings.gain,
-            length=list(settings.length),
-            scheme=settings.scheme,
-            measures=("gradients", "lags", "truncation"),
-            truncation=TRUNCATIONS,
-            windows=settings.windows,
-            tolerance=settings.tolerance,
-            progress=progress,
-            **settings.shared(),
-        )
-    }
+    """One sweep with sliding windows and segments; bias and variance at one gain and length."""
+    windows = rnnsim.sweep(
+        gain=settings.gain,
+        length=list(settings.length),
+        scheme=settings.scheme,
+        measures=("gradients", "lags", "truncation"),
+        truncation=TRUNCATIONS,
+        windows=settings.windows,
+        tolerance=settings.tolerance,
+        progress=progress,
+        **settings.shared(),
+    )
+    bias_variance = rnnsim.bias_variance_sweep(
+        gain=figures.nearest(windows.gain.values, [1.0])[0],
+        length=int(figures.nearest(windows.length.values, [100.0])[0]),
+        scheme=settings.scheme,
+        n_batches=settings.n_batches,
+        n_updates=settings.n_updates,
+        windows=settings.windows,
+        progress=progress,
+        **settings.shared(),
+    )
+    return {"windows": windows, "bias-variance": bias_variance}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -68,6 +80,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
         "sufficient-window": _sufficient_figure(data),
         "segments-and-sliding": _truncations_figure(data),
         "geometric-bound": _bound_figure(data),
+        "bias-and-variance": _bias_variance_figure(datasets["bias-variance"]),
     }
 
 
@@ -145,6 +158,27 @@ def _bound_figure(dataset: xr.Dataset) -> Figure:
     return figure
 
 
+def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 3, figsize=(15, 5.4))
+    settings = figures.configuration(dataset)
+    for ax, moment in zip(axes, dataset.moment.values, strict=False):
+        plot_bias_variance(dataset, moment=str(moment), ax=ax)
+        ax.set_title(f"{moment} training")
+    axes[0].legend(loc="lower right")
+    axes[1].set_ylabel("")
+    plot_best_window(dataset, ax=axes[2])
+    figures.caption(
+        figure,
+        f"Gain {settings['gain']:g}, T = {settings['length']}, {settings['n_batches']} batches of "
+        f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT. "
+        "Thin: networks, thick: median. A window cuts off gradient (bias) and noise (variance): "
+        "where their sum is least (star) learning has the best gradient. Behind the horizon "
+        "(dotted) lags bring more noise than gradient. Right: the larger the batch, the longer "
+        "the best window (dots: networks, bands: quartiles).",
+    )
+    return figure
+
+
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = one_network_set(datasets["windows"]).isel(length=-1)
@@ -154,7 +188,12 @@ def summarise(datasets: Datasets) -> list[str]:
         f"At gain {gain:g} a gradient within {tolerance} {_sufficient(data.sel(gain=gain))}."
         for gain in gains
     ]
-    return [*sentences, _segments_in_words(data), _bounds_in_words(datasets["windows"])]
+    return [
+        *sentences,
+        _segments_in_words(data),
+        _bounds_in_words(datasets["windows"]),
+        *_bias_variance_in_words(datasets["bias-variance"]),
+    ]
 
 
 def _sufficient(data: xr.Dataset) -> str:
@@ -201,3 +240,47 @@ def _bounds_in_words(dataset: xr.Dataset) -> str:
         "The geometric bound says nothing (decay beta not known to be below 1) at "
         f"{'; '.join(words)}."
     )
+
+
+def _bias_variance_in_words(dataset: xr.Dataset) -> list[str]:
+    """Best window and horizon, for the batches that were drawn and for others."""
+    settings = figures.configuration(dataset)
+    T, B = settings["length"], settings["batch_size"]
+    sentences = []
+    for moment in dataset.moment.values:
+        data = dataset.sel(moment=moment, batch=B)
+        start = f"{str(moment).capitalize()} training, with batches of {B}, "
+        if np.isnan(data.best_window).all():
+            sentences.append(f"{start}no best window is known.")
+            continue
+        low, best, high = (
+            middle(data[name], lambda x: f"{x:g}")
+            for name in ("shortest_window", "best_window", "longest_window")
+        )
+        part = middle(data.best_error / data.full_error, share)
+        sentences.append(
+            f"{start}the best window is {best} of {T} steps, whose squared error is {part} of that "
+            f"of the full gradient; windows from {low} to {high} are not known to be worse "
+            f"(medians){known_of(data.best_window)}."
+        )
+        sentences.append(f"{start}{_horizon_in_words(data.horizon)}.")
+    for moment in dataset.moment.values:
+        windows = dataset.best_window.sel(moment=moment).transpose("batch", "network_seed")
+        best = ", ".join(middle(row, lambda x: f"{x:g}") for row in windows.values)
+        sizes = ", ".join(f"{size}" for size in dataset.batch.values)
+        sentences.append(f"Best windows {moment} training for batches of {sizes}: {best} steps.")
+    if frozen := int((dataset.diverged >= 0).sum()):
+        sentences.append(
+            f"{frozen} of {dataset.diverged.size} networks left the floating-point range while "
+            "they were trained and stayed with their last finite weights."
+        )
+    return sentences
+
+
+def _horizon_in_words(horizon: xr.DataArray) -> str:
+    lag = float(median(horizon))
+    if np.isnan(lag):
+        return "it is not known from which lag on noise prevails"
+    if lag < 0:
+        return f"even lag 0 brings more noise than gradient (median){known_of(horizon)}"
+    return f"the last lag with more gradient than noise is {lag:g} (median){known_of(horizon)}"

@@ -238,9 +238,9 @@ def test_the_best_window_of_a_linear_unit(batch_size):
 
 
 def made_up(bias2, variance, batch_size=2, lags=((1.0, 1.0),)):
-    """A result with these squares, and influences of three batches that are 0."""
+    """A result with these squares, and influences of twelve batches that are 0."""
     bias2, variance = np.atleast_2d(bias2).astype(float), np.atleast_2d(variance).astype(float)
-    nothing, (signal, noise) = np.zeros((*bias2.shape, 3)), np.array(lags).T[:, None]
+    nothing, (signal, noise) = np.zeros((*bias2.shape, 12)), np.array(lags).T[:, None]
     return rnnsim.WindowBiasVariance(
         np.arange(1, bias2.shape[1] + 1), batch_size, np.zeros(len(bias2)), bias2, variance, bias2,
         variance, nothing, nothing, np.zeros(len(bias2)), signal, noise, np.full(len(bias2), -1),
@@ -283,7 +283,7 @@ def test_the_horizon_by_hand():
     assert_array_equal(found.horizon(2), [0])
     assert_array_equal(found.horizon(4), [2])
     assert_array_equal(found.horizon(6), [2])
-    assert_array_equal(found.horizon(7), [np.nan])  # three batches of two have less noise at most
+    assert_array_equal(found.horizon(7), [np.nan])  # above a quarter of twelve batches of two
     assert_array_equal(made_up([0.5], [1], lags=((1.0, 1.0),)).horizon(2), [-1])
     assert_array_equal(made_up([0.5], [1], lags=((np.nan, np.nan),)).horizon(2), [np.nan])
 

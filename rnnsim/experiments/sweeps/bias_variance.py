@@ -47,7 +47,7 @@ def bias_variance_sweep(
     n_batches: int = 16,
     windows: Sequence[int] | None = None,
     of: str = "recurrent",
-    n_updates: int = 300,
+    n_updates: int = 200,
     optimizer: str = "adam",
     learning_rate: float = 0.003,
     clip_norm: float = 1.0,

@@ -159,15 +159,15 @@ class WindowBiasVariance:
     def horizon(self, batch_size: int) -> Floats:
         """The largest lag k (N,) with ``||E G_k||^2 > tr Cov(G_k) B'/B``; -1 if there is none.
 
-        NaN where it is not known: where B is more than all sequences of all batches together, whose
-        own noise is then more than what is asked for, of one batch, and where all is 0. Parameters
-        and errors as of `mean_square_error`.
+        NaN where it is not known: where B is more than a quarter of all sequences of all batches
+        together, whose own noise could pass for a gradient then, of one batch, and where all is 0.
+        Parameters and errors as of `mean_square_error`.
         """
         scale = self._share(batch_size)
         above = self.lag_signal > scale * self.lag_noise
         last = self.lag_signal.shape[1] - 1 - above[:, ::-1].argmax(axis=1)
         found = np.where(above.any(axis=1), last, -1).astype(float)
-        known = np.isfinite(self.lag_signal).any(axis=1) & (scale * self.n_batches >= 1)
+        known = np.isfinite(self.lag_signal).any(axis=1) & (scale * self.n_batches >= 4)
         return np.where(known, found, np.nan)
 
     def _share(self, batch_size: int) -> float:
