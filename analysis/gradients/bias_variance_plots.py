@@ -80,5 +80,5 @@ def plot_best_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         axis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.set_xlabel("batch size $B$ (sequences)")
     ax.set_ylabel("best window (steps)")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     return ax

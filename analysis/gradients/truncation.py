@@ -164,7 +164,7 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
     for ax, moment in zip(axes, dataset.moment.values, strict=False):
         plot_bias_variance(dataset, moment=str(moment), ax=ax)
         ax.set_title(f"{moment} training")
-    axes[0].legend(loc="lower right")
+    axes[0].legend(loc="lower left")
     axes[1].set_ylabel("")
     plot_best_window(dataset, ax=axes[2])
     figures.caption(
@@ -172,9 +172,9 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
         f"Gain {settings['gain']:g}, T = {settings['length']}, {settings['n_batches']} batches of "
         f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT. "
         "Thin: networks, thick: median. A window cuts off gradient (bias) and noise (variance): "
-        "where their sum is least (star) learning has the best gradient. Behind the horizon "
-        "(dotted) lags bring more noise than gradient. Right: the larger the batch, the longer "
-        "the best window (dots: networks, bands: quartiles).",
+        "where their sum is least (star) steps along the gradient are best. Behind the horizon "
+        "(dotted) lags by themselves bring more noise than gradient. Right: the best window for "
+        "batches of other sizes (dots: networks, bands: quartiles).",
     )
     return figure
 
@@ -250,19 +250,7 @@ def _bias_variance_in_words(dataset: xr.Dataset) -> list[str]:
     for moment in dataset.moment.values:
         data = dataset.sel(moment=moment, batch=B)
         start = f"{str(moment).capitalize()} training, with batches of {B}, "
-        if np.isnan(data.best_window).all():
-            sentences.append(f"{start}no best window is known.")
-            continue
-        low, best, high = (
-            middle(data[name], lambda x: f"{x:g}")
-            for name in ("shortest_window", "best_window", "longest_window")
-        )
-        part = middle(data.best_error / data.full_error, share)
-        sentences.append(
-            f"{start}the best window is {best} of {T} steps, whose squared error is {part} of that "
-            f"of the full gradient; windows from {low} to {high} are not known to be worse "
-            f"(medians){known_of(data.best_window)}."
-        )
+        sentences.append(f"{start}{_best_in_words(data, T)}.")
         sentences.append(f"{start}{_horizon_in_words(data.horizon)}.")
     for moment in dataset.moment.values:
         windows = dataset.best_window.sel(moment=moment).transpose("batch", "network_seed")
@@ -275,6 +263,23 @@ def _bias_variance_in_words(dataset: xr.Dataset) -> list[str]:
             "they were trained and stayed with their last finite weights."
         )
     return sentences
+
+
+def _best_in_words(data: xr.Dataset, length: int) -> str:
+    """Medians over networks: the best window, what it saves, which others may be as good."""
+    if np.isnan(data.best_window).all():
+        return "no best window is known"
+    low, best, high = (
+        middle(data[name], lambda x: f"{x:g}")
+        for name in ("shortest_window", "best_window", "longest_window")
+    )
+    words = f"the best window is {best} of {length} steps"
+    ratios = (data.best_error / data.full_error.where(data.full_error > 0)).values
+    if not np.isnan(ratios).all():
+        words += f", its squared error {middle(ratios, share)} of that of the full gradient"
+    if not np.isnan(data.shortest_window).all():
+        words += f", and windows from {low} to {high} are not known to be worse"
+    return f"{words} (medians){known_of(data.best_window)}"
 
 
 def _horizon_in_words(horizon: xr.DataArray) -> str:

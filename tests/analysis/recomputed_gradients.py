@@ -106,7 +106,57 @@ def truncation(datasets):
     if some := [f"{g:g} ({count} of {n})" for g, count in silent.items() if 0 < count < n]:
         text += f"; for some networks at gain {', '.join(some)}"
     start = "The geometric bound says nothing (decay beta not known to be below 1) at"
-    return [*words, f"{start} {text}."]
+    return [*words, f"{start} {text}.", *_bias_variance(datasets["bias-variance"])]
+
+
+def _bias_variance(data):
+    settings = figures.configuration(data)
+    T, B = settings["length"], settings["batch_size"]
+
+    def plainly(x):
+        return f"{x:g}"
+
+    words, lists = [], []
+    for moment in data.moment.values.tolist():
+        here = data.sel(moment=moment, batch=B)
+        start = f"{moment[0].upper()}{moment[1:]} training, with batches of {B},"
+        best, text = here.best_window.values, "no best window is known"
+        if any(x == x for x in best):
+            text = f"the best window is {middle(best, plainly)} of {T} steps"
+            pairs = zip(here.best_error.values, here.full_error.values, strict=True)
+            ratios = [a / b if b > 0 else math.nan for a, b in pairs]
+            if any(x == x for x in ratios):
+                part = middle(ratios, share)
+                text += f", its squared error {part} of that of the full gradient"
+            low, high = here.shortest_window.values, here.longest_window.values
+            if any(x == x for x in low):
+                ends = f"{middle(low, plainly)} to {middle(high, plainly)}"
+                text += f", and windows from {ends} are not known to be worse"
+            text += f" (medians){of_known(best)}"
+        words.append(f"{start} {text}.")
+        lag, text = median(here.horizon.values), "it is not known from which lag on noise prevails"
+        if lag == lag:
+            text = f"the last lag with more gradient than noise is {lag:g}"
+            if lag < 0:
+                text = "even lag 0 brings more noise than gradient"
+            text += f" (median){of_known(here.horizon.values)}"
+        words.append(f"{start} {text}.")
+        sizes = data.batch.values.tolist()
+        windows = [
+            middle(data.best_window.sel(moment=moment, batch=size).values, plainly)
+            for size in sizes
+        ]
+        shown = ", ".join(map(str, sizes))
+        lists.append(
+            f"Best windows {moment} training for batches of {shown}: {', '.join(windows)} steps."
+        )
+    lost = sum(int(update) >= 0 for update in data.diverged.values)
+    if lost:
+        lists.append(
+            f"{lost} of {data.diverged.size} networks left the floating-point range while they "
+            "were trained and stayed with their last finite weights."
+        )
+    return [*words, *lists]
 
 
 def _segments(data, T):

@@ -84,7 +84,7 @@ def test_other_commands(command, tmp_path):
     result = rnnsim(command, *sizes, "--output", "out", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
-    assert len(list((tmp_path / "out").glob("*.png"))) == {"truncation": 4, "spectra": 5}[command]
+    assert len(list((tmp_path / "out").glob("*.png"))) == {"truncation": 5, "spectra": 5}[command]
     assert (tmp_path / "out" / "summary.txt").read_text().strip()
 
 

@@ -89,9 +89,20 @@ CASES = {
         },
     ),
     truncation: (
-        truncation.Settings(gain=(0.5, 1.0, 2.0), length=(8, 16), tolerance=0.005, **SMALL),
+        truncation.Settings(
+            gain=(0.5, 1.0, 2.0), length=(8, 16), tolerance=0.005, n_batches=6, n_updates=2, **SMALL
+        ),
         recomputed_gradients.truncation,
         {
+            "no bias beyond noise": changed(bias2_estimate=level(-0.1)),
+            "no variance": changed(variance_estimate=level(0.0), full_error=level(0.0)),
+            "best of one": changed(best_window=by_seed(3.0, np.nan, np.nan)),
+            "two batches": changed(shortest_window=level(np.nan), longest_window=level(np.nan)),
+            "noise at every lag": changed(horizon=level(-1.0)),
+            "noise at every lag in two": changed(horizon=by_seed(-1.0, 5.0, -1.0)),
+            "no horizon known": changed(horizon=level(np.nan)),
+            "the whole is best": changed(best_window=level(16.0), best_error=lambda v: v + 1.0),
+            "one frozen": changed(diverged=by_seed(-1, 4, -1)),
             "computed": as_computed,
             "no decay": changed(log_rms=lambda v: v.lag.values * np.ones(v.shape)),
             "decay of one network": changed(

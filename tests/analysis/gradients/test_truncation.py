@@ -6,15 +6,27 @@ import xarray as xr
 from artists import dashed, drawn_with_captions, faint, labelled
 
 import rnnsim
-from analysis.gradients import norm_plots, truncation, truncation_plots
+from analysis.frame import figures
+from analysis.gradients import bias_variance_plots, norm_plots, truncation, truncation_plots
 from rnnsim import tasks
 from rnnsim.experiments import draws
 
 LN10 = np.log(10.0)
 ANALYSED = truncation
 TINY = truncation.Settings(
-    gain=(0.5, 1.0, 2.0), length=(12, 24), n_hidden=8, network_seeds=3, batch_size=2
-)
+    gain=(0.5, 1.0, 2.0), length=(12, 24), n_hidden=8, network_seeds=3, batch_size=2, n_batches=8,
+    n_updates=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(datasets):
+    return datasets["windows"]
+
+
+@pytest.fixture(scope="module")
+def batches(datasets):
+    return datasets["bias-variance"]
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
@@ -25,6 +37,7 @@ def test_all_figures_are_drawn_with_captions(datasets):
         "sufficient-window",
         "segments-and-sliding",
         "geometric-bound",
+        "bias-and-variance",
     )
 
 
@@ -102,6 +115,7 @@ def test_no_exact_error_lies_above_its_bound(activation, task):
     settings = truncation.Settings(
         task=task, activation=activation, scheme="identity", gain=(0.5, 0.95), length=(24,),
         n_hidden=8, network_seeds=4, batch_size=2, n_threads=1, windows=tuple(range(1, 25)),
+        n_batches=2, n_updates=0,
     )  # fmt: skip
     dataset = truncation.compute(settings, progress=False)["windows"]
     exact = norm_plots.one_network_set(dataset).isel(length=-1).sel(truncation="sliding")
@@ -141,12 +155,12 @@ def test_largest_norm_of_a_state_and_steps_that_reach_a_lag(data):
     np.testing.assert_allclose(job.largest_state_norm.sel(gain=2.0), largest)
 
 
-def test_where_the_bound_says_nothing_is_said_of_all_networks(data):
+def test_where_the_bound_says_nothing_is_said_of_all_networks(datasets, data):
     rising = data.assign(log_rms=data.lag * (1.0 - 2.0 * (data.network_seed > 0)))
-    words = truncation.summarise({"windows": rising})[-1]
+    words = truncation.summarise(datasets | {"windows": rising})[4]
     assert words.endswith("none of the gains; for some networks at gain 0.5 (1 of 3), 1 (1 of 3), "
                           "2 (1 of 3).")  # fmt: skip
-    alone = truncation.summarise({"windows": rising.isel(network_seed=[0])})[-1]
+    alone = truncation.summarise(datasets | {"windows": rising.isel(network_seed=[0])})[4]
     assert alone.endswith("at gains 0.5, 1, 2.")
 
 
@@ -169,10 +183,66 @@ def test_words_follow_the_data(datasets, data):
         ).assign_coords(truncation=data.truncation),
         log_rms=-data.log_rms,
     )
-    opposite = truncation.summarise({"windows": altered})
+    opposite = truncation.summarise(datasets | {"windows": altered})
     assert all(a != b for a, b in zip(sentences[:1], opposite[:1], strict=True))
     assert "segments err more" in sentences[3]
     assert "segments err no more" in opposite[3]
     assert sentences[4] != opposite[4]
     unknown = data.assign(sufficient_window=data.sufficient_window * np.nan)
-    assert "no window that is known" in truncation.summarise({"windows": unknown})[0]
+    assert "no window that is known" in truncation.summarise(datasets | {"windows": unknown})[0]
+
+
+def test_settings_go_to_both_sweeps(batches):
+    settings = figures.configuration(batches)
+    assert (settings["length"], settings["gain"]) == (24, 1.0)
+    assert (settings["n_batches"], settings["n_updates"]) == (8, 3)
+    assert batches.window.values.tolist() == [1, 2, 3, 4, 6, 8, 11, 16, 23, 24]
+    assert batches.batch.values.tolist() == [2, 8, 32]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_bias_variance_and_their_sum_against_the_window(batches, moment, ax):
+    assert bias_variance_plots.plot_bias_variance(batches, moment=moment, ax=ax) is ax
+    here = batches.sel(moment=moment)
+    bias2 = here.bias2_estimate.transpose("network_seed", "window").values
+    variance = here.variance_estimate.transpose("network_seed", "window").values
+    lines = labelled(ax)
+    assert list(lines)[:4] == ["bias$^2$", "variance ($B$ = 2)", "sum", "best window"]
+    for i, values in enumerate([bias2, variance, np.maximum(bias2, 0) + variance]):
+        drawn = np.array([line.get_ydata() for line in faint(ax)[3 * i : 3 * i + 3]])
+        known = values > 0
+        np.testing.assert_allclose(drawn[known], np.log10(values[known]))
+        assert np.isnan(drawn[~known]).all()
+    at = here.sel(batch=2)
+    star = lines["best window"]
+    assert star.get_marker() == "*"
+    np.testing.assert_allclose(star.get_xdata(), [np.median(at.best_window)])
+    np.testing.assert_allclose(star.get_ydata(), [np.log10(np.median(at.best_error))])
+    horizon = float(np.median(at.horizon))
+    assert ("horizon" in lines) == (horizon >= 0)
+    if horizon >= 0:
+        assert set(lines["horizon"].get_xdata()) == {horizon + 1}
+    assert ax.get_xlabel() == "window $K$ (steps)"
+    assert ax.get_ylabel().startswith("squared error")
+
+
+def test_the_horizon_is_drawn_where_there_is_one(batches, ax):
+    some = batches.assign(horizon=batches.horizon * 0 + [[[3.0], [5.0], [4.0]]])
+    bias_variance_plots.plot_bias_variance(some, moment="before", ax=ax)
+    assert set(labelled(ax)["horizon"].get_xdata()) == {5.0}
+    none = batches.assign(horizon=batches.horizon * 0 - 1)
+    other = bias_variance_plots.plot_bias_variance(none, moment="before")
+    assert "horizon" not in labelled(other)
+
+
+def test_the_best_window_against_the_batch_size(batches, ax):
+    assert bias_variance_plots.plot_best_window(batches, ax=ax) is ax
+    lines = labelled(ax)
+    assert list(lines) == ["before training", "after training"]
+    for moment in ("before", "after"):
+        medians = batches.best_window.sel(moment=moment).median("network_seed")
+        np.testing.assert_allclose(lines[f"{moment} training"].get_ydata(), medians)
+        assert lines[f"{moment} training"].get_xdata().tolist() == [2, 8, 32]
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert ax.get_xlabel() == "batch size $B$ (sequences)"
+    assert ax.get_ylabel() == "best window (steps)"

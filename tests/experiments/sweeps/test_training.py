@@ -63,3 +63,51 @@ def test_window_sweep_is_a_training_for_each_window(truncation, stride):
         data.loss.sel(budget="sequences"), loss.sel(updates=per_batch * np.arange(3))
     )
     assert_array_equal(data.loss.sel(budget="updates"), loss.sel(updates=np.arange(3)))
+
+
+def test_bias_variance_sweep_is_two_measurements_and_a_training_between_them():
+    data = rnnsim.bias_variance_sweep(
+        "adding", length=T, network_seeds=[2, 5], batch_size=B, data_seed=SEED, n_batches=5,
+        n_updates=3, windows=[2, 5, 40], gain=0.9, **LIKE,
+    )  # fmt: skip
+    rnn = paired_networks([2, 5], [0.9, 0.9], sizes=(2, 1), **LIKE)
+    training = rnnsim.train(
+        rnn, lambda rng: tasks.adding(T, B, rng=rng), rng=stream(0),
+        test=tasks.adding(T, 128, rng=stream(1)), n_updates=3, optimizer="adam",
+        learning_rate=0.003, clip_norm=1.0,
+    )  # fmt: skip
+    assert data.window.values.tolist() == [2, 5, 12]
+    assert data.batch.values.tolist() == [1, 4, 16, 64]
+    assert data.lag.values.tolist() == list(range(T))
+    assert_array_equal(data.loss.T, training.record.loss)
+    for moment, networks in (("before", rnn), ("after", training.rnn)):
+        found = rnnsim.window_bias_variance(
+            networks, lambda rng: tasks.adding(T, B, rng=rng), 5, windows=[2, 5, 12],
+            rng=stream(zlib.crc32(b"windows")),
+        )  # fmt: skip
+        here = data.sel(moment=moment)
+        for name in ("bias2", "variance", "bias2_estimate", "variance_estimate", "bias2_error",
+                     "variance_log_error", "lag_signal", "lag_noise", "log_norm"):  # fmt: skip
+            assert_array_equal(here[name], getattr(found, name), err_msg=name)
+        for size in data.batch.values.tolist():
+            at, errors = here.sel(batch=size), found.mean_square_error(size)
+            assert_array_equal(at.best_window, found.best_window(size))
+            assert_array_equal(at.best_error, errors.min(axis=1))
+            assert_array_equal(at.full_error, errors[:, -1])
+            assert_array_equal(at.horizon, found.horizon(size))
+            ends = np.stack([at.shortest_window, at.longest_window], axis=1)
+            assert_array_equal(ends, found.as_good_windows(size))
+            position = [[2, 5, 12].index(K) for K in at.best_window]
+            assert_array_equal(at.best_error, errors[[0, 1], position])
+
+
+def test_windows_two_per_octave_and_batches_from_a_sixteenth_on():
+    few = {"n_hidden": 3, "network_seeds": 1, "n_updates": 0, "n_batches": 2}
+    data = rnnsim.bias_variance_sweep("adding", length=9, batch_size=16, **few)
+    assert data.window.values.tolist() == [1, 2, 3, 4, 6, 8, 9]
+    assert data.batch.values.tolist() == [1, 4, 16, 64, 256]
+    for name in ("loss", "bias2", "best_window"):  # nothing was learned in between
+        assert_array_equal(data[name].sel(moment="before"), data[name].sel(moment="after"))
+    one = rnnsim.bias_variance_sweep("adding", length=3, batch_size=1, windows=[7], **few)
+    assert one.window.values.tolist() == [3]
+    assert one.batch.values.tolist() == [1, 4, 16]
