@@ -74,7 +74,10 @@ def plot_best_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         figures.seeds_and_median(
             ax, dataset.batch, values, label=f"{moment} training", color=color, index=i
         )
-    ax.axhline(float(dataset.window[-1]), color="0.35", lw=0.8)
+    T, sizes = float(dataset.window[-1]), dataset.batch.values
+    ax.axhline(T, color="0.35", lw=0.8)
+    ax.set_xlim(sizes.min() / 1.2, sizes.max() * 1.2)
+    ax.set_ylim(0.9, T * 1.2)
     for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
         scale("log", base=2)
         axis.set_major_formatter(lambda x, _: f"{x:g}")
