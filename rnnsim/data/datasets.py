@@ -20,6 +20,8 @@ Axes = Mapping[str, tuple[Any, ...] | int]
 # Axes that mean the same in every dataset: units, what they are.
 AXES = {
     "n_hidden": ("1", "hidden units H"),
+    "cell": ("1", "equations of the recurrence"),
+    "forget_bias": ("1", "what is added to the bias of the gate that keeps the state"),
     "gain": ("1", "factor of W_hh"),
     "scale": ("1", "factor of the departure from normality"),
     "strength": ("1", "standard deviation over units of what drives the network"),

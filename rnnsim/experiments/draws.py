@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rnnsim import tasks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
+from rnnsim.networks.cells import CELLS
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN, joined
 
@@ -35,12 +36,16 @@ def paired_networks(
     scheme: str,
     activation: str,
     dtype: str,
+    cell: str = "vanilla",
+    forget_bias: float = 0.0,
 ) -> RNN:
     """A network for each pair of a seed and a gain; `sizes` are (n_inputs, n_outputs).
 
-    Each draw depends on (network seed, scheme, sizes); gain scales it.
+    Each draw depends on (network seed, scheme, sizes, cell); gain scales W_hh, and the forget bias
+    changes one bias.
     """
     D, V = sizes
+    gated = () if cell == "vanilla" else (cell,)
     base: dict[int, RNN] = {}
     for seed in seeds:
         if seed not in base:
@@ -48,18 +53,15 @@ def paired_networks(
                 n_inputs=D,
                 n_hidden=n_hidden,
                 n_outputs=V,
+                cell=cell,
                 scheme=scheme,
-                rng=_generator(seed, scheme, D, n_hidden, V),
+                forget_bias=forget_bias,
+                activation=activation,
+                rng=_generator(seed, scheme, D, n_hidden, V, *gated),
             )
-    nets = [base[seed] for seed in seeds]
-    scales = np.array(gains)[:, None, None]
-    rnn = RNN(
-        np.concatenate([net.W_xh for net in nets]),
-        scales * np.concatenate([net.W_hh for net in nets]),
-        np.concatenate([net.W_hy for net in nets]),
-        activation=activation,
-    )
-    return rnn.astype(dtype)
+    rnn = joined([base[seed] for seed in seeds])
+    W_hh = np.array(gains)[:, None, None] * rnn.W_hh
+    return rnn.with_weights(rnn.weights._replace(W_hh=W_hh)).astype(dtype)
 
 
 class Networks(NamedTuple):
@@ -72,6 +74,8 @@ class Networks(NamedTuple):
     scheme: str
     activation: str
     dtype: str
+    cell: str = "vanilla"
+    forget_bias: float = 0.0
 
     def draw(self) -> RNN:
         """The networks, one after the other."""
@@ -127,25 +131,40 @@ def sparse_networks(
     radius: float = 0.95,
     deviation: float = 0.01,
     dtype: str = "float64",
+    cell: str = "vanilla",
+    forget_bias: float = 0.0,
 ) -> RNN:
     """A sparse tanh network for each seed, drawn as for the experiments of Pascanu et al. (2013).
 
     Every unit hears `connections` others (or all, where there are fewer) with Gaussian weights, and
     W_hh is rescaled to the spectral radius; W_xh and W_hy are Gaussian with standard deviation
     `deviation`; biases are 0. "smart_tanh" of their code, pascanur/trainingRNNs, up to the draw
-    itself.
+    itself. They had no gates; here each gate has a block that is drawn in this way.
     """
     D, V = sizes
-    W_xh, W_hh, W_hy = [], [], []
+    kind, gated = CELLS[cell], () if cell == "vanilla" else (cell,)
+    networks = []
     for seed in seeds:
-        rng = _generator(seed, D, n_hidden, V, connections)
-        matrix = rng.standard_normal((n_hidden, n_hidden))
-        for row in matrix:
-            row[rng.permutation(n_hidden)[connections:]] = 0.0
-        W_hh.append(radius * matrix / np.abs(np.linalg.eigvals(matrix)).max())
-        W_xh.append(deviation * rng.standard_normal((n_hidden, D)))
-        W_hy.append(deviation * rng.standard_normal((V, n_hidden)))
-    return RNN(np.array(W_xh), np.array(W_hh), np.array(W_hy)).astype(dtype)
+        rng = _generator(seed, D, n_hidden, V, connections, *gated)
+        blocks = [_sparse_block(rng, n_hidden, connections, radius) for _ in kind.gates]
+        W_xh = deviation * rng.standard_normal((len(kind.gates) * n_hidden, D))
+        W_hy = deviation * rng.standard_normal((V, n_hidden))
+        b_h = [np.full(n_hidden, forget_bias * (name == kind.keeps)) for name in kind.biases]
+        networks.append(
+            RNN(W_xh, np.concatenate(blocks), W_hy, np.concatenate(b_h), cell=cell).astype(dtype)
+        )
+    return joined(networks)
+
+
+def _sparse_block(
+    rng: np.random.Generator, n_hidden: int, connections: int, radius: float
+) -> FloatArray:
+    """W_hh of one gate."""
+    matrix = rng.standard_normal((n_hidden, n_hidden))
+    for row in matrix:
+        row[rng.permutation(n_hidden)[connections:]] = 0.0
+    scaled: FloatArray = radius * matrix / np.abs(np.linalg.eigvals(matrix)).max()
+    return scaled
 
 
 def encoder_decoders(
@@ -197,9 +216,9 @@ def white_inputs(seed: int, shape: tuple[int, int, int]) -> FloatArray:
     return _generator(seed, *shape).standard_normal(shape)
 
 
-def frozen_biases(seeds: Sequence[int], n_hidden: int) -> FloatArray:
-    """Biases (N, H) from N(0, 1), those of a network by its seed."""
-    return np.array([_generator(seed, n_hidden).standard_normal(n_hidden) for seed in seeds])
+def frozen_biases(seeds: Sequence[int], number: int) -> FloatArray:
+    """Biases (N, number) from N(0, 1), those of a network by its seed."""
+    return np.array([_generator(seed, number).standard_normal(number) for seed in seeds])
 
 
 def white_noise(shape: tuple[int, int], sizes: tuple[int, int], dtype: npt.DTypeLike) -> Sequences:

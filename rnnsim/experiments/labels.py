@@ -11,6 +11,7 @@ from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
 
 _NOT_KEPT = ("progress", "max_memory")  # they change no number
+_CELLS = ("cell", "forget_bias")  # `Cells.settings` has those that are not as usual
 _SERIES = (tuple, list, range, np.ndarray)
 
 
@@ -54,7 +55,7 @@ def clip_norm(value: Any) -> Any:
     return np.where(limits == 0, np.inf, limits)
 
 
-def of_draws(**given: str) -> dict[str, str]:
+def of_draws(**given: str) -> dict[str, Any]:
     """Of scheme, activation and dtype those that are given, one of each."""
     choices = {"scheme": SCHEMES, "activation": ACTIVATIONS, "dtype": ("float32", "float64")}
     return {name: checks.one_of(name, value, choices[name]) for name, value in given.items()}
@@ -62,7 +63,8 @@ def of_draws(**given: str) -> dict[str, str]:
 
 def recorded(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call as a configuration keeps them: several values as a list."""
-    kept = {name: value for name, value in arguments.items() if name not in _NOT_KEPT}
+    left_out = (*_NOT_KEPT, *_CELLS)
+    kept = {name: value for name, value in arguments.items() if name not in left_out}
     return {
         name: list(value) if isinstance(value, _SERIES) and np.iterable(value) else value
         for name, value in kept.items()

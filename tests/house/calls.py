@@ -198,7 +198,8 @@ _PAIRED = _DRAWN | {"n_source_inputs": 2}
 _BOTH = {"model": "pair of networks", "pairs": "pairs"}
 _TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
 _FEW = {"n_hidden": 3, "network_seeds": 1, "batch_size": 1}
-_ONE_TASK = {"task": "name", "gain": "reals"}
+_SHORT = {"n_steps": 25, "burn_in": 1}
+_ONE_TASK = {"task": "name", "gain": "reals", "forget_bias": "reals"}
 _SWEPT = {**_ONE_TASK, "length": "sizes", "n_hidden": "sizes"}
 _RECORDED = {
     "clip_norm": "limit or 0", "record_every": "size or none", "snapshot_every": "size or none",
@@ -327,13 +328,12 @@ CALLS: dict[str, Call] = {
     "lyapunov_sweep": _call(
         kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
         gain=1.0,
-        n_steps=25,
-        burn_in=1,
         block_steps=1,
+        **_SHORT,
         **_FEW,
     ),
     "phase_sweep": _call(
-        kinds={"burn_in": "count or none"}, gain=1.0, strength=1.0, n_steps=25, burn_in=1, **_FEW
+        kinds=_ONE_TASK | {"burn_in": "count or none"}, gain=1.0, strength=1.0, **_SHORT, **_FEW
     ),
     "jacobian_sweep": _call(
         kinds=_ONE_TASK, gain=1.0, scheme="gaussian", lags=[1], length=3, exponent_steps=23, **_FEW
@@ -343,7 +343,7 @@ CALLS: dict[str, Call] = {
     ),
     "pseudospectrum_sweep": _call(kinds={"task": "name"}, scale=1.0, n_hidden=3, n_points=2),
     "learning_sweep": _call(
-        kinds={"task": "name", "length": "sizes"},
+        kinds={"task": "name", "length": "sizes", "forget_bias": "reals"},
         length=10,
         n_updates=1,
         methods=["clipping"],

@@ -1,5 +1,6 @@
 """Lyapunov exponents of many networks, arranged into labelled datasets."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,10 +15,12 @@ from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import LYAPUNOV, PHASE
+from rnnsim.experiments.cells import Kind, cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate
+from rnnsim.networks.states import state_size
 
 DRIVES = ("input", "bias")
 
@@ -67,6 +70,8 @@ def lyapunov_sweep(
     data_seed: int = 0,
     scheme: str = "gaussian",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -78,10 +83,11 @@ def lyapunov_sweep(
 
     Parameters
     ----------
-    gain, n_hidden, network_seeds, scheme, activation, dtype, n_threads, progress
+    gain, n_hidden, network_seeds, scheme, activation, cell, forget_bias, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
     n_exponents : int, optional
-        k, the largest ones; all unless given. Dimension and entropy rate are there where all are.
+        k, the largest ones; all unless given, H, or 2 H of LSTMs, whose state is (h, c). Dimension
+        and entropy rate are there where all are.
     n_steps, burn_in, block_steps : int
         As in `lyapunov_spectrum`, burn-in included in n_steps.
     task : str
@@ -89,8 +95,8 @@ def lyapunov_sweep(
         digits; whose number of inputs the networks have, and whose inputs they read where `driven`.
     driven : bool
         Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`.
-        Otherwise the input is 0 and each network starts in batch_size states from N(0, 1), drawn
-        with `data_seed` too.
+        Otherwise the input is 0 and each network starts in batch_size states h from N(0, 1), drawn
+        with `data_seed` too; c is 0.
 
     Returns
     -------
@@ -101,7 +107,9 @@ def lyapunov_sweep(
         ``kaplan_yorke_low`` and ``kaplan_yorke_high``, two errors down and up, ``entropy_rate``
         (n_hidden, gain, network_seed); nats per step. ``input_variance``: mean
         over steps and sequences of |x_t|^2/D, which is the variance of W_xh x_t over units. NaN
-        where a smaller network has no such exponent.
+        where a smaller network has no such exponent, and where precision does not resolve one of a
+        gated cell (`LyapunovSpectrum.resolved`). With axes cell and forget_bias in front where
+        they are given.
 
     Raises
     ------
@@ -114,6 +122,7 @@ def lyapunov_sweep(
     >>> data.lyapunov_exponent.shape, data.time.values[[0, -1]]
     ((1, 2, 3, 8), array([ 20, 400]))
     """
+    cells = cells_of(cell, forget_bias, activation)
     axes: dict[str, Any] = {
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
@@ -124,7 +133,7 @@ def lyapunov_sweep(
     B = checks.size("batch_size", batch_size)
     steps = checks.size("n_steps", n_steps)
     blocks = blocks_of(steps, burn_in, block_steps, 1)
-    k = _number_of_exponents(n_exponents, axes["n_hidden"])
+    k = _number_of_exponents(n_exponents, axes["n_hidden"], cells.kinds)
     trajectory = Run(steps, blocks.burn_in, blocks.steps)
     seed = checks.whole_number("data_seed", data_seed, least=0)
     reads = checks.boolean("driven", driven)
@@ -134,14 +143,14 @@ def lyapunov_sweep(
         "sequence": tuple(range(B)),
         "time": tuple(blocks.steps * (m + 1) for m in range(blocks.number)),
     }
-    seeds = axes["network_seed"]
-    jobs = []
-    for i, j in np.ndindex(len(axes["n_hidden"]), len(axes["gain"])):
+    seeds, points = axes["network_seed"], np.ndindex(len(axes["n_hidden"]), len(axes["gain"]))
+    jobs: list[tuple[Place, LyapunovJob]] = []
+    for kind, (i, j) in itertools.product(cells.kinds, points):
         H, gains = axes["n_hidden"][i], (axes["gain"][j],) * len(seeds)
-        networks = draws.Networks(seeds, gains, sizes, H, **options)
-        job = LyapunovJob(networks, min(k, H), trajectory, drive, B, seed)
-        jobs.append(({"n_hidden": i, "gain": j}, job))
-    known = {name: axes[name] for name in ("n_hidden", "gain")}
+        networks = draws.Networks(seeds, gains, sizes, H, **options, **kind.options)
+        job = LyapunovJob(networks, min(k, kind.state_size(H)), trajectory, drive, B, seed)
+        jobs.append(({**kind.place, "n_hidden": i, "gain": j}, job))
+    known = {name: axes[name] for name in ("n_hidden", "gain")} | cells.settings
     configuration = (
         options | trajectory._asdict() | {"task": task, "driven": drive is not None} | known
     )
@@ -149,8 +158,8 @@ def lyapunov_sweep(
         provenance = {} if drive is None else drive.draw().provenance
     study = Study(
         name="Lyapunov exponents",
-        axes=axes,
-        variables=LYAPUNOV,
+        axes=cells.axes | axes,
+        variables=cells.on_axes(LYAPUNOV),
         jobs=jobs,
         measure=measure_spectra,
         configuration=configuration | {"batch_size": B, "data_seed": seed},
@@ -176,7 +185,7 @@ def measure_spectra(job: LyapunovJob, n_threads: int) -> Found:
         n_threads=n_threads,
         **job.run._asdict(),
     )
-    return _of_spectrum(found, rnn.n_hidden) | {"input_variance": np.array(variance)}
+    return _of_spectrum(found, state_size(rnn)) | {"input_variance": np.array(variance)}
 
 
 def phase_sweep(
@@ -192,6 +201,8 @@ def phase_sweep(
     data_seed: int = 0,
     scheme: str = "gaussian",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -201,17 +212,19 @@ def phase_sweep(
     ::
 
         drive "input":  x_t = s xi_t, xi_t (B, H) white and Gaussian: (W_xh x_t)_i has deviation s
-        drive "bias":   b_h = s beta, beta (H,) Gaussian, frozen; no input
+        drive "bias":   b_h = b + s beta, beta (H,) Gaussian, frozen; no input
 
     Both are measured on the same networks, states and inputs, over the same steps
     ``burn_in+1..n_steps``: lambda_1 forwards, and backwards the rate of ``||dl_T/dh_{T-k}||`` with
     lag k (`growth_rate`, without the first tenth of the lags) for a loss at the last step only.
     Sequences start in states drawn from N(0, 1). Draws are paired: xi and these states depend on
-    (data seed, sizes), W_hh and beta on the network seed; gain and strength scale them.
+    (data seed, sizes), W_hh and beta on the network seed; gain and strength scale them. b is 0, of
+    LSTMs and GRUs the forget bias; their beta has an entry for every bias of every gate, and white
+    inputs reach every gate. h begins as above, c with 0.
 
     Parameters
     ----------
-    gain, network_seeds, batch_size, scheme, activation, dtype, n_threads, progress
+    gain, network_seeds, batch_size, scheme, activation, cell, forget_bias, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
     strength : float or several
         s, at least 0: the standard deviation over units, without unit as the pre-activations.
@@ -226,7 +239,8 @@ def phase_sweep(
     -------
     xarray.Dataset
         ``lyapunov_exponent``, ``standard_error``, ``growth_rate``, ``growth_rate_error`` (NaN for
-        one sequence), nats per step, ``growth_live`` (strength, gain, network_seed).
+        one sequence), nats per step, ``growth_live`` (strength, gain, network_seed); with axes cell
+        and forget_bias in front where they are given.
 
     Raises
     ------
@@ -239,7 +253,8 @@ def phase_sweep(
     >>> (data.lyapunov_exponent > 0).values[:, :, 0]        # strength by gain
     array([[False,  True],
            [False, False]])
-    """
+    """  # noqa: E501
+    cells = cells_of(cell, forget_bias, activation)
     axes: dict[str, Any] = {
         "strength": _strengths(strength),
         "gain": labels.real_numbers("gain", gain),
@@ -253,16 +268,19 @@ def phase_sweep(
     blocks = blocks_of(T, burn_in, None, 1)
     seed = checks.whole_number("data_seed", data_seed, least=0)
     place, chosen = grid(axes, "gain", "network_seed")
-    networks = draws.Networks(chosen["network_seed"], chosen["gain"], (H, 1), H, **options)
+    drawn = draws.Networks(chosen["network_seed"], chosen["gain"], (H, 1), H, **options)
     trajectory = Run(T, blocks.burn_in, blocks.steps)
-    jobs: list[tuple[Place, PhaseJob]] = [
-        ({"strength": i, **place}, PhaseJob(networks, trajectory, drive, s, B, seed))
-        for i, s in enumerate(axes["strength"])
-    ]
+    jobs: list[tuple[Place, PhaseJob]] = []
+    for kind, (i, s) in itertools.product(cells.kinds, enumerate(axes["strength"])):
+        job = PhaseJob(drawn._replace(**kind.options), trajectory, drive, s, B, seed)
+        jobs.append(({**kind.place, "strength": i, **place}, job))
     configuration = options | {"drive": drive, "n_hidden": H, "n_steps": T, "data_seed": seed}
     configuration |= {"burn_in": blocks.burn_in, "batch_size": B}
-    known = {name: axes[name] for name in ("gain", "strength")}
-    study = Study("phase diagram", axes, PHASE, jobs, measure_both_ways, configuration | known)
+    known = {name: axes[name] for name in ("gain", "strength")} | cells.settings
+    study = Study(
+        "phase diagram", cells.axes | axes, cells.on_axes(PHASE), jobs, measure_both_ways,
+        configuration | known,
+    )  # fmt: skip
     return run(study, n_threads=n_threads, progress=progress)
 
 
@@ -272,8 +290,8 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
     rnn = job.networks.draw()
     noise, bias = (job.strength, 0.0) if job.drive == "input" else (0.0, job.strength)
     inputs = (noise * draws.white_inputs(job.data_seed, (T, B, H))).astype(rnn.dtype)
-    biases = (bias * draws.frozen_biases(job.networks.seeds, H)).astype(rnn.dtype)
-    rnn = rnn.with_weights(rnn.weights._replace(b_h=biases))
+    frozen = bias * draws.frozen_biases(job.networks.seeds, rnn.b_h.shape[1])
+    rnn = rnn.with_weights(rnn.weights._replace(b_h=(rnn.b_h + frozen).astype(rnn.dtype)))
     states = draws.initial_states(job.data_seed, B, H, rnn.dtype)
     steps = {"burn_in": burn_in, "block_steps": block_steps}
     spectrum = lyapunov_spectrum(
@@ -293,31 +311,31 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
     }
 
 
-def _of_spectrum(found: LyapunovSpectrum, H: int) -> dict[str, FloatArray]:
-    """What the exponents say, network axis first."""
+def _of_spectrum(found: LyapunovSpectrum, S: int) -> dict[str, FloatArray]:
+    """What the exponents of states of S numbers say, network axis first."""
     running, error = found.running()
     result = {
-        "lyapunov_exponent": found.exponents,
+        "lyapunov_exponent": np.where(found.resolved, found.exponents, np.nan),
         "standard_error": found.standard_error,
         "finite_time": found.finite_time[..., 0],
         "running": running[..., 0],
         "running_error": error[..., 0],
     }
-    if found.exponents.shape[1] == H:
+    if found.exponents.shape[1] == S:
         low, high = found.kaplan_yorke_interval.T
         result |= {"kaplan_yorke": found.kaplan_yorke, "entropy_rate": found.entropy_rate}
         result |= {"kaplan_yorke_low": low, "kaplan_yorke_high": high}
     return result
 
 
-def _number_of_exponents(n_exponents: Any, sizes: tuple[int, ...]) -> int:
+def _number_of_exponents(n_exponents: Any, sizes: tuple[int, ...], kinds: tuple[Kind, ...]) -> int:
+    H, most = max(sizes), max(kind.state_size(max(sizes)) for kind in kinds)
     if n_exponents is None:
-        return max(sizes)
+        return most
     k = checks.whole_number("n_exponents", n_exponents, least=1)
-    if k > max(sizes):
-        raise ValueError(
-            f"`n_exponents` must be at most the largest n_hidden {max(sizes)}, got {k}"
-        )
+    if k > most:
+        what = f"the largest n_hidden {H}" if most == H else f"twice the largest n_hidden, {most}"
+        raise ValueError(f"`n_exponents` must be at most {what}, got {k}")
     return k
 
 

@@ -13,9 +13,11 @@ from rnnsim import checks, tasks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
 from rnnsim.experiments.catalogue import LOSS_UNITS, MEASURES
+from rnnsim.experiments.cells import Cells, cells_of, exists
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
+from rnnsim.networks.cells import CELLS
 from rnnsim.networks.initialisation import SCHEMES
 from rnnsim.networks.rnn import ACTIVATIONS
 
@@ -34,6 +36,8 @@ def sweep(
     batch_size: int = 16,
     scheme: str | Sequence[str] = "gaussian",
     activation: str | Sequence[str] = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     measures: str | Sequence[str] = ("gradients", "lags", "truncation", "slopes", "spectrum"),
     truncation: str | Sequence[str] = "sliding",
     windows: Sequence[int] | None = None,
@@ -48,10 +52,11 @@ def sweep(
 ) -> xr.Dataset:
     """Measure gradients over gain x network seed x data seed x length x window (and more).
 
-    Comparisons are paired: the network draw depends on (network seed, scheme, sizes), the data
-    draw on (data seed, task, length, batch size); gain scales the same draw; activation, windows,
-    the order of values and the number of threads change nothing. Networks that share a length and
-    a batch run as one ensemble, and all sliding windows come from one pass.
+    Comparisons are paired: the network draw depends on (network seed, scheme, sizes, cell), the
+    data draw on (data seed, task, length, batch size); gain scales the same draw, the forget bias
+    is added to one of its biases; activation, windows, the order of values and the number of
+    threads change nothing. Networks that share a length and a batch run as one ensemble, and all
+    sliding windows come from one pass.
 
     Parameters
     ----------
@@ -64,7 +69,13 @@ def sweep(
     batch_size : int
         B.
     scheme, activation : str or several
-        Of `rnnsim.SCHEMES`, and as in `RNN.sample`, which says what they are.
+        Of `rnnsim.SCHEMES`, and as in `RNN.sample`, which says what they are. LSTMs and GRUs have
+        phi of their own, and stand at "tanh" alone.
+    cell : {"vanilla", "lstm", "gru"} or several
+        Norms dl/dh of LSTMs are of their whole state (h, c). Windows of gated cells are held
+        against the gradient of W_hh, W_xh and b_h together, norms and cancellation are of W_hh.
+    forget_bias : float or several
+        As in `RNN.sample`. Vanilla networks have no such gate: beside others they stand at 0 alone.
     measures : str or several
         "gradients": loss, full norms, per unit of loss weight, cancellation, overflow flag.
         "steps": norms of the temporal contributions and of dL/dh_t against t.
@@ -72,6 +83,8 @@ def sweep(
         "lags": norms against lag with their spread, fitted growth rate, change over all lags.
         "map": norms by step and lag. "slopes": mean phi', saturated fraction.
         "spectrum": eigenvalues, singular values, radius, norm, departure from normality of W_hh.
+        These and "slopes" are NaN of gated cells, whose W_hh stacks blocks and which have no single
+        slope; `jacobian_sweep` says what their steps do.
         "nonnormality": numerical radius and abscissa, Kreiss constant, condition and participation
         of eigenvectors of W_hh (`rnnsim.nonnormality`); a tenth to half a second for each
         draw of 64 units, at any number of gains.
@@ -100,7 +113,9 @@ def sweep(
     -------
     xarray.Dataset
         Axes task, scheme, activation, n_hidden, gain, network_seed, data_seed, length, and where
-        they apply truncation, window, lag, time, unit; NaN where a shorter length does not reach.
+        they apply truncation, window, lag, time, unit; in front cell and forget_bias, where they
+        are given (not vanilla, not 0). NaN where a shorter length does not reach, and at labels
+        that cannot be combined.
         Units and long names are attributes of the variables; configuration, provenance of the
         data and versions are attributes of the dataset.
 
@@ -120,11 +135,13 @@ def sweep(
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
     labels.of_draws(dtype=dtype)
+    kinds = labels.names("activation", activation, ACTIVATIONS)
+    cells = cells_of(cell, forget_bias, kinds)
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),
         "scheme": labels.names("scheme", scheme, SCHEMES),
-        "activation": labels.names("activation", activation, ACTIVATIONS),
+        "activation": kinds,
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
@@ -159,27 +176,33 @@ def sweep(
     )
     provenance, loss_steps, classes = _try_data(axes, template)
     study = Study(
-        "sweep", axes, _variables(measures, classes), [], measure, _configuration(axes, template),
-        provenance, _memory(axes, template, loss_steps),
+        "sweep", cells.axes | axes, cells.on_axes(_variables(measures, classes)), [], measure,
+        _configuration(axes, template) | cells.settings, provenance,
+        _memory(axes, template, loss_steps, cells),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    study = study._replace(jobs=list(_jobs(axes, template, loss_steps)))
+    study = study._replace(jobs=list(_jobs(axes, template, loss_steps, cells)))
     return run(study, n_threads=n_threads, progress=progress)
 
 
 def _jobs(
-    axes: Mapping[str, tuple[Any, ...]], template: Job, loss_steps: Mapping[tuple[str, int], int]
+    axes: Mapping[str, tuple[Any, ...]],
+    template: Job,
+    loss_steps: Mapping[tuple[str, int], int],
+    cells: Cells,
 ) -> Iterator[tuple[Place, Job]]:
     """All ensembles of the sweep, each with its place; gains and seeds run together."""
     outer = ("task", "scheme", "activation", "n_hidden", "data_seed", "length")
     place, chosen = grid(axes, "gain", "network_seed")
-    for indices in itertools.product(*(range(len(axes[axis])) for axis in outer)):
+    points = itertools.product(*(range(len(axes[axis])) for axis in outer))
+    for kind, indices in itertools.product(cells.kinds, points):
         fixed = dict(zip(outer, indices, strict=True))
-        values = {axis: axes[axis][i] for axis, i in fixed.items()}
+        values = {axis: axes[axis][i] for axis, i in fixed.items()} | kind.options
         # What W_hh alone says depends on neither data nor activation: the first job measures it.
         first = all(fixed[axis] == 0 for axis in ("activation", "data_seed", "length"))
-        kept = tuple(m for m in template.measures if m not in OF_NETWORK or first)
-        if not kept:
+        gated = values["cell"] != "vanilla"  # W_hh of which says nothing alone
+        kept = tuple(m for m in template.measures if m not in OF_NETWORK or (first and not gated))
+        if not kept or not exists(values["cell"], values["activation"]):
             continue
         per_network = _flow_bytes(
             template, loss_steps[values["task"], values["length"]], values["length"]
@@ -188,7 +211,7 @@ def _jobs(
         for start in range(0, len(place["gain"]), size):
             some = slice(start, start + size)
             yield (
-                fixed | {axis: at[some] for axis, at in place.items()},
+                kind.place | fixed | {axis: at[some] for axis, at in place.items()},
                 replace(
                     template,
                     **values,
@@ -225,7 +248,10 @@ def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
 
 
 def _memory(
-    axes: Mapping[str, tuple[Any, ...]], template: Job, loss_steps: Mapping[tuple[str, int], int]
+    axes: Mapping[str, tuple[Any, ...]],
+    template: Job,
+    loss_steps: Mapping[tuple[str, int], int],
+    cells: Cells,
 ) -> Memory:
     networks = len(axes["gain"]) * len(axes["network_seed"])
     ensemble = max(
@@ -235,9 +261,10 @@ def _memory(
     )
     D, V = np.max([tasks.sizes(t, **dict(template.task_options)) for t in axes["task"]], axis=0)
     H, T, B = max(axes["n_hidden"]), max(axes["length"]), template.batch_size
+    G = max(len(CELLS[name].gates) for name in cells.names)
     return Memory(
-        job=ensemble + 8.0 * networks * H * (2 * H + D + V),
-        thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * H + 2 * (H + D) + V),
+        job=ensemble + 8.0 * networks * H * (G * (2 * H + D) + V),
+        thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * G * H + 2 * (H + D) + V),
         advice="ask for fewer lags, windows or measures, or shorter lengths, or raise `max_memory`",
     )
 
@@ -257,7 +284,7 @@ def _options(
 
 def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:
     """All settings, but for labels that are coordinates."""
-    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit")
+    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit", "cell", "forget_bias")
     found = asdict(template) | dict(axes)
     return {name: value for name, value in found.items() if name not in left_out}
 

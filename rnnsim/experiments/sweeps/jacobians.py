@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
@@ -12,8 +13,9 @@ from rnnsim.dynamics.jacobians import jacobian_products
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import JACOBIANS
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Study
+from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.networks.initialisation import SCHEMES
 
 
@@ -39,6 +41,8 @@ def jacobian_sweep(
     exponent_steps: int = 1000,
     task: str = "characters",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -50,7 +54,8 @@ def jacobian_sweep(
         P_{t,k} = dh_t/dh_{t-k} = J_t ... J_{t-k+1}      ln sigma_1 >= ... >= ln sigma_H
         (ln sigma_i) / k -> lambda_i                     k -> infinity
 
-    t is the last step that carries loss. Dynamical isometry is ln sigma_i = 0 for all i. The
+    t is the last step that carries loss, h of an LSTM its whole state (h, c), with 2 H singular
+    values and exponents. Dynamical isometry is ln sigma_i = 0 for all i. The
     networks are those of `sweep` with the same task, scheme, sizes and seeds; gain scales the same
     draw. `jacobian_products` says how the singular values are found and what rounding leaves of
     them. The Lyapunov exponents come from B longer sequences of the same task, other ones, without
@@ -58,7 +63,7 @@ def jacobian_sweep(
 
     Parameters
     ----------
-    gain, scheme, network_seeds, activation, dtype, progress
+    gain, scheme, network_seeds, activation, cell, forget_bias, dtype, progress
         As in `sweep`, activation one of them.
     lags : iterable of int
         k, ascending, from 1 to the last step with loss.
@@ -81,7 +86,9 @@ def jacobian_sweep(
     xarray.Dataset
         ``log_singular_value`` and ``rounding`` (scheme, gain, network_seed, sequence, lag, unit)
         in nats, ``gradient_overlap`` (..., lag), and ``lyapunov_exponent`` (scheme, gain,
-        network_seed, unit) in nats per step; the attribute ``configuration`` has the rest.
+        network_seed, unit) in nats per step, NaN where precision does not resolve one of a gated
+        cell; the attribute ``configuration`` has the rest. With axes cell and forget_bias in front
+        where they are given; NaN where a cell has fewer values than others.
 
     Raises
     ------
@@ -95,6 +102,7 @@ def jacobian_sweep(
     >>> data.log_singular_value.sel(lag=20).max(["sequence", "unit"]).values.round(3).ravel()
     array([-2.107, 13.863])
     """
+    cells = cells_of(cell, forget_bias, activation)
     axes: dict[str, Any] = {
         "scheme": labels.names("scheme", scheme, SCHEMES),
         "gain": labels.real_numbers("gain", gain),
@@ -113,19 +121,26 @@ def jacobian_sweep(
     with checks.renamed(n_steps="`exponent_steps`", n_sequences="`batch_size`"):
         drive.draw()  # what the task cannot do is refused here
     last = int(batch.loss_steps[-1])
-    axes |= {"sequence": tuple(range(B)), "lag": _lags(lags, last), "unit": tuple(range(H))}
-    seeds, jobs = axes["network_seed"], []
-    for i, j in itertools.product(*(range(len(axes[axis])) for axis in ("scheme", "gain"))):
-        gains = (axes["gain"][j],) * len(seeds)
-        networks = draws.Networks(seeds, gains, sizes, H, axes["scheme"][i], **options)
-        jobs.append(({"scheme": i, "gain": j}, Job(networks, data, drive, axes["lag"])))
+    axes |= {"sequence": tuple(range(B)), "lag": _lags(lags, last)}
+    axes["unit"] = tuple(range(max(kind.state_size(H) for kind in cells.kinds)))
+    jobs: list[tuple[Place, Job]] = []
+    for kind, (i, drawn), (j, g) in itertools.product(
+        cells.kinds, enumerate(axes["scheme"]), enumerate(axes["gain"])
+    ):
+        seeds = axes["network_seed"]
+        networks = draws.Networks(
+            seeds, (g,) * len(seeds), sizes, H, drawn, **options, **kind.options
+        )
+        place = {**kind.place, "scheme": i, "gain": j}
+        jobs.append((place, Job(networks, data, drive, axes["lag"])))
     configuration = options | {
         "task": task, "n_hidden": H, "length": batch.n_steps, "batch_size": B,
         "data_seed": seed, "exponent_steps": steps, "step": last,
     }  # fmt: skip
     study = Study(
-        "Jacobian products", axes, JACOBIANS, jobs, measure, configuration, batch.provenance
-    )
+        "Jacobian products", cells.axes | axes, cells.on_axes(JACOBIANS), jobs, measure,
+        configuration | cells.settings, batch.provenance,
+    )  # fmt: skip
     return run(study, n_threads=n_threads, progress=progress)
 
 
@@ -138,7 +153,7 @@ def measure(job: Job, n_threads: int) -> Found:
         "log_singular_value": found.log_singular_values,
         "rounding": found.rounding,
         "gradient_overlap": found.gradient_overlap,
-        "lyapunov_exponent": spectrum.exponents,
+        "lyapunov_exponent": np.where(spectrum.resolved, spectrum.exponents, np.nan),
     }
 
 

@@ -1,5 +1,7 @@
 """Which ways of training solve a task, at which length: seeds side by side, as one dataset."""
 
+import itertools
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import LEARNING
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.rnn import joined
@@ -29,7 +32,7 @@ class Job(NamedTuple):
     length: int
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
-    options: dict[str, Any]  # the configuration
+    options: dict[str, Any]  # the configuration, one cell and forget bias
     record_every: int
 
 
@@ -50,6 +53,8 @@ def learning_sweep(
     tolerance: float = 0.01,
     record_every: int | None = None,
     data_seed: int = 0,
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     dtype: str = "float32",
     n_threads: int | None = None,
     progress: bool = False,
@@ -82,6 +87,8 @@ def learning_sweep(
     record_every : int, optional
         Updates between tests; a twentieth of all unless given.
     data_seed : int
+    cell, forget_bias
+        As in `sweep`; each gate has a block of W_hh drawn like that of a network without gates.
     dtype : {"float32", "float64"}
     n_threads, progress
         As in `train`.
@@ -91,7 +98,8 @@ def learning_sweep(
     xarray.Dataset
         Of dims length, training, network_seed, updates: error, loss, log_gradient_norm, clipped,
         omega, spectral_radius. Without updates: solved_at, the first tested number of updates with
-        an error below the tolerance (NaN if none), and diverged.
+        an error below the tolerance (NaN if none), and diverged. With axes cell and forget_bias in
+        front where they are given.
 
     Raises
     ------
@@ -105,6 +113,7 @@ def learning_sweep(
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
+    cells = cells_of(cell, forget_bias)
     lengths = labels.sizes("length", length)
     seeds = labels.seeds("network_seeds", network_seeds)
     chosen = labels.names("methods", methods, METHODS)
@@ -137,18 +146,22 @@ def learning_sweep(
     study = Study(
         name="learning",
         axes={
+            **cells.axes,
             "length": lengths,
             "training": chosen,
             "network_seed": seeds,
             "updates": tuple(points(total, every)),
         },
-        variables=with_loss_units(recorded, batches[0].targets) | LEARNING,
+        variables=cells.on_axes(with_loss_units(recorded, batches[0].targets) | LEARNING),
         jobs=[
-            ({"length": i}, Job(task, T, seeds, chosen, options, every))
-            for i, T in enumerate(lengths)
+            (
+                {**kind.place, "length": i},
+                Job(task, T, seeds, chosen, options | kind.options, every),
+            )
+            for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths))
         ],
         measure=measure,
-        configuration=options,
+        configuration=options | cells.settings,
         provenance=batches[0].provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)
@@ -159,7 +172,8 @@ def measure(job: Job, n_threads: int) -> Found:
     options, n_methods = job.options, len(job.methods)
     dtype, H = options["dtype"], options["n_hidden"]
     sizes = tasks.sizes(job.task)
-    drawn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype)
+    kind = {name: options[name] for name in ("cell", "forget_bias")}
+    drawn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype, **kind)
     clips = [np.inf if name == "SGD" else options["clip_norm"] for name in job.methods]
     penalised = [name == "clipping + penalty" for name in job.methods]
     draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)

@@ -50,6 +50,8 @@ class Job:
     windows: tuple[int, ...]
     lags: tuple[int, ...]
     tolerance: float
+    cell: str = "vanilla"
+    forget_bias: float = 0.0
 
 
 def draw_networks(job: Job) -> RNN:
@@ -62,6 +64,8 @@ def draw_networks(job: Job) -> RNN:
         scheme=job.scheme,
         activation=job.activation,
         dtype=job.dtype,
+        cell=job.cell,
+        forget_bias=job.forget_bias,
     )
 
 
@@ -138,6 +142,9 @@ def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
         windows = np.array(job.windows) - 1
         inside = windows < flow.n_lags
         arrays = (flow.window_log_norms, flow.window_log_error, flow.window_cosine)
+        if job.cell != "vanilla":
+            windows_of = flow.recurrent
+            arrays = (windows_of.log_norms, windows_of.log_error, windows_of.cosine)
         for name, values in zip(_WINDOW_NAMES, arrays, strict=True):
             result[name] = np.full((len(values), windows.size), np.nan)
             result[name][:, inside] = values[:, windows[inside]]
@@ -223,15 +230,24 @@ def _segments(
     job: Job, rnn: RNN, sequences: Sequences, full: Gradients, n_threads: int | None
 ) -> list[npt.NDArray[Any]]:
     """Norm, error and cosine of stride = window, a pass for each window; NaN beyond the length."""
-    reference = full.W_hh.astype(float)
+    reference = _windowed(rnn, full)
     found = np.full((3, len(rnn), len(job.windows)), np.nan)
     for i, window in enumerate(job.windows):
         if window <= job.length:
-            g = truncated_bptt(rnn, sequences, window=window, n_threads=n_threads).W_hh
-            found[:, :, i] = _compare(g.astype(float), reference)
+            g = truncated_bptt(rnn, sequences, window=window, n_threads=n_threads)
+            found[:, :, i] = _compare(_windowed(rnn, g), reference)
         if window == job.length:  # the full gradient, whose rounding is not an error
             found[1, :, i] = np.where(np.isnan(found[1, :, i]), np.nan, -np.inf)
     return list(found)
+
+
+def _windowed(rnn: RNN, gradients: Gradients) -> npt.NDArray[np.float64]:
+    """The gradient that windows are held against, as matrices: W_hh, or all recurrent weights."""
+    if rnn.cell == "vanilla":
+        return gradients.W_hh.astype(float)
+    parts = (gradients.W_hh, gradients.W_xh, gradients.b_h)
+    joint = np.concatenate([part.reshape(len(rnn), 1, -1) for part in parts], axis=2)
+    return joint.astype(float)
 
 
 def _by_truncation(

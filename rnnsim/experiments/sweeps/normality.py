@@ -10,6 +10,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import NORMALITY, PSEUDOSPECTRA
+from rnnsim.experiments.cells import vanilla_alone
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -21,6 +22,11 @@ from rnnsim.spectra.nonnormality import nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import pseudospectrum
 from rnnsim.spectra.spectrum import matrix_spectrum
+
+_STACKED = (
+    "W_hh of gated cells stacks the blocks of gates and has no eigenvalues to keep; "
+    "`jacobian_sweep` says how their steps stretch and shrink"
+)
 
 
 class Family(NamedTuple):
@@ -68,6 +74,7 @@ def normality_sweep(
     tolerance: float = 0.1,
     task: str = "characters",
     activation: str | Sequence[str] = ("linear", "tanh"),
+    cell: str = "vanilla",
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -101,6 +108,8 @@ def normality_sweep(
     task : str
         One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
         digits.
+    cell : {"vanilla"}
+        W_hh of LSTMs and GRUs stacks the blocks of gates: it has no eigenvalues to keep.
     n_threads : int, optional
         All cores unless given.
 
@@ -115,7 +124,7 @@ def normality_sweep(
     Raises
     ------
     TypeError, ValueError
-        As in `sweep` and `with_departure`; a radius outside (0, 1).
+        As in `sweep` and `with_departure`; a radius outside (0, 1); a gated cell.
 
     Examples
     --------
@@ -129,6 +138,7 @@ def normality_sweep(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds, task=task,
         dtype=dtype,
     )  # fmt: skip
+    vanilla_alone(cell, _STACKED)
     kinds = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     B = checks.size("batch_size", batch_size)
@@ -179,13 +189,14 @@ def pseudospectrum_sweep(
     extent: float = 1.6,
     n_points: int = 81,
     task: str = "characters",
+    cell: str = "vanilla",
     dtype: str = "float64",
 ) -> xr.Dataset:
     """Pseudospectra of one network of `normality_sweep` at several departures from normality.
 
     Parameters
     ----------
-    scale, radius, scheme, n_hidden, task, dtype
+    scale, radius, scheme, n_hidden, task, cell, dtype
         As in `normality_sweep`.
     network_seed : int
     extent : float
@@ -210,6 +221,7 @@ def pseudospectrum_sweep(
     >>> data.log_sigma_min.sel(re=1.6, im=0.0).diff("scale").values < 0
     array([ True])
     """
+    vanilla_alone(cell, _STACKED)
     seed = checks.whole_number("network_seed", network_seed, least=0)
     axes, options, families = _families(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=[seed], task=task,

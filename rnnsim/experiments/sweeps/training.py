@@ -13,6 +13,7 @@ from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import TRAINING
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
@@ -40,6 +41,8 @@ def training_sweep(
     gain: npt.ArrayLike = (0.5, 1.0, 1.5),
     scheme: str = "gaussian",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     network_seeds: int | Sequence[int] = 5,
     data_seed: int = 0,
     n_hidden: int = 32,
@@ -70,7 +73,7 @@ def training_sweep(
         digits.
     length, n_hidden, batch_size : int
         T, H, B.
-    gain, scheme, activation, network_seeds, dtype
+    gain, scheme, activation, cell, forget_bias, network_seeds, dtype
         As in `sweep`, scheme and activation one of each.
     data_seed : int
         Of batches and test data.
@@ -86,7 +89,8 @@ def training_sweep(
     xarray.Dataset
         The record of `train`, with axes gain (ascending) and network_seed in place of network; and
         ``constant_loss`` of the best answer that is always the same. Losses of classes are in nats
-        per sequence, those of numbers, 0.5*||y - target||^2, have no unit.
+        per sequence, those of numbers, 0.5*||y - target||^2, have no unit. With axes cell and
+        forget_bias in front where they are given.
 
     Raises
     ------
@@ -101,6 +105,7 @@ def training_sweep(
     (('gain', 'network_seed', 'updates'), (2, 2, 3), [0.5, 1.2])
     """  # noqa: E501
     settings = labels.recorded(locals())
+    cells = cells_of(cell, forget_bias, activation)
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
@@ -129,11 +134,16 @@ def training_sweep(
     axes |= snapshot_axes(points(total, snapshot_every), test.n_steps)
     study = Study(
         name="training",
-        axes=axes,
-        variables=with_loss_units(_variables(snapshot_every is not None), test.targets),
-        jobs=[(place, job)],
+        axes=cells.axes | axes,
+        variables=cells.on_axes(
+            with_loss_units(_variables(snapshot_every is not None), test.targets)
+        ),
+        jobs=[
+            ({**kind.place, **place}, job._replace(networks=networks._replace(**kind.options)))
+            for kind in cells.kinds
+        ],
         measure=measure,
-        configuration=settings,
+        configuration=settings | cells.settings,
         provenance=test.provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)

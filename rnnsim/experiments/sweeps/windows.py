@@ -1,5 +1,6 @@
 """How well networks learn that were trained through truncation windows of many lengths."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,8 +12,9 @@ from rnnsim import checks, tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue import WINDOWS
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Study
+from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.schedules import truncation_schedule
 from rnnsim.training.train import check_settings, train
@@ -54,6 +56,8 @@ def window_sweep(
     gain: float = 0.9,
     scheme: str = "gaussian",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     network_seeds: int | Sequence[int] = 5,
     data_seed: int = 0,
     n_hidden: int = 32,
@@ -86,8 +90,8 @@ def window_sweep(
         K; some below, at and above the dependency unless given.
     stride : int
         S of the overlapping windows.
-    gain, scheme, activation, network_seeds, n_hidden, dtype
-        The networks, drawn as in `sweep`; one of each but for the seeds.
+    gain, scheme, activation, cell, forget_bias, network_seeds, n_hidden, dtype
+        The networks, drawn as in `sweep`; one of each but for cells, forget biases and seeds.
     data_seed : int
         Of batches and test data.
     batch_size, n_batches : int
@@ -104,7 +108,8 @@ def window_sweep(
         ``accuracy``, on test data after a share of each budget; ``updates_per_batch`` and
         ``reaching`` (truncation, window), the share of answers whose gradient goes back to what
         they depend on; ``diverged`` (truncation, window, network_seed), as in `train`;
-        ``dependency`` in steps, ``n_batches``.
+        ``dependency`` in steps, ``n_batches``. With axes cell and forget_bias in front where they
+        are given.
 
     Raises
     ------
@@ -119,6 +124,7 @@ def window_sweep(
            [0. , 0.4]])
     """
     settings = labels.recorded(locals())
+    cells = cells_of(cell, forget_bias, activation)
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
@@ -138,27 +144,29 @@ def window_sweep(
         clip_norm=labels.clip_norm(clip_norm),
     )
     own = {name: value for name, value in settings.items() if name != "n_threads"}
-    jobs = []
-    for i, name in enumerate(TRUNCATIONS):
-        for j, K in enumerate(chosen):
-            S = K if name == "segments" else min(stride, K)
-            job = Job(networks, K, S, points, number // points, own)
-            jobs.append(({"truncation": i, "window": j}, job))
+    jobs: list[tuple[Place, Job]] = []
+    for kind, (i, name), (j, K) in itertools.product(
+        cells.kinds, enumerate(TRUNCATIONS), enumerate(chosen)
+    ):
+        S = K if name == "segments" else min(stride, K)
+        job = Job(networks._replace(**kind.options), K, S, points, number // points, own)
+        jobs.append(({**kind.place, "truncation": i, "window": j}, job))
     with checks.renamed(n_steps="`length`"):
         test = _test_data(known, data_seed)
     study = Study(
         name="window",
         axes={
+            **cells.axes,
             "truncation": TRUNCATIONS,
             "window": chosen,
             "budget": BUDGETS,
             "network_seed": seeds,
             "share": tuple(np.arange(points + 1) / points),
         },
-        variables=WINDOWS,
+        variables=cells.on_axes(WINDOWS),
         jobs=jobs,
         measure=measure,
-        configuration=settings,
+        configuration=settings | cells.settings,
         provenance=test.provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)
