@@ -18,6 +18,7 @@ THEORY = {
     ),
     "circular_law_log_moduli": ({"gain": "real array"}, {"n_hidden": 2, "gain": 1.0}),
     "critical_gain": ({}, {}),
+    "critical_gain_at_rest": ({"forget_bias": "real array"}, {"cell": "gru"}),
     "critical_input_variance": ({"gain": "real array"}, {"gain": 1.5}),
     "effective_gain": ({"gain": "real array"}, {"scheme": "gaussian", "gain": 1.0}),
     "mean_field": ({"gain": "real array"}, {"gain": 1.5}),

@@ -10,6 +10,7 @@ from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
 from rnnsim.networks.cells import CELLS
+from rnnsim.networks.rnn import ACTIVATIONS
 
 _WINDOWED = (
     "truncated_log_norm truncated_log_norm_per_weight truncation_log_error truncation_cosine "
@@ -104,9 +105,8 @@ def cells_of(
         "cell": labels.names("cell", cell, CELLS),
         "forget_bias": labels.real_numbers("forget_bias", forget_bias),
     }
-    phis = (activation,) if isinstance(activation, str) else tuple(activation)
     _check_biases(given["cell"], given["forget_bias"])
-    _check_activations(given["cell"], phis)
+    _check_activations(given["cell"], labels.names("activation", activation, ACTIVATIONS))
     axes = {name: values for name, values in given.items() if values != _USUAL[name]}
     kinds = []
     for at in np.ndindex(*map(len, given.values())):

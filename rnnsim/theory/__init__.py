@@ -25,6 +25,7 @@ from rnnsim.theory.random_matrices import (
     singular_value_quantile,
     spectral_radius,
 )
+from rnnsim.theory.rest import critical_gain_at_rest
 
 __all__ = [
     "AicherBound",
@@ -36,6 +37,7 @@ __all__ = [
     "circular_law_fraction",
     "circular_law_log_moduli",
     "critical_gain",
+    "critical_gain_at_rest",
     "critical_input_variance",
     "effective_gain",
     "gate_log_norm",
