@@ -101,5 +101,20 @@ class Ensemble(Networks, Reading):  # in this order the task is the first field
         return _values(self, Ensemble)
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Which cells networks have; beside `Networks` where the analysis compares cells."""
+
+    cell: Annotated[tuple[str, ...], flag("Cells: vanilla, lstm, gru, one or several.")] = (
+        "vanilla",
+    )
+    forget_bias: Annotated[
+        tuple[float, ...],
+        flag("Forget biases: added to the bias of f (LSTM) or z (GRU), one or several."),
+    ] = (0.0,)
+
+
 def _values(settings: Networks, kind: type[Networks]) -> dict[str, Any]:
-    return {field.name: getattr(settings, field.name) for field in fields(kind)}
+    names = [field.name for field in fields(kind)]
+    names += [field.name for field in fields(Cells) if isinstance(settings, Cells)]
+    return {name: getattr(settings, name) for name in names}

@@ -1,5 +1,6 @@
 """Gradient norms: against lag, against length, against time, and where they vanish or explode."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,21 +11,23 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import listing
 from . import norm_plots
 from .norm_plots import (
     change_over_networks,
     critical_gain,
+    gain_at_rest,
     one_network_set,
     plot_contributions,
     plot_map,
     plot_norm_against_lag,
     plot_norm_against_length,
+    plot_one_against_lag,
     plot_phase,
     rate_in_words,
     regime,
@@ -37,7 +40,7 @@ _MAP_GAINS = (0.75, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -71,7 +74,31 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures, _beside)
+
+
+def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
+    """What cells do to the same losses, for a few gains."""
+    first = kinds[0].datasets["all-steps"]
+    gains = figures.nearest(first.gain.values, _MAP_GAINS)
+    figure, _ = cells.beside(
+        kinds,
+        gains,
+        lambda kind, gain, ax, style: plot_one_against_lag(
+            kind.datasets["all-steps"], gain=gain, ax=ax, **style
+        ),
+    )
+    figures.caption(
+        figure,
+        f"Thin: {first.network_seed.size} networks of each kind, thick: their median; means of "
+        "logs over steps and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
+        "c has no gradient of its own at lag 0.",
+    )
+    return {"cells-beside-each-other": figure}
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     return {
         "norm-against-lag": _lag_figure(datasets["all-steps"]),
         "norm-against-length": _length_figure(datasets["all-steps"], datasets["last-step"]),
@@ -136,9 +163,13 @@ def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
         figure,
         "Dots: networks, lines: median, bands: quartiles. A sum over t grows with T alone "
         "(left); per unit of loss (middle) and from one loss (right) a gradient grows with T only "
-        "where it explodes.",
+        f"where it explodes{_slowly(all_steps)}.",
     )
     return figure
+
+
+def _slowly(dataset: xr.Dataset) -> str:
+    return ", or has not decayed within T steps" * cells.is_gated(dataset)
 
 
 def _contributions_figure(dataset: xr.Dataset) -> Figure:
@@ -187,10 +218,22 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Mean over {dataset.network_seed.size} networks and all sequences of the log change"
-        f"{_left_out(dataset)}. Thick borders: a factor of ten down and up. Left of the dashed "
-        "line the norm of W_hh alone proves that gradients vanish (in the median network).",
+        f"{_left_out(dataset)}. Thick borders: a factor of ten down and up. {_lines(dataset)}",
     )
     return figure
+
+
+def _lines(dataset: xr.Dataset) -> str:
+    """What vertical lines say."""
+    if cells.is_gated(dataset):
+        return (
+            "Left of the dotted line rest is stable for large networks with these biases and no "
+            "input; these read their task."
+        )
+    return (
+        "Left of the dashed line the norm of W_hh alone proves that gradients vanish (in the "
+        "median network)."
+    )
 
 
 def _left_out(dataset: xr.Dataset) -> str:
@@ -209,6 +252,10 @@ def regimes(dataset: xr.Dataset) -> dict[str, list[float]]:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     fits = one_network_set(datasets["all-steps"]).isel(length=-1)
     sentences = _regimes_in_words(datasets["last-step"])
     for gain in dict.fromkeys((float(fits.gain[0]), float(fits.gain[-1]))):
@@ -249,6 +296,11 @@ def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
 
 
 def _critical_in_words(data: xr.Dataset) -> str:
+    if cells.is_gated(data):
+        return (
+            "Without input rest is stable for large networks with these biases below gain "
+            f"{gain_at_rest(data):.3g}; these read their task."
+        )
     norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
     if np.isnan(norm):
         return "At gain 0 W_hh is 0, and says nothing of other gains."

@@ -1,12 +1,16 @@
 """Plots of gradient norms: a dataset in, Axes out. What each shows is in its docstring."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
-from ..frame import figures
+from rnnsim import theory
+
+from ..frame import cells, figures
 from ..frame.figures import decades, log_axis, powers, relative
 from ..frame.statistics import median, quantiles
 from ..frame.words import known_of, middle
@@ -49,6 +53,17 @@ def plot_norm_against_lag(
     ax.set_ylabel(r"$\|\partial l_t/\partial h_{t-k}\|\;/\;\|\partial l_t/\partial h_t\|$")
     log_axis(ax)
     ax.legend(title="median fitted rate", loc="best")
+    return ax
+
+
+def plot_one_against_lag(dataset: xr.Dataset, *, gain: float, ax: Axes, **style: Any) -> Axes:
+    """The same for one gain, without its fit; `style` as of `figures.seeds_and_median`."""
+    data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
+    curves = powers(relative(data.log_norm, "lag").transpose("network_seed", "lag"))
+    figures.seeds_and_median(ax, data.lag, curves, lines=True, **style)
+    ax.set_xlabel("lag $k$ (steps)")
+    ax.set_ylabel(r"$\|\partial l_t/\partial h_{t-k}\|\;/\;\|\partial l_t/\partial h_t\|$")
+    log_axis(ax)
     return ax
 
 
@@ -201,7 +216,8 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     The change is `change_over_networks`; -inf where it is an exact 0, "?" where it is not known.
     Thick borders lie at a factor of 10 down and up: between them gradients arrive. Dashed:
     Pascanu's condition, the gain at which the median sigma_max(W_hh) is 1; below it gradients of
-    such a network must vanish. Dotted: median spectral radius 1.
+    such a network must vanish. Dotted: median spectral radius 1. Of gated cells, to which neither
+    applies, dotted: where rest without input loses stability.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
@@ -220,10 +236,9 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
             column, row, text, ha="center", va="center", fontsize=10, color=ink, bbox=box, zorder=4
         )
     _draw_borders(ax, change)
-    gains = [critical_gain(data, measure) for measure in ("spectral_norm", "spectral_radius")]
-    positions = np.interp(gains, data.gain.values, x, left=np.nan, right=np.nan)
-    ax.axvline(positions[0], color="black", ls="--", label=r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)")
-    ax.axvline(positions[1], color="black", ls=":", label=r"$\rho(W_{hh}) = 1$")
+    for style, label, gain in _critical_lines(data):
+        position = np.interp(gain, data.gain.values, x, left=np.nan, right=np.nan)
+        ax.axvline(position, color="black", ls=style, label=label)
     ax.set_xticks(x, [f"{gain:g}" for gain in data.gain.values])
     ax.set_yticks(y, [str(length) for length in data.length.values])
     ax.grid(visible=False)
@@ -239,6 +254,26 @@ def _draw_borders(ax: Axes, change: np.ndarray) -> None:
         ax.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], "k-", lw=2.5, zorder=3)
     for row, column in np.argwhere(cells[1:] != cells[:-1]):
         ax.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, "k-", lw=2.5, zorder=3)
+
+
+def _critical_lines(data: xr.Dataset) -> list[tuple[str, str, float]]:
+    """Styles, labels and gains of what theory says."""
+    if cells.is_gated(data):
+        label = r"no input: $\rho(\partial h_t/\partial h_{t-1}) = 1$ at rest, large $H$"
+        return [(":", label, gain_at_rest(data))]
+    norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
+    return [
+        ("--", r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)", norm),
+        (":", r"$\rho(W_{hh}) = 1$", radius),
+    ]
+
+
+def gain_at_rest(data: xr.Dataset) -> float:
+    """The gain at which large networks of one cell and scheme, without input, leave rest."""
+    critical = theory.critical_gain_at_rest(
+        cells.cell_of(data), forget_bias=cells.forget_bias_of(data)
+    )
+    return float(critical / theory.spectral_radius(str(data["scheme"].item()), 1.0))
 
 
 def critical_gain(data: xr.Dataset, measure: str) -> float:

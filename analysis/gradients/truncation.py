@@ -1,17 +1,19 @@
 """Truncation: what a window loses, which window suffices, and what the geometric bound says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rnnsim
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance
@@ -22,6 +24,7 @@ from .truncation_plots import (
     known_errors,
     plot_against_window,
     plot_bound,
+    plot_one_error,
     plot_sufficient_window,
     plot_truncations,
 )
@@ -32,7 +35,7 @@ _GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -73,15 +76,51 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures, _beside)
+
+
+def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
+    """Which window suffices for which cell, for a few gains."""
+    first = kinds[0].datasets["windows"]
+    length = int(first.length.max())
+
+    def plot(kind: cells.Kind, gain: float, ax: Axes, style: dict[str, Any]) -> None:
+        plot_one_error(kind.datasets["windows"], length=length, gain=gain, ax=ax, **style)
+
+    figure, _ = cells.beside(kinds, figures.nearest(first.gain.values, [0.5, 1.0, 2.0]), plot)
+    figures.caption(
+        figure,
+        f"Thin: {first.network_seed.size} networks of each kind, thick: median; sliding windows, "
+        f"T = {length}. Gradients are of W_hh for vanilla networks, of W_hh, W_xh and b_h together "
+        "for LSTMs and GRUs.",
+    )
+    return {"cells-beside-each-other": figure}
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     data = datasets["windows"]
-    return {
+    found = {
         "error-against-window": _window_figure(data),
         "sufficient-window": _sufficient_figure(data),
         "segments-and-sliding": _truncations_figure(data),
-        "geometric-bound": _bound_figure(data),
         "bias-and-variance": _bias_variance_figure(datasets["bias-variance"]),
     }
+    # The bound is made of ||dh_t/dW_hh|| <= ||h_{t-1}||, which gates do not keep.
+    return found if cells.is_gated(data) else found | {"geometric-bound": _bound_figure(data)}
+
+
+def _weights(dataset: xr.Dataset) -> str:
+    """The weights whose gradients are compared."""
+    return "W_hh, W_xh and b_h" if cells.is_gated(dataset) else "W_hh"
+
+
+def _last(dataset: xr.Dataset) -> str:
+    return "last or " * cells.is_gated(dataset)
+
+
+def _gradient(dataset: xr.Dataset) -> str:
+    return "dL/d[W_hh, W_xh, b_h]" if cells.is_gated(dataset) else "dL/dW_hh"
 
 
 def _window_figure(dataset: xr.Dataset) -> Figure:
@@ -100,9 +139,9 @@ def _window_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         "Thin: networks, thick: median, in which what rounding hides lies below all else. Sliding "
-        "windows (stride 1) beside the full gradient of W_hh. Where gradients vanish a short "
-        "window does; where they explode the error stays near 1 until the window is nearly the "
-        "whole sequence.",
+        f"windows (stride 1) beside the full gradient of {_weights(dataset)}. Where gradients "
+        f"vanish a short window does; where they {_last(dataset)}explode the error stays near 1 "
+        "until the window is nearly the whole sequence.",
     )
     return figure
 
@@ -113,8 +152,8 @@ def _sufficient_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         "Dots: networks, lines: median, bands: quartiles; the smallest sliding window from which "
-        "on the relative error of dL/dW_hh stays in tolerance. Thin horizontal lines: the whole "
-        "sequence. Where a line meets its horizontal, no shorter window suffices.",
+        f"on the relative error of {_gradient(dataset)} stays in tolerance. Thin horizontal lines: "
+        "the whole sequence. Where a line meets its horizontal, no shorter window suffices.",
     )
     return figure
 
@@ -181,6 +220,10 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     data = one_network_set(datasets["windows"]).isel(length=-1)
     gains = figures.nearest(data.gain.values, [0.5, 1.0, 2.0])
     tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
@@ -188,12 +231,10 @@ def summarise(datasets: Datasets) -> list[str]:
         f"At gain {gain:g} a gradient within {tolerance} {_sufficient(data.sel(gain=gain))}."
         for gain in gains
     ]
-    return [
-        *sentences,
-        _segments_in_words(data),
-        _bounds_in_words(datasets["windows"]),
-        *_bias_variance_in_words(datasets["bias-variance"]),
-    ]
+    sentences.append(_segments_in_words(data))
+    if not cells.is_gated(data):
+        sentences.append(_bounds_in_words(datasets["windows"]))
+    return [*sentences, *_bias_variance_in_words(datasets["bias-variance"])]
 
 
 def _sufficient(data: xr.Dataset) -> str:

@@ -1,5 +1,7 @@
 """Plots of truncation: a dataset in, Axes out. What each shows is in its docstring."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -39,8 +41,9 @@ def plot_against_window(
 ) -> Axes:
     """Error or cosine to the full dL/dW_hh of sliding windows, against the window K.
 
-    `variable` is "truncation_log_error" or "truncation_cosine". Thin lines are networks, thick ones
-    their median. Read off where the error falls below what you can accept.
+    Of gated cells to dL/d[W_hh, W_xh, b_h]. `variable` is "truncation_log_error" or
+    "truncation_cosine". Thin lines are networks, thick ones their median. Read off where the error
+    falls below what you can accept.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).sel(length=length, truncation="sliding")
@@ -66,6 +69,19 @@ def plot_against_window(
     else:
         ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03)
         ax.set_ylabel(r"cosine of $g_K$ and $g$")
+    return ax
+
+
+def plot_one_error(
+    dataset: xr.Dataset, *, length: int, gain: float, ax: Axes, **style: Any
+) -> Axes:
+    """The error for one gain; `style` as of `figures.seeds_and_median`."""
+    data = one_network_set(dataset).sel(length=length, truncation="sliding", gain=gain)
+    errors = powers(known_errors(data).transpose("network_seed", "window"))
+    figures.seeds_and_median(ax, data.window, errors, lines=True, **style)
+    _window_axis(ax, length)
+    log_axis(ax)
+    ax.set_ylabel(_ERROR_LABEL)
     return ax
 
 

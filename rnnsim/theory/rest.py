@@ -21,8 +21,8 @@ def critical_gain_at_rest(cell: str, *, forget_bias: npt.ArrayLike = 0.0) -> Flo
     The first column are the eigenvalues of dh_t/dh_{t-1}, of LSTMs of the state (h, c), at rest;
     lambda those of W_hh, of its block of g or n for gated cells, which fill a disc of radius g
     (Gaussian, for many units) or touch its border (orthogonal, identity). All biases are 0 but that
-    of the gate that keeps, ``f = sigma(forget_bias)``, likewise z. Exact for given eigenvalues; says
-    nothing of driven networks.
+    of the gate that keeps, ``f = sigma(forget_bias)``, likewise z. Of driven networks it says
+    nothing.
 
     Parameters
     ----------

@@ -1,0 +1,159 @@
+"""Figures and sentences of several cells: each kind of networks by itself, under its name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import figures
+
+Datasets = dict[str, xr.Dataset]
+
+AXES = ("cell", "forget_bias")
+NAMES = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
+_LINES = 4  # in one panel
+_STATE = r" ($h$ in $\partial h$: the state $(h, c)$)"
+
+
+class Kind(NamedTuple):
+    """One kind of networks: its cell, what it is called, the end of names of files, datasets."""
+
+    cell: str
+    name: str
+    suffix: str
+    datasets: Datasets
+
+
+def cell_of(dataset: xr.Dataset) -> str:
+    """The cell of a dataset of one kind."""
+    return str(dataset["cell"].item()) if "cell" in dataset.coords else "vanilla"
+
+
+def is_gated(dataset: xr.Dataset) -> bool:
+    """Whether theories of vanilla networks do not hold."""
+    return cell_of(dataset) != "vanilla"
+
+
+def forget_bias_of(dataset: xr.Dataset) -> float:
+    """The forget bias of a dataset of one kind."""
+    return float(dataset["forget_bias"]) if "forget_bias" in dataset.coords else 0.0
+
+
+def state_size(dataset: xr.Dataset, n_hidden: int) -> int:
+    """Numbers of a state: those of h and of c for LSTMs."""
+    return 2 * n_hidden if cell_of(dataset) == "lstm" else n_hidden
+
+
+def units(dataset: xr.Dataset, activation: str) -> str:
+    """What units are called: "tanh units", "LSTM units"."""
+    return f"{NAMES[cell_of(dataset)] if is_gated(dataset) else activation} units"
+
+
+def kinds_of(datasets: Datasets) -> list[Kind]:
+    """The kinds that there are, in their order; one without a name where nothing was chosen."""
+    axes = [axis for axis in AXES if any(axis in data.dims for data in datasets.values())]
+    if not axes:
+        return [Kind("vanilla", "", "", datasets)]
+    labels = {axis: _labels(datasets, axis) for axis in axes}
+    places = [
+        {axis: labels[axis][i] for axis, i in zip(axes, at, strict=True)}
+        for at in np.ndindex(*(len(labels[axis]) for axis in axes))
+    ]
+    there = [p for p in places if p.get("cell") != "vanilla" or p.get("forget_bias", 0.0) == 0.0]
+    return [
+        Kind(
+            place["cell"],
+            name_of(**place),
+            _suffix(**place) * (len(there) > 1),
+            {name: _of_kind(data, place) for name, data in datasets.items()},
+        )
+        for place in there
+    ]
+
+
+def name_of(cell: str, forget_bias: float | None = None) -> str:
+    """ "LSTM, forget bias 1"; vanilla networks have none."""
+    gated = cell != "vanilla" and forget_bias is not None
+    return NAMES[cell] + (f", forget bias {forget_bias:g}" if gated else "")
+
+
+def drawn(
+    datasets: Datasets,
+    draw: Callable[[Datasets], Mapping[str, Figure]],
+    compare: Callable[[Sequence[Kind]], Mapping[str, Figure]] | None = None,
+) -> dict[str, Figure]:
+    """The figures of every kind, each with the kind above it; of several, what compares them."""
+    found: dict[str, Figure] = {}
+    kinds = kinds_of(datasets)
+    if compare is not None and len(kinds) > 1:
+        found |= compare(kinds)
+    for kind in kinds:
+        for name, figure in draw(kind.datasets).items():
+            if kind.name:
+                figure.suptitle(kind.name + _STATE * (kind.cell == "lstm"))
+            found[name + kind.suffix] = figure
+    return found
+
+
+def told(datasets: Datasets, summarise: Callable[[Datasets], Sequence[str]]) -> list[str]:
+    """The sentences of every kind, each kind under its name."""
+    found: list[str] = []
+    for kind in kinds_of(datasets):
+        found += [f"{kind.name[0].upper()}{kind.name[1:]}:"] if kind.name else []
+        found += summarise(kind.datasets)
+    return found
+
+
+def beside(
+    kinds: Sequence[Kind],
+    gains: Sequence[float],
+    plot: Callable[[Kind, float, Axes, dict[str, Any]], Any],
+) -> tuple[Figure, Any]:
+    """Panels with a column for each gain; a row for each cell where there are more than four kinds.
+
+    ``plot(kind, gain, ax, style)`` draws one line and its seeds; style has label, color and index.
+    """
+    rows = _rows(kinds)
+    size = (4.7 * max(len(gains), 2) + 0.5, 4.6 * len(rows) + 1.2)
+    figure, axes = figures.new_figure(
+        len(rows), len(gains), figsize=size, sharex=True, sharey=True, squeeze=False
+    )
+    for i, j in np.ndindex(axes.shape):
+        ax, colors = axes[i, j], figures.shades(len(rows[i]))
+        for index, kind in enumerate(rows[i]):
+            style = {"label": kind.name, "color": colors[index], "index": index}
+            plot(kind, float(gains[j]), ax, style)
+        ax.set_title(f"gain {gains[j]:g}" if i == 0 else "")
+        ax.label_outer()
+    for ax in axes[:, 0]:
+        ax.legend(fontsize=11)
+    return figure, axes
+
+
+def _rows(kinds: Sequence[Kind]) -> list[Sequence[Kind]]:
+    """All of them, or those of each cell, four at a time."""
+    groups = {kind.cell: [k for k in kinds if k.cell == kind.cell] for kind in kinds}
+    together = [list(kinds)] if len(kinds) <= _LINES else list(groups.values())
+    return [row[i : i + _LINES] for row in together for i in range(0, len(row), _LINES)]
+
+
+def _labels(datasets: Datasets, axis: str) -> list[Any]:
+    data = next(data for data in datasets.values() if axis in data.dims)
+    return list(data[axis].values.tolist())
+
+
+def _suffix(cell: str, forget_bias: float | None = None) -> str:
+    gated = cell != "vanilla" and forget_bias is not None
+    return f"-{cell}" + (f"-forget-bias-{forget_bias:g}" if gated else "")
+
+
+def _of_kind(dataset: xr.Dataset, place: Mapping[str, Any]) -> xr.Dataset:
+    """The dataset of one kind; states of other cells may have more numbers than its own."""
+    data = dataset.sel(place)
+    n_hidden = data["n_hidden"].max() if "n_hidden" in data.coords else None
+    H = figures.configuration(data)["n_hidden"] if n_hidden is None else int(n_hidden)
+    shorter = {axis: slice(state_size(data, H)) for axis in ("exponent", "unit")}
+    return data.isel({axis: part for axis, part in shorter.items() if axis in data.dims})
