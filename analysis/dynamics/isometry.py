@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import middle
 from ..spectra.spectrum_plots import schemes_of
@@ -34,7 +34,7 @@ _LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
     network_seeds: Annotated[int, flag("Networks per scheme and gain.")] = 3
@@ -64,7 +64,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures)
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     data = datasets["products"]
     return {
         "singular-values-against-lag": _lag_figure(data),
@@ -93,12 +97,21 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
         f"Products end at step {settings['step']} of {_networks(dataset)}; thin lines: each of "
         "them, thick: medians; bands: middle half and middle 90% of all singular values (ranks "
         "count those that are exactly 0, where lines and bands end). Dashed: medians, as "
-        f"slopes lambda_1 and lambda_H from other sequences ({settings['exponent_steps']} steps), "
-        "which a single stretch need not follow, least of all where units integrate their input "
-        "(identity). At 0 all directions arrive as they left: dynamical isometry. "
+        f"slopes lambda_1 and lambda_{_last(dataset)} from other sequences "
+        f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
+        f"all where units integrate their input ({_integrating(dataset)}). At 0 all directions arrive as they left: dynamical isometry. "
         f"{_precision(dataset)}",
     )
     return figure
+
+
+def _last(dataset: xr.Dataset) -> str:
+    """The index of the last exponent."""
+    return "2H" if cells.cell_of(dataset) == "lstm" else "H"
+
+
+def _integrating(dataset: xr.Dataset) -> str:
+    return "gates near 1" if cells.is_gated(dataset) else "identity"
 
 
 def _histogram_figure(dataset: xr.Dataset) -> Figure:
@@ -153,7 +166,7 @@ def _networks(dataset: xr.Dataset) -> str:
     seeds, sequences = dataset.network_seed.size, dataset.sequence.size
     return (
         f"{seeds} network{'s' if seeds > 1 else ''} ({settings['n_hidden']} "
-        f"{settings['activation']} units) along {sequences} sequence"
+        f"{cells.units(dataset, settings['activation'])}) along {sequences} sequence"
         f"{'s' if sequences > 1 else ''} of {settings['task']}"
     )
 
@@ -188,6 +201,10 @@ def _bounds(data: xr.Dataset) -> tuple[float, float]:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["products"]
     return [
         _in_words(data.sel(scheme=scheme, gain=gain), scheme, float(gain))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.statistics import median, median_over, quantiles
 from ..spectra.spectrum_plots import COLORS
 
@@ -84,7 +84,8 @@ def plot_singular_values_against_lag(
     text = "exponents not known"
     if not np.isnan(exponents).all():
         first, last = exponents[0], exponents[-1]
-        text = f"$\\lambda_1$ = {first:+.2f}, $\\lambda_H$ = {last:+.2f} nats/step"
+        index = "2H" if cells.cell_of(dataset) == "lstm" else "H"
+        text = f"$\\lambda_1$ = {first:+.2f}, $\\lambda_{{{index}}}$ = {_known(last)} nats/step"
     if missing := lost(data.isel(lag=-1)):
         text = f"at lag {lags[-1]} {missing}\n{text}"
     ax.text(0.03, 0.04, text, transform=ax.transAxes, fontsize=11, zorder=6, bbox=_BOX)
@@ -92,6 +93,10 @@ def plot_singular_values_against_lag(
     ax.set_xlabel("lag $k$ (steps)")
     ax.set_ylabel(r"$\ln\sigma_i(\partial h_t/\partial h_{t-k})$ (nats)")
     return ax
+
+
+def _known(exponent: float) -> str:
+    return "?" if np.isnan(exponent) else f"{exponent:+.2f}"
 
 
 def seen_range(dataset: xr.Dataset, gain: float) -> tuple[float, float]:

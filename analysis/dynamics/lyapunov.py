@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, Ensemble, flag
 from . import words
 from .lyapunov_plots import (
     GROWING,
     at_rest,
     beyond_0,
+    gain_at_rest,
     mean_field,
     plot_attractor,
     plot_convergence,
@@ -39,7 +40,7 @@ _LEAST = 0.002  # nats/step
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
     task: Annotated[str, flag(f"{TASK_HELP} Its inputs are what --driven networks read.")] = (
@@ -79,7 +80,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures, state=r": exponents of the state $(h, c)$")
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     return {
         "lyapunov-spectrum": _spectrum_figure(datasets["spectra"]),
         "transition": _transition_figure(datasets["transition"]),
@@ -95,9 +100,10 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     active = [gain for gain in gains if gain not in rest]
     linear = figures.configuration(dataset)["activation"] == "linear"
     resting = "linear" if linear else "at rest"
+    others = "" if cells.is_gated(dataset) else "active, "  # of gated ones it is not known
     wanted = [
         (rest, f"{resting}, {_input(dataset)}", None),
-        (active, f"active, {_input(dataset)}", None),
+        (active, f"{others}{_input(dataset)}", None),
         (active, "the largest exponents", _LEADING),
     ]
     panels = [panel for panel in wanted if panel[0]]
@@ -120,9 +126,9 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
         )
     figures.caption(
         figure,
-        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join(known)} Above "
-        "the horizontal line small distances grow, below it they shrink: of no network shown do "
-        f"more than {_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
+        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join([*known, ''])}"
+        "Above the horizontal line small distances grow, below it they shrink: of no network shown "
+        f"do more than {_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
     )
     return figure
 
@@ -130,7 +136,7 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
 def _most_growing(dataset: xr.Dataset) -> float:
     """The largest share of a network's exponents that are above 0."""
     above = (dataset.isel(n_hidden=-1).lyapunov_exponent > 0).sum("exponent")
-    return float(above.max()) / int(dataset.n_hidden[-1])
+    return float(above.max()) / cells.state_size(dataset, int(dataset.n_hidden[-1]))
 
 
 def _transition_figure(dataset: xr.Dataset) -> Figure:
@@ -145,6 +151,8 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
     axes[0, 0].legend(loc="lower right", fontsize=12)
     known = mean_field(dataset, 1.0) is not None
     theirs = " Theory is for large networks; small ones lie below it on average." if known else ""
+    if gain_at_rest(dataset) is not None:
+        theirs = " Dashed: where rest of large networks loses stability."
     figures.caption(
         figure,
         f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
@@ -279,6 +287,10 @@ def chaotic(dataset: xr.Dataset) -> xr.DataArray:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     transition, spectra = datasets["transition"], datasets["spectra"]
     sizes = [transition.sel(n_hidden=H) for H in transition.n_hidden]
     sentences = [_criterion_in_words(transition), *(_transition_in_words(data) for data in sizes)]
@@ -287,6 +299,8 @@ def summarise(datasets: Datasets) -> list[str]:
     if (known := mean_field(transition, gain)) is not None:
         value = float(known.largest_exponent)
         sentences.append(f"Mean field says {value:+.3f} at gain {gain:g} for large networks.")
+    if (critical := gain_at_rest(transition)) is not None:
+        sentences.append(f"Rest of large networks loses stability at gain {critical:.3g}.")
     sentences.append(_attractor_in_words(spectra))
     return sentences
 
@@ -340,11 +354,7 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     activation = figures.configuration(dataset)["activation"]
     which = f"At gain {float(last.gain):g}"
     network = f"the median network of {int(last.n_hidden)} units"
-    mean = _median(last.lyapunov_exponent.mean("exponent"))
-    rate, mean_text = (
-        _median(last.entropy_rate),
-        f"the mean of its exponents is {mean:+.2f} nats/step",
-    )
+    rate, mean_text = _median(last.entropy_rate), _mean_in_words(last)
     unstable, size = int(chaotic(last).sum()), last.network_seed.size
     if activation == "linear" and unstable:
         return (
@@ -367,6 +377,18 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
         f"nats/step; {mean_text}. Within two standard errors the dimension is "
         f"{words.between(low, high)}."
     )
+
+
+def _mean_in_words(data: xr.Dataset) -> str:
+    """The mean of all exponents; of gated cells precision may not resolve all of them."""
+    known = data.lyapunov_exponent.notnull().sum("exponent")
+    if cells.is_gated(data) and int(known.min()) < data.exponent.size:
+        return (
+            "the mean of its exponents is not known, as precision does not resolve all of them "
+            f"({int(known.min())} to {int(known.max())} of {data.exponent.size})"
+        )
+    mean = _median(data.lyapunov_exponent.mean("exponent"))
+    return f"the mean of its exponents is {mean:+.2f} nats/step"
 
 
 def _median(values: xr.DataArray) -> float:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from rnnsim import theory
 
-from ..frame import figures
+from ..frame import cells, figures
 
 ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
@@ -30,7 +30,7 @@ def at_rest(dataset: xr.Dataset, gain: float) -> bool:
     So it is in a linear network, and in a tanh network without input that goes to rest, |g| <= 1.
     """
     settings = figures.configuration(dataset)
-    if settings["scheme"] not in RANDOM_ENTRIES:
+    if settings["scheme"] not in RANDOM_ENTRIES or cells.is_gated(dataset):
         return False
     quiet = settings["activation"] == "tanh" and not settings["driven"]
     return bool(settings["activation"] == "linear" or (quiet and _effective(dataset, gain) <= 1))
@@ -41,10 +41,20 @@ def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | N
     settings = figures.configuration(dataset)
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
+    if cells.is_gated(dataset):
+        return None
     g = _effective(dataset, gain)
     if g.max() > _MOST_GAIN:
         return None
     return theory.mean_field(g, input_variance=float(dataset.input_variance))
+
+
+def gain_at_rest(dataset: xr.Dataset) -> float | None:
+    """The gain at which rest of large gated networks loses stability; None where there is input."""
+    settings = figures.configuration(dataset)
+    if not cells.is_gated(dataset) or settings["driven"]:
+        return None
+    return cells.gain_at_rest(dataset, settings["scheme"])
 
 
 def _effective(dataset: xr.Dataset, gain: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -114,7 +124,8 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
 
     Dots are networks, the line their median, the band their quartiles; dashed is mean field, for
     H -> infinity. Above the horizontal line trajectories that start close together part: tanh
-    networks are chaotic, others unstable.
+    networks are chaotic, others unstable. Of gated networks without input, dashed: the gain at
+    which rest loses stability.
     """
     ax = figures.axes_or_new(ax)
     largest = dataset.lyapunov_exponent.sel(n_hidden=n_hidden, exponent=1)
@@ -125,6 +136,9 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
     known = mean_field(dataset, gains)
     if known is not None:
         ax.plot(gains, known.largest_exponent, label="mean field, large $H$", **THEORY)
+    critical = gain_at_rest(dataset)
+    if critical is not None and gains[0] <= critical <= gains[-1]:
+        ax.axvline(critical, label="rest, large $H$", **THEORY)
     ax.axhline(0.0, **ZERO)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel("largest exponent " + _LARGEST)

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 import rnnsim
 from rnnsim import theory
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Networks, flag
+from ..frame.settings import SCHEME_HELP, Cells, Networks, flag
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
@@ -34,6 +34,9 @@ _LINES: dict[str, dict[str, Any]] = {
     "lyapunov_exponent": {"color": "white", "ls": "-", "lw": 5.0},
     "growth_rate": {"color": "black", "ls": ":", "lw": 3.0},
 }
+_REST: dict[str, Any] = {
+    "color": "black", "marker": "D", "ms": 10, "mec": "white", "ls": "", "zorder": 6,
+}  # fmt: skip
 _WORDS = {
     "lyapunov_exponent": r"$\lambda_1$ = 0 (forwards)",
     "growth_rate": "gradient growth = 0 (backwards)",
@@ -41,7 +44,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Settings(Networks):
+class Settings(Cells, Networks):
     """What to simulate."""
 
     network_seeds: Annotated[int, flag("Networks per gain and strength.")] = 5
@@ -73,7 +76,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures)
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     return {
         "phase-diagram": _phase_figure(datasets["phase"]),
         "forwards-backwards": _scatter_figure(datasets["phase"]),
@@ -127,9 +134,10 @@ def _networks(dataset: xr.Dataset) -> str:
 
 def _drive(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
+    gates = cells.is_gated(dataset)
     if settings["drive"] == "bias":
-        return "Frozen Gaussian biases, no input."
-    return "White Gaussian inputs."
+        return f"Frozen Gaussian biases{' of all gates' * gates}, no input."
+    return f"White Gaussian inputs{' of all gates' * gates}."
 
 
 def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -138,7 +146,8 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Colours are medians over networks: dark is stable, bright chaotic (relu and linear: unstable),
     the middle of the colours is 0; they end at the largest exponent, up and down. White: where the
     median is 0 (thin: each network's own). Dotted: where the median growth rate of gradients is 0.
-    Dashed: the critical line of mean field.
+    Dashed: the critical line of mean field; of gated networks, which have none, a diamond where
+    rest loses stability at strength 0.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sortby("gain").sortby("strength")
@@ -158,6 +167,9 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     critical = in_theory(dataset, strengths)
     if critical is not None:
         ax.plot(critical, strengths, **THEORY | {"lw": 2.4})
+    rest = gain_at_rest(dataset)
+    if rest is not None and y[0] == 0 and columns[0] < rest < columns[-1]:
+        ax.plot([rest], [0.0], **_REST)
     ax.set_xlim(columns[0], columns[-1])
     ax.set_ylim(rows[0], rows[-1])
     ax.grid(visible=False)
@@ -189,7 +201,16 @@ def key(dataset: xr.Dataset) -> list[Line2D]:
     lines = [Line2D([], [], label=_WORDS[name], **style) for name, style in _LINES.items()]
     if in_theory(dataset, np.zeros(1)) is not None:
         lines.append(Line2D([], [], label="mean field, large $H$", **THEORY | {"lw": 2.4}))
+    if gain_at_rest(dataset) is not None and (dataset.strength == 0).any():
+        lines.append(Line2D([], [], label="rest loses stability, large $H$", **_REST))
     return lines
+
+
+def gain_at_rest(dataset: xr.Dataset) -> float | None:
+    """The gain at which gated networks leave rest at strength 0; None of others."""
+    if not cells.is_gated(dataset):
+        return None
+    return cells.gain_at_rest(dataset, figures.configuration(dataset)["scheme"])
 
 
 def in_theory(
@@ -197,6 +218,8 @@ def in_theory(
 ) -> npt.NDArray[np.float64] | None:
     """The critical gain of mean field at each strength; None where it does not hold."""
     settings = figures.configuration(dataset)
+    if cells.is_gated(dataset):
+        return None
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
     if settings["drive"] == "input":
@@ -272,6 +295,10 @@ def medians(dataset: xr.Dataset, variable: str) -> xr.DataArray:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["phase"]
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
@@ -287,6 +314,8 @@ def _strength_in_words(data: xr.Dataset) -> str:
     where = {variable: _where(medians(data, variable)) for variable in _LINES}
     critical = in_theory(data, np.array([strength]))
     theirs = "" if critical is None else f"; mean field for large networks: {critical[0]:.2f}"
+    if strength == 0 and (rest := gain_at_rest(data)) is not None:
+        theirs = f"; rest of large networks loses stability at {rest:.3g}"
     dtype = figures.configuration(data)["dtype"]
     close = words.told_from_0(data.lyapunov_exponent, data.standard_error, dtype) == 0
     return (

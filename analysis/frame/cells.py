@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from rnnsim import theory
 
 from . import figures
 
@@ -40,6 +44,12 @@ def is_gated(dataset: xr.Dataset) -> bool:
 def forget_bias_of(dataset: xr.Dataset) -> float:
     """The forget bias of a dataset of one kind."""
     return float(dataset["forget_bias"]) if "forget_bias" in dataset.coords else 0.0
+
+
+def gain_at_rest(dataset: xr.Dataset, scheme: str) -> float:
+    """The gain at which large networks of one kind, without input, leave rest."""
+    critical = theory.critical_gain_at_rest(cell_of(dataset), forget_bias=forget_bias_of(dataset))
+    return float(critical / theory.spectral_radius(scheme, 1.0))
 
 
 def state_size(dataset: xr.Dataset, n_hidden: int) -> int:
@@ -84,16 +94,20 @@ def drawn(
     datasets: Datasets,
     draw: Callable[[Datasets], Mapping[str, Figure]],
     compare: Callable[[Sequence[Kind]], Mapping[str, Figure]] | None = None,
+    *,
+    state: str = _STATE,
 ) -> dict[str, Figure]:
-    """The figures of every kind, each with the kind above it; of several, what compares them."""
+    """The figures of every kind, each with the kind above it; of several, what compares them.
+
+    `state` says what is of the whole state of an LSTM.
+    """
     found: dict[str, Figure] = {}
     kinds = kinds_of(datasets)
     if compare is not None and len(kinds) > 1:
         found |= compare(kinds)
     for kind in kinds:
         for name, figure in draw(kind.datasets).items():
-            if kind.name:
-                figure.suptitle(kind.name + _STATE * (kind.cell == "lstm"))
+            _entitle(figure, kind.name + state * (kind.cell == "lstm"))
             found[name + kind.suffix] = figure
     return found
 
@@ -131,6 +145,15 @@ def beside(
     for ax in axes[:, 0]:
         ax.legend(fontsize=11)
     return figure, axes
+
+
+def _entitle(figure: Figure, name: str) -> None:
+    """The name above all panels, and above a legend that stands there."""
+    if figure.legends and name:
+        size = FontProperties(size=mpl.rcParams["figure.titlesize"])
+        figure.legends[0].set_title(name, prop=size)
+    elif name:
+        figure.suptitle(name)
 
 
 def _rows(kinds: Sequence[Kind]) -> list[Sequence[Kind]]:

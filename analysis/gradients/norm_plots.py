@@ -8,8 +8,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
-from rnnsim import theory
-
 from ..frame import cells, figures
 from ..frame.figures import decades, log_axis, powers, relative
 from ..frame.statistics import median, quantiles
@@ -270,10 +268,7 @@ def _critical_lines(data: xr.Dataset) -> list[tuple[str, str, float]]:
 
 def gain_at_rest(data: xr.Dataset) -> float:
     """The gain at which large networks of one cell and scheme, without input, leave rest."""
-    critical = theory.critical_gain_at_rest(
-        cells.cell_of(data), forget_bias=cells.forget_bias_of(data)
-    )
-    return float(critical / theory.spectral_radius(str(data["scheme"].item()), 1.0))
+    return cells.gain_at_rest(data, str(data["scheme"].item()))
 
 
 def critical_gain(data: xr.Dataset, measure: str) -> float:
