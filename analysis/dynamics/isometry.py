@@ -99,7 +99,8 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
         "count those that are exactly 0, where lines and bands end). Dashed: medians, as "
         f"slopes lambda_1 and lambda_{_last(dataset)} from other sequences "
         f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
-        f"all where units integrate their input ({_integrating(dataset)}). At 0 all directions arrive as they left: dynamical isometry. "
+        f"all where units integrate their input ({_integrating(dataset)}). At 0 all "
+        "directions arrive as they left: dynamical isometry. "
         f"{_precision(dataset)}",
     )
     return figure

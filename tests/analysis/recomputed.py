@@ -74,3 +74,43 @@ def plain(dataset, **chosen):
             dataset = dataset.isel({axis: np.argsort(dataset[axis].values)})
     single = ("task", "scheme", "activation", "n_hidden", "data_seed")
     return dataset.isel({axis: 0 for axis in single if axis in dataset.dims}).sel(chosen)
+
+
+CALLED = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
+
+
+def by_kind(datasets, one):
+    """The sentences of every cell and forget bias under its name; vanilla networks have none."""
+    first = next(iter(datasets.values()))
+    if "cell" not in first.dims:
+        return one(datasets)
+    words = []
+    for cell in first.cell.values.tolist():
+        biases = first.forget_bias.values.tolist() if "forget_bias" in first.dims else [None]
+        for bias in biases:
+            if cell == "vanilla" and bias:
+                continue
+            name = CALLED[cell] + (
+                "" if cell == "vanilla" or bias is None else f", forget bias {bias:g}"
+            )
+            at = {"cell": cell} | ({} if bias is None else {"forget_bias": bias})
+            words.append(f"{name[0].upper()}{name[1:]}:")
+            words += one({key: data.sel(at) for key, data in datasets.items()})
+    return words
+
+
+def cell_of(data):
+    return str(data.cell.values) if "cell" in data.coords else "vanilla"
+
+
+def numbers_of_a_state(data, n_hidden):
+    return n_hidden * (2 if cell_of(data) == "lstm" else 1)
+
+
+def rest_gain(data, radius=1.0):
+    """Where f + i o g of an LSTM, z + (1 - z) r g of a GRU, is 1 with all other biases 0."""
+    bias = float(data.forget_bias) if "forget_bias" in data.coords else 0.0
+    keep = 1 / (1 + math.exp(-bias))
+    if cell_of(data) == "lstm":
+        return (1 - keep) / (0.5 * 0.5) / radius
+    return (1 - keep) / ((1 - keep) * 0.5) / radius

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from recomputed import (
     LN10,
+    by_kind,
+    cell_of,
     median,
     middle,
     names,
@@ -13,6 +15,7 @@ from recomputed import (
     percent,
     plain,
     quartile,
+    rest_gain,
     share,
 )
 
@@ -21,6 +24,10 @@ from rnnsim import theory
 
 
 def gradient_norms(datasets):
+    return by_kind(datasets, _norms)
+
+
+def _norms(datasets):
     last = plain(datasets["last-step"]).isel(length=-1)
     found = {"vanish": [], "arrive": [], "explode": [], "": []}
     notes = []
@@ -61,6 +68,12 @@ def gradient_norms(datasets):
                 f"  {bent} of {len(singles)} networks there have no single rate: it differs "
                 "between both halves of the lags by more than its error."
             )
+    if cell_of(last) != "vanilla":
+        return [
+            *words,
+            "Without input rest is stable for large networks with these biases below gain "
+            f"{rest_gain(last):.3g}; these read their task.",
+        ]
     norms = []
     for name in ("spectral_norm", "spectral_radius"):
         per_gain = last[name].transpose("network_seed", "gain").values / last.gain.values
@@ -87,6 +100,10 @@ def _rate(fits):
 
 
 def truncation(datasets):
+    return by_kind(datasets, _truncation)
+
+
+def _truncation(datasets):
     data = plain(datasets["windows"]).isel(length=-1)
     T = int(data.length)
     tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
@@ -100,6 +117,8 @@ def truncation(datasets):
             text = f"needs a window of {K:g} of {T} steps ({part}){of_known(windows)}"
         words.append(f"At gain {gain:g} a gradient within {tolerance} {text}.")
     words.append(_segments(data, T))
+    if cell_of(data) != "vanilla":
+        return words
     silent = {gain: _without_bound(data.sel(gain=gain), T) for gain in gains}
     n = data.sizes["network_seed"]
     text = names([g for g, count in silent.items() if count == n], "none of the gains")
@@ -198,6 +217,10 @@ def _without_bound(data, T):
 
 
 def window(datasets):
+    return by_kind(datasets, _window)
+
+
+def _window(datasets):
     data = datasets["window"]
     settings = figures.configuration(data)
     needed = int(data.dependency) + 1

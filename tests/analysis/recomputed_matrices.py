@@ -4,7 +4,17 @@ import math
 from itertools import pairwise
 
 import numpy as np
-from recomputed import median, medians, middle, of_known, percent, plain, share
+from recomputed import (
+    by_kind,
+    median,
+    medians,
+    middle,
+    numbers_of_a_state,
+    of_known,
+    percent,
+    plain,
+    share,
+)
 
 from analysis.frame import figures
 from rnnsim import theory
@@ -13,7 +23,13 @@ SCHEMES = ("gaussian", "orthogonal", "identity", "uniform")
 
 
 def isometry(datasets):
+    return by_kind(datasets, _products)
+
+
+def _products(datasets):
     data = datasets["products"]
+    H = figures.configuration(data)["n_hidden"]
+    data = data.isel(unit=slice(numbers_of_a_state(data, H)))
     words = []
     for scheme in (s for s in SCHEMES if s in data.scheme.values):
         for gain in data.gain.values:

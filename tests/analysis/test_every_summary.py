@@ -6,6 +6,7 @@ warnings as errors.
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -268,18 +269,26 @@ CASES = {
         },
     ),
 }  # fmt: skip
+# The same commands of several cells: analysis, settings, sentences, edges.
+GATED = {
+    gradient_norms: {"cell": ("vanilla", "lstm", "gru"), "forget_bias": (0.0, 1.5)},
+    truncation: {"cell": ("gru", "lstm"), "forget_bias": (2.0,)},
+    isometry: {"cell": ("lstm", "vanilla"), "activation": "tanh"},
+}
 PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]
 
 
 @pytest.fixture(scope="module")
 def computed():
-    """The datasets of a small run of an analysis, made once."""
+    """The datasets of a small run of an analysis, of vanilla networks or others, made once."""
     made = {}
 
-    def of(analysis):
-        if analysis not in made:
-            made[analysis] = analysis.compute(CASES[analysis][0], progress=False)
-        return made[analysis]
+    def of(analysis, cells=()):
+        key = analysis, bool(cells)
+        if key not in made:
+            settings = replace(CASES[analysis][0], **dict(cells))
+            made[key] = analysis.compute(settings, progress=False)
+        return made[key]
 
     return of
 
@@ -292,8 +301,23 @@ def test_every_command_has_its_sentences_recomputed():
     ("analysis", "edge"), PAIRS, ids=[f"{runs.name_of(a)}: {edge}" for a, edge in PAIRS]
 )
 def test_words_are_those_of_the_data_and_figures_are_drawn(computed, analysis, edge):
+    check(analysis, edge, computed(analysis))
+
+
+GATED_PAIRS = [pair for pair in PAIRS if pair[0] in GATED]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "edge"), GATED_PAIRS, ids=[f"{runs.name_of(a)}: {edge}" for a, edge in GATED_PAIRS]
+)
+def test_words_and_figures_of_several_cells(computed, analysis, edge):
+    check(analysis, edge, computed(analysis, GATED[analysis]))
+
+
+def check(analysis, edge, data):
+    """The words of an edge of these data are recomputed, and its figures drawn in silence."""
     _, recomputed, edges = CASES[analysis]
-    datasets = edges[edge](computed(analysis))
+    datasets = edges[edge](data)
     assert analysis.summarise(datasets) == recomputed(datasets)
     with figures.style():
         for figure in analysis.draw(datasets).values():
