@@ -14,7 +14,8 @@ from rnnsim import checks
 from ..dynamics import words
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
-from . import portrait_plots
+from . import portrait_gated, portrait_plots
+from .portrait_page import configuration, subject_in_words
 
 HELP = "All that is known about one network, drawn or from a file, on one page."
 
@@ -31,11 +32,14 @@ class Settings:
     weights: Annotated[
         str | None,
         flag(
-            "An .npz file with W_xh, W_hh, W_hy and, if any, b_h, b_y: your own network, in place "
-            "of scheme, gain, n_hidden and seed. Reads the task if sizes fit, else white noise."
+            "An .npz file with W_xh, W_hh, W_hy and, if any, b_h, b_y and cell: your own network, "
+            "in place of scheme, gain, n_hidden and seed. Reads the task if sizes fit, else white "
+            "noise."
         ),
     ] = None
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
+    cell: Annotated[str, flag("Cell: vanilla, lstm or gru.")] = "vanilla"
+    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
     length: Annotated[int, flag("Sequence length T, in steps.")] = 200
     batch_size: Annotated[int, flag("Sequences B.")] = 16
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
@@ -51,13 +55,24 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """One page."""
-    return {"portrait": portrait_plots.page(datasets["portrait"])}
+    data = datasets["portrait"]
+    page = portrait_gated.page if portrait_gated.is_gated(data) else portrait_plots.page
+    return {"portrait": page(data)}
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the page shows, in words, from the data alone."""
     data = datasets["portrait"]
-    name = portrait_plots.subject_in_words(data)
+    name = subject_in_words(data)
+    if portrait_gated.is_gated(data):
+        return [
+            f"{name}: {_fate(data)}",
+            _slope_in_words(data),
+            *portrait_gated.parts_in_words(data),
+            portrait_gated.steps_in_words(data),
+            _chaos_in_words(data),
+            _window_in_words(data),
+        ]
     return [
         f"{name}: {_fate(data)}",
         _slope_in_words(data),
@@ -78,7 +93,7 @@ def sign(data: xr.Dataset) -> float:
 
 def _signs(data: xr.Dataset) -> npt.NDArray[np.float64]:
     """Of all exponents."""
-    dtype = portrait_plots.configuration(data)["dtype"]
+    dtype = configuration(data)["dtype"]
     return words.told_from_0(data.exponents, data.exponent_errors, dtype)
 
 
@@ -109,7 +124,7 @@ def _slope_in_words(data: xr.Dataset) -> str:
         return f"No growth rate could be fitted to the norms of gradients{why}."
     known = (
         ""
-        if np.isnan(data.theory_exponent)
+        if portrait_gated.is_gated(data) or np.isnan(data.theory_exponent)
         else f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1"
     )
     sentence = (
@@ -129,7 +144,7 @@ def _how_sure(data: xr.Dataset, rate: float, error: float, live: float) -> list[
         found.append(
             "Its error is not known: that takes two sequences, or a stream of ten times these lags"
         )
-    elif words.told_from_0(rate, error, portrait_plots.configuration(data)["dtype"]) == 0:
+    elif words.told_from_0(rate, error, configuration(data)["dtype"]) == 0:
         found.append("That is not to be told from 0")
     if not bool(data.growth_single):
         early, late = float(data.growth_early), float(data.growth_late)
@@ -157,7 +172,7 @@ def _chaos_in_words(data: xr.Dataset) -> str:
         f"Kaplan-Yorke dimension given the input {float(data.kaplan_yorke):.1f}, within two errors "
         f"{between}"
     )
-    activation = portrait_plots.configuration(data)["activation"]
+    activation = configuration(data)["activation"]
     if activation == "linear":
         dimension = "the states grow, there is no attractor"
     elif activation == "relu":
@@ -169,8 +184,10 @@ def _chaos_in_words(data: xr.Dataset) -> str:
 
 
 def _window_in_words(data: xr.Dataset) -> str:
-    tolerance = portrait_plots.configuration(data)["tolerance"]
+    tolerance = configuration(data)["tolerance"]
     window, length = float(data.sufficient_window), int(data.window[-1])
+    if portrait_gated.is_gated(data):
+        return portrait_gated.window_in_words(data, tolerance)
     if not np.isfinite(window):
         return f"No window is known to suffice for a gradient within {tolerance:.0%}."
     return f"A gradient within {tolerance:.0%} needs a window of {window:.0f} of {length} steps."

@@ -4,7 +4,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,50 +16,33 @@ from ..dynamics import words
 from ..frame import figures
 from ..frame.figures import decades
 from ..gradients.norm_plots import DECADE
+from .portrait_page import (
+    GUIDE,
+    MEASURED,
+    RATIO,
+    THEORY,
+    THIN,
+    configuration,
+    filled,
+    log_axis,
+    nothing,
+    power,
+    ticks_between,
+    write_strip,
+)
 
-configuration = figures.configuration
-
-_MEASURED = "#0072B2"
-_THIN: dict[str, Any] = {"color": _MEASURED, "alpha": 0.3, "lw": 0.8}
-_THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 2.0, "zorder": 5}
 _BOUND: dict[str, Any] = {"color": "0.25", "ls": ":", "lw": 2.4, "zorder": 4}
-_GUIDE: dict[str, Any] = {"color": "0.45", "lw": 1.4}
-_PAGE: Any = {"font.size": 15, "axes.titlesize": 16.5, "axes.labelsize": 16, "legend.fontsize": 14}
-_RATIO = r"$\|\partial l_t/\partial h_{t-k}\|\,/\,\|\partial l_t/\partial h_t\|$"
 _BELOW = 4.0  # decades of errors shown below the tolerance
 _LEADING = 10  # exponents in the enlarged part
 
 
 def page(dataset: xr.Dataset) -> Figure:
     """All panels, the numbers below them, and what to see."""
-    with mpl.rc_context(_PAGE):
-        figure = Figure(figsize=(17.5, 12.2))
-        axes = figure.subplot_mosaic(
-            [list("abc"), list("def"), list("ttt")],
-            height_ratios=[1.0, 1.0, 0.3],
-            gridspec_kw={"wspace": 0.06, "hspace": 0.05},
-        )
-        plot_eigenvalues(dataset, ax=axes["a"])
-        plot_singular_values(dataset, ax=axes["b"])
-        plot_exponents(dataset, ax=axes["c"])
-        plot_map(dataset, ax=axes["d"])
-        plot_lags(dataset, ax=axes["e"])
-        plot_truncation(dataset, ax=axes["f"])
-        write_numbers(dataset, ax=axes["t"])
-        figure.suptitle(figures.plain(subject_in_words(dataset)), fontsize=21)
-        figure.supxlabel(_caption(dataset), fontsize=14, color="0.2", wrap=True)
-    return figure
-
-
-def subject_in_words(dataset: xr.Dataset) -> str:
-    """Which network it is, and what it reads."""
-    settings = configuration(dataset)
-    units = f"{settings['n_hidden']} {settings['activation']} units"
-    if settings["weights"] is not None:
-        name = f"{settings['weights'].rsplit('/', 1)[-1]}, {units}"
-    else:
-        name = f"{settings['scheme']}, gain {settings['gain']:g}, {units}, seed {settings['seed']}"
-    return f"{name}, reading {settings['reads'].replace('_', ' ')}"
+    panels = (
+        plot_eigenvalues, plot_singular_values, plot_exponents, plot_map, plot_lags,
+        plot_truncation, write_numbers,
+    )  # fmt: skip
+    return filled(panels, dataset, _caption(dataset))
 
 
 def _caption(dataset: xr.Dataset) -> str:
@@ -84,11 +66,11 @@ def plot_eigenvalues(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     values, radius = dataset.eigenvalues.values, float(dataset.theory_radius)
-    ax.plot(values.real, values.imag, ls="", marker="o", ms=7, mew=0, color=_MEASURED, alpha=0.8)
+    ax.plot(values.real, values.imag, ls="", marker="o", ms=7, mew=0, color=MEASURED, alpha=0.8)
     ax.add_patch(Circle((0, 0), 1.0, fill=False, ec="0.35", lw=2.0, zorder=3))
     outer = max(1.0, float(np.abs(values).max()))
     if np.isfinite(radius):
-        style = {name: value for name, value in _THEORY.items() if name != "color"}
+        style = {name: value for name, value in THEORY.items() if name != "color"}
         ax.add_patch(Circle((0, 0), radius, fill=False, ec="black", **style))
         outer = max(outer, radius)
     ax.set_aspect("equal")
@@ -107,12 +89,12 @@ def plot_singular_values(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes
     """
     ax = figures.axes_or_new(ax)
     index = np.arange(1, dataset.unit.size + 1)
-    ax.plot(index, dataset.singular_values, "o-", color=_MEASURED, ms=5, lw=1.5)
+    ax.plot(index, dataset.singular_values, "o-", color=MEASURED, ms=5, lw=1.5)
     if np.isfinite(dataset.theory_singular_values).all():
-        ax.plot(index, dataset.theory_singular_values, **_THEORY, label="theory, many units")
+        ax.plot(index, dataset.theory_singular_values, **THEORY, label="theory, many units")
         flat = np.ptp(dataset.theory_singular_values.values) == 0
         ax.legend(loc="lower left" if flat else "upper right")
-    ax.axhline(1.0, **_GUIDE)
+    ax.axhline(1.0, **GUIDE)
     ax.set_ylim(0.0, 1.15 * max(1.0, float(dataset.singular_values.max())))
     ax.set_xlabel("index $i$")
     ax.set_ylabel(r"singular value $\sigma_i$")
@@ -131,9 +113,9 @@ def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     mean, error = dataset.exponents.values, dataset.exponent_errors.values
     finite = np.isfinite(mean)
     if not finite.any():
-        return _nothing(ax, "Lyapunov exponents", dataset)
+        return nothing(ax, "Lyapunov exponents", dataset)
     lines = dataset.exponents_of_sequences.transpose("unit", "sequence").values
-    ax.plot(index, np.where(np.isfinite(lines), lines, np.nan), **_THIN)
+    ax.plot(index, np.where(np.isfinite(lines), lines, np.nan), **THIN)
     ax.errorbar(
         index[finite],
         mean[finite],
@@ -141,12 +123,12 @@ def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ls="",
         marker="o",
         ms=5,
-        color=_MEASURED,
+        color=MEASURED,
         capsize=2,
         elinewidth=1.5,
     )
     ax.fill_between(index, 0.0, np.where(finite & (mean > 0), mean, 0.0), color="0.75", lw=0)
-    ax.axhline(0.0, **_GUIDE)
+    ax.axhline(0.0, **GUIDE)
     ax.set_xlabel("index $i$" if finite.all() else r"index $i$ (those not shown: $-\infty$)")
     ax.set_ylabel(r"$\lambda_i$ (nats/step)")
     ax.set_title("Many steps: Lyapunov exponents")
@@ -157,7 +139,7 @@ def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     elif np.isfinite(dataset.theory_exponent):
         reach = [0.5, 0.4 * index[-1] + 0.6]
         expected = [float(dataset.theory_exponent)] * 2
-        ax.plot(reach, expected, **_THEORY, label=r"$\lambda_1$, mean field")
+        ax.plot(reach, expected, **THEORY, label=r"$\lambda_1$, mean field")
         ax.legend(loc="lower left")
     return ax
 
@@ -168,7 +150,7 @@ def _draw_leading(dataset: xr.Dataset, ax: Axes) -> None:
     index = np.arange(1, leading.unit.size + 1)
     mean, expected = leading.exponents.values, float(dataset.theory_exponent)
     finite = np.isfinite(mean)
-    ax.axhline(0.0, **_GUIDE)
+    ax.axhline(0.0, **GUIDE)
     ax.errorbar(
         index[finite],
         mean[finite],
@@ -176,12 +158,12 @@ def _draw_leading(dataset: xr.Dataset, ax: Axes) -> None:
         ls="",
         marker="o",
         ms=6,
-        color=_MEASURED,
+        color=MEASURED,
         capsize=3,
         elinewidth=2,
     )
     if np.isfinite(expected):
-        ax.plot([0.6, index[-1] + 0.4], [expected] * 2, **_THEORY)
+        ax.plot([0.6, index[-1] + 0.4], [expected] * 2, **THEORY)
         ax.set_title(r"dashed: mean field, $\lambda_1$", fontsize=14)
     ax.set_xlim(0.5, index[-1] + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -198,19 +180,19 @@ def plot_map(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     shown = decades(dataset.log_change_map.transpose("column", "lag").values.T)
     if not np.isfinite(shown).any():
-        return _nothing(ax, "Gradient flow", dataset)
+        return nothing(ax, "Gradient flow", dataset)
     by_step = "step" in dataset.column.attrs["long_name"]
     mesh = ax.pcolormesh(
         dataset.column, dataset.lag, shown, cmap="cividis", shading="nearest", rasterized=True
     )
-    ticks = _ticks(float(np.nanmin(shown)), float(np.nanmax(shown)))
+    ticks = ticks_between(float(np.nanmin(shown)), float(np.nanmax(shown)))
     if by_step:  # no gradient goes back beyond step 1: room for the key
-        ax.text(0.04, 0.98, _RATIO, transform=ax.transAxes, va="top", fontsize=17)
+        ax.text(0.04, 0.98, RATIO, transform=ax.transAxes, va="top", fontsize=17)
         bar = mpl.colorbar.Colorbar(ax.inset_axes((0.06, 0.42, 0.05, 0.42)), mesh)
     else:
         bar = mpl.colorbar.Colorbar(ax.inset_axes((1.02, 0.0, 0.04, 1.0)), mesh)
-        ax.set_title(_RATIO)
-    bar.set_ticks(list(ticks), labels=[_power(tick) for tick in ticks])
+        ax.set_title(RATIO)
+    bar.set_ticks(list(ticks), labels=[power(tick) for tick in ticks])
     if by_step and len(ticks) > 1 and min(shown.shape) > 1:
         ax.contour(
             dataset.column,
@@ -230,31 +212,6 @@ def plot_map(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _ticks(low: float, high: float) -> npt.NDArray[np.float64]:
-    """About six powers of ten between two decades; over less than two, 1, 2 and 5 times these."""
-    if high - low >= 2:
-        step = next(
-            n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, np.inf) if n * 6 >= high - low
-        )
-        step = step if np.isfinite(step) else np.ceil((high - low) / 6)
-        return np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    fine = (np.arange(np.floor(low), high + 1)[:, None] + np.log10([1, 2, 5])).ravel()
-    return fine[(fine >= low) & (fine <= high)]
-
-
-def _power(decade: float) -> str:
-    """10^n, or the number itself where it is no power of ten."""
-    n = round(float(decade))
-    return f"$10^{{{n}}}$" if abs(decade - n) < 1e-9 else f"{10**decade:.2g}"
-
-
-def _log_axis(ax: Axes, low: float, high: float) -> None:
-    """A y axis of decades from low to high, labelled as numbers."""
-    ax.set_ylim(low, high)
-    ticks = _ticks(low, high)
-    ax.set_yticks(ticks, [_power(tick) for tick in ticks])
-
-
 def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Norm of dl_t/dh_{t-k} relative to lag 0 against lag k.
 
@@ -265,28 +222,28 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     lag = dataset.lag.values
     curves = decades(dataset.log_norms.transpose("sequence", "lag"))
     if not np.isfinite(curves[:, 1:]).any():
-        return _nothing(ax, "Gradients against lag", dataset)
+        return nothing(ax, "Gradients against lag", dataset)
     known = np.asarray(np.isfinite(curves).all(axis=0))
     mean = np.where(known, np.where(known, curves, 0.0).mean(axis=0), np.nan)
-    ax.plot(lag, curves.T, **_THIN)
-    ax.plot(lag, mean, color=_MEASURED, lw=3.5, label="measured")
+    ax.plot(lag, curves.T, **THIN)
+    ax.plot(lag, mean, color=MEASURED, lw=3.5, label="measured")
     first, last = int(dataset.growth_first_lag), int(dataset.growth_last_lag)
     exponent = float(dataset.exponents[0]) / DECADE
     fitted = known[first : last + 1]
     middle = float(np.nanmean(mean[first : last + 1])) if fitted.any() else np.nan
     if np.isfinite([exponent, middle]).all():
         line = middle + exponent * (lag - 0.5 * (first + last))
-        ax.plot(lag[: last + 1], line[: last + 1], **_THEORY, label=r"slope $\lambda_1$")
+        ax.plot(lag[: last + 1], line[: last + 1], **THEORY, label=r"slope $\lambda_1$")
     ax.set_xlim(0, last)
     low, high = ax.get_ylim()
     low, high = min(low, -0.5), max(high, 0.5) + 0.1 * max(high - low, 1.0)
     bound = decades(theory.pascanu_log_bound(float(dataset.spectral_norm), lag))
     if low <= float(bound[max(1, last // 6)]) <= high:
         ax.plot(lag, bound, **_BOUND, label="at most (Pascanu)")
-    ax.axhline(0.0, **_GUIDE, zorder=1)
-    _log_axis(ax, low, high)
+    ax.axhline(0.0, **GUIDE, zorder=1)
+    log_axis(ax, low, high)
     ax.set_xlabel("lag $k$ (steps)")
-    ax.set_ylabel(_RATIO)
+    ax.set_ylabel(RATIO)
     ax.legend(loc="best")
     ax.set_title("Gradients on their way back")
     return ax
@@ -300,10 +257,10 @@ def plot_truncation(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     error = decades(dataset.truncation_log_error)
     if not np.isfinite(error).any():
-        return _nothing(ax, "Truncation", dataset)
+        return nothing(ax, "Truncation", dataset)
     tolerance, length = configuration(dataset)["tolerance"], int(dataset.window[-1])
-    ax.plot(dataset.window, error, color=_MEASURED, lw=3.5)
-    ax.axhline(np.log10(tolerance), **_GUIDE)
+    ax.plot(dataset.window, error, color=MEASURED, lw=3.5)
+    ax.axhline(np.log10(tolerance), **GUIDE)
     window = float(dataset.sufficient_window)
     if np.isfinite(window):
         ax.axvline(window, color="black", lw=2.0)
@@ -322,34 +279,38 @@ def plot_truncation(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         if rate < -2 * float(dataset.exponent_errors[0]):
             K = dataset.window.values[dataset.window.values >= window / 2]
             line = np.log10(tolerance) + rate / DECADE * (K - window)
-            ax.plot(K, line, **_THEORY, label=r"$\propto e^{\lambda_1 K}$")
+            ax.plot(K, line, **THEORY, label=r"$\propto e^{\lambda_1 K}$")
             ax.legend(loc="lower right" if early else "lower left")
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.set_xlim(0.9, length * 1.1)
-    _log_axis(ax, float(np.log10(tolerance)) - _BELOW, max(0.3, float(np.nanmax(error)) + 0.1))
+    log_axis(ax, float(np.log10(tolerance)) - _BELOW, max(0.3, float(np.nanmax(error)) + 0.1))
     ax.set_xlabel("window $K$ (steps)")
     ax.set_ylabel(r"relative error $\|g_K - g\|\,/\,\|g\|$")
     ax.set_title("Truncation at window $K$")
     return ax
 
 
-def _nothing(ax: Axes, title: str, dataset: xr.Dataset) -> Axes:
-    """Say why a panel has nothing to show."""
-    step = int(dataset.first_nonfinite)
-    why = f"step {step} left the\nfloating-point range" if step >= 0 else "exactly 0 throughout"
-    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
-    ax.set(xticks=[], yticks=[])
-    ax.set_title(title)
-    return ax
-
-
 def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
     """What the strip of numbers says: (name, value with unit) from left to right."""
+    *measured, window = measured_numbers(dataset)
+    return [
+        ("spectral radius", _value(dataset, "spectral_radius", ".2f")),
+        ("spectral norm", _value(dataset, "spectral_norm", ".2f")),
+        ("departure from\nnormality", _value(dataset, "henrici_relative", ".0%")),
+        *measured,
+        ("mean slope", _value(dataset, "mean_slope", ".2f")),
+        window,
+    ]
 
-    def value(name: str, form: str) -> str:
-        number = float(dataset[name])
-        return format(number, form) if np.isfinite(number) else "unknown"
+
+def _value(dataset: xr.Dataset, name: str, form: str) -> str:
+    number = float(dataset[name])
+    return format(number, form) if np.isfinite(number) else "unknown"
+
+
+def measured_numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
+    """Those that any network has, whatever its cell."""
 
     def estimate(number: float, error: float) -> str:
         return words.plus_minus(number, error) if np.isfinite(number) else "unknown"
@@ -359,15 +320,14 @@ def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
     ends = (float(dataset[f"kaplan_yorke{end}"]) for end in ("_low", "", "_high"))
     length, H = int(dataset.window[-1]), dataset.unit.size
     return [
-        ("spectral radius", value("spectral_radius", ".2f")),
-        ("spectral norm", value("spectral_norm", ".2f")),
-        ("departure from\nnormality", value("henrici_relative", ".0%")),
         ("$\\lambda_1$\n(nats/step)", leading),
         ("gradient growth\n(nats/step)", growth),
         ("Kaplan-Yorke\ndimension", f"{words.dimension(*ends)} of {H}"),
-        ("entropy rate\n(nats/step)", value("entropy_rate", ".2f")),
-        ("mean slope", value("mean_slope", ".2f")),
-        ("sufficient window\n(steps)", f"{value('sufficient_window', '.0f')} of {length}"),
+        ("entropy rate\n(nats/step)", _value(dataset, "entropy_rate", ".2f")),
+        (
+            "sufficient window\n(steps)",
+            f"{_value(dataset, 'sufficient_window', '.0f')} of {length}",
+        ),
     ]
 
 
@@ -376,14 +336,4 @@ _SHARES = (0.95, 0.9, 0.95, 1.35, 1.35, 1.25, 0.9, 0.8, 1.15)  # of the page's w
 
 def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """A strip of the numbers that say it all: names above, values below."""
-    ax = figures.axes_or_new(ax)
-    ax.set_axis_off()
-    ax.set(xlim=(0, sum(_SHARES)), ylim=(0, 1))
-    edges = np.cumsum((0.0, *_SHARES))
-    for (name, value), low, high in zip(numbers(dataset), edges, edges[1:], strict=False):
-        middle = 0.5 * (low + high)
-        ax.text(middle, 0.72, name, ha="center", va="center", fontsize=13.5, color="0.25")
-        ax.text(middle, 0.22, value, ha="center", va="center", fontsize=17.5, weight="bold")
-        if low:
-            ax.axvline(low, 0.05, 0.95, color="0.7", lw=1.0)
-    return ax
+    return write_strip(numbers(dataset), _SHARES, ax=ax)

@@ -375,3 +375,32 @@ PORTRAIT_BY_SEQUENCE = PORTRAIT | _table(
             "column lag", _LN, "ln ||dl_t/dh_{t-k}|| of a sequence, t the last, lag k"),
     },
 )  # fmt: skip
+
+# Of a gated network, `unit` counts the numbers of its state; what is else is as of others.
+_VANILLA_ONLY = (
+    "eigenvalues singular_values spectral_radius spectral_norm henrici henrici_relative "
+    "theory_radius theory_singular_values theory_exponent mean_slope"
+).split()
+_GATED = _table(
+    (),
+    {
+        "jacobian_eigenvalues": (
+            "point unit", _NONE, "eigenvalues of a step's Jacobian of the state", complex),
+        "jacobian_radius": ("point", _NONE, "largest modulus of these"),
+        "jacobian_norm": ("point", _NONE, "largest singular value of that Jacobian"),
+        "gate_singular_values": (
+            "gate direction", _NONE, "singular values of a gate's block of W_hh, descending"),
+        "truncation_log_error": (
+            "window", _LN,
+            "ln(||g_K - g||/||g||) of dL/d[W_hh, W_xh, b_h], not below its rounding"),
+        "sufficient_window_by_gate": ("gate", _STEPS, "of the rows of a gate alone"),
+        "log_norms_of_parts": (
+            "part lag", _LN,
+            "mean over steps and sequences of ln ||dl_t/d part||, less that of the state at lag 0"),
+    },
+)  # fmt: skip
+
+
+def of_gated(variables: dict[str, Variable]) -> dict[str, Variable]:
+    """A portrait of a gated network, in place of one of a vanilla network."""
+    return {name: v for name, v in variables.items() if name not in _VANILLA_ONLY} | _GATED

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
 from analysis.frame import figures, runs
-from analysis.networks import portrait, portrait_plots
+from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim.experiments.portrait import subject_of
 from rnnsim.importing.npz import load_network
 
@@ -53,7 +53,7 @@ def test_own_network_reads_the_task_where_sizes_fit(own):
     values = np.linalg.svd(own.arrays["W_hh"], compute_uv=False)
     assert_allclose(data.singular_values, values)
     assert_allclose(data.theory_radius, 2 * own.arrays["W_hh"].std())  # sqrt(H) = 2
-    assert portrait_plots.subject_in_words(data) == "mine.npz, 4 tanh units, reading adding"
+    assert portrait_page.subject_in_words(data) == "mine.npz, 4 tanh units, reading adding"
     assert "entries of this size" in portrait_plots.page(data).get_supxlabel()
 
 
@@ -148,8 +148,8 @@ def test_arrays_under_other_names_are_listed_with_their_shapes(tmp_path):
     ("rows", "words"),
     [
         (1, "PyTorch's names: W_xh is weight_ih_l0, W_hh is weight_hh_l0, b_h the sum of both"),
-        (3, r"names of a GRU \(3 H, H\): and only vanilla networks \(H, H\) are read"),
-        (4, r"names of an LSTM \(4 H, H\): and only vanilla networks \(H, H\) are read"),
+        (3, r"names of a GRU \(3 H, H\): W_xh is weight_ih_l0, W_hh is weight_hh_l0"),
+        (4, r"names of an LSTM \(4 H, H\): W_xh is weight_ih_l0, W_hh is weight_hh_l0"),
     ],
 )
 def test_the_arrays_of_a_state_dict_are_told(rows, words, tmp_path):
@@ -162,10 +162,10 @@ def test_the_arrays_of_a_state_dict_are_told(rows, words, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"W_hh": np.ones((12, 4))}, r"of a GRU \(3 H, H\), and only vanilla networks"),
-        ({"W_hh": np.ones((16, 4))}, r"of an LSTM \(4 H, H\), and only vanilla networks"),
-        ({"W_hh": np.ones((4, 16))}, r"of an LSTM \(4 H, H\), and only vanilla networks"),
-        ({"W_hh": np.ones((8, 4))}, "of a cell of 2 gates, and only vanilla"),
+        ({"W_hh": np.ones((12, 4))}, r"of a GRU \(3 H, H\); if .* with cell='gru'"),
+        ({"W_hh": np.ones((16, 4))}, r"of an LSTM \(4 H, H\); if .* with cell='lstm'"),
+        ({"W_hh": np.ones((4, 16))}, r"of an LSTM \(4 H, H\); if .* with cell='lstm'"),
+        ({"W_hh": np.ones((8, 4))}, "this is the shape of a cell of 2 gates$"),
         ({"W_hh": np.ones((4, 3))}, "one W_hh of units by units"),
         ({"W_xh": np.ones((3, 2))}, "all arrays of a file are of one network"),
         ({"b_h": np.ones(8)}, "all arrays of a file are of one network"),
@@ -179,3 +179,46 @@ def test_what_does_not_fit_is_not_said_to_be_transposed(changes, words, own):
 
 def test_what_is_ignored_is_not_read(own):
     assert len(load_network(own(other=np.array([object()], object)))) == 1
+
+
+@pytest.fixture
+def lstm(tmp_path):
+    rnn = rnnsim.RNN.sample(
+        n_inputs=2, n_hidden=4, n_outputs=1, cell="lstm", scheme="pytorch", rng=0
+    )
+
+    def save(**changes):
+        arrays = {name: array[0] for name, array in rnn.weights._asdict().items()} | changes
+        np.savez(tmp_path / "lstm.npz", **arrays)
+        return str(tmp_path / "lstm.npz")
+
+    save.rnn = rnn
+    return save
+
+
+@pytest.mark.parametrize("said", ["by the file", "by the caller", "by both"])
+def test_the_cell_is_said_by_the_file_or_the_caller(said, lstm):
+    entry = {} if said == "by the caller" else {"cell": "lstm"}
+    asked = {} if said == "by the file" else {"cell": "lstm"}
+    read = load_network(lstm(**entry), **asked)
+    assert read.cell == "lstm"
+    for mine, saved in zip(read.weights, lstm.rnn.weights, strict=True):
+        assert_array_equal(mine, saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "message"),
+    [
+        ({"cell": "tree"}, "vanilla", r"cell must be one of 'vanilla', 'lstm', 'gru', got 'tree'"),
+        ({"cell": ["lstm"]}, "vanilla", r"cell must be one of 'vanilla', 'lstm', 'gru', got"),
+        ({"cell": "lstm"}, "gru", "`cell` must be the 'lstm' that `weights` .* names, got 'gru'"),
+        ({}, "gru", r"lstm.npz': `W_hh` must be \(3\*n_hidden, n_hidden\) for cell='gru'"),
+        ({"b_h": np.ones(8)}, "lstm", r"lstm.npz': `b_h` must be"),
+        ({"b_h": np.full(16, np.inf)}, "lstm", "b_h must be finite, got 16 entries"),
+        ({"W_xh": np.full((16, 2), "a")}, "lstm", "W_xh must hold real numbers"),
+        ({}, "vanilla", r"this is the shape of an LSTM .* with cell='lstm'"),
+    ],
+)
+def test_files_that_do_not_hold_such_a_cell(changes, asked, message, lstm):
+    with pytest.raises(ValueError, match=message):
+        load_network(lstm(**changes), cell=asked)

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
 from analysis.frame import figures
-from analysis.networks import portrait, portrait_plots
+from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim import theory
 from rnnsim.experiments.portrait import subject_of
 
@@ -220,7 +220,7 @@ def test_no_window_no_mark(data):
     ],
 )
 def test_ticks(low, high, expected):
-    assert_allclose(portrait_plots._ticks(low, high), expected, atol=1e-12)
+    assert_allclose(portrait_page.ticks_between(low, high), expected, atol=1e-12)
 
 
 def test_numbers_of_the_strip(data):
@@ -259,7 +259,7 @@ def test_every_network_gives_a_page_and_words(changes):
 
 
 def test_thin_lines_can_be_seen_in_grey():
-    red, green, blue = to_rgb(portrait_plots._MEASURED)
+    red, green, blue = to_rgb(portrait_page.MEASURED)
     assert 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
 
 

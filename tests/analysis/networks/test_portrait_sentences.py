@@ -8,7 +8,7 @@ import pytest
 from artists import configured
 
 import rnnsim
-from analysis.networks import portrait, portrait_plots
+from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim.experiments.portrait import subject_of
 
 ANALYSED = portrait
@@ -195,7 +195,7 @@ def test_the_map_compares_each_sequence_with_itself():
 
 def portrait_subject(data):
     """The network and batch that a portrait is of."""
-    s = portrait_plots.configuration(data)
+    s = portrait_page.configuration(data)
     return subject_of(
         s["task"], s["length"], batch_size=s["batch_size"],
         networks=(s["scheme"], s["gain"], s["n_hidden"], s["seed"]),
