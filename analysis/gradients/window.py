@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, flag
+from ..frame.settings import SCHEME_HELP, Cells, flag
 from ..frame.statistics import median_over
 from ..frame.words import middle, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
@@ -22,7 +22,7 @@ _WORSE = 0.1  # nats per answer
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Cells):
     """What to train, and through which windows."""
 
     task: Annotated[str, flag("echo (repeat each symbol `delay` steps later) or copy_memory.")] = (
@@ -59,7 +59,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family, those of each cell by themselves."""
+    return cells.drawn(datasets, _figures, state="")
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     data = datasets["window"]
     return {"score-against-window": _score_figure(data), "learning-curves": _curves_figure(data)}
 
@@ -121,6 +125,10 @@ def chance(data: xr.Dataset) -> float:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["window"]
     needed = int(data.dependency) + 1
     sentences = [

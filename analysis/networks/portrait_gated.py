@@ -32,7 +32,7 @@ _PARTS: dict[str, dict[str, Any]] = {
     "path through c": {"color": "0.2", "marker": "v"},
 }
 _SHARES = (1.15, 1.15, 1.45, 1.45, 1.25, 1.0, 1.25, 1.6)  # of the page's width
-_ROW = 0.075  # height of a gate's row, of the panel
+_TOP, _ROW = 0.42, 0.075  # where the gates' rows begin, and their height, of the panel
 
 
 def is_gated(dataset: xr.Dataset) -> bool:
@@ -150,13 +150,13 @@ def plot_truncation(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Relative error of the gradient of all recurrent weights, truncated at window K, stride 1.
 
     The mark is the smallest window from which on the error stays below the thin horizontal; the
-    letters above are where the rows of each gate alone have theirs.
+    letters below are where the rows of each gate alone have theirs.
     """
     ax = plots.plot_truncation(dataset, ax=ax)
     by_gate = dataset.sufficient_window_by_gate
     for i, (gate, window) in enumerate(zip(dataset.gate.values, by_gate.values, strict=True)):
         if np.isfinite(window):
-            place = (window, 0.96 - i * _ROW)
+            place = (window, _TOP - i * _ROW)
             where: dict[str, Any] = {"transform": ax.get_xaxis_transform()}
             ax.plot(*place, ls="", marker=figures.MARKERS[i], ms=8, color="0.3", **where)
             ax.annotate(
