@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from rnnsim.experiments.merging import merge
     from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
-    from rnnsim.experiments.sweeps.cells import cell_sweep
     from rnnsim.experiments.sweeps.bias_variance import bias_variance_sweep
+    from rnnsim.experiments.sweeps.cells import cell_sweep
     from rnnsim.experiments.sweeps.exponents import lyapunov_sweep, phase_sweep
     from rnnsim.experiments.sweeps.gradients import sweep
     from rnnsim.experiments.sweeps.jacobians import jacobian_sweep

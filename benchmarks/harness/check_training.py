@@ -71,8 +71,9 @@ def compare(peer: Trainer, n_updates: int = N_UPDATES) -> list[Agreement]:
 
 def _networks(cell: str) -> rnnsim.RNN:
     rng = np.random.default_rng(0)
-    sizes = {"n_inputs": _D, "n_hidden": _H, "n_outputs": _V}
-    drawn = rnnsim.RNN.sample(_N, **sizes, cell=cell, gain=0.9, rng=rng)
+    drawn = rnnsim.RNN.sample(
+        _N, n_inputs=_D, n_hidden=_H, n_outputs=_V, cell=cell, gain=0.9, rng=rng
+    )
     b_h, b_y = (0.3 * rng.normal(size=array.shape) for array in (drawn.b_h, drawn.b_y))
     return drawn.with_weights(drawn.weights._replace(b_h=b_h, b_y=b_y))
 

@@ -153,7 +153,8 @@ def _bound(rnn: RNN, data: Any) -> Bound:
             "`draw` must give batches with loss at one step at least, got one whose `weights`, or "
             "derivatives of a loss of one's own, are all 0"
         )
-    return Bound(weights_for(rnn, batch), batch, data.loss_steps, final_for(rnn, data))
+    (weights,) = weights_for(rnn, batch)
+    return Bound(weights, batch, data.loss_steps, final_for(rnn, data))
 
 
 def _part(whole: Bound, share: tuple[int, int]) -> Bound:
