@@ -98,7 +98,7 @@ def _compared(
     for n in range(len(rnn)):
         first = [np.array(array[n]) for array in rnn.weights]
         theirs = peer(first, batches(), setting, n_updates)
-        for before, mine, other in zip(first, ours.rnn.weights, theirs, strict=True):
+        for before, mine, other in zip(first, ours.rnn.layers[0].weights, theirs, strict=True):
             deviation = np.linalg.norm(mine[n] - other) / np.linalg.norm(other - before)
             worst = max(worst, float(deviation))
     return n_updates, worst, float(ours.record.clipped.values[:, -1].mean())

@@ -17,7 +17,7 @@ from rnnsim.kernels.cells.layout import INNER_PRODUCT
 from rnnsim.networks.binding import fitting_inputs, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, parts_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import apart, initial_states, state_size
 
 Group = TypeVar("Group", Weights, StepNorms)
@@ -235,7 +235,7 @@ def boundary(
 class Core(NamedTuple):
     """The network that carries the loss, with its data and first states, 0 where None."""
 
-    rnn: RNN
+    rnn: Network
     sequences: Sequences
     h0: FloatArray | None
     c0: FloatArray | None

@@ -14,7 +14,7 @@ from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, check_model, parts_of
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.rnn import originals as originals_of
-from rnnsim.networks.stack import Network, check_network
+from rnnsim.networks.stack import Network, Stack, check_network
 from rnnsim.networks.states import has_memories, initial_states
 
 
@@ -35,7 +35,7 @@ def bind(
 def check_kinds(model: Any, data: Any, name: str, *, otherwise: str = "") -> None:
     """Refuse a model that is none, and data of another kind than it takes."""
     match model, data:
-        case (RNN(), Sequences()) | (EncoderDecoder(), Pairs()):
+        case (RNN() | Stack(), Sequences()) | (EncoderDecoder(), Pairs()):
             return
     raise wrong_kinds(model, data, name, otherwise=otherwise)
 
@@ -43,7 +43,7 @@ def check_kinds(model: Any, data: Any, name: str, *, otherwise: str = "") -> Non
 def wrong_kinds(model: Any, data: Any, name: str, *, otherwise: str = "") -> TypeError:
     """What to say of a model that is none, or of data of another kind than it takes."""
     check_model(model)
-    expected = Sequences if isinstance(model, RNN) else Pairs
+    expected = Pairs if isinstance(model, EncoderDecoder) else Sequences
     return TypeError(
         f"`{name}` must be a rnnsim.{expected.__name__} for a model of type "
         f"{type(model).__name__}{otherwise}, got {type(data).__name__}"

@@ -1,4 +1,7 @@
-"""A model is one network or two in a row: its parts, and all its weights as one flat vector."""
+"""A model is one network or two in a row: its parts, and all its weights as one flat vector.
+
+A network may be a stack of several layers.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,23 +15,34 @@ from rnnsim.checks import FloatArray
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, Stack
 
-Model = RNN | EncoderDecoder
+Model = Network | EncoderDecoder
 
 
 def check_model(value: Any) -> None:
     """Refuse what is neither one network nor two."""
     if not isinstance(value, Model):
         raise TypeError(
-            f"`model` must be a rnnsim.RNN or rnnsim.EncoderDecoder, got {type(value).__name__}"
+            "`model` must be a rnnsim.RNN, rnnsim.Stack or rnnsim.EncoderDecoder, got "
+            f"{type(value).__name__}"
         )
 
 
-def parts_of(model: Model) -> dict[str, RNN]:
+def parts_of(model: Model) -> dict[str, Network]:
     """The recurrent networks of a model, by name; the one that carries the loss first."""
-    if isinstance(model, RNN):
+    if not isinstance(model, EncoderDecoder):
         return {"": model}
     return {"decoder.": model.decoder, "encoder.": model.encoder}
+
+
+def layers_of(model: Model) -> dict[str, RNN]:
+    """All layers of a model, by the beginning of the names of their weights."""
+    return {
+        f"{part}layers[{index}]." if isinstance(network, Stack) else part: layer
+        for part, network in parts_of(model).items()
+        for index, layer in enumerate(network.layers)
+    }
 
 
 def memories_handed(model: Model) -> int:
@@ -44,11 +58,11 @@ class Layout:
 
     @classmethod
     def of(cls, model: Model) -> "Layout":
-        """The weights part by part, in the order of `Weights`."""
+        """The weights part by part and layer by layer, in the order of `Weights`."""
         return cls(
             {
                 f"{part}{name}": array.shape[1:]
-                for part, rnn in parts_of(model).items()
+                for part, rnn in layers_of(model).items()
                 for name, array in zip(Weights._fields, rnn.weights, strict=True)
             }
         )
@@ -70,11 +84,13 @@ class Layout:
 
     def join(self, model: Model) -> FloatArray:
         """All weights as (N, P)."""
-        arrays = [array for rnn in parts_of(model).values() for array in rnn.weights]
-        return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+        arrays = [array for rnn in layers_of(model).values() for array in rnn.weights]
+        return np.concatenate(
+            [array.reshape(len(array), array[0].size) for array in arrays], axis=1
+        )
 
     def split(self, values: FloatArray) -> list[Weights]:
-        """The weights of each part from (N, P), or views where N = 1."""
+        """The weights of each layer from (N, P), or views where N = 1."""
         arrays = [
             np.ascontiguousarray(values[:, place]).reshape(len(values), *self.shapes[name])
             for name, place in self.places.items()
@@ -83,7 +99,10 @@ class Layout:
 
     def model(self, like: Model, values: FloatArray) -> Model:
         """A model of these weights, otherwise like the given one."""
-        return like.with_weights(*reversed(self.split(values)))
+        weights = self.split(values)
+        if isinstance(like, Stack):
+            return like.with_weights(weights)
+        return like.with_weights(*reversed(weights))
 
     def labels(self, model: Model, mask: Any, tie: Any) -> npt.NDArray[np.int64]:
         """Which entries share a parameter, for the kernels: 0 is held fixed; (0,) if all are free.

@@ -27,6 +27,7 @@ from rnnsim.kernels.training.paths import Path
 from rnnsim.kernels.training.penalty import penalty_work
 from rnnsim.networks.model import Layout, Model, memories_handed, parts_of
 from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import cell_of, state_size
 
 # Arithmetic of all networks between two returns to Python: some tenths of a second.
@@ -140,17 +141,19 @@ class Workshop:
         gradients = self._layout.split(gradient[None])
         parts = list(parts_of(self._model).values())
         steps, B = self._sizes[0], batches.inputs.shape[2]
-        main = _path(parts[0], weights[0], gradients[0], steps, B, loss)
+        L = len(parts[0].layers)
+        main = _path(parts[0], weights[:L], gradients[:L], steps, B, loss)
         if batches.starts.size > 0:
             main = _with_starts(main, steps, B)
         if len(parts) > 1:
             T = batches.sources.shape[1]
-            encoder = _path(parts[1], weights[1], gradients[1], T, B, INNER_PRODUCT)
+            encoder = _path(parts[1], weights[L:], gradients[L:], T, B, INNER_PRODUCT)
             encoder.loss_weights[-B:] = 1
         else:
             one = RNN(*(np.zeros((1, 1), dtype) for _ in range(3)))
-            encoder = _path(one, originals(one), originals(one), 1, 1, INNER_PRODUCT)
-        block = main.work.factors.shape[1]
+            nothing = [originals(one)]
+            encoder = _path(one, nothing, nothing, 1, 1, INNER_PRODUCT)
+        block = main.work.factors.shape[2]
         groups = np.zeros(int(np.abs(self._method.labels).max(initial=0)) + 1)
         penalty = penalty_work(parts[0].n_hidden, block * B, values)
         handed = memories_handed(self._model)
@@ -158,8 +161,15 @@ class Workshop:
         return LearnWork(values, updated, gradient, groups, main, encoder, handed, penalty)
 
 
-def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, loss: int) -> Path:
-    """Scratch for segments of up to so many steps of one network."""
+def _path(
+    rnn: Network,
+    weights: list[Weights],
+    gradients: list[Weights],
+    steps: int,
+    B: int,
+    loss: int,
+) -> Path:
+    """Scratch for segments of up to so many steps of one network, with views of each layer."""
     dtype, D, V, cell = rnn.dtype, rnn.n_inputs, rnn.n_outputs, cell_of(rnn)
     scored_on_values = loss != CROSS_ENTROPY
     inputs, h0 = np.zeros(steps * B * D, dtype), np.zeros((1, B, state_size(rnn)), dtype)
@@ -174,11 +184,41 @@ def _path(rnn: RNN, weights: Weights, gradients: Weights, steps: int, B: int, lo
         h0,
         loss,
     )
-    out = kernels.gradient_arrays(weights, like)._replace(weights=gradients)
-    work = kernels.backward_work(weights, like, steps, cell)
-    data = (inputs, classes, targets, loss_weights, h0)
+    spread, places = np.zeros(0, dtype), np.zeros(0, np.int64)
+    gathered = spread
+    if len(weights) > 1:
+        shapes = [array.shape for array in kernels.layered(weights)]
+        spread, places = _wide(weights, shapes)
+        gathered = np.zeros_like(spread)
+        wide, wide_gradients = _views(spread, shapes), _views(gathered, shapes)
+    else:
+        wide, wide_gradients = (Weights(*(a[None] for a in w)) for w in (weights[0], gradients[0]))
+    out = kernels.stack_gradient_arrays(weights, like)._replace(weights=wide_gradients)
+    work = kernels.stack_backward_work(weights, like, steps, cell)
+    data = (spread, gathered, places, inputs, classes, targets, loss_weights, h0)
     none = np.zeros(0, np.bool_), np.zeros((0, 0), dtype), np.zeros((0, 0, 0), dtype)
-    return Path(0, cell, loss, weights, out, work, *data, *none)
+    return Path(0, cell, loss, wide, out, work, *data, *none)
+
+
+def _views(flat: FloatArray, shapes: Sequence[tuple[int, ...]]) -> Weights:
+    """Arrays of these shapes, one behind the other in a flat one."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    parts = zip(np.split(flat, ends[:-1]), shapes, strict=True)
+    return Weights(*(part.reshape(shape) for part, shape in parts))
+
+
+def _wide(
+    weights: list[Weights], shapes: Sequence[tuple[int, ...]]
+) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Room for all layers as wide as the widest, and where each entry of theirs stands there."""
+    size = sum(int(np.prod(shape)) for shape in shapes)
+    numbers = _views(np.arange(size), shapes)
+    places = [
+        whole[layer][tuple(map(slice, array.shape))].ravel()
+        for layer, own in enumerate(weights)
+        for whole, array in zip(numbers, own, strict=True)
+    ]
+    return np.zeros(size, weights[0].W_hh.dtype), np.concatenate(places)
 
 
 def _with_starts(path: Path, steps: int, B: int) -> Path:

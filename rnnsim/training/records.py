@@ -23,6 +23,7 @@ from rnnsim.kernels.training.learning import (
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.model import Model, parts_of
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.spectra.spectrum import eigenvalues_and_singular_values, spectrum
 from rnnsim.training.feeds import Ahead
 
@@ -91,6 +92,37 @@ def gate_variables(data: str = TEST) -> dict[str, Variable]:
     }  # fmt: skip
 
 
+def of_layers(variables: Mapping[str, Variable]) -> dict[str, Variable]:
+    """The same of stacks: what is of one W_hh has an axis of layers, the lowest 1."""
+    deep = {
+        name: v._replace(dims=(*v.dims[:2], "layer", *v.dims[2:]))
+        for name, v in variables.items()
+        if name in _BY_LAYER
+    }
+    norms = {
+        name: variables[name]._replace(long_name=text)
+        for name, text in {
+            "log_norms": "mean over loss steps and sequences of ln ||dl/ds_{t-k}||, s the states "
+            "of all layers",
+            "window_log_error": "ln of the relative error of dL/dW_hh of all layers, cut at "
+            "a window",
+            "window_cosine": "cosine between dL/dW_hh, of all layers, cut at a window and in full",
+        }.items()
+    }
+    by_layer = {
+        "log_norms_layers": Variable(
+            (*_SNAPSHOTS, "layer", "lag"), "nats",
+            "mean over loss steps and sequences of ln ||dl/dh_{t-k}|| by layer, by all paths"),
+        "layer_share": Variable(
+            (*_SNAPSHOTS, "layer"), "1",
+            "share of each layer in dL/dW_hh: ||its part||^2/||dL/dW_hh||^2"),
+    }  # fmt: skip
+    return {**variables, **deep, **norms, **by_layer}
+
+
+_BY_LAYER = (
+    "spectral_radius", "spectral_norm", "eigenvalues", "singular_values", "gate_spectral_norm",
+)  # fmt: skip
 VARIABLES = variables()
 _EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm", "gate_spectral_norm")
 _SUMMED = {
@@ -137,6 +169,8 @@ class Record:
         self._variables = with_loss_units(variables(ahead.name), core.sequences.targets)
         if core.rnn.n_gates > 1:
             self._variables |= gate_variables(ahead.name)
+        if isinstance(core.rnn, Stack):
+            self._variables = of_layers(self._variables)
         eigenvalues, singular_values = _spectra(core.rnn)
         if update in self.updates:
             evaluation = evaluate(
@@ -145,11 +179,12 @@ class Record:
             found = {
                 "loss": evaluation.loss,
                 "accuracy": evaluation.accuracy,
-                "spectral_radius": np.abs(eigenvalues[:, 0]),
-                "spectral_norm": singular_values[:, 0],
+                "spectral_radius": np.abs(eigenvalues[..., 0]),
+                "spectral_norm": singular_values[..., 0],
             }
             if core.rnn.n_gates > 1:
-                found["gate_spectral_norm"] = spectrum(core.rnn).spectral_norm
+                norms = [spectrum(layer).spectral_norm for layer in core.rnn.layers]
+                found["gate_spectral_norm"] = _of_all(core.rnn, norms)
             self._put(found, self.updates.index(update), len(self.updates))
         if update in self.snapshots:
             found = {"eigenvalues": eigenvalues, "singular_values": singular_values}
@@ -182,7 +217,7 @@ class Record:
         updates, snapshots = saved["updates_recorded"], saved["snapshots_recorded"]
         if snapshots.size and self.snapshots and "max_lag" in saved:
             check_max_lag(saved["max_lag"].tolist(), self._max_lag)
-        for name in VARIABLES | gate_variables():
+        for name in of_layers(VARIABLES | gate_variables()):
             if f"record.{name}" in saved:
                 old = updates if name in _EACH else snapshots
                 new = self.updates if name in _EACH else self.snapshots
@@ -215,8 +250,10 @@ class Record:
         axes: dict[str, Any] = {"network": tuple(range(N)), "updates": tuple(self.updates)}
         if self.snapshots:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
-        axes["unit"] = values["eigenvalues"].shape[2] if self.snapshots else 0
+        axes["unit"] = values["eigenvalues"].shape[-1] if self.snapshots else 0
         main = next(iter(parts_of(model).values()))
+        if isinstance(main, Stack):
+            axes["layer"] = tuple(range(1, main.n_layers + 1))
         if main.n_gates > 1:
             axes["gate"] = CELLS[main.cell].gates
         return labelled(axes, self._variables, values, attributes(configuration, provenance))
@@ -244,7 +281,18 @@ def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...
     return {"snapshot": tuple(snapshots), "lag": tuple(range(n_lags)), "window": windows}
 
 
-def _spectra(rnn: RNN) -> tuple[Floats, Floats]:
+def _of_all(network: Network, layers: list[Floats]) -> Floats:
+    """What is of each layer (N, ...), of stacks along an axis behind the networks."""
+    return np.stack(layers, axis=1) if isinstance(network, Stack) else layers[0]
+
+
+def _spectra(network: Network) -> tuple[Floats, Floats]:
+    """Eigenvalues (N, H) and singular values (N, H) of W_hh; of stacks (N, L, H)."""
+    pairs = list(zip(*map(_spectra_of_layer, network.layers), strict=True))
+    return _of_all(network, list(pairs[0])), _of_all(network, list(pairs[1]))
+
+
+def _spectra_of_layer(rnn: RNN) -> tuple[Floats, Floats]:
     """Eigenvalues (N, H) of W_hh, NaN where it stacks gates, and its singular values (N, H)."""
     W_hh = rnn.W_hh.astype(np.float64)
     if rnn.n_gates == 1:
@@ -263,18 +311,28 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
         n_threads=n_threads,
         per_sequence=False,
     )
-    finite = np.where(np.isfinite(flow.log_norms), flow.log_norms, 0.0)
-    counts = np.isfinite(flow.log_norms).sum(axis=1)
-    means = finite.sum(axis=1) / np.where(counts > 0, counts, np.nan)
-    nothing = (counts == 0) & np.isneginf(flow.log_norms).any(axis=1)  # an exact 0, not unknown
     measured = {
-        "log_norms": np.where(nothing, -np.inf, means),
+        "log_norms": _over_steps(flow.log_norms),
         "window_log_error": flow.window_log_error,
         "window_cosine": flow.window_cosine,
     }
     if core.rnn.n_gates > 1:
         measured["gate_share"] = flow.share_gates.sum(axis=1)
+    if isinstance(core.rnn, Stack):
+        measured["log_norms_layers"] = _over_steps(flow.log_norms_layers)
+        parts = [layer.full_log_norm for layer in flow.layers]
+        with np.errstate(invalid="ignore"):
+            measured["layer_share"] = np.exp(2 * (np.stack(parts, 1) - flow.full_log_norm[:, None]))
     return measured
+
+
+def _over_steps(logs: Floats) -> Floats:
+    """The mean over loss steps of (N, ..., S, K), of what is finite."""
+    finite = np.where(np.isfinite(logs), logs, 0.0)
+    counts = np.isfinite(logs).sum(axis=-2)
+    means = finite.sum(axis=-2) / np.where(counts > 0, counts, np.nan)
+    nothing = (counts == 0) & np.isneginf(logs).any(axis=-2)  # an exact 0, not unknown
+    return np.where(nothing, -np.inf, means)
 
 
 def _lyapunov_exponent(core: Core, n_threads: int | None) -> Floats:
@@ -282,7 +340,7 @@ def _lyapunov_exponent(core: Core, n_threads: int | None) -> Floats:
     inputs = core.sequences.inputs[..., :_LYAPUNOV_SEQUENCES, :]
     repeats = -(-_LYAPUNOV_STEPS // core.sequences.n_steps)
     h0, c0 = (
-        None if part is None else part[:, :_LYAPUNOV_SEQUENCES] for part in (core.h0, core.c0)
+        None if part is None else part[..., :_LYAPUNOV_SEQUENCES, :] for part in (core.h0, core.c0)
     )
     found = lyapunov_spectrum(
         core.rnn,

@@ -148,7 +148,9 @@ class Run:
         parts = parts_of(self._model).values()
         return {
             "model": checksum([self._layout.join(self._model)])[:16],
-            "sizes": [list(array.shape) for rnn in parts for array in rnn.weights],
+            "sizes": [
+                list(array.shape) for net in parts for rnn in net.layers for array in rnn.weights
+            ],
             "dtype": str(self._model.dtype),
             "cell": [rnn.cell for rnn in parts],
             "activation": [rnn.activation for rnn in parts],

@@ -10,7 +10,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, target_of
 from rnnsim.files import checksum
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import initial_states
 
 Marks = npt.NDArray[np.bool_]
@@ -71,7 +71,7 @@ def _booleans(value: Any) -> Marks:
 class FirstStates:
     """The whole states (1 or N, B, S) that batches, or the stream, start from."""
 
-    def __init__(self, rnn: RNN, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None) -> None:
+    def __init__(self, rnn: Network, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None) -> None:
         self._rnn, self._h0, self._c0 = rnn, h0, c0
         self._given = {n: a for n, a in (("h0", h0), ("c0", c0)) if a is not None}
 

@@ -14,7 +14,7 @@ from rnnsim.data.pairs import Data
 from rnnsim.kernels.training.optimisers import ADAGRAD, ADAM, MOMENTUM, RMSPROP, SGD, Rule
 from rnnsim.kernels.training.penalty import CODE, PAPER
 from rnnsim.networks.model import Layout, Model, check_model, parts_of
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import apart
 from rnnsim.training.feeds import Cuts, Feed, Task
 from rnnsim.training.learners import Method
@@ -59,8 +59,8 @@ class Training:
     final_c: FloatArray | None
 
     @property
-    def rnn(self) -> RNN:
-        """The trained networks; of encoder-decoder networks the decoders."""
+    def rnn(self) -> Network:
+        """The trained networks, RNN or Stack; of encoder-decoder networks the decoders."""
         return next(iter(parts_of(self.model).values()))
 
 
@@ -327,9 +327,15 @@ def _check_measured(cuts: Cuts, test: Data | None) -> None:
 
 
 def _penalty(model: Model, penalty: npt.ArrayLike) -> FloatArray:
-    """The weight of Omega for each network; 0 of gated cells."""
+    """The weight of Omega for each network; 0 of gated cells and of stacks."""
     weights = _weight("penalty", penalty, len(model))
-    cell = next(iter(parts_of(model).values())).cell
+    main = next(iter(parts_of(model).values()))
+    if weights.any() and len(main.layers) > 1:
+        raise ValueError(
+            f"`penalty` must be 0 for stacks of several layers, got {weights.max()}: Omega is "
+            "defined by one W_hh, and their gradient goes down from layer to layer too"
+        )
+    cell = main.cell
     if weights.any() and cell != "vanilla":
         raise ValueError(
             f"`penalty` must be 0 for gated cells, got {weights.max()} for cell={cell!r}: Omega is "

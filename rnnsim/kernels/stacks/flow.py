@@ -48,7 +48,7 @@ from rnnsim.kernels.flow.lags import (
 from rnnsim.kernels.flow.windows import start_full, take_full_back
 from rnnsim.kernels.gradients.steps import network
 from rnnsim.kernels.gradients.unfolding import batch_of
-from rnnsim.kernels.stacks.gradients import of_one, widest
+from rnnsim.kernels.stacks.gradients import above_of, of_one, widest
 from rnnsim.kernels.stacks.layers import (
     copy_part,
     in_layers,
@@ -93,7 +93,7 @@ def stack_flow_arrays(layers, batch, S, K, per_sequence):
 def stack_flow_work(layers, batch, S, C, cell=0):
     """Scratch for `stack_gradient_flow`, as `flow_work`: one for each thread."""
     w, L, B = widest(layers), len(layers), batch.inputs.shape[2]
-    one = flow_work(w, batch, S, C, cell, above=layers[0].b_h.shape[1])
+    one = flow_work(w, batch, S, C, cell, above_of(layers))
     of_layers = in_layers(one, L)
     set_sizes(of_layers.forward.sizes, layers)
     return StackFlowWork(

@@ -51,10 +51,15 @@ def of_one(batch, layers):
 
 def stack_backward_work(layers, batch, stored, cell=0):
     """Scratch for `stack_bptt`: one for each thread. layers: the Weights of each, lowest first."""
-    work = backward_work(widest(layers), batch, stored, cell, above=layers[0].b_h.shape[1])
+    work = backward_work(widest(layers), batch, stored, cell, above_of(layers))
     whole = in_layers(work, len(layers))
     set_sizes(whole.forward.sizes, layers)
     return whole
+
+
+def above_of(layers):
+    """How many numbers come back to a layer from the one above."""
+    return layers[0].b_h.shape[1] if len(layers) > 1 else 0
 
 
 def widest(layers):

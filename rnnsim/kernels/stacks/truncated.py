@@ -17,13 +17,19 @@ from rnnsim.kernels.gradients.truncated import (
     end_truncated,
     truncated_work,
 )
-from rnnsim.kernels.stacks.gradients import begin_stack, mark_stack, stack_forward_steps, widest
+from rnnsim.kernels.stacks.gradients import (
+    above_of,
+    begin_stack,
+    mark_stack,
+    stack_forward_steps,
+    widest,
+)
 from rnnsim.kernels.stacks.layers import in_layers, pass_down, set_sizes
 
 
 def stack_truncated_work(layers, batch, stride, cell=0):
     """Scratch for `stack_truncated_bptt`; layers: the Weights of each, the lowest first."""
-    work = truncated_work(widest(layers), batch, stride, cell, above=layers[0].b_h.shape[1])
+    work = truncated_work(widest(layers), batch, stride, cell, above_of(layers))
     whole = in_layers(work, len(layers))
     set_sizes(whole.common.forward.sizes, layers)
     return whole

@@ -14,7 +14,14 @@ from rnnsim.kernels.arithmetic.jit import inlined, kernel
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.training.boundary import encode, pull_back
 from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
-from rnnsim.kernels.training.paths import Path, forward_path, kept_state, sum_gradients
+from rnnsim.kernels.training.paths import (
+    Path,
+    forward_path,
+    gather_gradient,
+    kept_state,
+    spread_weights,
+    sum_gradients,
+)
 from rnnsim.kernels.training.penalty import PenaltyWork
 
 # Sums over the updates of one slot of the record; LARGEST is a maximum.
@@ -146,11 +153,13 @@ def _segment(learners, batches, segment, rule, variant, n, work):
     _set_first_state(learners, segment, n, main)
     if paired:
         encode(batches, segment.batch, n, work.handed, work.encoder, main.h0)
+    spread_weights(work.values, main)
     forward_path(data, segment.end - segment.begin, main)
     kept_state(segment.keep - segment.begin, main, state)
-    omega, found = 0.0, segment.slot >= 0 and main.work.marks[0] > 0
+    omega, found = 0.0, segment.slot >= 0 and main.work.marks[0, 0] > 0
     if found:
         omega = sum_gradients(data, main, learners.penalty[n], variant, work.penalty)
+        gather_gradient(main, work.gradient)
         if paired:
             pull_back(batches, segment.batch, n, variant, work)
     if learners.gathered.shape[1] > 0:
@@ -183,7 +192,7 @@ def _gather(learners, closes, found, omega, n, work):
 
     The gradient and the loss of `work` are then those of all its segments together.
     """
-    gathered, pending, loss = learners.gathered[n], learners.pending[n], work.main.out.loss
+    gathered, pending, loss = learners.gathered[n], learners.pending[n], work.main.out.loss[-1]
     if found:
         add(work.gradient, gathered)
         pending[GATHERED_LOSS] += loss[0]
@@ -201,7 +210,7 @@ def _gather(learners, closes, found, omega, n, work):
 @inlined
 def _update(learners, rule, slot, omega, n, work):
     """New weights from the gradient, and what is recorded of it."""
-    loss = work.main.out.loss[0]
+    loss = work.main.out.loss[-1, 0]
     norm = constrained_norm(learners.labels, work.gradient, work.groups)
     if not abs(loss) < np.inf or not norm < np.inf:
         return False

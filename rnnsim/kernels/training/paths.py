@@ -1,8 +1,9 @@
-"""One network on its way through a segment: its states, its loss, its gradient.
+"""One network, of one layer or several, on its way through a segment: states, loss, gradient.
 
 A segment is copied into a place of its own, so that the kernels of full BPTT serve any window: the
 steps before the segment's own carry no loss, and the first state, memories included, is the one
-that was kept.
+that was kept. Layers stand in front of every array, as in `rnnsim.kernels.stacks`; a network is a
+stack of one.
 
 A sequence that begins anew within a segment cuts the loops over time there, for all sequences: its
 state is put aside and replaced by the one to start from, and no gradient goes back across. Both
@@ -13,30 +14,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, rows_from
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.kernels.gradients.backward import (
-    add_block,
-    backward_block,
-    begin_bptt,
-    forward_steps,
-    score_block,
-)
+from rnnsim.kernels.gradients.backward import add_block, backward_block, score_block
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
 from rnnsim.kernels.gradients.steps import gather_memories, spread_memories
+from rnnsim.kernels.stacks.gradients import begin_stack, stack_forward_steps
+from rnnsim.kernels.stacks.layers import pass_down
 from rnnsim.kernels.training.penalty import add_penalty, clear_penalty, close_penalty
 
 
 class Path(NamedTuple):
-    """One recurrent network with its cell, its gradient and a place for one segment.
+    """One network with its cell, its gradient and a place for one segment; L layers in front.
 
-    weights and out.weights are views, N = 1, of LearnWork's values and gradient; inputs, classes,
-    targets, loss_weights are 1-D and long enough for the longest segment; h0 (1, B, S). network is
-    0, the only one there (a literal 0 would be a type of its own to Numba).
+    weights (L, 1, ...) and out.weights: views of `spread` and `gathered` (Q,), where all layers are
+    as wide as the widest; places (P,) int64: where each of the P entries of a flat vector stands
+    there. Of one layer places is of size 0, and the views are of the flat vectors themselves.
+    inputs, classes, targets, loss_weights are 1-D and long enough for the longest segment; h0
+    (1, B, L*S). network is 0, the only one there (a literal 0 would be a type of its own to Numba).
 
-    starts (steps * B,) bool: where a sequence begins anew before a step, with start (B, S); ended
-    (steps, B, S): the states that it leaves. All of size 0 where none does.
+    starts (steps * B,) bool: where a sequence begins anew before a step, with start (B, L*S); ended
+    (steps, B, L*S): the states that it leaves. All of size 0 where none does.
     """
 
     network: int
@@ -45,6 +44,9 @@ class Path(NamedTuple):
     weights: Weights
     out: GradientArrays
     work: BackwardWork
+    spread: np.ndarray
+    gathered: np.ndarray
+    places: np.ndarray
     inputs: np.ndarray
     classes: np.ndarray
     targets: np.ndarray
@@ -55,16 +57,30 @@ class Path(NamedTuple):
     ended: np.ndarray
 
 
+@inlined
+def spread_weights(values, path):
+    """The weights of all layers from a flat vector."""
+    for i in range(path.places.size):
+        path.spread[path.places[i]] = values[i]
+
+
+@inlined
+def gather_gradient(path, gradient):
+    """The gradients of all layers into a flat vector."""
+    for i in range(path.places.size):
+        gradient[i] = path.gathered[path.places[i]]
+
+
 @kernel
 def forward_path(data, steps, path):
     """Pack the weights, find the steps with loss, and compute the states of a segment."""
     n, begin, work = path.network, path.network, path.work
-    begin_bptt(path.weights, data, n, work, path.out)
+    begin_stack(path.weights, data, n, work, path.out)
     while begin < steps:
         end = begin + 1
         while end < steps and not _any_starts(end, path):
             end += 1
-        forward_steps(data, path.cell, n, begin, end, work)
+        stack_forward_steps(data, path.cell, n, begin, end, work)
         if end < steps:
             _put_starts(end, path)
         begin = end
@@ -72,23 +88,49 @@ def forward_path(data, steps, path):
 
 @kernel
 def kept_state(t, path, state):
-    """state (B, S) = that of step t of a segment whose states are known."""
-    forward, H = path.work.forward, path.weights.W_hh.shape[2]
+    """state (B, L*S) = that of step t of a segment whose states are known."""
+    _get_states(t, path, state)
+
+
+@inlined
+def _get_states(t, path, state):
     for b in range(state.shape[0]):
+        _get_state(t, b, path, state)
+
+
+@inlined
+def _get_state(t, b, path, state):
+    """state[b] = that of step t, layer after layer."""
+    forward, H = path.work.forward, path.weights.W_hh.shape[3]
+    S = state.shape[1] // forward.trace.shape[0]
+    for layer in range(forward.trace.shape[0]):
+        part = state[:, layer * S : (layer + 1) * S]
         for i in range(H):
-            state[b, i] = forward.trace[t, b, i]
-        gather_memories(forward.kept[t, b], H, state, b)
+            part[b, i] = forward.trace[layer, t, b, i]
+        gather_memories(forward.kept[layer, t, b], H, part, b)
+
+
+@inlined
+def _put_state(t, b, path, state):
+    """The other way round."""
+    forward, H = path.work.forward, path.weights.W_hh.shape[3]
+    S = state.shape[1] // forward.trace.shape[0]
+    for layer in range(forward.trace.shape[0]):
+        part = state[:, layer * S : (layer + 1) * S]
+        for i in range(H):
+            forward.trace[layer, t, b, i] = part[b, i]
+        spread_memories(part, b, H, forward.kept[layer, t, b])
 
 
 @kernel
 def sum_gradients(data, path, weight, variant, penalty):
     """The gradient of a segment whose states are known, without norms of single steps.
 
-    With a weight above 0 the penalty's is added; returns Omega.
+    With a weight above 0 the penalty's is added, of networks of one layer; returns Omega.
     """
     n, work, out, omega = path.network, path.work, path.out, 0.0
-    block, H, V = work.factors.shape[1], work.checkpoints.shape[2], work.readout.shape[0]
-    end = work.marks[0]  # nothing flows back from beyond the last loss
+    block, L = work.factors.shape[2], work.marks.shape[0]
+    end = work.marks[0, 0]  # nothing flows back from beyond the last loss
     if weight > 0.0:
         clear_penalty(penalty)
     _take_back_starts(end, path)
@@ -98,16 +140,24 @@ def sum_gradients(data, path, weight, variant, penalty):
             first = t if _any_starts(t, path) else first
         count = end - first
         _join(count, path)
-        score_block(data, first, count, 0, n, work, out)
-        backward_block(path.cell, first, count, n, work, out)
-        if weight > 0.0:
-            add_penalty(variant, count, H, V, work, penalty)
-        _outer_products(first, count, work)
+        for layer in range(L - 1, -1, -1):
+            own = layer_of(work, layer)
+            if layer == L - 1:
+                score_block(data, first, count, 0, n, own, layer_of(out, layer))
+            else:
+                A = own.forward.sizes[2]
+                pass_down(work.errors[layer + 1], 0, count, work.errors[layer], 1, A)
+            backward_block(path.cell, first, count, n, own, layer_of(out, layer))
+            if weight > 0.0:
+                H, V = own.checkpoints.shape[2], own.forward.sizes[3]
+                add_penalty(variant, count, H, V, own, penalty)
+            _outer_products(first, count, own)
         _take_back_starts(first, path)
         end = first
-    add_block(n, n, n, work, out)  # of no steps: their norms are not asked for
+    for layer in range(L):  # of no steps: their norms are not asked for
+        add_block(n, n, n, layer_of(work, layer), layer_of(out, layer))
     if weight > 0.0:
-        B, dW_hh = work.errors.shape[1], out.weights.W_hh[n]
+        B, dW_hh = work.errors.shape[2], out.weights.W_hh[L - 1, n]
         omega = close_penalty(variant, weight, B, penalty, dW_hh)
     return omega
 
@@ -117,12 +167,13 @@ def _outer_products(first, count, work):
     """Add errors times trace of a block's steps, all rows at once."""
     errors, trace = work.errors, work.forward.trace
     B, width = errors.shape[1:]
-    A, V, P = work.recurrent.shape[0], work.readout.shape[0], work.forward.recurrent.shape[1]
-    H, low = work.checkpoints.shape[2], 0
-    add_outer(rows_from(errors, 0), rows_from(trace, first), count * B, A, P, work.recurrent)
+    A, low = work.recurrent.shape[0], 0
+    H, D, _, V = work.forward.sizes
+    left, right = rows_from(errors, 0), rows_from(trace, first)
+    add_outer(left, right, count * B, A, H + 1 + D, work.recurrent)
     while low < count and not work.scored[first + low]:
         low += 1
-    if low < count:
+    if V > 0 and low < count:
         dy = Rows(errors.reshape(errors.size), (low + 1) * B * width + A, width)
         states = rows_from(trace, first + low + 1)
         add_outer(dy, states, (count - low) * B, V, H + 1, work.readout)
@@ -144,31 +195,27 @@ def _any_starts(t, path):
 @kernel
 def _put_starts(t, path):
     """The states of step t that they end with are put aside, and replaced by the start."""
-    forward, H, B = path.work.forward, path.weights.W_hh.shape[2], path.h0.shape[1]
+    B = path.h0.shape[1]
     for b in range(B):
         if path.starts[t * B + b]:
-            for i in range(H):
-                path.ended[t, b, i] = forward.trace[t, b, i]
-                forward.trace[t, b, i] = path.start[b, i]
-            gather_memories(forward.kept[t, b], H, path.ended[t], b)
-            spread_memories(path.start, b, H, forward.kept[t, b])
+            _get_state(t, b, path, path.ended[t])
+            _put_state(t, b, path, path.start)
 
 
 @kernel
 def _take_back_starts(t, path):
     """On the way back: the states that they ended with, which no gradient reaches from later."""
-    work, H, B = path.work, path.weights.W_hh.shape[2], path.h0.shape[1]
+    work, B = path.work, path.h0.shape[1]
     if path.starts.size == 0 or t == 0 or t * B >= path.starts.size:
         return
     for b in range(B):
         if path.starts[t * B + b]:
-            for i in range(H):
-                work.forward.trace[t, b, i] = path.ended[t, b, i]
-            spread_memories(path.ended[t], b, H, work.forward.kept[t, b])
-            for i in range(work.recurrent.shape[0]):
-                work.errors[0, b, i] = 0
-            for i in range(work.dc.shape[1]):
-                work.dc[b, i] = 0
+            _put_state(t, b, path, path.ended[t])
+            for layer in range(work.marks.shape[0]):
+                for i in range(work.recurrent.shape[1]):
+                    work.errors[layer, 0, b, i] = 0
+                for i in range(work.dc.shape[2]):
+                    work.dc[layer, b, i] = 0
 
 
 @inlined
@@ -176,6 +223,7 @@ def _join(count, path):
     """A piece of `count` steps goes on where the one behind it has ended: dL/da of its first."""
     errors = path.work.errors
     if path.starts.size > 0:
-        for b in range(errors.shape[1]):
-            for i in range(path.work.recurrent.shape[0]):
-                errors[count, b, i] = errors[0, b, i]
+        for layer in range(errors.shape[0]):
+            for b in range(errors.shape[2]):
+                for i in range(path.work.recurrent.shape[1]):
+                    errors[layer, count, b, i] = errors[layer, 0, b, i]
