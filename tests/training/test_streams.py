@@ -94,6 +94,29 @@ def test_starts_and_everything_else_at_once(cell):
     )
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_start_right_behind_the_last_loss(cell):
+    """What is read out there is the state that the sequence ended with."""
+
+    def draw(rng):
+        batch = draws(rng)
+        weights = np.array(batch.weights)
+        weights[3], weights[4:] = 1.0, 0.0
+        return rnnsim.Sequences(batch.inputs, batch.targets, weights)
+
+    def starts(inputs):
+        found = never(inputs)
+        found[4, 1] = True
+        return found
+
+    rnn, start = made_of(cell)
+    options = {"carry": "stream", "clip_norm": 1.0}
+    n_updates = 4 if NOJIT else 20
+    assert_like_reference(
+        rnn, draw, "sgd", options, n_updates=n_updates, start=start, starts=starts
+    )
+
+
 @pytest.mark.parametrize("T", [40 if NOJIT else 200])
 def test_starts_in_long_segments(T):
     """More steps than one block of errors holds, with starts at both of its ends."""
