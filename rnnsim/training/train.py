@@ -252,6 +252,14 @@ def train(
     >>> alone = train(rnn[2:], draw, rng=rng, **options)
     >>> bool((alone.rnn.W_hh == together.rnn.W_hh[2:]).all())
     True
+
+    An LSTM on a stream whose sequences begin anew at some steps:
+
+    >>> lstm = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, cell="lstm", rng=0)
+    >>> options = {"window": 5, "carry": "stream", "test": draw(np.random.default_rng(2))}
+    >>> begins = lambda batch: batch.inputs[..., 1] == 1
+    >>> train(lstm, draw, n_updates=5, rng=1, starts=begins, **options).final_c.shape
+    (1, 20, 4)
     """
     check_model(model)
     if not model.n_outputs:
