@@ -77,7 +77,8 @@ class FirstStates:
 
     def of(self, n_sequences: int) -> FloatArray:
         """Zeros unless given, and then for as many sequences as the first batch has."""
-        return initial_states(self._rnn, self._h0, n_sequences, self._c0)
+        with checks.renamed(rnn="`model`"):
+            return initial_states(self._rnn, self._h0, n_sequences, self._c0)
 
     @property
     def given(self) -> bool:

@@ -282,7 +282,7 @@ MISUSE = {
     "h0 of other sizes": ({"h0": np.zeros((2, 3))}, ValueError, r"`h0` must be \(n_sequences, n_h"),
     "h0 of another dtype": ({"h0": np.zeros((2, 4), "float32")}, TypeError, "rnn: float64, h0: fl"),
     "NaN": ({"h0": np.full((2, 4), np.nan)}, ValueError, "`h0` must be finite, got nan"),
-    "no memories": ({"c0": np.zeros((2, 4))}, ValueError, "`c0` is the first memory of LSTMs"),
+    "no memories": ({"c0": np.zeros((2, 4))}, ValueError, "`c0` is .* of LSTMs, got `model` with"),
     "another test": (
         {"h0": np.zeros((2, 4)), "test": draws(np.random.default_rng(0), B=3)},
         ValueError, "`h0` holds states of 2 sequences, where `test` has 3",
