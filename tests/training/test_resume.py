@@ -101,10 +101,12 @@ def interrupted_after(n_draws):
     return draw
 
 
-def test_a_killed_run_loses_at_most_the_updates_since_the_last_save(tmp_path, monkeypatch):
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
+def test_a_killed_run_loses_at_most_the_updates_since_the_last_save(cell, tmp_path, monkeypatch):
     monkeypatch.setattr("rnnsim.training.runs.FLOPS_PER_CALL", 1.0)  # one update a call
-    rnn, path = case(N=2).rnn, tmp_path / "run.npz"
+    rnn, path = gated(cell, N=2, V=3).rnn, tmp_path / "run.npz"
     options = {"n_updates": 20, "optimizer": "adam", "rng": 1, "learning_rate": 0.005}
+    options |= {"carry": "stream"}
     whole = train(rnn, draws, **options)
     with pytest.raises(InterruptedTaskError):
         train(rnn, interrupted_after(13), checkpoint=path, checkpoint_every=5, **options)
