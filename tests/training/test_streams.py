@@ -12,7 +12,7 @@ from training_builders import assert_like_reference
 import rnnsim
 from rnnsim import kernels
 from rnnsim.kernels.training import penalty as kernel_penalty
-from rnnsim.kernels.training.paths import forward_path, kept_state, sum_gradients
+from rnnsim.kernels.training.paths import forward_path, sum_gradients
 from rnnsim.networks.binding import batch_for
 from rnnsim.networks.model import Layout
 from rnnsim.networks.rnn import originals
@@ -91,6 +91,16 @@ def test_starts_and_everything_else_at_once(cell):
     n_updates = 4 if NOJIT else 30
     assert_like_reference(
         rnn, draws, "adagrad", options, n_updates=n_updates, start=start, starts=often
+    )
+
+
+@pytest.mark.parametrize("n_updates", range(1, 9))
+def test_states_are_carried_on_as_steps_ended_with_them(n_updates):
+    """Also where the sequence begins anew at the very step that the next segment starts from."""
+    rnn, start = made_of("lstm")
+    options = {"window": np.array([5, 3]), "stride": 2, "carry": "stream"}
+    assert_like_reference(
+        rnn, draws, "sgd", options, n_updates=n_updates, start=start, starts=often
     )
 
 
@@ -269,10 +279,9 @@ def test_the_way_back_goes_by_the_states_that_sequences_ended_with(cell):
         batch.inputs, batch.targets, batch.weights, path.starts.reshape(T, B), start, start
     )
     after = reference_training.unfold(reference.net_of(rnn), plain, cell_name(rnn))[1]
-    found = np.zeros((B, start.shape[1]))
-    for t in range(T):
-        kept_state(t + 1, path, found)
-        assert_allclose(found, after[t], rtol=0, atol=1e-14)
+    trace, kept = path.work.forward.trace[1:, :, :H], path.work.forward.kept[1:]
+    assert_allclose(trace, after[..., :H], rtol=0, atol=1e-14)
+    assert_allclose(kept[..., : start.shape[1] - H], after[..., H:], rtol=0, atol=1e-14)
     assert path.starts.any()
 
 

@@ -183,6 +183,7 @@ def _set_first_state(learners, segment, n, path):
         for b in range(h0.shape[0]):
             if path.starts[b]:
                 for i in range(h0.shape[1]):
+                    path.ended[0, b, i] = h0[b, i]
                     h0[b, i] = start[b, i]
 
 

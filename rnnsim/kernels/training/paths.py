@@ -88,14 +88,14 @@ def forward_path(data, steps, path):
 
 @kernel
 def kept_state(t, path, state):
-    """state (B, L*S) = that of step t of a segment whose states are known."""
-    _get_states(t, path, state)
-
-
-@inlined
-def _get_states(t, path, state):
-    for b in range(state.shape[0]):
-        _get_state(t, b, path, state)
+    """state (B, L*S) = what step t of a segment ended with; its states are known."""
+    B, S = state.shape
+    for b in range(B):
+        if t * B + b < path.starts.size and path.starts[t * B + b]:
+            for i in range(S):
+                state[b, i] = path.ended[t, b, i]
+        else:
+            _get_state(t, b, path, state)
 
 
 @inlined
