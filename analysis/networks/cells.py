@@ -44,12 +44,16 @@ class Settings(Ensemble):
     gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
     length: Annotated[int, flag("Sequence length T, in steps.")] = 200
     share: Annotated[float, flag("Share of dL/dW_hh that the reach keeps.")] = 0.9
+    state_scale: Annotated[
+        str, flag("Units of norms: std, of what each component of the state varies by; or none.")
+    ] = "std"
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep over cells and starts."""
-    options = vars(settings) | {"chrono": settings.chrono or None}
+    unit = None if settings.state_scale == "none" else settings.state_scale
+    options = vars(settings) | {"chrono": settings.chrono or None, "state_scale": unit}
     return {"cells": rnnsim.cell_sweep(progress=progress, **options)}
 
 
@@ -83,12 +87,18 @@ def _norm_figure(data: xr.Dataset) -> Figure:
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=11.5)
     figures.caption(
         figure,
-        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs, each relative to its "
-        "own at lag 0. Thin: networks, thick: medians. Dashed, as a guide: what a gate keeps that "
-        r"hears nothing, $\sigma(b)^k$, of chrono initialisation the root mean square over units. "
+        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs{_units(data)}, each "
+        "relative to its own at lag 0. Thin: networks, thick: medians. Dashed, as a guide: what a "
+        r"gate keeps that hears nothing, $\sigma(b)^k$, of chrono initialisation the root mean "
+        "square over units. "
         f"See how far each cell follows it{path if dotted else ''}.{_cut(data)}",
     )
     return figure
+
+
+def _units(data: xr.Dataset) -> str:
+    scaled = figures.configuration(data)["state_scale"] is not None
+    return ", in units of what each component varies by" if scaled else ""
 
 
 def _cut(data: xr.Dataset) -> str:

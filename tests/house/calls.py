@@ -120,6 +120,7 @@ TAKEN: dict[str, set[str]] = {
     "feed": {"a batch"},
     "flag": {"True"},
     "name": set(),
+    "name or none": {"None"},
     "names": {"[]", "no entries"},
     "mapping": {"{}"},
     "origin": {"{}", "{'a': 'b'}"},
@@ -313,13 +314,8 @@ CALLS: dict[str, Call] = {
     # experiments
     "sweep": _call(kinds=_SWEPT | {"lags": "lags"}, task="adding", gain=1.0, length=3, **_FEW),
     "cell_sweep": _call(
-        kinds={
-            "task": "name",
-            "cell": "name",
-            "gain": "real",
-            "forget_bias": "reals",
-            "length": "size",
-        },
+        kinds=_ONE_TASK
+        | {"cell": "name", "gain": "real", "forget_bias": "reals", "state_scale": "name or none"},
         cell="lstm",
         forget_bias=1.0,
         length=22,

@@ -39,6 +39,7 @@ class Job(NamedTuple):
     batch: draws.Data
     share: float
     tolerance: float
+    state_scale: str | None
 
 
 def cell_sweep(
@@ -56,6 +57,7 @@ def cell_sweep(
     data_seed: int = 0,
     share: float = 0.9,
     tolerance: float = 0.1,
+    state_scale: str | None = "std",
     activation: str = "tanh",
     dtype: str = "float64",
     max_memory: float = 2e9,
@@ -90,6 +92,9 @@ def cell_sweep(
         T, at least 22.
     share, tolerance : float
         As in `reach` and `sufficient_window`.
+    state_scale : {"std", None}
+        As in `gradient_flow`, for norms at lags. In units of what each component varies by, unless
+        told: c of an LSTM may be many times as large as h, and a gradient as much smaller.
     activation : str
         Of vanilla networks.
     max_memory : float
@@ -117,7 +122,7 @@ def cell_sweep(
     >>> data.start.values.tolist(), data.log_norm.dims
     (['bias 0', 'bias 5'], ('cell', 'start', 'network_seed', 'lag'))
     >>> data.log_norm.sel(cell="lstm", lag=20).values.ravel().round(2)
-    array([-9.48, -2.76])
+    array([-8.2 , -1.46])
     """
     settings = labels.recorded(locals())
     labels.of_draws(activation=activation, dtype=dtype)
@@ -136,6 +141,8 @@ def cell_sweep(
     )  # fmt: skip
     q = checks.real_number("share", share, above=0.0, below=1.0)
     limit = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
+    if state_scale is not None:
+        checks.one_of("state_scale", state_scale, ("std",))
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
     T = batch.n_steps
@@ -150,7 +157,7 @@ def cell_sweep(
             "unit": H,
         },
         variables=CELLS,
-        jobs=_jobs(Job(networks, tuple(starts.values()), data, q, limit), chosen),
+        jobs=_jobs(Job(networks, tuple(starts.values()), data, q, limit, state_scale), chosen),
         measure=measure,
         configuration=settings,
         provenance=batch.provenance,
@@ -204,7 +211,9 @@ def measure(job: Job, n_threads: int) -> Found:
 
 
 def _gradients(rnn: RNN, batch: Sequences, job: Job, n_threads: int) -> Found:
-    flow = gradient_flow(rnn, batch, n_threads=n_threads, per_sequence=True)
+    flow = gradient_flow(
+        rnn, batch, n_threads=n_threads, per_sequence=True, state_scale=job.state_scale
+    )
     parts = reach(flow, job.share)
     error, floor = flow.recurrent.log_error, flow.recurrent.log_floor[:, None]
     found = {

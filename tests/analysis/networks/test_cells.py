@@ -109,6 +109,13 @@ def test_figures_have_a_panel_for_each_start_and_say_what_is_cut(datasets):
         assert ("What lies below $10^{-8}$ is not shown." in caption) is cut
 
 
+def test_captions_say_in_which_units_norms_are(datasets):
+    words = "(h, c) of LSTMs, in units of what each component varies by, each relative"
+    assert words in cells.draw(datasets)["norm-against-lag"].get_supxlabel()
+    plain = cells.compute(replace(TINY, state_scale="none", forget_bias=(0.0,)), progress=False)
+    assert "(h, c) of LSTMs, each" in cells.draw(plain)["norm-against-lag"].get_supxlabel()
+
+
 def test_no_chrono_is_a_start_less():
     data = cells.compute(replace(TINY, chrono=0.0, cell=("gru",)), progress=False)["cells"]
     assert data.start.values.tolist() == ["bias 0", "bias 2"]

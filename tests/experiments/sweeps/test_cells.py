@@ -48,7 +48,7 @@ def test_numbers_are_those_of_one_network(data):
     networks = draws.Gated((1,), (2, 1), 4, "pytorch", 1.0, "tanh", "float64", "lstm", 2.0)
     rnn, batch = networks.draw(), draws.Data("adding", 25, 2, 0, "float64").draw()
     here = data.sel(cell="lstm", start="bias 2", network_seed=1)
-    flow = rnnsim.gradient_flow(rnn, batch)
+    flow = rnnsim.gradient_flow(rnn, batch, state_scale="std")
     (steps,) = flow.log_norms.shape[1:2]
     assert steps == 1  # of adding the last step has loss, so that means are over sequences alone
     assert_allclose(here.log_norm, flow.log_norms[0, 0] - flow.log_norms[0, 0, 0])
@@ -67,14 +67,15 @@ def test_numbers_are_those_of_one_network(data):
     assert_allclose(here.gate_mean, gates.mean[0, 1])
 
 
-def test_means_are_over_the_steps_that_reach_back():
-    options = TINY | {"task": "characters", "network_seeds": [5]}
+@pytest.mark.parametrize("scale", ["std", None])
+def test_means_are_over_the_steps_that_reach_back(scale):
+    options = TINY | {"task": "characters", "network_seeds": [5], "state_scale": scale}
     data = cell_sweep(cell="gru", forget_bias=1, **options).squeeze(("cell", "start"))
     networks = draws.Gated(
         (5,), rnnsim.tasks.sizes("characters"), 4, "pytorch", 1.0, "tanh", "float64", "gru", 1.0
     )
     batch = draws.Data("characters", 25, 2, 0, "float64").draw()
-    logs = rnnsim.gradient_flow(networks.draw(), batch).log_norms[0]
+    logs = rnnsim.gradient_flow(networks.draw(), batch, state_scale=scale).log_norms[0]
     for lag in (0, 1, 7, 24):
         expected = (logs[lag:, lag] - logs[lag:, 0]).mean()
         assert_allclose(data.log_norm.sel(lag=lag)[0], expected, atol=1e-12)
@@ -123,6 +124,7 @@ def test_draws_are_paired():
         ({"scheme": "glorot"}, ValueError, "`scheme` must be one of"),
         ({"task": "subtracting"}, ValueError, "`task` must be one of"),
         ({"share": 1.0}, ValueError, "`share` must be a finite number between 0 and 1"),
+        ({"state_scale": "max"}, ValueError, "`state_scale` must be one of 'std', got 'max'"),
         ({"max_memory": 1.0}, MemoryError, "more than `max_memory`"),
     ],
 )
