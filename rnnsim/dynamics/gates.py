@@ -30,7 +30,7 @@ from rnnsim.networks.states import cell_of, initial_states
 
 Floats = npt.NDArray[np.float64]
 
-_EXTREME = 0.9
+_EXTREME = {False: (0.1, 0.9), True: (-0.9, 0.9)}  # beyond which a gate counts as low, and high
 _ELEMENTWISE = 100.0  # what a gate of a unit costs beside its products, in their arithmetic
 
 
@@ -52,7 +52,8 @@ class GateStatistics:
         -.9, and above .9.
     quantiles : (N, G, Q)
         Over steps, sequences and units, at `levels`. Off by less than .2 % of the distance to the
-        nearer end of the gate's range; the least and the largest value, levels 0 and 1, are exact.
+        nearer end of the gate's range, or 1e-17; the least and the largest value, levels 0 and 1,
+        are exact.
     levels : (Q,)
         As asked for.
     mean_log : (N, H)
@@ -255,7 +256,8 @@ def _measured(
     N, H, G = len(rnn), rnn.n_hidden, len(kind.gates)
     (T, B, D), weights, cell = x.shape[1:], weights_of(rnn), cell_of(rnn)
     keeps, least = kind.gates.index(kind.keeps), np.array([-(g in kind.signed) for g in kind.gates])
-    bounds = np.column_stack([np.where(least, -_EXTREME, 1 - _EXTREME), np.full(G, _EXTREME)])
+    low, high = zip(*(_EXTREME[name in kind.signed] for name in kind.gates), strict=True)
+    bounds = np.column_stack([low, high])
     out, found = gate_arrays(N, G, H), np.empty((N, G, len(levels)))
     flops = B * G * H * (2.0 * (H + D) + _ELEMENTWISE) + parallel.FLOPS_PER_STEP
     chunk = max(1, int(parallel.FLOPS_PER_CALL / flops))
