@@ -170,12 +170,26 @@ def test_a_gate_that_never_closes_has_no_time_scale():
     assert_array_equal(found.time_scale, np.inf)
 
 
+def hearing(cell, weight, bias):
+    """Both units of `deaf`, with a gate that keeps of sigma(weight x + bias)."""
+    rnn = deaf(cell, **{"f" if cell == "lstm" else "z": bias})
+    W_xh = np.array(rnn.W_xh)
+    W_xh[:, 2:4] = weight
+    return rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
+
+
+def test_quantiles_far_out_are_within_what_a_float_holds():
+    odds = np.linspace(-120.0, 90.0, 40)[:, None, None]
+    found = gate_statistics(hearing("lstm", 1.0, 0.0), odds, quantiles=np.linspace(0, 1, 33))
+    expected = np.quantile(np.repeat(sigma(odds), 2), found.levels)
+    distance = np.minimum(expected, 1 - expected)
+    assert (np.abs(found.quantiles[0, 1] - expected) <= 0.002 * distance + 1e-17).all()
+    assert (found.quantiles[0, 1] > 0).all()
+
+
 def test_time_scales_are_of_the_mean_logarithm():
     """f alternating .5, .999 forgets in 2.9 steps; the mean of 1/(1-f) is 501."""
-    rnn = deaf("lstm")
-    W_xh = np.array(rnn.W_xh)
-    W_xh[:, 2:4] = 1.0
-    rnn = rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
+    rnn = hearing("lstm", 1.0, 0.0)
     odds = np.tile([0.0, np.log(999.0)], 10)[:, None, None]
     found = gate_statistics(rnn, odds, quantiles=[0.25, 0.75])
     assert_allclose(found.time_scale, 2.88124, rtol=1e-5)
@@ -190,17 +204,12 @@ def test_time_scales_are_of_the_mean_logarithm():
      (0, 3, -1.39408)],
 )  # fmt: skip
 def test_normal_pre_activations_have_their_mean_logarithm(cell, b, s, expected):
-    keeps = "f" if cell == "lstm" else "z"
-    rnn = deaf(cell, **{keeps: float(b)})
-    W_xh = np.array(rnn.W_xh)
-    W_xh[:, 2:4] = s
-    rnn = rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
     x = np.random.default_rng(0).normal(size=(4000, 25, 1))
-    found = gate_statistics(rnn, x, quantiles=[0.5, 0.9])
+    found = gate_statistics(hearing(cell, s, float(b)), x, quantiles=[0.5, 0.9])
     scatter = np.logaddexp(0.0, -(b + s * x)).std() / np.sqrt(x.size)
     assert_allclose(found.mean_log, expected, rtol=0, atol=4 * scatter)
     # sigma is monotone: quantiles of the gate are those of its pre-activation
-    g = found.gates.index(keeps)
+    g = found.gates.index("f" if cell == "lstm" else "z")
     assert_allclose(found.quantiles[0, g], sigma(b + s * np.array([0.0, 1.28155])), atol=0.01)
 
 
