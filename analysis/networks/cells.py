@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
@@ -52,8 +53,9 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep over cells and starts."""
-    unit = None if settings.state_scale == "none" else settings.state_scale
-    options = vars(settings) | {"chrono": settings.chrono or None, "state_scale": unit}
+    unit = checks.one_of("state_scale", settings.state_scale, ("std", "none"))
+    options = vars(settings) | {"state_scale": None if unit == "none" else unit}
+    options["chrono"] = settings.chrono or None
     return {"cells": rnnsim.cell_sweep(progress=progress, **options)}
 
 

@@ -254,6 +254,11 @@ def test_help_names_every_flag():
         (["truncation", "--windows", "0"], "`windows` must be at least 1"),
         (["lyapunov", "--n-steps", "300"], "`n_steps` must be at least 900"),
         (["phase-diagram", "--strength", "-1"], "`strength` must not be negative"),
+        (
+            ["cells", "--state-scale", "max"],
+            "`state_scale` must be one of 'std', 'none', got 'max'",
+        ),
+        (["cells", "--chrono", "1.5"], "--chrono: `chrono` must be a finite number"),
         (["phase-diagram", "--task", "adding"], "--task"),  # its inputs are white noise
         (["gradient-norms", "--config", "absent.toml"], "absent.toml"),
         (["gradient-norms", "--from", "absent"], "must name the folder of an earlier run"),
