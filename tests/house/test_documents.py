@@ -61,6 +61,7 @@ def test_code_in_the_readme_runs(capsys):
     printed = capsys.readouterr().out
     assert "(2, 64, 64) (2, 100)" in printed
     assert "(1, 1, 100) -inf\n[13.]\n[[17. 17. 16. 13.]]\n(1, 100, 16, 2) (1, 101" in printed
+    assert "[20.] [80.]\n(array([40.]), array([25.]))\n" in printed
     assert "('network', 'updates') ('network', 'snapshot', 'window')" in printed
     assert printed.strip().endswith("True")
 
