@@ -58,8 +58,8 @@ def window_bias_variance(
     is. Gradients may lie beyond the range of floating-point numbers: all is relative to
     ||mean g||, and parts of lags carry powers of two of their own. Deviations are taken before
     they are squared, so that nothing cancels but the rounding of gradients themselves. Batches go
-    back in step: this takes the time and the memory of a `gradient_flow` of them all, however many
-    windows are asked for.
+    back in step: this takes the time and the memory of a `gradient_flow` of them all, and some
+    arrays of the size of W_hh and W_xh for each batch, however many windows are asked for.
 
     Parameters
     ----------

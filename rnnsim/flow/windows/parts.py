@@ -16,6 +16,7 @@ from rnnsim.networks.states import cell_of
 Floats = npt.NDArray[np.float64]
 
 _BEYOND = 3000  # a power of two that takes any number out of the range
+_KEPT = 2**25  # numbers in the parts of all batches that wait to be collected
 
 
 class Bound(NamedTuple):
@@ -54,8 +55,9 @@ def move(
     weights and biases, or to W_hh or W_xh alone. `shown` is called with lags that were done.
     Returns the first step (N,) that is not finite in one of the batches, -1 where there is none.
     """
-    cell, (T, B) = cell_of(rnn), bound[0].batch.inputs.shape[1:3]
+    cell, (T, B), H = cell_of(rnn), bound[0].batch.inputs.shape[1:3], rnn.n_hidden
     lags = kernels.lags_at_once(T, B, max(each.steps.size for each in bound))
+    lags = max(1, min(lags, _KEPT // (len(bound) * rnn.b_h.shape[1] * (H + rnn.n_inputs + 1))))
     works, outs = [], []
     for w, batch, steps, final in bound:
         work = kernels.flow_work(w, batch, steps.size, lags, cell)
@@ -63,7 +65,7 @@ def move(
         outs.append(kernels.flow_arrays(w, batch, steps.size, 1, False))
     reach = max(int(each.steps[-1]) for each in bound)  # lags that a loss step has
     members = min(parallel.thread_count(n_threads), len(bound))
-    H, P = rnn.n_hidden, works[0].window.shape[1]
+    P = works[0].window.shape[1]
     columns = {"W_hh": slice(0, H), "W_xh": slice(H + 1, P), "recurrent": slice(0, P)}[of]
     rows = 0 if of == "W_hh" else 1  # of the terms: presynaptic h alone, or all that is
 

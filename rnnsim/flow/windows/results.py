@@ -38,7 +38,7 @@ class WindowBiasVariance:
         The square of the rounding in ||mean g_K - mean g||: what it may leave of a bias^2 that is
         0. Exactly 0 is it from the window on that reaches step 1 from every loss.
     lag_signal, lag_noise : (N, T)
-        Estimates of ||E G_k||^2 and of tr Cov G_k, k = 0..T-1.
+        Estimates of ||E G_k||^2 and of tr Cov G_k in a batch of B', k = 0..T-1.
     first_nonfinite : (N,) int64
         The first step that is not finite in one of the batches; -1 where everything is.
     """

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
 from rnnsim import RNN, Sequences, gradient_flow, truncated_bptt, window_bias_variance
+from rnnsim.flow.windows import parts
 
 CELLS = pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
 OF = ("recurrent", "W_hh", "W_xh")
@@ -202,7 +203,7 @@ def test_a_network_without_gradient_and_one_that_is_lost_leave_the_others_alone(
 
 
 @pytest.mark.nojit
-def test_batches_cut_from_a_sample_threads_and_windows_change_nothing():
+def test_batches_cut_from_a_sample_threads_windows_and_chunks_change_nothing(monkeypatch):
     made, draw = gated("lstm", N=2, V=3), Drawing()
     drawn = window_bias_variance(made.rnn, draw, 4, rng=8, n_threads=1)
     threads = window_bias_variance(
@@ -217,6 +218,10 @@ def test_batches_cut_from_a_sample_threads_and_windows_change_nothing():
             assert_array_equal(getattr(some, field.name), value[:, [1, 6]])
         assert_allclose(getattr(cut, field.name), value, rtol=1e-12, atol=1e-15)
     assert_array_equal(some.windows, [2, 7])
+    monkeypatch.setattr(parts, "_KEPT", 0)
+    single = window_bias_variance(made.rnn, Drawing(), 4, rng=8)
+    for field in dataclasses.fields(drawn):
+        assert_array_equal(getattr(single, field.name), getattr(drawn, field.name))
 
 
 @pytest.mark.nojit
