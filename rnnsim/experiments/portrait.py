@@ -129,12 +129,8 @@ def portrait(
         checks.size("length", length, least=_LEAST_LENGTH),
         batch_size=checks.size("batch_size", batch_size),
         networks=(scheme, checks.real_number("gain", gain), H, seed),
-        weights=weights,
-        activation=activation,
-        dtype=dtype,
-        cell=cell,
-        forget_bias=bias,
-    )
+        weights=weights, activation=activation, dtype=dtype, cell=cell, forget_bias=bias,
+    )  # fmt: skip
     checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     rnn, batch = subject.rnn, subject.sequences
     T, B, steps = batch.n_steps, batch.n_sequences, batch.loss_steps

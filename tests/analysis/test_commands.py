@@ -165,6 +165,27 @@ def test_commands_that_train(command, more, n_figures, n_films, tmp_path):
     assert result.stdout.endswith((tmp_path / "out" / "summary.txt").read_text())
 
 
+GATED = "--cell lstm gru --forget-bias 1".split()
+
+
+def test_commands_of_several_cells_and_their_figures_drawn_again(tmp_path):
+    result = rnnsim("truncation", *TINY, *GATED, "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    names = {picture.stem for picture in (tmp_path / "out").glob("*.svg")}
+    assert "cells-beside-each-other" in names
+    assert {"sufficient-window-lstm-forget-bias-1", "sufficient-window-gru-forget-bias-1"} < names
+    settings = tomllib.loads((tmp_path / "out" / "configuration.toml").read_text())
+    assert (settings["cell"], settings["forget-bias"]) == (["lstm", "gru"], [1.0])
+    again = rnnsim("truncation", "--from", "out", "--output", "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    for svg in (tmp_path / "out").glob("*.svg"):
+        assert (tmp_path / "again" / svg.name).read_bytes() == svg.read_bytes()
+    words = (tmp_path / "again" / "summary.txt").read_text()
+    assert words.startswith("LSTM, forget bias 1:\n")
+    assert words == (tmp_path / "out" / "summary.txt").read_text()
+
+
 def test_portrait_is_one_page(tmp_path):
     sizes = "--gain 1.1 --length 22 --n-hidden 5 --batch-size 2".split()
     result = rnnsim("portrait", *sizes, "--output", "out", cwd=tmp_path)
@@ -252,6 +273,8 @@ def test_help_names_every_flag():
         (["gradient-norms", "--task", "subtracting"], "`task` must be one of"),
         (["gradient-norms", "--n-threads", "0"], "`n_threads` must be at least 1"),
         (["truncation", "--windows", "0"], "`windows` must be at least 1"),
+        (["truncation", "--forget-bias", "1"], "--forget-bias: `forget_bias` sets the bias of a"),
+        (["portrait", "--cell", "tree"], "--cell: `cell` must be one of 'vanilla', 'lstm', 'gru'"),
         (["lyapunov", "--n-steps", "300"], "`n_steps` must be at least 900"),
         (["phase-diagram", "--strength", "-1"], "`strength` must not be negative"),
         (

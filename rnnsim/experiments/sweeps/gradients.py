@@ -135,13 +135,12 @@ def sweep(
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
     labels.of_draws(dtype=dtype)
-    kinds = labels.names("activation", activation, ACTIVATIONS)
-    cells = cells_of(cell, forget_bias, kinds)
+    cells = cells_of(cell, forget_bias, activation)
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),
         "scheme": labels.names("scheme", scheme, SCHEMES),
-        "activation": kinds,
+        "activation": labels.names("activation", activation, ACTIVATIONS),
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),

@@ -143,23 +143,16 @@ def learning_sweep(
     with checks.renamed(n_steps="`length`"):  # refused here, if at all
         batches = [_test_data(task, T, 1, options).draw() for T in lengths]
     recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
+    jobs = [
+        ({**kind.place, "length": i}, Job(task, T, seeds, chosen, options | kind.options, every))
+        for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths))
+    ]
+    axes = {"length": lengths, "training": chosen, "network_seed": seeds}
     study = Study(
         name="learning",
-        axes={
-            **cells.axes,
-            "length": lengths,
-            "training": chosen,
-            "network_seed": seeds,
-            "updates": tuple(points(total, every)),
-        },
+        axes=cells.axes | axes | {"updates": tuple(points(total, every))},
         variables=cells.on_axes(with_loss_units(recorded, batches[0].targets) | LEARNING),
-        jobs=[
-            (
-                {**kind.place, "length": i},
-                Job(task, T, seeds, chosen, options | kind.options, every),
-            )
-            for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths))
-        ],
+        jobs=jobs,
         measure=measure,
         configuration=options | cells.settings,
         provenance=batches[0].provenance,
