@@ -19,7 +19,7 @@ _WINDOWED = (
 
 
 # What is no axis; a sweep that gives something else has one.
-_USUAL: dict[str, tuple[Any, ...]] = {"cell": ("vanilla",), "forget_bias": (0.0,)}
+USUAL: dict[str, tuple[Any, ...]] = {"cell": ("vanilla",), "forget_bias": (0.0,)}
 
 
 class Kind(NamedTuple):
@@ -107,7 +107,7 @@ def cells_of(
     }
     _check_biases(given["cell"], given["forget_bias"])
     _check_activations(given["cell"], labels.names("activation", activation, ACTIVATIONS))
-    axes = {name: values for name, values in given.items() if values != _USUAL[name]}
+    axes = {name: values for name, values in given.items() if values != USUAL[name]}
     kinds = []
     for at in np.ndindex(*map(len, given.values())):
         place = dict(zip(given, at, strict=True))

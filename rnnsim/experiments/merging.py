@@ -8,6 +8,7 @@ import xarray as xr
 
 from rnnsim import checks
 from rnnsim.data.datasets import joined
+from rnnsim.experiments.cells import USUAL
 
 _EACH = "configurations"  # of the datasets that were put together
 _KEPT = ("configuration", "provenance", "versions")
@@ -23,7 +24,7 @@ def merge(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     ----------
     datasets : sequence of xarray.Dataset
         Of `sweep` and the like, one at least. Where two have the same labels, they have the same
-        values, or one has none.
+        values, or one has none. Those without an axis cell are of vanilla networks.
 
     Returns
     -------
@@ -61,14 +62,44 @@ def merge(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
             "`datasets` must hold one dataset at least, each with the settings that rnnsim records "
             f"as the attribute 'configuration', got {len(given)}"
         )
+    named = _with_axes(given)
     try:
-        together = joined(given)
+        # What variables mean is told in full by those that were measured of several cells.
+        together = joined(sorted(named, key=lambda each: all(each is not one for one in given)))
     except ValueError as error:
         raise ValueError(
             "`datasets` must agree where they have the same labels; drop what is there twice, as "
             f"with .sel: {error}"
         ) from error
-    return together.assign_attrs(given[0].attrs | _united(given))
+    return together.assign_attrs(given[0].attrs | _united(named))
+
+
+def _with_axes(datasets: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Those without an axis of cells, where others have one, at the label of vanilla networks.
+
+    Else their values would be taken for those of any cell.
+    """
+    found = list(datasets)
+    for axis, usual in reversed(USUAL.items()):
+        if any(axis in each.coords for each in datasets):
+            found = [_with_axis(each, axis, usual) for each in found]
+    return found
+
+
+def _with_axis(dataset: xr.Dataset, axis: str, usual: tuple[Any, ...]) -> xr.Dataset:
+    if axis in dataset.dims:
+        return dataset
+    if axis not in dataset.coords:
+        settings = {axis: list(usual)} | json.loads(dataset.attrs["configuration"])
+        dataset = dataset.assign_coords({axis: usual[0]}).assign_attrs(
+            configuration=json.dumps(settings)
+        )
+    of_networks = {
+        name: variable.expand_dims(axis)
+        for name, variable in dataset.data_vars.items()
+        if "network_seed" in variable.dims
+    }
+    return dataset.drop_vars([*of_networks, axis]).assign(of_networks)
 
 
 def _united(datasets: Sequence[xr.Dataset]) -> dict[str, str]:

@@ -117,3 +117,19 @@ def test_what_cannot_be_put_together_is_refused():
     for other in (part, [1], "sweep", None):
         with pytest.raises(TypeError, match="`datasets` must be a list of"):
             rnnsim.merge(other)
+
+
+def test_sweeps_of_vanilla_networks_stand_beside_those_of_other_cells():
+    vanilla, lstm = sweep(0.5), sweep(1.5, cell="lstm", forget_bias=[0.0, 1.0])
+    for parts in ([vanilla, lstm], [lstm.sel(cell="lstm"), vanilla]):
+        together = rnnsim.merge(parts)
+        assert sorted(together.cell.values) == ["lstm", "vanilla"]
+        assert together.loss.dims[:2] == ("cell", "forget_bias")
+        at = {"cell": "vanilla", "forget_bias": 0.0, "gain": [0.5]}
+        assert_array_equal(together.loss.sel(at).values, vanilla.loss.values)
+        at = {"cell": "lstm", "forget_bias": [0.0, 1.0], "gain": [1.5]}
+        assert_array_equal(together.loss.sel(at).values, lstm.loss.sel(cell="lstm").values)
+        assert together.loss.notnull().sum() == vanilla.loss.size + lstm.loss.size
+        assert set(said(together, "configuration")["cell"]) == {"vanilla", "lstm"}
+        name = together.sufficient_window.attrs["long_name"]
+        assert name.endswith("of gated cells of dL/d[W_hh, W_xh, b_h]")
