@@ -159,7 +159,7 @@ def portrait(
         configuration=settings | own | {"n_hidden": rnn.n_hidden, "reads": subject.reads},
         provenance=batch.provenance,
         memory=Memory(
-            job=flow_bytes(T, steps.size, B),
+            job=flow_bytes(T, steps.size, B, cell=rnn.cell),
             advice="give a smaller `length` or `batch_size`, or raise `max_memory`",
         ),
     )

@@ -105,6 +105,12 @@ def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None
         )
 
 
-def flow_bytes(n_lags: int, n_loss_steps: int, n_sequences: int = 0) -> float:
-    """Results of one network's gradient flow: four arrays (S, K), ten (K,), one (S, K, B)."""
-    return 8.0 * n_lags * ((4 + n_sequences) * n_loss_steps + 10)
+def flow_bytes(
+    n_lags: int, n_loss_steps: int, n_sequences: int = 0, *, cell: str = "vanilla"
+) -> float:
+    """Results of one network's gradient flow: four arrays (S, K), ten (K,), one (S, K, B).
+
+    Of LSTMs three more (S, K): norms of h, of c and of the path through c.
+    """
+    arrays = 4 + n_sequences + 3 * (cell == "lstm")
+    return 8.0 * n_lags * (arrays * n_loss_steps + 10)

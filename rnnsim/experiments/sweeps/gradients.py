@@ -203,8 +203,9 @@ def _jobs(
         kept = tuple(m for m in template.measures if m not in OF_NETWORK or (first and not gated))
         if not kept or not exists(values["cell"], values["activation"]):
             continue
+        of_cell = replace(template, **kind.options)
         per_network = _flow_bytes(
-            template, loss_steps[values["task"], values["length"]], values["length"]
+            of_cell, loss_steps[values["task"], values["length"]], values["length"]
         )
         size = max(1, int(_JOB_BYTES / per_network))
         for start in range(0, len(place["gain"]), size):
@@ -243,7 +244,8 @@ def _try_data(
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
     """Results of one network's gradient flow."""
     sequences = template.batch_size if "lags" in template.measures else 0
-    return flow_bytes(lags_needed(replace(template, length=length)), loss_steps, sequences) + 1
+    n_lags = lags_needed(replace(template, length=length))
+    return flow_bytes(n_lags, loss_steps, sequences, cell=template.cell) + 1
 
 
 def _memory(
@@ -253,6 +255,7 @@ def _memory(
     cells: Cells,
 ) -> Memory:
     networks = len(axes["gain"]) * len(axes["network_seed"])
+    template = replace(template, cell="lstm" if "lstm" in cells.names else "vanilla")
     ensemble = max(
         min(networks, max(1, _JOB_BYTES / _flow_bytes(template, s, length)))
         * _flow_bytes(template, s, length)

@@ -11,6 +11,7 @@ import rnnsim
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws
 from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.study import flow_bytes
 from rnnsim.networks.cells import CELLS
 
 FEW = {"n_hidden": 4, "network_seeds": 2, "n_threads": 1}
@@ -250,3 +251,13 @@ def test_gated_cells_stand_at_tanh_alone():
 def test_departures_from_normality_are_of_vanilla_networks(study):
     with pytest.raises(ValueError, match=r"`cell` must be 'vanilla' here.*`jacobian_sweep` says"):
         study(scale=1.0, cell="lstm")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_estimates_of_memory_are_those_of_the_results(cell):
+    batch = tasks.characters(90, 3, rng=0)
+    flow = rnnsim.gradient_flow(network(cell), batch, per_sequence=True)
+    arrays = [value for value in vars(flow).values() if isinstance(value, np.ndarray)]
+    total = sum(array.nbytes for array in {id(array): array for array in arrays}.values())
+    estimate = flow_bytes(90, 90, 3, cell=cell)
+    assert estimate == pytest.approx(total, rel=0.1)  # windows by gate and the like are left out
