@@ -15,6 +15,7 @@ from rnnsim.networks.binding import wrong_kinds
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model
 from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Stack
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +55,7 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
 
     Parameters
     ----------
-    model : RNN or EncoderDecoder
+    model : RNN, Stack or EncoderDecoder
         N networks.
     data : Sequences or Pairs
         `Pairs` for an EncoderDecoder; with loss at one step at least.
@@ -93,7 +94,7 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
     (9, 9, np.int64(-8), np.int64(9))
     """
     match model, data:
-        case RNN(), Sequences():
+        case RNN() | Stack(), Sequences():
             return _by_steps(gradient_flow(model, data, per_sequence=False), data.n_steps)
         case EncoderDecoder(), Pairs():
             flow = pairs_flow(model, data)
