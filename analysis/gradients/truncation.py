@@ -295,6 +295,8 @@ def _bias_variance_in_words(dataset: xr.Dataset) -> list[str]:
         sentences.append(f"{start}{_horizon_in_words(data.horizon)}.")
     for moment in dataset.moment.values:
         windows = dataset.best_window.sel(moment=moment).transpose("batch", "network_seed")
+        if np.isnan(windows).all():
+            continue
         best = ", ".join(middle(row, lambda x: f"{x:g}") for row in windows.values)
         sizes = ", ".join(f"{size}" for size in dataset.batch.values)
         sentences.append(f"Best windows {moment} training for batches of {sizes}: {best} steps.")

@@ -165,10 +165,9 @@ def _bias_variance(data):
             middle(data.best_window.sel(moment=moment, batch=size).values, plainly)
             for size in sizes
         ]
-        shown = ", ".join(map(str, sizes))
-        lists.append(
-            f"Best windows {moment} training for batches of {shown}: {', '.join(windows)} steps."
-        )
+        shown, best = ", ".join(map(str, sizes)), ", ".join(windows)
+        if set(windows) != {"not known"}:
+            lists.append(f"Best windows {moment} training for batches of {shown}: {best} steps.")
     lost = sum(int(update) >= 0 for update in data.diverged.values)
     if lost:
         lists.append(
