@@ -1,5 +1,6 @@
 """For people who call kernels themselves: refuse arrays that a kernel would misread."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,22 @@ from rnnsim.kernels.gradients.backward_arrays import (
 )
 from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
 from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
+from rnnsim.kernels.stacks.dynamics import StackLyapunovWork, stack_lyapunov_work
+from rnnsim.kernels.stacks.flow import (
+    StackFlowArrays,
+    StackFlowWork,
+    stack_flow_arrays,
+    stack_flow_work,
+)
+from rnnsim.kernels.stacks.gradients import stack_backward_work, stack_gradient_arrays
+from rnnsim.kernels.stacks.truncated import stack_truncated_work
 
 _ACTIVATIONS = range(4)  # codes of phi
 _LOSSES = ("CROSS_ENTROPY", "SQUARED_ERROR", "INNER_PRODUCT")
 _WEIGHTS = {"W_hh": "N A H", "W_xh": "N A D", "W_hy": "N V H", "b_h": "N E", "b_y": "N Y"}
 
 
-def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
+def check(weights: Weights | Sequence[Weights], batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     """Refuse weights, a batch, results or scratch that kernels would misread, or read beyond.
 
     Kernels trust their arguments: a wrong shape or class id is undefined behaviour. Call this once
@@ -39,14 +49,17 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
 
     Parameters
     ----------
-    weights : Weights
-        C-contiguous, writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H),
-        W_hy (N, V, H), b_h (N, E), b_y (N, V); V may be 0 where nothing is scored. For
-        INNER_PRODUCT b_y may be shorter, see `Weights`.
+    weights : Weights, or a series of them
+        Of a stack those of each layer, the lowest first, as the functions take them that make its
+        scratch; only the top has outputs, and every other layer reads H inputs. C-contiguous,
+        writable, all float32 or all float64, finite: W_xh (N, A, D), W_hh (N, A, H), W_hy
+        (N, V, H), b_h (N, E), b_y (N, V); V may be 0 where nothing is scored. For INNER_PRODUCT b_y
+        may be shorter, see `Weights`.
     batch : Batch
         As `Batch` says, of the same dtype; each array for 1 or N networks. Classes, int64, must be
         0..V-1 and values finite where the loss weight is above 0; loss weights at least 0. The
-        target array that the loss does not read may be of any size, but not of another kind.
+        target array that the loss does not read may be of any size, but not of another kind. For a
+        stack of L layers h0 is (., B, L*S).
     *arrays : GradientArrays, FlowArrays, LyapunovArrays, or scratch of any kind
         Made by the function of that name for exactly these weights and this batch.
     cell : int, or the NamedTuple of another cell
@@ -74,16 +87,20 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
     ValueError: `weights.W_hh` must be (N, A, H) with A = 1*H gate rows, got shape (1, 8, 4);
     of another cell give `cell`, as in cell=kernels.LSTM
     """
-    for name, value, kind in (("weights", weights, Weights), ("batch", batch, Batch)):
+    stacked = isinstance(weights, list | tuple) and not isinstance(weights, Weights)
+    layers: list[Any] = list(weights) if stacked else [weights]
+    named = [(f"weights[{k}]" * stacked or "weights", w, Weights) for k, w in enumerate(layers)]
+    for name, value, kind in (*named, ("batch", batch, Batch)):
         if not isinstance(value, kind):
             raise TypeError(
                 f"`{name}` must be a kernels.{kind.__name__}, got {type(value).__name__}"
             )
-    known = _check_weights(weights, cell)
-    _check_batch(batch, known, weights.W_hh.dtype)
-    _check_readout(weights, batch)
+    known = _check_layers(layers, cell) if stacked else _check_weights(layers[0], cell)
+    _check_batch(batch, known, layers[0].W_hh.dtype)
+    _check_readout(layers[-1], batch)
+    makers = _MADE_OF_STACKS if stacked else _MADE
     for given in arrays:
-        made_by = next((make for kind, make in _MADE.items() if isinstance(given, kind)), None)
+        made_by = next((make for kind, make in makers.items() if isinstance(given, kind)), None)
         if made_by is None:
             raise TypeError(
                 "`arrays` must be results or scratch that functions of rnnsim.kernels made, got "
@@ -95,6 +112,38 @@ def check(weights: Weights, batch: Batch, *arrays: Any, cell: Any = 0) -> None:
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise TypeError(f"`{name}` must hold the arrays that it was made with") from error
         _check_like(name, given, made)
+
+
+def _check_layers(layers: list[Weights], cell: Any) -> dict[str, int]:
+    """The sizes of a stack: N, H, A, E of all layers, D of the lowest, V of the top, S of all."""
+    if not layers:
+        raise ValueError("`weights` must hold one kernels.Weights at least for a stack, got none")
+    sizes = [_check_weights(w, cell) for w in layers]
+    for k, own in enumerate(sizes):
+        name, last = f"weights[{k}]", k == len(layers) - 1
+        for letter in "NH":
+            if own[letter] != sizes[0][letter]:
+                raise ValueError(
+                    f"`{name}` must have {letter} = {sizes[0][letter]} as the lowest layer, got "
+                    f"{own[letter]}"
+                )
+        if k > 0 and own["D"] != own["H"]:
+            raise ValueError(
+                f"`{name}.W_xh` must read the H = {own['H']} states of the layer below, got "
+                f"D = {own['D']}"
+            )
+        if not last and (own["V"] or own["Y"]):
+            raise ValueError(
+                f"`{name}.W_hy` and `.b_y` must be empty below the top, (N, 0, H) and (N, 0), got "
+                f"V = {own['V']}"
+            )
+        if layers[k].W_hh.dtype != layers[0].W_hh.dtype:
+            raise TypeError(
+                f"`{name}` must hold {layers[0].W_hh.dtype} as the lowest layer, got "
+                f"{layers[k].W_hh.dtype}"
+            )
+    top = sizes[-1]
+    return top | {"D": sizes[0]["D"], "S": len(layers) * top["S"]}
 
 
 def _check_weights(weights: Weights, cell: Any) -> dict[str, int]:
@@ -279,4 +328,21 @@ _MADE: dict[type, Any] = {
         weights, batch, *out.log_norms.shape[1:], out.per_sequence.size > 0),
     LyapunovArrays: lambda out, weights, batch, cell: lyapunov_arrays(
         len(weights.W_hh), batch.inputs.shape[2], *out.block_sums.shape[2:]),
+}  # fmt: skip
+
+_MADE_OF_STACKS: dict[type, Any] = {
+    BackwardWork: lambda work, layers, batch, cell: stack_backward_work(
+        layers, batch, max(1, work.forward.trace.shape[1] - 1), cell),
+    TruncatedWork: lambda work, layers, batch, cell: stack_truncated_work(
+        layers, batch, -(-batch.inputs.shape[1] // max(1, work.rows.shape[1])), cell),
+    StackFlowWork: lambda work, layers, batch, cell: stack_flow_work(
+        layers, batch, len(work.carried), len(work.logs), cell),
+    StackLyapunovWork: lambda work, layers, batch, cell: stack_lyapunov_work(
+        layers, work.logs.shape[1], cell),
+    GradientArrays: lambda out, layers, batch, cell: stack_gradient_arrays(layers, batch),
+    StackFlowArrays: lambda out, layers, batch, cell: stack_flow_arrays(
+        layers, batch, out.whole.log_norms.shape[1], out.whole.log_norms.shape[2],
+        out.whole.per_sequence.size > 0),
+    LyapunovArrays: lambda out, layers, batch, cell: lyapunov_arrays(
+        len(layers[0].W_hh), batch.inputs.shape[2], *out.block_sums.shape[2:]),
 }  # fmt: skip
