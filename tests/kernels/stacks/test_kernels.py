@@ -99,7 +99,7 @@ def test_check_refuses_what_makes_no_stack(given):
     with pytest.raises(ValueError, match=r"`batch.h0` must be \(1 or N, B, S\)"):
         kernels.check(layers, batch._replace(h0=batch.h0[:, :, :2].copy()), cell=cell)
     wrong = whole._replace(loss=np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="`GradientArrays.loss` must be of shape"):
+    with pytest.raises(ValueError, match=r"`GradientArrays\.loss` must be of shape"):
         kernels.check(layers, batch, wrong, cell=cell)
 
 
