@@ -13,7 +13,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.kernels import GRU, LSTM, Batch
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.rnn import ACTIVATIONS, RNN
+from rnnsim.networks.rnn import ACTIVATIONS
 from rnnsim.networks.stack import Network, Stack
 
 _SEQUENCES_FIRST = (
@@ -76,13 +76,16 @@ def alone(
     rnn: Network, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None
 ) -> tuple[Network, npt.ArrayLike | None, npt.ArrayLike | None]:
     """A stack of one layer as that layer, with first states without an axis of layers."""
-    if isinstance(rnn, RNN) or getattr(rnn, "n_layers", 0) != 1:
+    if not isinstance(rnn, Stack) or rnn.n_layers > 1:
         return rnn, h0, c0
-    given = ((name, value) for name, value in (("h0", h0), ("c0", c0)))
-    h, c = (
-        None if v is None else _states(name, rnn, v, np.shape(v)[-2])[:, 0] for name, v in given
-    )
-    return rnn.layers[0], h, c
+
+    def of_layer(name: str, value: npt.ArrayLike | None) -> npt.ArrayLike | None:
+        if value is None:
+            return None
+        n_sequences = [*np.shape(value), 1][-3 if np.ndim(value) > 1 else -1]
+        return _states(name, rnn, value, n_sequences)[:, 0]
+
+    return rnn.layers[0], of_layer("h0", h0), of_layer("c0", c0)
 
 
 def initial_states(
