@@ -54,8 +54,8 @@ class Starts:
                 f"`starts` must be (n_steps, n_sequences) = {weights.shape[-2:]}{own} as in the "
                 f"batch, got shape {found.shape}; True where a sequence begins anew before a step"
             )
-        full = np.broadcast_to(found, weights.shape)
-        return np.ascontiguousarray(full if full.ndim > 2 else full[None])
+        full = np.array(np.broadcast_to(found, weights.shape), order="C")
+        return full if full.ndim > 2 else full[None]
 
 
 def _booleans(value: Any) -> Marks:
