@@ -52,6 +52,11 @@ def by_seed(*values):
     return change
 
 
+def along_units(*values):
+    """These values, again and again where states have more numbers."""
+    return lambda variable: np.resize(values, variable.sizes["unit"])
+
+
 GRADIENT_LOGS = (
     "log_norm log_norm_map log_gradient_norm log_gradient_norm_per_weight log_step_norm log_change "
     "log_rms"
@@ -193,8 +198,8 @@ CASES = {
             "computed": as_computed,
             "all exactly 0": changed(log_singular_value=level(-np.inf), rounding=level(0.0)),
             "exactly 0 and not resolved": changed(
-                log_singular_value=lambda v: np.array([0.5, 0.0, -1.0, -3.0, -np.inf, -np.inf]),
-                rounding=lambda v: np.array([0.0, 0.0, 1e-9, 1e-3, 0.0, 0.0]),
+                log_singular_value=along_units(0.5, 0.0, -1.0, -3.0, -np.inf, -np.inf),
+                rounding=along_units(0.0, 0.0, 1e-9, 1e-3, 0.0, 0.0),
             ),
             "none resolved": changed(rounding=level(1.0)),
             "all resolved": changed(log_singular_value=level(0.3), rounding=level(1e-12)),
