@@ -55,7 +55,7 @@ def pair_batch(model: EncoderDecoder, pairs: Pairs) -> tuple[FloatArray, Batch]:
     if not isinstance(model, EncoderDecoder):
         raise TypeError(
             f"`model` must be a rnnsim.EncoderDecoder, got {type(model).__name__}; "
-            "a single RNN and its Sequences go to rnnsim.bptt and rnnsim.evaluate"
+            "one RNN or Stack and its Sequences go to rnnsim.bptt and rnnsim.evaluate"
         )
     check_pairs(pairs)
     target, (source,) = bind(model, pairs, "pairs")

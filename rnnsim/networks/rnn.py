@@ -314,12 +314,13 @@ def originals(rnn: RNN) -> Weights:
 
 
 def check_rnn(value: Any, name: str = "rnn") -> None:
-    """Refuse what is no RNN; the message calls it `name`."""
-    if not isinstance(value, RNN):
-        raise TypeError(
-            f"`{name}` must be a rnnsim.RNN, got {type(value).__name__}; "
-            "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
-        )
+    """Refuse what is no RNN, a stack of them too; the message calls it `name`."""
+    if isinstance(value, RNN):
+        return
+    advice = "wrap weights first, as in RNN(W_xh, W_hh, W_hy)"
+    if isinstance(getattr(value, "layers", None), tuple):
+        advice = "a stack is more than one network; its .layers[l] is the RNN of a layer"
+    raise TypeError(f"`{name}` must be a rnnsim.RNN, got {type(value).__name__}; {advice}")
 
 
 def vanilla_only(rnn: RNN, name: str, reason: str) -> None:

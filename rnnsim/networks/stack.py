@@ -189,12 +189,14 @@ class Stack:
         >>> stack.with_weights(smaller).n_layers
         2
         """
-        if len(weights) != self.n_layers:
+        given = checks.entries("weights", weights)
+        if given is None or len(given) != self.n_layers:
+            count = checks.shown(weights) if given is None else len(given)
             raise ValueError(
                 f"`weights` must hold one rnnsim.Weights for each of {self.n_layers} layers, got "
-                f"{len(weights)}"
+                f"{count}"
             )
-        pairs = zip(self._layers, weights, strict=True)
+        pairs = zip(self._layers, given, strict=True)
         return Stack([layer.with_weights(w) for layer, w in pairs])
 
     def astype(self, dtype: npt.DTypeLike) -> "Stack":

@@ -78,14 +78,21 @@ def alone(
     """A stack of one layer as that layer, with first states without an axis of layers."""
     if not isinstance(rnn, Stack) or rnn.n_layers > 1:
         return rnn, h0, c0
+    return rnn.layers[0], _of_one_layer("h0", rnn, h0), _of_one_layer("c0", rnn, c0)
 
-    def of_layer(name: str, value: npt.ArrayLike | None) -> npt.ArrayLike | None:
-        if value is None:
-            return None
-        n_sequences = [*np.shape(value), 1][-3 if np.ndim(value) > 1 else -1]
-        return _states(name, rnn, value, n_sequences)[:, 0]
 
-    return rnn.layers[0], of_layer("h0", h0), of_layer("c0", c0)
+def _of_one_layer(name: str, rnn: Network, value: npt.ArrayLike | None) -> FloatArray | None:
+    """A first state (1 or N, B, H) from one that has an axis of one layer."""
+    if value is None:
+        return None
+    axes = "(n_layers, n_sequences, n_hidden)"
+    array = checks.float_array(name, value, shape=axes)
+    if array.ndim not in (3, 4) or array.shape[-3] != 1:
+        raise ValueError(
+            f"`{name}` must be {axes} with n_layers = 1, or with a leading axis of n_networks = "
+            f"{len(rnn)}, got shape {array.shape}"
+        )
+    return _states(name, rnn, array, array.shape[-2])[:, 0]
 
 
 def initial_states(

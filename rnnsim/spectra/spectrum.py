@@ -9,6 +9,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.rnn import RNN, check_rnn, vanilla_only
+from rnnsim.networks.stack import Stack
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +184,8 @@ def matrices_of(rnn: RNN | npt.ArrayLike) -> FloatArray:
             "(rnnsim.jacobian_spectrum)",
         )
         return rnn.W_hh.astype(np.float64)
+    if isinstance(rnn, Stack):
+        check_rnn(rnn)
     array = checks.float_array("rnn", rnn, shape="(an RNN, or matrices)")
     if array.ndim not in (2, 3) or array.shape[-1] != array.shape[-2]:
         raise ValueError(
