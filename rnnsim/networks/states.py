@@ -116,7 +116,7 @@ def initial_states(
     whole = both[0] if len(both) == 1 else np.concatenate(both, axis=-1)
     if isinstance(rnn, Stack):  # (n, L, B, S) so far
         whole = np.moveaxis(whole, 1, 2).reshape(n, n_sequences, -1)
-    return np.ascontiguousarray(whole)
+    return np.require(whole, requirements=["C", "W"])  # kernels compile again for what is read-only
 
 
 def _states(name: str, rnn: Network, value: npt.ArrayLike | None, n_sequences: int) -> FloatArray:

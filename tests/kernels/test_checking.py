@@ -71,7 +71,7 @@ def test_losses_of_the_state_pass(cell):
     end = {"dL_dc_final": np.ones((x.shape[1], 3))} if cell == "lstm" else {}
     s = rnnsim.Sequences.from_gradients(x, dL_dh=np.ones((*x.shape[:2], 3)), **end)
     batch = batch_for(made.rnn, s, **made.start)
-    weights, code = weights_for(made.rnn, batch), cell_of(made.rnn)
+    (weights,), code = weights_for(made.rnn, batch), cell_of(made.rnn)
     assert weights.b_y.shape[1] < weights.W_hy.shape[1]
     kernels.check(weights, batch, *all_arrays(weights, batch, code), cell=code)
     scored = batch_for(made.rnn, made.sequences, **made.start)
