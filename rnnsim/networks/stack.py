@@ -51,11 +51,13 @@ class Stack:
     __slots__ = ("_layers",)
 
     def __init__(self, layers: Iterable[RNN]) -> None:
-        given = checks.entries("layers", layers)
+        networks = isinstance(layers, RNN | Stack)  # a series of networks, not of layers
+        given = None if networks else checks.entries("layers", layers)
         if given is None:
+            advice = "; give [rnn] for one layer, or stack.layers" if networks else ""
             raise TypeError(
                 f"`layers` must be a series of rnnsim.RNN, the lowest first, got "
-                f"{checks.shown(layers)}"
+                f"{checks.shown(layers)}{advice}"
             )
         self._layers = tuple(given)
         if not self._layers:

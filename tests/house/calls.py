@@ -29,6 +29,7 @@ MODEL = rnnsim.EncoderDecoder.sample(
 H0 = np.zeros((2, 4))
 LSTMS = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, cell="lstm", rng=0)
 GATED = {"rnn": LSTMS, "h0": H0, "c0": H0}
+STACKS = rnnsim.Stack.sample(2, n_layers=2, n_inputs=2, n_hidden=4, n_outputs=3, rng=0)
 
 WRONG: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
@@ -136,8 +137,8 @@ TAKEN: dict[str, set[str]] = {
 PARAMETERS: dict[str, str] = {
     name: kind
     for kind, names in {
-        "size": """n_networks n_inputs n_hidden n_outputs n_source_inputs n_steps n_sequences length
-            batch_size window stride k max_iterations n_points block_steps n_exponents
+        "size": """n_networks n_layers n_inputs n_hidden n_outputs n_source_inputs n_steps length
+            n_sequences batch_size window stride k max_iterations n_points block_steps n_exponents
             reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
             checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
             accumulate budget""",
@@ -167,7 +168,7 @@ PARAMETERS: dict[str, str] = {
         "horizon": "chrono",
         "path": "path checkpoint",
         "text": "kind text",
-        "class": "dtype flow dataset datasets",
+        "class": "dtype flow dataset datasets layers",
     }.items()
     for name in names.split()
 }
@@ -194,6 +195,7 @@ def _sweep() -> xr.Dataset:
     return rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
 
 
+_DRAWS = {"gain": "for each network"}
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
 _PAIRED = _DRAWN | {"n_source_inputs": 2}
 _BOTH = {"model": "pair of networks", "pairs": "pairs"}
@@ -221,20 +223,22 @@ CALLS: dict[str, Call] = {
     # networks and data
     "RNN": _call(W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3))),
     "RNN.sample": _call(
-        rnnsim.RNN,
-        {"gain": "for each network", "n_outputs": "count"},
-        n_networks=2,
-        cell="lstm",
-        **_DRAWN,
+        rnnsim.RNN, _DRAWS | {"n_outputs": "count"}, n_networks=2, cell="lstm", **_DRAWN
     ),
     "RNN.with_weights": _call(RNNS, {"weights": "class"}, weights=RNNS.weights),
     "RNN.astype": _call(RNNS, dtype="float32"),
+    "Stack": _call(layers=STACKS.layers),
+    "Stack.sample": _call(rnnsim.Stack, _DRAWS | {"n_outputs": "count"}, n_layers=2, **_DRAWN),
+    "Stack.with_weights": _call(
+        STACKS, {"weights": "class"}, weights=[layer.weights for layer in STACKS.layers]
+    ),
+    "Stack.astype": _call(STACKS, dtype="float32"),
     "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),
     "EncoderDecoder.sample": _call(
-        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, cell="lstm", **_PAIRED
+        rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
     ),
     "EncoderDecoder.captioner": _call(
-        rnnsim.EncoderDecoder, {"gain": "for each network"}, n_networks=2, cell="lstm", **_PAIRED
+        rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
     ),
     "EncoderDecoder.with_weights": _call(
         MODEL,

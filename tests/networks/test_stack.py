@@ -65,6 +65,12 @@ def test_what_is_no_series_is_refused(value):
         Stack(value)
 
 
+@pytest.mark.parametrize("ensemble", [layer(4, N=2), sample(2)])
+def test_the_networks_of_an_ensemble_are_no_layers(ensemble):
+    with pytest.raises(TypeError, match=r"`layers` must be .*, got .*; give \[rnn\] for one"):
+        Stack(ensemble)
+
+
 @pytest.mark.parametrize(
     ("layers", "error", "message"),
     [
