@@ -17,8 +17,7 @@ def _table(dims: tuple[str, ...], entries: dict[str, tuple[Any, ...]]) -> dict[s
     }
 
 
-# Of a loss, by whether its targets are classes: cross-entropies are in nats, 0.5*||y - target||^2
-# has no unit of its own.
+# By whether targets are classes: cross-entropies are in nats, squared errors have no unit.
 LOSS_UNITS = {True: _LN, False: _NONE}
 
 # Sweeps of gradients, by measure.
@@ -54,8 +53,7 @@ TRUNCATION = _table(
             "truncation window", _LN, "ln(||dL/dW_hh||_F of TBPTT / loss weight)"),
         "truncation_log_error": (
             "truncation window", _LN, "ln(||g_K - g||_F / ||g||_F) of dL/dW_hh"),
-        "truncation_cosine": (
-            "truncation window", _NONE, "cosine of truncated and full dL/dW_hh"),
+        "truncation_cosine": ("truncation window", _NONE, "cosine of truncated and full dL/dW_hh"),
         "sufficient_window": (
             "", _STEPS, "smallest window from which on the sliding error stays in tolerance"),
         "largest_state_norm": ("", _NONE, "largest ||h_t|| of any step and sequence"),
@@ -115,10 +113,8 @@ NONNORMALITY = _table(
         "numerical_radius": ("", _NONE, "largest modulus in the numerical range of W_hh"),
         "numerical_abscissa": ("", _NONE, "largest real part in the numerical range of W_hh"),
         "kreiss": ("", _NONE, "Kreiss constant of W_hh at its spectral radius"),
-        "eigenbasis_condition": (
-            "", _NONE, "condition number of the unit eigenvectors of W_hh"),
-        "participation": (
-            "unit", "units", "units that each right eigenvector of W_hh involves"),
+        "eigenbasis_condition": ("", _NONE, "condition number of the unit eigenvectors of W_hh"),
+        "participation": ("unit", "units", "units that each right eigenvector of W_hh involves"),
     },
 )  # fmt: skip
 MEASURES = {
@@ -201,8 +197,7 @@ CELLS = _table(
 JACOBIANS = _table(
     ("scheme", "gain", "network_seed"),
     {
-        "log_singular_value": (
-            "sequence lag unit", _LN, "ln sigma_i(dh_t/dh_{t-k}), descending"),
+        "log_singular_value": ("sequence lag unit", _LN, "ln sigma_i(dh_t/dh_{t-k}), descending"),
         "rounding": ("sequence lag unit", _LN, "numerical error of log_singular_value"),
         "gradient_overlap": (
             "sequence lag", _NONE, "|cosine| of dl_t/dh_{t-k} and the leading direction"),
@@ -227,8 +222,7 @@ NORMALITY = _table(
     {
         "log_gradient_norm": (
             "lag", _LN, "mean over sequences of ln ||dl_T/dh_{T-k}||, less its value at lag 0"),
-        "sufficient_window": (
-            "", _STEPS, "smallest window with an error within the tolerance"),
+        "sufficient_window": ("", _STEPS, "smallest window with an error within the tolerance"),
     },
 )  # fmt: skip
 PSEUDOSPECTRA = {

@@ -255,6 +255,11 @@ def _check_together(layers: tuple[RNN, ...]) -> None:
 Network = RNN | Stack
 
 
+def has_layers(network: Network) -> bool:
+    """Whether results have an axis of layers: those of stacks, of one layer too."""
+    return isinstance(network, Stack)
+
+
 def check_network(value: Any, name: str = "rnn") -> None:
     """Refuse what is neither RNN nor Stack; the message calls it `name`."""
     if not isinstance(value, Stack):

@@ -23,7 +23,7 @@ from rnnsim.kernels.training.learning import (
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.model import Model, parts_of
 from rnnsim.networks.rnn import RNN
-from rnnsim.networks.stack import Network, Stack
+from rnnsim.networks.stack import Network, has_layers
 from rnnsim.spectra.spectrum import eigenvalues_and_singular_values, spectrum
 from rnnsim.training.feeds import Ahead
 
@@ -169,7 +169,7 @@ class Record:
         self._variables = with_loss_units(variables(ahead.name), core.sequences.targets)
         if core.rnn.n_gates > 1:
             self._variables |= gate_variables(ahead.name)
-        if isinstance(core.rnn, Stack):
+        if has_layers(core.rnn):
             self._variables = of_layers(self._variables)
         eigenvalues, singular_values = _spectra(core.rnn)
         if update in self.updates:
@@ -252,8 +252,8 @@ class Record:
             axes |= snapshot_axes(self.snapshots, self.measured["log_norms"].shape[2])
         axes["unit"] = values["eigenvalues"].shape[-1] if self.snapshots else 0
         main = next(iter(parts_of(model).values()))
-        if isinstance(main, Stack):
-            axes["layer"] = tuple(range(1, main.n_layers + 1))
+        if has_layers(main):
+            axes["layer"] = tuple(range(1, len(main.layers) + 1))
         if main.n_gates > 1:
             axes["gate"] = CELLS[main.cell].gates
         return labelled(axes, self._variables, values, attributes(configuration, provenance))
@@ -283,7 +283,7 @@ def snapshot_axes(snapshots: list[int], n_lags: int) -> dict[str, tuple[int, ...
 
 def _of_all(network: Network, layers: list[Floats]) -> Floats:
     """What is of each layer (N, ...), of stacks along an axis behind the networks."""
-    return np.stack(layers, axis=1) if isinstance(network, Stack) else layers[0]
+    return np.stack(layers, axis=1) if has_layers(network) else layers[0]
 
 
 def _spectra(network: Network) -> tuple[Floats, Floats]:
@@ -318,7 +318,7 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
     }
     if core.rnn.n_gates > 1:
         measured["gate_share"] = flow.share_gates.sum(axis=1)
-    if isinstance(core.rnn, Stack):
+    if has_layers(core.rnn):
         measured["log_norms_layers"] = _over_steps(flow.log_norms_layers)
         parts = [layer.full_log_norm for layer in flow.layers]
         with np.errstate(invalid="ignore"):
