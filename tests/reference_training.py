@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import reference
+import reference_stacks
 from reference import Net
 from reference_cells import CELLS
 
@@ -99,46 +100,51 @@ class Segment(NamedTuple):
     start: np.ndarray
 
 
-def unfold(net, data, cell):
-    """Whole states (T, B, S) that steps begin with, and (T, B, S) that they end with."""
-    state, H, before, after = data.first, net.W_hh.shape[1], [], []
+def unfold(nets, data, cell):
+    """Whole states (T, B, L*S) that steps begin with, and (T, B, L*S) that they end with."""
+    state, before, after = data.first, [], []
     for x_t, anew in zip(data.x, data.anew, strict=True):
         before.append(np.where(anew[:, None], data.start, state))
-        parts = before[-1][:, :H], before[-1][:, H:]
-        state = np.concatenate(CELLS[cell].advance(net, x_t, *parts), axis=1)
+        state = reference_stacks.advance(nets, x_t, before[-1], cell)
         after.append(state)
     return np.array(before), np.array(after)
 
 
-def loss(net, data, cell):
+def loss(nets, data, cell):
     """(1/B) sum_b sum_t w[t,b] * loss(y[t,b], target[t,b])."""
-    states, total = unfold(net, data, cell)[1][..., : net.W_hh.shape[1]], 0.0
+    states, total = unfold(nets, data, cell)[1], 0.0
     for t, b in zip(*np.nonzero(data.weights), strict=True):
-        y = net.W_hy @ states[t, b] + net.b_y
+        y = reference_stacks.read(nets, states[t])[2][b]
         total = total + data.weights[t, b] * reference.step_loss(y, data.targets[t, b])
     return total / data.weights.shape[1]
 
 
-def gradient(net, data, cell):
-    """dL/dW step by step; what the elementwise part of a step does is read off its tangent."""
-    kind, H = CELLS[cell], net.W_hh.shape[1]
-    before, after = unfold(net, data, cell)
-    padded = np.concatenate([before[:1], after])[..., :H]
-    dy = reference.output_gradient(net, padded, data.targets, data.weights) / len(data.first)
-    found = Net(*map(np.zeros_like, net))
-    found.W_hy[:], found.b_y[:] = np.einsum("tbv,tbh->vh", dy, padded[1:]), dy.sum((0, 1))
-    dh, dc = np.zeros_like(data.first[:, :H]), np.zeros_like(data.first[:, H:])
+def gradient(nets, data, cell):
+    """dL/dW of every layer, step by step and in each from the top down.
+
+    What the elementwise part of a step does is read off its tangent.
+    """
+    kind, top, L, H = CELLS[cell], nets[-1], len(nets), nets[0].W_hh.shape[1]
+    before, after = (np.split(states, L, axis=2) for states in unfold(nets, data, cell))
+    padded = np.concatenate([before[-1][:1], after[-1]])[..., :H]
+    dy = reference.output_gradient(top, padded, data.targets, data.weights) / len(data.first)
+    found = [Net(*map(np.zeros_like, net)) for net in nets]
+    found[-1].W_hy[:], found[-1].b_y[:] = np.einsum("tbv,tbh->vh", dy, padded[1:]), dy.sum((0, 1))
+    dh, dc = ([np.zeros_like(p[0][:, part]) for p in before] for part in (slice(H), slice(H, None)))
     for t in reversed(range(len(data.x))):
-        h, c = before[t, :, :H], before[t, :, H:]
-        at = (*kind.pre(net, data.x[t], h), h, c)
-        d_x, d_h, through_h, dc = _elementwise(kind, at, dh + dy[t] @ net.W_hy, dc)
-        found.W_xh[:] += d_x.T @ data.x[t]
-        found.W_hh[:] += d_h.T @ h
-        found.b_h[: d_x.shape[1]] += d_x.sum(axis=0)
-        if kind.biases > kind.gates:
-            found.b_h[d_x.shape[1] :] += d_h[:, -H:].sum(axis=0)
-        going = ~data.anew[t][:, None]
-        dh, dc = going * (d_h @ net.W_hh + through_h), going * dc
+        arrives, going = dy[t] @ top.W_hy, ~data.anew[t][:, None]
+        for k in reversed(range(L)):
+            net, own, h, c = nets[k], found[k], before[k][t, :, :H], before[k][t, :, H:]
+            x = data.x[t] if k == 0 else after[k - 1][t, :, :H]
+            at = (*kind.pre(net, x, h), h, c)
+            d_x, d_h, through_h, through_c = _elementwise(kind, at, dh[k] + arrives, dc[k])
+            own.W_xh[:] += d_x.T @ x
+            own.W_hh[:] += d_h.T @ h
+            own.b_h[: d_x.shape[1]] += d_x.sum(axis=0)
+            if kind.biases > kind.gates:
+                own.b_h[d_x.shape[1] :] += d_h[:, -H:].sum(axis=0)
+            dh[k], dc[k] = going * (d_h @ net.W_hh + through_h), going * through_c
+            arrives = d_x @ net.W_xh
     return found
 
 
@@ -157,16 +163,21 @@ def _elementwise(kind, at, dh, dc):
 
 
 class Trained(NamedTuple):
-    net: Net
+    nets: list
     losses: list
     norms: list
     clipped: list
     omegas: list
     state: np.ndarray  # what is carried on
 
+    @property
+    def net(self):
+        """The top layer."""
+        return self.nets[-1]
+
 
 def train(
-    net,
+    nets,
     batches,
     optimizer,
     n_updates,
@@ -180,20 +191,24 @@ def train(
     accumulate=1,
     clip_norm=np.inf,
     clip_value=np.inf,
+    clip_by="all",
     penalty=0.0,
     variant="paper",
 ):
     """Updates by the definition; `batches` is an iterator of (x, targets, weights).
 
     The state from which a segment starts is looked up in the states of the segment before. `starts`
-    says of a batch where sequences begin anew. `activation` is the name of the cell.
+    says of a batch where sequences begin anew. `activation` is the name of the cell. `nets`: one
+    Net, or those of a stack.
     """
+    nets = [nets] if isinstance(nets, Net) else list(nets)
     losses, norms, clips, omegas, carried, pending = [], [], [], [], None, []
     for x, targets, weights in batches:
         T, B = weights.shape
         K = T if window is None else window
         S = K if stride is None else stride
-        zero = np.zeros((B, (1 + CELLS[activation].memories) * net.W_hh.shape[1]))
+        memories, H = CELLS[activation].memories, nets[0].W_hh.shape[1]
+        zero = np.zeros((B, len(nets) * (1 + memories) * H))
         anew = np.zeros((T, B), bool) if starts is None else starts(x)
         known = {0: zero if start is None else start}
         if carry == "stream" and carried is not None:
@@ -205,21 +220,22 @@ def train(
             own = weights[begin:end].copy()
             own[: j * S - begin] = 0
             if len(losses) == n_updates and own.any():
-                return Trained(net, losses, norms, clips, omegas, carried)
+                return Trained(nets, losses, norms, clips, omegas, carried)
             first = begin_at if carry == "none" else known[begin]
             data = Segment(x[begin:end], targets[begin:end], own, anew[begin:end], first, begin_at)
-            states = unfold(net, data, activation)[1]
+            states = unfold(nets, data, activation)[1]
             known |= {begin + 1 + t: state for t, state in enumerate(states)}
             carried = known[following]
             if not own.any():
                 continue
-            found, omega_ = gradient(net, data, activation), 0.0
+            found, omega_ = gradient(nets, data, activation), 0.0
             if penalty:
+                (net,), (own_part,) = nets, found
                 plain = x[begin:end], targets[begin:end], own, first, activation
                 omega_ = omega(net.W_hh, held_constant(net, *plain), variant)
-                extra = penalty * penalty_gradient(net, plain, variant)
-                found = found._replace(W_hh=found.W_hh + extra)
-            pending.append((loss(net, data, activation), omega_, found))
+                own_part.W_hh[:] += penalty * penalty_gradient(net, plain, variant)
+            found = [array for layer in found for array in layer]
+            pending.append((loss(nets, data, activation), omega_, found))
             if len(pending) < accumulate:
                 continue
             every_loss, every_omega, parts = zip(*pending, strict=True)
@@ -227,10 +243,16 @@ def train(
             losses.append(sum(every_loss))
             omegas += [sum(every_omega)] if penalty else []
             together = [np.sum(arrays, axis=0) for arrays in zip(*parts, strict=True)]
-            gradients, norm, changed = clipped(together, clip_norm, clip_value)
-            norms.append(norm)
-            clips.append(changed)
-            net = Net(*optimizer.step(list(net), gradients))
+            count = len(together) if clip_by == "all" else len(Net._fields)
+            each = [
+                clipped(together[i : i + count], clip_norm, clip_value)
+                for i in range(0, len(together), count)
+            ]
+            norms.append(np.sqrt(sum(norm**2 for _, norm, _ in each)))
+            clips.append(any(changed for _, _, changed in each))
+            gradients = [array for arrays, _, _ in each for array in arrays]
+            arrays = optimizer.step([array for net in nets for array in net], gradients)
+            nets = [Net(*arrays[i : i + 5]) for i in range(0, len(arrays), 5)]
         if len(losses) == n_updates:
             break
-    return Trained(net, losses, norms, clips, omegas, carried)
+    return Trained(nets, losses, norms, clips, omegas, carried)

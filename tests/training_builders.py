@@ -7,6 +7,7 @@ import reference_training
 from numpy.testing import assert_allclose
 from pair_builders import cell_name, plain
 
+import rnnsim
 from rnnsim.training.train import train
 
 
@@ -25,15 +26,12 @@ def of_network(value, n):
 def assert_like_reference(rnn, draw, optimizer, options, *, n_updates, start=None, starts=None):
     """All networks of the ensemble against plain loops; 1-D arrays hold a setting for each.
 
-    start: whole first states (B, S); starts: a function of inputs (T, B, D).
+    rnn: RNN or Stack; start: whole first states (B, L*S); starts: a function of inputs (T, B, D).
     """
     # Steps small enough that training is not chaotic: rounding would grow beyond any tolerance.
     scale = 0.1 if optimizer in ("adam", "rmsprop", "adagrad") else 1.0
     rates = scale * np.array([0.05, 0.02])[: len(rnn)]
-    H, given = rnn.n_hidden, {}
-    if start is not None:
-        parts = {"h0": start[:, :H], "c0": start[:, H:]}
-        given = {name: np.ascontiguousarray(a) for name, a in parts.items() if a.size}
+    given = {} if start is None else given_states(rnn, start)
     if starts is not None:
         given |= {"starts": lambda batch: starts(batch.inputs), "test": draw(rng_of(0))}
     training = train(
@@ -45,7 +43,7 @@ def assert_like_reference(rnn, draw, optimizer, options, *, n_updates, start=Non
         plain["variant"] = options["penalty_variant"]
     for n, rate in enumerate(rates):
         expected = reference_training.train(
-            reference.net_of(rnn, n),
+            [reference.net_of(layer, n) for layer in rnn.layers],
             plain_batches(draw, 3),
             reference_training.Optimizer(optimizer, rate),
             n_updates,
@@ -54,20 +52,42 @@ def assert_like_reference(rnn, draw, optimizer, options, *, n_updates, start=Non
             starts=starts,
             **{k: of_network(v, n) for k, v in plain.items()},
         )
-        assert_weights(training, expected.net, n)
+        assert_weights(training, expected.nets, n)
         assert_record(training.record, expected, n)
-        parts = [p[n] for p in (training.final_h, training.final_c) if p is not None]
-        assert_allclose(np.concatenate(parts, axis=-1), expected.state, rtol=1e-9, atol=1e-9)
+        assert_allclose(final_state(training)[n], expected.state, rtol=1e-9, atol=1e-9)
     return training
+
+
+def given_states(rnn, start):
+    """h0, and c0 of LSTMs, of whole states (B, L*S): (B, H) of networks, (L, B, H) of stacks."""
+    layers, H = np.split(start, len(rnn.layers), axis=-1), rnn.n_hidden
+    parts = {"h0": [a[:, :H] for a in layers], "c0": [a[:, H:] for a in layers]}
+    of_stack = isinstance(rnn, rnnsim.Stack)
+    return {
+        name: np.stack(a) if of_stack else np.ascontiguousarray(a[0])
+        for name, a in parts.items()
+        if a[0].size
+    }
+
+
+def final_state(training):
+    """Whole states (N, B, L*S) that are carried on."""
+    parts = [a for a in (training.final_h, training.final_c) if a is not None]
+    whole = np.concatenate(parts, axis=-1)
+    if whole.ndim == 3:
+        return whole
+    N, _, B, _ = whole.shape
+    return np.moveaxis(whole, 1, 2).reshape(N, B, -1)
 
 
 def rng_of(seed):
     return np.random.default_rng(seed)
 
 
-def assert_weights(training, net, n):
-    for name, found, want in zip(net._fields, training.rnn.weights, net, strict=True):
-        assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=name)
+def assert_weights(training, nets, n):
+    for k, (layer, net) in enumerate(zip(training.rnn.layers, nets, strict=True)):
+        for name, found, want in zip(net._fields, layer.weights, net, strict=True):
+            assert_allclose(found[n], want, rtol=1e-9, atol=1e-9, err_msg=f"{k}: {name}")
 
 
 def assert_record(record, expected, n):

@@ -38,10 +38,10 @@ def test_the_gradient_of_the_plain_loop_is_the_derivative_of_its_loss(cell):
         batch.inputs, batch.targets, batch.weights, rng.random((5, 2)) < 0.4,
         *rng.normal(size=(2, 2, S)),
     )  # fmt: skip
-    found = reference_training.gradient(net, data, cell)
+    found = reference_training.gradient([net], data, cell)[0]
     for name in net._fields:
         expected = reference.derivative(
-            lambda a, name=name: reference_training.loss(net._replace(**{name: a}), data, cell),
+            lambda a, name=name: reference_training.loss([net._replace(**{name: a})], data, cell),
             getattr(net, name),
         )
         assert_allclose(getattr(found, name), expected, atol=1e-13, err_msg=name)

@@ -266,8 +266,8 @@ def test_the_way_back_goes_by_the_states_that_sequences_ended_with(cell):
     """Whatever of a step a cell may look at: h and memories, as they were before the start."""
     rnn, start = made_of(cell, N=1)
     batch, T, B, H = draws(np.random.default_rng(0)), 7, 2, rnn.n_hidden
-    path = learners._path(rnn, originals(rnn), Layout.of(rnn).split(
-        np.zeros((1, Layout.of(rnn).size)))[0], T, B, kernels.CROSS_ENTROPY)  # fmt: skip
+    zeros = Layout.of(rnn).split(np.zeros((1, Layout.of(rnn).size)))
+    path = learners._path(rnn, [originals(rnn)], zeros, T, B, kernels.CROSS_ENTROPY)
     path = learners._with_starts(path, T, B)
     path.start[:] = path.h0[0] = start
     path.starts[:] = often(batch.inputs).reshape(-1)
@@ -278,8 +278,8 @@ def test_the_way_back_goes_by_the_states_that_sequences_ended_with(cell):
     plain = reference_training.Segment(
         batch.inputs, batch.targets, batch.weights, path.starts.reshape(T, B), start, start
     )
-    after = reference_training.unfold(reference.net_of(rnn), plain, cell_name(rnn))[1]
-    trace, kept = path.work.forward.trace[1:, :, :H], path.work.forward.kept[1:]
+    after = reference_training.unfold([reference.net_of(rnn)], plain, cell_name(rnn))[1]
+    trace, kept = path.work.forward.trace[0, 1:, :, :H], path.work.forward.kept[0, 1:]
     assert_allclose(trace, after[..., :H], rtol=0, atol=1e-14)
     assert_allclose(kept[..., : start.shape[1] - H], after[..., H:], rtol=0, atol=1e-14)
     assert path.starts.any()
