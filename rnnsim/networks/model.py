@@ -82,6 +82,12 @@ class Layout:
         """P."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
+    @property
+    def bounds(self) -> npt.NDArray[np.int64]:
+        """Where the weights of each layer begin, and P (L+1,)."""
+        first = list(self.places.values())[:: len(Weights._fields)]
+        return np.array([*(place.start for place in first), self.size], np.int64)
+
     def join(self, model: Model) -> FloatArray:
         """All weights as (N, P)."""
         arrays = [array for rnn in layers_of(model).values() for array in rnn.weights]

@@ -45,6 +45,7 @@ class Method:
     clip_value: FloatArray
     penalty: FloatArray
     labels: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
     accumulate: int = 1
 
 
@@ -76,6 +77,7 @@ def begin(values: FloatArray, method: Method, start: FloatArray, slots: int) -> 
         clip_value=method.clip_value,
         penalty=method.penalty,
         labels=method.labels,
+        bounds=method.bounds,
         tallies=tallies,
     )
 
@@ -155,10 +157,11 @@ class Workshop:
             encoder = _path(one, nothing, nothing, 1, 1, INNER_PRODUCT)
         block = main.work.factors.shape[2]
         groups = np.zeros(int(np.abs(self._method.labels).max(initial=0)) + 1)
+        norms = np.zeros(len(self._method.bounds) - 1)
         penalty = penalty_work(parts[0].n_hidden, block * B, values)
         handed = memories_handed(self._model)
         updated = np.zeros(P, dtype)
-        return LearnWork(values, updated, gradient, groups, main, encoder, handed, penalty)
+        return LearnWork(values, updated, gradient, groups, norms, main, encoder, handed, penalty)
 
 
 def _path(

@@ -159,6 +159,7 @@ class Run:
             "optimizer": list(method.rule),
             "penalty_variant": method.variant,
             **{name: array.tolist() for name, array in arrays.items()},
+            "clip_by": "all" if len(method.bounds) == 2 else "layer",
             "mask and tie": checksum([method.labels])[:16],
             "test": None if self._test is None else digest(self._test),
         }

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data
-from rnnsim.kernels.training.optimisers import ADAGRAD, ADAM, MOMENTUM, RMSPROP, SGD, Rule
-from rnnsim.kernels.training.penalty import CODE, PAPER
 from rnnsim.networks.model import Layout, Model, check_model, parts_of
 from rnnsim.networks.stack import Network
 from rnnsim.networks.states import apart
@@ -20,16 +18,19 @@ from rnnsim.training.feeds import Cuts, Feed, Task
 from rnnsim.training.learners import Method
 from rnnsim.training.records import Record, points
 from rnnsim.training.runs import Run
-from rnnsim.training.schedules import truncation_of, truncations_of
+from rnnsim.training.schedules import truncations_of
+from rnnsim.training.settings import (
+    PENALTIES,
+    clip_limit,
+    factor,
+    parts_clipped,
+    penalty_weight,
+    rule_of,
+)
 from rnnsim.training.starts import FirstStates, Starts
 
 if TYPE_CHECKING:
     import xarray as xr
-
-OPTIMIZERS = {
-    "sgd": SGD, "momentum": MOMENTUM, "adam": ADAM, "rmsprop": RMSPROP, "adagrad": ADAGRAD,
-}  # fmt: skip
-PENALTIES = {"paper": PAPER, "code": CODE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +39,17 @@ class Training:
 
     Attributes
     ----------
-    model : RNN or EncoderDecoder
+    model : RNN, Stack or EncoderDecoder
         The trained networks; the given ones are unchanged.
     record : xarray.Dataset
         What was measured, see `train`.
     diverged : (N,) int64
         The update at which a network left the floating-point range and was frozen with its last
         finite weights; -1 where it did not.
-    final_h : (N, B, H)
+    final_h : (N, B, H), of stacks (N, L, B, H)
         The state that is carried on: from here the next segment would start, or the next batch of a
         stream. Of encoder-decoder networks the decoder's. Not finite where a state was not.
-    final_c : (N, B, H) or None
+    final_c : (N, B, H), of stacks (N, L, B, H), or None
         The memories of LSTMs likewise.
     """
 
@@ -85,6 +86,7 @@ def train(
     epsilon: float = 1e-8,
     clip_norm: npt.ArrayLike | None = None,
     clip_value: npt.ArrayLike | None = None,
+    clip_by: str = "all",
     penalty: npt.ArrayLike = 0.0,
     penalty_variant: str = "paper",
     mask: Any = None,
@@ -106,7 +108,7 @@ def train(
 
         g  <- sum over the steps of a sweep of dL/dW^(t)      L: the loss of one segment
         g  <- g + penalty * dOmega/dW_hh                      Omega: see below
-        g  <- g * min(1, clip_norm/||g||)                     over all weights of a network together
+        g  <- g * min(1, clip_norm/||g||)                     of all weights, or layer by layer
         g  <- each entry into -clip_value..clip_value
         W  <- W - learning_rate * optimizer(g)
 
@@ -129,7 +131,7 @@ def train(
 
     Parameters
     ----------
-    model : RNN or EncoderDecoder
+    model : RNN, Stack or EncoderDecoder
         N networks of any cell. Encoder-decoder networks are trained with full BPTT through the
         boundary; their bridge is held fixed.
     task : Sequences or Pairs, or a callable
@@ -142,7 +144,7 @@ def train(
         K and S, as in `truncated_bptt`; S = K unless given. K may be an (N,) array, one for each
         network: then all make their updates after the same blocks, of a `stride` that is given.
     carry : {"sequence", "stream", "none"}
-    h0, c0 : (B, H) or (N, B, H) array, optional
+    h0, c0 : (B, H) or (N, B, H) array, of stacks (L, B, H) or (N, L, B, H), optional
         Where every batch begins, or the stream, and every sequence that `starts`; c0 of LSTMs. 0
         unless given.
     starts : (T, B) array of booleans, or a function of a batch that returns one, optional
@@ -165,11 +167,15 @@ def train(
     clip_norm, clip_value : float or (N,) array, optional
         Above 0, infinity where a network is not clipped; by norm as in Pascanu, Mikolov and Bengio
         2013, algorithm 1.
+    clip_by : {"all", "layer"}
+        What ||g|| is the norm of: all weights of a network; or the weights of each layer, all of
+        which are clipped, or not, by themselves. The readout belongs to the top layer; encoder and
+        decoder are two layers. The norm that is recorded is that of all weights either way.
     penalty : float or (N,) array
         Weight, at least 0, of their Omega, which asks that the gradient keep its norm from step to
         step; of encoder-decoder networks, in the decoder. Its gradient takes the immediate
         dependence on W_hh only: h, phi' and dL/dh_{k+1} are held constant. 0 of gated cells, whose
-        gradient passes between steps beside W_hh too.
+        gradient passes between steps beside W_hh too, and of stacks of several layers.
     penalty_variant : {"paper", "code"}
         "paper": Omega = mean_b sum_k (||dL/dh_{k+1} dh_{k+1}/dh_k|| / ||dL/dh_{k+1}|| - 1)^2.
         "code", pascanur/trainingRNNs: squared norms in the ratio, the sum over k divided by that of
@@ -179,7 +185,7 @@ def train(
         ``mask={"W_hh": ...}``: entries of 0 are held fixed. ``tie``: integer labels; entries of one
         |label| are one parameter, with the sign of their label, 0 is a parameter of its own. They
         fit one network's weights, and hold for all. Names of encoder-decoder networks begin with
-        "encoder." or "decoder.".
+        "encoder." or "decoder.", those of stacks with "layers[0]." for the lowest layer, and so on.
     rng : int or numpy.random.Generator, optional
         Required where the task is a callable.
     own_data : bool
@@ -218,17 +224,19 @@ def train(
         against window (`gradient_flow`; NaN beyond the lags of a shorter batch), lyapunov_exponent
         (nats per step, while test inputs are repeated). All of W_hh, for encoder-decoder networks
         the decoder's. Of gated cells eigenvalues are NaN, and there are gate_spectral_norm and, for
-        each snapshot, gate_share.
+        each snapshot, gate_share. Of stacks what is of one W_hh has an axis of layers, and there
+        are log_norms_layers and layer_share.
 
     Raises
     ------
     TypeError, ValueError
         No readout; an unknown optimizer, carry or variant; negative rates or penalties, or a
-        penalty of gated cells; a clip that is not above 0; h0, c0 or starts that do not fit; a task
-        whose sizes or dtype differ from the network's, or whose loss is known by its derivatives
-        alone (`Sequences.from_gradients`); a window below 1 or a stride above it; windows of
-        several networks without a stride; a checkpoint that is damaged, of another configuration
-        (it says which field), or of more updates.
+        penalty of gated cells or stacks; a clip that is not above 0; weights tied across layers
+        where each layer is clipped by itself; h0, c0 or starts that do not fit; a task whose sizes
+        or dtype differ from the network's, or whose loss is known by its derivatives alone
+        (`Sequences.from_gradients`); a window below 1 or a stride above it; windows of several
+        networks without a stride; a checkpoint that is damaged, of another configuration (it says
+        which field), or of more updates.
     OSError
         A checkpoint that cannot be written, before anything is trained.
 
@@ -253,6 +261,13 @@ def train(
     >>> bool((alone.rnn.W_hh == together.rnn.W_hh[2:]).all())
     True
 
+    A stack, whose layers are clipped each by itself:
+
+    >>> stack = rnnsim.Stack.sample(n_layers=2, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+    >>> options = {"clip_norm": 1.0, "clip_by": "layer", "rng": 1}
+    >>> train(stack, draw, n_updates=5, **options).final_h.shape
+    (1, 2, 20, 4)
+
     An LSTM on a stream whose sequences begin anew at some steps:
 
     >>> lstm = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, cell="lstm", rng=0)
@@ -276,14 +291,17 @@ def train(
         None if starts is None else Starts(starts),
     )
     _check_measured(cuts, test)
+    layout = Layout.of(model)
+    labels = layout.labels(model, mask, tie)
     method = Method(
-        rule=_rule(optimizer, momentum, beta1, beta2, decay, epsilon),
+        rule=rule_of(optimizer, momentum, beta1, beta2, decay, epsilon),
         variant=PENALTIES[checks.one_of("penalty_variant", penalty_variant, PENALTIES)],
-        rate=_weight("learning_rate", learning_rate, len(model)),
-        clip_norm=_limit("clip_norm", clip_norm, len(model)),
-        clip_value=_limit("clip_value", clip_value, len(model)),
-        penalty=_penalty(model, penalty),
-        labels=Layout.of(model).labels(model, mask, tie),
+        rate=factor("learning_rate", learning_rate, len(model)),
+        clip_norm=clip_limit("clip_norm", clip_norm, len(model)),
+        clip_value=clip_limit("clip_value", clip_value, len(model)),
+        penalty=penalty_weight(model, penalty),
+        labels=labels,
+        bounds=parts_clipped(layout, labels, clip_by),
         accumulate=cuts.accumulate,
     )
     every = {"record_every": record_every, "snapshot_every": snapshot_every}
@@ -301,7 +319,7 @@ def train(
     run = Run(model, feed, method, record, first, test=test, n_threads=n_threads)
     path = None if checkpoint is None else checks.path("checkpoint", checkpoint)
     learners = run.to_the_end(total, path, steps["checkpoint_every"] or 1000, show)
-    trained = Layout.of(model).model(model, learners.values)
+    trained = layout.model(model, learners.values)
     final = apart(main, learners.state)
     return Training(trained, run.dataset(learners), learners.diverged, *final)
 
@@ -332,66 +350,6 @@ def _check_measured(cuts: Cuts, test: Data | None) -> None:
             f"`{name}` needs a `test` to be measured on: the batch that comes next has {what}; "
             "give `test`"
         )
-
-
-def _penalty(model: Model, penalty: npt.ArrayLike) -> FloatArray:
-    """The weight of Omega for each network; 0 of gated cells and of stacks."""
-    weights = _weight("penalty", penalty, len(model))
-    main = next(iter(parts_of(model).values()))
-    if weights.any() and len(main.layers) > 1:
-        raise ValueError(
-            f"`penalty` must be 0 for stacks of several layers, got {weights.max()}: Omega is "
-            "defined by one W_hh, and their gradient goes down from layer to layer too"
-        )
-    cell = main.cell
-    if weights.any() and cell != "vanilla":
-        raise ValueError(
-            f"`penalty` must be 0 for gated cells, got {weights.max()} for cell={cell!r}: Omega is "
-            "defined by W_hh and phi', and their gradient passes between steps beside W_hh too"
-        )
-    return weights
-
-
-def check_settings(
-    n_networks: int,
-    *,
-    window: int | None = None,
-    stride: int | None = None,
-    carry: str = "sequence",
-    optimizer: str = "sgd",
-    learning_rate: npt.ArrayLike = 0.01,
-    clip_norm: npt.ArrayLike | None = None,
-    penalty: npt.ArrayLike = 0.0,
-    penalty_variant: str = "paper",
-) -> None:
-    """Refuse what `train` would refuse, before anything is drawn for it."""
-    truncation_of(window, stride, carry)
-    checks.one_of("optimizer", optimizer, OPTIMIZERS)
-    checks.one_of("penalty_variant", penalty_variant, PENALTIES)
-    _weight("learning_rate", learning_rate, n_networks)
-    _limit("clip_norm", clip_norm, n_networks)
-    _weight("penalty", penalty, n_networks)
-
-
-def _rule(optimizer: str, *constants: float) -> Rule:
-    code = OPTIMIZERS[checks.one_of("optimizer", optimizer, OPTIMIZERS)]
-    names = ("momentum", "beta1", "beta2", "decay")
-    for name, value in zip(names, constants[:4], strict=True):
-        checks.fraction(name, value)
-    checks.real_number("epsilon", constants[4], above=0.0)
-    return Rule(code, *map(float, constants))
-
-
-def _weight(name: str, value: npt.ArrayLike, n_networks: int) -> FloatArray:
-    """A factor of each network, at least 0."""
-    return checks.per_network(name, checks.nonnegative(name, value), n_networks)
-
-
-def _limit(name: str, value: npt.ArrayLike | None, n_networks: int) -> FloatArray:
-    """Where to clip each network: above 0, infinity for None."""
-    array = checks.real_array(name, np.inf if value is None else value)
-    checks.positive(name, np.where(np.isposinf(array), 1.0, array))
-    return checks.per_network(name, array, n_networks)
 
 
 def _every(name: str, value: int | None) -> int | None:

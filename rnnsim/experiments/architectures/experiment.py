@@ -27,7 +27,7 @@ from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
 from rnnsim.parallel import thread_count
 from rnnsim.progress import asked, bar
-from rnnsim.training.train import check_settings
+from rnnsim.training.settings import check_settings
 
 DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
     "characters": Options(

@@ -18,7 +18,8 @@ from rnnsim.flow.windows.results import WindowBiasVariance
 from rnnsim.networks.rnn import RNN
 from rnnsim.progress import asked
 from rnnsim.training.records import with_loss_units
-from rnnsim.training.train import check_settings, train
+from rnnsim.training.settings import check_settings
+from rnnsim.training.train import train
 
 MOMENTS = ("before", "after")
 _FACTORS = (1, 4, 16, 64, 256)  # of the batch sizes that are compared, a sixteenth of B the least

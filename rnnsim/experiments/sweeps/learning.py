@@ -18,7 +18,8 @@ from rnnsim.experiments.study import Found, Study
 from rnnsim.networks.rnn import joined
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, with_loss_units
-from rnnsim.training.train import check_settings, train
+from rnnsim.training.settings import check_settings
+from rnnsim.training.train import train
 
 METHODS = ("SGD", "clipping", "clipping + penalty")
 

@@ -18,7 +18,8 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, snapshot_axes, with_loss_units
-from rnnsim.training.train import check_settings, train
+from rnnsim.training.settings import check_settings
+from rnnsim.training.train import train
 
 _TEST_SIZE = 128
 

@@ -17,7 +17,8 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.schedules import truncation_schedule
-from rnnsim.training.train import check_settings, train
+from rnnsim.training.settings import check_settings
+from rnnsim.training.train import train
 
 TRUNCATIONS = ("segments", "overlapping")
 BUDGETS = ("sequences", "updates")

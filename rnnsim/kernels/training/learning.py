@@ -13,7 +13,7 @@ from rnnsim.kernels.arithmetic.arrays import add, copy, fill, residue
 from rnnsim.kernels.arithmetic.jit import inlined, kernel
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.training.boundary import encode, pull_back
-from rnnsim.kernels.training.optimisers import clip, constrained_norm, step
+from rnnsim.kernels.training.optimisers import clip_parts, constrained_norms, step
 from rnnsim.kernels.training.paths import (
     Path,
     forward_path,
@@ -71,7 +71,8 @@ class Learners(NamedTuple):
     where every segment makes an update, and pending (N, 3) float64: sums over the segments of an
     update that is not complete; updates (N,) int64; diverged (N,) int64, the update that failed or
     -1; rate, clip_norm, clip_value, penalty (N,) float64, inf where nothing is clipped; labels (P,)
-    or (0,) int64, see `constrained_norm`; tallies (N, slots, 6) float64.
+    or (0,) int64, see `constrained_norm`; bounds (L+1,) int64: where the parts of a gradient begin
+    that clip_norm holds for, each by itself, and P; tallies (N, slots, 6) float64.
     """
 
     values: np.ndarray
@@ -88,6 +89,7 @@ class Learners(NamedTuple):
     clip_value: np.ndarray
     penalty: np.ndarray
     labels: np.ndarray
+    bounds: np.ndarray
     tallies: np.ndarray
 
 
@@ -110,7 +112,7 @@ class Batches(NamedTuple):
 
 
 class LearnWork(NamedTuple):
-    """Scratch of one thread. values, updated, gradient (P,); groups (G+1,) float64.
+    """Scratch of one thread. values, updated, gradient (P,); groups (G+1,), norms (L,) float64.
 
     handed: how many memories of the encoder the decoder goes on with, all or none.
     """
@@ -119,6 +121,7 @@ class LearnWork(NamedTuple):
     updated: np.ndarray
     gradient: np.ndarray
     groups: np.ndarray
+    norms: np.ndarray
     main: Path
     encoder: Path
     handed: int
@@ -212,10 +215,12 @@ def _gather(learners, closes, found, omega, n, work):
 def _update(learners, rule, slot, omega, n, work):
     """New weights from the gradient, and what is recorded of it."""
     loss = work.main.out.loss[-1, 0]
-    norm = constrained_norm(learners.labels, work.gradient, work.groups)
+    bounds, norms = learners.bounds, work.norms
+    norm = constrained_norms(learners.labels, work.gradient, bounds, work.groups, norms)
     if not abs(loss) < np.inf or not norm < np.inf:
         return False
-    clipped = clip(work.gradient, norm, learners.clip_norm[n], learners.clip_value[n])
+    limits = learners.clip_norm[n], learners.clip_value[n]
+    clipped = clip_parts(work.gradient, bounds, norms, limits[0], limits[1])
     count, first, second = learners.updates[n] + 1, learners.first[n], learners.second[n]
     rate, values, updated = learners.rate[n], work.values, work.updated
     step(rule, rate, count, work.gradient, first, second, values, updated)

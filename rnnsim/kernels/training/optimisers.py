@@ -46,6 +46,28 @@ def constrained_norm(labels, gradient, groups):
 
 
 @kernel
+def constrained_norms(labels, gradient, bounds, groups, norms):
+    """The same of each part of a gradient, into norms (L,); returns that of all together.
+
+    Part i is entries bounds[i]..bounds[i+1]-1; no parameter is shared between parts.
+    """
+    for i in range(norms.size):
+        a, b = bounds[i], bounds[i + 1]
+        norms[i] = constrained_norm(labels[a:b], gradient[a:b], groups)
+    return norms[0] if norms.size == 1 else frobenius(norms.reshape(1, norms.size))
+
+
+@kernel
+def clip_parts(gradient, bounds, norms, clip_norm, clip_value):
+    """`clip` of each part by its own norm; whether any changed."""
+    clipped = False
+    for i in range(norms.size):
+        part = gradient[bounds[i] : bounds[i + 1]]
+        clipped |= clip(part, norms[i], clip_norm, clip_value)
+    return clipped
+
+
+@kernel
 def clip(gradient, norm, clip_norm, clip_value):
     """gradient *= min(1, clip_norm/norm), then into -clip_value..clip_value; whether it changed."""
     P, clipped = gradient.size, False
