@@ -1,7 +1,7 @@
 """What the gates of LSTMs and GRUs do along trajectories, and the exponents that they predict."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences, originals
 from rnnsim.dynamics.exponents import LyapunovSpectrum
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
+from rnnsim.gradients.simulation import earlier, run_states
 from rnnsim.kernels.dynamics.gates import (
     FURTHEST,
     PER_UNIT,
@@ -24,9 +25,10 @@ from rnnsim.kernels.dynamics.gates import (
 )
 from rnnsim.networks.binding import checked_inputs, fitting_inputs
 from rnnsim.networks.cells import CELLS, Cell
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.rnn import RNN
 from rnnsim.networks.rnn import originals as weights_of
-from rnnsim.networks.states import cell_of, initial_states
+from rnnsim.networks.stack import Network, check_network
+from rnnsim.networks.states import by_layer, cell_of, initial_states
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,7 +40,8 @@ _ELEMENTWISE = 100.0  # what a gate of a unit costs beside its products, in thei
 class GateStatistics:
     """What `gate_statistics` returns: N networks, G gates, H units, Q quantiles; float64.
 
-    Of a network whose states leave the range everything is NaN.
+    Of a network whose states leave the range everything is NaN. Of stacks an axis of L layers, the
+    lowest first, stands behind that of the networks: ``mean (N, L, G)``, ``time_scale (N, L, H)``.
 
     Attributes
     ----------
@@ -61,9 +64,11 @@ class GateStatistics:
     burn_in : int
         Steps left out of all of this.
     first_nonfinite : (N,) int64
-        First step with a state that is not finite in any sequence, -1 if none.
+        First step with a state that is not finite in any sequence, of a stack in any layer; -1 if
+        none.
     spectrum : LyapunovSpectrum or None
-        With ``exponents=True``: the H largest exponents along the same steps.
+        With ``exponents=True``: the H largest exponents along the same steps, of a stack the L*H
+        largest of all layers together.
     """
 
     gates: tuple[str, ...]
@@ -78,19 +83,32 @@ class GateStatistics:
     spectrum: LyapunovSpectrum | None
 
     @property
+    def layers(self) -> tuple["GateStatistics", ...]:
+        """Each layer of a stack by itself, without the spectrum, which is of all; the lowest first.
+
+        What `gate_statistics` finds in a network of that layer alone, driven by the one below.
+        """
+        if self.unit_mean.ndim == 3:
+            return (self,)
+        return tuple(
+            replace(self, **{name: getattr(self, name)[:, k] for name in _MEASURED}, spectrum=None)
+            for k in range(self.unit_mean.shape[1])
+        )
+
+    @property
     def mean(self) -> Floats:
         """Means over steps, sequences and units (N, G)."""
-        return self.unit_mean.mean(axis=2)
+        return self.unit_mean.mean(axis=-1)
 
     @property
     def low(self) -> Floats:
         """Fractions (N, G) as `unit_low`, over units too."""
-        return self.unit_low.mean(axis=2)
+        return self.unit_low.mean(axis=-1)
 
     @property
     def high(self) -> Floats:
         """Fractions (N, G) as `unit_high`, over units too."""
-        return self.unit_high.mean(axis=2)
+        return self.unit_high.mean(axis=-1)
 
     @property
     def time_scale(self) -> Floats:
@@ -104,12 +122,15 @@ class GateStatistics:
 
     @property
     def predicted_exponents(self) -> Floats:
-        """`mean_log` in descending order (N, H): the exponents if nothing but the gate acted."""
-        return np.asarray(-np.sort(-self.mean_log, axis=1))
+        """`mean_log` in descending order (N, H): the exponents if nothing but the gate acted.
+
+        Of a stack those of all layers together (N, L*H).
+        """
+        return np.asarray(-np.sort(-self.mean_log.reshape(len(self.mean_log), -1), axis=1))
 
     @property
     def deviation(self) -> Floats | None:
-        """The largest ``|predicted - measured|`` (N,) over the H exponents; None without them.
+        """The largest ``|predicted - measured|`` (N,) over the exponents; None without them.
 
         In nats per step. Over the resolved exponents, NaN where none is; infinite where one of
         these is -inf. Sorted numbers always correlate, so that a correlation would say nothing.
@@ -122,8 +143,11 @@ class GateStatistics:
         return np.where(known.any(axis=1), np.where(known, apart, 0.0).max(axis=1), np.nan)
 
 
+_MEASURED = ("unit_mean", "unit_low", "unit_high", "quantiles", "mean_log")
+
+
 def gate_statistics(
-    rnn: RNN,
+    rnn: Network,
     sequences: Sequences | npt.ArrayLike,
     *,
     h0: npt.ArrayLike | None = None,
@@ -148,15 +172,18 @@ def gate_statistics(
     network the measured exponents tell: at forget biases of 0, 1 and 3 the two were at most .25,
     .15 and .06 apart (eight LSTMs of 24 units in PyTorch's draw).
 
-    Memory does not grow with the number of steps.
+    The layers of a stack are each driven by the states of the one below. Its exponents are those of
+    its layers, so that the gates of all predict them together.
+
+    Memory does not grow with the number of steps, but that of stacks: the states of one layer.
 
     Parameters
     ----------
-    rnn : RNN
+    rnn : RNN or Stack
         LSTMs or GRUs.
     sequences : Sequences or (T, B, D) or (N, T, B, D) array
         Data, or inputs alone: targets are not read.
-    h0, c0 : (B, H) or (N, B, H) arrays, optional
+    h0, c0 : (B, H) or (N, B, H) arrays, of stacks (L, B, H) or (N, L, B, H), optional
         As in `forward`.
     quantiles : numbers from 0 to 1
         Levels of the quantiles, NumPy's of linear interpolation.
@@ -165,8 +192,9 @@ def gate_statistics(
         given, in which their directions settle, and the steps that fill no block of
         `lyapunov_spectrum`.
     exponents : bool
-        Measure the H largest Lyapunov exponents too, which takes far longer, by
-        `lyapunov_spectrum` along the same steps: `spectrum` and `deviation` of the result.
+        Measure the H largest Lyapunov exponents too, of a stack the L*H largest, which takes far
+        longer, by `lyapunov_spectrum` along the same steps: `spectrum` and `deviation` of the
+        result.
     n_threads : int, optional
         All cores unless given; it does not change the result.
 
@@ -180,6 +208,7 @@ def gate_statistics(
     --------
     Gates that hear nothing, f = sigma(2) = .88: units forget by e in 1/ln(1 + e^-2) = 7.9 steps.
 
+    >>> import rnnsim
     >>> b_h = np.repeat([0.0, 2.0, 0.0, 0.0], 3)
     >>> rnn = RNN(np.zeros((12, 1)), np.zeros((12, 3)), b_h=b_h, cell="lstm")
     >>> found = gate_statistics(rnn, np.ones((50, 1, 1)), quantiles=[0.5])
@@ -187,6 +216,13 @@ def gate_statistics(
     (('i', 'f', 'g', 'o'), array([[0.5  , 0.881, 0.   , 0.5  ]]))
     >>> found.time_scale.round(2)
     array([[7.88, 7.88, 7.88]])
+
+    Two layers of them; the upper one hears the states of the lower:
+
+    >>> top = RNN(np.ones((12, 3)), np.zeros((12, 3)), b_h=b_h, cell="lstm")
+    >>> found = gate_statistics(rnnsim.Stack([rnn, top]), np.ones((50, 1, 1)))
+    >>> found.mean.shape, found.layers[0].time_scale.round(2)
+    ((1, 2, 4), array([[7.88, 7.88, 7.88]]))
     """
     kind = _gated(rnn)
     x = _inputs(rnn, sequences)
@@ -198,23 +234,41 @@ def gate_statistics(
     if checks.boolean("exponents", exponents):
         with checks.renamed(n_steps="the steps of `sequences`"):
             spectrum = lyapunov_spectrum(
-                rnn, x if len(x) > 1 else x[0], n_exponents=rnn.n_hidden,
+                rnn, x if len(x) > 1 else x[0], n_exponents=len(rnn.layers) * rnn.n_hidden,
                 burn_in=burn_in, h0=h0, c0=c0, n_threads=n_threads,
             )  # fmt: skip
         skipped = spectrum.burn_in
-    out, found = _measured(rnn, kind, x, start, levels, skipped, n_threads)
-    unknown = out.first_nonfinite >= 0
-    means = [a / ((x.shape[1] - skipped) * x.shape[2]) for a in out[:4]]
-    for array in (*means, found):
-        array[unknown] = np.nan
-    mean, low, high, mean_log = means
+    found, first = [], np.full(len(rnn), -1)
+    for layer, inputs, own in _layers(rnn, x, start, n_threads):
+        out, values = _measured(layer, kind, inputs, own, levels, skipped, n_threads)
+        means = [a / ((x.shape[1] - skipped) * x.shape[2]) for a in out[:4]]
+        found.append((*means, values))
+        first = earlier(first, out.first_nonfinite)
+    arrays = [np.stack(each, axis=1) for each in zip(*found, strict=True)]
+    for array in arrays:
+        array[first >= 0] = np.nan
+    if isinstance(rnn, RNN):
+        arrays = [array[:, 0] for array in arrays]
+    mean, low, high, mean_log, values = arrays
     return GateStatistics(
-        kind.gates, mean, low, high, found, levels, mean_log, skipped, out.first_nonfinite, spectrum
+        kind.gates, mean, low, high, values, levels, mean_log, skipped, first, spectrum
     )
 
 
-def _gated(rnn: RNN) -> Cell:
-    check_rnn(rnn)
+def _layers(
+    rnn: Network, x: FloatArray, start: FloatArray, n_threads: int | None
+) -> Iterator[tuple[RNN, FloatArray, FloatArray]]:
+    """Each layer, the lowest first, with what it reads and its first states."""
+    *below, top = zip(rnn.layers, by_layer(rnn, start), strict=True)
+    for layer, own in below:
+        yield layer, x, own
+        states, _ = run_states(layer, x, own, n_threads)
+        x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
+    yield top[0], x, top[1]
+
+
+def _gated(rnn: Network) -> Cell:
+    check_network(rnn)
     if not CELLS[rnn.cell].keeps:
         raise ValueError(
             f"`rnn` must hold LSTMs or GRUs, got cell={rnn.cell!r}: {CELLS[rnn.cell].label} has no "
@@ -223,7 +277,7 @@ def _gated(rnn: RNN) -> Cell:
     return CELLS[rnn.cell]
 
 
-def _inputs(rnn: RNN, sequences: Any) -> FloatArray:
+def _inputs(rnn: Network, sequences: Any) -> FloatArray:
     if isinstance(sequences, Sequences):
         return fitting_inputs(rnn, originals(sequences)[0], "inputs")
     return checked_inputs(rnn, sequences, "sequences")

@@ -222,13 +222,13 @@ def _evaluate_stack(stack: Stack, batch: kernels.Batch, n_threads: int | None) -
         for layer, states, _ in run_layers(Stack(below), x, states_of(starts[:-1]), n_threads):
             lost: npt.NDArray[np.bool_] = np.any(~np.isfinite(states), axis=(2, 3))
             steps = np.where(np.any(lost, axis=1), np.argmax(lost, axis=1), -1)
-            first = _earlier(first, steps)
+            first = earlier(first, steps)
             x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
     found = _evaluate(top, batch._replace(inputs=x, h0=starts[-1]), n_threads)
-    return replace(found, first_nonfinite=_earlier(first, found.first_nonfinite))
+    return replace(found, first_nonfinite=earlier(first, found.first_nonfinite))
 
 
-def _earlier(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def earlier(one: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The lesser of two steps, of which -1 is none."""
     return np.where((one < 0) | ((other >= 0) & (other < one)), other, one)
 
