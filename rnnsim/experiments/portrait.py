@@ -12,7 +12,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.eigenvalues import jacobian_spectrum
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import PORTRAIT, PORTRAIT_BY_SEQUENCE, of_gated
+from rnnsim.experiments.catalogue.networks import PORTRAIT, PORTRAIT_BY_SEQUENCE, of_gated
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes

@@ -14,7 +14,8 @@ from numpy.testing import assert_array_equal
 import rnnsim
 from rnnsim import experiments, progress
 from rnnsim.data.datasets import AXES, Variable
-from rnnsim.experiments import catalogue, draws, runner
+from rnnsim.experiments import draws, runner
+from rnnsim.experiments.catalogue.sweeps import MEASURES
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Study, check_memory, measured
 from rnnsim.experiments.sweeps import gradients
@@ -26,7 +27,7 @@ STUDIES = {
         ["adding", "characters"],
         gain=[0.5, 1.5],
         length=[6, 8],
-        measures=tuple(catalogue.MEASURES),
+        measures=tuple(MEASURES),
         truncation=("sliding", "segments"),
         windows=[1, 3],
         lags=[0, 2],

@@ -21,7 +21,7 @@ from rnnsim.experiments.architectures.learning import (
     trial_losses,
     trial_updates,
 )
-from rnnsim.experiments.catalogue import ARCHITECTURES as VARIABLES
+from rnnsim.experiments.catalogue.sweeps import ARCHITECTURES as VARIABLES
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients

@@ -10,7 +10,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import BIAS_VARIANCE
+from rnnsim.experiments.catalogue.sweeps import BIAS_VARIANCE
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance

@@ -12,7 +12,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.gates import gate_statistics
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import CELLS
+from rnnsim.experiments.catalogue.sweeps import CELLS
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow

@@ -14,7 +14,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import LYAPUNOV, PHASE
+from rnnsim.experiments.catalogue.sweeps import LYAPUNOV, PHASE
 from rnnsim.experiments.cells import Kind, cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study, grid

@@ -12,7 +12,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
-from rnnsim.experiments.catalogue import LOSS_UNITS, MEASURES
+from rnnsim.experiments.catalogue.sweeps import LOSS_UNITS, MEASURES
 from rnnsim.experiments.cells import Cells, cells_of, exists
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid

@@ -12,7 +12,7 @@ from rnnsim import checks, tasks
 from rnnsim.dynamics.jacobians import jacobian_products
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import JACOBIANS
+from rnnsim.experiments.catalogue.sweeps import JACOBIANS
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study

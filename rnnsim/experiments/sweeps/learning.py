@@ -11,7 +11,7 @@ import xarray as xr
 
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import LEARNING
+from rnnsim.experiments.catalogue.sweeps import LEARNING
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study

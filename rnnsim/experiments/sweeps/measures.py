@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
-from rnnsim.experiments.catalogue import LAGS, SPECTRUM
+from rnnsim.experiments.catalogue.sweeps import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes

@@ -9,7 +9,7 @@ import xarray as xr
 
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import NORMALITY, PSEUDOSPECTRA
+from rnnsim.experiments.catalogue.sweeps import NORMALITY, PSEUDOSPECTRA
 from rnnsim.experiments.cells import vanilla_alone
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study

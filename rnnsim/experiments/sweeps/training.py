@@ -12,7 +12,7 @@ from rnnsim import checks, tasks
 from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import TRAINING
+from rnnsim.experiments.catalogue.sweeps import TRAINING
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid

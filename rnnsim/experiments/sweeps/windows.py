@@ -11,7 +11,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
-from rnnsim.experiments.catalogue import WINDOWS
+from rnnsim.experiments.catalogue.sweeps import WINDOWS
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study

@@ -8,7 +8,7 @@ import pytest
 
 import rnnsim
 from rnnsim import tasks
-from rnnsim.experiments.catalogue import MEASURES
+from rnnsim.experiments.catalogue.sweeps import MEASURES
 from rnnsim.experiments.sweeps.gradients import sweep
 
 GAINS, LENGTHS = (0.6, 1.4), (8, 12)

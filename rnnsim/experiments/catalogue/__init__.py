@@ -1,0 +1,1 @@
+"""What every variable of every study is: its axes, its unit, its name in words."""

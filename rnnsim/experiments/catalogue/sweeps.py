@@ -1,0 +1,305 @@
+"""Variables of sweeps."""
+
+import numpy as np
+
+from rnnsim.data.datasets import Variable
+from rnnsim.experiments.catalogue.tables import LN, NONE, RATE, SHARE, STEPS, table
+from rnnsim.training.records import VARIABLES as RECORDED
+
+# Of a loss, by whether its targets are classes: cross-entropies are in nats, 0.5*||y - target||^2
+# has no unit of its own.
+LOSS_UNITS = {True: LN, False: NONE}
+
+# Sweeps of gradients, by measure.
+
+_OF_DRAW = ("task", "scheme", "n_hidden", "gain", "network_seed")
+_OF_RUN = ("task", "scheme", "activation", *_OF_DRAW[2:], "data_seed", "length")
+
+GRADIENTS = table(
+    _OF_RUN,
+    {
+        "loss": ("", NONE, "loss L, averaged over sequences, summed over steps"),
+        "loss_weight": ("", NONE, "loss weights, summed over steps, averaged over sequences"),
+        "log_gradient_norm": ("", LN, "ln ||dL/dW_hh||_F"),
+        "log_gradient_norm_per_weight": ("", LN, "ln(||dL/dW_hh||_F / loss_weight)"),
+        "log_gradient_norm_all": ("", LN, "ln ||dL/dW||, all weights together"),
+        "cancellation": ("", NONE, "||sum_t dL/dW_hh^(t)||_F / sum_t ||dL/dW_hh^(t)||_F"),
+        "first_nonfinite": ("", "step", "step that left the float range, -1 if none"),
+    },
+)
+STEP_NORMS = table(
+    _OF_RUN,
+    {
+        "log_step_norm": ("time", LN, "ln ||dL/dW_hh^(t)||_F at step t"),
+        "log_state_norm": ("time", LN, "ln ||dL/dh_t||_F at step t"),
+    },
+)
+TRUNCATION = table(
+    _OF_RUN,
+    {
+        "truncated_log_norm": ("truncation window", LN, "ln ||dL/dW_hh||_F of truncated BPTT"),
+        "truncated_log_norm_per_weight": (
+            "truncation window", LN, "ln(||dL/dW_hh||_F of TBPTT / loss weight)"),
+        "truncation_log_error": (
+            "truncation window", LN, "ln(||g_K - g||_F / ||g||_F) of dL/dW_hh"),
+        "truncation_cosine": (
+            "truncation window", NONE, "cosine of truncated and full dL/dW_hh"),
+        "sufficient_window": (
+            "", STEPS, "smallest window from which on the sliding error stays in tolerance"),
+        "largest_state_norm": ("", NONE, "largest ||h_t|| of any step and sequence"),
+    },
+)  # fmt: skip
+LAGS = table(
+    _OF_RUN,
+    {
+        "log_norm": ("lag", LN, "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| at lag k"),
+        "log_norm_std": (
+            "lag", LN, "standard deviation over steps and sequences of ln ||dl_t/dh_{t-k}||"),
+        "log_rms": (
+            "lag", LN, "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||"),
+        "live": ("lag", NONE, "fraction of steps and sequences with a norm above 0"),
+        "loss_steps": ("lag", STEPS, "loss steps that reach back so far"),
+        "growth_rate": ("", RATE, "fitted change of log_norm per step of lag"),
+        "growth_rate_error": (
+            "", RATE, "standard error of growth_rate over draws of data, for this network"),
+        "growth_first_lag": ("", STEPS, "first lag of the fit of growth_rate"),
+        "growth_last_lag": ("", STEPS, "last lag of the fit of growth_rate"),
+        "growth_live": (
+            "", NONE, "fraction of steps and sequences with a norm above 0 at growth_last_lag"),
+        "growth_single": (
+            "", NONE, "0 where the rates of both halves of the lags differ beyond their error"),
+        "half_life": ("", STEPS, "ln 2/|growth_rate|, where it differs from 0"),
+        "log_change": (
+            "", LN, "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T"),
+    },
+)  # fmt: skip
+SLOPES = table(
+    _OF_RUN,
+    {
+        "mean_slope": ("", NONE, "phi' averaged over steps, sequences and units"),
+        "saturated_fraction": (
+            "", NONE, "fraction of steps, sequences and units with phi' exactly 0 in this dtype"),
+    },
+)  # fmt: skip
+MAP = table(
+    _OF_RUN,
+    {"log_norm_map": (
+        "time lag", LN, "mean over sequences of ln ||dl_t/dh_{t-k}|| at step t, lag k")},
+)  # fmt: skip
+SPECTRUM = table(
+    _OF_DRAW,
+    {
+        "eigenvalues": ("unit", NONE, "eigenvalues of W_hh, descending modulus", complex),
+        "singular_values": ("unit", NONE, "singular values of W_hh, descending"),
+        "spectral_radius": ("", NONE, "largest modulus of an eigenvalue of W_hh"),
+        "spectral_norm": ("", NONE, "largest singular value of W_hh"),
+        "henrici": ("", NONE, "departure from normality: norm of the strict Schur triangle"),
+        "henrici_relative": ("", NONE, SHARE),
+    },
+)
+NONNORMALITY = table(
+    _OF_DRAW,
+    {
+        "numerical_radius": ("", NONE, "largest modulus in the numerical range of W_hh"),
+        "numerical_abscissa": ("", NONE, "largest real part in the numerical range of W_hh"),
+        "kreiss": ("", NONE, "Kreiss constant of W_hh at its spectral radius"),
+        "eigenbasis_condition": (
+            "", NONE, "condition number of the unit eigenvectors of W_hh"),
+        "participation": (
+            "unit", "units", "units that each right eigenvector of W_hh involves"),
+    },
+)  # fmt: skip
+MEASURES = {
+    "gradients": GRADIENTS, "steps": STEP_NORMS, "truncation": TRUNCATION, "lags": LAGS,
+    "slopes": SLOPES, "map": MAP, "spectrum": SPECTRUM, "nonnormality": NONNORMALITY,
+}  # fmt: skip
+
+# Exponents.
+
+LYAPUNOV = table(
+    ("n_hidden", "gain", "network_seed"),
+    {
+        "lyapunov_exponent": ("exponent", RATE, "Lyapunov exponent lambda_i"),
+        "standard_error": ("exponent", RATE, "standard error of lambda_i, from blocks"),
+        "finite_time": ("sequence time", RATE, "largest exponent over one block of steps"),
+        "running": ("time", RATE, "largest exponent, from all blocks up to here"),
+        "running_error": ("time", RATE, "standard error of the running estimate"),
+        "kaplan_yorke": ("", NONE, "Kaplan-Yorke dimension of the attractor"),
+        "kaplan_yorke_low": ("", NONE, "the same with all exponents two errors lower"),
+        "kaplan_yorke_high": ("", NONE, "the same with all exponents two errors higher"),
+        "entropy_rate": ("", RATE, "sum of the positive Lyapunov exponents"),
+    },
+) | {
+    "input_variance": Variable((), NONE, "mean over steps of the variance of W_xh x_t"),
+    "time": Variable(("time",), STEPS, "end of a block, after the burn-in"),
+}
+PHASE = table(
+    ("strength", "gain", "network_seed"),
+    {
+        "lyapunov_exponent": ("", RATE, "largest Lyapunov exponent lambda_1"),
+        "standard_error": ("", RATE, "standard error of lambda_1, from blocks"),
+        "growth_rate": ("", RATE, "growth rate of ||dl_T/dh_{T-k}|| with lag k"),
+        "growth_rate_error": (
+            "", RATE, "standard error of growth_rate over draws of data, for this network"),
+        "growth_live": ("", NONE, "fraction of sequences with a norm above 0 at the last lag"),
+    },
+)  # fmt: skip
+
+# Cells of each kind.
+
+CELLS = table(
+    ("cell", "start", "network_seed"),
+    {
+        "log_norm": (
+            "lag", LN,
+            "mean over steps and sequences of ln(||dl_t/ds_{t-k}||/||dl_t/ds_t||), s the state"),
+        "log_norm_path_c": (
+            "lag", LN, "the same of the path through c alone, less ln ||dl_t/ds_t||"),
+        "window_log_error": (
+            "window", LN,
+            "ln(||g_K - g||/||g||) of dL/d[W_hh, W_xh, b_h], not below its rounding"),
+        "sufficient_window": (
+            "", STEPS, "smallest window from which on that stays within the tolerance"),
+        "cumulative_share": ("window", NONE, "<g_K, g>/||g||^2 of dL/dW_hh: lags below K"),
+        "reach": ("", STEPS, "smallest window from which on that stays within 1 - share of 1"),
+        "cancellation": ("", NONE, "sum over lags of ||G_k||/||g|| of dL/dW_hh"),
+        "exponent": ("unit", RATE, "Lyapunov exponents, the H largest, descending"),
+        "exponent_error": ("unit", RATE, "standard errors"),
+        "predicted_exponent": (
+            "unit", RATE, "mean of ln f (LSTM) or ln z (GRU) of each unit, descending"),
+        "deviation": ("", RATE, "largest |predicted_exponent - exponent|"),
+        "time_scale": ("unit", STEPS, "-1/mean of ln f or ln z of each unit, descending"),
+        "gate_mean": ("", NONE, "f or z, averaged over steps, sequences and units"),
+        "gate_low": ("", NONE, "fraction of steps, sequences and units with f or z below .1"),
+        "gate_high": ("", NONE, "fraction of steps, sequences and units with f or z above .9"),
+        "first_nonfinite": ("", "step", "-1 if all is finite", np.int64),
+    },
+) | table(
+    ("start",),
+    {
+        "start": ("", NONE, "where the gate that keeps the state begins"),
+        "theory_log_norm": (
+            "lag", LN, "ln of what a gate keeps over k steps that hears nothing, rms over units"),
+        "theory_time_scale": ("unit", STEPS, "time scales of such gates, descending"),
+    },
+)  # fmt: skip
+
+# Jacobians.
+
+JACOBIANS = table(
+    ("scheme", "gain", "network_seed"),
+    {
+        "log_singular_value": (
+            "sequence lag unit", LN, "ln sigma_i(dh_t/dh_{t-k}), descending"),
+        "rounding": ("sequence lag unit", LN, "numerical error of log_singular_value"),
+        "gradient_overlap": (
+            "sequence lag", NONE, "|cosine| of dl_t/dh_{t-k} and the leading direction"),
+        "lyapunov_exponent": ("unit", RATE, "Lyapunov exponents, descending"),
+    },
+)  # fmt: skip
+
+# Departure from normality.
+
+NORMALITY = table(
+    ("scale", "network_seed"),
+    {
+        "log_power_norm": ("lag", LN, "ln ||W_hh^k||_2"),
+        "peak": ("", LN, "largest ln ||W_hh^k||_2 over the lags"),
+        "peak_lag": ("", STEPS, "lag of the peak"),
+        "log_kreiss": ("", LN, "ln of the Kreiss constant for radius 1, below the peak"),
+        "henrici_relative": ("", NONE, SHARE),
+        "spectral_radius": ("", NONE, "largest modulus of an eigenvalue of W_hh"),
+    },
+) | table(
+    ("activation", "scale", "network_seed"),
+    {
+        "log_gradient_norm": (
+            "lag", LN, "mean over sequences of ln ||dl_T/dh_{T-k}||, less its value at lag 0"),
+        "sufficient_window": (
+            "", STEPS, "smallest window with an error within the tolerance"),
+    },
+)  # fmt: skip
+PSEUDOSPECTRA = {
+    "log_sigma_min": Variable(("scale", "im", "re"), LN, "ln sigma_min(z - W_hh)"),
+    "eigenvalues": Variable(
+        ("scale", "unit"), NONE, "eigenvalues of W_hh, descending modulus", complex
+    ),
+    "henrici_relative": Variable(("scale",), NONE, SHARE),
+}
+
+# Training; what `train` records by itself stands in `rnnsim.training.records`.
+
+_METHODS = ("length", "training", "network_seed")
+LEARNING = {
+    "error": Variable(
+        (*_METHODS, "updates"), NONE, "fraction of wrong answers on the test data"
+    ),
+    "solved_at": Variable(
+        _METHODS, "updates", "first tested number of updates with an error below the tolerance"
+    ),
+    "diverged": RECORDED["diverged"]._replace(dims=_METHODS),
+}  # fmt: skip
+TRAINING = {
+    "constant_loss": Variable(
+        (), "nats per sequence", "loss of the best answer that is always the same"
+    ),
+}
+_WINDOW = ("truncation", "window")
+WINDOWS = {
+    "loss": Variable(
+        (*_WINDOW, "network_seed", "budget", "share"), "nats per answer",
+        "loss on the test data after a share of the budget"),
+    "accuracy": Variable(
+        (*_WINDOW, "network_seed", "budget", "share"), NONE,
+        "share of right answers after a share of the budget"),
+    "updates_per_batch": Variable(_WINDOW, NONE, "updates that one batch brings", np.int64),
+    "reaching": Variable(
+        _WINDOW, NONE, "share of answers whose gradient reaches what they depend on"),
+    "dependency": Variable(
+        (), STEPS, "steps from what was shown to the answer that depends on it", np.int64),
+    "n_batches": Variable((), NONE, "batches, and updates, that are compared", np.int64),
+    "diverged": RECORDED["diverged"]._replace(dims=(*_WINDOW, "network_seed")),
+}  # fmt: skip
+BIAS_VARIANCE = table(
+    ("moment", "network_seed"),
+    {
+        "log_norm": ("", LN, "ln ||mean g||, g the full gradient of a batch"),
+        "bias2": ("window", NONE, "||mean g_K - mean g||^2 / ||mean g||^2"),
+        "variance": ("window", NONE, "mean ||g_K - mean g_K||^2 / ||mean g||^2"),
+        "bias2_estimate": ("window", NONE, "bias^2 without what noise adds"),
+        "variance_estimate": ("window", NONE, "variance of the distribution of batches"),
+        "bias2_error": ("window", NONE, "its error, half of an interval of 95 %"),
+        "variance_log_error": ("window", LN, "error of its logarithm, likewise"),
+        "floor": ("", NONE, "square of what rounding leaves of the bias"),
+        "lag_signal": ("lag", NONE, "||E G_k||^2 / ||mean g||^2 of what lag k adds"),
+        "lag_noise": ("lag", NONE, "tr Cov(G_k) / ||mean g||^2"),
+        "best_window": ("batch", STEPS, "window of the least mean square error"),
+        "shortest_window": ("batch", STEPS, "shortest that is not known to be worse"),
+        "longest_window": ("batch", STEPS, "longest that is not known to be worse"),
+        "best_error": ("batch", NONE, "bias^2 + variance of the best window"),
+        "full_error": ("batch", NONE, "variance of the full gradient"),
+        "horizon": ("batch", STEPS, "largest lag with more gradient than noise, -1 if none"),
+        "loss": ("", "nats per sequence", "loss on the test data"),
+    },
+) | {
+    "diverged": RECORDED["diverged"]._replace(dims=("network_seed",)),
+    "batch": Variable(("batch",), NONE, "sequences in a batch"),
+}  # fmt: skip
+_SEED = ("network_seed",)
+ARCHITECTURES = {
+    "log_norms": Variable(
+        (*_SEED, "moment", "loss_step", "place"), LN, "mean over sequences of ln ||dl_t/dh_s||"),
+    "pixel_gradients": Variable(
+        (*_SEED, "moment", "word", "pixel"), NONE, "mean over sequences of |dl/dpixel|"),
+    "pixel_spread": Variable(("pixel",), NONE, "standard deviation over pictures"),
+    "score": Variable((*_SEED, "updates"), NONE, "validation part"),
+    "test_score": Variable(_SEED, NONE, "test part"),
+    "baseline_score": Variable(("baseline",), NONE, "other ways, test part"),
+    "rate": Variable(("rate",), NONE, "learning rate tried"),
+    "trial_loss": Variable(
+        ("rate",), "nats per sequence", "validation loss of the first network after the trial"),
+    "trial_updates": Variable((), "updates", "how long each rate was tried", np.int64),
+    "learning_rate": Variable((), NONE, "learning rate chosen"),
+    "diverged": RECORDED["diverged"]._replace(dims=_SEED),
+    "examples": Variable((), NONE, "what the first network reads, says, and should say", "T"),
+}  # fmt: skip
