@@ -46,6 +46,7 @@ from rnnsim.training.schedules import truncation_schedule
 
 if TYPE_CHECKING:
     from rnnsim.experiments.architectures.experiment import architecture_experiment
+    from rnnsim.experiments.depth import depth_sweep
     from rnnsim.experiments.merging import merge
     from rnnsim.experiments.portrait import portrait
     from rnnsim.experiments.store import load, save
@@ -98,6 +99,7 @@ __all__ = [
     "bias_variance_sweep",
     "bptt",
     "cell_sweep",
+    "depth_sweep",
     "evaluate",
     "exact_match",
     "forward",
@@ -147,6 +149,7 @@ _LAZY = {
     "sweep": "rnnsim.experiments.sweeps.gradients",
     "architecture_experiment": "rnnsim.experiments.architectures.experiment",
     "cell_sweep": "rnnsim.experiments.sweeps.cells",
+    "depth_sweep": "rnnsim.experiments.depth",
     "bias_variance_sweep": "rnnsim.experiments.sweeps.bias_variance",
     "lyapunov_sweep": "rnnsim.experiments.sweeps.exponents",
     "phase_sweep": "rnnsim.experiments.sweeps.exponents",

@@ -17,6 +17,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN, joined
+from rnnsim.networks.stack import Stack
 
 
 def _generator(*key: int | str) -> np.random.Generator:
@@ -38,30 +39,40 @@ def paired_networks(
     dtype: str,
     cell: str = "vanilla",
     forget_bias: float = 0.0,
-) -> RNN:
+    chrono: float | None = None,
+    n_layers: int = 1,
+) -> Any:
     """A network for each pair of a seed and a gain; `sizes` are (n_inputs, n_outputs).
 
-    Each draw depends on (network seed, scheme, sizes, cell); gain scales W_hh, and the forget bias
-    changes one bias.
+    An RNN of one layer, a Stack of several. Each draw depends on (network seed, scheme, sizes,
+    cell); gain scales W_hh, forget bias and chrono change one bias, and the layers of a deeper
+    stack begin with those of a shallower one.
     """
     D, V = sizes
     gated = () if cell == "vanilla" else (cell,)
-    base: dict[int, RNN] = {}
+    base: dict[int, Stack] = {}
     for seed in seeds:
         if seed not in base:
-            base[seed] = RNN.sample(
+            base[seed] = Stack.sample(
+                n_layers=n_layers,
                 n_inputs=D,
                 n_hidden=n_hidden,
                 n_outputs=V,
                 cell=cell,
                 scheme=scheme,
                 forget_bias=forget_bias,
+                chrono=chrono,
                 activation=activation,
                 rng=_generator(seed, scheme, D, n_hidden, V, *gated),
             )
-    rnn = joined([base[seed] for seed in seeds])
-    W_hh = np.array(gains)[:, None, None] * rnn.W_hh
-    return rnn.with_weights(rnn.weights._replace(W_hh=W_hh)).astype(dtype)
+    factors = np.array(gains)[:, None, None]
+    columns = zip(*(base[seed].layers for seed in seeds), strict=True)
+    layers = [_scaled(joined(column), factors).astype(dtype) for column in columns]
+    return layers[0] if n_layers == 1 else Stack(layers)
+
+
+def _scaled(rnn: RNN, factors: FloatArray) -> RNN:
+    return rnn.with_weights(rnn.weights._replace(W_hh=factors * rnn.W_hh))
 
 
 class Networks(NamedTuple):
@@ -76,50 +87,12 @@ class Networks(NamedTuple):
     dtype: str
     cell: str = "vanilla"
     forget_bias: float = 0.0
-
-    def draw(self) -> RNN:
-        """The networks, one after the other."""
-        return paired_networks(**self._asdict())
-
-
-class Gated(NamedTuple):
-    """A network of any cell for each seed, as plain data.
-
-    The draw depends on (network seed, scheme, sizes) and the cell; gain scales W_hh of the same
-    draw, forget_bias and chrono set one bias. Vanilla networks at gain 1 are those of `Networks`.
-    """
-
-    seeds: tuple[int, ...]
-    sizes: tuple[int, int]
-    n_hidden: int
-    scheme: str
-    gain: float
-    activation: str
-    dtype: str
-    cell: str = "vanilla"
-    forget_bias: float = 0.0
     chrono: float | None = None
+    n_layers: int = 1
 
-    def draw(self) -> RNN:
-        """The networks, one after the other."""
-        D, V = self.sizes
-        options: dict[str, Any] = {"forget_bias": self.forget_bias, "chrono": self.chrono}
-        if self.cell == "vanilla":
-            options = {"activation": self.activation}
-        nets = [
-            RNN.sample(
-                n_inputs=D,
-                n_hidden=self.n_hidden,
-                n_outputs=V,
-                cell=self.cell,
-                scheme=self.scheme,
-                gain=self.gain,
-                rng=_generator(seed, self.scheme, D, self.n_hidden, V),
-                **options,
-            )
-            for seed in self.seeds
-        ]
-        return joined(nets).astype(self.dtype)
+    def draw(self) -> Any:
+        """The networks, one after the other: an RNN, of several layers a Stack."""
+        return paired_networks(**self._asdict())
 
 
 def sparse_networks(

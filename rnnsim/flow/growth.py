@@ -162,6 +162,15 @@ def log_changes(flow: GradientFlow, lags: Sequence[int]) -> Floats:
     return changes
 
 
+def mean_over_steps(logs: Floats) -> Floats:
+    """Means (N, K) of logs (N, S, K) over the loss steps that reach so far; of zeros alone -inf."""
+    there = ~np.isnan(logs)
+    live = there & ~np.isneginf(logs)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(live, logs, 0.0).sum(axis=1) / live.sum(axis=1)
+    return np.where(live.any(axis=1), mean, np.where(there.any(axis=1), -np.inf, np.nan))
+
+
 class _Members(NamedTuple):
     """What stands behind every lag of a range, of N networks, R loss steps and B sequences.
 

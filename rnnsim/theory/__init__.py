@@ -26,6 +26,7 @@ from rnnsim.theory.random_matrices import (
     spectral_radius,
 )
 from rnnsim.theory.rest import critical_gain_at_rest
+from rnnsim.theory.stacks import stack_log_norm
 
 __all__ = [
     "AicherBound",
@@ -52,4 +53,5 @@ __all__ = [
     "singular_value_fraction",
     "singular_value_quantile",
     "spectral_radius",
+    "stack_log_norm",
 ]

@@ -325,6 +325,12 @@ CALLS: dict[str, Call] = {
         length=22,
         **_FEW,
     ),
+    "depth_sweep": _call(
+        kinds=_ONE_TASK | {"cell": "name", "gain": "real", "forget_bias": "real"},
+        n_layers=1,
+        length=22,
+        **_FEW,
+    ),
     "lyapunov_sweep": _call(
         kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
         gain=1.0,

@@ -32,4 +32,8 @@ THEORY = {
     "singular_value_fraction": ({"gain": "real array"}, {"value": 0.5, "gain": 1.0}),
     "singular_value_quantile": ({"gain": "real array"}, {"fraction": 0.5, "gain": 1.0}),
     "spectral_radius": ({"gain": "real array"}, {"scheme": "gaussian", "gain": 1.0}),
+    "stack_log_norm": (
+        {"rate": "real array", "distance": "real array", "lags": "real array"},
+        {"rate": -1.0, "distance": 1.0, "lags": [1.0]},
+    ),
 }

@@ -93,3 +93,36 @@ _GATED = table(
 def of_gated(variables: dict[str, Variable]) -> dict[str, Variable]:
     """A portrait of a gated network, in place of one of a vanilla network."""
     return {name: v for name, v in variables.items() if name not in _VANILLA_ONLY} | _GATED
+
+
+# Stacks, layer by layer; layer 1 is the lowest.
+
+DEPTH = table(
+    ("n_layers", "network_seed"),
+    {
+        "log_norm": (
+            "layer lag", LN,
+            "mean over steps and sequences of ln(||dl_t/dh_{t-k}||/||dl_t/dh_t||), h of the layer, "
+            "by all paths"),
+        "theory_log_norm": (
+            "layer lag", LN,
+            "ln[C(k+d, d) rho^k], d layers below the top, ln rho the largest exponent of the top"),
+        "exponent": ("rank", RATE, "Lyapunov exponents of the stack, descending"),
+        "layer_exponent": (
+            "layer unit", RATE, "those of a layer that the one below drives, descending"),
+        "deviation": (
+            "", RATE, "largest |difference| of exponent and all of layer_exponent, sorted, where "
+            "resolved"),
+        "rate": ("layer", RATE, "largest layer_exponent from this layer up to the top"),
+        "slope": ("layer", RATE, "growth_rate of the gradient into the layer, (h, c) of LSTMs"),
+        "slope_error": ("layer", RATE, "standard errors"),
+        "window_log_error": (
+            "layer window", LN,
+            "ln(||g_K - g||/||g||) of dL/d[W_hh, W_xh, b_h] of the layer, not below its rounding"),
+        "joint_window_log_error": ("window", LN, "the same of all layers as one vector"),
+        "sufficient_window": (
+            "layer", STEPS, "smallest window from which on that of the layer is in tolerance"),
+        "largest_window": ("", STEPS, "the largest of these: the window that suffices for each"),
+        "first_nonfinite": ("", "step", "-1 if all is finite", np.int64),
+    },
+)  # fmt: skip

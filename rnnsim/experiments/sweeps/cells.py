@@ -16,9 +16,8 @@ from rnnsim.experiments.catalogue.sweeps import CELLS
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.flow.growth import log_changes
+from rnnsim.flow.growth import log_changes, mean_over_steps
 from rnnsim.flow.reach import reach, sufficient_window
-from rnnsim.flow.results import GradientFlow
 from rnnsim.networks import cells as kinds
 from rnnsim.networks.initialisation import INITIALISATIONS, checked_starts
 from rnnsim.networks.rnn import RNN
@@ -34,7 +33,7 @@ Start = tuple[float, float | None]  # forget_bias, chrono
 class Job(NamedTuple):
     """Networks of one cell, the starts of their gates that they stand for, and what they read."""
 
-    networks: draws.Gated
+    networks: draws.Networks
     starts: tuple[Start, ...]
     batch: draws.Data
     share: float
@@ -135,9 +134,9 @@ def cell_sweep(
         task, checks.size("length", length, least=_LEAST_LENGTH), B,
         checks.whole_number("data_seed", data_seed, least=0), dtype,
     )  # fmt: skip
-    networks = draws.Gated(
-        seeds, sizes, H, checks.one_of("scheme", scheme, INITIALISATIONS),
-        checks.real_number("gain", gain), activation, dtype,
+    networks = draws.Networks(
+        seeds, (checks.real_number("gain", gain),) * len(seeds), sizes, H,
+        checks.one_of("scheme", scheme, INITIALISATIONS), activation, dtype,
     )  # fmt: skip
     q = checks.real_number("share", share, above=0.0, below=1.0)
     limit = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
@@ -189,7 +188,7 @@ def _jobs(job: Job, cells: tuple[str, ...]) -> list[tuple[Place, Job]]:
             found.append(({"cell": i, "start": every}, job._replace(networks=networks)))
             continue
         for j, start in enumerate(job.starts):
-            drawn = networks._replace(forget_bias=start[0], chrono=start[1])
+            drawn = networks._replace(activation="tanh", forget_bias=start[0], chrono=start[1])
             found.append(
                 ({"cell": i, "start": (j,)}, job._replace(networks=drawn, starts=(start,)))
             )
@@ -217,7 +216,7 @@ def _gradients(rnn: RNN, batch: Sequences, job: Job, n_threads: int) -> Found:
     parts = reach(flow, job.share)
     error, floor = flow.recurrent.log_error, flow.recurrent.log_floor[:, None]
     found = {
-        "log_norm": _over_steps(log_changes(flow, range(flow.n_lags)), flow),
+        "log_norm": mean_over_steps(log_changes(flow, range(flow.n_lags))),
         "window_log_error": np.fmax(error, np.where(np.isneginf(error), error, floor)),
         "sufficient_window": sufficient_window(flow, job.tolerance, of="recurrent"),
         "cumulative_share": parts.cumulative_W_hh,
@@ -227,17 +226,8 @@ def _gradients(rnn: RNN, batch: Sequences, job: Job, n_threads: int) -> Found:
     }
     if flow.log_norms_path_c is not None:
         path = flow.log_norms_path_c - flow.log_norms[:, :, :1]
-        found["log_norm_path_c"] = _over_steps(path, flow)
+        found["log_norm_path_c"] = mean_over_steps(path)
     return found
-
-
-def _over_steps(logs: Floats, flow: GradientFlow) -> Floats:
-    """Means (N, K) over the loss steps that reach back so far; exact zeros count where alone."""
-    there = ~np.isnan(logs)
-    live = there & ~np.isneginf(logs)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(live, logs, 0.0).sum(axis=1) / live.sum(axis=1)
-    return np.where(live.any(axis=1), mean, np.where(there.any(axis=1), -np.inf, np.nan))
 
 
 def _dynamics(rnn: RNN, batch: Sequences, n_threads: int) -> Found:

@@ -45,7 +45,7 @@ def test_vanilla_networks_are_the_same_at_every_start(data):
 
 
 def test_numbers_are_those_of_one_network(data):
-    networks = draws.Gated((1,), (2, 1), 4, "pytorch", 1.0, "tanh", "float64", "lstm", 2.0)
+    networks = draws.Networks((1,), (1.0,), (2, 1), 4, "pytorch", "tanh", "float64", "lstm", 2.0)
     rnn, batch = networks.draw(), draws.Data("adding", 25, 2, 0, "float64").draw()
     here = data.sel(cell="lstm", start="bias 2", network_seed=1)
     flow = rnnsim.gradient_flow(rnn, batch, state_scale="std")
@@ -71,8 +71,8 @@ def test_numbers_are_those_of_one_network(data):
 def test_means_are_over_the_steps_that_reach_back(scale):
     options = TINY | {"task": "characters", "network_seeds": [5], "state_scale": scale}
     data = cell_sweep(cell="gru", forget_bias=1, **options).squeeze(("cell", "start"))
-    networks = draws.Gated(
-        (5,), rnnsim.tasks.sizes("characters"), 4, "pytorch", 1.0, "tanh", "float64", "gru", 1.0
+    networks = draws.Networks(
+        (5,), (1.0,), rnnsim.tasks.sizes("characters"), 4, "pytorch", "tanh", "float64", "gru", 1.0
     )
     batch = draws.Data("characters", 25, 2, 0, "float64").draw()
     logs = rnnsim.gradient_flow(networks.draw(), batch, state_scale=scale).log_norms[0]
@@ -99,19 +99,24 @@ def test_theory_is_of_the_starts(data):
 
 
 def test_draws_are_paired():
-    """Vanilla networks are those of other sweeps; biases and chrono change one gate alone."""
-    sizes, seeds = (3, 2), (4, 0)
-    mine = draws.Gated(seeds, sizes, 5, "gaussian", 1.3, "relu", "float64").draw()
-    others = draws.Networks(seeds, (1.3, 1.3), sizes, 5, "gaussian", "relu", "float64").draw()
-    for a, b in zip(mine.weights, others.weights, strict=True):
-        assert_array_equal(a, b)
+    """Biases and chrono change one gate alone, depth none of the layers that there are."""
+    ones, like = (1.0, 1.0), ("pytorch", "tanh", "float64", "lstm")
     one, two = (
-        draws.Gated(seeds, sizes, 5, "pytorch", 1.0, "tanh", "float64", "lstm", *start).draw()
+        draws.Networks((4, 0), ones, (3, 2), 5, *like, *start).draw()
         for start in ((0.0,), (0.0, 30.0))
     )
     assert_array_equal(one.W_hh, two.W_hh)
     assert_array_equal(one.b_h[:, 10:], two.b_h[:, 10:])
     assert (one.b_h[:, :10] != two.b_h[:, :10]).all()
+    deep, deeper = (
+        draws.Networks((4, 0), (0.5, 2.0), (3, 2), 5, *like, n_layers=L).draw() for L in (2, 3)
+    )
+    factors = np.reshape([0.5, 2.0], (2, 1, 1))
+    assert_array_equal(deep.layers[0].W_hh, factors * one.W_hh)
+    assert_array_equal(deep.layers[0].W_xh, one.W_xh)
+    for a, b in zip(deep.layers, deeper.layers, strict=False):
+        assert_array_equal(a.W_hh, b.W_hh)
+        assert_array_equal(a.b_h, b.b_h)
 
 
 @pytest.mark.parametrize(
