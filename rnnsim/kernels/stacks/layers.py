@@ -52,9 +52,12 @@ def set_sizes(sizes, layers):
 
 @kernel
 def pack_above(W_xh, work):
-    """What takes the errors of a layer back into the one below, whose scratch is `work`."""
+    """What takes the errors of a layer back into the one below, whose scratch is `work`.
+
+    Of W_xh (A, max(D, H)) the H columns that read states: where D > H there are more.
+    """
     H, A = work.forward.sizes[0], work.forward.sizes[2]
-    pack_back(W_xh, work.forward.blocks[1], H, A, work.backward)
+    pack_back(W_xh[:, :H], work.forward.blocks[1], H, A, work.backward)
 
 
 @kernel

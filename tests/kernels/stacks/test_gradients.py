@@ -11,7 +11,21 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from stack_builders import KINDS, stacked
 
-from rnnsim import RNN, Sequences, Stack, bptt, evaluate, forward, parallel, truncated_bptt
+from rnnsim import (
+    RNN,
+    Sequences,
+    Stack,
+    bptt,
+    evaluate,
+    forward,
+    gradient_flow,
+    kernels,
+    parallel,
+    truncated_bptt,
+)
+from rnnsim.kernels.arithmetic.jit import layer_of
+from rnnsim.kernels.stacks.layers import layered, pack_above
+from rnnsim.networks.binding import batch_for
 
 pytestmark = pytest.mark.nojit
 EACH = pytest.mark.parametrize("cell", KINDS)
@@ -254,3 +268,27 @@ def test_losses_of_ones_own_arrive_at_the_top(cell):
     found = truncated_bptt(made.stack, data, window=3, stride=2, keep=KEEP, **made.start)
     assert_parts(found, reference_stacks.within(parts, 3, 2), TOLERANCE["float64"])
     assert np.isnan(found.loss).all()
+
+
+def test_scratch_of_a_layer_ends_where_its_states_do():
+    """Inputs wider than states: the layer above has columns that nobody reads, and none is packed.
+
+    The scratch lies within a larger array, of which nothing else may change.
+    """
+    made = stacked("tanh", 2, D=40, H=3)
+    layers = [kernels.Weights(*map(np.array, each.weights)) for each in made.stack.layers]
+    batch = batch_for(made.stack, made.sequences, None, None)
+    own = layer_of(kernels.stack_backward_work(layers, batch, 1), 0)
+    size = own.backward.size
+    around = np.full(3 * size, 7.0)
+    inside = around[:size].reshape(own.backward.shape)
+    inside[:] = 0.0
+    W_xh = layered(layers).W_xh[1, 0]
+    assert W_xh.shape == (3, 40)
+    pack_above(W_xh, own._replace(backward=inside))
+    assert (around[size:] == 7.0).all()
+    assert np.count_nonzero(inside) == 9  # W_xh (H, H) of the layer above
+    full = bptt(made.stack, made.sequences)
+    flow = gradient_flow(made.stack, made.sequences)
+    for layer, gradient in zip(flow.layers, full.layers, strict=True):
+        assert_allclose(np.exp(layer.full_log_norm), np.linalg.norm(gradient.W_hh), rtol=1e-10)
