@@ -5,12 +5,14 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import BIAS_VARIANCE
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
@@ -42,6 +44,8 @@ def bias_variance_sweep(
     gain: float = 1.0,
     scheme: str = "gaussian",
     activation: str = "tanh",
+    cell: str | Sequence[str] = "vanilla",
+    forget_bias: npt.ArrayLike = 0.0,
     network_seeds: int | Sequence[int] = 5,
     data_seed: int = 0,
     n_hidden: int = 64,
@@ -70,6 +74,8 @@ def bias_variance_sweep(
         T, H, B, of training and of the batches that are measured.
     gain, scheme, activation, network_seeds, dtype
         As in `sweep`, one of each but for the seeds.
+    cell, forget_bias
+        As in `sweep`, one or several.
     data_seed : int
         Of all batches.
     n_batches, of
@@ -90,7 +96,8 @@ def bias_variance_sweep(
         ``lag_signal`` and ``lag_noise`` against ``lag``; and against ``batch``, sizes from B/16 to
         16 B: ``best_window``, ``shortest_window`` and ``longest_window`` that are not known to be
         worse, ``best_error`` and ``full_error``, the mean square error there and of the full
-        gradient, ``horizon``. ``loss`` on test data; ``diverged`` as in `train`.
+        gradient, ``horizon``. ``loss`` on test data; ``diverged`` as in `train`. With axes cell and
+        forget_bias in front where they are given.
 
     Raises
     ------
@@ -104,6 +111,7 @@ def bias_variance_sweep(
     (array([1, 2, 3, 4, 6, 8]), ('moment', 'network_seed', 'window'))
     """
     settings = labels.recorded(locals())
+    cells = cells_of(cell, forget_bias, activation)
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     name = checks.one_of("task", task, tasks.TASKS)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)
@@ -121,19 +129,25 @@ def bias_variance_sweep(
     own = {name: value for name, value in settings.items() if name != "n_threads"}
     with checks.renamed(n_steps="`length`"):
         test = _test_data(own)
+    batches = tuple(dict.fromkeys(sizes))
+    jobs = [
+        (kind.place, Job(networks._replace(**kind.options), chosen, batches, own))
+        for kind in cells.kinds
+    ]
     study = Study(
         name="bias and variance",
         axes={
+            **cells.axes,
             "moment": MOMENTS,
             "network_seed": seeds,
             "window": chosen,
             "lag": tuple(range(T)),
-            "batch": tuple(dict.fromkeys(sizes)),
+            "batch": batches,
         },
-        variables=with_loss_units(BIAS_VARIANCE, test.targets),
-        jobs=[({}, Job(networks, chosen, tuple(dict.fromkeys(sizes)), own))],
+        variables=cells.on_axes(with_loss_units(BIAS_VARIANCE, test.targets)),
+        jobs=jobs,
         measure=measure,
-        configuration=settings,
+        configuration=settings | cells.settings,
         provenance=test.provenance,
     )
     return run(study, n_threads=n_threads, progress=progress)

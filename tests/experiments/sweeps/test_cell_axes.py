@@ -261,3 +261,22 @@ def test_estimates_of_memory_are_those_of_the_results(cell):
     total = sum(array.nbytes for array in {id(array): array for array in arrays}.values())
     estimate = flow_bytes(90, 90, 3, cell=cell)
     assert estimate == pytest.approx(total, rel=0.1)  # windows by gate and the like are left out
+
+
+def test_bias_and_variance_of_several_cells():
+    few = FEW | {"length": 5, "n_batches": 2, "n_updates": 1, "batch_size": 2}
+    data = rnnsim.bias_variance_sweep("adding", **ALL, **few)
+    assert data.bias2.dims == ("cell", "forget_bias", "moment", "network_seed", "window")
+    assert data.bias2.sel(cell="vanilla", forget_bias=1.5).isnull().all()
+    alone = rnnsim.bias_variance_sweep("adding", **few)
+    here = data.sel(cell="vanilla", forget_bias=0.0)
+    assert_array_equal(here.bias2, alone.bias2)
+    assert "cell" not in alone.dims
+    gru = network("gru", seed=1, gain=1.0, bias=1.5, sizes=(2, 1))
+    found = rnnsim.window_bias_variance(
+        gru, lambda rng: tasks.adding(5, 2, rng=rng), 2, windows=data.window.values.tolist(),
+        rng=draws.training_batches(0, "windows"),
+    )  # fmt: skip
+    point = data.sel(cell="gru", forget_bias=1.5, network_seed=1, moment="before")
+    assert_allclose(point.bias2, found.bias2[0])
+    assert_allclose(point.variance, found.variance[0])
