@@ -17,7 +17,7 @@ from .frame import configuration, console, runs
 from .frame.places import Place
 from .frame.settings import TASK_HELP, Ensemble, as_flags, told
 from .gradients import gradient_norms, truncation, window
-from .networks import architectures, cells, portrait
+from .networks import architectures, cells, depth, portrait
 from .spectra import nonnormal, spectra
 from .training import temporal_order, training
 
@@ -62,6 +62,7 @@ ANALYSES: tuple[runs.Analysis, ...] = (
     nonnormal,
     portrait,
     cells,
+    depth,
     temporal_order,
     training,
     window,

@@ -70,3 +70,37 @@ def _gates(part, cell):
         f", where gates alone predict {predicted}, with a largest deviation of {apart} over "
         f"{H} exponents; the median unit forgets by e in {words} steps"
     )
+
+
+def depth(datasets):
+    """The sentences of `depth`: of each, its lowest, middle and top layer."""
+    data = datasets["depth"]
+    settings = json.loads(data.attrs["configuration"])
+    T, found = data.sizes["lag"], []
+    for i, L in enumerate(data.n_layers.values.tolist()):
+        one = {
+            name: variable.transpose("n_layers", "network_seed", ...).values[i]
+            for name, variable in data.data_vars.items()
+        }
+        window = middle(one["largest_window"], lambda K: f"{K:g}") + of_known(one["largest_window"])
+        first = middle(one["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
+        apart = middle(one["deviation"], lambda x: f"{x:.3g}")
+        union = f", its spectrum within {apart} of those of its layers" if L > 1 else ""
+        layers = {2: [1, 2]}.get(L, sorted({1, math.ceil(L / 2), L}))
+        words = [_into(one, layer) for layer in layers]
+        found.append(
+            f"{L} layer{'' if L == 1 else 's'}: lambda_1 is {first}{union}; a gradient within "
+            f"{percent(settings['tolerance'])} in every layer takes a window of {window} of {T} "
+            f"steps; {'; '.join(words)}."
+        )
+    return found
+
+
+def _into(one, layer):
+    rate, slope = (middle(one[name][:, layer - 1], lambda x: f"{x:+.3g}") for name in _RATES)
+    windows = one["sufficient_window"][:, layer - 1]
+    words = middle(windows, lambda K: f"{K:g}") + of_known(windows)
+    return f"into layer {layer} the rate is {rate}, the slope {slope}, the window {words}"
+
+
+_RATES = ("rate", "slope")

@@ -131,8 +131,13 @@ def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_fi
             "--task adding --forget-bias 1 --chrono 0 --length 22 --n-hidden 4 --network-seeds 1 "
             "--batch-size 1",
         ),
+        (
+            "depth",
+            "--task adding --n-layers 1 2 --length 22 --n-hidden 3 --network-seeds 1 "
+            "--batch-size 1",
+        ),
     ],
-    ids=["isometry", "nonnormal", "cells"],
+    ids=["isometry", "nonnormal", "cells", "depth"],
 )
 def test_the_command_and_drawing_again(command, tiny, tmp_path):
     for arguments in ([*tiny.split(), "--output", "run"], ["--from", "run", "--output", "again"]):
@@ -140,7 +145,7 @@ def test_the_command_and_drawing_again(command, tiny, tmp_path):
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
     pictures = sorted((tmp_path / "run").glob("*.svg"))
-    assert len(pictures) == 3
+    assert len(pictures) == 3 + (command == "depth")
     for picture in pictures:
         assert (tmp_path / "again" / picture.name).read_bytes() == picture.read_bytes()
 

@@ -21,7 +21,7 @@ from analysis.__main__ import ANALYSES
 from analysis.dynamics import isometry
 from analysis.frame import figures, runs
 from analysis.gradients import gradient_norms, truncation, window
-from analysis.networks import cells
+from analysis.networks import cells, depth
 from analysis.spectra import nonnormal, spectra
 from analysis.training import temporal_order, training
 
@@ -271,6 +271,31 @@ CASES = {
             "one network": ALONE,
             "one cell and start": first_of("cell", "start"),
             "in reverse": in_reverse("cell", "start"),
+        },
+    ),
+    depth: (
+        depth.Settings(n_layers=(1, 2, 4), length=24, task="adding", **SMALL | {"n_hidden": 3}),
+        recomputed_cells.depth,
+        {
+            "computed": as_computed,
+            "all exactly 0": changed(
+                log_norm=lambda v: np.where(v.lag.values > 0, -np.inf, 0.0),
+                theory_log_norm=lambda v: np.where(v.lag.values > 0, -np.inf, 0.0),
+                exponent=level(-np.inf), layer_exponent=level(-np.inf), rate=level(-np.inf),
+                slope=level(np.nan), deviation=level(0.0), window_log_error=level(-np.inf),
+                joint_window_log_error=level(-np.inf), sufficient_window=level(1.0),
+            ),
+            "all explode": changed(log_norm=lambda v: 3.0 * v.lag.values * level(1.0)(v)),
+            "two of three known": changed(
+                sufficient_window=by_seed(3.0, 24.0, np.nan),
+                largest_window=by_seed(np.nan, 24.0, np.nan),
+            ),
+            "nothing resolved": changed(deviation=level(np.nan)),
+            "one not known": SOME,
+            "none known": ALL,
+            "one network": ALONE,
+            "one depth": first_of("n_layers"),
+            "in reverse": in_reverse("n_layers"),
         },
     ),
 }  # fmt: skip

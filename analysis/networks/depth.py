@@ -1,0 +1,185 @@
+"""Stacks of one and more layers on the same data: gradients, exponents and windows by layer."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+import rnnsim
+
+from ..frame import figures
+from ..frame.runs import Datasets
+from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.words import known_of, middle, percent
+from . import depth_plots
+from .cell_plots import NAMES
+from .depth_plots import of_depth, shown_layers
+
+HELP = "Stacks of more and more layers: gradients, exponents and windows of every layer."
+
+
+@dataclass(frozen=True)
+class Settings(Ensemble):
+    """Which stacks are compared, on what."""
+
+    n_hidden: Annotated[int, flag("Hidden units H of each layer.")] = 24
+    network_seeds: Annotated[int, flag("Stacks per depth.")] = 3
+    n_layers: Annotated[tuple[int, ...], flag("Layers: one or several, a panel each.")] = (1, 2, 4)
+    cell: Annotated[str, flag("Of all layers: vanilla, lstm or gru.")] = "vanilla"
+    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
+    scheme: Annotated[str, flag(SCHEME_HELP.removesuffix(".") + ", or pytorch.")] = "gaussian"
+    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
+    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
+    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+
+
+def compute(settings: Settings, progress: bool) -> Datasets:
+    """One sweep over depth."""
+    return {"depth": rnnsim.depth_sweep(progress=progress, **vars(settings))}
+
+
+def draw(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of this family."""
+    data = datasets["depth"]
+    return {
+        "norm-against-lag": _norm_figure(data),
+        "exponents": _exponent_figure(data),
+        "window-errors": _error_figure(data),
+        "window-by-depth": _window_figure(data),
+    }
+
+
+def _norm_figure(data: xr.Dataset) -> Figure:
+    figure = _panels(data, depth_plots.plot_norm_against_lag)
+    figures.caption(
+        figure,
+        f"{_networks(data)} Gradients into h of a layer by all paths, those up through the layers "
+        "within a step as well, each relative to its own at lag 0. Thin: networks, thick: medians. "
+        r"Dashed, for layer 1: $C(k+d, d)\,\rho^k$, $d$ layers below the top, $\ln\rho$ the "
+        "largest exponent of the top layer: exact for linear layers whose W_hh is "
+        r"$\rho$ times the identity, else a guide. See how the many paths down to a lower layer "
+        f"hold its gradient up at first, and how far it follows the guide.{_cut(data)}",
+    )
+    return figure
+
+
+def _cut(data: xr.Dataset) -> str:
+    low, high = depth_plots.norm_range(data)
+    shown = figures.decades(data.log_norm)
+    return " What lies outside the panels is not shown." * bool(
+        ((shown < low) | (shown > high)).any()
+    )
+
+
+def _exponent_figure(data: xr.Dataset) -> Figure:
+    depths = data.n_layers.values.tolist()
+    figure, axes = figures.new_figure(
+        2, len(depths), figsize=(_width(depths), 8.6), sharey="row", squeeze=False
+    )  # fmt: skip
+    for column, depth in zip(axes.T, depths, strict=True):
+        depth_plots.plot_spectrum(data, depth=depth, ax=column[0])
+        depth_plots.plot_rates(data, depth=depth, ax=column[1])
+        column[0].set_title(layers_in_words(depth))
+    for ax in axes[:, 1:].ravel():
+        ax.set_ylabel("")
+    axes[1, -1].legend(fontsize=10.5)
+    figures.caption(
+        figure,
+        f"{_networks(data)} Top, medians: Lyapunov exponents of the stack (grey), and of layers, "
+        "each driven by the one below, where they fall among those of all layers. The two are the "
+        "same in the limit of long sequences: see how near they are. Bottom, dots networks, lines "
+        "medians: slope of the log norm of the gradient into a layer; dashed: the largest exponent "
+        "from that layer up to the top, the rate in the end; squares: its own largest exponent. "
+        "See which of the two a slope follows, and how far the lags of these sequences are from "
+        "the end.",
+    )
+    return figure
+
+
+def _error_figure(data: xr.Dataset) -> Figure:
+    figure = _panels(data, depth_plots.plot_window_error)
+    tolerance = figures.configuration(data)["tolerance"]
+    figures.caption(
+        figure,
+        f"{_networks(data)} Error of the gradient of the recurrent weights (W_hh, W_xh, b_h), "
+        "truncated at window K: of a layer, and (thick grey, median) of all layers as one vector. "
+        f"Thin: networks, thick: medians; grey: the tolerance of {percent(tolerance)}. See "
+        "which layer needs the longest window, and which layers rule the error of all.",
+    )
+    return figure
+
+
+def _window_figure(data: xr.Dataset) -> Figure:
+    figure, ax = figures.new_figure(figsize=(7.4, 5.6))
+    depth_plots.plot_window_by_depth(data, ax=ax)
+    tolerance = figures.configuration(data)["tolerance"]
+    figures.caption(
+        figure,
+        f"{_networks(data)} The window from which on the gradient of a layer's recurrent weights "
+        f"is within {percent(tolerance)}: of the lowest layer, of the top, and the largest of all "
+        "layers. Dots: networks, lines: medians. See what depth does to the window, for these "
+        "weights on these data.",
+    )
+    return figure
+
+
+def _panels(data: xr.Dataset, plot: object) -> Figure:
+    """A panel for each depth."""
+    depths = data.n_layers.values.tolist()
+    figure, axes = figures.new_figure(
+        1, len(depths), figsize=(_width(depths), 5.6), sharey=True, squeeze=False
+    )  # fmt: skip
+    for ax, depth in zip(axes[0], depths, strict=True):
+        plot(data, depth=depth, ax=ax)  # type: ignore[operator]
+        ax.set_title(layers_in_words(depth))
+        ax.label_outer()
+    return figure
+
+
+def _width(depths: list[int]) -> float:
+    return max(4.6 * len(depths), 9.0)
+
+
+def layers_in_words(depth: int) -> str:
+    """ "1 layer", "2 layers"."""
+    return f"{depth} layer{'s' if depth > 1 else ''}"
+
+
+def _networks(data: xr.Dataset) -> str:
+    settings = figures.configuration(data)
+    seeds, B = data.network_seed.size, settings["batch_size"]
+    bias = f", forget bias {settings['forget_bias']:g}" * (settings["cell"] != "vanilla")
+    phi = f"{settings['activation']} " * (settings["cell"] == "vanilla")
+    return (
+        f"{seeds} {phi}{NAMES[settings['cell']]} stack{'s' if seeds > 1 else ''} of each depth "
+        f"({settings['n_hidden']} units a layer, {settings['scheme']}, gain {settings['gain']:g}"
+        f"{bias}), {B} sequence{'s' if B > 1 else ''} of {data.lag.size} steps of "
+        f"{settings['task'].replace('_', ' ')}."
+    )
+
+
+def summarise(datasets: Datasets) -> list[str]:
+    """What the figures show, in words, from the data alone."""
+    data = datasets["depth"]
+    return [_depth_in_words(data, depth) for depth in data.n_layers.values.tolist()]
+
+
+def _depth_in_words(data: xr.Dataset, depth: int) -> str:
+    here, T = of_depth(data, depth), data.lag.size
+    tolerance = percent(figures.configuration(data)["tolerance"])
+    first = middle(here.exponent.isel(rank=0), lambda x: f"{x:+.3g} nats/step")
+    apart = middle(here.deviation, lambda x: f"{x:.3g}")
+    window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
+    rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
+    union = f", its spectrum within {apart} of those of its layers" * (depth > 1)
+    return (
+        f"{layers_in_words(depth)}: lambda_1 is {first}{union}; a gradient within {tolerance} in "
+        f"every layer takes a window of {window} of {T} steps; {rates}."
+    )
+
+
+def _layer_in_words(here: xr.Dataset, layer: int) -> str:
+    rate, slope = (middle(each, lambda x: f"{x:+.3g}") for each in (here.rate, here.slope))
+    window = middle(here.sufficient_window, lambda K: f"{K:g}") + known_of(here.sufficient_window)
+    return f"into layer {layer} the rate is {rate}, the slope {slope}, the window {window}"
