@@ -65,9 +65,7 @@ def test_data_of_another_kind_than_the_model_takes(captioner):
         gradient_map(captioner, batch)
     with pytest.raises(TypeError, match=r"`data` must be a rnnsim.Pairs .* got ndarray"):
         gradient_map(captioner, pairs.source)
-    with pytest.raises(
-        TypeError, match=r"`model` must be a rnnsim.RNN, rnnsim.Stack or"
-    ):
+    with pytest.raises(TypeError, match=r"`model` must be a rnnsim.RNN, rnnsim.Stack or"):
         gradient_map(rnn.W_hh, batch)
     with pytest.raises(ValueError, match=r"`inputs` must have n_inputs = .* got 2"):
         gradient_map(rnn, batch)

@@ -44,9 +44,7 @@ def test_misuse_is_refused(name):
 
 def test_wrong_kinds_are_refused():
     batch = draws(np.random.default_rng(0))
-    with pytest.raises(
-        TypeError, match=r"`model` must be a rnnsim.RNN, rnnsim.Stack or"
-    ):
+    with pytest.raises(TypeError, match=r"`model` must be a rnnsim.RNN, rnnsim.Stack or"):
         train("rnn", batch, n_updates=1)
     with pytest.raises(TypeError, match=r"`task` must be a rnnsim.Sequences"):
         train(RNN, "characters", n_updates=1)
