@@ -7,6 +7,7 @@ import builders
 import numpy as np
 import pytest
 from builders import ACTIVATIONS
+from calls import WRONG
 from numpy.testing import assert_array_equal
 from stack_builders import KINDS, stacked
 
@@ -14,6 +15,7 @@ import rnnsim
 from rnnsim import RNN, Pairs, Sequences, Stack
 from rnnsim.networks.initialisation import SCHEMES
 
+pytestmark = pytest.mark.nojit
 SIZES = {"n_inputs": 3, "n_hidden": 4, "n_outputs": 2}
 CELLS = ("vanilla", "lstm", "gru")
 BATCH = Sequences(np.ones((25, 2, 3)), np.zeros((25, 2), int))
@@ -220,6 +222,34 @@ def test_first_states_of_other_shapes_are_refused(run, name, shape):
 def test_so_they_are_of_a_stack_of_one_layer(run, shape):
     with pytest.raises(ValueError, match=r"`h0` must be .*\(n_layers, n_sequences, n_hidden\)"):
         RUNS[run](sample(5, 1), h0=np.zeros(shape))
+
+
+@pytest.mark.parametrize("name", ["h0", "c0"])
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("run", RUNS)
+def test_whatever_is_given_for_first_states_is_refused_by_name(run, n_layers, name):
+    stack = sample(5, n_layers, cell="lstm")
+    for value, make in WRONG.items():
+        if value != "None":
+            with pytest.raises((ValueError, TypeError), match=f"`{name}` ") as refused:
+                RUNS[run](stack, **{name: make()})
+            assert len(str(refused.value)) < 700, value
+
+
+@EACH_CELL
+def test_states_come_layer_by_layer_and_go_on(cell):
+    stack = sample(5, 3, cell=cell)
+    found = rnnsim.forward(stack, BATCH.inputs)
+    assert len(found.below) == 2
+    assert found.layers[2].states is found.states
+    assert [each.states.shape for each in found.layers] == [(5, 26, 2, 4)] * 3
+    assert all(each.outputs.shape == (5, 25, 2, 0) for each in found.below)
+    ends = [each.states[:, -1] for each in found.layers]
+    assert_array_equal(found.final_h, np.stack(ends, axis=1))
+    assert (found.final_c is None) == (cell != "lstm")
+    first = rnnsim.forward(stack, BATCH.inputs[:10])
+    on = rnnsim.forward(stack, BATCH.inputs[10:], h0=first.final_h, c0=first.final_c)
+    assert_array_equal(on.outputs, found.outputs[:, 10:])
 
 
 @pytest.mark.parametrize("cell", ["vanilla", "gru"])
