@@ -70,7 +70,7 @@ def lyapunov_spectrum(
 
     Parameters
     ----------
-    rnn : RNN
+    rnn : RNN or Stack
         N networks.
     inputs : (T, B, D) or (N, T, B, D) array, optional
         Input sequences; each of the B gives exponents of its own. Without, the input is 0.
