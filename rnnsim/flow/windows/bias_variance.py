@@ -13,7 +13,8 @@ from rnnsim.flow.windows.collected import Moments
 from rnnsim.flow.windows.parts import Bound, move
 from rnnsim.flow.windows.results import WindowBiasVariance
 from rnnsim.networks.binding import batch_for, check_kinds, final_for, weights_for
-from rnnsim.networks.rnn import RNN, check_rnn
+from rnnsim.networks.stack import Network, check_network
+from rnnsim.networks.states import alone
 from rnnsim.progress import bar
 
 OF = ("recurrent", "W_hh", "W_xh")
@@ -21,7 +22,7 @@ _OTHERWISE = ", or a callable that draws one from a Generator"
 
 
 def window_bias_variance(
-    rnn: RNN,
+    rnn: Network,
     draw: Sequences | Callable[[np.random.Generator], Sequences],
     n_batches: int,
     *,
@@ -63,7 +64,7 @@ def window_bias_variance(
 
     Parameters
     ----------
-    rnn : RNN
+    rnn : RNN or Stack
         N networks of any cell.
     draw : callable or Sequences
         ``draw(rng) -> Sequences`` draws batches independently of each other, all of one length and
@@ -75,8 +76,8 @@ def window_bias_variance(
     windows : series of int, optional
         K, ascending, from 1 to T; all of them unless given.
     of : {"recurrent", "W_hh", "W_xh"}
-        What g is the gradient of: [W_hh, W_xh, b_h] as one vector, or one of the two. Never of the
-        readout, whose gradient is the same in every window.
+        What g is the gradient of: [W_hh, W_xh, b_h] as one vector, or one of the two, of all layers
+        together. Never of the readout, whose gradient is the same in every window.
     rng : int or numpy.random.Generator
         What `draw` draws from.
     n_threads : int, optional
@@ -105,7 +106,8 @@ def window_bias_variance(
     >>> found.best_window(1), found.best_window(8), found.best_window(1000)
     (array([1.]), array([10.]), array([40.]))
     """
-    check_rnn(rnn)
+    check_network(rnn)
+    rnn, _, _ = alone(rnn, None, None)
     M = checks.size("n_batches", n_batches)
     of, show = checks.one_of("of", of, OF), checks.boolean("progress", progress)
     bound = _batches(rnn, draw, M, checks.generator(rng))
@@ -116,7 +118,7 @@ def window_bias_variance(
     return moments.result(B, first)
 
 
-def _batches(rnn: RNN, draw: Any, M: int, rng: np.random.Generator) -> list[Bound]:
+def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[Bound]:
     """M batches of one shape, drawn or cut, as kernels read them."""
     if not callable(draw):
         check_kinds(rnn, draw, "draw", otherwise=_OTHERWISE)
@@ -144,7 +146,7 @@ def _batches(rnn: RNN, draw: Any, M: int, rng: np.random.Generator) -> list[Boun
     return bound
 
 
-def _bound(rnn: RNN, data: Any) -> Bound:
+def _bound(rnn: Network, data: Any) -> Bound:
     check_kinds(rnn, data, "draw", otherwise=_OTHERWISE)
     with checks.renamed(inputs="`inputs` of `draw`", targets="`targets` of `draw`"):
         batch = batch_for(rnn, data, None)
@@ -153,14 +155,13 @@ def _bound(rnn: RNN, data: Any) -> Bound:
             "`draw` must give batches with loss at one step at least, got one whose `weights`, or "
             "derivatives of a loss of one's own, are all 0"
         )
-    (weights,) = weights_for(rnn, batch)
-    return Bound(weights, batch, data.loss_steps, final_for(rnn, data))
+    return Bound(weights_for(rnn, batch), batch, data.loss_steps, final_for(rnn, data))
 
 
 def _part(whole: Bound, share: tuple[int, int]) -> Bound:
     """Some sequences of a batch."""
     a, b = share
-    final = np.ascontiguousarray(whole.final[:, a:b])
+    final = np.ascontiguousarray(whole.final[..., a:b, :])
     return whole._replace(batch=sequences_of(whole.batch, share), final=final)
 
 

@@ -8,9 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels, parallel
+from rnnsim.kernels.arithmetic.jit import layer_of
 from rnnsim.kernels.flow.flow import begin_flow
 from rnnsim.kernels.flow.lags import advance_rows
-from rnnsim.networks.rnn import RNN
+from rnnsim.kernels.stacks.flow import (
+    advance_stack,
+    begin_stack_flow,
+    stack_flow_arrays,
+    stack_flow_work,
+)
+from rnnsim.kernels.stacks.layers import layered
+from rnnsim.networks.stack import Network
 from rnnsim.networks.states import cell_of
 
 Floats = npt.NDArray[np.float64]
@@ -20,12 +28,24 @@ _KEPT = 2**25  # numbers in the parts of all batches that wait to be collected
 
 
 class Bound(NamedTuple):
-    """A batch as kernels read it, with its weights, loss steps and what arrives at c_T."""
+    """A batch as kernels read it, with weights of each layer, loss steps, what arrives at c_T."""
 
-    weights: kernels.Weights
+    weights: tuple[kernels.Weights, ...]
     batch: kernels.Batch
     steps: npt.NDArray[np.int64]
     final: Floats
+
+
+class Flow(NamedTuple):
+    """A batch on its way back: how a network begins, how lags advance, the scratch of each layer.
+
+    failed: of the results, the first step (N,) that is not finite, in all layers and in each.
+    """
+
+    begin: Callable[[int], object]
+    advance: Callable[[int, int, int], object]
+    layers: list[kernels.FlowWork]
+    failed: list[npt.NDArray[np.int64]]
 
 
 class Collector(Protocol):
@@ -42,7 +62,7 @@ class Collector(Protocol):
 
 
 def move(
-    rnn: RNN,
+    rnn: Network,
     bound: list[Bound],
     of: str,
     n_threads: int | None,
@@ -52,41 +72,38 @@ def move(
     """Bring the parts of all lags to the collector, network by network.
 
     Gradients are of the mean over the sequences of each batch, with respect to all recurrent
-    weights and biases, or to W_hh or W_xh alone. `shown` is called with lags that were done.
-    Returns the first step (N,) that is not finite in one of the batches, -1 where there is none.
+    weights and biases, or to W_hh or W_xh alone, of all layers. `shown` is called with lags that
+    were done. Returns the first step (N,) that is not finite in one of the batches, -1 where
+    there is none.
     """
-    cell, (T, B), H = cell_of(rnn), bound[0].batch.inputs.shape[1:3], rnn.n_hidden
+    T, B = bound[0].batch.inputs.shape[1:3]
     lags = kernels.lags_at_once(T, B, max(each.steps.size for each in bound))
-    lags = max(1, min(lags, _KEPT // (len(bound) * rnn.b_h.shape[1] * (H + rnn.n_inputs + 1))))
-    works, outs = [], []
-    for w, batch, steps, final in bound:
-        work = kernels.flow_work(w, batch, steps.size, lags, cell)
-        works.append(work._replace(final=final))
-        outs.append(kernels.flow_arrays(w, batch, steps.size, 1, False))
+    rows = rnn.layers[0].b_h.shape[1]
+    widths = [layer.n_hidden + 1 + layer.n_inputs for layer in rnn.layers]
+    lags = max(1, min(lags, _KEPT // (len(bound) * len(widths) * rows * max(widths))))
+    flows = [_flow(rnn, each, lags) for each in bound]
     reach = max(int(each.steps[-1]) for each in bound)  # lags that a loss step has
     members = min(parallel.thread_count(n_threads), len(bound))
-    P = works[0].window.shape[1]
-    columns = {"W_hh": slice(0, H), "W_xh": slice(H + 1, P), "recurrent": slice(0, P)}[of]
-    rows = 0 if of == "W_hh" else 1  # of the terms: presynaptic h alone, or all that is
+    columns = [_columns(of, rnn.n_hidden, width) for width in widths]
 
     def begin(n: int, m: int) -> None:
-        for i in range(m, len(bound), members):
-            begin_flow(*bound[i][:2], cell, bound[i].steps, n, works[i], outs[i])
+        for flow in flows[m::members]:
+            flow.begin(n)
 
     def advance(n: int, first: int, m: int) -> None:
-        for i in range(m, len(bound), members):
-            advance_rows(cell, bound[i].steps, first, min(first + lags, T), n, works[i], outs[i])
+        for flow in flows[m::members]:
+            flow.advance(n, first, min(first + lags, T))
 
     def phases() -> Iterator[Callable[[int], None]]:
         for n in range(len(rnn)):
             yield partial(begin, n)
-            full = np.array([work.full[:, columns] for work in works]).reshape(len(works), -1)
-            exponents = np.array([work.sum_exponents[1] for work in works])
-            unit, squares = collector.start(n, full / B, exponents), np.zeros(len(works))
+            full, exponents = zip(*(_full(flow, columns) for flow in flows), strict=True)
+            unit = collector.start(n, np.array(full) / B, np.array(exponents))
+            squares = np.zeros(len(flows))
             for first in range(0, T, lags):
                 yield partial(advance, n, first)
                 for k in range(first, min(first + lags, T)):
-                    found = [_part(work, k - first, columns, rows, unit) for work in works]
+                    found = [_part(flow, k - first, columns, of, unit) for flow in flows]
                     collector.add(n, k, np.array([part for part, _ in found]) / B, k + 1 >= reach)
                     squares += [square for _, square in found]
                 shown(min(first + lags, T) - first)
@@ -94,21 +111,64 @@ def move(
 
     with np.errstate(all="ignore"):
         parallel.in_step(members, phases())
-    failed = np.array([out.first_nonfinite for out in outs])
+    failed = np.array([each for flow in flows for each in flow.failed])
     last = np.iinfo(np.int64).max
     earliest = np.where(failed < 0, last, failed).min(axis=0)
     return np.where(earliest == last, -1, earliest)
 
 
-def _part(
-    work: kernels.FlowWork, lag: int, columns: slice, rows: int, unit: int
-) -> tuple[Floats, float]:
+def _flow(rnn: Network, bound: Bound, lags: int) -> Flow:
+    """What the kernels need for one batch."""
+    weights, batch, steps, final = bound
+    cell, S = cell_of(rnn), steps.size
+    if len(weights) > 1:
+        together, out = layered(weights), stack_flow_arrays(weights, batch, S, 1, False)
+        whole = stack_flow_work(weights, batch, S, lags, cell)
+        whole = whole._replace(layers=whole.layers._replace(final=final))
+        return Flow(
+            lambda n: begin_stack_flow(together, batch, cell, steps, n, whole, out),
+            lambda n, first, last: advance_stack(cell, steps, first, last, n, whole, out),
+            [layer_of(whole.layers, k) for k in range(len(weights))],
+            [out.whole.first_nonfinite, *out.layers.first_nonfinite],
+        )
+    work = kernels.flow_work(weights[0], batch, S, lags, cell)._replace(final=final)
+    own = kernels.flow_arrays(weights[0], batch, S, 1, False)
+    return Flow(
+        lambda n: begin_flow(weights[0], batch, cell, steps, n, work, own),
+        lambda n, first, last: advance_rows(cell, steps, first, last, n, work, own),
+        [work],
+        [own.first_nonfinite],
+    )
+
+
+def _columns(of: str, H: int, width: int) -> slice:
+    """Of outer products with a row of the trace: h, 1 and what a layer reads."""
+    return {"W_hh": slice(0, H), "W_xh": slice(H + 1, width), "recurrent": slice(0, width)}[of]
+
+
+def _full(flow: Flow, columns: list[slice]) -> tuple[Floats, int]:
+    """The full gradient of all layers as one vector, and its exponent."""
+    parts = [work.full[:, own] for work, own in zip(flow.layers, columns, strict=True)]
+    exponents = [int(work.sum_exponents[1]) for work in flow.layers]
+    if len(parts) == 1:
+        return parts[0].reshape(-1), exponents[0]
+    pairs = list(zip(parts, exponents, strict=True))
+    peaks = [int(np.frexp(np.abs(a).max())[1]) + e for a, e in pairs if (a != 0).any()]
+    unit = max(peaks, default=0)
+    return np.concatenate([np.ldexp(a, _within(e - unit)).reshape(-1) for a, e in pairs]), unit
+
+
+def _part(flow: Flow, lag: int, columns: list[slice], of: str, unit: int) -> tuple[Floats, float]:
     """Outer products of one lag of the chunk, and the sum of their squares, in units of 2^unit."""
-    shift = _within(work.tops[lag] - unit)
-    part = np.ldexp(work.outer[lag][:, columns].astype(np.float64), shift)
-    size = _within(2 * (work.tops[lag] + work.size_exponents[rows] - unit))
-    return part.reshape(-1), float(np.ldexp(work.terms[lag, rows].sum(), size))
+    rows = 0 if of == "W_hh" else 1  # of the terms: presynaptic h alone, or all that is
+    parts, squares = [], 0.0
+    for work, own in zip(flow.layers, columns, strict=True):
+        shift = _within(work.tops[lag] - unit)
+        parts.append(np.ldexp(work.outer[lag][:, own].astype(np.float64), shift).reshape(-1))
+        size = _within(2 * (work.tops[lag] + work.size_exponents[rows] - unit))
+        squares += float(np.ldexp(work.terms[lag, rows].sum(), size))
+    return np.concatenate(parts), squares
 
 
-def _within(exponent: np.int64) -> int:
+def _within(exponent: int | np.int64) -> int:
     return int(np.clip(exponent, -_BEYOND, _BEYOND))
