@@ -57,8 +57,8 @@ def _norm_figure(data: xr.Dataset) -> Figure:
         f"{_networks(data)} Gradients into h of a layer by all paths, those up through the layers "
         "within a step as well, each relative to its own at lag 0. Thin: networks, thick: medians. "
         r"Dashed, for layer 1: $C(k+d, d)\,\rho^k$, $d$ layers below the top, $\ln\rho$ the "
-        "largest exponent of the top layer: exact for linear layers whose W_hh is "
-        r"$\rho$ times the identity, else a guide. See how the many paths down to a lower layer "
+        "largest exponent of all layers from this one up: exact for linear layers whose W_hh is "
+        r"$\rho$ times the identity, else a guide. See whether the many paths to a lower layer "
         f"hold its gradient up at first, and how far it follows the guide.{_cut(data)}",
     )
     return figure
@@ -172,7 +172,7 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
     apart = middle(here.deviation, lambda x: f"{x:.3g}")
     window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
     rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
-    union = f", its spectrum within {apart} of those of its layers" * (depth > 1)
+    union = f", its spectrum within {apart} nats/step of those of its layers" * (depth > 1)
     return (
         f"{layers_in_words(depth)}: lambda_1 is {first}{union}; a gradient within {tolerance} in "
         f"every layer takes a window of {window} of {T} steps; {rates}."

@@ -50,7 +50,7 @@ def _by_seed(values: xr.DataArray, along: str) -> Floats:
     return values.transpose("network_seed", along).values
 
 
-def name_lines(ax: Axes, *, log: bool = False) -> None:
+def name_lines(ax: Axes) -> None:
     """Write the label of every line at its end, apart from each other; limits are set before."""
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
     low, high = ax.get_ylim()
@@ -61,11 +61,12 @@ def name_lines(ax: Axes, *, log: bool = False) -> None:
         if known.size:
             ends[line] = float(np.clip((y[known[-1]] - low) / (high - low), 0.03, 0.97))
     left, right = ax.get_xlim()
-    ax.set_xlim(left, right * (right / left) ** _ROOM if log else right + _ROOM * (right - left))
+    ax.set_xticks([tick for tick in ax.get_xticks() if left <= tick <= right])
+    ax.set_xlim(left, right + _ROOM * (right - left))
     for line, place in _spread(ends).items():
         ax.text(
             1.0 - 0.96 * _ROOM / (1.0 + _ROOM), place, line.get_label(), transform=ax.transAxes,
-            va="center", fontsize=10.5, color=line.get_color() if line in ends else "black",
+            va="center", fontsize=10.5, color=line.get_color(),
         )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def plot_norm_against_lag(data: xr.Dataset, *, depth: int, ax: Axes | None = Non
     """Norm of dl_t/dh_{t-k} of layers, relative to lag 0, against lag k.
 
     Dashed, for the lowest layer: C(k+d, d) rho^k, d layers below the top, ln rho the largest
-    exponent of the top layer, in the median: exact for linear layers with W_hh = rho I.
+    exponent of all layers, in the median: exact for linear layers with W_hh = rho I.
     """
     ax = figures.axes_or_new(ax)
     here, lags = of_depth(data, depth), data.lag.values
@@ -175,7 +176,7 @@ def plot_window_error(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -
     ax.set_xlabel("window $K$ (steps)")
     ax.set_ylabel(r"error $\|g_K - g\|\,/\,\|g\|$")
     log_axis(ax)
-    name_lines(ax, log=True)
+    ax.legend(fontsize=10.5, loc="lower left")
     return ax
 
 

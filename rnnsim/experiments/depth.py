@@ -153,9 +153,8 @@ def measure(job: Job, n_threads: int) -> Found:
     """All quantities of one depth, network axis first."""
     rnn, batch = job.networks.draw(), job.batch.draw()
     found = _dynamics(rnn, batch, n_threads)
-    top = found["layer_exponent"][:, -1:, 0]
     distance = np.arange(len(rnn.layers))[::-1]
-    guide = stack_log_norm(top, distance, np.arange(batch.n_steps))
+    guide = stack_log_norm(found["rate"], distance, np.arange(batch.n_steps))
     return found | {"theory_log_norm": guide} | _gradients(rnn, batch, job.tolerance, n_threads)
 
 

@@ -106,7 +106,7 @@ DEPTH = table(
             "by all paths"),
         "theory_log_norm": (
             "layer lag", LN,
-            "ln[C(k+d, d) rho^k], d layers below the top, ln rho the largest exponent of the top"),
+            "ln[C(k+d, d) rho^k], d layers below the top, ln rho the rate into the layer"),
         "exponent": ("rank", RATE, "Lyapunov exponents of the stack, descending"),
         "layer_exponent": (
             "layer unit", RATE, "those of a layer that the one below drives, descending"),
