@@ -19,7 +19,7 @@ _WINDOWED = (
 
 
 # What is no axis; a sweep that gives something else has one.
-USUAL: dict[str, tuple[Any, ...]] = {"cell": ("vanilla",), "forget_bias": (0.0,)}
+USUAL: dict[str, tuple[Any, ...]] = {"cell": ("vanilla",), "forget_bias": (0.0,), "n_layers": (1,)}
 
 
 class Kind(NamedTuple):
@@ -29,8 +29,9 @@ class Kind(NamedTuple):
     options: dict[str, Any]
 
     def state_size(self, n_hidden: int) -> int:
-        """Numbers of a state: those of h and of c for LSTMs."""
-        return 2 * n_hidden if self.options["cell"] == "lstm" else n_hidden
+        """Numbers of a state: those of h and of c for LSTMs, of all layers."""
+        numbers = 2 * n_hidden if self.options["cell"] == "lstm" else n_hidden
+        return numbers * int(self.options.get("n_layers", 1))
 
 
 class Cells(NamedTuple):
@@ -42,7 +43,8 @@ class Cells(NamedTuple):
         Labels of those settings that are not as usual. A sweep of vanilla networks has none, so
         that its dataset is what it was before there were other cells.
     kinds : tuple of Kind
-        The combinations that there are; elsewhere datasets have nothing.
+        The combinations that there are; elsewhere datasets have nothing. Their options say how many
+        layers there are where that is an axis.
     """
 
     axes: dict[str, tuple[Any, ...]]
@@ -82,8 +84,9 @@ def cells_of(
     cell: str | Sequence[str],
     forget_bias: npt.ArrayLike,
     activation: str | Sequence[str] = "tanh",
+    n_layers: int | Sequence[int] = 1,
 ) -> Cells:
-    """Cells and forget biases, all that can be combined.
+    """Cells, forget biases and numbers of layers, all that can be combined.
 
     Vanilla networks have no gate to set, and stand at a forget bias of 0 alone; LSTMs and GRUs have
     no phi to choose, and stand at the activation "tanh" alone.
@@ -104,6 +107,7 @@ def cells_of(
     given: dict[str, tuple[Any, ...]] = {
         "cell": labels.names("cell", cell, CELLS),
         "forget_bias": labels.real_numbers("forget_bias", forget_bias),
+        "n_layers": labels.sizes("n_layers", n_layers),
     }
     _check_biases(given["cell"], given["forget_bias"])
     _check_activations(given["cell"], labels.names("activation", activation, ACTIVATIONS))
@@ -111,7 +115,9 @@ def cells_of(
     kinds = []
     for at in np.ndindex(*map(len, given.values())):
         place = dict(zip(given, at, strict=True))
-        options = {name: given[name][i] for name, i in place.items()}
+        options = {
+            name: given[name][i] for name, i in place.items() if name != "n_layers" or name in axes
+        }
         if options["cell"] != "vanilla" or options["forget_bias"] == 0:
             kinds.append(Kind({axis: place[axis] for axis in axes}, options))
     return Cells(axes, tuple(kinds))

@@ -178,10 +178,16 @@ class Data(NamedTuple):
         return paired_data(**self._asdict())
 
 
-def initial_states(seed: int, n_sequences: int, n_hidden: int, dtype: npt.DTypeLike) -> FloatArray:
-    """h_0 (B, H) from N(0, 1), the same for all networks of a size."""
+def initial_states(
+    seed: int, n_sequences: int, n_hidden: int, dtype: npt.DTypeLike, n_layers: int = 1
+) -> FloatArray:
+    """h_0 (B, H), of several layers (L, B, H), from N(0, 1), the same for all networks of a size.
+
+    Those of a deeper stack begin with those of a shallower one.
+    """
     rng = _generator(n_sequences, n_hidden, seed)
-    return rng.standard_normal((n_sequences, n_hidden)).astype(dtype)
+    states = rng.standard_normal((n_layers, n_sequences, n_hidden)).astype(dtype)
+    return states if n_layers > 1 else states[0]
 
 
 def white_inputs(seed: int, shape: tuple[int, int, int]) -> FloatArray:

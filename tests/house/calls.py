@@ -326,13 +326,15 @@ CALLS: dict[str, Call] = {
         **_FEW,
     ),
     "depth_sweep": _call(
-        kinds=_ONE_TASK | {"cell": "name", "gain": "real", "forget_bias": "real"},
+        kinds=_ONE_TASK
+        | {"cell": "name", "gain": "real", "forget_bias": "real", "n_layers": "sizes"},
         n_layers=1,
         length=22,
         **_FEW,
     ),
     "lyapunov_sweep": _call(
-        kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
+        kinds=_SWEPT
+        | {"burn_in": "count or none", "block_steps": "size or none", "n_layers": "sizes"},
         gain=1.0,
         block_steps=1,
         **_SHORT,

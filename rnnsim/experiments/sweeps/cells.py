@@ -121,7 +121,7 @@ def cell_sweep(
     >>> data.start.values.tolist(), data.log_norm.dims
     (['bias 0', 'bias 5'], ('cell', 'start', 'network_seed', 'lag'))
     >>> data.log_norm.sel(cell="lstm", lag=20).values.ravel().round(2)
-    array([-8.2 , -1.46])
+    array([-10.04,  -1.63])
     """
     settings = labels.recorded(locals())
     labels.of_draws(activation=activation, dtype=dtype)

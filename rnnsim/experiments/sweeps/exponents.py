@@ -72,6 +72,7 @@ def lyapunov_sweep(
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -85,9 +86,11 @@ def lyapunov_sweep(
     ----------
     gain, n_hidden, network_seeds, scheme, activation, cell, forget_bias, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
+    n_layers : int or sequence of int
+        L, one or several; the layers of a deeper `Stack` begin with those of a shallower one.
     n_exponents : int, optional
-        k, the largest ones; all unless given, H, or 2 H of LSTMs, whose state is (h, c). Dimension
-        and entropy rate are there where all are.
+        k, the largest ones; all unless given, H, or 2 H of LSTMs, whose state is (h, c), of each
+        layer. Dimension and entropy rate are there where all are.
     n_steps, burn_in, block_steps : int
         As in `lyapunov_spectrum`, burn-in included in n_steps.
     task : str
@@ -108,8 +111,8 @@ def lyapunov_sweep(
         (n_hidden, gain, network_seed); nats per step. ``input_variance``: mean
         over steps and sequences of |x_t|^2/D, which is the variance of W_xh x_t over units. NaN
         where a smaller network has no such exponent, and where precision does not resolve one of a
-        gated cell (`LyapunovSpectrum.resolved`). With axes cell and forget_bias in front where
-        they are given.
+        gated cell (`LyapunovSpectrum.resolved`). With axes cell, forget_bias and n_layers in front
+        where they are given.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def lyapunov_sweep(
     >>> data.lyapunov_exponent.shape, data.time.values[[0, -1]]
     ((1, 2, 3, 8), array([ 20, 400]))
     """
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
@@ -173,7 +176,9 @@ def measure_spectra(job: LyapunovJob, n_threads: int) -> Found:
     rnn = job.networks.draw()
     inputs, states, variance = None, None, 0.0
     if job.drive is None:
-        states = draws.initial_states(job.data_seed, job.n_states, rnn.n_hidden, rnn.dtype)
+        states = draws.initial_states(
+            job.data_seed, job.n_states, rnn.n_hidden, rnn.dtype, job.networks.n_layers
+        )
     else:
         inputs = job.drive.draw().inputs
         variance = np.square(inputs, dtype=float).mean()
@@ -334,7 +339,8 @@ def _number_of_exponents(n_exponents: Any, sizes: tuple[int, ...], kinds: tuple[
         return most
     k = checks.whole_number("n_exponents", n_exponents, least=1)
     if k > most:
-        what = f"the largest n_hidden {H}" if most == H else f"twice the largest n_hidden, {most}"
+        times = "twice" if most == 2 * H else f"{most // H} times"
+        what = f"the largest n_hidden {H}" if most == H else f"{times} the largest n_hidden, {most}"
         raise ValueError(f"`n_exponents` must be at most {what}, got {k}")
     return k
 

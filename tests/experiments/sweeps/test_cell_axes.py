@@ -263,6 +263,32 @@ def test_estimates_of_memory_are_those_of_the_results(cell):
     assert estimate == pytest.approx(total, rel=0.1)  # windows by gate and the like are left out
 
 
+def test_exponents_of_several_layers():
+    """One layer as ever; of more those of the stack that starts in states drawn for each layer."""
+    few = FEW | {"gain": [0.9], "n_steps": 60, "burn_in": 20, "block_steps": 2}
+    data = rnnsim.lyapunov_sweep(n_layers=[1, 2], cell=["vanilla", "lstm"], **few)
+    assert data.lyapunov_exponent.dims[:2] == ("cell", "n_layers")
+    assert data.sizes["exponent"] == 2 * 2 * H
+    alone = rnnsim.lyapunov_sweep(**few)
+    one = data.sel(cell="vanilla", n_layers=1)
+    assert_array_equal(one.lyapunov_exponent[..., :H], alone.lyapunov_exponent)
+    assert one.lyapunov_exponent[..., H:].isnull().all()
+    assert "n_layers" not in {*alone.dims, *json.loads(alone.attrs["configuration"])}
+    stack = draws.Networks(
+        (1,), (0.9,), tasks.sizes("characters"), H, "gaussian", "tanh", "float64", "lstm",
+        n_layers=2,
+    ).draw()  # fmt: skip
+    states = draws.initial_states(0, 1, H, "float64", n_layers=2)
+    assert_array_equal(states[0], draws.initial_states(0, 1, H, "float64"))
+    found = rnnsim.lyapunov_spectrum(stack, n_steps=60, burn_in=20, block_steps=2, h0=states)
+    here = data.sel(cell="lstm", n_layers=2, network_seed=1).squeeze()
+    known = found.resolved[0]
+    assert_allclose(here.lyapunov_exponent[known], found.exponents[0, known])
+    assert_allclose(here.kaplan_yorke, found.kaplan_yorke[0])
+    with pytest.raises(ValueError, match="at most 4 times the largest n_hidden, 16, got 17"):
+        rnnsim.lyapunov_sweep(n_layers=[1, 2], cell="lstm", n_exponents=17, **few)
+
+
 def test_bias_and_variance_of_several_cells():
     few = FEW | {"length": 5, "n_batches": 2, "n_updates": 1, "batch_size": 2}
     data = rnnsim.bias_variance_sweep("adding", **ALL, **few)
