@@ -22,6 +22,8 @@ AXES = {
     "n_hidden": ("1", "hidden units H"),
     "cell": ("1", "equations of the recurrence"),
     "forget_bias": ("1", "what is added to the bias of the gate that keeps the state"),
+    "n_layers": ("1", "layers L"),
+    "layer": ("1", "layer, 1 the lowest"),
     "gain": ("1", "factor of W_hh"),
     "scale": ("1", "factor of the departure from normality"),
     "strength": ("1", "standard deviation over units of what drives the network"),

@@ -154,7 +154,10 @@ def measure(job: Job, n_threads: int) -> Found:
     rnn, batch = job.networks.draw(), job.batch.draw()
     found = _dynamics(rnn, batch, n_threads)
     distance = np.arange(len(rnn.layers))[::-1]
-    guide = stack_log_norm(found["rate"], distance, np.arange(batch.n_steps))
+    known = np.isfinite(found["rate"])
+    rates = np.where(known, found["rate"], 0.0)
+    guide = stack_log_norm(rates, distance, np.arange(batch.n_steps))
+    guide[~known] = np.nan
     return found | {"theory_log_norm": guide} | _gradients(rnn, batch, job.tolerance, n_threads)
 
 

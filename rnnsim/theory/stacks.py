@@ -22,7 +22,7 @@ def stack_log_norm(rate: npt.ArrayLike, distance: npt.ArrayLike, lags: npt.Array
     Parameters
     ----------
     rate : float or (...,) array
-        ln rho, in nats per step; -inf is rho = 0.
+        ln rho, in nats per step.
     distance : int or (...,) array
         d, layers between this one and the top: 0 at the top.
     lags : int or (K,) array
@@ -31,7 +31,7 @@ def stack_log_norm(rate: npt.ArrayLike, distance: npt.ArrayLike, lags: npt.Array
     Raises
     ------
     TypeError, ValueError
-        What is not a number; a negative distance or lag.
+        What is not a finite number; a negative distance or lag.
 
     Examples
     --------
@@ -41,6 +41,7 @@ def stack_log_norm(rate: npt.ArrayLike, distance: npt.ArrayLike, lags: npt.Array
     from scipy.special import gammaln  # slow to import, needed here only
 
     rates = checks.real_array("rate", rate)
+    checks.finite("rate", np.atleast_1d(rates))
     d = checks.nonnegative("distance", distance)[..., None]
     k = np.atleast_1d(checks.nonnegative("lags", lags))
     found: FloatArray = rate_times_lag(rates, k) + gammaln(k + d + 1) - gammaln(k + 1)

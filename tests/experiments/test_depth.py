@@ -80,6 +80,7 @@ def test_exact_zeros_are_no_deviation():
     assert np.isneginf(data.exponent).all()
     assert (data.deviation == 0).all()
     assert np.isneginf(data.log_norm[..., 1, 1:]).all()
+    assert data.theory_log_norm.isnull().all()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ STUDIES = {
     "bias and variance": lambda: rnnsim.bias_variance_sweep(
         "adding", length=8, n_updates=2, n_batches=3, batch_size=4, **FEW
     ),
+    "depth": lambda: rnnsim.depth_sweep(
+        "adding", n_layers=[1, 2], length=22, batch_size=2, **FEW | {"n_hidden": 3}
+    ),
     "portrait": lambda: rnnsim.portrait(n_hidden=4, length=24, batch_size=2),
     "architecture": lambda: rnnsim.architecture_experiment("captions", n_updates=4, **FEW),
     "reader": lambda: rnnsim.architecture_experiment("characters", n_updates=2, n_steps=20, **FEW),
