@@ -146,6 +146,7 @@ PARAMETERS: dict[str, str] = {
         "seed": "rng",
         "series": "lags loss_steps windows",
         "seeds": "network_seeds data_seeds",
+        "sizes": "n_layers",
         "real": """forget_bias tolerance max_memory state_memory radius extent log_M beta momentum
             beta1 beta2 decay epsilon slope_bound share""",
         "reals": "gain scale strength",
@@ -326,15 +327,10 @@ CALLS: dict[str, Call] = {
         **_FEW,
     ),
     "depth_sweep": _call(
-        kinds=_ONE_TASK
-        | {"cell": "name", "gain": "real", "forget_bias": "real", "n_layers": "sizes"},
-        n_layers=1,
-        length=22,
-        **_FEW,
+        kinds={"task": "name", "cell": "name", "gain": "real"}, n_layers=1, length=22, **_FEW
     ),
     "lyapunov_sweep": _call(
-        kinds=_SWEPT
-        | {"burn_in": "count or none", "block_steps": "size or none", "n_layers": "sizes"},
+        kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
         gain=1.0,
         block_steps=1,
         **_SHORT,
