@@ -59,8 +59,11 @@ def lyapunov_spectrum(
     that saturate cost no precision. All of it runs in the networks' dtype, sums in float64.
 
     A stack has S exponents for each of its layers. Its J_t is block triangular, so that they are
-    those of the layers, each driven by the one below (Oseledets 1968); how fast a finite product
-    comes near them is another matter.
+    those of the layers, each driven by the one below (Oseledets 1968). Rounding makes them a little
+    less than triangular, and exponents that nearly meet in two layers repel one another at any
+    length, as those of chaotic systems that are coupled by epsilon do, by the inverse of ln epsilon
+    (Daido 1984): pairs .03 apart were found .08 to .19 apart, beyond `standard_error`, which knows
+    nothing of it. Sums are right; for such pairs take the spectra of the layers, from `forward`.
 
     An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to
     the forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f
