@@ -30,6 +30,7 @@ H0 = np.zeros((2, 4))
 LSTMS = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=4, n_outputs=3, cell="lstm", rng=0)
 GATED = {"rnn": LSTMS, "h0": H0, "c0": H0}
 STACKS = rnnsim.Stack.sample(2, n_layers=2, n_inputs=2, n_hidden=4, n_outputs=3, rng=0)
+OF_LAYERS = [rnn.weights for rnn in STACKS.layers]
 
 WRONG: dict[str, Callable[[], Any]] = {
     "None": lambda: None,
@@ -230,17 +231,15 @@ CALLS: dict[str, Call] = {
     "RNN.astype": _call(RNNS, dtype="float32"),
     "Stack": _call(layers=STACKS.layers),
     "Stack.sample": _call(rnnsim.Stack, _DRAWS | {"n_outputs": "count"}, n_layers=2, **_DRAWN),
-    "Stack.with_weights": _call(
-        STACKS, {"weights": "class"}, weights=[layer.weights for layer in STACKS.layers]
-    ),
+    "Stack.with_weights": _call(STACKS, {"weights": "class"}, weights=OF_LAYERS),
     "Stack.astype": _call(STACKS, dtype="float32"),
     "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),
-    "EncoderDecoder.sample": _call(
-        rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
-    ),
-    "EncoderDecoder.captioner": _call(
-        rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
-    ),
+    **{
+        f"EncoderDecoder.{name}": _call(
+            rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
+        )
+        for name in ("sample", "captioner")
+    },
     "EncoderDecoder.with_weights": _call(
         MODEL,
         {"encoder_weights": "class", "decoder_weights": "class"},
