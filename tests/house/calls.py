@@ -199,7 +199,7 @@ def _sweep() -> xr.Dataset:
 
 _DRAWS = {"gain": "for each network"}
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
-_PAIRED = _DRAWN | {"n_source_inputs": 2}
+_PAIRED = _DRAWN | {"n_source_inputs": 2, "n_networks": 2, "cell": "lstm"}
 _BOTH = {"model": "pair of networks", "pairs": "pairs"}
 _TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
 _FEW = {"n_hidden": 3, "network_seeds": 1, "batch_size": 1}
@@ -235,9 +235,7 @@ CALLS: dict[str, Call] = {
     "Stack.astype": _call(STACKS, dtype="float32"),
     "EncoderDecoder": _call(encoder=MODEL.encoder, decoder=MODEL.decoder),
     **{
-        f"EncoderDecoder.{name}": _call(
-            rnnsim.EncoderDecoder, _DRAWS, n_networks=2, cell="lstm", **_PAIRED
-        )
+        f"EncoderDecoder.{name}": _call(rnnsim.EncoderDecoder, _DRAWS, **_PAIRED)
         for name in ("sample", "captioner")
     },
     "EncoderDecoder.with_weights": _call(
