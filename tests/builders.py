@@ -235,7 +235,11 @@ def same_bits(a, b):
     if isinstance(a, np.ndarray):
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
-    elif a is None or isinstance(a, int | float) or type(a) is tuple:
+    elif type(a) is tuple:
+        assert len(a) == len(b)
+        for one, other in zip(a, b, strict=True):
+            same_bits(one, other)
+    elif a is None or isinstance(a, int | float | str):
         assert a == b
     else:
         fields = a._fields if isinstance(a, tuple) else a.__dataclass_fields__
@@ -247,6 +251,8 @@ def network_of(result, n):
     """The part of a result that belongs to network n, as an ensemble of one."""
     if isinstance(result, np.ndarray):
         return result[n : n + 1]
+    if type(result) is tuple:
+        return tuple(network_of(part, n) for part in result)
     if isinstance(result, tuple):
         return type(result)(*(network_of(part, n) for part in result))
     parts = {}

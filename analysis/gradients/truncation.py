@@ -104,10 +104,11 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
         "error-against-window": _window_figure(data),
         "sufficient-window": _sufficient_figure(data),
         "segments-and-sliding": _truncations_figure(data),
-        "bias-and-variance": _bias_variance_figure(datasets["bias-variance"]),
     }
     # The bound is made of ||dh_t/dW_hh|| <= ||h_{t-1}||, which gates do not keep.
-    return found if cells.is_gated(data) else found | {"geometric-bound": _bound_figure(data)}
+    if not cells.is_gated(data):
+        found["geometric-bound"] = _bound_figure(data)
+    return found | {"bias-and-variance": _bias_variance_figure(datasets["bias-variance"])}
 
 
 def _weights(dataset: xr.Dataset) -> str:

@@ -118,7 +118,7 @@ def _truncation(datasets):
         words.append(f"At gain {gain:g} a gradient within {tolerance} {text}.")
     words.append(_segments(data, T))
     if cell_of(data) != "vanilla":
-        return words
+        return [*words, *_bias_variance(datasets["bias-variance"])]
     silent = {gain: _without_bound(data.sel(gain=gain), T) for gain in gains}
     n = data.sizes["network_seed"]
     text = names([g for g, count in silent.items() if count == n], "none of the gains")

@@ -196,7 +196,8 @@ def test_classes_out_of_range_are_refused(bad):
 def test_other_things_that_are_refused():
     weights, batch = problem()
     for wrong, error, message in (
-        ((tuple(weights), batch), TypeError, "`weights` must be a kernels.Weights, got tuple"),
+        ((3, batch), TypeError, "`weights` must be a kernels.Weights, got int"),
+        ((tuple(weights), batch), TypeError, r"`weights\[0\]` must be a kernels.Weights, got nd"),
         ((weights, tuple(batch)), TypeError, "`batch` must be a kernels.Batch, got tuple"),
         ((weights, batch._replace(loss=3)), ValueError, "`batch.loss` must be one of"),
         ((weights, batch._replace(loss="x")), ValueError, "`batch.loss` must be one of"),

@@ -109,4 +109,5 @@ def test_of_a_second_cell_only_what_depends_on_it_is_compiled():
         if "cell" in inspect.signature(getattr(function, "py_func", len)).parameters
     }
     gradient = {"bptt", "forward_steps", "unfold", "backward_block", "backward_steps"}
+    gradient |= {"unfold_stretch"}
     assert depends == gradient | {"forward", "forward_piece", "evaluate", "evaluate_piece"}

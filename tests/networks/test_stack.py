@@ -266,8 +266,6 @@ OF_ONE_LAYER = {
     "pseudospectrum": lambda stack: rnnsim.pseudospectrum(stack, n_points=2),
     "transient_growth": lambda stack: rnnsim.transient_growth(stack, lags=[1]),
     "with_departure": lambda stack: rnnsim.with_departure(stack, 1.0),
-    "gate_statistics": lambda stack: rnnsim.gate_statistics(stack, BATCH),
-    "window_bias_variance": lambda stack: rnnsim.window_bias_variance(stack, BATCH, 2),
     "encoder": lambda stack: rnnsim.EncoderDecoder(stack, layer(2, 2)),
     "decoder": lambda stack: rnnsim.EncoderDecoder(layer(2), stack),
 }

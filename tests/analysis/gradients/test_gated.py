@@ -45,7 +45,7 @@ def captions(drawn):
 def test_what_holds_for_tanh_networks_alone_is_not_drawn_for_others(norms, windows):
     with figures.style():
         drawn = gradient_norms.draw(norms) | truncation.draw(windows)
-    assert len(drawn) == 3 * 5 + 3 * 4 - 2 + 1  # without two bounds; the comparisons share a name
+    assert len(drawn) == 3 * 5 + 3 * 5 - 2 + 1  # without two bounds; the comparisons share a name
     for name, text in captions(drawn).items():
         assert not re.search(r"\bnan\b", text)
         if "lstm" in name:
