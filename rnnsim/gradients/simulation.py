@@ -148,10 +148,12 @@ def run_layers(
     rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | None
 ) -> Iterator[tuple[RNN, FloatArray, FloatArray]]:
     """Each layer, the lowest first, with what `run_states` gives of it."""
+    states = None
     for layer, start in zip(rnn.layers, by_layer(rnn, h0), strict=True):
+        if states is not None:
+            x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
         states, outputs = run_states(layer, x, start, n_threads)
         yield layer, states, outputs
-        x = np.ascontiguousarray(states[:, 1:, :, : layer.n_hidden])
 
 
 def run_states(
