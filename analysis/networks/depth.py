@@ -86,11 +86,11 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
     axes[1, -1].legend(fontsize=10.5)
     figures.caption(
         figure,
-        f"{_networks(data)} Top, medians: Lyapunov exponents of the stack (grey), and of layers, "
-        "each driven by the one below, where they fall among those of all layers. The two are the "
-        "same in the limit of long sequences: see how near they are. Bottom, dots networks, lines "
-        "medians: slope of the log norm of the gradient into a layer; dashed: the largest exponent "
-        "from that layer up to the top, the rate in the end; squares: its own largest exponent. "
+        f"{_networks(data)} Top, medians: the Lyapunov exponents of the stack (grey) are those of "
+        "its layers, each driven by the one below: see which layers hold the largest. Bottom, "
+        "dots networks, lines medians: slope of the log norm of the gradient into a layer; "
+        "dashed: the largest exponent from that layer up to the top, the rate in the end; "
+        "squares: its own largest exponent. "
         "See which of the two a slope follows, and how far the lags of these sequences are from "
         "the end.",
     )
@@ -169,12 +169,10 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
     here, T = of_depth(data, depth), data.lag.size
     tolerance = percent(figures.configuration(data)["tolerance"])
     first = middle(here.exponent.isel(rank=0), lambda x: f"{x:+.3g} nats/step")
-    apart = middle(here.deviation, lambda x: f"{x:.3g}")
     window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
     rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
-    union = f", its spectrum within {apart} nats/step of those of its layers" * (depth > 1)
     return (
-        f"{layers_in_words(depth)}: lambda_1 is {first}{union}; a gradient within {tolerance} in "
+        f"{layers_in_words(depth)}: lambda_1 is {first}; a gradient within {tolerance} in "
         f"every layer takes a window of {window} of {T} steps; {rates}."
     )
 

@@ -109,8 +109,8 @@ def plot_norm_against_lag(data: xr.Dataset, *, depth: int, ax: Axes | None = Non
 def plot_spectrum(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Axes:
     """Lyapunov exponents of the stack (grey), and those of its layers where they fall among all.
 
-    Medians over networks. In the limit of long sequences the markers lie on the grey line: the
-    spectrum of a stack is that of all its layers, each driven by the one below.
+    Medians over networks. The spectrum of a stack is that of all its layers, each driven by the one
+    below: of one network the markers lie on the line, of several but for medians of sorted ranks.
     """
     ax = figures.axes_or_new(ax)
     here = of_depth(data, depth)

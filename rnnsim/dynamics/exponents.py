@@ -1,6 +1,6 @@
 """Exponents from block sums of ln |R_ii|: means, errors, dimension and entropy rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,8 @@ _ROUNDING = 64.0  # what one step may add to a sum of ln |R_ii|, in units of eps
 class LyapunovSpectrum:
     """What `lyapunov_spectrum` returns; N networks, B sequences, M blocks of steps, k exponents.
 
-    H is the number of exponents that there are: of LSTMs twice that of hidden units.
+    H is the number of exponents that there are: of LSTMs twice that of hidden units, of stacks that
+    of all layers.
 
     Exponents are in nats per step, float64, and in descending order of `exponents`.
 
@@ -79,6 +80,15 @@ class LyapunovSpectrum:
     lost: FloatArray
     first_nonfinite: npt.NDArray[np.int64]
     kaplan_yorke_interval: FloatArray
+    of_layers: tuple["LyapunovSpectrum", ...] = ()
+
+    @property
+    def layers(self) -> tuple["LyapunovSpectrum", ...]:
+        """Of stacks the spectrum of each layer, driven by the one below, the lowest first.
+
+        Of single networks this one alone. All of them together are the spectrum of the stack.
+        """
+        return self.of_layers or (self,)
 
     @property
     def resolved(self) -> npt.NDArray[np.bool_]:
@@ -161,14 +171,31 @@ def blocks_of(steps: int, burn_in: Any, block_steps: Any, every: Any) -> Blocks:
     return Blocks(steps - count * length, length, count, m)
 
 
+def joined(layers: Sequence[LyapunovArrays]) -> LyapunovArrays:
+    """Sums of all layers as of one network, which left the range where any did."""
+    sums, lost, first_nonfinite = zip(*layers, strict=True)
+    return LyapunovArrays(np.concatenate(sums, -1), np.concatenate(lost, -1), first_nonfinite[0])
+
+
 def summary(
-    out: LyapunovArrays, blocks: Blocks, H: int, epsilon: float, *, bounded: bool = True
+    out: LyapunovArrays,
+    blocks: Blocks,
+    H: int,
+    epsilon: float,
+    *,
+    bounded: bool = True,
+    n_exponents: int | None = None,
 ) -> LyapunovSpectrum:
-    """The result for networks of H units, epsilon of their dtype; `bounded` as in kaplan_yorke."""
+    """The largest exponents, all that `out` has unless given, of networks that have H.
+
+    epsilon: of their dtype; `bounded` as in kaplan_yorke.
+    """
     finite_time = out.block_sums / blocks.steps
     N, B, M, k = finite_time.shape
     with np.errstate(invalid="ignore"):
         order = np.argsort(-_mean(finite_time.reshape(N, B * M, k), 1), axis=1, kind="stable")
+        order = order[:, :n_exponents]
+        k = order.shape[1]
         finite_time = np.take_along_axis(finite_time, order[:, None, None, :], axis=3)
         lost = np.take_along_axis(out.lost.mean(axis=1), order, axis=1)
         per_sequence = _mean(finite_time, 2)

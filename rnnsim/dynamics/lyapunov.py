@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
-from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of, summary
+from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of, joined, summary
+from rnnsim.kernels.arithmetic.jit import layer_of
 from rnnsim.kernels.dynamics.lyapunov import (
     begin_frame,
     begin_lyapunov,
@@ -21,6 +23,8 @@ from rnnsim.kernels.dynamics.lyapunov import (
 )
 from rnnsim.kernels.stacks.dynamics import (
     begin_stack_lyapunov,
+    close_stack_block,
+    stack_lyapunov_arrays,
     stack_lyapunov_steps,
     stack_lyapunov_work,
 )
@@ -59,11 +63,10 @@ def lyapunov_spectrum(
     that saturate cost no precision. All of it runs in the networks' dtype, sums in float64.
 
     A stack has S exponents for each of its layers. Its J_t is block triangular, so that they are
-    those of the layers, each driven by the one below (Oseledets 1968). Rounding makes them a little
-    less than triangular, and exponents that nearly meet in two layers repel one another at any
-    length, as those of chaotic systems that are coupled by epsilon do, by the inverse of ln epsilon
-    (Daido 1984): pairs .03 apart were found .08 to .19 apart, beyond `standard_error`, which knows
-    nothing of it. Sums are right; for such pairs take the spectra of the layers, from `forward`.
+    those of the layers, each driven by the one below (Oseledets 1968), and every layer is measured
+    in a frame of its own: ``.layers``. One frame for all would have them repel where they nearly
+    meet in two layers, by far more than `standard_error`: rounding couples what is triangular by
+    epsilon, which parts exponents by the inverse of ln epsilon (Daido 1984).
 
     An LSTM has S = 2 H exponents, of its state (h, c); those of h with c held fixed are blind to
     the forget gate. The mean of ln|det J_t| = ln|det W_ho| + sum ln(|tanh c_t| o(1-o)) + sum ln f
@@ -80,7 +83,8 @@ def lyapunov_spectrum(
     n_steps : int, optional
         Steps in all, burn-in included; T unless given. Required without inputs.
     n_exponents : int, optional
-        k, how many of the S exponents, largest first; all unless given. S is H, or 2 H of LSTMs.
+        k, how many of the exponents, largest first; all unless given: S, which is H, or 2 H of
+        LSTMs, and L*S of stacks, whose layers each have min(k, S) in ``.layers``.
     burn_in : int, optional
         Steps before measuring begins, in which states reach the attractor and the frame its
         directions; a tenth of all steps unless given. Steps that fill no block are added to it.
@@ -116,26 +120,30 @@ def lyapunov_spectrum(
     """
     check_network(rnn)
     rnn, h0, c0 = alone(rnn, h0, c0)
-    N, H, S = len(rnn), rnn.n_hidden, state_size(rnn)
-    k = _exponents(n_exponents, S, "n_hidden" if S == H else f"{S // H}*n_hidden")
+    N, H, L = len(rnn), rnn.n_hidden, len(rnn.layers)
+    S = state_size(rnn.layers[0])
+    k = _exponents(n_exponents, L * S, "n_hidden" if L * S == H else f"{L * S // H}*n_hidden")
+    of_layer = min(k, S)
     generator = None if rng is None else checks.generator(rng)
     x, start_states = _driven(rnn, inputs, h0, c0, generator)
     T, B = _steps(n_steps, None if inputs is None else x.shape[1]), x.shape[2]
     blocks = blocks_of(T, burn_in, block_steps, reorthonormalise_every)
-    out = lyapunov_arrays(N, B, blocks.number, k)
-    vectors = _vectors(S, k, rnn.dtype, generator)
+    vectors = _vectors(S, of_layer, rnn.dtype, generator)
     layers, cell = tuple(map(originals, rnn.layers)), cell_of(rnn)
-    flops = _flops_per_step(S, k)
+    flops = L * _flops_per_step(S, of_layer)
     chunk = blocks.chunk(flops)
-    if len(layers) > 1:
+    if L > 1:
+        out = stack_lyapunov_arrays(L, N, B, blocks.number, of_layer)
         weights, begin, steps = layered(layers), begin_stack_lyapunov, stack_lyapunov_steps
+        close = close_stack_block
     else:
-        weights, begin, steps = layers[0], begin_lyapunov, lyapunov_steps
+        out = lyapunov_arrays(N, B, blocks.number, k)
+        weights, begin, steps, close = layers[0], begin_lyapunov, lyapunov_steps, close_block
 
     def prepare() -> parallel.Worker:
-        work: Any = (
-            stack_lyapunov_work(layers, k, cell)
-            if len(layers) > 1
+        work = (
+            stack_lyapunov_work(layers, of_layer, cell)
+            if L > 1
             else lyapunov_work(H, rnn.n_inputs, k, weights.W_hh, cell)
         )
 
@@ -145,14 +153,19 @@ def lyapunov_spectrum(
                 for m, first, last in blocks.pieces(chunk):
                     steps(weights, x, cell, n, b, first, last, blocks.every, work, out)
                     if last == blocks.end(m):
-                        close_block(n, b, m, work, out)
+                        close(n, b, m, work, out)
                     yield
 
         return worker
 
     parallel.over_networks(N, n_threads, prepare, flops=flops * blocks.end(blocks.number - 1) * B)
-    bounded = rnn.activation != "linear"
-    return summary(out, blocks, S, float(np.finfo(rnn.dtype).eps), bounded=bounded)
+    epsilon, bounded = float(np.finfo(rnn.dtype).eps), rnn.activation != "linear"
+    if L == 1:
+        return summary(out, blocks, S, epsilon, bounded=bounded)
+    each = [layer_of(out, layer) for layer in range(L)]
+    whole = summary(joined(each), blocks, L * S, epsilon, bounded=bounded, n_exponents=k)
+    parts = [summary(layer, blocks, S, epsilon, bounded=bounded) for layer in each]
+    return replace(whole, of_layers=tuple(parts))
 
 
 def product_exponents(

@@ -19,7 +19,6 @@ from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.flow.results import GradientFlow, Windows
-from rnnsim.gradients.simulation import forward
 from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.stack import Network
 from rnnsim.theory.stacks import stack_log_norm
@@ -162,21 +161,12 @@ def measure(job: Job, n_threads: int) -> Found:
 
 
 def _dynamics(rnn: Network, batch: Sequences, n_threads: int) -> Found:
-    """The spectrum of the stack beside those of its layers, each driven by the one below."""
+    """The spectrum of the stack, and those of its layers, each driven by the one below."""
     found = lyapunov_spectrum(rnn, batch.inputs, n_threads=n_threads)
-    whole, inputs, spectra = found.exponents, np.asarray(batch.inputs), []
-    for layer in rnn.layers:
-        spectra.append(lyapunov_spectrum(layer, inputs, n_threads=n_threads).exponents)
-        inputs = forward(layer, inputs, n_threads=n_threads).states[:, 1:]
-    layers = np.stack(spectra, axis=1)
-    union = -np.sort(-layers.reshape(whole.shape), axis=1)
-    with np.errstate(invalid="ignore"):
-        apart = np.where(whole == union, 0.0, np.abs(whole - union))
-    apart = np.where(found.resolved, apart, -np.inf).max(axis=1)
+    layers = np.stack([layer.exponents for layer in found.layers], axis=1)
     return {
-        "exponent": whole,
+        "exponent": found.exponents,
         "layer_exponent": layers,
-        "deviation": np.where(np.isneginf(apart), np.nan, apart),
         "rate": np.maximum.accumulate(layers[:, ::-1, 0], axis=1)[:, ::-1],
     }
 

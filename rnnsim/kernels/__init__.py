@@ -48,7 +48,7 @@ from rnnsim.kernels.gradients.unfolding import (
     forward_work,
 )
 from rnnsim.kernels.stacks.dynamics import (
-    StackLyapunovWork,
+    stack_lyapunov_arrays,
     stack_lyapunov_sums,
     stack_lyapunov_work,
 )
@@ -87,7 +87,6 @@ __all__ = [
     "LyapunovWork",
     "StackFlowArrays",
     "StackFlowWork",
-    "StackLyapunovWork",
     "StepNorms",
     "TruncatedWork",
     "Weights",
@@ -117,6 +116,7 @@ __all__ = [
     "stack_flow_work",
     "stack_gradient_arrays",
     "stack_gradient_flow",
+    "stack_lyapunov_arrays",
     "stack_lyapunov_sums",
     "stack_lyapunov_work",
     "stack_truncated_bptt",

@@ -24,7 +24,7 @@ from rnnsim.kernels.gradients.backward_arrays import (
 )
 from rnnsim.kernels.gradients.truncated import TruncatedWork, truncated_work
 from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
-from rnnsim.kernels.stacks.dynamics import StackLyapunovWork, stack_lyapunov_work
+from rnnsim.kernels.stacks.dynamics import stack_lyapunov_arrays, stack_lyapunov_work
 from rnnsim.kernels.stacks.flow import (
     StackFlowArrays,
     StackFlowWork,
@@ -337,12 +337,12 @@ _MADE_OF_STACKS: dict[type, Any] = {
         layers, batch, -(-batch.inputs.shape[1] // max(1, work.rows.shape[1])), cell),
     StackFlowWork: lambda work, layers, batch, cell: stack_flow_work(
         layers, batch, len(work.carried), len(work.logs), cell),
-    StackLyapunovWork: lambda work, layers, batch, cell: stack_lyapunov_work(
-        layers, work.logs.shape[1], cell),
+    LyapunovWork: lambda work, layers, batch, cell: stack_lyapunov_work(
+        layers, work.logs.shape[-1], cell),
     GradientArrays: lambda out, layers, batch, cell: stack_gradient_arrays(layers, batch),
     StackFlowArrays: lambda out, layers, batch, cell: stack_flow_arrays(
         layers, batch, out.whole.log_norms.shape[1], out.whole.log_norms.shape[2],
         out.whole.per_sequence.size > 0),
-    LyapunovArrays: lambda out, layers, batch, cell: lyapunov_arrays(
-        len(layers[0].W_hh), batch.inputs.shape[2], *out.block_sums.shape[2:]),
+    LyapunovArrays: lambda out, layers, batch, cell: stack_lyapunov_arrays(
+        len(layers), len(layers[0].W_hh), batch.inputs.shape[2], *out.block_sums.shape[3:]),
 }  # fmt: skip

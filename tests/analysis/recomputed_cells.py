@@ -84,12 +84,10 @@ def depth(datasets):
         }
         window = middle(one["largest_window"], lambda K: f"{K:g}") + of_known(one["largest_window"])
         first = middle(one["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
-        apart = middle(one["deviation"], lambda x: f"{x:.3g}")
-        union = f", its spectrum within {apart} nats/step of those of its layers" if L > 1 else ""
         layers = {2: [1, 2]}.get(L, sorted({1, math.ceil(L / 2), L}))
         words = [_into(one, layer) for layer in layers]
         found.append(
-            f"{L} layer{'' if L == 1 else 's'}: lambda_1 is {first}{union}; a gradient within "
+            f"{L} layer{'' if L == 1 else 's'}: lambda_1 is {first}; a gradient within "
             f"{percent(settings['tolerance'])} in every layer takes a window of {window} of {T} "
             f"steps; {'; '.join(words)}."
         )

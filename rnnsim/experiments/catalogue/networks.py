@@ -107,12 +107,9 @@ DEPTH = table(
         "theory_log_norm": (
             "layer lag", LN,
             "ln[C(k+d, d) rho^k], d layers below the top, ln rho the rate into the layer"),
-        "exponent": ("rank", RATE, "Lyapunov exponents of the stack, descending"),
+        "exponent": ("rank", RATE, "Lyapunov exponents of the stack: of all layers, descending"),
         "layer_exponent": (
             "layer unit", RATE, "those of a layer that the one below drives, descending"),
-        "deviation": (
-            "", RATE, "largest |difference| of exponent and all of layer_exponent, sorted, where "
-            "resolved"),
         "rate": ("layer", RATE, "largest layer_exponent from this layer up to the top"),
         "slope": ("layer", RATE, "growth_rate of the gradient into the layer, (h, c) of LSTMs"),
         "slope_error": ("layer", RATE, "standard errors"),

@@ -129,7 +129,7 @@ def begin_frame(vectors, work):
 def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
     """Steps first+1..last; the frame becomes orthonormal after every few, and after the last."""
     data = inputs[min(n, inputs.shape[0] - 1), :, b : b + 1]
-    W_hh, steps = weights.W_hh[n], work.steps
+    steps = work.steps
     lasts, longest = lasting(cell), steps.trace.shape[0] - 1
     for begin in range(first, last, longest):
         if out.first_nonfinite[n, b] >= 0:
@@ -139,13 +139,22 @@ def lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, out):
         if nonfinite >= 0:
             out.first_nonfinite[n, b] = nonfinite
             count = nonfinite - 1 - begin  # steps before it
-        for s in range(1, count + 1):
-            matrix, scales, rank = jacobian(lasts, W_hh, steps.kept, s, 0, work.jacobian)
-            work.rank[0] = min(work.rank[0], rank)
-            transform(matrix, work.logs.shape[1], work.frame)
-            scale_rows(scales, work.frame)
-            settle(begin + s - first, begin + s == last, every, n, b, work, out)
-        carry_state(steps, count, W_hh.shape[1])
+        follow(lasts, weights.W_hh[n], begin - first, count, last - first, every, n, b, work, out)
+
+
+@kernel
+def follow(cell, W_hh, done, count, whole, every, n, b, work, out):
+    """The frame follows `count` steps of the lasting cell, which stand in work.steps.
+
+    done of the `whole` steps of this call lie behind it.
+    """
+    for s in range(1, count + 1):
+        matrix, scales, rank = jacobian(cell, W_hh, work.steps.kept, s, 0, work.jacobian)
+        work.rank[0] = min(work.rank[0], rank)
+        transform(matrix, work.logs.shape[1], work.frame)
+        scale_rows(scales, work.frame)
+        settle(done + s, done + s == whole, every, n, b, work, out)
+    carry_state(work.steps, count, W_hh.shape[1])
 
 
 @kernel

@@ -1,9 +1,10 @@
-"""Jacobians of stacks, and their Lyapunov exponents.
+"""Jacobians of stacks, and the Lyapunov exponents of their layers.
 
 The state of a stack is that of its layers, the lowest first. Its Jacobian is block triangular: a
 layer's own block is that of the layer alone, and what comes from below is X J, with X the
-derivative of its state with respect to its input and J the rows of h of the layer below. Both
-factor into a unit triangular matrix times the blocks on the diagonal, so that ranks add up.
+derivative of its state with respect to its input and J the rows of h of the layer below. The
+exponents of a product of such matrices are those of the blocks on its diagonal (Oseledets 1968), so
+that each layer has a frame of its own, which the others never touch.
 """
 
 from typing import NamedTuple
@@ -13,21 +14,23 @@ import numpy as np
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import empty_panels, multiply, pack, padded, rows_of
-from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, pull_back, sizes
-from rnnsim.kernels.dynamics.frames import FrameWork, frame_work, keep_image, transform
-from rnnsim.kernels.dynamics.lyapunov import STEPS_AT_ONCE, begin_frame, close_block, settle
+from rnnsim.kernels.cells.seam import jacobian, lasting, pull_back, sizes
+from rnnsim.kernels.dynamics.lyapunov import (
+    LyapunovArrays,
+    begin_frame,
+    close_block,
+    follow,
+    lyapunov_work,
+)
 from rnnsim.kernels.gradients.steps import (
-    StepWork,
     block_table,
-    carry_state,
     later_size,
     network,
     pack_steps,
     start_state,
-    step_work,
     unfold,
 )
-from rnnsim.kernels.stacks.layers import copy_part, in_layers, pass_up, set_sizes
+from rnnsim.kernels.stacks.layers import in_layers, pass_up, set_sizes
 
 
 class StackJacobianWork(NamedTuple):
@@ -67,11 +70,11 @@ def stack_jacobian_work(L, H, B, like, cell):
 
 @kernel
 def stack_jacobian(cell, weights, n, kept, t, b, work):
-    """work.matrix = the Jacobian of step t and sequence b of network n; returns its rank at most.
+    """work.matrix = the Jacobian of step t and sequence b of network n.
 
     weights: Weights (L, N, ...); kept (L, T+1, B, .) of the network and the lasting cell.
     """
-    matrix, W_xh, W_hh, rank = work.matrix, weights.W_xh, weights.W_hh, 0
+    matrix, W_xh, W_hh = work.matrix, weights.W_xh, weights.W_hh
     L, S, H = W_hh.shape[0], work.scratch.shape[1], W_hh.shape[3]
     fill(matrix, 0)
     for layer in range(L):
@@ -82,16 +85,10 @@ def stack_jacobian(cell, weights, n, kept, t, b, work):
             columns = -(-first // work.panels.shape[2])
             into = rows_of(matrix, first)
             multiply(rows_of(work.across, 0), S, 0, H, work.panels[:columns], into)
-        block, scales, own = jacobian(cell, W_hh[layer, n], kept[layer], t, b, work.scratch)
-        rows = 0
+        block, scales, _ = jacobian(cell, W_hh[layer, n], kept[layer], t, b, work.scratch)
         for i in range(S):
-            some = False
             for j in range(S):
                 matrix[first + i, first + j] = scales[i] * block[i, j]
-                some |= matrix[first + i, first + j] != 0
-            rows += some
-        rank += min(own, rows)
-    return rank
 
 
 @kernel
@@ -117,44 +114,30 @@ def _of_inputs(cell, W_xh, kept, t, b, H, work):
                     across[m * H + j, d] += delta * W_xh[row, d]
 
 
-class StackLyapunovWork(NamedTuple):
-    """Scratch of one thread, as `LyapunovWork`; steps: StepWork with layers in front; h0 (1, S)."""
-
-    frame: FrameWork
-    steps: StepWork
-    jacobian: np.ndarray
-    logs: np.ndarray
-    rank: np.ndarray
-    of_step: StackJacobianWork
-    h0: np.ndarray
+@allocator
+def stack_lyapunov_arrays(L, N, B, M, k):
+    """`LyapunovArrays` with layers in front: of k exponents of each, M blocks of B sequences."""
+    return LyapunovArrays(
+        np.full((L, N, B, M, k), np.nan),
+        np.zeros((L, N, B, k), np.int64),
+        np.full((L, N, B), -1, np.int64),
+    )
 
 
 def stack_lyapunov_work(layers, k, cell=0):
-    """Scratch for k exponents of stacks; layers: the Weights of each, the lowest first."""
-    L, like, lasts = len(layers), layers[0].W_hh, lasting(cell)
-    H, D = like.shape[2], max(w.W_xh.shape[2] for w in layers)
-    S = (1 + sizes(cell)[0]) * H
-    steps = step_work(len(blocks(cell)[0]) * H, H, D, 1, STEPS_AT_ONCE, like, lasts)
-    steps = in_layers(steps, L)
-    set_sizes(steps.sizes, layers)
-    of_step = stack_jacobian_work(L, H, 1, like, lasts)
-    return StackLyapunovWork(
-        frame_work(L * S, k, like),
-        steps,
-        of_step.matrix,
-        np.zeros((2, k)),
-        np.zeros(1, np.int64),
-        of_step,
-        np.zeros((1, S), like.dtype),
-    )
+    """`LyapunovWork` with layers in front; layers: the Weights of each, the lowest first."""
+    like, D = layers[0].W_hh, max(w.W_xh.shape[2] for w in layers)
+    work = in_layers(lyapunov_work(like.shape[2], D, k, like, cell), len(layers))
+    set_sizes(work.steps.sizes, layers)
+    return work
 
 
 @kernel
 def stack_lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, stop, work, out):
-    """`lyapunov_sums` of stacks start..stop-1, with vectors (L*S, k).
+    """`lyapunov_sums` of each layer of stacks start..stop-1, driven by the states of the one below.
 
-    weights: Weights (L, N, ...) from `layered`, h0 (1 or N, B, L*S), work from
-    `stack_lyapunov_work`, out from `lyapunov_arrays`.
+    weights: Weights (L, N, ...) from `layered`, h0 (1 or N, B, L*S), vectors (S, k) for the frame
+    of every layer; work from `stack_lyapunov_work`, out from `stack_lyapunov_arrays`.
     """
     for n in range(start, stop):
         for b in range(inputs.shape[2]):
@@ -163,22 +146,20 @@ def stack_lyapunov_sums(weights, inputs, h0, cell, vectors, ends, every, start, 
             for m in range(ends.size):
                 last = ends[m]
                 stack_lyapunov_steps(weights, inputs, cell, n, b, begin, last, every, work, out)
-                close_block(n, b, m - 1, work, out)
+                close_stack_block(n, b, m - 1, work, out)
                 begin = last
 
 
 @kernel
 def begin_stack_lyapunov(weights, h0, vectors, n, b, work):
-    """Pack the weights of network n, set the states of sequence b, and the frame.
-
-    weights: Weights (L, N, ...) from `layered`; h0 (1 or N, B, L*S); vectors (L*S, k).
-    """
-    for layer in range(weights.W_hh.shape[0]):
-        own = layer_of(work.steps, layer)
-        pack_steps(network(layer_of(weights, layer), n), own)
-        copy_part(h0[min(n, h0.shape[0] - 1), b : b + 1], work.h0, layer)
-        start_state(own, work.h0, weights.W_hh.shape[3])
-    begin_frame(vectors, work)
+    """Pack the weights of network n, set the states of sequence b, and a frame for each layer."""
+    L, S = weights.W_hh.shape[0], vectors.shape[0]
+    whole = h0[min(n, h0.shape[0] - 1), b : b + 1]
+    for layer in range(L):
+        own = layer_of(work, layer)
+        pack_steps(network(layer_of(weights, layer), n), own.steps)
+        start_state(own.steps, whole[:, layer * S : (layer + 1) * S], weights.W_hh.shape[3])
+        begin_frame(vectors, own)
 
 
 @kernel
@@ -188,7 +169,7 @@ def stack_lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, 
     lasts, trace = lasting(cell), work.steps.trace
     L, longest, H = trace.shape[0], trace.shape[1] - 1, weights.W_hh.shape[3]
     for begin in range(first, last, longest):
-        if out.first_nonfinite[n, b] >= 0:
+        if out.first_nonfinite[0, n, b] >= 0:
             return
         count = min(longest, last - begin)
         for layer in range(L):
@@ -199,16 +180,19 @@ def stack_lyapunov_steps(weights, inputs, cell, n, b, first, last, every, work, 
                 pass_up(trace[layer - 1], trace[layer], 0, count, H)
                 nonfinite = unfold(data[:0], begin, begin + count, 0, lasts, own)
             if nonfinite >= 0:
-                out.first_nonfinite[n, b] = nonfinite
+                out.first_nonfinite[:, n, b] = nonfinite
                 count = nonfinite - 1 - begin  # steps before it
-        for s in range(1, count + 1):
-            rank = stack_jacobian(lasts, weights, n, work.steps.kept, s, 0, work.of_step)
-            work.rank[0] = min(work.rank[0], rank)
-            transform(work.jacobian, work.logs.shape[1], work.frame)
-            keep_image(work.frame)
-            settle(begin + s - first, begin + s == last, every, n, b, work, out)
+        done, whole = begin - first, last - first
         for layer in range(L):
-            carry_state(layer_of(work.steps, layer), count, H)
+            W_hh, own, found = weights.W_hh[layer, n], layer_of(work, layer), layer_of(out, layer)
+            follow(lasts, W_hh, done, count, whole, every, n, b, own, found)
+
+
+@kernel
+def close_stack_block(n, b, m, work, out):
+    """`close_block` of every layer."""
+    for layer in range(work.rank.shape[0]):
+        close_block(n, b, m, layer_of(work, layer), layer_of(out, layer))
 
 
 @kernel

@@ -60,36 +60,95 @@ def test_products_agree_with_matrices_and_with_the_flow(cell):
 
 
 @EACH
-def test_exponents_are_those_of_the_product_of_jacobians(cell):
-    made = stacked(cell, 2, N=2, T=120, B=2)
+@pytest.mark.parametrize("n_layers", [2, 3])
+def test_each_layer_has_the_exponents_of_its_network_driven_by_the_one_below(cell, n_layers):
+    made = stacked(cell, n_layers, N=2, T=60, B=2)
     x = made.sequences.inputs
-    found = lyapunov_spectrum(made.stack, x, burn_in=20, **made.start)
-    factors = jacobians(made.stack, x, **made.start)
-    for n, b in np.ndindex(2, 2):
-        alone = product_exponents(factors[n, :, b], burn_in=20)
-        of_both = (np.sort(a) for a in (found.per_sequence[n, b], alone.exponents[0]))
-        assert_allclose(*of_both, rtol=1e-9, atol=1e-9)
+    options = {"burn_in": 10, "block_steps": 2}
+    found = lyapunov_spectrum(made.stack, x, **options, **made.start)
+    states = forward(made.stack, x, **made.start)
+    for k, (rnn, layer) in enumerate(zip(made.stack.layers, found.layers, strict=True)):
+        start = {name: a[k] for name, a in made.start.items()}
+        alone = lyapunov_spectrum(rnn, x, **options, **start)
+        for name in ("exponents", "standard_error", "finite_time", "spread", "kaplan_yorke"):
+            assert_allclose(getattr(layer, name), getattr(alone, name), rtol=1e-9, atol=1e-9)
+        x = np.ascontiguousarray(states.layers[k].states[:, 1:])
 
 
 @EACH
-def test_the_spectrum_is_the_union_of_those_of_the_layers(cell):
-    """Their sum at any time: the Jacobian is block triangular; each within errors, with time."""
+def test_the_spectrum_holds_those_of_all_layers_in_order(cell):
+    made = stacked(cell, 3, N=2, T=44, B=2)
+    found = lyapunov_spectrum(made.stack, made.sequences.inputs, burn_in=4, **made.start)
+    for name in ("exponents", "standard_error", "spread", "lost", "per_sequence", "finite_time"):
+        every = np.concatenate([getattr(layer, name) for layer in found.layers], axis=-1)
+        assert_array_equal(np.sort(getattr(found, name), axis=-1), np.sort(every, axis=-1))
+    assert (found.exponents[:, 1:] <= found.exponents[:, :-1]).all()
+    total = np.where(found.exponents > 0, found.exponents, 0).sum(axis=1)
+    assert_allclose(found.entropy_rate, total)
+    S = found.layers[0].exponents.shape[1]
+    for k in (1, 2, S + 1):
+        few = lyapunov_spectrum(
+            made.stack, made.sequences.inputs, burn_in=4, n_exponents=k, **made.start
+        )
+        assert_array_equal(few.exponents.shape, (2, k))
+        assert_allclose(few.exponents, found.exponents[:, :k], rtol=1e-9, atol=1e-9)
+        assert [layer.exponents.shape[1] for layer in few.layers] == [min(k, S)] * 3
+
+
+@EACH
+def test_their_sum_is_that_of_the_product_of_jacobians(cell):
+    """Exactly, at any time: the Jacobian is block triangular; each within errors, with time."""
     made = stacked(cell, 2, T=700, B=1, H=2, gain=1.2)
     x = made.sequences.inputs
     found = lyapunov_spectrum(made.stack, x, burn_in=100)
-    union, errors = [], []
-    for layer in made.stack.layers:
-        alone = lyapunov_spectrum(layer, x, burn_in=100)
-        union += list(alone.exponents[0])
-        errors += list(alone.standard_error[0])
-        x = np.ascontiguousarray(forward(layer, x).states[0, 1:])
-    order = np.argsort(union)[::-1]  # as they come, largest first
-    union, errors = np.array(union)[order], np.array(errors)[order]
-    finite = np.isfinite(union)
+    whole = product_exponents(jacobians(made.stack, x)[0, :, 0], burn_in=100)
+    finite = np.isfinite(whole.exponents[0])
     assert_array_equal(np.isfinite(found.exponents[0]), finite)
-    assert found.exponents[0][finite].sum() == pytest.approx(union[finite].sum(), abs=1e-9)
-    apart = np.abs(found.exponents[0][finite] - union[finite])
-    assert (apart <= 4 * np.hypot(errors, found.standard_error[0])[finite] + 0.03).all()
+    found_finite, expected = found.exponents[0][finite], whole.exponents[0][finite]
+    assert found_finite.sum() == pytest.approx(expected.sum(), abs=1e-9)
+    errors = np.hypot(found.standard_error, whole.standard_error)[0][finite]
+    assert (np.abs(found_finite - expected) <= 4 * errors + 0.03).all()
+
+
+def test_pairs_that_nearly_meet_do_not_repel():
+    """Two LSTM layers of one unit: each keeps the mean of ln|det| of its own block at any length.
+
+    A frame for the state of both layers keeps that of all only.
+    """
+    made = stacked("lstm", 2, T=1500, B=1, H=1)
+    x = made.sequences.inputs
+    found = lyapunov_spectrum(made.stack, x, burn_in=0, block_steps=1)
+    factors = jacobians(made.stack, x)[0, :, 0]
+    for k, layer in enumerate(found.layers):
+        own = factors[:, 2 * k : 2 * k + 2, 2 * k : 2 * k + 2]
+        logs = np.linalg.slogdet(own)[1]
+        assert_allclose(layer.finite_time[0, 0].sum(axis=-1), logs, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_layer_that_leaves_the_range_ends_the_measurement_of_all(bad):
+    """h_t = 2 h_{t-1} leaves float32's range near step 128; the other network is not harmed."""
+    gains = [[[0.5]], [[2.0]]], [[[0.5]], [[0.5]]]
+    below, top = (
+        RNN(np.ones((2, 1, 1), "f"), np.array(gains[k != bad], "f"), activation="linear")
+        for k in (0, 1)
+    )
+    stack = Stack([below, top])
+    x = np.ones((400, 1, 1), "f")
+    found = lyapunov_spectrum(stack, x, burn_in=0, block_steps=20)
+    states = np.stack([layer.states[1, :, 0, 0] for layer in forward(stack, x).layers])
+    first = int(np.argmin(np.isfinite(states).all(axis=0)))
+    assert 100 < first < 150
+    assert_array_equal(found.first_nonfinite, [-1, first])
+    for spectrum in (found, *found.layers):
+        assert np.isfinite(spectrum.finite_time[0]).all()
+        ends = 20 * np.arange(1, 21)
+        known = np.isfinite(spectrum.finite_time[1, 0]).all(axis=-1)
+        assert_array_equal(known, ends < first)
+    expected = np.log([0.5, 0.5]), np.log([2.0, 0.5])
+    assert_allclose(found.exponents, expected, rtol=1e-6)
+    alone = lyapunov_spectrum(stack[1], x[:120], burn_in=0, block_steps=6)
+    assert_allclose(alone.layers[bad].exponents, np.log([[2.0]]), rtol=1e-6)
 
 
 def test_exponents_of_linear_stacks_are_those_of_their_eigenvalues():
@@ -101,14 +160,15 @@ def test_exponents_of_linear_stacks_are_those_of_their_eigenvalues():
 
 
 def test_layers_without_recurrence_have_no_finite_exponent():
-    """J = [[J_1, 0], [X J_1, 0]] has the rank of J_1."""
+    """J = [[J_1, 0], [X J_1, 0]]: the upper layer has none, the lower keeps its own."""
     made = stacked("tanh", 2, T=80, H=2)
     below, top = made.stack.layers
     stack = Stack([below, top.with_weights(top.weights._replace(W_hh=0 * top.W_hh))])
     found = lyapunov_spectrum(stack, made.sequences.inputs, burn_in=20)
     assert np.isneginf(found.exponents[0, 2:]).all()
     alone = lyapunov_spectrum(below, made.sequences.inputs, burn_in=20)
-    assert found.exponents[0, :2].sum() == pytest.approx(alone.exponents[0].sum(), abs=0.01)
+    assert_array_equal(found.layers[0].exponents, alone.exponents)
+    assert_array_equal(found.exponents[:, :2], alone.exponents)
 
 
 @EACH
