@@ -1,12 +1,13 @@
 """rnnsim's training beside PyTorch's optimisers and automatic differentiation, update by update.
 
-The same small networks of every cell learn from the same batches, with every rule, every way to
-clip and every kind of segment; a deviation that rounding does not explain stops the run.
+The same small networks of every cell, of one and two layers, learn from the same batches, with
+every rule, every way to clip and every kind of segment; a deviation that rounding does not explain
+stops the run.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import product
+from itertools import chain, product
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -14,14 +15,16 @@ import numpy as np
 
 import rnnsim
 
-from ..peers.settings import Batch, Setting, Trainer
+from ..peers.settings import Batch, Layers, Setting, Trainer
+from ..peers.workloads import Floats
 
 N_UPDATES = 100
-# Of where each weight array has gone, relative to how far; 8e-15 was the largest measured.
+# Of where each weight array has gone, relative to how far; 9e-15 was the largest measured.
 TOLERANCE = 1e-11
 # Small enough that training is not chaotic; the first steps of RMSprop are 10 times the rate.
 RATES = {"sgd": 0.05, "momentum": 0.01, "adam": 0.005, "rmsprop": 0.001, "adagrad": 0.01}
 CELLS = ("vanilla", "lstm", "gru")
+DEPTHS = (1, 2)
 CLIPS = {
     "not clipped": {},
     "clipped by norm": {"clip_norm": 1.0},
@@ -35,6 +38,7 @@ class Agreement(NamedTuple):
     """One setting by name: the largest deviation, and the part of the updates that were clipped."""
 
     cell: str
+    n_layers: int
     optimizer: str
     segments: str
     clip: str
@@ -60,26 +64,31 @@ def _draw(rng: np.random.Generator) -> Batch:
 def compare(peer: Trainer, n_updates: int = N_UPDATES) -> list[Agreement]:
     """All settings, in float64."""
     found = []
-    for cell, optimizer, segments, clip in product(CELLS, RATES, SEGMENTS, CLIPS):
+    every = product(CELLS, DEPTHS, RATES, SEGMENTS, CLIPS)
+    for cell, n_layers, optimizer, segments, clip in every:
         limits, (window, stride) = CLIPS[clip], SEGMENTS[segments]
         limit = limits.get("clip_norm"), limits.get("clip_value")
         setting = Setting(optimizer, RATES[optimizer], *limit, window, stride, cell)
-        measured = _compared(_networks(cell), peer, setting, n_updates)
-        found.append(Agreement(cell, optimizer, segments, clip, *measured))
+        measured = _compared(_networks(cell, n_layers), peer, setting, n_updates)
+        found.append(Agreement(cell, n_layers, optimizer, segments, clip, *measured))
     return found
 
 
-def _networks(cell: str) -> rnnsim.RNN:
+def _networks(cell: str, n_layers: int) -> rnnsim.Stack:
     rng = np.random.default_rng(0)
-    drawn = rnnsim.RNN.sample(
-        _N, n_inputs=_D, n_hidden=_H, n_outputs=_V, cell=cell, gain=0.9, rng=rng
+    drawn = rnnsim.Stack.sample(
+        _N, n_layers=n_layers, n_inputs=_D, n_hidden=_H, n_outputs=_V, cell=cell, gain=0.9, rng=rng
     )
-    b_h, b_y = (0.3 * rng.normal(size=array.shape) for array in (drawn.b_h, drawn.b_y))
-    return drawn.with_weights(drawn.weights._replace(b_h=b_h, b_y=b_y))
+    return rnnsim.Stack([_with_biases(layer, rng) for layer in drawn.layers])
+
+
+def _with_biases(layer: rnnsim.RNN, rng: np.random.Generator) -> rnnsim.RNN:
+    b_h, b_y = (0.3 * rng.normal(size=array.shape) for array in (layer.b_h, layer.b_y))
+    return layer.with_weights(layer.weights._replace(b_h=b_h, b_y=b_y))
 
 
 def _compared(
-    rnn: rnnsim.RNN, peer: Trainer, setting: Setting, n_updates: int
+    rnn: rnnsim.Stack, peer: Trainer, setting: Setting, n_updates: int
 ) -> tuple[int, float, float]:
     full = setting.window == _T
     ours = rnnsim.train(
@@ -96,18 +105,32 @@ def _compared(
     )
     worst = 0.0
     for n in range(len(rnn)):
-        first = [np.array(array[n]) for array in rnn.weights]
+        first, mine = _weights(rnn, n), _weights(ours.rnn, n)
         theirs = peer(first, batches(), setting, n_updates)
-        for before, mine, other in zip(first, ours.rnn.layers[0].weights, theirs, strict=True):
-            deviation = np.linalg.norm(mine[n] - other) / np.linalg.norm(other - before)
-            worst = max(worst, float(deviation))
+        for each in zip(chain(*first), chain(*mine), chain(*theirs), strict=True):
+            worst = max(worst, _deviation(*each))
     return n_updates, worst, float(ours.record.clipped.values[:, -1].mean())
+
+
+def _weights(rnn: rnnsim.RNN | rnnsim.Stack, n: int) -> Layers:
+    """Those of network n."""
+    return [[np.array(array[n]) for array in layer.weights] for layer in rnn.layers]
+
+
+def _deviation(before: Floats, mine: Floats, other: Floats) -> float:
+    """Relative to how far the weights have gone; a readout that is not there stays."""
+    if before.size == 0:
+        return 0.0
+    return float(np.linalg.norm(mine - other) / np.linalg.norm(other - before))
 
 
 def check(found: Sequence[Agreement]) -> None:
     """Raise ValueError where training deviates, or where a clip never took hold."""
     for case in found:
-        name = f"training of {case.cell} by {case.optimizer}, {case.segments}, {case.clip}"
+        name = (
+            f"training of {case.cell}, n_layers={case.n_layers}, by {case.optimizer}, "
+            f"{case.segments}, {case.clip}"
+        )
         if not case.deviation <= TOLERANCE:
             raise ValueError(
                 f"{name}: torch's weights deviate from rnnsim's by {case.deviation:.1e} of how far "

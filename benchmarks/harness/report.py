@@ -196,13 +196,14 @@ def every_contestant(comparison: Comparison) -> str:
 
 
 def agreements(training: Sequence[Agreement]) -> str:
-    """How far training is from torch's: cells, rules and segments down, ways to clip across."""
+    """How far training is from torch's: cells, layers, rules, segments down, clips across."""
     clips = list(dict.fromkeys(case.clip for case in training))
-    rows: dict[tuple[str, str, str], list[str]] = {}
+    rows: dict[tuple[str, ...], list[str]] = {}
     for case in training:
         cell = f"{case.deviation:.0e}" + (f" ({case.clipped:.0%})" if case.clipped else "")
-        rows.setdefault((case.cell, case.optimizer, case.segments), []).append(cell)
-    header = ["cell", "rule", "segments", *clips]
+        names = case.cell, str(case.n_layers), case.optimizer, case.segments
+        rows.setdefault(names, []).append(cell)
+    header = ["cell", "layers", "rule", "segments", *clips]
     words = _TRAINING.format(updates=training[0].n_updates, tolerance=f"{TRAINING_TOLERANCE:.0e}")
     return f"{words}\n\n{table(header, [[*names, *cells] for names, cells in rows.items()])}"
 

@@ -28,8 +28,9 @@ class Batch(NamedTuple):
     weights: Floats
 
 
-# From the five weights of one network to those after so many updates.
-Trainer = Callable[[list[Floats], Iterator[Batch], Setting, int], list[Floats]]
+Layers = list[list[Floats]]  # the five weights of each, the lowest first
+# From the weights of one network to those after so many updates.
+Trainer = Callable[[Layers, Iterator[Batch], Setting, int], Layers]
 
 
 class Gated(NamedTuple):

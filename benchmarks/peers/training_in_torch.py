@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from .settings import Batch, Setting
+from .settings import Batch, Layers, Setting
 from .workloads import Floats
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -23,40 +23,44 @@ _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 _CELLS: dict[str, Callable[..., Any]] = {"vanilla": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
-State = tuple[Tensor, ...]  # h, or h and c, each (1, B, H)
+State = tuple[Tensor, ...]  # h, or h and c, each (L, B, H)
 
 
 class Learner(nn.Module):
-    """A network of one layer and a readout with the five weights given.
+    """A network of L layers, and a readout of the top, with the five weights of each given.
 
     Of torch's two hidden biases the second is 0 and stays so, but for the n gate of a GRU, which
     stands apart.
     """
 
-    def __init__(self, weights: list[Floats], cell: str) -> None:
+    def __init__(self, layers: Layers, cell: str) -> None:
         super().__init__()
-        W_xh, W_hh, W_hy, b_h, b_y = map(torch.from_numpy, weights)
-        self.H, self.apart = W_hh.shape[1], len(b_h) - len(W_hh)
-        self.rnn = _CELLS[cell](W_xh.shape[1], self.H, dtype=W_xh.dtype)
+        (first, *_), (*_, top) = layers, layers
+        W_xh, W_hh, W_hy, *_ = map(torch.from_numpy, (*first[:2], *top[2:]))
+        self.H, self.apart = W_hh.shape[1], len(first[3]) - len(W_hh)
+        self.rnn = _CELLS[cell](W_xh.shape[1], self.H, len(layers), dtype=W_xh.dtype)
         self.readout = nn.Linear(self.H, len(W_hy), dtype=W_xh.dtype)
-        given = {
-            self.rnn.weight_ih_l0: W_xh,
-            self.rnn.weight_hh_l0: W_hh,
-            self.readout.weight: W_hy,
-            self.rnn.bias_ih_l0: b_h[: len(W_hh)],
-            self.readout.bias: b_y,
-        }
+        self.trained: list[nn.Parameter] = [self.readout.weight, self.readout.bias]
         with torch.no_grad():
-            for parameter, array in given.items():
-                parameter.copy_(array)
-            self.rnn.bias_hh_l0.zero_()
-            self.rnn.bias_hh_l0[len(W_hh) - self.apart :] = b_h[len(W_hh) :]
-        self.rnn.bias_hh_l0.requires_grad_(self.apart > 0)
-        self.trained = [*given, *([self.rnn.bias_hh_l0] if self.apart else [])]
+            self.readout.weight.copy_(W_hy)
+            self.readout.bias.copy_(torch.from_numpy(top[4]))
+            for own, weights in zip(self.rnn.all_weights, layers, strict=True):
+                self._set(own, *map(torch.from_numpy, weights))
+
+    def _set(self, own: list[nn.Parameter], W_xh: Tensor, W_hh: Tensor, _: Any, *b: Tensor) -> None:
+        weight_ih, weight_hh, bias_ih, bias_hh = own
+        rows = len(W_hh)
+        weight_ih.copy_(W_xh)
+        weight_hh.copy_(W_hh)
+        bias_ih.copy_(b[0][:rows])
+        bias_hh.zero_()
+        bias_hh[rows - self.apart :] = b[0][rows:]
+        bias_hh.requires_grad_(self.apart > 0)
+        self.trained += own if self.apart else own[:3]
 
     def start(self, B: int) -> State:
         """The state that sequences begin with."""
-        zero = self.readout.weight.new_zeros(1, B, self.H)
+        zero = self.readout.weight.new_zeros(self.rnn.num_layers, B, self.H)
         return (zero, zero) if isinstance(self.rnn, nn.LSTM) else (zero,)
 
     def step(self, x: Tensor, state: State) -> State:
@@ -68,22 +72,29 @@ class Learner(nn.Module):
         """Gradients; none for the biases that are not there."""
         loss.backward()
         if self.apart:
-            self.rnn.bias_hh_l0.grad[: -self.apart] = 0
+            for *_, bias_hh in self.rnn.all_weights:
+                bias_hh.grad[: -self.apart] = 0
 
-    def weights(self) -> list[Floats]:
-        """The five weights as rnnsim has them."""
-        *first, bias, last = self.trained[:5]
-        if self.apart:
-            bias = torch.cat([bias, self.rnn.bias_hh_l0[-self.apart :]])
-        return [parameter.detach().numpy() for parameter in (*first, bias, last)]
+    def weights(self) -> Layers:
+        """The five weights of each layer as rnnsim has them."""
+        found = [self._weights(*map(Tensor.detach, own)) for own in self.rnn.all_weights]
+        W_hy, b_y = self.readout.weight.detach(), self.readout.bias.detach()
+        found[-1][2], found[-1][4] = W_hy.numpy(), b_y.numpy()
+        return found
+
+    def _weights(
+        self, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+    ) -> list[Floats]:
+        """Of a layer without a readout."""
+        bias = torch.cat([bias_ih, bias_hh[len(bias_hh) - self.apart :]])
+        none = bias.new_zeros(0, self.H), bias.new_zeros(0)
+        return [each.numpy() for each in (weight_ih, weight_hh, none[0], bias, none[1])]
 
 
-def train(
-    weights: list[Floats], batches: Iterator[Batch], setting: Setting, n_updates: int
-) -> list[Floats]:
-    """The five weights of one network after so many updates."""
+def train(layers: Layers, batches: Iterator[Batch], setting: Setting, n_updates: int) -> Layers:
+    """The weights of one network after so many updates."""
     torch.set_num_threads(1)
-    learner, made = Learner(weights, setting.cell), 0
+    learner, made = Learner(layers, setting.cell), 0
     optimizer = _OPTIMIZERS[setting.optimizer](learner.trained, lr=setting.rate)
     for batch in batches:
         for loss in _segment_losses(learner, batch, setting):
@@ -110,7 +121,7 @@ def _segment_losses(learner: Learner, batch: Batch, setting: Setting) -> Iterato
         state, states = known[begin], []
         for t in range(begin, end):
             state = learner.step(x[t], state)
-            states.append(state[0][0])
+            states.append(state[0][-1])
             known[t + 1] = tuple(part.detach() for part in state)
         logits = learner.readout(torch.stack(states)[block - begin :]).flatten(0, 1)
         losses = cross_entropy(logits, targets[block:end].flatten(), reduction="none")

@@ -1,5 +1,6 @@
 """The check of training beside torch.optim, with plain loops in the place of torch."""
 
+import numpy as np
 import pytest
 import reference
 import reference_training
@@ -11,12 +12,12 @@ from benchmarks.harness.check_training import Agreement
 from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
-FINE = Agreement("gru", "adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
+FINE = Agreement("gru", 2, "adam", "K > S", "clipped by norm", 100, 1e-15, 0.5)
 
 
-def plain(weights, batches, setting, n_updates, *, rate=1.0):
+def plain(layers, batches, setting, n_updates, *, rate=1.0):
     return reference_training.train(
-        reference.Net(*weights),
+        [reference.Net(*weights) for weights in layers],
         batches,
         reference_training.Optimizer(setting.optimizer, rate * setting.rate),
         n_updates,
@@ -25,18 +26,21 @@ def plain(weights, batches, setting, n_updates, *, rate=1.0):
         stride=setting.stride,
         clip_norm=setting.clip_norm or float("inf"),
         clip_value=setting.clip_value or float("inf"),
-    ).net
+    ).nets
 
 
 @pytest.fixture(autouse=NOJIT)
 def few(monkeypatch):
     """Uncompiled kernels take their time."""
     monkeypatch.setattr(check_training, "CELLS", ("gru",))
+    monkeypatch.setattr(check_training, "SEGMENTS", {"K > S": (6, 4)})
 
 
 def test_plain_loops_pass():
     found = check_training.compare(plain, n_updates=1 if NOJIT else 4)
-    assert len(found) == len(check_training.CELLS) * 5 * 3 * 3
+    kinds = check_training.CELLS, check_training.DEPTHS, check_training.SEGMENTS
+    assert len(found) == np.prod([len(each) for each in kinds]) * 5 * 3
+    assert {case.n_layers for case in found} == {1, 2}
     assert all(0.0 <= case.deviation < check_training.TOLERANCE for case in found)
     assert {case.clip for case in found if case.clipped} == {"clipped by norm", "clipped by value"}
 
@@ -54,7 +58,7 @@ def test_another_rate_is_noticed():
     [
         (
             {"deviation": 2e-9},
-            "of gru by adam, K > S, clipped by norm: torch's weights deviate .* 2.0e-09",
+            "of gru, n_layers=2, by adam, K > S, clipped by norm: torch's weights .* 2.0e-09",
         ),
         ({"deviation": float("nan")}, "deviate from rnnsim's by nan"),
         ({"clipped": 0.0}, "clipped by norm: no update was clipped"),
@@ -84,5 +88,5 @@ def test_the_table():
     free = FINE._replace(clip="not clipped", deviation=2e-15, clipped=0.0)
     text = report.agreements([free, FINE])
     assert "The same 100 updates" in text
-    assert "| cell | rule | segments | not clipped | clipped by norm |" in text
-    assert text.endswith("| gru | adam | K > S | 2e-15 | 1e-15 (50%) |")
+    assert "| cell | layers | rule | segments | not clipped | clipped by norm |" in text
+    assert text.endswith("| gru | 2 | adam | K > S | 2e-15 | 1e-15 (50%) |")
