@@ -127,10 +127,10 @@ def _training_checked(
 def _cells_checked(
     libraries: tuple[str, ...], tell: Callable[[str], None]
 ) -> list[check_cells.CellAgreement]:
-    """Whatever is timed: that LSTMs and GRUs and their gradients are torch's."""
+    """Whatever is timed: that cells and stacks, and their gradients, are torch's."""
     if "torch" not in libraries:
         return []
-    tell("checking LSTMs and GRUs beside torch.nn")
+    tell("checking cells and stacks beside torch.nn")
     return check_cells.against_torch()
 
 

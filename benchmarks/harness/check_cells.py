@@ -1,4 +1,4 @@
-"""rnnsim's LSTMs and GRUs beside PyTorch's, and their gradients beside automatic differentiation.
+"""rnnsim's cells and stacks beside PyTorch's, their gradients beside automatic differentiation.
 
 The same small networks on the same data, in float64; a deviation that rounding does not explain
 stops the run.
@@ -6,6 +6,7 @@ stops the run.
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from typing import Any, NamedTuple
 
@@ -13,24 +14,26 @@ import numpy as np
 
 import rnnsim
 
-from ..peers.settings import Differentiator, Gated
+from ..peers.settings import Built, Differentiator
 from ..peers.workloads import Floats
 
-# Relative to the norm of each array, of logs absolute; 3e-15 was the largest measured.
+# Relative to the norm of each array, of logs absolute; 2e-14 was the largest measured.
 TOLERANCE = 1e-11
-BLOCKS = {"lstm": 4, "gru": 3}
+BLOCKS = {"vanilla": 1, "lstm": 4, "gru": 3}
+DEPTHS = (1, 2)
 _N, _H, _B, _T, _D, _V, _WINDOW = 2, 6, 3, 12, 2, 3, 5
 
 
 class CellAgreement(NamedTuple):
-    """One array of one kind of cell by name, and its largest deviation over networks."""
+    """One array of one kind of network by name, and its largest deviation over networks."""
 
     cell: str
+    n_layers: int
     name: str
     deviation: float
 
 
-def draw(cell: str) -> list[Gated]:
+def draw(cell: str, n_layers: int = 1) -> list[Built]:
     """Networks as PyTorch draws them at twice the width, both biases among them, and data."""
     rng, rows = np.random.default_rng(0), BLOCKS[cell] * _H
     inputs, targets = rng.normal(size=(_T, _B, _D)), rng.integers(0, _V, (_T, _B))
@@ -39,18 +42,21 @@ def draw(cell: str) -> list[Gated]:
         return 2.0 * rng.uniform(-1.0, 1.0, shape) / np.sqrt(_H)
 
     return [
-        Gated(
+        Built(
             cell,
-            weight_ih=uniform(rows, _D),
-            weight_hh=uniform(rows, _H),
-            bias_ih=uniform(rows),
-            bias_hh=uniform(rows),
+            layers=[
+                [
+                    uniform(*shape)
+                    for shape in ((rows, _H if k else _D), (rows, _H), (rows,), (rows,))
+                ]
+                for k in range(n_layers)
+            ],
             weight_hy=uniform(_V, _H),
             bias_hy=uniform(_V),
             inputs=inputs,
             targets=targets,
-            h0=uniform(_B, _H),
-            c0=uniform(_B, _H),
+            h0=uniform(n_layers, _B, _H),
+            c0=uniform(n_layers, _B, _H),
             window=_WINDOW,
         )
         for _ in range(_N)
@@ -58,38 +64,47 @@ def draw(cell: str) -> list[Gated]:
 
 
 def compare(peer: Differentiator) -> list[CellAgreement]:
-    """All arrays of both cells."""
+    """All arrays of all cells and depths."""
     found = []
-    for cell in BLOCKS:
-        networks = draw(cell)
-        ours, theirs = _ours(networks), [peer(gated) for gated in networks]
+    for cell, n_layers in product(BLOCKS, DEPTHS):
+        networks = draw(cell, n_layers)
+        ours, theirs = _ours(networks), [peer(built) for built in networks]
         for name, mine in ours.items():
             worst = max(
                 _deviation(mine[n], other[name], of_logs=name.startswith("ln"))
                 for n, other in enumerate(theirs)
             )
-            found.append(CellAgreement(cell, name, worst))
+            found.append(CellAgreement(cell, n_layers, name, worst))
     return found
 
 
-def network_of(networks: Sequence[Gated]) -> rnnsim.RNN:
-    """The same as an ensemble of rnnsim: biases added up, but those of the n gate of GRUs."""
-    cell = networks[0].cell
-    biases = [one.bias_ih + one.bias_hh for one in networks]
-    if cell == "gru":
-        apart = [(one.bias_ih[-_H:], one.bias_hh[-_H:]) for one in networks]
-        biases = [
-            np.concatenate([both[:-_H], *each]) for both, each in zip(biases, apart, strict=True)
-        ]
-    arrays = zip(*((g.weight_ih, g.weight_hh, g.weight_hy) for g in networks), strict=True)
-    W_xh, W_hh, W_hy = map(np.stack, arrays)
-    b_y = np.stack([one.bias_hy for one in networks])
-    return rnnsim.RNN(W_xh, W_hh, W_hy, np.stack(biases), b_y, cell=cell)
+def stack_of(networks: Sequence[Built]) -> rnnsim.Stack:
+    """The same as an ensemble of rnnsim."""
+    first = networks[0]
+    W_hy, b_y = (
+        np.stack([getattr(one, f"{n}_hy") for one in networks]) for n in ("weight", "bias")
+    )
+    layers = []
+    for k in range(len(first.layers)):
+        weights = [one.layers[k] for one in networks]
+        W_xh, W_hh = (np.stack(each) for each in list(zip(*weights, strict=True))[:2])
+        b_h = np.stack([_bias(first.cell, *biases) for _, _, *biases in weights])
+        top = (W_hy, b_h, b_y) if k == len(first.layers) - 1 else (None, b_h)
+        layers.append(rnnsim.RNN(W_xh, W_hh, *top, cell=first.cell))
+    return rnnsim.Stack(layers)
 
 
-def _ours(networks: Sequence[Gated]) -> dict[str, np.ndarray]:
+def _bias(cell: str, of_inputs: Floats, of_states: Floats) -> Floats:
+    """Added up, but for those of the n gate of GRUs."""
+    both = of_inputs + of_states
+    if cell != "gru":
+        return both
+    return np.concatenate([both[:-_H], of_inputs[-_H:], of_states[-_H:]])
+
+
+def _ours(networks: Sequence[Built]) -> dict[str, np.ndarray]:
     """The arrays that peers give, with the axis of networks."""
-    rnn, first = network_of(networks), networks[0]
+    rnn, first = stack_of(networks), networks[0]
     batch = rnnsim.Sequences(first.inputs, first.targets)
     start: dict[str, Any] = {"h0": np.stack([one.h0 for one in networks])}
     if first.cell == "lstm":
@@ -97,14 +112,31 @@ def _ours(networks: Sequence[Gated]) -> dict[str, np.ndarray]:
     states = rnnsim.forward(rnn, first.inputs, **start)
     full = rnnsim.bptt(rnn, batch, **start, keep=["inputs"])
     cut = rnnsim.truncated_bptt(rnn, batch, **start, window=first.window)
-    flow = rnnsim.gradient_flow(rnn, batch, **start)
-    found = {"h": states.states[:, 1:], "c_T": states.final_c, "loss": full.loss}
-    found |= {f"dL/d{name}": array for name, array in full.weights._asdict().items()}
+    flow = rnnsim.gradient_flow(rnn, batch, **start, per_sequence=True)
+    found: dict[str, Any] = {"loss": full.loss, "h_T": states.final_h, "c_T": states.final_c}
     found |= {"dL/dx": full.inputs, "dL/dh_0": full.h0, "dL/dc_0": full.c0}
-    found |= {f"truncated dL/d{name}": array for name, array in cut.weights._asdict().items()}
-    found |= {"ln |dl/ds|": flow.per_sequence, "ln |dl/dh|": flow.log_norms_h}
-    found["ln |dl/dc|"] = flow.log_norms_c
+    for k, layer in enumerate(states.layers):
+        found[of_layer("h", k)] = layer.states[:, 1:]
+        found[of_layer("ln |dl/dh|", k)] = flow.log_norms_layers[:, k]
+    for form, layers in (("dL/d{}", full.layers), ("truncated dL/d{}", cut.layers)):
+        for k, weights in enumerate(layers):
+            found |= named(form, weights, k, top=k == len(layers) - 1)
+    found |= {"ln |dl/ds|": flow.per_sequence, "ln |dl/dc|": flow.log_norms_c}
     return {name: array for name, array in found.items() if array is not None}
+
+
+def named(form: str, weights: Any, layer: int, *, top: bool) -> dict[str, Any]:
+    """The five weights of a layer by name: the readout's are of the top alone."""
+    W_xh, W_hh, W_hy, b_h, b_y = weights
+    own = {"W_xh": W_xh, "W_hh": W_hh, "b_h": b_h}
+    found = {of_layer(form.format(name), layer): array for name, array in own.items()}
+    readout = {"W_hy": W_hy, "b_y": b_y} if top else {}
+    return found | {form.format(name): array for name, array in readout.items()}
+
+
+def of_layer(name: str, layer: int) -> str:
+    """Layer 0 is called 1, as in what rnnsim prints."""
+    return f"{name}, layer {layer + 1}"
 
 
 def _deviation(mine: np.ndarray, other: np.ndarray, *, of_logs: bool) -> float:
@@ -124,8 +156,8 @@ def check(found: Sequence[CellAgreement]) -> None:
     for case in found:
         if not case.deviation <= TOLERANCE:
             raise ValueError(
-                f"cell={case.cell!r}: {case.name} of torch deviates from rnnsim's by "
-                f"{case.deviation:.1e}, more than {TOLERANCE:.0e}"
+                f"cell={case.cell!r}, n_layers={case.n_layers}: {case.name} of torch deviates from "
+                f"rnnsim's by {case.deviation:.1e}, more than {TOLERANCE:.0e}"
             )
 
 

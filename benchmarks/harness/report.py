@@ -55,11 +55,12 @@ it has moved; more than {tolerance} stops the run. Segments of S steps are propa
 In brackets: the part of the updates that were clipped."""
 
 _CELLS = """\
-The same LSTMs and GRUs of one layer with a readout and cross-entropy in PyTorch (nn.LSTM, nn.GRU,
-autograd), in float64: the largest deviation of each array from rnnsim's, relative to its norm, of
-logs absolute; more than {tolerance} stops the run. Truncated are segments with h and c detached at
-every cut. Norms at a lag are those of every sequence, of h, of c and of both, s; for them torch
-starts again from each state (h, c) as leaves."""
+The same networks of one and two layers with a readout of the top and cross-entropy in PyTorch
+(nn.RNN, nn.LSTM, nn.GRU, autograd), in float64: the largest deviation of each array from rnnsim's,
+relative to its norm, of logs absolute; more than {tolerance} stops the run. Truncated are segments
+with h and c detached at every cut. Norms at a lag are those of every sequence, s the states h and c
+of all layers together: for s and c torch starts again from each state as leaves, of layers it has
+the gradient into their outputs, by all paths."""
 
 _DROPPED = "* more than 20 times the best of the first round, and left out of further ones."
 
@@ -85,7 +86,7 @@ def write(
     if training:
         parts += ["## Training beside torch.optim", agreements(training)]
     if cells:
-        parts += ["## LSTMs and GRUs beside torch.nn", of_cells(cells)]
+        parts += ["## Cells and stacks beside torch.nn", of_cells(cells)]
     if laws:
         plots.draw_laws(laws, folder / LAWS)
         parts += ["## Cost laws", f"![Cost laws]({LAWS})", cost_laws(laws)]
@@ -209,16 +210,16 @@ def agreements(training: Sequence[Agreement]) -> str:
 
 
 def of_cells(cells: Sequence[CellAgreement]) -> str:
-    """How far LSTMs and GRUs are from torch's: arrays down, cells across."""
-    kinds = list(dict.fromkeys(case.cell for case in cells))
-    found = {(case.name, case.cell): f"{case.deviation:.0e}" for case in cells}
-    names = dict.fromkeys(case.name for case in cells)
+    """How far cells and stacks are from torch's: arrays down, cells and their layers across."""
+    kinds = list(dict.fromkeys((case.cell, case.n_layers) for case in cells))
+    found = {(case.name, case.cell, case.n_layers): f"{case.deviation:.0e}" for case in cells}
     rows = [
-        [name.replace("|", "\\|"), *(found.get((name, kind), "") for kind in kinds)]
-        for name in names
+        [name.replace("|", "\\|"), *(found.get((name, *kind), "") for kind in kinds)]
+        for name in sorted(dict.fromkeys(case.name for case in cells))
     ]
+    header = ["array", *(f"{cell}, {layers}" for cell, layers in kinds)]
     words = _CELLS.format(tolerance=f"{CELLS_TOLERANCE:.0e}")
-    return f"{words}\n\n{table(['array', *kinds], rows)}"
+    return f"{words}\n\n{table(header, rows)}"
 
 
 def cost_laws(laws: Sequence[Measured]) -> str:

@@ -28,24 +28,21 @@ class Batch(NamedTuple):
     weights: Floats
 
 
-Layers = list[list[Floats]]  # the five weights of each, the lowest first
-# From the weights of one network to those after so many updates.
+Layers = list[list[Floats]]  # the weights of each, the lowest first
+# From the five weights of each layer of one network to those after so many updates.
 Trainer = Callable[[Layers, Iterator[Batch], Setting, int], Layers]
 
 
-class Gated(NamedTuple):
-    """An LSTM or GRU of one layer as PyTorch holds it, with its readout, data and first states.
+class Built(NamedTuple):
+    """A network of L layers as PyTorch holds it, with a readout of the top, data, first states.
 
-    weight_ih (G*H,D), weight_hh (G*H,H), two biases (G*H,); weight_hy (V,H), bias_hy (V,); inputs
-    (T,B,D), class ids (T,B); h0 and c0 (B,H), which GRUs have no use for. `window` is the length of
-    the segments of truncated BPTT.
+    layers: weight_ih (G*H,D or H), weight_hh (G*H,H) and two biases (G*H,) of each, the lowest
+    first; weight_hy (V,H), bias_hy (V,); inputs (T,B,D), class ids (T,B); h0 and c0 (L,B,H), of
+    which only LSTMs have use for c0. `window` is the length of the segments of truncated BPTT.
     """
 
     cell: str
-    weight_ih: Floats
-    weight_hh: Floats
-    bias_ih: Floats
-    bias_hh: Floats
+    layers: Layers
     weight_hy: Floats
     bias_hy: Floats
     inputs: Floats
@@ -56,4 +53,4 @@ class Gated(NamedTuple):
 
 
 # Its numbers by name: states, loss, gradients, logs of the norms of every lag.
-Differentiator = Callable[[Gated], dict[str, np.ndarray]]
+Differentiator = Callable[[Built], dict[str, np.ndarray]]

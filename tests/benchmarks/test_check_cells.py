@@ -1,72 +1,103 @@
-"""The check of LSTMs and GRUs beside torch.nn, with plain loops in the place of torch."""
+"""The check of cells and stacks beside torch.nn, with plain loops in the place of torch."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import reference
+import reference_stacks
+from reference_training import Segment, gradient
 
 from benchmarks import __main__ as command
 from benchmarks.harness import check_cells, report
-from benchmarks.harness.check_cells import CellAgreement
+from benchmarks.harness.check_cells import CellAgreement, named, of_layer
 
 pytestmark = pytest.mark.nojit
-FINE = CellAgreement("lstm", "dL/dx", 1e-15)
-EPS = 1e-30
+FINE = CellAgreement("lstm", 2, "dL/dx", 1e-15)
 
 
-def plain(gated):
-    """All numbers by complex steps through the plain loops of the reference."""
-    net = reference.net_of(check_cells.network_of([gated]))
-    x, targets, K = gated.inputs, gated.targets, gated.window
-    weights = np.ones(targets.shape)
-    parts = [gated.h0, gated.c0][: 2 if gated.cell == "lstm" else 1]
-    states, _ = reference.unfold(net, x, np.concatenate(parts, axis=1), gated.cell)
-    given = net, x, targets, weights, states[0], gated.cell
-    found, H = {"h": states[1:, :, : gated.h0.shape[1]]}, gated.h0.shape[1]
-    found |= {"loss": reference.loss(*given), "dL/dx": of_inputs(*given)}
-    of_weights, start = reference.complex_step(*given)
-    found |= named("dL/d{}", of_weights) | {"dL/dh_0": start[:, :H], "dL/dc_0": start[:, H:]}
-    cuts = [slice(a, b) for a, b in pairwise([*range(0, len(x), K), len(x)])]
-    segments = [
-        reference.complex_step(net, x[s], targets[s], weights[s], states[s.start], gated.cell)[0]
-        for s in cuts
-    ]
-    summed = [sum(arrays) for arrays in zip(*segments, strict=True)]
-    found |= named("truncated dL/d{}", reference.Net(*summed)) | lags(*given, states)
-    return found | {"c_T": states[-1][:, H:]}
+def plain(built):
+    """All numbers by the plain loops of the reference, of states and inputs by complex steps."""
+    cell = "tanh" if built.cell == "vanilla" else built.cell
+    nets = [reference.net_of(layer) for layer in check_cells.stack_of([built]).layers]
+    x, targets, K, (L, _, H) = built.inputs, built.targets, built.window, built.h0.shape
+    parts = [built.h0, built.c0][: 2 if cell == "lstm" else 1]
+    start = np.concatenate([part[k] for k in range(L) for part in parts], axis=1)
+    states = reference_stacks.unfold(nets, x, start, cell)
 
+    def loss(x, start):
+        every = reference_stacks.unfold(nets, x, start, cell)[1:]
+        return sum(map(sum, losses(nets, every, targets))) / len(start)
 
-def named(form, weights):
-    return {form.format(name): array for name, array in weights._asdict().items()}
-
-
-def of_inputs(net, x, targets, weights, start, cell):
-    found = np.zeros(x.shape)
-    for index in np.ndindex(*x.shape):
-        moved = x.astype(complex)
-        moved[index] += 1j * EPS
-        found[index] = reference.loss(net, moved, targets, weights, start, cell).imag / EPS
+    of_start = reference.derivative(lambda a: loss(x, a), start)
+    found = {"loss": loss(x, start), "dL/dx": reference.derivative(lambda a: loss(a, start), x)}
+    found |= of_parts("dL/d{}_0", of_start, L, H) | of_parts("{}_T", states[-1], L, H)
+    found |= {of_layer("h", k): s[1:, :, :H] for k, s in enumerate(np.split(states, L, axis=2))}
+    found |= lags(nets, x, targets, cell, states)
+    cuts = pairwise([*range(0, len(x), K), len(x)])
+    for form, pieces in (("dL/d{}", [(0, len(x))]), ("truncated dL/d{}", cuts)):
+        each = [of_weights(nets, x[a:b], targets[a:b], states[a], cell) for a, b in pieces]
+        for k, layers in enumerate(zip(*each, strict=True)):
+            summed = [sum(arrays) for arrays in zip(*layers, strict=True)]
+            found |= named(form, summed, k, top=k == L - 1)
     return found
 
 
-def lags(net, x, targets, weights, start, cell, states):
+def losses(nets, states, targets):
+    """Of each step, those of all sequences."""
+    return [
+        [
+            reference.step_loss(y, c)
+            for y, c in zip(reference_stacks.read(nets, s)[2], row, strict=True)
+        ]
+        for s, row in zip(states, targets, strict=True)
+    ]
+
+
+def of_weights(nets, x, targets, first, cell):
+    weights = np.ones(targets.shape)
+    return gradient(nets, Segment(x, targets, weights, weights < 0, first, first), cell)
+
+
+def of_parts(form, whole, L, H):
+    """h and c (L, B, .) of a whole state."""
+    layers = np.array(np.split(whole, L, axis=1))
+    return {
+        form.format(n): a for n, a in (("h", layers[..., :H]), ("c", layers[..., H:])) if a.size
+    }
+
+
+def lags(nets, x, targets, cell, states):
     """ln of norms at [t-1, k, b]: every component of every state is moved, of all sequences."""
-    (T, B, _), H = x.shape, net.W_hh.shape[1]
-    rows = np.full((T, T, B, states.shape[2]), np.nan)
+    (T, B, _), L, S = x.shape, len(nets), states.shape[2]
+    fixed, paths = (np.full((T, T, B, S), np.nan) for _ in range(2))
     for s in range(1, T + 1):
-        for j in range(states.shape[2]):
-            moved = states[s].astype(complex)
-            moved[:, j] += 1j * EPS
-            after = [moved] if s == T else reference.unfold(net, x[s:], moved, cell)[0]
-            for k, whole in enumerate(after):
-                for b in range(B):
-                    y = net.W_hy @ whole[b, :H] + net.b_y
-                    loss = reference.step_loss(y, targets[s - 1 + k, b])
-                    rows[s - 1 + k, k, b, j] = loss.imag / EPS
+
+        def after(state, s=s):
+            every = reference_stacks.unfold(nets, x[s:], state, cell)
+            return np.array(losses(nets, every, targets[s - 1 :]))
+
+        def bumped(a, s=s, after=after):
+            m, part = a
+            return after(reference_stacks.advance(nets, x[s - 1], states[s - 1], cell, (m, part)))
+
+        for j in range(S):
+            m, i = divmod(j, S // L)
+            step, part = 1e-30j * (np.arange(S) == j), 1e-30j * (np.arange(S // L) == i)
+            rows = after(states[s] + step), bumped((m, np.tile(part, (B, 1))))
+            for table, row in zip((fixed, paths), rows, strict=True):
+                for k, of_step in enumerate(row):
+                    table[s - 1 + k, k, :, j] = of_step.imag / 1e-30
+    H, of = nets[0].W_hh.shape[1], (T, T, B, L, S // L)
+    c = fixed.reshape(of)[..., H:]
     with np.errstate(divide="ignore"):
-        norms = [np.log(np.linalg.norm(r, axis=3)) for r in (rows, rows[..., :H], rows[..., H:])]
-    return dict(zip(("ln |dl/ds|", "ln |dl/dh|", "ln |dl/dc|"), norms, strict=True))
+        found = {"ln |dl/ds|": np.log(np.linalg.norm(fixed, axis=3))}
+        if c.size:
+            found["ln |dl/dc|"] = np.log(np.linalg.norm(c, axis=(3, 4)))
+        for m in range(L):
+            own = paths.reshape(of)[..., m, :H]
+            found[of_layer("ln |dl/dh|", m)] = np.log(np.linalg.norm(own, axis=3))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +107,30 @@ def found():
 
 def test_plain_loops_pass(found):
     assert all(case.deviation < check_cells.TOLERANCE for case in found)
-    names = {cell: {case.name for case in found if case.cell == cell} for cell in ("lstm", "gru")}
-    assert names["lstm"] - names["gru"] == {"c_T", "dL/dc_0", "ln |dl/dc|"}
-    assert len(names["gru"]) == 16
+    kinds = {(case.cell, case.n_layers) for case in found}
+    assert kinds == {(cell, L) for cell in ("vanilla", "lstm", "gru") for L in (1, 2)}
+    names = {
+        kind: {case.name for case in found if kind == (case.cell, case.n_layers)} for kind in kinds
+    }
+    for L in (1, 2):
+        assert names["lstm", L] - names["gru", L] == {"c_T", "dL/dc_0", "ln |dl/dc|"}
+        assert len(names["gru", L]) == 9 + 8 * L
 
 
-def test_other_numbers_are_noticed():
-    def wrong(gated):
-        # gates in another order
-        rows = np.roll(np.arange(len(gated.bias_ih)), gated.h0.shape[1])
-        own = {"weight_ih": gated.weight_ih[rows], "weight_hh": gated.weight_hh[rows]}
-        return plain(gated._replace(**own))
+def test_other_numbers_are_noticed(monkeypatch):
+    monkeypatch.setattr(check_cells, "BLOCKS", {"gru": 3})
+
+    def wrong(built):
+        # gates of the top in another order
+        weight_ih, weight_hh, *biases = built.layers[-1]
+        rows = np.roll(np.arange(len(weight_ih)), built.h0.shape[2])
+        layers = [*built.layers[:-1], [weight_ih[rows], weight_hh[rows], *biases]]
+        return plain(built._replace(layers=layers))
 
     found = check_cells.compare(wrong)
-    assert min(case.deviation for case in found) > 1e-3
+    below = [case for case in found if case.n_layers == 2 and case.name == "h, layer 1"]
+    assert max(case.deviation for case in below) < 1e-13
+    assert min(case.deviation for case in found if case not in below) > 1e-3
 
 
 def test_a_norm_of_0_is_told_from_all_others():
@@ -102,7 +143,9 @@ def test_a_norm_of_0_is_told_from_all_others():
 @pytest.mark.parametrize("deviation", [2e-9, float("nan")])
 def test_what_stops_the_run(deviation):
     check_cells.check([FINE])
-    with pytest.raises(ValueError, match=f"cell='lstm': dL/dx of torch .* by {deviation:.1e}"):
+    with pytest.raises(
+        ValueError, match=f"cell='lstm', n_layers=2: dL/dx of torch .* by {deviation:.1e}"
+    ):
         check_cells.check([FINE, FINE._replace(deviation=deviation)])
 
 
@@ -111,11 +154,12 @@ def test_the_check_comes_whatever_is_timed_beside_torch(monkeypatch):
     told = []
     assert command._cells_checked(("rnnsim", "torch"), told.append) == [FINE]
     assert command._cells_checked(("rnnsim", "jax"), told.append) == []
-    assert told == ["checking LSTMs and GRUs beside torch.nn"]
+    assert told == ["checking cells and stacks beside torch.nn"]
 
 
 def test_the_table():
-    lags = [CellAgreement(cell, "ln |dl/ds|", 2e-15) for cell in ("lstm", "gru")]
+    lags = [CellAgreement(cell, 2, "ln |dl/ds|", 2e-15) for cell in ("lstm", "gru")]
     text = report.of_cells([FINE, *lags])
+    assert "| array | lstm, 2 | gru, 2 |" in text
     assert "more than 1e-11 stops the run" in text
     assert text.endswith("| dL/dx | 1e-15 |  |\n| ln \\|dl/ds\\| | 2e-15 | 2e-15 |")
