@@ -30,9 +30,9 @@ from rnnsim.kernels.stacks.dynamics import (
 )
 from rnnsim.kernels.stacks.layers import layered
 from rnnsim.networks.binding import checked_inputs
-from rnnsim.networks.rnn import RNN, originals
+from rnnsim.networks.rnn import originals
 from rnnsim.networks.stack import Network, check_network
-from rnnsim.networks.states import alone, cell_of, initial_states, state_size
+from rnnsim.networks.states import alone, cell_of, initial_states, state_shape, state_size
 
 
 def lyapunov_spectrum(
@@ -112,7 +112,9 @@ def lyapunov_spectrum(
 
     Examples
     --------
-    >>> rnn = RNN.sample(2, n_inputs=1, n_hidden=16, n_outputs=1, gain=[0.5, 0.9], rng=0)
+    >>> import rnnsim
+    >>> sizes = {"n_inputs": 1, "n_hidden": 16, "n_outputs": 1}
+    >>> rnn = rnnsim.RNN.sample(2, **sizes, gain=[0.5, 0.9], rng=0)
     >>> spectrum = lyapunov_spectrum(rnn, n_steps=500, burn_in=100, rng=0)
     >>> radii = np.abs(np.linalg.eigvals(rnn.W_hh)).max(axis=1)
     >>> bool(np.allclose(spectrum.exponents[:, 0], np.log(radii), atol=0.01))   # at rest
@@ -278,14 +280,8 @@ def _driven(
                 "`rng` or `h0` must be given where there are no `inputs`: at h_0 = 0 a network "
                 "may rest for ever"
             )
-        h0 = generator.standard_normal(_of_layers(rnn, B)).astype(rnn.dtype)
+        h0 = generator.standard_normal(state_shape(rnn, B)).astype(rnn.dtype)
     return np.zeros((1, 1, B, rnn.n_inputs), rnn.dtype), initial_states(rnn, h0, B, c0)
-
-
-def _of_layers(rnn: Network, n_sequences: int) -> tuple[int, ...]:
-    """The shape of h0 of all networks alike."""
-    shape = n_sequences, rnn.n_hidden
-    return shape if isinstance(rnn, RNN) else (len(rnn.layers), *shape)
 
 
 def _vectors(

@@ -286,11 +286,11 @@ class RNN:
             try:
                 n = range(self.n_networks)[index]
             except IndexError as error:
-                message = f"rnn[{index}] is beyond the {self.n_networks} networks"
+                message = f"[{index}] is beyond the {self.n_networks} networks"
                 raise IndexError(message) from error
             index = slice(n, n + 1)
         if len(range(self.n_networks)[index]) == 0:
-            raise IndexError(f"rnn[{index}] selects none of the {self.n_networks} networks")
+            raise IndexError(f"[{index}] selects none of the {self.n_networks} networks")
         return self.with_weights(Weights(*(array[index] for array in self.weights)))
 
     def __repr__(self) -> str:

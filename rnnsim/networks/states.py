@@ -38,6 +38,12 @@ def state_size(rnn: Network) -> int:
     return len(rnn.layers) * (2 if has_memories(rnn) else 1) * rnn.n_hidden
 
 
+def state_shape(rnn: Network, n_sequences: int) -> tuple[int, ...]:
+    """(B, H) of h of all networks alike, of a stack (L, B, H)."""
+    shape = n_sequences, rnn.n_hidden
+    return (len(rnn.layers), *shape) if isinstance(rnn, Stack) else shape
+
+
 def parts(rnn: Network, whole: FloatArray) -> tuple[FloatArray, FloatArray | None]:
     """h and c, views, of whole states (..., B, S); None where there are no memories.
 
@@ -121,10 +127,10 @@ def initial_states(
 
 def _states(name: str, rnn: Network, value: npt.ArrayLike | None, n_sequences: int) -> FloatArray:
     """One part of the state as (1 or N, B, H), of a stack (1 or N, L, B, H)."""
-    axes = "(n_sequences, n_hidden)"
-    expected: tuple[int, ...] = n_sequences, rnn.n_hidden
-    if isinstance(rnn, Stack):
-        axes, expected = f"(n_layers, {axes[1:]}", (rnn.n_layers, *expected)
+    axes = (
+        "(n_layers, n_sequences, n_hidden)" if isinstance(rnn, Stack) else "(n_sequences, n_hidden)"
+    )
+    expected = state_shape(rnn, n_sequences)
     if value is None:
         return np.zeros((1, *expected), rnn.dtype)
     array = checks.float_array(name, value, shape=axes)

@@ -74,7 +74,7 @@ def test_indexing_selects_networks():
         for a, b in zip(part.weights, rnn.weights, strict=True):
             assert_array_equal(a, b[expected])
     assert len(list(rnn)) == 4
-    with pytest.raises(IndexError, match=r"rnn\[4\] is beyond the 4 networks"):
+    with pytest.raises(IndexError, match=r"\[4\] is beyond the 4 networks"):
         rnn[4]
     with pytest.raises(IndexError, match=r"selects none of the 4 networks"):
         rnn[4:]
