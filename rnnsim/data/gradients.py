@@ -13,12 +13,15 @@ class LossGradients(NamedTuple):
     """Derivatives of a loss with respect to what networks compute; None where not given.
 
     ``dL_dy (T, B, V)``, ``dL_dh (T, B, H)``, the direct part at every step, and ``dL_dc_final
-    (B, H)``, of c_T at fixed h_T; with a leading network axis where the inputs have one.
+    (B, H)``, of c_T at fixed h_T; with a leading network axis where the inputs have one. Of stacks
+    these are of the top layer; ``dL_dh_final (L, B, H)``, and dL_dc_final then, are of each layer,
+    at fixed states of all others.
     """
 
     dL_dy: FloatArray | None = None
     dL_dh: FloatArray | None = None
     dL_dc_final: FloatArray | None = None
+    dL_dh_final: FloatArray | None = None
 
 
 def mapped(gradients: LossGradients, function: Callable[[FloatArray], FloatArray]) -> LossGradients:
@@ -35,7 +38,7 @@ _SHAPES = {
 
 
 def checked_gradients(inputs: FloatArray, given: dict[str, Any]) -> LossGradients:
-    """Derivatives that fit the inputs, by name; dL/dh_T at the end goes into the last step."""
+    """Derivatives that fit the inputs, by name; dL/dh_T of the top goes into the last step."""
     found = {
         name: _fitting(name, value, inputs) for name, value in given.items() if value is not None
     }
@@ -52,13 +55,14 @@ def checked_gradients(inputs: FloatArray, given: dict[str, Any]) -> LossGradient
             f"{listing}; give them all for the same networks"
         )
     dL_dh, final = found.get("dL_dh"), found.get("dL_dh_final")
-    if final is not None:
+    if final is not None and final.ndim < inputs.ndim:
+        del found["dL_dh_final"]
         if dL_dh is None:
             dL_dh = np.zeros((*inputs.shape[:-1], final.shape[-1]), inputs.dtype)
         with np.errstate(over="ignore"):
             dL_dh[..., -1, :, :] += final
         checks.finite("dL_dh", dL_dh)
-    return LossGradients(found.get("dL_dy"), dL_dh, found.get("dL_dc_final"))
+    return LossGradients(**{**found, "dL_dh": dL_dh})
 
 
 def entering(inputs: FloatArray, gradients: LossGradients) -> FloatArray:
@@ -67,8 +71,10 @@ def entering(inputs: FloatArray, gradients: LossGradients) -> FloatArray:
     for each in (gradients.dL_dy, gradients.dL_dh):
         if each is not None:
             enters |= (each != 0).any(axis=-1)
-    if gradients.dL_dc_final is not None:
-        enters[..., -1, :] |= (gradients.dL_dc_final != 0).any(axis=-1)
+    for final in (gradients.dL_dc_final, gradients.dL_dh_final):
+        if final is not None:
+            each = (final != 0).any(axis=-1)
+            enters[..., -1, :] |= each.any(axis=-2) if final.ndim == inputs.ndim else each
     return enters.astype(inputs.dtype)
 
 
@@ -78,10 +84,14 @@ def _fitting(name: str, value: Any, inputs: FloatArray) -> FloatArray:
     array = checks.float_array(name, value, shape=shape, own=True)
     lead, steps = inputs.shape[:-3], inputs.shape[-3:-1]
     first = (*lead, *(steps if "n_steps" in shape else steps[1:]))
-    if array.shape[:-1] != first or array.shape[-1] == 0:
+    own, more = array.shape[:-1], ""
+    if name.endswith("final"):
+        more = "; of a stack n_layers may stand before the sequences"
+        own = (*own[:-2], own[-1]) if array.ndim == inputs.ndim else own
+    if own != first or 0 in array.shape:
         raise ValueError(
             f"`{name}` must be {shape} with the first axes {first} as in `inputs` (with the "
-            f"network axis on both or neither), got shape {array.shape}"
+            f"network axis on both or neither), got shape {array.shape}{more}"
         )
     checks.same_dtype(**{"inputs": inputs, name: array})
     checks.finite(name, array)

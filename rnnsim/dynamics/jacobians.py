@@ -230,8 +230,8 @@ def jacobian_products(
     >>> bool(result.resolved.all())
     True
     """
+    batch, final = batch_for(rnn, sequences, h0, c0), final_for(rnn, sequences)
     rnn, h0, c0 = alone(rnn, h0, c0)
-    batch = batch_for(rnn, sequences, h0, c0)
     t = _checked_step(step, sequences)
     chosen = _checked_lags(lags, t)
     depth = int(chosen[-1])
@@ -242,7 +242,9 @@ def jacobian_products(
     kept = np.where(there, 1.0, trajectory.kept)
     trajectory = trajectory._replace(kept=kept)
     values, rounding, leading = singular_values(rnn, trajectory, chosen)
-    start = loss_gradients(trajectory, batch, t, final_for(rnn, sequences))
+    if isinstance(rnn, RNN) and final.ndim == 4:
+        final = final[0]
+    start = loss_gradients(trajectory, batch, t, final)
     if isinstance(rnn, Stack):
         log_norms, directions = gradients_of_stack(rnn, trajectory, start, chosen)
     else:

@@ -83,19 +83,22 @@ def loss_gradients(
 ) -> Floats:
     """dl_t/d(h_t, c_t) (N, B, S) from the states, without the factor 1/B; 0 where weight is 0.
 
-    final (., B, S - H): what arrives at c_T, if anything.
+    final: what arrives at the states of step T, as `final_for` has it.
     """
     states, weights = trajectory.states[:, t], trajectory.weights
     found = np.zeros(states.shape)
-    own, H = found, weights.W_hy.shape[-1]
+    layers, H = [found], weights.W_hy.shape[-1]
     if weights.W_hy.ndim == 4:  # the loss is of the top layer
         L = len(weights.W_hy)
-        states, own = (np.split(a, L, axis=-1)[-1] for a in (states, found))
-        weights, final = layer_of(weights, L - 1), None if final is None else final[-1]
+        states, layers = np.split(states, L, axis=-1)[-1], np.split(found, L, axis=-1)
+        weights = layer_of(weights, L - 1)
     with np.errstate(all="ignore"):
-        own[..., :H] = _of_h(states[..., :H], weights, batch, t)
+        layers[-1][..., :H] = _of_h(states[..., :H], weights, batch, t)
     if final is not None and final.size > 0 and t == batch.inputs.shape[1]:
-        own[..., H:] = final
+        M = states.shape[-1] - H
+        for own, arriving in zip(layers, final if len(layers) > 1 else [final], strict=True):
+            own[..., H:] = arriving[..., :M]
+            own[..., :H] += arriving[..., M:] if arriving.shape[-1] > M else 0
     return found
 
 

@@ -17,7 +17,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN, joined
-from rnnsim.networks.stack import Stack
+from rnnsim.networks.stack import Stack, joined_networks
 
 
 def _generator(*key: int | str) -> np.random.Generator:
@@ -147,7 +147,7 @@ def encoder_decoders(
     sample = EncoderDecoder.captioner if captioner else EncoderDecoder.sample
     models = [sample(rng=_generator(seed), **options) for seed in seeds]
     encoders, decoders = zip(*((model.encoder, model.decoder) for model in models), strict=True)
-    return EncoderDecoder(joined(encoders), joined(decoders))
+    return EncoderDecoder(joined_networks(encoders), joined_networks(decoders))
 
 
 def paired_data(

@@ -49,9 +49,8 @@ def flow_of_stack(
     flops = len(layers) * K * (4.0 * steps.size * B * A * (H + H) + 60.0 * A * 2 * H)
 
     def prepare() -> parallel.Worker:
-        work = stack_flow_work(layers, batch, steps.size, lags, cell)
-        own = work.layers._replace(scales=by_layers, final=final)
-        work = work._replace(layers=own)
+        work = stack_flow_work(layers, batch, steps.size, lags, cell, final)
+        work = work._replace(layers=work.layers._replace(scales=by_layers))
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):

@@ -6,9 +6,10 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.data.pairs import Pairs, check_pairs
 from rnnsim.gradients.pairs import answers, boundary, exact_fraction
-from rnnsim.gradients.simulation import run_states
+from rnnsim.gradients.simulation import run_layers
 from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.states import states_of
 
 
 def greedy_decode(
@@ -75,8 +76,9 @@ def greedy_decode(
     ids = np.full((N, T, B), last)
     read, done = np.full((N, B), first), np.zeros((N, B), bool)
     for t in range(T):
-        states, outputs = run_states(model.decoder, onehot[read][:, None], state, n_threads)
-        state, read = np.ascontiguousarray(states[:, 1]), answers(outputs[:, 0])
+        layers = list(run_layers(model.decoder, onehot[read][:, None], state, n_threads))
+        state = states_of([np.ascontiguousarray(states[:, 1]) for _, states, _ in layers])
+        read = answers(layers[-1][2][:, 0])
         ids[:, t] = np.where(done, last, read)
         done |= read == last
         if done.all():

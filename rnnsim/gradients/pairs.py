@@ -1,6 +1,6 @@
 """Gradients, loss and answers of encoder-decoder networks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -10,15 +10,24 @@ import numpy.typing as npt
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Data, Pairs, sources_of, target_of
 from rnnsim.data.sequences import Sequences
-from rnnsim.gradients.bptt import STATE_MEMORY, run_bptt
-from rnnsim.gradients.simulation import run_evaluate, run_forward, run_states
-from rnnsim.kernels import Batch, GradientArrays, StepNorms, Weights
+from rnnsim.gradients.bptt import STATE_MEMORY, flops_per_network, run_bptt
+from rnnsim.gradients.simulation import run_evaluate, run_forward, run_layers
+from rnnsim.gradients.stacked import layers_of, run_stack_bptt, step_norms_of
+from rnnsim.kernels import Batch, StepNorms, Weights
 from rnnsim.kernels.cells.layout import INNER_PRODUCT
 from rnnsim.networks.binding import fitting_inputs, pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, parts_of
-from rnnsim.networks.stack import Network
-from rnnsim.networks.states import apart, initial_states, state_size
+from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, has_layers
+from rnnsim.networks.states import (
+    apart,
+    by_layer,
+    has_memories,
+    initial_states,
+    state_size,
+    states_of,
+)
 
 Group = TypeVar("Group", Weights, StepNorms)
 
@@ -32,16 +41,18 @@ class PairGradients:
     loss : (N,) float64
         L, averaged over sequences and summed over steps of the target.
     encoder : Weights
-        dL/dU and dL/dc in the shapes of the weights; W_hy and b_y are those of the bridge.
+        dL/dU and dL/dc in the shapes of the weights; W_hy and b_y are those of the bridge. Of
+        stacks one for each layer, the lowest first, as `decoder`; the bridge is in the top's.
     decoder : Weights
         dL/dW and dL/db.
     h0 : (N, B, H)
-        dL/dh_0 of the decoder: what passes the boundary.
+        dL/dh_0 of the decoder: what passes the boundary. Of stacks (N, L, B, H).
     c0 : (N, B, H) or None
-        dL/dc_0 of decoders that are LSTMs: it passes too where memories are handed over.
+        dL/dc_0 of decoders that are LSTMs, likewise: it passes too where memories are handed over.
     encoder_step_norms, decoder_step_norms : StepNorms
         W_xh, W_hh, W_hy, each (N, T_s) or (N, T) float64: the Frobenius norm of what every step
-        contributes; gates as in `Gradients`. The bridge is used at step T_s alone.
+        contributes; gates, and layers of stacks, as in `Gradients`. The bridge is used at step T_s
+        alone.
     first_nonfinite : (N,) int64
         -1 where everything is finite. Else the first step of the way, 1..T_s in the encoder and
         T_s + 1..T_s + T in the decoder, whose state is not; else, in the order of the backward
@@ -49,8 +60,8 @@ class PairGradients:
     """
 
     loss: npt.NDArray[np.float64]
-    encoder: Weights
-    decoder: Weights
+    encoder: Weights | tuple[Weights, ...]
+    decoder: Weights | tuple[Weights, ...]
     h0: FloatArray
     encoder_step_norms: StepNorms
     decoder_step_norms: StepNorms
@@ -88,7 +99,8 @@ def pairs_bptt(
         dL/dU_hy = sum_b dL/dh_0 s_T_s^T
 
     The encoder carries no loss of its own: dL/dh_0 takes the place of dL_t/dy_t at its last step.
-    Memories that are handed over take dL/dc_0 back unchanged.
+    Memories that are handed over take dL/dc_0 back unchanged. Of stacks dL/dh_0 of each layer meets
+    the bridge, and dL/dU_hy is the sum over layers.
     All weights are differentiated, the bridge's (`encoder.W_hy`, `encoder.b_y`) too.
 
     Parameters
@@ -127,8 +139,8 @@ def pairs_bptt(
     h0, c0 = apart(model.decoder, np.concatenate([part.h0 for part in decoder]))
     return PairGradients(
         loss=np.concatenate([part.loss for part in decoder]),
-        encoder=_stacked([part.weights for part in encoder]),
-        decoder=_stacked([part.weights for part in decoder]),
+        encoder=_of_all(model.encoder, encoder),
+        decoder=_of_all(model.decoder, decoder),
         h0=h0,
         encoder_step_norms=_stacked([part.step_norms for part in encoder]),
         decoder_step_norms=_stacked([part.step_norms for part in decoder]),
@@ -191,26 +203,94 @@ def exact_fraction(
     return np.asarray((right & scored).sum(axis=-1) / total)
 
 
+class Found(NamedTuple):
+    """What a backward pass gives of one part: dL/dW of each layer, dL/d(h_0, c_0) (N, B, S)."""
+
+    loss: npt.NDArray[np.float64]
+    layers: tuple[Weights, ...]
+    h0: FloatArray
+    step_norms: StepNorms
+    first_nonfinite: npt.NDArray[np.int64]
+
+
 def _gradients(
     model: EncoderDecoder, source: FloatArray, target: Batch, n_threads: int | None
-) -> tuple[GradientArrays, GradientArrays, npt.NDArray[np.int64]]:
-    """Of encoder and decoder, and the first step of the way that left the range."""
-    (T_s, B), H = source.shape[1:3], model.n_hidden
-    h0, broken = boundary(model, source, n_threads)
-    decoder = run_bptt(model.decoder, target._replace(h0=h0), n_threads)
+) -> tuple[Found, Found, npt.NDArray[np.int64]]:
+    """Of decoder behind encoder, and the first step of the way that left the range."""
+    T_s, B = source.shape[1:3]
+    h0, last, broken = _boundary(model, source, n_threads)
+    decoder = _back(model.decoder, target._replace(h0=h0), n_threads)
     # <values, y> has the gradient `values`; kernels take the mean over sequences, hence the B.
-    values = np.zeros((len(model), T_s, B, H), model.dtype)
     with np.errstate(over="ignore"):
-        behind = decoder.h0 * model.dtype.type(B)
-    values[:, -1] = behind[..., :H]
-    final = behind[..., H:].astype(np.float64) if model.hands_over_c else None
-    last = np.zeros((1, T_s, B), model.dtype)
-    last[:, -1] = 1
+        behind = by_layer(model.decoder, decoder.h0 * model.dtype.type(B))
+    H = model.n_hidden
+    values = np.zeros((len(model), T_s, B, H), model.dtype)
+    values[:, -1] = behind[-1][..., :H]
+    scored = np.zeros((1, T_s, B), model.dtype)
+    scored[:, -1] = 1
     start = initial_states(model.encoder, None, B)
-    batch = Batch(source, np.empty((1, 0, 0), np.int64), values, last, start, INNER_PRODUCT)
-    encoder = run_bptt(model.encoder, batch, n_threads, final=final)
+    batch = Batch(source, np.empty((1, 0, 0), np.int64), values, scored, start, INNER_PRODUCT)
+    encoder = _back(model.encoder, batch, n_threads, _arriving(model, behind))
+    encoder = _with_bridge(encoder, by_layer(model.decoder, decoder.h0), last, H)
     first = _first_of_the_way(broken, decoder.first_nonfinite, encoder.first_nonfinite, T_s)
     return encoder, decoder, first
+
+
+def _back(
+    network: Network, batch: Batch, n_threads: int | None, final: FloatArray | None = None
+) -> Found:
+    """A backward pass; final: what arrives at the states of step T, with layers in front."""
+    if isinstance(network, RNN):
+        out = run_bptt(network, batch, n_threads, final=None if final is None else final[0])
+        return Found(out.loss, (out.weights,), out.h0, out.step_norms, out.first_nonfinite)
+    rows = batch.inputs.shape[1] * batch.inputs.shape[2]
+    out = run_stack_bptt(
+        network, batch, n_threads, STATE_MEMORY, flops=flops_per_network(network, rows),
+        kept=frozenset(), final=np.zeros((network.n_layers, 0, 0, 0)) if final is None else final,
+    )  # fmt: skip
+    h0, first = states_of(list(out.h0)), out.first_nonfinite[-1]
+    return Found(out.loss[-1], layers_of(network, out), h0, step_norms_of(out), first)
+
+
+def _arriving(model: EncoderDecoder, behind: list[FloatArray]) -> FloatArray | None:
+    """What arrives at the encoder's last states, beside its readout, with layers in front.
+
+    behind: dL/d(h_0, c_0) of each layer of the decoder, of which h of the top is read out.
+    """
+    encoder, H = model.encoder, model.n_hidden
+    parts = []
+    if model.hands_over_c:
+        parts.append(np.stack([each[..., H:] for each in behind]))
+    if len(behind) > 1:
+        bridge = encoder.layers[-1].W_hy
+        with np.errstate(all="ignore"):
+            of_h = np.stack([each[..., :H] @ bridge for each in behind])
+        of_h[-1] = 0
+        if has_memories(encoder) and not parts:
+            parts.append(np.zeros_like(of_h))
+        parts.append(of_h)
+    return np.concatenate(parts, axis=-1).astype(np.float64) if parts else None
+
+
+def _with_bridge(encoder: Found, behind: list[FloatArray], last: list[FloatArray], H: int) -> Found:
+    """The same with what the layers below the top add to the gradient of the bridge.
+
+    behind: dL/d(h_0, c_0) of each layer of the decoder; last: h_T_s of each of the encoder.
+    """
+    *below, top = encoder.layers
+    if not below:
+        return encoder
+    with np.errstate(all="ignore"):
+        W_hy, b_y = top.W_hy.copy(), top.b_y.copy()
+        for of_h, state in zip(behind[:-1], last, strict=False):
+            W_hy += of_h[..., :H].mT @ state
+            b_y += of_h[..., :H].sum(axis=1)
+        norms = encoder.step_norms.W_hy.copy()
+        norms[:, -1] = np.linalg.norm(W_hy.astype(np.float64), axis=(1, 2))
+    return encoder._replace(
+        layers=(*below, top._replace(W_hy=W_hy, b_y=b_y)),
+        step_norms=encoder.step_norms._replace(W_hy=norms),
+    )
 
 
 def boundary(
@@ -218,18 +298,34 @@ def boundary(
 ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """First states of the decoder (N, B, S), and the step at which the encoder left the range, -1.
 
-    h_0 is the encoder's last output; c_0 are its last memories where they are handed over, or 0.
+    h_0 is what the bridge makes of the encoder's last h, layer by layer; c_0 are its last memories
+    where they are handed over, or 0.
     """
-    encoder, H = model.encoder, model.n_hidden
-    start = initial_states(encoder, None, source.shape[2])
-    states, outputs = run_states(encoder, source, start, n_threads)
-    first = np.zeros((len(model), source.shape[2], state_size(model.decoder)), model.dtype)
-    first[..., :H] = outputs[:, -1]
-    if model.hands_over_c:
-        first[..., H:] = states[:, -1, :, H:]
-    finite = np.asarray(np.isfinite(states).all(axis=(2, 3)))
-    finite[:, -1] &= np.asarray(np.isfinite(first).all(axis=(1, 2)))
-    return first, np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
+    first, _, broken = _boundary(model, source, n_threads)
+    return first, broken
+
+
+def _boundary(
+    model: EncoderDecoder, source: FloatArray, n_threads: int | None
+) -> tuple[FloatArray, list[FloatArray], npt.NDArray[np.int64]]:
+    """The same with the encoder's last h between them, (N, B, H) of each layer."""
+    encoder, H, H_e = model.encoder, model.n_hidden, model.encoder.n_hidden
+    top, start = encoder.layers[-1], initial_states(encoder, None, source.shape[2])
+    N, (T_s, B), S = len(model), source.shape[1:3], state_size(model.decoder) // model.n_layers
+    finite, firsts, last = np.ones((N, T_s + 1), bool), [], []
+    for layer, states, outputs in run_layers(encoder, source, start, n_threads):
+        first, h = np.zeros((N, B, S), model.dtype), states[:, -1, :, :H_e]
+        with np.errstate(all="ignore"):
+            passed = outputs[:, -1] if layer is top else h @ top.W_hy.mT + top.b_y[:, None]
+        first[..., :H] = passed
+        if model.hands_over_c:
+            first[..., H:] = states[:, -1, :, H:]
+        finite &= np.isfinite(states).all(axis=(2, 3))
+        finite[:, -1] &= np.isfinite(first).all(axis=(1, 2))
+        firsts.append(first)
+        last.append(h)
+    broken = np.where(finite.all(axis=1), -1, finite.argmin(axis=1))
+    return states_of(firsts), last, broken
 
 
 class Core(NamedTuple):
@@ -282,6 +378,13 @@ def some_of(batch: Batch, networks: slice) -> Batch:
     """A batch of what belongs to some networks."""
     inputs, classes, values, weights, h0 = (own(array, networks) for array in batch[:5])
     return Batch(inputs, classes, values, weights, h0, batch.loss)
+
+
+def _of_all(network: Network, parts: Sequence[Found]) -> Weights | tuple[Weights, ...]:
+    """dL/dW of all networks, of stacks for each layer."""
+    columns = zip(*(part.layers for part in parts), strict=True)
+    layers = tuple(_stacked(list(column)) for column in columns)
+    return layers if has_layers(network) else layers[0]
 
 
 def _stacked(parts: list[Group]) -> Group:

@@ -80,7 +80,7 @@ def run_stack_bptt(
     stored = max(1, int(memory / (crew * per_step)))
 
     def prepare() -> parallel.Worker:
-        work = stack_backward_work(given.layers, batch, stored, given.cell)._replace(final=final)
+        work = stack_backward_work(given.layers, batch, stored, given.cell, final)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             if flops <= parallel.FLOPS_PER_CALL:
@@ -133,8 +133,7 @@ def truncated_of_stack(
     first, last = depths(T, K, S)
 
     def prepare() -> parallel.Worker:
-        work = stack_truncated_work(given.layers, batch, S, given.cell)
-        work = work._replace(common=work.common._replace(final=final))
+        work = stack_truncated_work(given.layers, batch, S, given.cell, final)
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):

@@ -105,19 +105,10 @@ def _of_every_sequence(rnn: Network, sequences: Sequences) -> FloatArray:
 
     Those of y (., T, B, V), followed by those of h where given.
     """
-    given, V, H = original_gradients(sequences), rnn.n_outputs, rnn.n_hidden
+    given, V = original_gradients(sequences), rnn.n_outputs
     for name, array in given._asdict().items():
-        size, of = (V, "n_outputs") if name == "dL_dy" else (H, "n_hidden")
-        if array is not None and array.shape[-1] != size:
-            raise ValueError(
-                f"`{name}` must have {of} = {size} on the last axis as in the network, got "
-                f"{array.shape[-1]}"
-            )
-    if given.dL_dc_final is not None and not has_memories(rnn):
-        raise ValueError(
-            "`dL_dc_final` is the derivative with respect to the memories of LSTMs, got networks "
-            "that have none; leave it out"
-        )
+        if array is not None:
+            _check_derivative(name, array, rnn, sequences.inputs.ndim)
     none = np.zeros((*sequences.inputs.shape[:-1], V), rnn.dtype)
     columns = [none if given.dL_dy is None else given.dL_dy]
     columns += [] if given.dL_dh is None else [given.dL_dh]
@@ -126,18 +117,61 @@ def _of_every_sequence(rnn: Network, sequences: Sequences) -> FloatArray:
     return values if sequences.n_networks else values[None]
 
 
-def final_for(rnn: Network, sequences: Sequences) -> FloatArray:
-    """What arrives at c_T, as kernels read it: (., B, H) float64, or of size 0.
+def _check_derivative(name: str, array: FloatArray, rnn: Network, n_axes: int) -> None:
+    """Refuse derivatives of a loss that do not fit the networks; n_axes: of the inputs."""
+    size, of = (rnn.n_outputs, "n_outputs") if name == "dL_dy" else (rnn.n_hidden, "n_hidden")
+    if array.shape[-1] != size:
+        raise ValueError(
+            f"`{name}` must have {of} = {size} on the last axis as in the network, got "
+            f"{array.shape[-1]}"
+        )
+    if name == "dL_dc_final" and not has_memories(rnn):
+        raise ValueError(
+            "`dL_dc_final` is the derivative with respect to the memories of LSTMs, got networks "
+            "that have none; leave it out"
+        )
+    if name.endswith("final") and array.ndim == n_axes:  # it has an axis of layers
+        if isinstance(rnn, RNN):
+            raise ValueError(
+                f"`{name}` with an axis of layers is for a rnnsim.Stack, got a rnnsim.RNN; give "
+                "(n_sequences, n_hidden), or inputs with a network axis if it has one"
+            )
+        if array.shape[-3] != rnn.n_layers:
+            raise ValueError(
+                f"`{name}` must be (n_layers, n_sequences, n_hidden) with n_layers = "
+                f"{rnn.n_layers} as in the stack, got {array.shape[-3]}; (n_sequences, n_hidden) "
+                "is of the top layer alone"
+            )
 
-    Of stacks with layers in front; it arrives at the top.
+
+def final_for(rnn: Network, sequences: Sequences) -> FloatArray:
+    """What arrives at the states of step T, as kernels read it: of c (., B, H) float64, or empty.
+
+    Of stacks with layers in front, and where something is given for h of each layer (L, ., B, M*H
+    + H), the memories first.
     """
-    final, L = original_gradients(sequences).dL_dc_final, len(rnn.layers)
-    if final is None:
-        return np.zeros((0, 0, 0) if isinstance(rnn, RNN) else (L, 0, 0, 0))
+    given, L, parts = original_gradients(sequences), len(rnn.layers), []
+    if given.dL_dc_final is not None:
+        parts.append(_by_layer(rnn, sequences, given.dL_dc_final))
+    if given.dL_dh_final is not None:
+        parts.append(_by_layer(rnn, sequences, given.dL_dh_final))
+        if has_memories(rnn) and len(parts) == 1:
+            parts.insert(0, np.zeros_like(parts[0]))
+    final = np.concatenate(parts, axis=-1) if parts else np.zeros((L, 0, 0, 0))
+    return final[0] if isinstance(rnn, RNN) else final
+
+
+def _by_layer(rnn: Network, sequences: Sequences, array: FloatArray) -> FloatArray:
+    """A derivative with respect to states of step T as (L, ., B, H) float64, times B.
+
+    Without an axis of layers it is of the top.
+    """
+    axis, L = sequences.inputs.ndim - 3, len(rnn.layers)
     with np.errstate(over="ignore"):
-        values = final.astype(np.float64) * float(_mean_over(sequences, rnn))
-    values = values if sequences.n_networks else values[None]
-    return values if isinstance(rnn, RNN) else np.stack([*[0 * values] * (L - 1), values])
+        values = array.astype(np.float64) * float(_mean_over(sequences, rnn))
+    if array.ndim < sequences.inputs.ndim:
+        values = np.stack([*[np.zeros_like(values)] * (L - 1), values], axis=axis)
+    return np.moveaxis(values if axis else values[None], 1, 0)
 
 
 def _mean_over(sequences: Sequences, rnn: Network) -> Any:

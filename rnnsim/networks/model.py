@@ -106,9 +106,12 @@ class Layout:
     def model(self, like: Model, values: FloatArray) -> Model:
         """A model of these weights, otherwise like the given one."""
         weights = self.split(values)
-        if isinstance(like, Stack):
-            return like.with_weights(weights)
-        return like.with_weights(*reversed(weights))
+        if isinstance(like, EncoderDecoder):
+            L = like.n_layers
+            return EncoderDecoder(
+                _of_layers(like.encoder, weights[L:]), _of_layers(like.decoder, weights[:L])
+            )
+        return _of_layers(like, weights)
 
     def labels(self, model: Model, mask: Any, tie: Any) -> npt.NDArray[np.int64]:
         """Which entries share a parameter, for the kernels: 0 is held fixed; (0,) if all are free.
@@ -129,9 +132,9 @@ class Layout:
             if array.dtype.kind not in "iu":
                 raise TypeError(f"`tie` must hold integer labels, got {array.dtype} for {name!r}")
             groups[self.places[name]] = array
-        for name in ("encoder.W_hy", "encoder.b_y"):
-            if name in self.places:
-                free[self.places[name]] = False
+        for name, place in self.places.items():
+            if name.startswith("encoder.") and name.endswith(("W_hy", "b_y")):
+                free[place] = False
         if free.all() and not groups.any():
             return np.empty(0, np.int64)
         single = groups == 0
@@ -178,3 +181,10 @@ class Layout:
                 "`tie` must join weights that are equal, up to the sign of their label, when "
                 "training begins; set them so first"
             )
+
+
+def _of_layers(network: Network, weights: list[Weights]) -> Network:
+    """The same network with other weights of each layer."""
+    if isinstance(network, Stack):
+        return network.with_weights(weights)
+    return network.with_weights(weights[0])

@@ -10,7 +10,7 @@ from rnnsim import checks
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.stacks.layers import layered
 from rnnsim.networks.initialisation import Scheme
-from rnnsim.networks.rnn import RNN, check_rnn, originals
+from rnnsim.networks.rnn import RNN, check_rnn, joined, originals
 
 
 class Stack:
@@ -129,7 +129,7 @@ class Stack:
             )
             for index, own in enumerate(generators)
         ]
-        return cls([*map(_without_readout, drawn[:-1]), drawn[-1]])
+        return of_drawn(drawn)
 
     @property
     def layers(self) -> tuple[RNN, ...]:
@@ -221,8 +221,13 @@ class Stack:
         )
 
 
-def _without_readout(rnn: RNN) -> RNN:
-    return RNN(rnn.W_xh, rnn.W_hh, b_h=rnn.b_h, cell=rnn.cell, activation=rnn.activation)
+def of_drawn(layers: Sequence[RNN]) -> Stack:
+    """A stack of layers that all have a readout, of which the top keeps its own."""
+    below = [
+        RNN(rnn.W_xh, rnn.W_hh, b_h=rnn.b_h, cell=rnn.cell, activation=rnn.activation)
+        for rnn in layers[:-1]
+    ]
+    return Stack([*below, layers[-1]])
 
 
 def _check_together(layers: tuple[RNN, ...]) -> None:
@@ -253,6 +258,12 @@ def _check_together(layers: tuple[RNN, ...]) -> None:
 
 
 Network = RNN | Stack
+
+
+def joined_networks(networks: Sequence[Network]) -> Network:
+    """Ensembles of one size, depth, cell and activation as one, one behind the other."""
+    layers = [joined(column) for column in zip(*(n.layers for n in networks), strict=True)]
+    return Stack(layers) if has_layers(networks[0]) else layers[0]
 
 
 def has_layers(network: Network) -> bool:

@@ -123,8 +123,7 @@ def _flow(rnn: Network, bound: Bound, lags: int) -> Flow:
     cell, S = cell_of(rnn), steps.size
     if len(weights) > 1:
         together, out = layered(weights), stack_flow_arrays(weights, batch, S, 1, False)
-        whole = stack_flow_work(weights, batch, S, lags, cell)
-        whole = whole._replace(layers=whole.layers._replace(final=final))
+        whole = stack_flow_work(weights, batch, S, lags, cell, final)
         return Flow(
             lambda n: begin_stack_flow(together, batch, cell, steps, n, whole, out),
             lambda n, first, last: advance_stack(cell, steps, first, last, n, whole, out),

@@ -26,7 +26,7 @@ from rnnsim.kernels.arithmetic.norms import (
     rescale,
 )
 from rnnsim.kernels.arithmetic.products import Rows, multiply, rows_from
-from rnnsim.kernels.cells.seam import lasting
+from rnnsim.kernels.cells.seam import lasting, sizes
 from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work
 from rnnsim.kernels.flow.flow import (
     close_lags,
@@ -69,7 +69,8 @@ class StackFlowArrays(NamedTuple):
 class StackFlowWork(NamedTuple):
     """Scratch of one thread: layers, FlowWork with layers in front; carried (S, B, H'), what comes
     down from a layer; units (L,) int64: of the full gradient on its way back; logs (C, S, B) and
-    part_logs (C, S, B, 3 or 0) of the whole state; h0 (B, S) of one layer.
+    part_logs (C, S, B, 3 or 0) of the whole state; h0 (B, S) of one layer; final_h (L, ., B, H)
+    float64: what arrives at h of step T, where it carries loss, or of size 0.
     """
 
     layers: FlowWork
@@ -78,6 +79,7 @@ class StackFlowWork(NamedTuple):
     logs: np.ndarray
     part_logs: np.ndarray
     h0: np.ndarray
+    final_h: np.ndarray
 
 
 def stack_flow_arrays(layers, batch, S, K, per_sequence):
@@ -90,12 +92,18 @@ def stack_flow_arrays(layers, batch, S, K, per_sequence):
     return StackFlowArrays(of_layers, flow_arrays(w, one, S, K, per_sequence))
 
 
-def stack_flow_work(layers, batch, S, C, cell=0):
-    """Scratch for `stack_gradient_flow`, as `flow_work`: one for each thread."""
+def stack_flow_work(layers, batch, S, C, cell=0, final=None):
+    """Scratch for `stack_gradient_flow`, as `flow_work`: one for each thread.
+
+    final: what arrives at the states of step T, as in `stack_backward_work`.
+    """
     w, L, B = widest(layers), len(layers), batch.inputs.shape[2]
     one = flow_work(w, batch, S, C, cell, above_of(layers))
     of_layers = in_layers(one, L)
     set_sizes(of_layers.forward.sizes, layers)
+    final = np.zeros((L, 0, 0, 0)) if final is None else final
+    memory = sizes(cell)[0] * w.W_hh.shape[2]
+    of_layers = of_layers._replace(final=np.ascontiguousarray(final[..., :memory]))
     return StackFlowWork(
         of_layers,
         np.zeros_like(one.rows),
@@ -103,6 +111,7 @@ def stack_flow_work(layers, batch, S, C, cell=0):
         np.zeros_like(one.logs),
         np.zeros_like(one.part_logs),
         np.zeros((B, batch.h0.shape[2] // L), w.W_hh.dtype),
+        np.ascontiguousarray(final[..., memory:]),
     )
 
 
@@ -144,6 +153,8 @@ def begin_stack_flow(weights, batch, cell, steps, n, work, out):
         else:
             pack_readout(w, own)
             score_steps(data, steps, n, own, found)
+        if work.final_h.size > 0 and steps[-1] == T:
+            _arrive_at_end(work.final_h[layer], n, own.rows[-1])
         first = _earlier(first, found.first_nonfinite[n])
     full_gradients(lasts, steps, n, work)
     for layer in range(L):
@@ -152,6 +163,15 @@ def begin_stack_flow(weights, batch, cell, steps, n, work, out):
         start_windows(n, own, found)
         first = _earlier(first, found.first_nonfinite[n])
     out.whole.first_nonfinite[n] = first
+
+
+@inlined
+def _arrive_at_end(final, n, rows):
+    """rows (B, H') += dl/dh_T of network n, from final (., B, H)."""
+    given = final[min(n, final.shape[0] - 1)]
+    for b in range(given.shape[0]):
+        for i in range(given.shape[1]):
+            rows[b, i] += given[b, i]
 
 
 @inlined
@@ -165,8 +185,10 @@ def full_gradients(cell, steps, n, work):
     """The full gradient of every layer, by backpropagation through time and layers."""
     L, i, unit_above = work.units.size, steps.size - 1, np.int64(0)
     for layer in range(L):
-        work.units[layer] = 0
-        start_full(steps, n, layer_of(work.layers, layer))
+        own, work.units[layer] = layer_of(work.layers, layer), 0
+        start_full(steps, n, own)
+        if layer < L - 1:
+            copy(own.rows[-1], own.forward.state)  # 0 but for what arrives at the end
     for t in range(steps[-1], 0, -1):
         for layer in range(L - 1, -1, -1):
             own, come = layer_of(work.layers, layer), work.carried[0]

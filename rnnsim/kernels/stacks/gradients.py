@@ -31,6 +31,7 @@ from rnnsim.kernels.stacks.layers import (
     pass_down,
     pass_up,
     set_sizes,
+    wide_enough,
 )
 
 
@@ -49,12 +50,20 @@ def of_one(batch, layers):
     return batch._replace(h0=batch.h0[:, :, : batch.h0.shape[2] // len(layers)])
 
 
-def stack_backward_work(layers, batch, stored, cell=0):
-    """Scratch for `stack_bptt`: one for each thread. layers: the Weights of each, lowest first."""
+def stack_backward_work(layers, batch, stored, cell=0, final=None):
+    """Scratch for `stack_bptt`: one for each thread. layers: the Weights of each, lowest first.
+
+    final: what arrives at the states of step T, see `wide_enough`.
+    """
     work = backward_work(widest(layers), batch, stored, cell, above_of(layers))
     whole = in_layers(work, len(layers))
     set_sizes(whole.forward.sizes, layers)
-    return whole
+    return whole if final is None else receiving(whole, final)
+
+
+def receiving(work, final):
+    """The same scratch, at whose step T `final` arrives."""
+    return work._replace(final=final, dc=wide_enough(work.dc, final, work.checkpoints.shape[3]))
 
 
 def above_of(layers):

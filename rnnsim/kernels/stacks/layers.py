@@ -9,7 +9,7 @@ come back through W_xh of that layer as dl/dy comes back through W_hy.
 import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import inlined, kernel
-from rnnsim.kernels.arithmetic.products import pack
+from rnnsim.kernels.arithmetic.products import pack, padded
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.gradients.steps import pack_back
 
@@ -48,6 +48,18 @@ def set_sizes(sizes, layers):
         above = w.b_h.shape[1]
         own = w.W_hy.shape[1], w.b_y.shape[1]
         sizes[layer] = w.W_hh.shape[2], w.W_xh.shape[2], *(own if w is layers[-1] else (above, 0))
+
+
+def wide_enough(array, final, H):
+    """Scratch (..., C*H') of what a step hands back, with room for what `take_final` puts there.
+
+    final (L, ., B, M*H), or (L, ., B, M*H + H): what arrives at h_T stands behind the memories,
+    where `arrive` finds what a step hands back to h beside its products.
+    """
+    width = final.shape[-1] // H * padded(H, array)
+    if array.shape[-1] >= width:
+        return array
+    return np.zeros((*array.shape[:-1], width), array.dtype)
 
 
 @kernel

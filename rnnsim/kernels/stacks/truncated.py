@@ -21,18 +21,23 @@ from rnnsim.kernels.stacks.gradients import (
     above_of,
     begin_stack,
     mark_stack,
+    receiving,
     stack_forward_steps,
     widest,
 )
-from rnnsim.kernels.stacks.layers import in_layers, pass_down, set_sizes
+from rnnsim.kernels.stacks.layers import in_layers, pass_down, set_sizes, wide_enough
 
 
-def stack_truncated_work(layers, batch, stride, cell=0):
-    """Scratch for `stack_truncated_bptt`; layers: the Weights of each, the lowest first."""
+def stack_truncated_work(layers, batch, stride, cell=0, final=None):
+    """Scratch for `stack_truncated_bptt`; arguments as of `stack_backward_work`."""
     work = truncated_work(widest(layers), batch, stride, cell, above_of(layers))
     whole = in_layers(work, len(layers))
     set_sizes(whole.common.forward.sizes, layers)
-    return whole
+    if final is None:
+        return whole
+    H = whole.common.checkpoints.shape[3]
+    dc, memories = (wide_enough(a, final, H) for a in (whole.dc, whole.memories))
+    return whole._replace(common=receiving(whole.common, final), dc=dc, memories=memories)
 
 
 @kernel
