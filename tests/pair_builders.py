@@ -7,6 +7,7 @@ import reference
 from reference_cells import CELLS, VANILLA
 
 import rnnsim
+from rnnsim.networks.stack import of_drawn
 
 
 class PairCase(NamedTuple):
@@ -73,3 +74,36 @@ def plain(made, n=0):
 def cell_name(rnn):
     """The name of its cell in the table."""
     return rnn.activation if rnn.cell == "vanilla" else rnn.cell
+
+
+def stack_of(rng, N, D, H, V, cell, n_layers):
+    """Layers with biases, of which the top has a readout of V."""
+    layers = [network(rng, N, H if k else D, H, V, cell) for k in range(n_layers)]
+    return of_drawn(layers)
+
+
+def stacked_pair(n_layers=2, seed=0, *, cells=("tanh", "tanh"), H_e=3, H=3, **options):
+    """A pair case whose parts are stacks of `n_layers` layers."""
+    sizes = {"N": 1, "D_s": 2, "D": 3, "V": 3, "T_s": 3, "T": 3, "B": 2} | options
+    made = pair_case(seed, H_e=H_e, H=H, activations=cells, **sizes)
+    rng = np.random.default_rng([seed, n_layers])
+    N, D_s, D, V = (sizes[name] for name in ("N", "D_s", "D", "V"))
+    encoder = stack_of(rng, N, D_s, H_e, H, cells[0], n_layers)
+    decoder = stack_of(rng, N, D, H, V, cells[1], n_layers)
+    model = rnnsim.EncoderDecoder(encoder, decoder)
+    return PairCase(model.astype(made.pairs.dtype), made.pairs)
+
+
+def plain_stacks(made, n=0):
+    """The arguments of reference_pairs.loss_of_stacks for pair n, in float64."""
+    wide = made.astype("float64")
+    parts = (wide.model.encoder, wide.model.decoder)
+    nets = [[reference.net_of(layer, n) for layer in part.layers] for part in parts]
+    s, own = wide.pairs.target, wide.pairs.n_networks
+    target = tuple(a[n] if own else a for a in (s.inputs, s.targets, s.weights))
+    return (
+        *nets,
+        wide.pairs.source[n] if own else wide.pairs.source,
+        target,
+        tuple(map(cell_name, parts)),
+    )

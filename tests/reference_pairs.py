@@ -5,6 +5,7 @@ Cells are told by their names in `reference_cells`, the encoder's first.
 
 import numpy as np
 import reference
+import reference_stacks
 from reference import Net
 from reference_cells import CELLS, step_derivatives
 
@@ -83,3 +84,59 @@ def jacobians(net, x, start, cell):
     states, _ = reference.unfold(net, x, start, cell)
     of_state, of_pre = step_derivatives(net, x, states, cell)
     return of_state, of_pre[..., : len(net.W_xh)] @ net.W_xh
+
+
+# Pairs of stacks: lists of Nets, the lowest first. One bridge, the readout of the encoder's top.
+
+
+def first_states(encoders, decoders, source, cells):
+    """The decoder's (B, L*S): h of each layer is what the bridge makes of the encoder's last h."""
+    B, H_e, H = source.shape[1], encoders[0].W_hh.shape[1], decoders[0].W_hh.shape[1]
+    rest = np.concatenate([at_rest(net, cells[0], B) for net in encoders], axis=1)
+    last = reference_stacks.unfold(encoders, source, rest, cells[0])[-1]
+    found = []
+    for part in np.split(last, len(encoders), axis=1):
+        passed = part[:, :H_e] @ encoders[-1].W_hy.T + encoders[-1].b_y
+        first = at_rest(decoders[0], cells[1], B).astype(passed.dtype)
+        first[:, :H] = passed
+        if handed(encoders[0], decoders[0], cells):
+            first[:, H:] = part[:, H_e:]
+        found.append(first)
+    return np.concatenate(found, axis=1)
+
+
+def loss_from(decoders, inputs, targets, weights, state, cell):
+    """L of a decoder of several layers that begins in a whole state (B, L*S)."""
+    states, total = reference_stacks.unfold(decoders, inputs, state, cell), 0.0
+    for t, b in zip(*np.nonzero(weights), strict=True):
+        y = reference_stacks.read(decoders, states[t + 1])[2][b]
+        total = total + weights[t, b] * reference.step_loss(y, targets[t, b])
+    return total / weights.shape[1]
+
+
+def loss_of_stacks(encoders, decoders, source, target, cells):
+    """L of a pair of stacks; target is (inputs, targets, weights)."""
+    start = first_states(encoders, decoders, source, cells)
+    return loss_from(decoders, *target, start, cells[1])
+
+
+def gradients_of_stacks(encoders, decoders, source, target, cells):
+    """Lists of Nets: the gradients of all weights of both, by complex steps."""
+    parts, found = (encoders, decoders), ([], [])
+    for k, nets in enumerate(parts):
+        for layer, net in enumerate(nets):
+
+            def loss(array, name, k=k, layer=layer):
+                moved = [list(part) for part in parts]
+                moved[k][layer] = moved[k][layer]._replace(**{name: array})
+                return loss_of_stacks(*moved, source, target, cells)
+
+            found[k].append(
+                Net(
+                    *(
+                        reference.derivative(lambda a, name=name: loss(a, name), getattr(net, name))
+                        for name in Net._fields
+                    )
+                )
+            )
+    return found

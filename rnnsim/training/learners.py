@@ -12,6 +12,8 @@ from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.gradients.bptt import flops_per_network
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, INNER_PRODUCT, Batch, Weights
+from rnnsim.kernels.gradients.backward_arrays import BackwardWork
+from rnnsim.kernels.stacks.layers import wide_enough
 from rnnsim.kernels.training.learning import (
     LARGEST,
     PENDING,
@@ -151,6 +153,8 @@ class Workshop:
             T = batches.sources.shape[1]
             encoder = _path(parts[1], weights[L:], gradients[L:], T, B, INNER_PRODUCT)
             encoder.loss_weights[-B:] = 1
+            if L > 1:
+                encoder = encoder._replace(work=_receiving(parts[1], encoder.work))
         else:
             one = RNN(*(np.zeros((1, 1), dtype) for _ in range(3)))
             nothing = [originals(one)]
@@ -201,6 +205,12 @@ def _path(
     data = (spread, gathered, places, inputs, classes, targets, loss_weights, h0)
     none = np.zeros(0, np.bool_), np.zeros((0, 0), dtype), np.zeros((0, 0, 0), dtype)
     return Path(0, cell, loss, wide, out, work, *data, *none)
+
+
+def _receiving(encoder: Network, work: BackwardWork) -> BackwardWork:
+    """The same scratch with room for what arrives at the last states of every layer."""
+    states = np.zeros((0, 0, 0, state_size(encoder.layers[0])))
+    return work._replace(dc=wide_enough(work.dc, states, encoder.n_hidden))
 
 
 def _views(flat: FloatArray, shapes: Sequence[tuple[int, ...]]) -> Weights:

@@ -266,17 +266,14 @@ OF_ONE_LAYER = {
     "pseudospectrum": lambda stack: rnnsim.pseudospectrum(stack, n_points=2),
     "transient_growth": lambda stack: rnnsim.transient_growth(stack, lags=[1]),
     "with_departure": lambda stack: rnnsim.with_departure(stack, 1.0),
-    "encoder": lambda stack: rnnsim.EncoderDecoder(stack, layer(2, 2)),
-    "decoder": lambda stack: rnnsim.EncoderDecoder(layer(2), stack),
 }
 
 
 @pytest.mark.parametrize("name", OF_ONE_LAYER)
 def test_what_is_of_one_layer_says_where_the_layers_are(name):
-    parameter = name if name in ("encoder", "decoder") else "rnn"
     with pytest.raises(
         TypeError,
-        match=rf"^`{parameter}` must be a rnnsim.RNN, got Stack; a stack is more than one "
+        match=r"^`rnn` must be a rnnsim.RNN, got Stack; a stack is more than one "
         r"network; its .layers\[l\] is the RNN of a layer$",
     ):
         OF_ONE_LAYER[name](sample())

@@ -29,33 +29,77 @@ def _source(batches, batch, n, path):
 
 @kernel
 def encode(batches, batch, n, handed, path, h0):
-    """h0 (1, B, S) of the decoder, from what the encoder has read."""
+    """h0 (1, B, L*S) of the decoder, from what the encoder has read."""
     data, work = _source(batches, batch, n, path), path.work
-    T, B, V = data.inputs.shape[1], data.inputs.shape[2], path.weights.W_hy.shape[2]
+    (T, B), L = data.inputs.shape[1:3], work.marks.shape[0]
+    S = h0.shape[2] // L
     forward_path(data, T, path)
-    top = layer_of(work.forward, work.marks.shape[0] - 1)
-    class_major_outputs(T, 1, V, top)
-    outputs = class_major(V, B, top)
     fill(h0, 0)
-    for b in range(B):
-        for v in range(V):
-            h0[0, b, v] = outputs[v, b]
+    for layer in range(L):
+        first = h0[0, :, layer * S : (layer + 1) * S]
+        if layer == L - 1:
+            _read_out(T, layer_of(work.forward, layer), first)
+        else:
+            _cross(work.forward.trace[layer, T], path, first)
         if handed > 0:
-            gather_memories(top.kept[T, b], V, h0[0], b)
+            for b in range(B):
+                gather_memories(work.forward.kept[layer, T, b], handed, first, b)
+
+
+@inlined
+def _read_out(T, top, first):
+    """first (B, S), its h = the output of the top layer at step T."""
+    V = top.sizes[2]
+    class_major_outputs(T, 1, V, top)
+    outputs = class_major(V, first.shape[0], top)
+    for b in range(first.shape[0]):
+        for v in range(V):
+            first[b, v] = outputs[v, b]
+
+
+@inlined
+def _cross(states, path, first):
+    """The same of a layer below, whose h_T stands in states (B, P'): W_hy h + b_y of the top."""
+    W_hy, b_y = path.weights.W_hy[-1, 0], path.weights.b_y[-1, 0]
+    for b in range(first.shape[0]):
+        for v in range(W_hy.shape[0]):
+            total = b_y[v]
+            for i in range(W_hy.shape[1]):
+                total += W_hy[v, i] * states[b, i]
+            first[b, v] = total
 
 
 @kernel
 def pull_back(batches, batch, n, variant, work):
-    """The encoder's gradient, from that of the decoder's first state; after `encode`."""
-    path, main = work.encoder, work.main
-    top, n_0 = path.work.marks.shape[0] - 1, main.network
-    end_bptt(n_0, layer_of(main.work, n_0), layer_of(main.out, n_0))
-    gradient = main.out.h0[n_0]
-    data = _source(batches, batch, n, path)
+    """The encoder's gradient, from that of the decoder's first state; after `encode`.
+
+    That of the bridge is of the top layer alone: training holds it fixed.
+    """
+    path, main, n_0 = work.encoder, work.main, work.main.network
+    data, L = _source(batches, batch, n, path), path.work.marks.shape[0]
     T, B = data.inputs.shape[1:3]
-    for b in range(B):
-        for v in range(path.weights.W_hy.shape[2]):
-            data.values[0, T - 1, b, v] = B * gradient[0, b, v]  # losses are divided by B
+    for layer in range(L):
+        end_bptt(n_0, layer_of(main.work, layer), layer_of(main.out, layer))
+        gradient, dc = main.out.h0[layer, n_0], path.work.dc[layer]
         if work.handed > 0:
-            spread_memories(gradient[0], b, path.weights.W_hh.shape[3], path.work.dc[top, b])
+            for b in range(B):
+                spread_memories(gradient, b, work.handed, dc[b])
+        if layer < L - 1:
+            _cross_back(gradient, path, dc)
+            continue
+        for b in range(B):
+            for v in range(data.values.shape[3]):
+                data.values[0, T - 1, b, v] = B * gradient[b, v]  # losses are divided by B
     sum_gradients(data, path, 0.0, variant, work.penalty)
+
+
+@inlined
+def _cross_back(gradient, path, dc):
+    """What arrives at h_T of a layer below the top, behind the memories of dc: W_hy^T dL/dh_0."""
+    W_hy, memory = path.weights.W_hy[-1, 0], path.work.memories.shape[3]
+    for b in range(dc.shape[0]):
+        for i in range(W_hy.shape[1]):
+            total = dc[b, memory + i]  # 0 so far
+            for v in range(W_hy.shape[0]):
+                total += W_hy[v, i] * gradient[b, v]
+            dc[b, memory + i] = total

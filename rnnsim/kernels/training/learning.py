@@ -154,7 +154,9 @@ def _segment(learners, batches, segment, rule, variant, n, work):
     main, state, paired = work.main, learners.state[n], batches.sources.shape[1] > 0
     data = _stage(batches, segment, n, main)
     _set_first_state(learners, segment, n, main)
+    own = work.values.size - work.encoder.places.size  # of an encoder that is a stack
     if paired:
+        spread_weights(work.values[own:], work.encoder)
         encode(batches, segment.batch, n, work.handed, work.encoder, main.h0)
     spread_weights(work.values, main)
     forward_path(data, segment.end - segment.begin, main)
@@ -165,6 +167,7 @@ def _segment(learners, batches, segment, rule, variant, n, work):
         gather_gradient(main, work.gradient)
         if paired:
             pull_back(batches, segment.batch, n, variant, work)
+            gather_gradient(work.encoder, work.gradient[own:])
     if learners.gathered.shape[1] > 0:
         found, omega = _gather(learners, segment.closes, found, omega, n, work)
     if not found:
