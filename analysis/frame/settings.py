@@ -103,7 +103,7 @@ class Ensemble(Networks, Reading):  # in this order the task is the first field
 
 @dataclass(frozen=True)
 class Cells:
-    """Which cells networks have; beside `Networks` where the analysis compares cells."""
+    """Which cells networks have, in how many layers; beside `Networks` where the analysis compares cells."""
 
     cell: Annotated[tuple[str, ...], flag("Cells: vanilla, lstm, gru, one or several.")] = (
         "vanilla",
@@ -112,6 +112,7 @@ class Cells:
         tuple[float, ...],
         flag("Forget biases: added to the bias of f (LSTM) or z (GRU), one or several."),
     ] = (0.0,)
+    n_layers: Annotated[tuple[int, ...], flag("Layers of a stack, one or several.")] = (1,)
 
 
 def _values(settings: Networks, kind: type[Networks]) -> dict[str, Any]:

@@ -105,6 +105,7 @@ def depth_sweep(
     """
     settings = labels.recorded(locals()) | {"cell": cell, "forget_bias": forget_bias}
     depths = labels.sizes("n_layers", n_layers)
+    settings |= {"n_layers": list(depths)}
     (kind,) = cells_of(
         checks.one_of("cell", cell, ("vanilla", "lstm", "gru")),
         checks.real_number("forget_bias", forget_bias), activation,

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
-from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.rnn import ACTIVATIONS
 
 _NOT_KEPT = ("progress", "max_memory")  # they change no number
-_CELLS = ("cell", "forget_bias")  # `Cells.settings` has those that are not as usual
+_CELLS = ("cell", "forget_bias", "n_layers")  # `Cells.settings` has those that are not as usual
 _SERIES = (tuple, list, range, np.ndarray)
 
 
@@ -57,7 +57,9 @@ def clip_norm(value: Any) -> Any:
 
 def of_draws(**given: str) -> dict[str, Any]:
     """Of scheme, activation and dtype those that are given, one of each."""
-    choices = {"scheme": SCHEMES, "activation": ACTIVATIONS, "dtype": ("float32", "float64")}
+    choices = {
+        "scheme": INITIALISATIONS, "activation": ACTIVATIONS, "dtype": ("float32", "float64"),
+    }  # fmt: skip
     return {name: checks.one_of(name, value, choices[name]) for name, value in given.items()}
 
 

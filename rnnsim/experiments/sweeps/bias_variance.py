@@ -46,6 +46,7 @@ def bias_variance_sweep(
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     network_seeds: int | Sequence[int] = 5,
     data_seed: int = 0,
     n_hidden: int = 64,
@@ -111,7 +112,7 @@ def bias_variance_sweep(
     (array([1, 2, 3, 4, 6, 8]), ('moment', 'network_seed', 'window'))
     """
     settings = labels.recorded(locals())
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     name = checks.one_of("task", task, tasks.TASKS)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)

@@ -208,6 +208,7 @@ def phase_sweep(
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -259,7 +260,7 @@ def phase_sweep(
     array([[False,  True],
            [False, False]])
     """  # noqa: E501
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
         "strength": _strengths(strength),
         "gain": labels.real_numbers("gain", gain),

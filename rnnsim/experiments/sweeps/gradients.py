@@ -38,6 +38,7 @@ def sweep(
     activation: str | Sequence[str] = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     measures: str | Sequence[str] = ("gradients", "lags", "truncation", "slopes", "spectrum"),
     truncation: str | Sequence[str] = "sliding",
     windows: Sequence[int] | None = None,
@@ -135,7 +136,7 @@ def sweep(
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
     labels.of_draws(dtype=dtype)
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),

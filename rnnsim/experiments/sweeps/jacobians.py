@@ -43,6 +43,7 @@ def jacobian_sweep(
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -102,7 +103,7 @@ def jacobian_sweep(
     >>> data.log_singular_value.sel(lag=20).max(["sequence", "unit"]).values.round(3).ravel()
     array([-2.107, 13.863])
     """
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
         "scheme": labels.names("scheme", scheme, SCHEMES),
         "gain": labels.real_numbers("gain", gain),

@@ -56,6 +56,7 @@ def learning_sweep(
     data_seed: int = 0,
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     dtype: str = "float32",
     n_threads: int | None = None,
     progress: bool = False,
@@ -114,7 +115,7 @@ def learning_sweep(
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
     checks.one_of("task", task, tasks.TASKS)
-    cells = cells_of(cell, forget_bias)
+    cells = cells_of(cell, forget_bias, n_layers=n_layers)
     lengths = labels.sizes("length", length)
     seeds = labels.seeds("network_seeds", network_seeds)
     chosen = labels.names("methods", methods, METHODS)

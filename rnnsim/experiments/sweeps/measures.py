@@ -52,6 +52,7 @@ class Job:
     tolerance: float
     cell: str = "vanilla"
     forget_bias: float = 0.0
+    n_layers: int = 1
 
 
 def draw_networks(job: Job) -> RNN:
@@ -66,6 +67,7 @@ def draw_networks(job: Job) -> RNN:
         dtype=job.dtype,
         cell=job.cell,
         forget_bias=job.forget_bias,
+        n_layers=job.n_layers,
     )
 
 

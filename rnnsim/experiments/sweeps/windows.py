@@ -59,6 +59,7 @@ def window_sweep(
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
+    n_layers: int | Sequence[int] = 1,
     network_seeds: int | Sequence[int] = 5,
     data_seed: int = 0,
     n_hidden: int = 32,
@@ -125,7 +126,7 @@ def window_sweep(
            [0. , 0.4]])
     """
     settings = labels.recorded(locals())
-    cells = cells_of(cell, forget_bias, activation)
+    cells = cells_of(cell, forget_bias, activation, n_layers)
     checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
     H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
