@@ -1,4 +1,4 @@
-"""Which cells a sweep sets beside each other: axes, the kinds that exist, what variables mean."""
+"""Which cells and depths a sweep compares: axes, the kinds that exist, what variables mean."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +16,10 @@ _WINDOWED = (
     "truncated_log_norm truncated_log_norm_per_weight truncation_log_error truncation_cosine "
     "sufficient_window"
 ).split()
+_OF_WEIGHTS = (
+    "log_gradient_norm log_gradient_norm_per_weight cancellation log_step_norm log_state_norm"
+).split()
+_BY_LAYER = "log_norm_layers log_norms_layers layer_share".split()
 
 
 # What is no axis; a sweep that gives something else has one.
@@ -31,7 +35,17 @@ class Kind(NamedTuple):
     def state_size(self, n_hidden: int) -> int:
         """Numbers of a state: those of h and of c for LSTMs, of all layers."""
         numbers = 2 * n_hidden if self.options["cell"] == "lstm" else n_hidden
-        return numbers * int(self.options.get("n_layers", 1))
+        return numbers * self.n_layers
+
+    @property
+    def n_layers(self) -> int:
+        """L."""
+        return int(self.options.get("n_layers", 1))
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether W_hh alone says how a step acts: of vanilla networks of one layer."""
+        return self.options["cell"] == "vanilla" and self.n_layers == 1
 
 
 class Cells(NamedTuple):
@@ -56,6 +70,18 @@ class Cells(NamedTuple):
         return tuple(dict.fromkeys(kind.options["cell"] for kind in self.kinds))
 
     @property
+    def gates(self) -> tuple[str, ...]:
+        """The gates of all gated cells, each once."""
+        gated = [CELLS[name] for name in self.names if CELLS[name].keeps]
+        return tuple(dict.fromkeys(gate for cell in gated for gate in cell.gates))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Labels of an axis of layers, 1 the lowest; none where there are no stacks."""
+        most = max(kind.n_layers for kind in self.kinds)
+        return tuple(range(1, most + 1)) if most > 1 else ()
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What a configuration keeps of them."""
         return {name: list(values) for name, values in self.axes.items()}
@@ -71,12 +97,20 @@ class Cells(NamedTuple):
         }
 
     def _meaning(self, name: str, long_name: str) -> str:
-        """What is else with gated cells."""
-        state = "lstm" in self.names and ("/dh_" in long_name or "dh_t/" in long_name)
-        gated = self.names != ("vanilla",)
-        return (
-            f"{'; h: of an LSTM its state (h, c)' * state}"
-            f"{'; of gated cells of dL/d[W_hh, W_xh, b_h]' * (gated and name in _WINDOWED)}"
+        """What is else with gated cells and stacks."""
+        state = ("/dh_" in long_name or "dh_t/" in long_name) and name not in _BY_LAYER
+        whole = {"of an LSTM its state (h, c)": "lstm" in self.names}
+        whole |= {"of stacks the states of all layers": bool(self.layers)}
+        words = ", ".join(text for text, true in whole.items() if true and state)
+        found = f"; h: {words}" * bool(words)
+        others = {"gated cells": self.names != ("vanilla",), "stacks": bool(self.layers)}
+        named = " and ".join(text for text, true in others.items() if true)
+        if name in _WINDOWED and named:
+            weights = "[W_hh, W_xh, b_h]"
+            one = " of each layer, the largest" if name == "sufficient_window" else " of all layers"
+            found += f"; of {named} of dL/d{weights}{one * bool(self.layers)}"
+        return found + "; of stacks of all layers together" * (
+            bool(self.layers) and name in _OF_WEIGHTS
         )
 
 
@@ -128,10 +162,22 @@ def exists(cell: str, activation: str) -> bool:
     return cell == "vanilla" or activation == "tanh"
 
 
-def vanilla_alone(cell: Any, reason: str) -> None:
-    """Refuse gated cells in a study of what only vanilla networks have; `reason` says why."""
+def one_matrix_alone(cell: Any, n_layers: Any) -> None:
+    """Refuse gated cells and stacks in a study of what one W_hh says."""
     if checks.one_of("cell", cell, CELLS) != "vanilla":
-        raise ValueError(f"`cell` must be 'vanilla' here, got {cell!r}: {reason}")
+        raise ValueError(
+            f"`cell` must be 'vanilla' here, got {cell!r}: W_hh of gated cells stacks the blocks "
+            f"of gates and has no eigenvalues to keep; {_OTHERWISE}"
+        )
+    if checks.size("n_layers", n_layers) != 1:
+        raise ValueError(
+            f"`n_layers` must be 1 here, got {n_layers}: each layer of a stack has a W_hh of its "
+            "own, and no one matrix says what a step does; take the layers one by one "
+            f"(`with_departure` and `pseudospectrum` of each of Stack.layers); {_OTHERWISE}"
+        )
+
+
+_OTHERWISE = "`jacobian_sweep` says how their steps stretch and shrink"
 
 
 def _check_biases(names: tuple[str, ...], biases: tuple[float, ...]) -> None:

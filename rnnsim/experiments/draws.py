@@ -17,7 +17,7 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN, joined
-from rnnsim.networks.stack import Stack, joined_networks
+from rnnsim.networks.stack import Network, Stack, joined_networks
 
 
 def _generator(*key: int | str) -> np.random.Generator:
@@ -106,27 +106,33 @@ def sparse_networks(
     dtype: str = "float64",
     cell: str = "vanilla",
     forget_bias: float = 0.0,
-) -> RNN:
+    n_layers: int = 1,
+) -> Network:
     """A sparse tanh network for each seed, drawn as for the experiments of Pascanu et al. (2013).
 
     Every unit hears `connections` others (or all, where there are fewer) with Gaussian weights, and
     W_hh is rescaled to the spectral radius; W_xh and W_hy are Gaussian with standard deviation
     `deviation`; biases are 0. "smart_tanh" of their code, pascanur/trainingRNNs, up to the draw
-    itself. They had no gates; here each gate has a block that is drawn in this way.
+    itself. They had neither gates nor several layers: here each gate has a block, and each layer of
+    a `Stack` weights, that are drawn in this way, those of a deeper one beginning with those of a
+    shallower.
     """
     D, V = sizes
     kind, gated = CELLS[cell], () if cell == "vanilla" else (cell,)
-    networks = []
-    for seed in seeds:
-        rng = _generator(seed, D, n_hidden, V, connections, *gated)
-        blocks = [_sparse_block(rng, n_hidden, connections, radius) for _ in kind.gates]
-        W_xh = deviation * rng.standard_normal((len(kind.gates) * n_hidden, D))
-        W_hy = deviation * rng.standard_normal((V, n_hidden))
-        b_h = [np.full(n_hidden, forget_bias * (name == kind.keeps)) for name in kind.biases]
-        networks.append(
-            RNN(W_xh, np.concatenate(blocks), W_hy, np.concatenate(b_h), cell=cell).astype(dtype)
-        )
-    return joined(networks)
+    b_h = [np.full(n_hidden, forget_bias * (name == kind.keeps)) for name in kind.biases]
+    layers = []
+    for layer in range(n_layers):
+        networks = []
+        for seed in seeds:
+            rng = _generator(seed, D, n_hidden, V, connections, *gated, *[layer] * (layer > 0))
+            blocks = [_sparse_block(rng, n_hidden, connections, radius) for _ in kind.gates]
+            rows = len(kind.gates) * n_hidden, n_hidden if layer else D
+            weights = [deviation * rng.standard_normal(rows), np.concatenate(blocks)]
+            if layer == n_layers - 1:
+                weights.append(deviation * rng.standard_normal((V, n_hidden)))
+            networks.append(RNN(*weights, b_h=np.concatenate(b_h), cell=cell).astype(dtype))
+        layers.append(joined(networks))
+    return layers[0] if n_layers == 1 else Stack(layers)
 
 
 def _sparse_block(
@@ -195,9 +201,10 @@ def white_inputs(seed: int, shape: tuple[int, int, int]) -> FloatArray:
     return _generator(seed, *shape).standard_normal(shape)
 
 
-def frozen_biases(seeds: Sequence[int], number: int) -> FloatArray:
-    """Biases (N, number) from N(0, 1), those of a network by its seed."""
-    return np.array([_generator(seed, number).standard_normal(number) for seed in seeds])
+def frozen_biases(seeds: Sequence[int], number: int, layer: int = 0) -> FloatArray:
+    """Biases (N, number) from N(0, 1), those of a network by its seed, of each layer others."""
+    key = (number, layer) if layer else (number,)
+    return np.array([_generator(seed, *key).standard_normal(number) for seed in seeds])
 
 
 def white_noise(shape: tuple[int, int], sizes: tuple[int, int], dtype: npt.DTypeLike) -> Sequences:

@@ -73,6 +73,14 @@ LAGS = table(
             "", LN, "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T"),
     },
 )  # fmt: skip
+LAYERS = table(  # where there are stacks
+    _OF_RUN,
+    {
+        "log_norm_layers": (
+            "layer lag", LN,
+            "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| by layer, by all paths"),
+    },
+)
 SLOPES = table(
     _OF_RUN,
     {

@@ -17,7 +17,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.progress import asked
 from rnnsim.training.records import with_loss_units
 from rnnsim.training.settings import check_settings
@@ -75,7 +75,7 @@ def bias_variance_sweep(
         T, H, B, of training and of the batches that are measured.
     gain, scheme, activation, network_seeds, dtype
         As in `sweep`, one of each but for the seeds.
-    cell, forget_bias
+    cell, forget_bias, n_layers
         As in `sweep`, one or several.
     data_seed : int
         Of all batches.
@@ -97,8 +97,8 @@ def bias_variance_sweep(
         ``lag_signal`` and ``lag_noise`` against ``lag``; and against ``batch``, sizes from B/16 to
         16 B: ``best_window``, ``shortest_window`` and ``longest_window`` that are not known to be
         worse, ``best_error`` and ``full_error``, the mean square error there and of the full
-        gradient, ``horizon``. ``loss`` on test data; ``diverged`` as in `train`. With axes cell and
-        forget_bias in front where they are given.
+        gradient, ``horizon``. ``loss`` on test data; ``diverged`` as in `train`. With axes cell,
+        forget_bias and n_layers in front where they are given.
 
     Raises
     ------
@@ -188,7 +188,7 @@ def measure(job: Job, n_threads: int) -> Found:
             n_threads=n_threads,
             progress=asked(),
         )
-        for networks in (job.networks.draw(), cast(RNN, training.rnn))
+        for networks in (job.networks.draw(), cast(Network, training.rnn))
     ]
     each = [_of_moment(moment, job.batches) for moment in found]
     arrays = {name: np.stack([values[name] for values in each]) for name in each[0]}

@@ -20,6 +20,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import state_size
 
 DRIVES = ("input", "bias")
@@ -226,12 +227,16 @@ def phase_sweep(
     Sequences start in states drawn from N(0, 1). Draws are paired: xi and these states depend on
     (data seed, sizes), W_hh and beta on the network seed; gain and strength scale them. b is 0, of
     LSTMs and GRUs the forget bias; their beta has an entry for every bias of every gate, and white
-    inputs reach every gate. h begins as above, c with 0.
+    inputs reach every gate. h begins as above, c with 0. Of stacks the lowest layer reads xi, and
+    every layer has a beta and first states of its own, a deeper stack beginning with those of a
+    shallower one; gradients are of the states of all layers.
 
     Parameters
     ----------
-    gain, network_seeds, batch_size, scheme, activation, cell, forget_bias, dtype, n_threads, progress
+    gain, network_seeds, batch_size, scheme, activation, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
+    cell, forget_bias, n_layers
+        As in `sweep`, one or several.
     strength : float or several
         s, at least 0: the standard deviation over units, without unit as the pre-activations.
     drive : {"input", "bias"}
@@ -245,8 +250,8 @@ def phase_sweep(
     -------
     xarray.Dataset
         ``lyapunov_exponent``, ``standard_error``, ``growth_rate``, ``growth_rate_error`` (NaN for
-        one sequence), nats per step, ``growth_live`` (strength, gain, network_seed); with axes cell
-        and forget_bias in front where they are given.
+        one sequence), nats per step, ``growth_live`` (strength, gain, network_seed); with axes cell,
+        forget_bias and n_layers in front where they are given.
 
     Raises
     ------
@@ -296,9 +301,8 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
     rnn = job.networks.draw()
     noise, bias = (job.strength, 0.0) if job.drive == "input" else (0.0, job.strength)
     inputs = (noise * draws.white_inputs(job.data_seed, (T, B, H))).astype(rnn.dtype)
-    frozen = bias * draws.frozen_biases(job.networks.seeds, rnn.b_h.shape[1])
-    rnn = rnn.with_weights(rnn.weights._replace(b_h=(rnn.b_h + frozen).astype(rnn.dtype)))
-    states = draws.initial_states(job.data_seed, B, H, rnn.dtype)
+    rnn = _with_biases(rnn, bias, job.networks.seeds)
+    states = draws.initial_states(job.data_seed, B, H, rnn.dtype, len(rnn.layers))
     steps = {"burn_in": burn_in, "block_steps": block_steps}
     spectrum = lyapunov_spectrum(
         rnn, inputs, n_exponents=1, h0=states, n_threads=n_threads, **steps
@@ -315,6 +319,16 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
         "growth_rate_error": growth.standard_error,
         "growth_live": growth.live,
     }
+
+
+def _with_biases(rnn: Network, scale: float, seeds: tuple[int, ...]) -> Network:
+    """The networks with frozen biases of this standard deviation in every layer."""
+    layers = []
+    for index, layer in enumerate(rnn.layers):
+        frozen = scale * draws.frozen_biases(seeds, layer.b_h.shape[1], index)
+        b_h = (layer.b_h + frozen).astype(layer.dtype)
+        layers.append(layer.with_weights(layer.weights._replace(b_h=b_h)))
+    return layers[0] if len(layers) == 1 else Stack(layers)
 
 
 def _of_spectrum(found: LyapunovSpectrum, S: int) -> dict[str, FloatArray]:

@@ -12,13 +12,13 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
-from rnnsim.experiments.catalogue.sweeps import LOSS_UNITS, MEASURES
+from rnnsim.experiments.catalogue.sweeps import LAYERS, LOSS_UNITS, MEASURES
 from rnnsim.experiments.cells import Cells, cells_of, exists
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.rnn import ACTIVATIONS
 
 TRUNCATIONS = ("sliding", "segments")
@@ -70,22 +70,29 @@ def sweep(
     batch_size : int
         B.
     scheme, activation : str or several
-        Of `rnnsim.SCHEMES`, and as in `RNN.sample`, which says what they are. LSTMs and GRUs have
+        Of `rnnsim.SCHEMES` or "pytorch", as in `RNN.sample`, which says what they are. LSTMs and GRUs have
         phi of their own, and stand at "tanh" alone.
     cell : {"vanilla", "lstm", "gru"} or several
         Norms dl/dh of LSTMs are of their whole state (h, c). Windows of gated cells are held
         against the gradient of W_hh, W_xh and b_h together, norms and cancellation are of W_hh.
     forget_bias : float or several
         As in `RNN.sample`. Vanilla networks have no such gate: beside others they stand at 0 alone.
+    n_layers : int or several
+        L. Of 2 and more a `Stack`, whose layers begin with those of a shallower one: norms dl/dh
+        are then of the states of all layers, each with the others held fixed, dL/dh_t of all
+        layers by all paths, norms and cancellation of W_hh of all layers together, and windows are
+        held against W_hh, W_xh and b_h of all of them (`sufficient_window`: of each, the largest).
+        `depth_sweep` has windows, rates and exponents of every layer.
     measures : str or several
         "gradients": loss, full norms, per unit of loss weight, cancellation, overflow flag.
         "steps": norms of the temporal contributions and of dL/dh_t against t.
         "truncation": norm, error and cosine of every window, and the window that suffices.
-        "lags": norms against lag with their spread, fitted growth rate, change over all lags.
+        "lags": norms against lag with their spread, fitted growth rate, change over all lags; with
+        stacks also norms into h of every layer.
         "map": norms by step and lag. "slopes": mean phi', saturated fraction.
         "spectrum": eigenvalues, singular values, radius, norm, departure from normality of W_hh.
-        These and "slopes" are NaN of gated cells, whose W_hh stacks blocks and which have no single
-        slope; `jacobian_sweep` says what their steps do.
+        NaN of gated cells, whose W_hh stacks blocks and which have no single slope either, and of
+        stacks, where no one W_hh says what a step does, as `jacobian_sweep` does.
         "nonnormality": numerical radius and abscissa, Kreiss constant, condition and participation
         of eigenvectors of W_hh (`rnnsim.nonnormality`); a tenth to half a second for each
         draw of 64 units, at any number of gains.
@@ -114,8 +121,8 @@ def sweep(
     -------
     xarray.Dataset
         Axes task, scheme, activation, n_hidden, gain, network_seed, data_seed, length, and where
-        they apply truncation, window, lag, time, unit; in front cell and forget_bias, where they
-        are given (not vanilla, not 0). NaN where a shorter length does not reach, and at labels
+        they apply truncation, window, layer, lag, time, unit; in front cell, forget_bias and
+        n_layers, where they are given (not vanilla, 0, 1). NaN where a shorter length does not reach, and at labels
         that cannot be combined.
         Units and long names are attributes of the variables; configuration, provenance of the
         data and versions are attributes of the dataset.
@@ -140,7 +147,7 @@ def sweep(
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
         "task": labels.names("task", task, tasks.TASKS),
-        "scheme": labels.names("scheme", scheme, SCHEMES),
+        "scheme": labels.names("scheme", scheme, INITIALISATIONS),
         "activation": labels.names("activation", activation, ACTIVATIONS),
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
@@ -154,7 +161,7 @@ def sweep(
         else labels.whole_numbers("lags", lags, least=0),
         "time": tuple(range(1, max(lengths) + 1)),
     }
-    axes["unit"] = tuple(range(max(axes["n_hidden"])))
+    axes |= {"unit": tuple(range(max(axes["n_hidden"]))), "layer": cells.layers}
     template = Job(
         task="",
         task_options=_options(task_options, axes["task"]),
@@ -173,10 +180,11 @@ def sweep(
         windows=axes["window"],
         lags=axes["lag"],
         tolerance=checks.real_number("tolerance", tolerance, above=0.0, below=1.0),
+        by_layer=bool(cells.layers),
     )
     provenance, loss_steps, classes = _try_data(axes, template)
     study = Study(
-        "sweep", cells.axes | axes, cells.on_axes(_variables(measures, classes)), [], measure,
+        "sweep", cells.axes | axes, cells.on_axes(_variables(measures, classes, cells)), [], measure,
         _configuration(axes, template) | cells.settings, provenance,
         _memory(axes, template, loss_steps, cells),
     )  # fmt: skip
@@ -200,8 +208,8 @@ def _jobs(
         values = {axis: axes[axis][i] for axis, i in fixed.items()} | kind.options
         # What W_hh alone says depends on neither data nor activation: the first job measures it.
         first = all(fixed[axis] == 0 for axis in ("activation", "data_seed", "length"))
-        gated = values["cell"] != "vanilla"  # W_hh of which says nothing alone
-        kept = tuple(m for m in template.measures if m not in OF_NETWORK or (first and not gated))
+        known = first and kind.has_matrix  # of others W_hh says nothing alone
+        kept = tuple(m for m in template.measures if m not in OF_NETWORK or known)
         if not kept or not exists(values["cell"], values["activation"]):
             continue
         of_cell = replace(template, **kind.options)
@@ -246,7 +254,8 @@ def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
     """Results of one network's gradient flow."""
     sequences = template.batch_size if "lags" in template.measures else 0
     n_lags = lags_needed(replace(template, length=length))
-    return flow_bytes(n_lags, loss_steps, sequences, cell=template.cell) + 1
+    flows = template.n_layers + 1 if template.n_layers > 1 else 1  # of each layer, and of all
+    return flows * flow_bytes(n_lags, loss_steps, sequences, cell=template.cell) + 1
 
 
 def _memory(
@@ -256,7 +265,8 @@ def _memory(
     cells: Cells,
 ) -> Memory:
     networks = len(axes["gain"]) * len(axes["network_seed"])
-    template = replace(template, cell="lstm" if "lstm" in cells.names else "vanilla")
+    L, cell = len(cells.layers) or 1, "lstm" if "lstm" in cells.names else "vanilla"
+    template = replace(template, cell=cell, n_layers=L)
     ensemble = max(
         min(networks, max(1, _JOB_BYTES / _flow_bytes(template, s, length)))
         * _flow_bytes(template, s, length)
@@ -266,8 +276,8 @@ def _memory(
     H, T, B = max(axes["n_hidden"]), max(axes["length"]), template.batch_size
     G = max(len(CELLS[name].gates) for name in cells.names)
     return Memory(
-        job=ensemble + 8.0 * networks * H * (G * (2 * H + D) + V),
-        thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * G * H + 2 * (H + D) + V),
+        job=ensemble + 8.0 * networks * H * (G * (2 * L * H + D + (L - 1) * H) + V),
+        thread=np.dtype(template.dtype).itemsize * T * B * (8.0 * G * H + 2 * (H + D) + V) * L,
         advice="ask for fewer lags, windows or measures, or shorter lengths, or raise `max_memory`",
     )
 
@@ -287,15 +297,19 @@ def _options(
 
 def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:
     """All settings, but for labels that are coordinates."""
-    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit", "cell", "forget_bias")
+    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit")
+    left_out += ("cell", "forget_bias", "n_layers", "layer", "by_layer")
     found = asdict(template) | dict(axes)
     return {name: value for name, value in found.items() if name not in left_out}
 
 
-def _variables(measures: tuple[str, ...], classes: set[bool]) -> dict[str, Variable]:
+def _variables(
+    measures: tuple[str, ...], classes: set[bool], cells: Cells
+) -> dict[str, Variable]:
     """In the order of the catalogue, whatever that of the measures; losses with their unit."""
     tables = (table for kind, table in MEASURES.items() if kind in measures)
     found = {name: variable for table in tables for name, variable in table.items()}
+    found |= LAYERS if "lags" in measures and cells.layers else {}
     if "loss" in found:
         unit = LOSS_UNITS[True] if classes == {True} else LOSS_UNITS[False]
         if len(classes) > 1:

@@ -16,7 +16,7 @@ from rnnsim.experiments.catalogue.sweeps import JACOBIANS
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
-from rnnsim.networks.initialisation import SCHEMES
+from rnnsim.networks.initialisation import INITIALISATIONS
 
 
 class Job(NamedTuple):
@@ -56,7 +56,7 @@ def jacobian_sweep(
         (ln sigma_i) / k -> lambda_i                     k -> infinity
 
     t is the last step that carries loss, h of an LSTM its whole state (h, c), with 2 H singular
-    values and exponents. Dynamical isometry is ln sigma_i = 0 for all i. The
+    values and exponents, of a stack the states of all L layers, with L times as many. Dynamical isometry is ln sigma_i = 0 for all i. The
     networks are those of `sweep` with the same task, scheme, sizes and seeds; gain scales the same
     draw. `jacobian_products` says how the singular values are found and what rounding leaves of
     them. The Lyapunov exponents come from B longer sequences of the same task, other ones, without
@@ -64,7 +64,7 @@ def jacobian_sweep(
 
     Parameters
     ----------
-    gain, scheme, network_seeds, activation, cell, forget_bias, dtype, progress
+    gain, scheme, network_seeds, activation, cell, forget_bias, n_layers, dtype, progress
         As in `sweep`, activation one of them.
     lags : iterable of int
         k, ascending, from 1 to the last step with loss.
@@ -88,8 +88,8 @@ def jacobian_sweep(
         ``log_singular_value`` and ``rounding`` (scheme, gain, network_seed, sequence, lag, unit)
         in nats, ``gradient_overlap`` (..., lag), and ``lyapunov_exponent`` (scheme, gain,
         network_seed, unit) in nats per step, NaN where precision does not resolve one of a gated
-        cell; the attribute ``configuration`` has the rest. With axes cell and forget_bias in front
-        where they are given; NaN where a cell has fewer values than others.
+        cell; the attribute ``configuration`` has the rest. With axes cell, forget_bias and
+        n_layers in front where they are given; NaN where a network has fewer values than others.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def jacobian_sweep(
     """
     cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
-        "scheme": labels.names("scheme", scheme, SCHEMES),
+        "scheme": labels.names("scheme", scheme, INITIALISATIONS),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }

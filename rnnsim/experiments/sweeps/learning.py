@@ -12,10 +12,9 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import LEARNING
-from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.cells import USUAL, Kind, cells_of
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.study import Found, Study
-from rnnsim.networks.rnn import joined
+from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, with_loss_units
 from rnnsim.training.settings import check_settings
@@ -33,8 +32,9 @@ class Job(NamedTuple):
     length: int
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
-    options: dict[str, Any]  # the configuration, one cell and forget bias
+    options: dict[str, Any]  # the configuration, one cell, forget bias and depth
     record_every: int
+    by_layer: bool  # whether there are stacks
 
 
 def learning_sweep(
@@ -89,8 +89,10 @@ def learning_sweep(
     record_every : int, optional
         Updates between tests; a twentieth of all unless given.
     data_seed : int
-    cell, forget_bias
-        As in `sweep`; each gate has a block of W_hh drawn like that of a network without gates.
+    cell, forget_bias, n_layers
+        As in `sweep`; each gate has a block of W_hh, and each layer weights, drawn like those of a
+        network without. The penalty is defined by one W_hh: networks with gates or several layers
+        are not trained with it, and have NaN there.
     dtype : {"float32", "float64"}
     n_threads, progress
         As in `train`.
@@ -100,13 +102,14 @@ def learning_sweep(
     xarray.Dataset
         Of dims length, training, network_seed, updates: error, loss, log_gradient_norm, clipped,
         omega, spectral_radius. Without updates: solved_at, the first tested number of updates with
-        an error below the tolerance (NaN if none), and diverged. With axes cell and forget_bias in
-        front where they are given.
+        an error below the tolerance (NaN if none), and diverged. With axes cell, forget_bias and
+        n_layers in front where they are given; spectral_radius is then by layer too, where there
+        are stacks.
 
     Raises
     ------
     TypeError, ValueError
-        As `train`; an unknown task or method.
+        As `train`; an unknown task or method; the penalty alone, where no network can have it.
 
     Examples
     --------
@@ -145,11 +148,18 @@ def learning_sweep(
     with checks.renamed(n_steps="`length`"):  # refused here, if at all
         batches = [_test_data(task, T, 1, options).draw() for T in lengths]
     recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
-    jobs = [
-        ({**kind.place, "length": i}, Job(task, T, seeds, chosen, options | kind.options, every))
-        for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths))
-    ]
-    axes = {"length": lengths, "training": chosen, "network_seed": seeds}
+    if cells.layers:
+        recorded["spectral_radius"] = recorded["spectral_radius"]._replace(dims=(*dims, "layer"))
+    jobs: list[tuple[Place, Job]] = []
+    for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths)):
+        own = _of_kind(kind, chosen)
+        job = Job(
+            task, T, seeds, tuple(chosen[j] for j in own), options | kind.options, every,
+            bool(cells.layers),
+        )  # fmt: skip
+        jobs.append(({**kind.place, "length": i, "training": own}, job))
+    axes: dict[str, Any] = {"length": lengths, "training": chosen, "network_seed": seeds}
+    axes |= {"layer": cells.layers}
     study = Study(
         name="learning",
         axes=cells.axes | axes | {"updates": tuple(points(total, every))},
@@ -162,18 +172,30 @@ def learning_sweep(
     return run(study, n_threads=n_threads, progress=progress)
 
 
+def _of_kind(kind: Kind, methods: tuple[str, ...]) -> tuple[int, ...]:
+    """Which methods such networks can be trained with: Omega needs one W_hh that is the whole."""
+    own = tuple(i for i, name in enumerate(methods) if kind.has_matrix or name != METHODS[-1])
+    if not own:
+        raise ValueError(
+            f"`methods` must hold 'SGD' or 'clipping' where networks have gates or several layers, "
+            f"got {checks.shown(list(methods))}: the penalty is defined by one W_hh"
+        )
+    return own
+
+
 def measure(job: Job, n_threads: int) -> Found:
     """What was recorded while networks learned, (method, network seed, updates)."""
     options, n_methods = job.options, len(job.methods)
     dtype, H = options["dtype"], options["n_hidden"]
     sizes = tasks.sizes(job.task)
-    kind = {name: options[name] for name in ("cell", "forget_bias")}
-    drawn = draws.sparse_networks(job.seeds, sizes=sizes, n_hidden=H, dtype=dtype, **kind)
+    kind = {name: options[name] for name in USUAL if name in options}
     clips = [np.inf if name == "SGD" else options["clip_norm"] for name in job.methods]
     penalised = [name == "clipping + penalty" for name in job.methods]
     draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)
     training = train(
-        joined([drawn] * n_methods),
+        draws.sparse_networks(
+            job.seeds * n_methods, sizes=sizes, n_hidden=H, dtype=dtype, **kind
+        ),
         lambda rng: draw(rng=rng),
         n_updates=options["n_updates"],
         learning_rate=options["learning_rate"],
@@ -186,22 +208,26 @@ def measure(job: Job, n_threads: int) -> Found:
         n_threads=n_threads,
         progress=asked(),
     )
-    return _by_method(training.record, n_methods, options["tolerance"])
+    return _by_method(training.record, job)
 
 
 def _test_data(task: str, T: int, size: int, options: dict[str, Any]) -> draws.Data:
     return draws.Data(task, T, size, options["data_seed"], options["dtype"])
 
 
-def _by_method(record: xr.Dataset, n_methods: int, tolerance: float) -> Found:
+def _by_method(record: xr.Dataset, job: Job) -> Found:
     """Networks as methods and seeds, and when each solved the task."""
-    shape = (n_methods, -1, record.sizes["updates"])
-    found: Found = {name: record[name].values.reshape(shape) for name in _RECORDED}
+    shape = len(job.methods), len(job.seeds), record.sizes["updates"]
+    found: Found = {
+        name: record[name].values.reshape(*shape, *record[name].shape[2:]) for name in _RECORDED
+    }
+    if job.by_layer and found["spectral_radius"].ndim == 3:
+        found["spectral_radius"] = found["spectral_radius"][..., None]
     error = 1.0 - record["accuracy"].values.reshape(shape)
-    solved = error < tolerance
+    solved = error < job.options["tolerance"]
     at = record["updates"].values[solved.argmax(axis=2)]
     return found | {
         "error": error,
         "solved_at": np.where(solved.any(axis=2), at, np.nan),
-        "diverged": record["diverged"].values.reshape(n_methods, -1),
+        "diverged": record["diverged"].values.reshape(shape[:2]),
     }

@@ -1,5 +1,6 @@
 """What a sweep can measure, and how one ensemble is measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,13 +12,13 @@ from rnnsim.data.sequences import Sequences
 from rnnsim.experiments.catalogue.sweeps import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
 from rnnsim.flow.gradient_flow import gradient_flow
-from rnnsim.flow.growth import growth_rate, log_changes
+from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.flow.results import GradientFlow
 from rnnsim.gradients.bptt import Gradients, bptt
 from rnnsim.gradients.simulation import forward
 from rnnsim.gradients.truncated import truncated_bptt
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.spectra.nonnormality import scaled_nonnormality
 from rnnsim.spectra.spectrum import matrix_spectrum
 
@@ -53,11 +54,12 @@ class Job:
     cell: str = "vanilla"
     forget_bias: float = 0.0
     n_layers: int = 1
+    by_layer: bool = False
 
 
-def draw_networks(job: Job) -> RNN:
+def draw_networks(job: Job) -> Network:
     """The ensemble of a job."""
-    return paired_networks(
+    networks: Network = paired_networks(
         job.network_seeds,
         job.gains,
         sizes=tasks.sizes(job.task, **dict(job.task_options)),
@@ -69,6 +71,7 @@ def draw_networks(job: Job) -> RNN:
         forget_bias=job.forget_bias,
         n_layers=job.n_layers,
     )
+    return networks
 
 
 def draw_data(job: Job) -> Sequences:
@@ -135,6 +138,8 @@ def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
         result |= {"mean_slope": flow.mean_slope, "saturated_fraction": flow.saturated_fraction}
     if "lags" in job.measures:
         result |= _lag_curves(job, flow) | _growth(flow)
+        if job.by_layer:
+            result["log_norm_layers"] = _layer_curves(job, flow)
     if "map" in job.measures:
         lags = [lag for lag in job.lags if lag < flow.n_lags]
         full = np.full((len(flow.log_norms), job.length, len(job.lags)), np.nan)
@@ -144,7 +149,7 @@ def _from_flow(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
         windows = np.array(job.windows) - 1
         inside = windows < flow.n_lags
         arrays = (flow.window_log_norms, flow.window_log_error, flow.window_cosine)
-        if job.cell != "vanilla":
+        if job.cell != "vanilla" or job.n_layers > 1:
             windows_of = flow.recurrent
             arrays = (windows_of.log_norms, windows_of.log_error, windows_of.cosine)
         for name, values in zip(_WINDOW_NAMES, arrays, strict=True):
@@ -184,6 +189,15 @@ def _lag_curves(job: Job, flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     return curves
 
 
+def _layer_curves(job: Job, flow: GradientFlow) -> npt.NDArray[np.float64]:
+    """Means over loss steps and sequences at each lag (N, L, lags), by layer and all paths."""
+    lags = [lag for lag in job.lags if lag < flow.n_lags]
+    found = np.full((len(flow.log_norms), len(flow.layers), len(job.lags)), np.nan)
+    for i, layer in enumerate(flow.layers):
+        found[:, i, : len(lags)] = mean_over_steps(layer.log_norms_h[:, :, lags])
+    return found
+
+
 def _growth(flow: GradientFlow) -> dict[str, npt.NDArray[Any]]:
     reach = min(flow.n_lags, int(flow.steps[-1]))
     n = len(flow.log_norms)
@@ -210,26 +224,38 @@ def _from_gradients(job: Job, full: Gradients, sequences: Sequences) -> dict[str
     result: dict[str, npt.NDArray[Any]] = {}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if "gradients" in job.measures:
-            log_norm = _log_norms(full.W_hh)
-            total = full.step_norms.W_hh.sum(axis=1)
+            log_norm = _log_norms(_joint([layer.W_hh for layer in full.layers]))
+            total = _over_layers(full.step_norms.W_hh).sum(axis=1)
+            each = [g for layer in full.layers for g in layer if g.size]
             result |= {
                 "loss": full.loss,
                 "loss_weight": np.full(full.loss.size, weight),
                 "log_gradient_norm": log_norm,
                 "log_gradient_norm_per_weight": log_norm - np.log(weight),
                 "log_gradient_norm_all": 0.5
-                * np.logaddexp.reduce([2 * _log_norms(g) for g in full.weights], axis=0),
+                * np.logaddexp.reduce([2 * _log_norms(g) for g in each], axis=0),
                 "cancellation": np.exp(log_norm - np.log(total)),
                 "first_nonfinite": full.first_nonfinite.astype(float),
             }
         if "steps" in job.measures:
-            result["log_step_norm"] = np.log(full.step_norms.W_hh)
-            result["log_state_norm"] = np.log(full.state_norms[:, 1:])
+            result["log_step_norm"] = np.log(_over_layers(full.step_norms.W_hh))
+            result["log_state_norm"] = np.log(_over_layers(full.state_norms)[:, 1:])
     return result
 
 
+def _over_layers(norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Norms (N, T) of all layers together, from those of each (N, L, T), or of a single one."""
+    return norms if norms.ndim == 2 else np.linalg.norm(norms, axis=1)
+
+
+def _joint(gradients: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Several arrays of N networks as one vector each, (N, 1, .)."""
+    flat = [part.reshape(len(part), 1, -1) for part in gradients]
+    return flat[0] if len(flat) == 1 else np.concatenate(flat, axis=2)
+
+
 def _segments(
-    job: Job, rnn: RNN, sequences: Sequences, full: Gradients, n_threads: int | None
+    job: Job, rnn: Network, sequences: Sequences, full: Gradients, n_threads: int | None
 ) -> list[npt.NDArray[Any]]:
     """Norm, error and cosine of stride = window, a pass for each window; NaN beyond the length."""
     reference = _windowed(rnn, full)
@@ -243,13 +269,11 @@ def _segments(
     return list(found)
 
 
-def _windowed(rnn: RNN, gradients: Gradients) -> npt.NDArray[np.float64]:
+def _windowed(rnn: Network, gradients: Gradients) -> npt.NDArray[np.float64]:
     """The gradient that windows are held against, as matrices: W_hh, or all recurrent weights."""
-    if rnn.cell == "vanilla":
+    if rnn.cell == "vanilla" and len(rnn.layers) == 1:
         return gradients.W_hh.astype(float)
-    parts = (gradients.W_hh, gradients.W_xh, gradients.b_h)
-    joint = np.concatenate([part.reshape(len(rnn), 1, -1) for part in parts], axis=2)
-    return joint.astype(float)
+    return _joint([w for g in gradients.layers for w in (g.W_hh, g.W_xh, g.b_h)]).astype(float)
 
 
 def _by_truncation(
@@ -265,9 +289,9 @@ def _by_truncation(
 
 
 def _largest_state_norm(
-    rnn: RNN, sequences: Sequences, n_threads: int | None
+    rnn: Network, sequences: Sequences, n_threads: int | None
 ) -> npt.NDArray[np.float64]:
-    """Over steps and sequences; of one network at a time, as all states take much memory."""
+    """Over steps and sequences, of stacks over layers; of one network at a time, as all states take much memory."""
     found = np.empty(len(rnn))
     for n in range(len(rnn)):
         states = forward(rnn[n], sequences.inputs, n_threads=n_threads).states.astype(float)

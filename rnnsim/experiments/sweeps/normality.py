@@ -10,7 +10,7 @@ import xarray as xr
 from rnnsim import checks, tasks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import NORMALITY, PSEUDOSPECTRA
-from rnnsim.experiments.cells import vanilla_alone
+from rnnsim.experiments.cells import one_matrix_alone
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -22,12 +22,6 @@ from rnnsim.spectra.nonnormality import nonnormality
 from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import pseudospectrum
 from rnnsim.spectra.spectrum import matrix_spectrum
-
-_STACKED = (
-    "W_hh of gated cells stacks the blocks of gates and has no eigenvalues to keep; "
-    "`jacobian_sweep` says how their steps stretch and shrink"
-)
-
 
 class Family(NamedTuple):
     """Networks brought to one spectral radius, with departures from normality scaled alike."""
@@ -75,6 +69,7 @@ def normality_sweep(
     task: str = "characters",
     activation: str | Sequence[str] = ("linear", "tanh"),
     cell: str = "vanilla",
+    n_layers: int = 1,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -110,6 +105,8 @@ def normality_sweep(
         digits.
     cell : {"vanilla"}
         W_hh of LSTMs and GRUs stacks the blocks of gates: it has no eigenvalues to keep.
+    n_layers : {1}
+        Each layer of a stack has a W_hh of its own: take its layers one by one.
     n_threads : int, optional
         All cores unless given.
 
@@ -124,7 +121,7 @@ def normality_sweep(
     Raises
     ------
     TypeError, ValueError
-        As in `sweep` and `with_departure`; a radius outside (0, 1); a gated cell.
+        As in `sweep` and `with_departure`; a radius outside (0, 1); a gated cell or a stack.
 
     Examples
     --------
@@ -138,7 +135,7 @@ def normality_sweep(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds, task=task,
         dtype=dtype,
     )  # fmt: skip
-    vanilla_alone(cell, _STACKED)
+    one_matrix_alone(cell, n_layers)
     kinds = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     B = checks.size("batch_size", batch_size)
@@ -190,13 +187,14 @@ def pseudospectrum_sweep(
     n_points: int = 81,
     task: str = "characters",
     cell: str = "vanilla",
+    n_layers: int = 1,
     dtype: str = "float64",
 ) -> xr.Dataset:
     """Pseudospectra of one network of `normality_sweep` at several departures from normality.
 
     Parameters
     ----------
-    scale, radius, scheme, n_hidden, task, cell, dtype
+    scale, radius, scheme, n_hidden, task, cell, n_layers, dtype
         As in `normality_sweep`.
     network_seed : int
     extent : float
@@ -221,7 +219,7 @@ def pseudospectrum_sweep(
     >>> data.log_sigma_min.sel(re=1.6, im=0.0).diff("scale").values < 0
     array([ True])
     """
-    vanilla_alone(cell, _STACKED)
+    one_matrix_alone(cell, n_layers)
     seed = checks.whole_number("network_seed", network_seed, least=0)
     axes, options, families = _families(
         scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=[seed], task=task,

@@ -13,11 +13,18 @@ from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import TRAINING
-from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.cells import Cells, cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
-from rnnsim.training.records import VARIABLES, points, snapshot_axes, with_loss_units
+from rnnsim.training.records import (
+    gate_variables,
+    of_layers,
+    points,
+    snapshot_axes,
+    variables,
+    with_loss_units,
+)
 from rnnsim.training.settings import check_settings
 from rnnsim.training.train import train
 
@@ -33,6 +40,7 @@ class Job(NamedTuple):
     batch_size: int
     data_seed: int
     options: dict[str, Any]
+    axes: dict[str, tuple[Any, ...]]  # layers and gates, where there are any
 
 
 def training_sweep(
@@ -75,7 +83,7 @@ def training_sweep(
         digits.
     length, n_hidden, batch_size : int
         T, H, B.
-    gain, scheme, activation, cell, forget_bias, network_seeds, dtype
+    gain, scheme, activation, cell, forget_bias, n_layers, network_seeds, dtype
         As in `sweep`, scheme and activation one of each.
     data_seed : int
         Of batches and test data.
@@ -91,8 +99,9 @@ def training_sweep(
     xarray.Dataset
         The record of `train`, with axes gain (ascending) and network_seed in place of network; and
         ``constant_loss`` of the best answer that is always the same. Losses of classes are in nats
-        per sequence, those of numbers, 0.5*||y - target||^2, have no unit. With axes cell and
-        forget_bias in front where they are given.
+        per sequence, those of numbers, 0.5*||y - target||^2, have no unit. With axes cell,
+        forget_bias and n_layers in front where they are given, an axis gate of LSTMs and GRUs, and
+        one of layers where there are stacks: what `train` records of each, else NaN.
 
     Raises
     ------
@@ -129,16 +138,17 @@ def training_sweep(
         learning_rate=learning_rate, clip_norm=options["clip_norm"], penalty=penalty,
     )  # fmt: skip
     T, B = checks.size("length", length), checks.size("batch_size", batch_size)
-    job = Job(networks, name, T, B, data_seed, options)
+    parts = {"layer": cells.layers, "gate": cells.gates}
+    job = Job(networks, name, T, B, data_seed, options, parts)
     with checks.renamed(n_steps="`length`"):
         test = _test_data(job)
     axes |= {"updates": tuple(points(total, record_every or total)), "unit": H}
-    axes |= snapshot_axes(points(total, snapshot_every), test.n_steps)
+    axes |= snapshot_axes(points(total, snapshot_every), test.n_steps) | parts
     study = Study(
         name="training",
         axes=cells.axes | axes,
         variables=cells.on_axes(
-            with_loss_units(_variables(snapshot_every is not None), test.targets)
+            with_loss_units(_variables(cells, snapshot_every is not None), test.targets)
         ),
         jobs=[
             ({**kind.place, **place}, job._replace(networks=networks._replace(**kind.options)))
@@ -151,11 +161,13 @@ def training_sweep(
     return run(study, n_threads=n_threads, progress=progress)
 
 
-def _variables(snapshots: bool) -> dict[str, Variable]:
+def _variables(cells: Cells, snapshots: bool) -> dict[str, Variable]:
     """What `train` records, with axes gain and network_seed in place of network."""
+    usual, gated = variables(), gate_variables() if cells.gates else {}
+    known = gated | usual if "vanilla" in cells.names else usual | gated
     found = {
         name: variable._replace(dims=("gain", "network_seed", *variable.dims[1:]))
-        for name, variable in VARIABLES.items()
+        for name, variable in (of_layers(known) if cells.layers else known).items()
         if snapshots or "snapshot" not in variable.dims
     }
     return found | TRAINING
@@ -178,8 +190,25 @@ def measure(job: Job, n_threads: int) -> Found:
         progress=asked(),
         **job.options,
     )
-    found: Found = {str(name): v.values for name, v in training.record.data_vars.items()}
+    deep = of_layers(variables() | gate_variables()) if job.axes["layer"] else {}
+    layered = {name for name, variable in deep.items() if "layer" in variable.dims}
+    found: Found = {
+        str(name): _on_axes(v, job.axes["gate"], name in layered).values
+        for name, v in training.record.data_vars.items()
+    }
     return found | {"constant_loss": np.array(constant_loss(test))}
+
+
+def _on_axes(variable: xr.DataArray, gates: tuple[str, ...], layered: bool) -> xr.DataArray:
+    """What was recorded of a network's own gates, on an axis of those of all cells.
+
+    What has an axis of layers in a stack is of layer 1 where there is a single one.
+    """
+    if "gate" in variable.dims:
+        variable = variable.reindex(gate=list(gates))
+    if layered and "layer" not in variable.dims:
+        variable = variable.expand_dims(layer=[1]).transpose(*variable.dims[:2], "layer", ...)
+    return variable
 
 
 def _batches(job: Job) -> "partial[Sequences]":

@@ -92,8 +92,9 @@ def window_sweep(
         K; some below, at and above the dependency unless given.
     stride : int
         S of the overlapping windows.
-    gain, scheme, activation, cell, forget_bias, network_seeds, n_hidden, dtype
-        The networks, drawn as in `sweep`; one of each but for cells, forget biases and seeds.
+    gain, scheme, activation, cell, forget_bias, n_layers, network_seeds, n_hidden, dtype
+        The networks, drawn as in `sweep`; one of each but for cells, forget biases, layers and
+        seeds.
     data_seed : int
         Of batches and test data.
     batch_size, n_batches : int
@@ -110,8 +111,8 @@ def window_sweep(
         ``accuracy``, on test data after a share of each budget; ``updates_per_batch`` and
         ``reaching`` (truncation, window), the share of answers whose gradient goes back to what
         they depend on; ``diverged`` (truncation, window, network_seed), as in `train`;
-        ``dependency`` in steps, ``n_batches``. With axes cell and forget_bias in front where they
-        are given.
+        ``dependency`` in steps, ``n_batches``. With axes cell, forget_bias and n_layers in front
+        where they are given.
 
     Raises
     ------
