@@ -97,18 +97,13 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
         f"Products end at step {settings['step']} of {_networks(dataset)}; thin lines: each of "
         "them, thick: medians; bands: middle half and middle 90% of all singular values (ranks "
         "count those that are exactly 0, where lines and bands end). Dashed: medians, as "
-        f"slopes lambda_1 and lambda_{_last(dataset)} from other sequences "
+        f"slopes lambda_1 and lambda_{cells.last_index(dataset)} from other sequences "
         f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
         f"all where units integrate their input ({_integrating(dataset)}). At 0 all "
         "directions arrive as they left: dynamical isometry. "
         f"{_precision(dataset)}",
     )
     return figure
-
-
-def _last(dataset: xr.Dataset) -> str:
-    """The index of the last exponent."""
-    return "2H" if cells.cell_of(dataset) == "lstm" else "H"
 
 
 def _integrating(dataset: xr.Dataset) -> str:

@@ -84,7 +84,7 @@ def plot_singular_values_against_lag(
     text = "exponents not known"
     if not np.isnan(exponents).all():
         first, last = exponents[0], exponents[-1]
-        index = "{2H}" if cells.cell_of(dataset) == "lstm" else "H"
+        index = f"{{{cells.last_index(dataset)}}}"
         text = f"$\\lambda_1$ = {first:+.2f}, $\\lambda_{index}$ = {_known(last)} nats/step"
     if missing := lost(data.isel(lag=-1)):
         text = f"at lag {lags[-1]} {missing}\n{text}"

@@ -81,7 +81,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """All figures of this family, those of each cell by themselves."""
-    return cells.drawn(datasets, _figures, state=r": exponents of the state $(h, c)$")
+    return cells.drawn(datasets, _figures, state=": exponents of %s")
 
 
 def _figures(datasets: Datasets) -> dict[str, Figure]:
@@ -100,7 +100,7 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     active = [gain for gain in gains if gain not in rest]
     linear = figures.configuration(dataset)["activation"] == "linear"
     resting = "linear" if linear else "at rest"
-    others = "" if cells.is_gated(dataset) else "active, "  # of gated ones it is not known
+    others = "active, " if cells.is_plain(dataset) else ""  # of others it is not known
     wanted = [
         (rest, f"{resting}, {_input(dataset)}", None),
         (active, f"{others}{_input(dataset)}", None),
@@ -257,7 +257,8 @@ def _attractor_figure(dataset: xr.Dataset) -> Figure:
 
 
 def _networks(dataset: xr.Dataset) -> str:
-    return f"{dataset.network_seed.size} networks of {int(dataset.n_hidden[-1])} units"
+    units = f"{int(dataset.n_hidden[-1])} units{cells.in_each_layer(dataset)}"
+    return f"{dataset.network_seed.size} networks of {units}"
 
 
 def _block(dataset: xr.Dataset) -> int:
@@ -353,14 +354,15 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     last = dataset.isel(n_hidden=-1).sel(gain=dataset.gain.max())
     activation = figures.configuration(dataset)["activation"]
     which = f"At gain {float(last.gain):g}"
-    network = f"the median network of {int(last.n_hidden)} units"
+    units = f"{int(last.n_hidden)} units{cells.in_each_layer(last)}"
+    network = f"the median network of {units}"
     rate, mean_text = _median(last.entropy_rate), _mean_in_words(last)
     unstable, size = int(chaotic(last).sum()), last.network_seed.size
     if activation == "linear" and unstable:
         return (
-            f"{which} {unstable} of {size} linear networks of {int(last.n_hidden)} units are "
-            f"unstable and have no attractor; of {network} the positive exponents add up to "
-            f"{rate:.2f} nats/step; {mean_text}."
+            f"{which} {unstable} of {size} linear networks of {units} are unstable and have no "
+            f"attractor; of {network} the positive exponents add up to {rate:.2f} nats/step; "
+            f"{mean_text}."
         )
     point, low, high = (
         _median(last[name]) for name in ("kaplan_yorke", "kaplan_yorke_low", "kaplan_yorke_high")
@@ -380,9 +382,9 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
 
 
 def _mean_in_words(data: xr.Dataset) -> str:
-    """The mean of all exponents; of gated cells precision may not resolve all of them."""
+    """The mean of all exponents; of gates and stacks precision may not resolve all of them."""
     known = data.lyapunov_exponent.notnull().sum("exponent")
-    if cells.is_gated(data) and int(known.min()) < data.exponent.size:
+    if not cells.is_plain(data) and int(known.min()) < data.exponent.size:
         return (
             "the mean of its exponents is not known, as precision does not resolve all of them "
             f"({int(known.min())} to {int(known.max())} of {data.exponent.size})"

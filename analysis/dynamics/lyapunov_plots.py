@@ -30,7 +30,7 @@ def at_rest(dataset: xr.Dataset, gain: float) -> bool:
     So it is in a linear network, and in a tanh network without input that goes to rest, |g| <= 1.
     """
     settings = figures.configuration(dataset)
-    if settings["scheme"] not in RANDOM_ENTRIES or cells.is_gated(dataset):
+    if settings["scheme"] not in RANDOM_ENTRIES or not cells.is_plain(dataset):
         return False
     quiet = settings["activation"] == "tanh" and not settings["driven"]
     return bool(settings["activation"] == "linear" or (quiet and _effective(dataset, gain) <= 1))
@@ -41,7 +41,7 @@ def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | N
     settings = figures.configuration(dataset)
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None
-    if cells.is_gated(dataset):
+    if not cells.is_plain(dataset):
         return None
     g = _effective(dataset, gain)
     if g.max() > _MOST_GAIN:
@@ -50,11 +50,11 @@ def mean_field(dataset: xr.Dataset, gain: npt.ArrayLike) -> theory.MeanField | N
 
 
 def gain_at_rest(dataset: xr.Dataset) -> float | None:
-    """The gain at which rest of large gated networks loses stability; None where there is input."""
+    """The gain at which rest of large gated networks and stacks ends; None where there is input."""
     settings = figures.configuration(dataset)
-    if not cells.is_gated(dataset) or settings["driven"]:
+    if cells.is_plain(dataset) or settings["driven"]:
         return None
-    return cells.gain_at_rest(dataset, settings["scheme"])
+    return cells.gain_at_rest(dataset, settings["scheme"], settings["activation"])
 
 
 def _effective(dataset: xr.Dataset, gain: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -124,8 +124,8 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
 
     Dots are networks, the line their median, the band their quartiles; dashed is mean field, for
     H -> infinity. Above the horizontal line trajectories that start close together part: tanh
-    networks are chaotic, others unstable. Of gated networks without input, dashed: the gain at
-    which rest loses stability.
+    networks are chaotic, others unstable. Of gated ones and stacks without input, dashed: the gain
+    at which rest loses stability.
     """
     ax = figures.axes_or_new(ax)
     largest = dataset.lyapunov_exponent.sel(n_hidden=n_hidden, exponent=1)
@@ -227,14 +227,17 @@ def plot_attractor(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
     """
     ax = figures.axes_or_new(ax)
     data = dataset.isel(n_hidden=-1)
-    values = finite(data[variable].transpose("network_seed", "gain")) / int(data.n_hidden)
+    units = int(data.n_hidden) * cells.layers_of(dataset)
+    values = finite(data[variable].transpose("network_seed", "gain")) / units
     figures.seeds_and_median(ax, data.gain, values, label="median", color="#0072B2")
     ax.lines[0].set(markersize=8, zorder=3, color="0.25", label="one network")
     ax.set_xlabel("gain of $W_{hh}$")
+    layers = cells.layers_of(dataset)
+    number = f"${layers if layers > 1 else ''}H$"
     ax.set_ylabel(
         {
-            "kaplan_yorke": "Kaplan-Yorke dimension / $H$",
-            "entropy_rate": "sum of positive exponents / $H$ (nats/step)",
+            "kaplan_yorke": f"Kaplan-Yorke dimension / {number}",
+            "entropy_rate": f"sum of positive exponents / {number} (nats/step)",
         }[variable]
     )
     return ax

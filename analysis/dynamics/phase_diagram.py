@@ -129,15 +129,19 @@ def _scatter_figure(dataset: xr.Dataset) -> Figure:
 
 def _networks(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
-    return f"{dataset.network_seed.size} networks of {settings['n_hidden']} units"
+    units = f"{settings['n_hidden']} units{cells.in_each_layer(dataset)}"
+    return f"{dataset.network_seed.size} networks of {units}"
 
 
 def _drive(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
     gates = cells.is_gated(dataset)
     if settings["drive"] == "bias":
-        return f"Frozen Gaussian biases{' of all gates' * gates}, no input."
-    return f"White Gaussian inputs{' of all gates' * gates}."
+        parts = ["gates"] * gates + ["layers"] * (cells.layers_of(dataset) > 1)
+        whole = f" of all {' and '.join(parts)}" if parts else ""
+        return f"Frozen Gaussian biases{whole}, no input."
+    lowest = " of the lowest layer" * (cells.layers_of(dataset) > 1)
+    return f"White Gaussian inputs{' of all gates' * gates}{lowest}."
 
 
 def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -146,8 +150,8 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Colours are medians over networks: dark is stable, bright chaotic (relu and linear: unstable),
     the middle of the colours is 0; they end at the largest exponent, up and down. White: where the
     median is 0 (thin: each network's own). Dotted: where the median growth rate of gradients is 0.
-    Dashed: the critical line of mean field; of gated networks, which have none, a diamond where
-    rest loses stability at strength 0.
+    Dashed: the critical line of mean field; of gated networks and stacks, which have none, a
+    diamond where rest loses stability at strength 0.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sortby("gain").sortby("strength")
@@ -207,10 +211,11 @@ def key(dataset: xr.Dataset) -> list[Line2D]:
 
 
 def gain_at_rest(dataset: xr.Dataset) -> float | None:
-    """The gain at which gated networks leave rest at strength 0; None of others."""
-    if not cells.is_gated(dataset):
+    """The gain at which gated networks and stacks leave rest at strength 0; None of others."""
+    settings = figures.configuration(dataset)
+    if cells.is_plain(dataset):
         return None
-    return cells.gain_at_rest(dataset, figures.configuration(dataset)["scheme"])
+    return cells.gain_at_rest(dataset, settings["scheme"], settings["activation"])
 
 
 def in_theory(
@@ -218,7 +223,7 @@ def in_theory(
 ) -> npt.NDArray[np.float64] | None:
     """The critical gain of mean field at each strength; None where it does not hold."""
     settings = figures.configuration(dataset)
-    if cells.is_gated(dataset):
+    if not cells.is_plain(dataset):
         return None
     if settings["activation"] != "tanh" or settings["scheme"] not in RANDOM_ENTRIES:
         return None

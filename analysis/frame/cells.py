@@ -1,4 +1,4 @@
-"""Figures and sentences of several cells: each kind of networks by itself, under its name."""
+"""Figures and sentences of several cells and depths: each kind of networks under its name."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,16 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
+import rnnsim
 from rnnsim import theory
 
 from . import figures
 
 Datasets = dict[str, xr.Dataset]
 
-AXES = ("cell", "forget_bias")
+AXES = ("cell", "forget_bias", "n_layers")
 NAMES = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
 _LINES = 4  # in one panel
-_STATE = r" ($h$ in $\partial h$: the state $(h, c)$)"
+_STATE = r" ($h$ in $\partial h$: %s)"
+_RESTING = ("tanh", "linear")  # phi of vanilla networks whose rest is h = 0, with slope 1
 
 
 class Kind(NamedTuple):
@@ -29,6 +31,7 @@ class Kind(NamedTuple):
     name: str
     suffix: str
     datasets: Datasets
+    n_layers: int = 1
 
 
 def cell_of(dataset: xr.Dataset) -> str:
@@ -37,8 +40,18 @@ def cell_of(dataset: xr.Dataset) -> str:
 
 
 def is_gated(dataset: xr.Dataset) -> bool:
-    """Whether theories of vanilla networks do not hold."""
+    """Whether there are gates."""
     return cell_of(dataset) != "vanilla"
+
+
+def layers_of(dataset: xr.Dataset) -> int:
+    """The number of layers of a dataset of one kind."""
+    return int(dataset["n_layers"]) if "n_layers" in dataset.coords else 1
+
+
+def is_plain(dataset: xr.Dataset) -> bool:
+    """Whether a step is phi of one W_hh, so that theories of vanilla networks may hold."""
+    return not is_gated(dataset) and layers_of(dataset) == 1
 
 
 def forget_bias_of(dataset: xr.Dataset) -> float:
@@ -46,20 +59,40 @@ def forget_bias_of(dataset: xr.Dataset) -> float:
     return float(dataset["forget_bias"]) if "forget_bias" in dataset.coords else 0.0
 
 
-def gain_at_rest(dataset: xr.Dataset, scheme: str) -> float:
-    """The gain at which large networks of one kind, without input, leave rest."""
+def gain_at_rest(dataset: xr.Dataset, scheme: str, activation: str) -> float | None:
+    """The gain at which large networks of one kind, without input, leave rest.
+
+    That of a stack is that of its layers, whose Jacobians at rest stand along the diagonal of its
+    own. None where rest is not h = 0: PyTorch draws biases at random, other phi are not 0 at 0.
+    """
+    if scheme not in rnnsim.SCHEMES or activation not in _RESTING:
+        return None
     critical = theory.critical_gain_at_rest(cell_of(dataset), forget_bias=forget_bias_of(dataset))
     return float(critical / theory.spectral_radius(scheme, 1.0))
 
 
 def state_size(dataset: xr.Dataset, n_hidden: int) -> int:
-    """Numbers of a state: those of h and of c for LSTMs."""
-    return 2 * n_hidden if cell_of(dataset) == "lstm" else n_hidden
+    """Numbers of a state: those of h and of c for LSTMs, of all layers."""
+    numbers = 2 * n_hidden if cell_of(dataset) == "lstm" else n_hidden
+    return numbers * layers_of(dataset)
+
+
+def last_index(dataset: xr.Dataset) -> str:
+    """The index of the last of a state's numbers: "H", "2H"."""
+    times = state_size(dataset, 1)
+    return "H" if times == 1 else f"{times}H"
 
 
 def units(dataset: xr.Dataset, activation: str) -> str:
-    """What units are called: "tanh units", "LSTM units"."""
-    return f"{NAMES[cell_of(dataset)] if is_gated(dataset) else activation} units"
+    """What units are called: "tanh units", "LSTM units", of stacks "... in each of 2 layers"."""
+    name = NAMES[cell_of(dataset)] if is_gated(dataset) else activation
+    return f"{name} units{in_each_layer(dataset)}"
+
+
+def in_each_layer(dataset: xr.Dataset) -> str:
+    """ " in each of 2 layers", of one layer nothing."""
+    layers = layers_of(dataset)
+    return f" in each of {layers} layers" * (layers > 1)
 
 
 def kinds_of(datasets: Datasets) -> list[Kind]:
@@ -75,19 +108,23 @@ def kinds_of(datasets: Datasets) -> list[Kind]:
     there = [p for p in places if p.get("cell") != "vanilla" or p.get("forget_bias", 0.0) == 0.0]
     return [
         Kind(
-            place["cell"],
+            place.get("cell", "vanilla"),
             name_of(**place),
             _suffix(**place) * (len(there) > 1),
             {name: _of_kind(data, place) for name, data in datasets.items()},
+            place.get("n_layers", 1),
         )
         for place in there
     ]
 
 
-def name_of(cell: str, forget_bias: float | None = None) -> str:
-    """ "LSTM, forget bias 1"; vanilla networks have none."""
+def name_of(
+    cell: str = "vanilla", forget_bias: float | None = None, n_layers: int | None = None
+) -> str:
+    """ "LSTM, forget bias 1, 2 layers"; vanilla networks have no forget bias."""
     gated = cell != "vanilla" and forget_bias is not None
-    return NAMES[cell] + (f", forget bias {forget_bias:g}" if gated else "")
+    depth = "" if n_layers is None else f", {n_layers} layer{'s' * (n_layers > 1)}"
+    return NAMES[cell] + (f", forget bias {forget_bias:g}" if gated else "") + depth
 
 
 def drawn(
@@ -99,7 +136,7 @@ def drawn(
 ) -> dict[str, Figure]:
     """The figures of every kind, each with the kind above it; of several, what compares them.
 
-    `state` says what is of the whole state of an LSTM.
+    `state` says what is of the whole state of an LSTM, and of all layers of a stack.
     """
     found: dict[str, Figure] = {}
     kinds = kinds_of(datasets)
@@ -107,9 +144,18 @@ def drawn(
         found |= compare(kinds)
     for kind in kinds:
         for name, figure in draw(kind.datasets).items():
-            _entitle(figure, kind.name + state * (kind.cell == "lstm"))
+            whole = _whole(kind)
+            _entitle(figure, kind.name + (state.replace("%s", whole) if whole else ""))
             found[name + kind.suffix] = figure
     return found
+
+
+def _whole(kind: Kind) -> str:
+    """What a state is, where it is more than h of one layer."""
+    pairs = " $(h, c)$" * (kind.cell == "lstm")
+    if kind.n_layers > 1:
+        return f"the states{pairs} of all layers"
+    return f"the state{pairs}" if pairs else ""
 
 
 def told(datasets: Datasets, summarise: Callable[[Datasets], Sequence[str]]) -> list[str]:
@@ -168,9 +214,10 @@ def _labels(datasets: Datasets, axis: str) -> list[Any]:
     return list(data[axis].values.tolist())
 
 
-def _suffix(cell: str, forget_bias: float | None = None) -> str:
-    gated = cell != "vanilla" and forget_bias is not None
-    return f"-{cell}" + (f"-forget-bias-{forget_bias:g}" if gated else "")
+def _suffix(cell: str = "", forget_bias: float | None = None, n_layers: int | None = None) -> str:
+    gated = cell not in ("", "vanilla") and forget_bias is not None
+    depth = "" if n_layers is None else f"-{n_layers}-layer{'s' * (n_layers > 1)}"
+    return f"-{cell}" * bool(cell) + (f"-forget-bias-{forget_bias:g}" if gated else "") + depth
 
 
 def _of_kind(dataset: xr.Dataset, place: Mapping[str, Any]) -> xr.Dataset:
@@ -179,4 +226,5 @@ def _of_kind(dataset: xr.Dataset, place: Mapping[str, Any]) -> xr.Dataset:
     n_hidden = data["n_hidden"].max() if "n_hidden" in data.coords else None
     H = figures.configuration(data)["n_hidden"] if n_hidden is None else int(n_hidden)
     shorter = {axis: slice(state_size(data, H)) for axis in ("exponent", "unit")}
+    shorter["layer"] = slice(layers_of(data))
     return data.isel({axis: part for axis, part in shorter.items() if axis in data.dims})

@@ -103,7 +103,7 @@ class Ensemble(Networks, Reading):  # in this order the task is the first field
 
 @dataclass(frozen=True)
 class Cells:
-    """Which cells networks have, in how many layers; beside `Networks` where the analysis compares cells."""
+    """Which cells networks have, in how many layers; beside `Networks` where these are compared."""
 
     cell: Annotated[tuple[str, ...], flag("Cells: vanilla, lstm, gru, one or several.")] = (
         "vanilla",

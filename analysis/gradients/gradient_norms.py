@@ -93,9 +93,14 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
         figure,
         f"Thin: {first.network_seed.size} networks of each kind, thick: their median; means of "
         "logs over steps and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
-        "c has no gradient of its own at lag 0.",
+        f"c has no gradient of its own at lag 0{_of_stacks(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
+
+
+def _of_stacks(kinds: Sequence[cells.Kind]) -> str:
+    deep = any(kind.n_layers > 1 for kind in kinds)
+    return ", of a stack those of all layers, as are those of layers below the top" * deep
 
 
 def _figures(datasets: Datasets) -> dict[str, Figure]:
@@ -169,14 +174,15 @@ def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
 
 
 def _slowly(dataset: xr.Dataset) -> str:
-    return ", or has not decayed within T steps" * cells.is_gated(dataset)
+    return ", or has not decayed within T steps" * (not cells.is_plain(dataset))
 
 
 def _contributions_figure(dataset: xr.Dataset) -> Figure:
     figure, ax = figures.new_figure(figsize=(8.5, 6.0))
     plot_contributions(dataset, ax=ax)
     length = int(dataset.length.max())
-    ax.set_title(f"What each step's own copy of $W_{{hh}}$ contributes (T = {length})")
+    layers = " of all layers" * (cells.layers_of(dataset) > 1)
+    ax.set_title(f"What each step's own copy of $W_{{hh}}${layers} contributes (T = {length})")
     figures.caption(
         figure,
         f"Thin: {dataset.network_seed.size} networks, thick: median. The gradient is the sum of "
@@ -214,7 +220,8 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     figure.colorbar(ax.collections[0], ax=ax, extend="both").set_label(
         r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
     figures.caption(
         figure,
         f"Mean over {dataset.network_seed.size} networks and all sequences of the log change"
@@ -225,11 +232,12 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
 
 def _lines(dataset: xr.Dataset) -> str:
     """What vertical lines say."""
-    if cells.is_gated(dataset):
+    if not cells.is_plain(dataset):
+        resting = gain_at_rest(one_network_set(dataset)) is not None
         return (
             "Left of the dotted line rest is stable for large networks with these biases and no "
             "input; these read their task."
-        )
+        ) * resting
     return (
         "Left of the dashed line the norm of W_hh alone proves that gradients vanish (in the "
         "median network)."
@@ -268,7 +276,8 @@ def _sentences(datasets: Datasets) -> list[str]:
                 f"  {bent} of {fits.network_seed.size} networks there have no single rate: it "
                 "differs between both halves of the lags by more than its error."
             )
-    return [*sentences, _critical_in_words(one_network_set(datasets["last-step"]))]
+    critical = _critical_in_words(one_network_set(datasets["last-step"]))
+    return [*sentences, *[critical] * bool(critical)]
 
 
 def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
@@ -295,12 +304,19 @@ def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
     return sentences
 
 
+def _rest_in_words(critical: float | None) -> str:
+    """What is known of gates and stacks; "" where nothing is."""
+    if critical is None:
+        return ""
+    return (
+        "Without input rest is stable for large networks with these biases below gain "
+        f"{critical:.3g}; these read their task."
+    )
+
+
 def _critical_in_words(data: xr.Dataset) -> str:
-    if cells.is_gated(data):
-        return (
-            "Without input rest is stable for large networks with these biases below gain "
-            f"{gain_at_rest(data):.3g}; these read their task."
-        )
+    if not cells.is_plain(data):
+        return _rest_in_words(gain_at_rest(data))
     norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
     if np.isnan(norm):
         return "At gain 0 W_hh is 0, and says nothing of other gains."

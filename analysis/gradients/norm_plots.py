@@ -214,8 +214,8 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     The change is `change_over_networks`; -inf where it is an exact 0, "?" where it is not known.
     Thick borders lie at a factor of 10 down and up: between them gradients arrive. Dashed:
     Pascanu's condition, the gain at which the median sigma_max(W_hh) is 1; below it gradients of
-    such a network must vanish. Dotted: median spectral radius 1. Of gated cells, to which neither
-    applies, dotted: where rest without input loses stability.
+    such a network must vanish. Dotted: median spectral radius 1. Of gated cells and stacks, to
+    which neither applies, dotted: where rest without input loses stability.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
@@ -256,9 +256,10 @@ def _draw_borders(ax: Axes, change: np.ndarray) -> None:
 
 def _critical_lines(data: xr.Dataset) -> list[tuple[str, str, float]]:
     """Styles, labels and gains of what theory says."""
-    if cells.is_gated(data):
+    if not cells.is_plain(data):
         label = r"no input: $\rho(\partial h_t/\partial h_{t-1}) = 1$ at rest, large $H$"
-        return [(":", label, gain_at_rest(data))]
+        critical = gain_at_rest(data)
+        return [] if critical is None else [(":", label, critical)]
     norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
     return [
         ("--", r"$\sigma_{max}(W_{hh}) = 1$ (Pascanu)", norm),
@@ -266,9 +267,9 @@ def _critical_lines(data: xr.Dataset) -> list[tuple[str, str, float]]:
     ]
 
 
-def gain_at_rest(data: xr.Dataset) -> float:
-    """The gain at which large networks of one cell and scheme, without input, leave rest."""
-    return cells.gain_at_rest(data, str(data["scheme"].item()))
+def gain_at_rest(data: xr.Dataset) -> float | None:
+    """The gain at which large networks of one kind and scheme, without input, leave rest."""
+    return cells.gain_at_rest(data, str(data["scheme"].item()), str(data["activation"].item()))
 
 
 def critical_gain(data: xr.Dataset, measure: str) -> float:

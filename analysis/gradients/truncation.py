@@ -93,9 +93,17 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
         figure,
         f"Thin: {first.network_seed.size} networks of each kind, thick: median; sliding windows, "
         f"T = {length}. Gradients are of W_hh for vanilla networks, of W_hh, W_xh and b_h together "
-        "for LSTMs and GRUs.",
+        f"for {_together(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
+
+
+def _together(kinds: Sequence[cells.Kind]) -> str:
+    """Whose recurrent weights are taken together."""
+    if all(kind.n_layers == 1 for kind in kinds):
+        return "LSTMs and GRUs"
+    gated = "LSTMs, GRUs and " * any(kind.cell != "vanilla" for kind in kinds)
+    return f"{gated}stacks, of all layers"
 
 
 def _figures(datasets: Datasets) -> dict[str, Figure]:
@@ -105,23 +113,27 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
         "sufficient-window": _sufficient_figure(data),
         "segments-and-sliding": _truncations_figure(data),
     }
-    # The bound is made of ||dh_t/dW_hh|| <= ||h_{t-1}||, which gates do not keep.
-    if not cells.is_gated(data):
+    # The bound is made of ||dh_t/dW_hh|| <= ||h_{t-1}||, which neither gates nor stacks keep.
+    if cells.is_plain(data):
         found["geometric-bound"] = _bound_figure(data)
     return found | {"bias-and-variance": _bias_variance_figure(datasets["bias-variance"])}
 
 
 def _weights(dataset: xr.Dataset) -> str:
     """The weights whose gradients are compared."""
-    return "W_hh, W_xh and b_h" if cells.is_gated(dataset) else "W_hh"
+    if cells.is_plain(dataset):
+        return "W_hh"
+    return "W_hh, W_xh and b_h" + " of all layers" * (cells.layers_of(dataset) > 1)
 
 
 def _last(dataset: xr.Dataset) -> str:
-    return "last or " * cells.is_gated(dataset)
+    return "last or " * (not cells.is_plain(dataset))
 
 
 def _gradient(dataset: xr.Dataset) -> str:
-    return "dL/d[W_hh, W_xh, b_h]" if cells.is_gated(dataset) else "dL/dW_hh"
+    if cells.is_plain(dataset):
+        return "dL/dW_hh"
+    return "dL/d[W_hh, W_xh, b_h]" + " of every layer" * (cells.layers_of(dataset) > 1)
 
 
 def _window_figure(dataset: xr.Dataset) -> Figure:
@@ -233,7 +245,7 @@ def _sentences(datasets: Datasets) -> list[str]:
         for gain in gains
     ]
     sentences.append(_segments_in_words(data))
-    if not cells.is_gated(data):
+    if cells.is_plain(data):
         sentences.append(_bounds_in_words(datasets["windows"]))
     return [*sentences, *_bias_variance_in_words(datasets["bias-variance"])]
 

@@ -41,7 +41,7 @@ def plot_against_window(
 ) -> Axes:
     """Error or cosine to the full dL/dW_hh of sliding windows, against the window K.
 
-    Of gated cells to dL/d[W_hh, W_xh, b_h]. `variable` is "truncation_log_error" or
+    Of gated cells and stacks to dL/d[W_hh, W_xh, b_h]. `variable` is "truncation_log_error" or
     "truncation_cosine". Thin lines are networks, thick ones their median. Read off where the error
     falls below what you can accept.
     """

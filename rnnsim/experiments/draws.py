@@ -120,6 +120,7 @@ def sparse_networks(
     D, V = sizes
     kind, gated = CELLS[cell], () if cell == "vanilla" else (cell,)
     b_h = [np.full(n_hidden, forget_bias * (name == kind.keeps)) for name in kind.biases]
+    options: dict[str, Any] = {"b_h": np.concatenate(b_h), "cell": cell}
     layers = []
     for layer in range(n_layers):
         networks = []
@@ -130,7 +131,7 @@ def sparse_networks(
             weights = [deviation * rng.standard_normal(rows), np.concatenate(blocks)]
             if layer == n_layers - 1:
                 weights.append(deviation * rng.standard_normal((V, n_hidden)))
-            networks.append(RNN(*weights, b_h=np.concatenate(b_h), cell=cell).astype(dtype))
+            networks.append(RNN(*weights, **options).astype(dtype))
         layers.append(joined(networks))
     return layers[0] if n_layers == 1 else Stack(layers)
 

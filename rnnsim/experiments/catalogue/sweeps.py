@@ -77,8 +77,10 @@ LAYERS = table(  # where there are stacks
     _OF_RUN,
     {
         "log_norm_layers": (
-            "layer lag", LN,
-            "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| by layer, by all paths"),
+            "layer lag",
+            LN,
+            "mean over steps and sequences of ln ||dl_t/dh_{t-k}|| by layer, by all paths",
+        ),
     },
 )
 SLOPES = table(

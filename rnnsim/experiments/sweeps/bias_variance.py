@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
-from rnnsim.networks.stack import Network
 from rnnsim.progress import asked
 from rnnsim.training.records import with_loss_units
 from rnnsim.training.settings import check_settings
@@ -188,7 +187,7 @@ def measure(job: Job, n_threads: int) -> Found:
             n_threads=n_threads,
             progress=asked(),
         )
-        for networks in (job.networks.draw(), cast(Network, training.rnn))
+        for networks in (job.networks.draw(), training.rnn)
     ]
     each = [_of_moment(moment, job.batches) for moment in found]
     arrays = {name: np.stack([values[name] for values in each]) for name in each[0]}

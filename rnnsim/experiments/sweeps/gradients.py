@@ -70,8 +70,8 @@ def sweep(
     batch_size : int
         B.
     scheme, activation : str or several
-        Of `rnnsim.SCHEMES` or "pytorch", as in `RNN.sample`, which says what they are. LSTMs and GRUs have
-        phi of their own, and stand at "tanh" alone.
+        Of `rnnsim.SCHEMES` or "pytorch", as in `RNN.sample`, which says what they are. LSTMs and
+        GRUs have phi of their own, and stand at "tanh" alone.
     cell : {"vanilla", "lstm", "gru"} or several
         Norms dl/dh of LSTMs are of their whole state (h, c). Windows of gated cells are held
         against the gradient of W_hh, W_xh and b_h together, norms and cancellation are of W_hh.
@@ -122,8 +122,8 @@ def sweep(
     xarray.Dataset
         Axes task, scheme, activation, n_hidden, gain, network_seed, data_seed, length, and where
         they apply truncation, window, layer, lag, time, unit; in front cell, forget_bias and
-        n_layers, where they are given (not vanilla, 0, 1). NaN where a shorter length does not reach, and at labels
-        that cannot be combined.
+        n_layers, where they are given (not vanilla, 0, 1). NaN where a shorter length does not
+        reach, and at labels that cannot be combined.
         Units and long names are attributes of the variables; configuration, provenance of the
         data and versions are attributes of the dataset.
 
@@ -184,7 +184,7 @@ def sweep(
     )
     provenance, loss_steps, classes = _try_data(axes, template)
     study = Study(
-        "sweep", cells.axes | axes, cells.on_axes(_variables(measures, classes, cells)), [], measure,
+        "sweep", cells.axes | axes, _variables(measures, classes, cells), [], measure,
         _configuration(axes, template) | cells.settings, provenance,
         _memory(axes, template, loss_steps, cells),
     )  # fmt: skip
@@ -297,15 +297,13 @@ def _options(
 
 def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:
     """All settings, but for labels that are coordinates."""
-    left_out = ("gains", "network_seeds", "windows", "lags", "time", "unit")
-    left_out += ("cell", "forget_bias", "n_layers", "layer", "by_layer")
+    left_out = "gains network_seeds windows lags time unit layer by_layer".split()
+    left_out += ("cell", "forget_bias", "n_layers")
     found = asdict(template) | dict(axes)
     return {name: value for name, value in found.items() if name not in left_out}
 
 
-def _variables(
-    measures: tuple[str, ...], classes: set[bool], cells: Cells
-) -> dict[str, Variable]:
+def _variables(measures: tuple[str, ...], classes: set[bool], cells: Cells) -> dict[str, Variable]:
     """In the order of the catalogue, whatever that of the measures; losses with their unit."""
     tables = (table for kind, table in MEASURES.items() if kind in measures)
     found = {name: variable for table in tables for name, variable in table.items()}
@@ -315,7 +313,7 @@ def _variables(
         if len(classes) > 1:
             unit = f"{LOSS_UNITS[True]} (classes), {LOSS_UNITS[False]} (numbers)"
         found["loss"] = found["loss"]._replace(units=unit)
-    return found
+    return cells.on_axes(found)
 
 
 def _windows(

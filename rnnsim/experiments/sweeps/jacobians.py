@@ -56,11 +56,11 @@ def jacobian_sweep(
         (ln sigma_i) / k -> lambda_i                     k -> infinity
 
     t is the last step that carries loss, h of an LSTM its whole state (h, c), with 2 H singular
-    values and exponents, of a stack the states of all L layers, with L times as many. Dynamical isometry is ln sigma_i = 0 for all i. The
-    networks are those of `sweep` with the same task, scheme, sizes and seeds; gain scales the same
-    draw. `jacobian_products` says how the singular values are found and what rounding leaves of
-    them. The Lyapunov exponents come from B longer sequences of the same task, other ones, without
-    their first tenth (`lyapunov_spectrum`).
+    values and exponents, of a stack the states of all L layers, with L times as many. Dynamical
+    isometry is ln sigma_i = 0 for all i. The networks are those of `sweep` with the same task,
+    scheme, sizes and seeds; gain scales the same draw. `jacobian_products` says how the singular
+    values are found and what rounding leaves of them. The Lyapunov exponents come from B longer
+    sequences of the same task, other ones, without their first tenth (`lyapunov_spectrum`).
 
     Parameters
     ----------

@@ -193,9 +193,7 @@ def measure(job: Job, n_threads: int) -> Found:
     penalised = [name == "clipping + penalty" for name in job.methods]
     draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)
     training = train(
-        draws.sparse_networks(
-            job.seeds * n_methods, sizes=sizes, n_hidden=H, dtype=dtype, **kind
-        ),
+        draws.sparse_networks(job.seeds * n_methods, sizes=sizes, n_hidden=H, dtype=dtype, **kind),
         lambda rng: draw(rng=rng),
         n_updates=options["n_updates"],
         learning_rate=options["learning_rate"],

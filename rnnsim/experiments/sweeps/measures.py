@@ -57,9 +57,9 @@ class Job:
     by_layer: bool = False
 
 
-def draw_networks(job: Job) -> Network:
+def draw_networks(job: Job) -> Any:
     """The ensemble of a job."""
-    networks: Network = paired_networks(
+    return paired_networks(
         job.network_seeds,
         job.gains,
         sizes=tasks.sizes(job.task, **dict(job.task_options)),
@@ -71,7 +71,6 @@ def draw_networks(job: Job) -> Network:
         forget_bias=job.forget_bias,
         n_layers=job.n_layers,
     )
-    return networks
 
 
 def draw_data(job: Job) -> Sequences:
@@ -291,7 +290,7 @@ def _by_truncation(
 def _largest_state_norm(
     rnn: Network, sequences: Sequences, n_threads: int | None
 ) -> npt.NDArray[np.float64]:
-    """Over steps and sequences, of stacks over layers; of one network at a time, as all states take much memory."""
+    """Over steps, sequences and layers; one network at a time, as all states take much memory."""
     found = np.empty(len(rnn))
     for n in range(len(rnn)):
         states = forward(rnn[n], sequences.inputs, n_threads=n_threads).states.astype(float)

@@ -23,6 +23,7 @@ from rnnsim.spectra.powers import transient_growth
 from rnnsim.spectra.pseudospectra import pseudospectrum
 from rnnsim.spectra.spectrum import matrix_spectrum
 
+
 class Family(NamedTuple):
     """Networks brought to one spectral radius, with departures from normality scaled alike."""
 
