@@ -59,7 +59,7 @@ def forget_bias_of(dataset: xr.Dataset) -> float:
     return float(dataset["forget_bias"]) if "forget_bias" in dataset.coords else 0.0
 
 
-def gain_at_rest(dataset: xr.Dataset, scheme: str, activation: str) -> float | None:
+def gain_at_rest(dataset: xr.Dataset, scheme: str, activation: str = "tanh") -> float | None:
     """The gain at which large networks of one kind, without input, leave rest.
 
     That of a stack is that of its layers, whose Jacobians at rest stand along the diagonal of its

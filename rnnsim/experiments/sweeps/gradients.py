@@ -142,7 +142,6 @@ def sweep(
     """
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
-    labels.of_draws(dtype=dtype)
     cells = cells_of(cell, forget_bias, activation, n_layers)
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
@@ -173,7 +172,7 @@ def sweep(
         data_seed=0,
         length=0,
         batch_size=checks.size("batch_size", batch_size),
-        dtype=dtype,
+        **labels.of_draws(dtype=dtype),
         last_loss_only=checks.boolean("last_loss_only", last_loss_only),
         measures=measures,
         truncation=truncation,
@@ -189,8 +188,8 @@ def sweep(
         _memory(axes, template, loss_steps, cells),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    study = study._replace(jobs=list(_jobs(axes, template, loss_steps, cells)))
-    return run(study, n_threads=n_threads, progress=progress)
+    jobs = list(_jobs(axes, template, loss_steps, cells))
+    return run(study._replace(jobs=jobs), n_threads=n_threads, progress=progress)
 
 
 def _jobs(

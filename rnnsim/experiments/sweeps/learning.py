@@ -10,9 +10,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
+from rnnsim.data.datasets import Variable
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import LEARNING
-from rnnsim.experiments.cells import USUAL, Kind, cells_of
+from rnnsim.experiments.cells import USUAL, Cells, Kind, cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
@@ -144,26 +145,18 @@ def learning_sweep(
         "penalty_variant": penalty_variant, "test_size": tests, "tolerance": tolerance,
         "data_seed": data_seed, "dtype": dtype, "initialisation": "sparse, radius 0.95",
     }  # fmt: skip
-    dims = ("length", "training", "network_seed", "updates")
     with checks.renamed(n_steps="`length`"):  # refused here, if at all
         batches = [_test_data(task, T, 1, options).draw() for T in lengths]
-    recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
-    if cells.layers:
-        recorded["spectral_radius"] = recorded["spectral_radius"]._replace(dims=(*dims, "layer"))
     jobs: list[tuple[Place, Job]] = []
     for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths)):
-        own = _of_kind(kind, chosen)
-        job = Job(
-            task, T, seeds, tuple(chosen[j] for j in own), options | kind.options, every,
-            bool(cells.layers),
-        )  # fmt: skip
-        jobs.append(({**kind.place, "length": i, "training": own}, job))
-    axes: dict[str, Any] = {"length": lengths, "training": chosen, "network_seed": seeds}
-    axes |= {"layer": cells.layers}
+        at, own = _of_kind(kind, chosen)
+        job = Job(task, T, seeds, own, options | kind.options, every, bool(cells.layers))
+        jobs.append(({**kind.place, "length": i, "training": at}, job))
+    axes = {"length": lengths, "training": chosen, "network_seed": seeds, "layer": cells.layers}
     study = Study(
         name="learning",
         axes=cells.axes | axes | {"updates": tuple(points(total, every))},
-        variables=cells.on_axes(with_loss_units(recorded, batches[0].targets) | LEARNING),
+        variables=cells.on_axes(with_loss_units(_variables(cells), batches[0].targets)),
         jobs=jobs,
         measure=measure,
         configuration=options | cells.settings,
@@ -172,15 +165,23 @@ def learning_sweep(
     return run(study, n_threads=n_threads, progress=progress)
 
 
-def _of_kind(kind: Kind, methods: tuple[str, ...]) -> tuple[int, ...]:
-    """Which methods such networks can be trained with: Omega needs one W_hh that is the whole."""
-    own = tuple(i for i, name in enumerate(methods) if kind.has_matrix or name != METHODS[-1])
-    if not own:
+def _variables(cells: Cells) -> dict[str, Variable]:
+    dims = ("length", "training", "network_seed", "updates")
+    recorded = {name: VARIABLES[name]._replace(dims=dims) for name in _RECORDED}
+    if cells.layers:
+        recorded["spectral_radius"] = recorded["spectral_radius"]._replace(dims=(*dims, "layer"))
+    return recorded | LEARNING
+
+
+def _of_kind(kind: Kind, methods: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Methods that such networks can be trained with, their places first; Omega needs one W_hh."""
+    at = tuple(i for i, name in enumerate(methods) if kind.has_matrix or name != METHODS[-1])
+    if not at:
         raise ValueError(
             f"`methods` must hold 'SGD' or 'clipping' where networks have gates or several layers, "
             f"got {checks.shown(list(methods))}: the penalty is defined by one W_hh"
         )
-    return own
+    return at, tuple(methods[i] for i in at)
 
 
 def measure(job: Job, n_threads: int) -> Found:
