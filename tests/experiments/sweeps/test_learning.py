@@ -46,6 +46,31 @@ def test_one_method_equals_a_training_of_its_own():
     assert_array_equal(found, training.record["loss"])
 
 
+def test_gated_cells_learn_without_the_penalty():
+    """Omega is of one W_hh without gates; the methods may stand in any order."""
+    methods = ("clipping + penalty", "clipping", "SGD")
+    settings = {"length": 10, "n_updates": 2, "methods": methods, **SMALL}
+    data = learning_sweep(cell=["vanilla", "gru"], **settings)
+    assert_array_equal(data.sel(cell="vanilla").error, learning_sweep(**settings).error)
+    assert np.isnan(data.error.sel(cell="gru", training=methods[0])).all()
+    assert (data.diverged.sel(cell="gru", training=methods[0]) == -1).all()
+    rnn = sparse_networks((0, 1), sizes=(6, 4), n_hidden=6, cell="gru", dtype="float32")
+    for name, clip_norm in (("clipping", 1.0), ("SGD", np.inf)):
+        training = rnnsim.train(
+            rnn,
+            lambda rng: tasks.temporal_order(10, 4, rng=rng, dtype="float32"),
+            n_updates=2,
+            learning_rate=0.01,
+            clip_norm=clip_norm,
+            rng=np.random.default_rng([0, 10]),
+            test=paired_data("temporal_order", 10, batch_size=30, seed=0, dtype="float32"),
+        )
+        found = data.sel(cell="gru", length=10, training=name).loss.isel(updates=[0, -1])
+        assert_array_equal(found, training.record["loss"])
+    with pytest.raises(ValueError, match="`methods` must hold"):
+        learning_sweep(cell="lstm", **settings | {"methods": methods[:1]})
+
+
 def test_solved_is_the_first_time_below_the_tolerance():
     data = learning_sweep(length=10, n_updates=8, record_every=2, tolerance=0.7, **SMALL)
     for index in np.ndindex(1, 3, 2):
