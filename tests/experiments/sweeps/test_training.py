@@ -44,6 +44,38 @@ def test_training_sweep_is_one_training_of_all_networks():
         assert_array_equal(found, variable.values, err_msg=name)
 
 
+def test_cells_are_trained_each_with_its_gates():
+    settings = {
+        "length": T, "gain": [0.7], "network_seeds": [2], "batch_size": B, "data_seed": SEED,
+        "n_updates": 2, "record_every": 2, "snapshot_every": 2, **LIKE,
+    }  # fmt: skip
+    cells = ["gru", "vanilla", "lstm"]
+    data = rnnsim.training_sweep(cell=cells, forget_bias=[0.0, 1.0], **settings)
+    assert data.gate.values.tolist() == ["r", "z", "n", "i", "f", "g", "o"]
+    usual = rnnsim.training_sweep(**settings)
+    assert "gate" not in usual.dims
+    for name, variable in usual.data_vars.items():
+        if name != "constant_loss":
+            found = data[name].sel(cell="vanilla", forget_bias=0.0)
+            assert_array_equal(found.values, variable.values, err_msg=name)
+    assert data.loss.sel(cell="vanilla", forget_bias=1.0).isnull().all()
+    for cell, others in (("lstm", ["r", "z", "n"]), ("gru", ["i", "f", "g", "o"])):
+        like = LIKE | {"cell": cell, "forget_bias": 1.0}
+        training = rnnsim.train(
+            paired_networks([2], [0.7], sizes=(6, 4), **like),
+            lambda rng: tasks.temporal_order(T, B, rng=rng), rng=stream(0), n_updates=2,
+            test=tasks.temporal_order(T, 128, rng=stream(1)), record_every=2, snapshot_every=2,
+            optimizer="adam", learning_rate=0.003, clip_norm=1.0,
+        )  # fmt: skip
+        here = data.sel(cell=cell, forget_bias=1.0, gain=0.7)
+        for name in ("loss", "gate_share", "gate_spectral_norm", "log_norms"):
+            recorded = training.record[name]
+            found = here[name].sel(gate=recorded.gate) if "gate" in recorded.dims else here[name]
+            assert_array_equal(found.values, recorded.values, err_msg=name)
+        assert here.gate_share.sel(gate=others).isnull().all()
+        assert here.spectral_radius.isnull().all()
+
+
 @pytest.mark.parametrize(("truncation", "stride"), [("segments", 6), ("overlapping", 2)])
 def test_window_sweep_is_a_training_for_each_window(truncation, stride):
     data = rnnsim.window_sweep(
