@@ -47,6 +47,7 @@ def learning_sweep(
     methods: tuple[str, ...] = METHODS,
     n_hidden: int = 50,
     batch_size: int = 20,
+    optimizer: str = "sgd",
     learning_rate: float = 0.01,
     clip_norm: float = 1.0,
     penalty: float = 4.0,
@@ -83,6 +84,8 @@ def learning_sweep(
         batches.
     n_updates, n_hidden, batch_size, learning_rate, clip_norm, penalty, penalty_variant
         As in `train`.
+    optimizer : str
+        As in `train`, of all methods; theirs is "sgd", and "SGD" the one that does not clip.
     methods : tuple of str
         Among "SGD", "clipping", "clipping + penalty".
     test_size, tolerance
@@ -131,6 +134,7 @@ def learning_sweep(
     labels.of_draws(dtype=dtype)
     check_settings(
         len(seeds),
+        optimizer=optimizer,
         learning_rate=learning_rate,
         clip_norm=checks.limit("clip_norm", clip_norm),
         penalty=checks.real_number("penalty", penalty),
@@ -141,9 +145,10 @@ def learning_sweep(
     )
     options = {
         "task": task, "n_hidden": n_hidden, "batch_size": B, "n_updates": total,
-        "learning_rate": learning_rate, "clip_norm": clip_norm, "penalty": penalty,
-        "penalty_variant": penalty_variant, "test_size": tests, "tolerance": tolerance,
-        "data_seed": data_seed, "dtype": dtype, "initialisation": "sparse, radius 0.95",
+        "optimizer": optimizer, "learning_rate": learning_rate, "clip_norm": clip_norm,
+        "penalty": penalty, "penalty_variant": penalty_variant, "test_size": tests,
+        "tolerance": tolerance, "data_seed": data_seed, "dtype": dtype,
+        "initialisation": "sparse, radius 0.95",
     }  # fmt: skip
     with checks.renamed(n_steps="`length`"):  # refused here, if at all
         batches = [_test_data(task, T, 1, options).draw() for T in lengths]
@@ -197,6 +202,7 @@ def measure(job: Job, n_threads: int) -> Found:
         draws.sparse_networks(job.seeds * n_methods, sizes=sizes, n_hidden=H, dtype=dtype, **kind),
         lambda rng: draw(rng=rng),
         n_updates=options["n_updates"],
+        optimizer=options["optimizer"],
         learning_rate=options["learning_rate"],
         clip_norm=np.repeat(clips, len(job.seeds)),
         penalty=np.repeat(np.where(penalised, options["penalty"], 0.0), len(job.seeds)),

@@ -71,6 +71,23 @@ def test_gated_cells_learn_without_the_penalty():
         learning_sweep(cell="lstm", **settings | {"methods": methods[:1]})
 
 
+def test_another_optimizer_is_that_of_train():
+    settings = {"optimizer": "adam", "learning_rate": 0.02, "methods": ("clipping",)}
+    data = learning_sweep(length=10, n_updates=3, **settings, **SMALL)
+    training = rnnsim.train(
+        sparse_networks((0, 1), sizes=(6, 4), n_hidden=6, dtype="float32"),
+        lambda rng: tasks.temporal_order(10, 4, rng=rng, dtype="float32"),
+        n_updates=3,
+        optimizer="adam",
+        learning_rate=0.02,
+        clip_norm=1.0,
+        rng=np.random.default_rng([0, 10]),
+        test=paired_data("temporal_order", 10, batch_size=30, seed=0, dtype="float32"),
+    )
+    assert_array_equal(data.loss.values[0, 0, :, [0, -1]].T, training.record["loss"])
+    assert json.loads(data.attrs["configuration"])["optimizer"] == "adam"
+
+
 def test_solved_is_the_first_time_below_the_tolerance():
     data = learning_sweep(length=10, n_updates=8, record_every=2, tolerance=0.7, **SMALL)
     for index in np.ndindex(1, 3, 2):
