@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 Floats = npt.NDArray[np.float64]
+_Z = 1.959964  # a normal variable lies within, 95 times of 100
 
 
 def quantiles(values: npt.ArrayLike, q: npt.ArrayLike, axis: int | tuple[int, ...] = 0) -> Floats:
@@ -61,3 +62,16 @@ def middles(values: npt.ArrayLike) -> tuple[float, float]:
     if known.size == 0:
         return np.nan, np.nan
     return float(known[(known.size - 1) // 2]), float(known[known.size // 2])
+
+
+def wilson(solved: npt.ArrayLike, n: int) -> tuple[Floats, Floats]:
+    """Both ends of an interval of 95% for a share of which k of n were seen (Wilson 1927, JASA 22).
+
+    ::
+
+        (p + z^2/2n -+ z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n)        p = k/n, z = 1.96
+    """
+    share, square = np.asarray(solved, dtype=float) / n, _Z * _Z / n
+    middle = (share + 0.5 * square) / (1 + square)
+    half = _Z * np.sqrt((share * (1 - share) + 0.25 * square) / n) / (1 + square)
+    return np.where(share == 0, 0.0, middle - half), np.where(share == 1, 1.0, middle + half)

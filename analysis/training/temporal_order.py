@@ -1,35 +1,43 @@
 """Temporal order: which way of training solves it, at which length (Pascanu et al. 2013)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
+from rnnsim import checks
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import flag
+from ..frame.settings import Cells, flag
 from ..frame.words import middle, percent, share
-from .learning_plots import plot_error, plot_solved, plot_within, updates_until_solved
+from .learning_plots import Columns, plot_error, plot_solved, plot_within, updates_until_solved
 
-HELP = "Share of networks that solve temporal order: SGD, clipping, clipping with a penalty."
+HELP = "Share of networks that solve temporal order: SGD, clipping, a penalty; RNN, GRU, LSTM."
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Cells):
     """What to train; the defaults are a fraction of the published budget."""
 
+    cell: Annotated[
+        tuple[str, ...], flag("Cells that are compared: vanilla, lstm, gru, one or several.")
+    ] = ("vanilla", "gru", "lstm")
+    cell_optimizer: Annotated[
+        str, flag("What cells are compared with: sgd, momentum, adam, rmsprop or adagrad.")
+    ] = "adam"
+    cell_learning_rate: Annotated[float, flag("Its rate.")] = 0.003
     length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (20, 30, 50)
     network_seeds: Annotated[int, flag("Initial networks, the same for all methods.")] = 5
     n_updates: Annotated[int, flag("Updates of every network.")] = 6000
     n_hidden: Annotated[int, flag("Hidden units H.")] = 50
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 20
-    learning_rate: Annotated[float, flag("Rate of all methods.")] = 0.01
+    learning_rate: Annotated[float, flag("Rate of SGD, in all methods.")] = 0.01
     clip_norm: Annotated[float, flag("Norm at which gradients are clipped.")] = 1.0
     penalty: Annotated[float, flag("Weight of Omega.")] = 4.0
     penalty_variant: Annotated[str, flag("code or paper, see rnnsim.train.")] = "code"
@@ -44,81 +52,142 @@ class Settings:
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
-    """All methods and seeds of one length are one ensemble."""
-    return {"learning": rnnsim.learning_sweep(progress=progress, **vars(settings))}
+    """All methods and seeds of one length are one ensemble, and so are those of one cell."""
+    shared = {name: value for name, value in vars(settings).items() if name not in _OF_CELLS}
+    kinds = {field.name: getattr(settings, field.name) for field in fields(Cells)}
+    names = {"optimizer": "`--cell-optimizer`", "learning_rate": "`--cell-learning-rate`"}
+    train = partial(rnnsim.learning_sweep, progress=progress)
+    ours: dict[str, Any] = {"optimizer": settings.cell_optimizer, "methods": ("clipping",)}
+    ours |= {"learning_rate": settings.cell_learning_rate} | kinds
+    with checks.renamed(**names):
+        compared = train(**shared | ours)
+    return {"learning": train(**shared), "cells": compared}
+
+
+_OF_CELLS = ("cell", "forget_bias", "n_layers", "cell_optimizer", "cell_learning_rate")
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """All figures of this family."""
+    return {"solved-against-length": _solved_figure(datasets), "learning-curves": _curves(datasets)}
+
+
+def _methods(datasets: Datasets) -> Columns:
+    """What the paper compares, ways of training."""
     data = datasets["learning"]
-    return {"solved-against-length": _solved_figure(data), "learning-curves": _curves_figure(data)}
+    return {str(name): data.sel(training=name) for name in data.training.values}
 
 
-def _solved_figure(data: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6))
-    plot_solved(data, ax=axes[0])
-    plot_within(data, ax=axes[1])
+def _kinds(datasets: Datasets) -> Columns:
+    """What we set beside it, kinds of networks."""
+    return {
+        _bracketed(kind.name or cells.NAMES["vanilla"]): kind.datasets["cells"].isel(training=0)
+        for kind in cells.kinds_of({"cells": datasets["cells"]})
+    }
+
+
+def _bracketed(name: str) -> str:
+    """ "LSTM (forget bias 1)", to stand before a number."""
+    cell, _, more = name.partition(", ")
+    return f"{cell} ({more})" if more else cell
+
+
+def _ours(data: xr.Dataset) -> str:
+    """How our own columns were made."""
+    settings = figures.configuration(data)
+    return (
+        f"trained by {settings['optimizer']} at rate {settings['learning_rate']:g}, clipped at "
+        f"norm {settings['clip_norm']:g}"
+    )
+
+
+def _solved_figure(datasets: Datasets) -> Figure:
+    figure, axes = figures.new_figure(2, 2, figsize=(12, 10.4), sharex=True, sharey="row")
+    for columns, pair in zip((_methods(datasets), _kinds(datasets)), axes.T, strict=True):
+        plot_solved(columns, ax=pair[0])
+        plot_within(columns, ax=pair[1])
+        for ax in pair:
+            ax.label_outer()
+    axes[0, 0].set_title("Vanilla networks, the paper's ways of training")
+    axes[0, 1].set_title("Our own: kinds of networks")
+    data = datasets["learning"]
     figures.caption(
         figure,
-        f"Left: share of {data.sizes['network_seed']} initial networks that answer all but "
+        f"Top: share of {data.sizes['network_seed']} initial networks that answer all but "
         f"{percent(figures.configuration(data)['tolerance'])} of the test sequences within the "
-        "budget. Right: the updates each took (dots; none where unsolved) and their medians, in "
-        "which unsolved counts as more than the budget (arrow up: at least so many). All methods "
-        "start from the same networks and see the same batches.",
+        "budget; bars: 95% intervals of Wilson (1927). Bottom: the updates each took (dots; none "
+        "where unsolved) and their medians, in which unsolved counts as more than the budget "
+        "(arrow up: at least so many). All start from the same seeds and see the same batches. "
+        f"Right: kinds of networks {_ours(datasets['cells'])}; not of Pascanu et al. (2013).",
     )
     return figure
 
 
-def _curves_figure(data: xr.Dataset) -> Figure:
-    lengths = sorted(data.length.values.tolist())
+def _curves(datasets: Datasets) -> Figure:
+    lengths = sorted(datasets["learning"].length.values.tolist())
+    size = (4.7 * len(lengths) + 0.5, 10.4)
     figure, axes = figures.new_figure(
-        1, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 5.4), sharey=True, squeeze=False
+        2, len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
     )
-    for ax, length in zip(axes[0], lengths, strict=True):
-        plot_error(data, length=length, ax=ax)
-        ax.set_title(f"T = {length} steps")
-        if ax is not axes[0, 0]:
-            ax.set_ylabel("")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+    for columns, row in zip((_methods(datasets), _kinds(datasets)), axes, strict=True):
+        for ax, length in zip(row, lengths, strict=True):
+            plot_error(columns, length=length, ax=ax)
+            ax.set_title(f"T = {length} steps")
+            ax.label_outer()
+        row[0].legend(loc="lower left", fontsize=11)
     figures.caption(
         figure,
         "Thin: networks, thick: median. Dashed: chance, three quarters wrong; dotted: the share "
-        "below which a network has solved the task. Look for where the thick lines leave chance.",
+        "below which a network has solved the task. Look for where the thick lines leave chance. "
+        "Top: vanilla networks, the paper's ways of training. Bottom, our own: kinds of networks "
+        f"{_ours(datasets['cells'])}.",
     )
     return figure
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    data = datasets["learning"].sortby("length")
+    sentences = _in_words(_methods(datasets), "networks", "method")
+    ours = _in_words(_kinds(datasets), "networks of each kind", "kind")
+    return [
+        *sentences,
+        "Kinds of networks beside each other, our own and not of Pascanu et al. (2013): "
+        f"{_ours(datasets['cells'])}, from the same seeds, with the same batches.",
+        *ours,
+    ]
+
+
+def _in_words(columns: Columns, networks: str, axis: str) -> list[str]:
+    columns = {name: data.sortby("length") for name, data in columns.items()}
+    data = next(iter(columns.values()))
     budget, seeds = int(data.updates[-1]), data.sizes["network_seed"]
-    until = updates_until_solved(data)
     sentences = []
     for length in data.length.values:
-        here = until.sel(length=length)
+        here = {n: updates_until_solved(c.sel(length=length)) for n, c in columns.items()}
         counts = _of_each(here, lambda each: f"{int(np.isfinite(each).sum())}")
         medians = _of_each(here, lambda each: middle(each, partial(_updates, budget)))
         sentences.append(
-            f"At length {length}, of {seeds} networks solved within {budget} updates: {counts}; "
+            f"At length {length}, of {seeds} {networks} solved within {budget} updates: {counts}; "
             f"median updates (unsolved: more than {budget}): {medians}."
         )
-    last = data.error.isel(updates=-1, length=-1)
+    last = {name: column.error.isel(updates=-1, length=-1) for name, column in columns.items()}
     errors = _of_each(last, lambda each: middle(each, share))
     sentences.append(
-        f"Median share of wrong answers at length {int(last.length)}, at the end: {errors}."
+        f"Median share of wrong answers at length {int(data.length[-1])}, at the end: {errors}."
     )
-    if (lost := int((data.diverged >= 0).sum())) > 0:
+    lost = sum(int((column.diverged >= 0).sum()) for column in columns.values())
+    if lost > 0:
+        trained = sum(column.diverged.size for column in columns.values())
         sentences.append(
-            f"{lost} networks left the floating-point range and were frozen, of "
-            f"{data.diverged.size} (one for each length, method and seed)."
+            f"{lost} networks left the floating-point range and were frozen, of {trained} (one for "
+            f"each length, {axis} and seed)."
         )
     return sentences
 
 
-def _of_each(data: xr.DataArray, form: Callable[[xr.DataArray], str]) -> str:
-    """A number for each way of training."""
-    return ", ".join(f"{name} {form(data.sel(training=name))}" for name in data.training.values)
+def _of_each(columns: Mapping[str, xr.DataArray], form: Callable[[xr.DataArray], str]) -> str:
+    """A number for each column."""
+    return ", ".join(f"{name} {form(data)}" for name, data in columns.items())
 
 
 def _updates(budget: int, number: float) -> str:

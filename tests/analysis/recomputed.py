@@ -1,5 +1,6 @@
 """Numbers of summaries and captions once more, in plain Python: for tests of words alone."""
 
+import itertools
 import math
 
 import numpy as np
@@ -85,18 +86,35 @@ def by_kind(datasets, one):
     if "cell" not in first.dims:
         return one(datasets)
     words = []
-    for cell in first.cell.values.tolist():
-        biases = first.forget_bias.values.tolist() if "forget_bias" in first.dims else [None]
-        for bias in biases:
-            if cell == "vanilla" and bias:
-                continue
-            name = CALLED[cell] + (
-                "" if cell == "vanilla" or bias is None else f", forget bias {bias:g}"
-            )
-            at = {"cell": cell} | ({} if bias is None else {"forget_bias": bias})
-            words.append(f"{name[0].upper()}{name[1:]}:")
-            words += one({key: data.sel(at) for key, data in datasets.items()})
+    for at in places(first):
+        name = ", ".join(_called(at))
+        words.append(f"{name[0].upper()}{name[1:]}:")
+        words += one({key: data.sel(at) for key, data in datasets.items()})
     return words
+
+
+def places(data):
+    """Where along the axes there are networks: vanilla ones have no forget bias but 0."""
+    axes = [axis for axis in ("cell", "forget_bias", "n_layers") if axis in data.dims]
+    for labels in itertools.product(*(data[axis].values.tolist() for axis in axes)):
+        at = dict(zip(axes, labels, strict=True))
+        if at.get("cell") != "vanilla" or not at.get("forget_bias"):
+            yield at
+
+
+def _called(at):
+    cell = at.get("cell", "vanilla")
+    bias = f"forget bias {at['forget_bias']:g}" if "forget_bias" in at else ""
+    return [CALLED[cell]] + [bias] * (cell != "vanilla" and bool(bias))
+
+
+def by_name(data):
+    """The part of every kind of networks, with its name before a number."""
+    found = []
+    for at in places(data):
+        cell, *more = _called(at)
+        found.append((cell + f" ({', '.join(more)})" * bool(more), data.sel(at)))
+    return found
 
 
 def cell_of(data):

@@ -3,39 +3,53 @@
 import math
 
 import numpy as np
-from recomputed import LN10, middle, nearest, share
+from recomputed import LN10, by_name, middle, nearest, share
 
 from analysis.frame import figures
 
 
 def temporal_order(datasets):
-    data = datasets["learning"]
-    budget, n = int(data.updates[-1]), data.sizes["network_seed"]
+    data, cells = datasets["learning"], datasets["cells"]
+    methods = {name: data.sel(training=name) for name in data.training.values.tolist()}
+    kinds = {name: part.sel(training="clipping") for name, part in by_name(cells)}
+    settings = figures.configuration(cells)
+    return [
+        *_columns(methods, "networks", "method"),
+        "Kinds of networks beside each other, our own and not of Pascanu et al. (2013): trained by "
+        f"{settings['optimizer']} at rate {settings['learning_rate']:g}, clipped at norm "
+        f"{settings['clip_norm']:g}, from the same seeds, with the same batches.",
+        *_columns(kinds, "networks of each kind", "kind"),
+    ]
+
+
+def _columns(columns, networks, axis):
+    first = next(iter(columns.values()))
+    budget, n = int(first.updates[-1]), first.sizes["network_seed"]
 
     def number(x):
         return f"{x:g}" if math.isfinite(x) else f"more than {budget}"
 
-    words, lengths = [], sorted(data.length.values.tolist())
+    words, lengths = [], sorted(first.length.values.tolist())
     for length in lengths:
         counts, medians = [], []
-        for name in data.training.values:
-            at = data.solved_at.sel(length=length, training=name).values
+        for name, data in columns.items():
+            at = data.solved_at.sel(length=length).values
             counts.append(f"{name} {sum(v == v for v in at)}")
             medians.append(f"{name} {middle(np.where(np.isnan(at), np.inf, at), number)}")
         words.append(
-            f"At length {length}, of {n} networks solved within {budget} updates: "
+            f"At length {length}, of {n} {networks} solved within {budget} updates: "
             f"{', '.join(counts)}; median updates (unsolved: more than {budget}): "
             f"{', '.join(medians)}."
         )
-    last = data.error.sel(length=lengths[-1]).isel(updates=-1)
-    errors = [f"{name} {middle(last.sel(training=name), share)}" for name in data.training.values]
+    ends = {name: d.error.sel(length=lengths[-1]).isel(updates=-1) for name, d in columns.items()}
+    errors = [f"{name} {middle(end, share)}" for name, end in ends.items()]
     words.append(
         f"Median share of wrong answers at length {lengths[-1]}, at the end: {', '.join(errors)}."
     )
-    if lost := int((data.diverged.values >= 0).sum()):
+    if lost := sum(int((data.diverged.values >= 0).sum()) for data in columns.values()):
         words.append(
             f"{lost} networks left the floating-point range and were frozen, of "
-            f"{data.diverged.size} (one for each length, method and seed)."
+            f"{len(columns) * len(lengths) * n} (one for each length, {axis} and seed)."
         )
     return words
 

@@ -95,6 +95,18 @@ def test_settings_and_listings_in_words():
     assert words.known_of([1.0, -INF]) == ""
 
 
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_an_interval_ends_where_a_share_would_be_two_errors_off(n):
+    solved = np.arange(n + 1)
+    low, high = statistics.wilson(solved, n)
+    assert low[0] == 0
+    assert high[-1] == 1
+    for ends, inner in ((low, solved > 0), (high, solved < n)):
+        errors = np.sqrt(ends * (1 - ends) / n)
+        assert_allclose(np.abs(solved / n - ends)[inner], 1.959964 * errors[inner])
+    assert_allclose(low, 1 - high[::-1], atol=1e-12)
+
+
 def test_contours_are_drawn_where_there_is_something_to_draw(ax):
     grid = np.add.outer(np.arange(4.0), np.arange(5.0))
     for shown in (grid * np.nan, grid * 0.0, grid[:1], grid + 100):
