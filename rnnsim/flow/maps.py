@@ -136,14 +136,15 @@ def picture_gradients(model: EncoderDecoder, pairs: Pairs) -> Floats:
     Raises
     ------
     ValueError
-        A source of several steps, an encoder that is not linear: no picture.
+        A source of several steps, an encoder that is not linear or a stack: no picture.
     """
-    if pairs.n_source_steps != 1 or model.encoder.activation != "linear":
+    encoder = model.encoder
+    if pairs.n_source_steps != 1 or isinstance(encoder, Stack) or encoder.activation != "linear":
         raise ValueError(
             "`model` must be a captioner and `pairs` have one source step, got "
-            f"{pairs.n_source_steps} steps and a {model.encoder.activation} encoder; "
-            "see EncoderDecoder.captioner"
+            f"{pairs.n_source_steps} steps and {encoder!r} as encoder; see "
+            "EncoderDecoder.captioner"
         )
     at_boundary = pairs_bptt(model, pairs).h0.astype(float) * pairs.n_sequences
-    into = model.encoder.W_hy.astype(float) @ model.encoder.W_xh.astype(float)
+    into = encoder.W_hy.astype(float) @ encoder.W_xh.astype(float)
     return np.asarray(np.abs(at_boundary @ into).mean(axis=1))
