@@ -112,16 +112,18 @@ class Sequences:
             With respect to the states h_t: the direct part, without y_t and without what returns
             through time.
         dL_dh_final : (B, H) array, optional
-            With respect to h_T; added to `dL_dh` at step T.
+            With respect to h_T; added to `dL_dh` at step T. Of stacks `dL_dh` and this are of the
+            top layer, or (L, B, H): of each, at fixed states of the others.
         dL_dc_final : (B, H) array, optional
-            With respect to c_T of LSTM cells, at fixed h_T.
+            With respect to c_T of LSTM cells, at fixed h_T; of stacks likewise.
         provenance : mapping of str to str, optional
             As of `Sequences`.
 
         Returns
         -------
         Sequences
-            `gradients` holds read-only views of copies, with dL/dh_final inside `dL_dh`. `targets`
+            `gradients` holds read-only views of copies, with dL/dh_final inside `dL_dh` unless it
+            is (L, B, H). `targets`
             is empty, (T, B, 0), `weights` 1 where a derivative is not exactly 0, else 0:
             `loss_steps` are the steps at which derivatives enter, step T for `dL_dc_final`.
 
@@ -148,6 +150,17 @@ class Sequences:
         >>> batch = rnnsim.Sequences.from_gradients(x, dL_dh_final=np.tanh(last) / 3)
         >>> batch.loss_steps, batch.gradients.dL_dh.shape
         (array([5]), (5, 3, 4))
+
+        A stack in two parts: what the second owes to the states between is handed to the first.
+
+        >>> stack = rnnsim.Stack.sample(n_layers=2, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+        >>> whole = rnnsim.Sequences(x, np.ones((5, 3, 1))).last_loss_only()
+        >>> later = rnnsim.Sequences(x[2:], np.ones((3, 3, 1))).last_loss_only()
+        >>> middle = rnnsim.forward(stack, x[:2]).final_h
+        >>> behind = rnnsim.bptt(stack, later, h0=middle).h0[0]                      # (L, B, H)
+        >>> before = rnnsim.bptt(stack, rnnsim.Sequences.from_gradients(x[:2], dL_dh_final=behind))
+        >>> bool(np.allclose(before.h0, rnnsim.bptt(stack, whole).h0))
+        True
         """
         x = checked_inputs(inputs)
         given = {
@@ -288,7 +301,4 @@ def _again(
     """Data made of what others hold, checked anew."""
     if gradients is None:
         return kind(inputs, targets, weights, provenance=provenance)
-    dL_dy, dL_dh, dL_dc_final = gradients
-    return kind.from_gradients(
-        inputs, dL_dy, dL_dh=dL_dh, dL_dc_final=dL_dc_final, provenance=provenance
-    )
+    return kind.from_gradients(inputs, **gradients._asdict(), provenance=provenance)

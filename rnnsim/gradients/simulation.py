@@ -1,7 +1,7 @@
 """Running networks forward: states, outputs, loss and accuracy."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from rnnsim.kernels.gradients.unfolding import (
 )
 from rnnsim.networks.binding import batch_for, checked_inputs
 from rnnsim.networks.rnn import RNN, originals
-from rnnsim.networks.stack import Network, Stack, check_network
+from rnnsim.networks.stack import Network, Stack, check_network, has_layers
 from rnnsim.networks.states import (
     by_layer,
     cell_of,
@@ -46,11 +46,12 @@ class Forward:
     outputs: FloatArray
     memories: FloatArray | None = None
     below: tuple["Forward", ...] = ()
+    _of_stack: bool = field(default=False, repr=False)
 
     @property
     def layers(self) -> tuple["Forward", ...]:
         """Each layer's states and memories, the lowest first."""
-        return (*self.below, replace(self, below=()))
+        return (*self.below, replace(self, below=(), _of_stack=False))
 
     @property
     def final_h(self) -> FloatArray:
@@ -65,7 +66,7 @@ class Forward:
 
     def _final(self, layers: list[FloatArray]) -> FloatArray:
         last = [layer[:, -1] for layer in layers]
-        return np.stack(last, axis=1) if self.below else last[0]
+        return np.stack(last, axis=1) if self._of_stack else last[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +142,7 @@ def run_forward(rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | No
         states, memories = parts(layer, whole)
         found.append(Forward(states, outputs, memories))
     *below, top = found
-    return replace(top, below=tuple(below))
+    return replace(top, below=tuple(below), _of_stack=has_layers(rnn))
 
 
 def run_layers(
