@@ -140,7 +140,7 @@ def _drive(dataset: xr.Dataset) -> str:
         parts = ["gates"] * gates + ["layers"] * (cells.layers_of(dataset) > 1)
         whole = f" of all {' and '.join(parts)}" if parts else ""
         return f"Frozen Gaussian biases{whole}, no input."
-    lowest = " of the lowest layer" * (cells.layers_of(dataset) > 1)
+    lowest = " in the lowest layer" * (cells.layers_of(dataset) > 1)
     return f"White Gaussian inputs{' of all gates' * gates}{lowest}."
 
 

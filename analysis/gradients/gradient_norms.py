@@ -100,7 +100,7 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
 
 def _of_stacks(kinds: Sequence[cells.Kind]) -> str:
     deep = any(kind.n_layers > 1 for kind in kinds)
-    return ", of a stack those of all layers, as are those of layers below the top" * deep
+    return "; of a stack that of all layers, of which the top alone has one at lag 0" * deep
 
 
 def _figures(datasets: Datasets) -> dict[str, Figure]:
@@ -122,9 +122,15 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
         f"steps and sequences{_living(data)}. {_fit_in_words(data)} Straight lines: gradients "
-        "vanish or explode exponentially.",
+        f"vanish or explode exponentially.{_at_lag_0(dataset)}",
     )
     return figure
+
+
+def _at_lag_0(dataset: xr.Dataset) -> str:
+    """What a curve of a stack may rise from."""
+    deep = cells.layers_of(dataset) > 1
+    return " At lag 0 the state of the top layer alone has a gradient." * deep
 
 
 def _living(data: xr.Dataset) -> str:
