@@ -39,6 +39,7 @@ class Settings(Ensemble):
     chrono: Annotated[
         float, flag("T_max of chrono initialisation, one more column; 0 for none.")
     ] = 200.0
+    n_layers: Annotated[int, flag("Layers of every network; of 2 and more stacks.")] = 1
     scheme: Annotated[
         str, flag("Initialisation: pytorch, gaussian, orthogonal, identity or uniform.")
     ] = "pytorch"
@@ -89,13 +90,27 @@ def _norm_figure(data: xr.Dataset) -> Figure:
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=11.5)
     figures.caption(
         figure,
-        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs{_units(data)}, each "
+        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs{_of_layers(data)}"
+        f"{_units(data)}, each "
         "relative to its own at lag 0. Thin: networks, thick: medians. Dashed, as a guide: what a "
         r"gate keeps that hears nothing, $\sigma(b)^k$, of chrono initialisation the root mean "
         "square over units. "
         f"See how far each cell follows it{path if dotted else ''}.{_cut(data)}",
     )
     return figure
+
+
+def _depth(data: xr.Dataset) -> int:
+    return int(figures.configuration(data).get("n_layers", 1))
+
+
+def _times(data: xr.Dataset) -> str:
+    return f"{_depth(data)}" * (_depth(data) > 1)
+
+
+def _of_layers(data: xr.Dataset) -> str:
+    """Curves of stacks may rise from lag 0."""
+    return ", of all layers (at lag 0 the top alone has a gradient)" * (_depth(data) > 1)
 
 
 def _units(data: xr.Dataset) -> str:
@@ -137,9 +152,9 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
     _finish(figure, axes, cell_plots.key(data, dashed="gates alone"))
     figures.caption(
         figure,
-        f"{_networks(data)} Thin: networks, thick: medians. Top, on axes of their own: the H "
-        "largest Lyapunov exponents of the state; dashed: what gates alone predict, <ln f> of "
-        "LSTMs and <ln z> of GRUs, sorted. See where the two part: there more than the gate acts. "
+        f"{_networks(data)} Thin: networks, thick: medians. Top, on axes of their own: the "
+        f"{_times(data)}H largest Lyapunov exponents of the state; dashed: what gates alone "
+        "predict, <ln f> of LSTMs and <ln z> of GRUs, sorted. See where the two part: there more than the gate acts. "
         "Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; dashed: of gates that hear "
         f"nothing; grey: the {data.lag.size} steps of a sequence.",
     )
@@ -162,12 +177,14 @@ def _finish(figure: Figure, axes: npt.NDArray[np.object_], handles: list[object]
 
 
 def _networks(data: xr.Dataset) -> str:
-    settings = figures.configuration(data)
+    settings, layers = figures.configuration(data), _depth(data)
     seeds, B = data.network_seed.size, settings["batch_size"]
+    each = f" in each of {layers} layers" * (layers > 1)
     return (
-        f"{seeds} network{'s' if seeds > 1 else ''} of each kind ({settings['n_hidden']} units, "
-        f"{settings['scheme']}, gain {settings['gain']:g}), {B} sequence{'s' if B > 1 else ''} of "
-        f"{data.lag.size} steps of {settings['task'].replace('_', ' ')}."
+        f"{seeds} network{'s' if seeds > 1 else ''} of each kind ({settings['n_hidden']} units"
+        f"{each}, {settings['scheme']}, gain {settings['gain']:g}), "
+        f"{B} sequence{'s' if B > 1 else ''} of {data.lag.size} "
+        f"steps of {settings['task'].replace('_', ' ')}."
     )
 
 
@@ -179,7 +196,8 @@ def summarise(datasets: Datasets) -> list[str]:
         gated = cell != "vanilla"
         for start in data.start.values if gated else data.start.values[:1]:
             here = data.sel(cell=cell, start=start)
-            name = f"{NAMES[cell]}, {start_in_words(start)}" if gated else NAMES[cell]
+            name = NAMES[cell] + f" of {_depth(data)} layers" * (_depth(data) > 1)
+            name += f", {start_in_words(start)}" if gated else ""
             gates = _gates_in_words(here) if gated else ""
             found.append(f"{name}: {_gradient_in_words(here)}{gates}.")
     return found
@@ -195,6 +213,7 @@ def tenth_lags(data: xr.Dataset) -> npt.NDArray[np.float64]:
 
 def _gradient_in_words(data: xr.Dataset) -> str:
     settings, T = figures.configuration(data), data.lag.size
+    everywhere = " in every layer" * (_depth(data) > 1)
     tenth = middle(tenth_lags(data), lambda k: f"{k:g}" if np.isfinite(k) else f"beyond {T - 1}")
     window, reach = (
         f"{middle(each, lambda K: f'{K:g}')}{known_of(each)}"
@@ -203,7 +222,7 @@ def _gradient_in_words(data: xr.Dataset) -> str:
     exponent = middle(data.exponent.isel(unit=0), lambda x: f"{x:+.3g} nats/step")
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
-        f"{percent(settings['tolerance'])} takes a window of {window} of {T} steps, "
+        f"{percent(settings['tolerance'])}{everywhere} takes a window of {window} of {T} steps, "
         f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
     )
 

@@ -81,9 +81,9 @@ CALLED = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
 
 
 def by_kind(datasets, one):
-    """The sentences of every cell and forget bias under its name; vanilla networks have none."""
+    """The sentences of each cell, forget bias and depth under its name; vanilla has no bias."""
     first = next(iter(datasets.values()))
-    if "cell" not in first.dims:
+    if not {"cell", "forget_bias", "n_layers"} & {*first.dims}:
         return one(datasets)
     words = []
     for at in places(first):
@@ -105,7 +105,8 @@ def places(data):
 def _called(at):
     cell = at.get("cell", "vanilla")
     bias = f"forget bias {at['forget_bias']:g}" if "forget_bias" in at else ""
-    return [CALLED[cell]] + [bias] * (cell != "vanilla" and bool(bias))
+    layers = f"{at['n_layers']} layer{'s' * (at['n_layers'] > 1)}" if "n_layers" in at else ""
+    return [CALLED[cell], *([bias] if bias and cell != "vanilla" else []), *filter(None, [layers])]
 
 
 def by_name(data):
@@ -121,14 +122,24 @@ def cell_of(data):
     return str(data.cell.values) if "cell" in data.coords else "vanilla"
 
 
+def layers_of(data):
+    return int(data.n_layers.values) if "n_layers" in data.coords else 1
+
+
+def has_one_matrix(data):
+    return cell_of(data) == "vanilla" and layers_of(data) == 1
+
+
 def numbers_of_a_state(data, n_hidden):
-    return n_hidden * (2 if cell_of(data) == "lstm" else 1)
+    return layers_of(data) * n_hidden * (2 if cell_of(data) == "lstm" else 1)
 
 
 def rest_gain(data, radius=1.0):
-    """Where f + i o g of an LSTM, z + (1 - z) r g of a GRU, is 1 with all other biases 0."""
+    """Where g, f + i o g of an LSTM, z + (1 - z) r g of a GRU, is 1 with all other biases 0."""
     bias = float(data.forget_bias) if "forget_bias" in data.coords else 0.0
     keep = 1 / (1 + math.exp(-bias))
+    if cell_of(data) == "vanilla":
+        return 1 / radius
     if cell_of(data) == "lstm":
         return (1 - keep) / (0.5 * 0.5) / radius
     return (1 - keep) / ((1 - keep) * 0.5) / radius

@@ -21,16 +21,20 @@ def cells(datasets):
                 for name, variable in data.data_vars.items()
                 if "network_seed" in variable.dims
             }
-            found.append(_name(cell, start) + _gradients(part, settings) + _gates(part, cell) + ".")
+            found.append(
+                _name(cell, start, settings) + _gradients(part, settings) + _gates(part, cell) + "."
+            )
     return found
 
 
-def _name(cell, start):
+def _name(cell, start, settings):
+    called, layers = NAMES[cell], settings.get("n_layers", 1)
+    called += "" if layers == 1 else f" of {layers} layers"
     if cell == "vanilla":
-        return "RNN: "
+        return f"{called}: "
     value = start.split(" ")[1]
     kind = f"forget bias {value}" if start.startswith("bias") else f"chrono to {value} steps"
-    return f"{NAMES[cell]}, {kind}: "
+    return f"{called}, {kind}: "
 
 
 def first_tenth(norms):
@@ -51,9 +55,10 @@ def _gradients(part, settings):
         for name in ("sufficient_window", "reach")
     )
     exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
+    every = "" if settings.get("n_layers", 1) == 1 else " in every layer"
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
-        f"{percent(settings['tolerance'])} takes a window of {window} of {T} steps, "
+        f"{percent(settings['tolerance'])}{every} takes a window of {window} of {T} steps, "
         f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 from recomputed import (
     LN10,
     by_kind,
-    cell_of,
+    has_one_matrix,
     median,
     middle,
     names,
@@ -68,7 +68,7 @@ def _norms(datasets):
                 f"  {bent} of {len(singles)} networks there have no single rate: it differs "
                 "between both halves of the lags by more than its error."
             )
-    if cell_of(last) != "vanilla":
+    if not has_one_matrix(last):
         return [
             *words,
             "Without input rest is stable for large networks with these biases below gain "
@@ -117,7 +117,7 @@ def _truncation(datasets):
             text = f"needs a window of {K:g} of {T} steps ({part}){of_known(windows)}"
         words.append(f"At gain {gain:g} a gradient within {tolerance} {text}.")
     words.append(_segments(data, T))
-    if cell_of(data) != "vanilla":
+    if not has_one_matrix(data):
         return [*words, *_bias_variance(datasets["bias-variance"])]
     silent = {gain: _without_bound(data.sel(gain=gain), T) for gain in gains}
     n = data.sizes["network_seed"]
@@ -216,6 +216,10 @@ def _without_bound(data, T):
 
 
 def window(datasets):
+    return by_kind(datasets, _window)
+
+
+def _window(datasets):
     return by_kind(datasets, _window)
 
 

@@ -304,6 +304,15 @@ GATED = {
     truncation: {"cell": ("gru", "lstm"), "forget_bias": (2.0,)},
     isometry: {"cell": ("lstm", "vanilla"), "activation": "tanh"},
 }
+# Of stacks: analysis, settings; a few edges.
+DEEP = {
+    gradient_norms: {"cell": ("vanilla", "gru"), "n_layers": (1, 2)},
+    truncation: {"n_layers": (2,)},
+    isometry: {"cell": ("lstm",), "n_layers": (1, 2), "activation": "tanh"},
+    window: {"n_layers": (1, 2)},
+    cells: {"n_layers": 2, "n_hidden": 3},
+}
+AT = ("computed", "one network", "none known", "none finite", "all dead", "all exactly 0", "exact")
 PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]
 
 
@@ -313,7 +322,7 @@ def computed():
     made = {}
 
     def of(analysis, cells=()):
-        key = analysis, bool(cells)
+        key = analysis, tuple(cells)
         if key not in made:
             settings = replace(CASES[analysis][0], **dict(cells))
             made[key] = analysis.compute(settings, progress=False)
@@ -341,6 +350,16 @@ GATED_PAIRS = [pair for pair in PAIRS if pair[0] in GATED]
 )
 def test_words_and_figures_of_several_cells(computed, analysis, edge):
     check(analysis, edge, computed(analysis, GATED[analysis]))
+
+
+DEEP_PAIRS = [pair for pair in PAIRS if pair[0] in DEEP and pair[1] in AT]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "edge"), DEEP_PAIRS, ids=[f"{runs.name_of(a)}: {edge}" for a, edge in DEEP_PAIRS]
+)
+def test_words_and_figures_of_stacks(computed, analysis, edge):
+    check(analysis, edge, computed(analysis, DEEP[analysis]))
 
 
 def check(analysis, edge, data):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
+from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.gates import gate_statistics
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
@@ -20,7 +21,7 @@ from rnnsim.flow.growth import log_changes, mean_over_steps
 from rnnsim.flow.reach import reach, sufficient_window
 from rnnsim.networks import cells as kinds
 from rnnsim.networks.initialisation import INITIALISATIONS, checked_starts
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.theory.gates import chrono_log_norm, chrono_time_scale, gate_log_norm
 
 _LEAST_LENGTH = 22  # a burn-in and 20 blocks of one step for the exponents
@@ -47,6 +48,7 @@ def cell_sweep(
     cell: str | Sequence[str] = ("vanilla", "gru", "lstm"),
     forget_bias: npt.ArrayLike = (0.0, 1.0, 3.0),
     chrono: float | None = None,
+    n_layers: int = 1,
     scheme: str = "pytorch",
     gain: float = 1.0,
     n_hidden: int = 32,
@@ -81,6 +83,11 @@ def cell_sweep(
         networks at every start.
     chrono : float, optional
         As in `RNN.sample`: one more start.
+    n_layers : int
+        L, of all networks: of 2 and more stacks. Norms are then of the states of all layers,
+        windows and shares of the weights of all together (`sufficient_window` of each, the
+        largest), exponents the L*H largest, time scales those of the units of all layers, and
+        gates are averaged over layers. `depth_sweep` compares depths, layer by layer.
     scheme : str
         As in `RNN.sample`: gaussian, orthogonal, identity, uniform or pytorch.
     gain : float
@@ -124,6 +131,8 @@ def cell_sweep(
     array([-10.04,  -1.63])
     """
     settings = labels.recorded(locals())
+    L = checks.size("n_layers", n_layers)
+    settings |= {"n_layers": L} if L > 1 else {}
     labels.of_draws(activation=activation, dtype=dtype)
     chosen = labels.names("cell", cell, kinds.CELLS)
     starts = _starts(forget_bias, chrono)
@@ -136,7 +145,7 @@ def cell_sweep(
     )  # fmt: skip
     networks = draws.Networks(
         seeds, (checks.real_number("gain", gain),) * len(seeds), sizes, H,
-        checks.one_of("scheme", scheme, INITIALISATIONS), activation, dtype,
+        checks.one_of("scheme", scheme, INITIALISATIONS), activation, dtype, n_layers=L,
     )  # fmt: skip
     q = checks.real_number("share", share, above=0.0, below=1.0)
     limit = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
@@ -153,21 +162,39 @@ def cell_sweep(
             "network_seed": seeds,
             "lag": tuple(range(T)),
             "window": tuple(range(1, T + 1)),
-            "unit": H,
+            "unit": L * H,
         },
-        variables=CELLS,
+        variables=_variables(L),
         jobs=_jobs(Job(networks, tuple(starts.values()), data, q, limit, state_scale), chosen),
         measure=measure,
         configuration=settings,
         provenance=batch.provenance,
         memory=Memory(
-            job=len(seeds) * flow_bytes(T, batch.loss_steps.size, B),
+            job=len(seeds) * (L + (L > 1)) * flow_bytes(T, batch.loss_steps.size, B),
             advice="give a smaller `length`, `batch_size` or `network_seeds`, or raise "
             "`max_memory`",
         ),
     )
     check_memory(study, n_threads, max_memory)
     return run(study, n_threads=n_threads, progress=progress)
+
+
+def _variables(L: int) -> dict[str, Variable]:
+    """What the numbers of stacks are; those of one layer are what the catalogue says."""
+    if L == 1:
+        return CELLS
+    together, largest = ("window_log_error", "cumulative_share", "cancellation"), {
+        "exponent": f"Lyapunov exponents, the {L}*H largest, descending",
+        "sufficient_window": "smallest window from which on the error of each layer stays within "
+        "the tolerance, the largest over layers",
+    }  # fmt: skip
+    found = {
+        name: v._replace(long_name=largest.get(name, v.long_name)) for name, v in CELLS.items()
+    }
+    return found | {
+        name: CELLS[name]._replace(long_name=f"{CELLS[name].long_name}; of all layers together")
+        for name in together
+    }
 
 
 def _starts(forget_bias: Any, chrono: Any) -> dict[str, Start]:
@@ -201,7 +228,8 @@ def measure(job: Job, n_threads: int) -> Found:
     found = _gradients(rnn, batch, job, n_threads) | _dynamics(rnn, batch, n_threads)
     n = len(job.starts)
     repeated = {name: np.broadcast_to(array, (n, *array.shape)) for name, array in found.items()}
-    guides = [_guide(*start, batch.n_steps, rnn.n_hidden) for start in job.starts]
+    units = len(rnn.layers) * rnn.n_hidden
+    guides = [_guide(*start, batch.n_steps, units) for start in job.starts]
     norms, scales = zip(*guides, strict=True)
     return repeated | {
         "theory_log_norm": np.array(norms),
@@ -209,7 +237,7 @@ def measure(job: Job, n_threads: int) -> Found:
     }
 
 
-def _gradients(rnn: RNN, batch: Sequences, job: Job, n_threads: int) -> Found:
+def _gradients(rnn: Network, batch: Sequences, job: Job, n_threads: int) -> Found:
     flow = gradient_flow(
         rnn, batch, n_threads=n_threads, per_sequence=True, state_scale=job.state_scale
     )
@@ -230,23 +258,24 @@ def _gradients(rnn: RNN, batch: Sequences, job: Job, n_threads: int) -> Found:
     return found
 
 
-def _dynamics(rnn: RNN, batch: Sequences, n_threads: int) -> Found:
+def _dynamics(rnn: Network, batch: Sequences, n_threads: int) -> Found:
     if not kinds.CELLS[rnn.cell].keeps:
         spectrum = lyapunov_spectrum(rnn, batch.inputs, n_threads=n_threads)
         return {"exponent": spectrum.exponents, "exponent_error": spectrum.standard_error}
     found = gate_statistics(rnn, batch, exponents=True, n_threads=n_threads)
     assert found.spectrum is not None
     assert found.deviation is not None
-    keeps = found.gates.index(kinds.CELLS[rnn.cell].keeps)
+    keeps, N = found.gates.index(kinds.CELLS[rnn.cell].keeps), len(rnn)
+    of_gate = [
+        each[..., keeps].reshape(N, -1).mean(axis=1) for each in (found.mean, found.low, found.high)
+    ]
     return {
         "exponent": found.spectrum.exponents,
         "exponent_error": found.spectrum.standard_error,
         "predicted_exponent": found.predicted_exponents,
         "deviation": found.deviation,
-        "time_scale": -np.sort(-found.time_scale, axis=1),
-        "gate_mean": found.mean[:, keeps],
-        "gate_low": found.low[:, keeps],
-        "gate_high": found.high[:, keeps],
+        "time_scale": -np.sort(-found.time_scale.reshape(N, -1), axis=1),
+        **dict(zip(("gate_mean", "gate_low", "gate_high"), of_gate, strict=True)),
     }
 
 
