@@ -154,9 +154,9 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{_networks(data)} Thin: networks, thick: medians. Top, on axes of their own: the "
         f"{_times(data)}H largest Lyapunov exponents of the state; dashed: what gates alone "
-        "predict, <ln f> of LSTMs and <ln z> of GRUs, sorted. See where the two part: there more than the gate acts. "
-        "Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; dashed: of gates that hear "
-        f"nothing; grey: the {data.lag.size} steps of a sequence.",
+        "predict, <ln f> of LSTMs and <ln z> of GRUs, sorted. See where the two part: there more "
+        "than the gate acts. Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; "
+        f"dashed: of gates that hear nothing; grey: the {data.lag.size} steps of a sequence.",
     )
     return figure
 
