@@ -12,10 +12,9 @@ from rnnsim import checks
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import middle
-from ..spectra.spectrum_plots import schemes_of
 from .isometry_plots import (
     RESOLVED,
     direction_key,
@@ -25,6 +24,7 @@ from .isometry_plots import (
     plot_overlap,
     plot_singular_values_against_lag,
     resolved,
+    schemes_of,
     seen_range,
 )
 
@@ -41,7 +41,7 @@ class Settings(Cells, Ensemble):
     batch_size: Annotated[int, flag("Sequences B along which products are taken.")] = 2
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = (0.75, 1.0, 1.5)
     histogram_gain: Annotated[float, flag("Gain whose histograms are drawn.")] = 1.0
-    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = ("gaussian", "orthogonal", "identity")
+    scheme: Annotated[tuple[str, ...], flag(DRAW_HELP)] = ("gaussian", "orthogonal", "identity")
     lags: Annotated[tuple[int, ...], flag("Lags k, ascending.")] = _LAGS
     length: Annotated[int, flag("Sequence length T, in steps; products end at its end.")] = 200
     exponent_steps: Annotated[int, flag("Steps from which Lyapunov exponents come.")] = 1000

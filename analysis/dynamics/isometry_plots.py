@@ -10,8 +10,9 @@ from matplotlib.patches import Patch
 
 from ..frame import cells, figures
 from ..frame.statistics import median, median_over, quantiles
-from ..spectra.spectrum_plots import COLORS
+from ..spectra import spectrum_plots
 
+COLORS = spectrum_plots.COLORS | {"pytorch": "#009E73"}
 RESOLVED = 1e-6  # nats of rounding in ln sigma from which on a value is not drawn
 _DASHED: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.5, "zorder": 5}
 _ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.2, "zorder": 1}
@@ -20,6 +21,11 @@ _LINES = (("largest", "^"), ("median", "o"), ("smallest", "v"))
 _BINS = 40
 _BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 _SEEN = 1.35  # an axis reaches so many times the lowest median
+
+
+def schemes_of(dataset: xr.Dataset) -> list[str]:
+    """The schemes of a dataset, in the order in which they are drawn."""
+    return [scheme for scheme in COLORS if scheme in dataset.scheme.values]
 
 
 def resolved(data: xr.Dataset) -> xr.DataArray:

@@ -13,7 +13,7 @@ from rnnsim import checks
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, flag
 from . import words
 from .lyapunov_plots import (
     GROWING,
@@ -59,7 +59,7 @@ class Settings(Cells, Ensemble):
     n_steps: Annotated[int, flag("Steps, burn-in included.")] = 2500
     burn_in: Annotated[int, flag("Steps before measuring begins.")] = 500
     block_steps: Annotated[int, flag("Steps of a block, of finite-time exponents.")] = 20
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -16,7 +16,7 @@ from rnnsim import theory
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Networks, flag
+from ..frame.settings import DRAW_HELP, Cells, Networks, flag
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
@@ -56,7 +56,7 @@ class Settings(Cells, Networks):
     )
     n_steps: Annotated[int, flag("Steps, burn-in included.")] = 800
     burn_in: Annotated[int, flag("Steps before measuring begins.")] = 100
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

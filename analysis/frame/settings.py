@@ -13,6 +13,9 @@ import rnnsim
 from rnnsim import checks
 
 SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
+DRAW_HELP = (
+    "Initialisation: gaussian, orthogonal, identity, uniform (W_hh) or pytorch (all weights)."
+)
 TASK_HELP = f"Task of rnnsim.tasks: {', '.join(rnnsim.tasks.TASKS)}."
 
 _WHOLE = re.compile(r"[+-]?(\d+|\d+\.0*|\d+e\d{1,2})", re.IGNORECASE)  # 30, 30.0, 1e4

@@ -14,7 +14,7 @@ from rnnsim import checks, theory
 from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import listing
 from . import norm_plots
@@ -45,7 +45,7 @@ class Settings(Cells, Ensemble):
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
     length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
     map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
         _MAP_GAINS
     )

@@ -13,7 +13,7 @@ import rnnsim
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance
@@ -44,7 +44,7 @@ class Settings(Cells, Ensemble):
         tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
     ] = None
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
     n_batches: Annotated[int, flag("Batches for bias and variance of windows.")] = 16
     n_updates: Annotated[int, flag("Updates of full BPTT between their two moments.")] = 200
 

@@ -11,7 +11,7 @@ import rnnsim
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, flag
+from ..frame.settings import DRAW_HELP, Cells, flag
 from ..frame.statistics import median_over
 from ..frame.words import middle, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
@@ -37,7 +37,7 @@ class Settings(Cells):
     ] = None
     stride: Annotated[int, flag("Stride S of overlapping windows.")] = 4
     gain: Annotated[float, flag("Gain: factor of W_hh before training.")] = 0.9
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
+    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     network_seeds: Annotated[int, flag("Networks, the same for all windows.")] = 5
     data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0

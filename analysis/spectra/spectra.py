@@ -47,6 +47,8 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Two sweeps over the schemes: spectra and growth at every gain, spectra of the drawn gain."""
+    for scheme in settings.scheme:
+        checks.one_of("scheme", scheme, rnnsim.SCHEMES)  # those whose W_hh theory knows
     common = settings.shared() | {
         "length": settings.length,
         "scheme": settings.scheme,

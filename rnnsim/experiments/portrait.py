@@ -221,9 +221,10 @@ def _theory(job: Job, n_threads: int) -> dict[str, Any]:
     H = rnn.n_hidden
     values, radius, exponent = np.full(H, np.nan), np.nan, np.nan
     own = job.scheme == ""
-    if own or job.scheme in _RANDOM:
+    scheme = "uniform" if job.scheme == "pytorch" else job.scheme  # the same entries of W_hh
+    if own or scheme in _RANDOM:
         size = float(np.std(rnn.W_hh.astype(np.float64)) * np.sqrt(H))
-        gain = size if own else float(theory.effective_gain(job.scheme, abs(job.gain)))
+        gain = size if own else float(theory.effective_gain(scheme, abs(job.gain)))
         if gain > 0:
             radius = gain
             values = theory.singular_value_quantile(1 - (np.arange(H) + 0.5) / H, gain)

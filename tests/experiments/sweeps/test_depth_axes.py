@@ -62,7 +62,7 @@ def test_one_layer_is_what_it_was(dataset):
     assert usual.identical(named)
     assert not {"n_layers", "layer"} & {*usual.dims, *json.loads(usual.attrs["configuration"])}
     beside = dataset.sel(cell="vanilla", n_layers=1, drop=True)
-    assert beside[list(usual.data_vars)].drop_vars("layer").drop_attrs().equals(usual.drop_attrs())
+    assert beside[list(usual.data_vars)].drop_attrs().equals(usual.drop_attrs())
     assert dataset.loss.dims[:2] == ("cell", "n_layers")
     settings = json.loads(dataset.attrs["configuration"])
     assert settings["n_layers"] == [1, L]
