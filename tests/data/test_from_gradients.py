@@ -113,9 +113,9 @@ def test_what_was_given_is_copied():
 
 def test_what_users_see_is_read_only_and_what_kernels_get_is_not():
     s = made()
-    for array in (*s.gradients, s.inputs, s.targets, s.weights):
+    for array in (*s.gradients[:3], s.inputs, s.targets, s.weights):
         assert not array.flags.writeable
-    for array in (*original_gradients(s), *originals(s)):
+    for array in (*original_gradients(s)[:3], *originals(s)):
         assert array.flags.writeable
         assert array.flags.c_contiguous
     for seen, kept in zip(s.gradients, original_gradients(s), strict=True):
@@ -150,7 +150,8 @@ def test_copies_are_the_same_and_their_own(names, again):
 def test_astype_rounds_all_of_them():
     s = made()
     narrow = s.astype("float32")
-    for one, two in zip((s.inputs, *s.gradients), (narrow.inputs, *narrow.gradients), strict=True):
+    each = ((data.inputs, *data.gradients[:3]) for data in (s, narrow))
+    for one, two in zip(*each, strict=True):
         assert_array_equal(one.astype("float32"), two)
         assert two.dtype == "float32"
     assert narrow.weights.dtype == narrow.targets.dtype == "float32"
@@ -167,6 +168,8 @@ def test_shapes_that_do_not_fit_are_refused(lead, name):
     given = parts(lead)
     right = given[name].shape[:-1]
     other_lead = given[name][0] if lead else given[name][None]
+    if "final" in name and not lead:
+        other_lead = other_lead[None]  # one axis more may be that of layers
     for wrong in (given[name][..., :-1, :], given[name][..., :0], other_lead, np.zeros(3)):
         message = rf"`{name}` must be \(n_.*first axes \({right[0]}, .*got shape \("
         if len(right) == 1:
