@@ -1,6 +1,7 @@
 """Gradient flow on one axis of steps: encoder, boundary, decoder; and back into a picture."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,20 +132,25 @@ def picture_gradients(model: EncoderDecoder, pairs: Pairs) -> Floats:
 
         mean_b |dl_b/dx[b]|     dl_b/dx[b] = U_xh^T U_hy^T dl_b/dh_0[b]
 
-    l_b is the loss of one sequence. Returns (N, D_s).
+    l_b is the loss of one sequence. Of stacks the sum over the layers that the decoder begins in.
+    Returns (N, D_s).
 
     Raises
     ------
     ValueError
-        A source of several steps, an encoder that is not linear or a stack: no picture.
+        A source of several steps, an encoder that is not linear: no picture.
     """
-    encoder = model.encoder
-    if pairs.n_source_steps != 1 or isinstance(encoder, Stack) or encoder.activation != "linear":
+    if pairs.n_source_steps != 1 or model.encoder.activation != "linear":
         raise ValueError(
             "`model` must be a captioner and `pairs` have one source step, got "
-            f"{pairs.n_source_steps} steps and {encoder!r} as encoder; see "
-            "EncoderDecoder.captioner"
+            f"{pairs.n_source_steps} steps and a {model.encoder.activation} encoder; "
+            "see EncoderDecoder.captioner"
         )
     at_boundary = pairs_bptt(model, pairs).h0.astype(float) * pairs.n_sequences
-    into = encoder.W_hy.astype(float) @ encoder.W_xh.astype(float)
-    return np.asarray(np.abs(at_boundary @ into).mean(axis=1))
+    layers = np.moveaxis(at_boundary, 1, 0) if at_boundary.ndim == 4 else [at_boundary]
+    into, found = model.encoder.layers[-1].W_hy.astype(float), 0.0
+    chain: Any = np.eye(pairs.n_source_inputs)
+    for own, layer in zip(layers, model.encoder.layers, strict=True):
+        chain = layer.W_xh.astype(float) @ chain
+        found = found + own @ (into @ chain)
+    return np.asarray(np.abs(found).mean(axis=1))

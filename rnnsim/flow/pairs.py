@@ -93,7 +93,7 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     Raises
     ------
     TypeError, ValueError
-        As in `pairs_bptt`; pairs without any loss.
+        As in `pairs_bptt`; pairs without any loss; stacks of several layers.
 
     Examples
     --------
@@ -111,6 +111,13 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     """
     source, target = pair_batch(model, pairs)
     steps = pairs.target.loss_steps
+    if model.n_layers > 1:
+        raise ValueError(
+            f"`model` must be of one layer here, got {model.n_layers}: a step of a stack has "
+            "several states; rnnsim.gradient_flow takes the decoder from the states that it "
+            "begins in, rnnsim.pairs_bptt has what passes the boundary layer by layer"
+        )
+    model = EncoderDecoder(model.encoder.layers[0], model.decoder.layers[0])
     if steps.size == 0:
         raise ValueError(
             "`pairs` must carry loss at one step of the target at least, but all its `weights` "

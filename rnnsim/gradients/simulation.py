@@ -1,7 +1,7 @@
 """Running networks forward: states, outputs, loss and accuracy."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,11 @@ class Forward:
     outputs: FloatArray
     memories: FloatArray | None = None
     below: tuple["Forward", ...] = ()
-    _of_stack: bool = field(default=False, repr=False)
 
     @property
     def layers(self) -> tuple["Forward", ...]:
         """Each layer's states and memories, the lowest first."""
-        return (*self.below, replace(self, below=(), _of_stack=False))
+        return (*self.below, Forward(self.states, self.outputs, self.memories))
 
     @property
     def final_h(self) -> FloatArray:
@@ -65,8 +64,15 @@ class Forward:
         return self._final(found) if found else None
 
     def _final(self, layers: list[FloatArray]) -> FloatArray:
-        last = [layer[:, -1] for layer in layers]
-        return np.stack(last, axis=1) if self._of_stack else last[0]
+        return layers[0][:, -1]
+
+
+@dataclass(frozen=True, eq=False)
+class StackForward(Forward):
+    """The same of a stack: its last states have an axis of layers, also where it has one layer."""
+
+    def _final(self, layers: list[FloatArray]) -> FloatArray:
+        return np.stack([layer[:, -1] for layer in layers], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +148,7 @@ def run_forward(rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | No
         states, memories = parts(layer, whole)
         found.append(Forward(states, outputs, memories))
     *below, top = found
-    return replace(top, below=tuple(below), _of_stack=has_layers(rnn))
+    return StackForward(**vars(top) | {"below": tuple(below)}) if has_layers(rnn) else top
 
 
 def run_layers(

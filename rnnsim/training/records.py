@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.dynamics.gates import gate_statistics
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.gradients.pairs import Core, core_of
@@ -89,6 +90,11 @@ def gate_variables(data: str = TEST) -> dict[str, Variable]:
             (*_SNAPSHOTS, "gate"), "1",
             f"share of each gate in dL/dW_hh on {data}: <its part, dL/dW_hh>/||dL/dW_hh||^2, of "
             "the lags together"),
+        "gate_mean": Variable(
+            (*_SNAPSHOTS, "gate"), "1", f"mean of each gate on {data}, over units too"),
+        "gate_time_scale": Variable(
+            (*_SNAPSHOTS, "unit"), "steps",
+            f"-1/mean of ln f (LSTM), ln z (GRU) of each unit on {data}, descending"),
     }  # fmt: skip
 
 
@@ -122,6 +128,7 @@ def of_layers(variables: Mapping[str, Variable]) -> dict[str, Variable]:
 
 _BY_LAYER = (
     "spectral_radius", "spectral_norm", "eigenvalues", "singular_values", "gate_spectral_norm",
+    "gate_mean", "gate_time_scale",
 )  # fmt: skip
 VARIABLES = variables()
 _EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm", "gate_spectral_norm")
@@ -156,8 +163,11 @@ def points(n_updates: int, every: int | None) -> list[int]:
 class Record:
     """Measurements of N networks at some updates, filled in as training goes."""
 
-    def __init__(self, updates: list[int], snapshots: list[int], max_lag: int | None) -> None:
+    def __init__(
+        self, updates: list[int], snapshots: list[int], max_lag: int | None, gates: bool
+    ) -> None:
         self.updates, self.snapshots, self._max_lag = updates, snapshots, max_lag
+        self._gates = gates
         self.measured: dict[str, Floats] = {}
         self._variables = VARIABLES
 
@@ -190,6 +200,7 @@ class Record:
             found = {"eigenvalues": eigenvalues, "singular_values": singular_values}
             found |= _gradient_flow(core, self._max_lag, n_threads)
             found["lyapunov_exponent"] = _lyapunov_exponent(core, n_threads)
+            found |= _gates(core, n_threads) if self._gates else {}
             self._put(found, self.snapshots.index(update), len(self.snapshots))
 
     def _put(self, found: dict[str, Floats], index: int, length: int) -> None:
@@ -324,6 +335,14 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
         with np.errstate(invalid="ignore"):
             measured["layer_share"] = np.exp(2 * (np.stack(parts, 1) - flow.full_log_norm[:, None]))
     return measured
+
+
+def _gates(core: Core, n_threads: int | None) -> dict[str, Floats]:
+    """Means (N, G) and time scales (N, H) of the gates; of stacks (N, L, .)."""
+    found = gate_statistics(
+        core.rnn, core.sequences, h0=core.h0, c0=core.c0, quantiles=[0.5], n_threads=n_threads
+    )
+    return {"gate_mean": found.mean, "gate_time_scale": -np.sort(-found.time_scale, axis=-1)}
 
 
 def _over_steps(logs: Floats) -> Floats:

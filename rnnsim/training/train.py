@@ -97,6 +97,7 @@ def train(
     record_every: int | None = None,
     snapshot_every: int | None = None,
     max_lag: int | None = None,
+    gates: bool | None = None,
     checkpoint: str | PathLike[str] | None = None,
     checkpoint_every: int | None = None,
     n_threads: int | None = None,
@@ -185,7 +186,7 @@ def train(
         ``mask={"W_hh": ...}``: entries of 0 are held fixed. ``tie``: integer labels; entries of one
         |label| are one parameter, with the sign of their label, 0 is a parameter of its own. They
         fit one network's weights, and hold for all. Names of encoder-decoder networks begin with
-        "encoder." or "decoder.", those of stacks with "layers[0]." for the lowest layer, and so on.
+        "encoder." or "decoder.", those of stacks go on with "layers[0]." for the lowest layer, etc.
     rng : int or numpy.random.Generator, optional
         Required where the task is a callable.
     own_data : bool
@@ -204,6 +205,9 @@ def train(
     max_lag : int, optional
         Of the gradient flow in snapshots; all lags unless given. Where batches differ in length,
         lags and windows beyond that of a snapshot are NaN.
+    gates : bool, optional
+        Whether snapshots measure the gates (gate_mean, gate_time_scale): those of LSTMs and GRUs do
+        unless this is False; True is refused where there are no gates, or no snapshots.
     checkpoint : path, optional
         A file from which the run goes on, bit for bit, if it exists, and where it is saved every
         `checkpoint_every` updates (1000 unless given) and at the end. The task must draw from its
@@ -224,19 +228,20 @@ def train(
         against window (`gradient_flow`; NaN beyond the lags of a shorter batch), lyapunov_exponent
         (nats per step, while test inputs are repeated). All of W_hh, for encoder-decoder networks
         the decoder's. Of gated cells eigenvalues are NaN, and there are gate_spectral_norm and, for
-        each snapshot, gate_share. Of stacks what is of one W_hh has an axis of layers, and there
-        are log_norms_layers and layer_share.
+        each snapshot, gate_share, gate_mean and gate_time_scale (`gate_statistics`; of each unit,
+        descending). Of stacks what is of one W_hh, or of its gates, has an axis of layers, and
+        there are log_norms_layers and layer_share; gate_share is of all layers together.
 
     Raises
     ------
     TypeError, ValueError
         No readout; an unknown optimizer, carry or variant; negative rates or penalties, or a
         penalty of gated cells or stacks; a clip that is not above 0; weights tied across layers
-        where each layer is clipped by itself; h0, c0 or starts that do not fit; a task whose sizes
-        or dtype differ from the network's, or whose loss is known by its derivatives alone
-        (`Sequences.from_gradients`); a window below 1 or a stride above it; windows of several
-        networks without a stride; a checkpoint that is damaged, of another configuration (it says
-        which field), or of more updates.
+        where each layer is clipped by itself; gates of vanilla networks, or without snapshots; h0,
+        c0 or starts that do not fit; a task whose sizes or dtype differ from the network's, or
+        whose loss is known by its derivatives alone (`Sequences.from_gradients`); a window below 1
+        or a stride above it; windows of several networks without a stride; a checkpoint that is
+        damaged, of another configuration (it says which field), or of more updates.
     OSError
         A checkpoint that cannot be written, before anything is trained.
 
@@ -307,12 +312,13 @@ def train(
     every = {"record_every": record_every, "snapshot_every": snapshot_every}
     every |= {"checkpoint_every": checkpoint_every}
     steps = {name: _every(name, value) for name, value in every.items()}
+    main = next(iter(parts_of(model).values()))
     record = Record(
         points(total, steps["record_every"] or max(total, 1)),
         points(total, steps["snapshot_every"]),
         _every("max_lag", max_lag),
+        _with_gates(main, gates, steps["snapshot_every"]),
     )
-    main = next(iter(parts_of(model).values()))
     feed = Feed(model, task, rng, own_data=own_data, cuts=cuts)
     show = checks.boolean("progress", progress)
     first = FirstStates(main, h0, c0)
@@ -354,3 +360,21 @@ def _check_measured(cuts: Cuts, test: Data | None) -> None:
 
 def _every(name: str, value: int | None) -> int | None:
     return None if value is None else checks.whole_number(name, value, least=1)
+
+
+def _with_gates(main: Network, gates: bool | None, every: int | None) -> bool:
+    """Whether snapshots measure gates; refuse to where there are none."""
+    there = main.n_gates > 1
+    if gates is None or not checks.boolean("gates", gates):
+        return there and gates is None
+    if not there:
+        raise ValueError(
+            "`gates` = True asks for a record of gates, got networks with cell='vanilla', which "
+            "have none; leave it out, or train cell='lstm' or cell='gru'"
+        )
+    if every is None:
+        raise ValueError(
+            "`gates` = True asks for what snapshots measure, got no `snapshot_every`; give it, as "
+            "in snapshot_every=100"
+        )
+    return True

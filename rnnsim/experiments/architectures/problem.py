@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim.data.pairs import Data, Pairs
 from rnnsim.networks.model import Model
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, Stack, has_layers
+
+Net = TypeVar("Net", bound=Network)
 
 
 class Options(NamedTuple):
@@ -67,7 +69,10 @@ class Problem:
     words: Mapping[str, Pairs] = field(default_factory=dict)
 
 
-def rescaled(rnn: RNN, deviation: float) -> RNN:
-    """W_xh ~ N(0, deviation^2) in place of N(0, 1/D)."""
+def rescaled(network: Net, deviation: float) -> Net:
+    """W_xh ~ N(0, deviation^2) in place of N(0, 1/D), of stacks that of the lowest layer."""
+    rnn, *above = network.layers
     W_xh = rnn.W_xh * rnn.dtype.type(deviation * np.sqrt(rnn.n_inputs))
-    return rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
+    rnn = rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
+    found: Any = Stack([rnn, *above]) if has_layers(network) else rnn
+    return found  # type: ignore[no-any-return]
