@@ -75,4 +75,4 @@ def rescaled(network: Net, deviation: float) -> Net:
     W_xh = rnn.W_xh * rnn.dtype.type(deviation * np.sqrt(rnn.n_inputs))
     rnn = rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
     found: Any = Stack([rnn, *above]) if has_layers(network) else rnn
-    return found  # type: ignore[no-any-return]
+    return found
