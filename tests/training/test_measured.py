@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from builders import draws
 from numpy.testing import assert_allclose, assert_array_equal
+from pair_builders import pair_case
 
 import rnnsim
 from rnnsim import train
@@ -168,3 +169,84 @@ def test_decoders_begin_where_encoders_end_and_nowhere_else():
     for carry in ("stream", "none"):
         with pytest.raises(ValueError, match=f"`carry` = '{carry}': decoders begin where"):
             train(made.model, made.pairs, n_updates=1, carry=carry)
+
+
+def gated_networks(cell, n_layers):
+    sizes = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 3, "cell": cell, "rng": 0}
+    return (
+        rnnsim.Stack.sample(2, n_layers=n_layers, **sizes)
+        if n_layers
+        else rnnsim.RNN.sample(2, **sizes)
+    )
+
+
+@pytest.mark.parametrize("n_layers", [None, 1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_snapshots_measure_gates(cell, n_layers):
+    test = draws(np.random.default_rng(1))
+    made = train(
+        gated_networks(cell, n_layers), draws, n_updates=2, snapshot_every=2, test=test, rng=0,
+        max_lag=2,
+    )  # fmt: skip
+    layers = () if n_layers is None else ("layer",)
+    assert made.record.gate_mean.dims == ("network", "snapshot", *layers, "gate")
+    assert made.record.gate_time_scale.dims == ("network", "snapshot", *layers, "unit")
+    assert made.record.gate_time_scale.units == "steps"
+    assert made.record.gate_time_scale.long_name.endswith(
+        "of each unit on the test data, descending"
+    )
+    found, last = rnnsim.gate_statistics(made.rnn, test), made.record.sel(snapshot=2)
+    assert tuple(last.gate.values) == found.gates
+    assert_array_equal(last.gate_mean, found.mean)
+    assert_array_equal(last.gate_time_scale, np.flip(np.sort(found.time_scale, axis=-1), axis=-1))
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+@pytest.mark.parametrize(("cell", "bias"), [("lstm", 2.0), ("gru", 1.0)])
+def test_gates_that_hear_nothing_have_the_time_scale_of_their_bias(cell, bias, stacked):
+    """-1/ln sigma(b), and sigma(b) for the gate itself, in every layer; nothing is learned."""
+    blocks = {"lstm": 4, "gru": 4}[cell]
+    b_h = np.zeros(3 * blocks)
+    b_h[3:6] = bias
+    rows = {"lstm": 12, "gru": 9}[cell]
+    top = rnnsim.RNN(np.zeros((rows, 2)), np.zeros((rows, 3)), np.ones((3, 3)), b_h, cell=cell)
+    model = top
+    if stacked:
+        below = rnnsim.RNN(top.W_xh, top.W_hh, b_h=b_h, cell=cell)
+        over = rnnsim.RNN(np.zeros((rows, 3)), np.zeros((rows, 3)), np.ones((3, 3)), b_h, cell=cell)
+        model = rnnsim.Stack([below, over])
+    made = train(model, draws, n_updates=1, learning_rate=0.0, snapshot_every=1, rng=0, max_lag=1)
+    f = 1 / (1 + np.exp(-bias))
+    assert_allclose(made.record.gate_time_scale, -1 / np.log(f), rtol=1e-12)
+    keeps = {"lstm": "f", "gru": "z"}[cell]
+    assert_allclose(made.record.gate_mean.sel(gate=keeps), f, rtol=1e-12)
+
+
+def test_gates_of_a_decoder_are_measured_behind_its_encoder():
+    made = pair_case(N=2, H_e=4, activations=("lstm", "lstm"))
+    trained = train(made.model, made.pairs, n_updates=1, snapshot_every=1, max_lag=1)
+    encoder, target = trained.model.encoder, made.pairs.target
+    read = rnnsim.forward(encoder, made.pairs.source)
+    found = rnnsim.gate_statistics(
+        trained.rnn, target, h0=read.outputs[:, -1], c0=read.memories[:, -1]
+    )
+    assert_allclose(trained.record.gate_mean[:, -1], found.mean, rtol=1e-13)
+
+
+def test_gates_are_recorded_where_there_are_any():
+    vanilla, gated = integrator(), gated_networks("lstm", None)
+    options = {"n_updates": 1, "rng": 0, "max_lag": 1}
+    message = "`gates` = True asks for a record of gates, got networks with cell='vanilla'"
+    with pytest.raises(ValueError, match=message):
+        train(vanilla, Impulse(), **options, gates=True, snapshot_every=1)
+    with pytest.raises(ValueError, match="got no `snapshot_every`; give it"):
+        train(gated, draws, **options, gates=True)
+    with pytest.raises(TypeError, match="`gates` must be"):
+        train(gated, draws, **options, gates="all")
+    record = train(vanilla, Impulse(), **options, snapshot_every=1).record
+    assert "gate_mean" not in record
+    record = train(gated, draws, **options, snapshot_every=1, gates=False).record
+    assert "gate_time_scale" not in record
+    assert "gate_share" in record
+    record = train(gated, draws, **options, snapshot_every=1, gates=True).record
+    assert "gate_time_scale" in record
