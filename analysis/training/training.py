@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, flag
 from ..frame.words import middle, share
 from .carry_plots import carry_figure
+from .parts import of_one_kind, parts_of, plot_parts, with_all_eigenvalues
 from .training_plots import (
     eigenvalue_film,
     known_errors,
@@ -34,7 +35,7 @@ _SOLVED = 0.1  # of the loss of the best constant answer
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Cells):
     """What to train."""
 
     task: Annotated[str, flag(TASK_HELP)] = "temporal_order"
@@ -70,21 +71,29 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
-    data = datasets["training"]
-    return {
-        "learning": _learning_figure(data),
-        "dynamics": _dynamics_figure(data),
-        "eigenvalues": _eigenvalue_figure(data),
-        "bias": _bias_figure(data),
-        "gradient-reach": _reach_figure(data),
-        "what-is-carried": carry_figure(),
-    }
+    """All figures of this family, those of each kind of networks by themselves."""
+    found = cells.drawn(datasets, _figures, state="")
+    return found | {"what-is-carried": carry_figure()}
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
+    data = of_one_kind(datasets["training"])
+    found = {"learning": _learning_figure(data), "dynamics": _dynamics_figure(data)}
+    if cells.is_gated(data):
+        found["gates"] = _gate_figure(data)
+    else:
+        found["eigenvalues"] = _eigenvalue_figure(with_all_eigenvalues(data))
+    return found | {"bias": _bias_figure(data), "gradient-reach": _reach_figure(data)}
 
 
 def films(datasets: Datasets) -> Mapping[str, figures.Film]:
-    """The eigenvalues, moving."""
-    return {"eigenvalues-moving": eigenvalue_film(datasets["training"])}
+    """The eigenvalues, moving, of every kind of networks that has them."""
+    found = {}
+    for kind in cells.kinds_of(datasets):
+        if kind.cell == "vanilla":
+            data = with_all_eigenvalues(of_one_kind(kind.datasets["training"]))
+            found[f"eigenvalues-moving{kind.suffix}"] = eigenvalue_film(data)
+    return found
 
 
 def _grid(data: xr.Dataset, rows: int, height: float) -> tuple[Figure, Any]:
@@ -132,16 +141,53 @@ def _learning_figure(data: xr.Dataset) -> Figure:
 def _dynamics_figure(data: xr.Dataset) -> Figure:
     figure, axes = _grid(data, 2, 8.2)
     for column, gain in enumerate(data.gain.values):
-        plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
+        if cells.is_plain(data):
+            plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
+        else:
+            plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
         axes[0, column].axhline(1.0, **figures.THEORY)
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
         axes[1, column].axhline(0.0, **figures.THEORY)
     _only_outer_labels(axes)
+    if not cells.is_plain(data):
+        axes[0, 0].legend(ncols=2, fontsize=11)
+    what = "spectral norm" if cells.is_gated(data) else "spectral radius"
+    why = {
+        "spectral radius": "A radius above 1 need not mean a positive exponent: inputs and "
+        "saturation damp what W_hh alone would let grow.",
+        "spectral norm": "Blocks of W_hh have no eigenvalues that mean anything; their norms say "
+        f"how strongly the state can move each gate{_largest(data)}.",
+    }
     figures.caption(
         figure,
-        f"{_what(data)}. Thin: networks, thick: median. Dashed: spectral radius 1 and exponent 0, "
-        "where distances neither grow nor shrink. A radius above 1 need not mean a positive "
-        "exponent: inputs and saturation damp what W_hh alone would let grow.",
+        f"{_what(data)}. Thin: networks, thick: median. Dashed: {what} 1 and exponent 0, "
+        f"where distances neither grow nor shrink. {why[what]}",
+    )
+    return figure
+
+
+def _strength(data: xr.Dataset) -> str:
+    """What says how strong W_hh is: blocks of gates have no spectral radius."""
+    return "gate_spectral_norm" if cells.is_gated(data) else "spectral_radius"
+
+
+def _largest(data: xr.Dataset) -> str:
+    return " (the largest of all layers)" * (cells.layers_of(data) > 1)
+
+
+def _gate_figure(data: xr.Dataset) -> Figure:
+    figure, axes = _grid(data, 1, 5.9)
+    for column, gain in enumerate(data.gain.values):
+        plot_parts(data, "gate_share", gain=gain, ax=axes[0, column])
+        axes[0, column].axhline(0.0, **figures.THEORY)
+    _only_outer_labels(axes)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
+    figures.caption(
+        figure,
+        f"{_what(data)}. Thin: networks, thick: median. The shares of all gates add up to 1: of "
+        "what a small step along dL/dW_hh takes off the loss, so much is owed to each gate's "
+        "block. Look for the gate that takes over while the loss falls.",
     )
     return figure
 
@@ -167,10 +213,14 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     _only_outer_labels(axes)
     figures.caption(
         figure,
-        f"{_what(data)}. Eigenvalues of W_hh of all networks, one shade and marker each; dashed: "
-        "the unit circle. Look for the few that learning moves out, and the many that stay.",
+        f"{_what(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}, one shade "
+        "and marker each; dashed: the unit circle. Look for the few that learning moves out, and the many that stay.",
     )
     return figure
+
+
+def _and_layers(data: xr.Dataset) -> str:
+    return " and layers" * (cells.layers_of(data) > 1)
 
 
 def _bias_figure(data: xr.Dataset) -> Figure:
@@ -200,10 +250,18 @@ def _reach_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_what(data)}. Follow a column upwards: how the gradient of a loss fares as it goes back "
-        "in time, median over networks. Contours: each power of ten. Contours that rise to the "
-        "right: the gradient comes to reach further back while the network learns.",
+        f"in time{_whole(data)}, median over networks. Contours: each power of ten. Contours that "
+        "rise to the right: the gradient comes to reach further back while the network learns.",
     )
     return figure
+
+
+def _whole(data: xr.Dataset) -> str:
+    """What the gradient is taken of, where it is more than h of one layer."""
+    pairs = " (h, c)" * (cells.cell_of(data) == "lstm")
+    if cells.layers_of(data) > 1:
+        return f" (of the states{pairs} of all layers)"
+    return f" (of the state{pairs})" if pairs else ""
 
 
 def _settings(data: xr.Dataset) -> dict[str, Any]:
@@ -214,17 +272,25 @@ def _what(data: xr.Dataset) -> str:
     s = _settings(data)
     window = f"window {s['window']}" if s["window"] else "full BPTT"
     return (
-        f"{data.sizes['network_seed']} networks of {s['n_hidden']} units a gain on "
+        f"{data.sizes['network_seed']} networks of {s['n_hidden']} units"
+        f"{cells.in_each_layer(data)} a gain on "
         f"{s['task'].replace('_', ' ')}, T = {s['length']}, {s['optimizer']}, {window}"
     )
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    data = datasets["training"]
-    sentences = [_gain_in_words(data.sel(gain=gain)) for gain in data.gain.values]
-    sentences += [_dynamics_in_words(data.sel(gain=gain)) for gain in data.gain.values]
-    sentences += [_bias_in_words(data.sel(gain=gain)) for gain in data.gain.values]
+    return cells.told(datasets, _sentences)
+
+
+def _sentences(datasets: Datasets) -> list[str]:
+    data = of_one_kind(datasets["training"])
+    gains = [data.sel(gain=gain) for gain in data.gain.values]
+    sentences = [_gain_in_words(one) for one in gains]
+    sentences += [_dynamics_in_words(one) for one in gains]
+    if cells.is_gated(data):
+        sentences += [_gates_in_words(one) for one in gains]
+    sentences += [_bias_in_words(one) for one in gains]
     if (lost := int((data.diverged >= 0).sum())) > 0:
         sentences.append(
             f"{lost} networks left the floating-point range and were frozen, of "
@@ -267,19 +333,44 @@ def updates_made(data: xr.Dataset) -> npt.NDArray[np.int64]:
     return np.diff(last, axis=-1, prepend=0)
 
 
-def _dynamics_in_words(data: xr.Dataset) -> str:
-    def ends(values: xr.DataArray, form: str) -> str:
-        axis = values.transpose("network_seed", ...)
-        first, last = (middle(axis[:, i], lambda x: format(x, form)) for i in (0, -1))
-        return f"from {first} to {last}"
+def _ends(values: xr.DataArray, form: str) -> str:
+    """ "from 1 to 2", medians at the first and at the last record that is left as an axis."""
+    axis = values.transpose("network_seed", ...)
+    first, last = (middle(axis[:, i], lambda x: format(x, form)) for i in (0, -1))
+    return f"from {first} to {last}"
 
+
+def _ends_of_parts(data: xr.Dataset, variable: str, form: str) -> str:
+    """ "i from 1 to 2, f from 2 to 3"."""
+    parts = parts_of(data, variable).items()
+    return ", ".join(f"{name} {_ends(values, form)}" for name, values in parts)
+
+
+def _dynamics_in_words(data: xr.Dataset) -> str:
     left = relative(data.log_norms, "lag").isel(lag=-1)
     left = left.copy(data=figures.powers(left))
+    if cells.is_plain(data):
+        strength = f"the median spectral radius goes {_ends(data.spectral_radius, '.2f')}"
+    elif cells.is_gated(data):
+        strength = (
+            f"the median spectral norm of each gate's block of W_hh{_largest(data)} goes "
+            f"{_ends_of_parts(data, 'gate_spectral_norm', '.2f')}"
+        )
+    else:
+        strength = (
+            f"the median spectral radius goes {_ends_of_parts(data, 'spectral_radius', '.2f')}"
+        )
     return (
-        f"From gain {float(data.gain):g} the median spectral radius goes "
-        f"{ends(data.spectral_radius, '.2f')}, the largest Lyapunov exponent "
-        f"{ends(data.lyapunov_exponent, '+.2f')} nats/step; the power of ten of what is left of a "
-        f"gradient after {int(data.lag[-1])} steps goes {ends(left, '+.1f')} (-inf: nothing)."
+        f"From gain {float(data.gain):g} {strength}, the largest Lyapunov exponent "
+        f"{_ends(data.lyapunov_exponent, '+.2f')} nats/step; the power of ten of what is left of a "
+        f"gradient after {int(data.lag[-1])} steps goes {_ends(left, '+.1f')} (-inf: nothing)."
+    )
+
+
+def _gates_in_words(data: xr.Dataset) -> str:
+    return (
+        f"From gain {float(data.gain):g} the median share of each gate in dL/dW_hh goes "
+        f"{_ends_of_parts(data, 'gate_share', '.2f')}."
     )
 
 

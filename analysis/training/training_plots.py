@@ -119,7 +119,7 @@ def plot_eigenvalues(data: xr.Dataset, *, gain: float, index: int, ax: Axes | No
     """
     ax = figures.axes_or_new(ax)
     values = data.eigenvalues.sel(gain=gain).isel(snapshot=index)
-    values = values.transpose("network_seed", "unit").values
+    values = values.transpose("network_seed", ...).values
     for i, (row, color) in enumerate(zip(values, figures.shades(len(values)), strict=True)):
         marker: dict[str, Any] = {"marker": figures.MARKERS[i % len(figures.MARKERS)], "ms": 4.5}
         ax.plot(row.real, row.imag, ls="", color=color, mec="white", mew=0.3, **marker)

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from recomputed import LN10, by_name, middle, nearest, share
+from recomputed import LN10, by_kind, by_name, cell_of, middle, nearest, share
 
 from analysis.frame import figures
 
@@ -55,9 +55,16 @@ def _columns(columns, networks, axis):
 
 
 def training(datasets):
+    return by_kind(datasets, _training)
+
+
+def _training(datasets):
     data = datasets["training"]
+    if "layer" in data.dims and int(data.n_layers) == 1:
+        data = data.sel(layer=1)
     gains = [data.sel(gain=gain) for gain in data.gain.values]
     words = [_learning(one) for one in gains] + [_dynamics(one) for one in gains]
+    words += [_gates(one) for one in gains if cell_of(data) != "vanilla"]
     words += [_bias(one) for one in gains]
     if lost := int((data.diverged.values >= 0).sum()):
         words.append(
@@ -95,21 +102,56 @@ def _learning(data):
     )
 
 
-def _dynamics(data):
-    def ends(rows, form):
-        return " to ".join(middle(rows[i], lambda x: format(x, form)) for i in (0, -1))
+def _from_to(rows, form):
+    first, last = (middle(rows[i], lambda x: format(x, form)) for i in (0, -1))
+    return f"from {first} to {last}"
 
-    radius = data.spectral_radius.transpose("updates", "network_seed").values
+
+def _gate_rows(data, variable, axis):
+    """By gate, (records, networks): of stacks the largest of all layers."""
+    for gate in {"lstm": "ifgo", "gru": "rzn"}[cell_of(data)]:
+        values = data[variable].sel(gate=gate)
+        if "layer" in values.dims:
+            values = values.transpose("layer", axis, "network_seed").values
+            yield gate, np.fmax.reduce(values)
+        else:
+            yield gate, values.transpose(axis, "network_seed").values
+
+
+def _strength(data):
+    depth = int(data.n_layers) if "n_layers" in data.coords else 1
+    if cell_of(data) != "vanilla":
+        parts = _gate_rows(data, "gate_spectral_norm", "updates")
+        words = ", ".join(f"{gate} {_from_to(rows, '.2f')}" for gate, rows in parts)
+        largest = " (the largest of all layers)" if depth > 1 else ""
+        return f"spectral norm of each gate's block of W_hh{largest} goes {words}"
+    radius = data.spectral_radius
+    if depth == 1:
+        rows = radius.transpose("updates", "network_seed").values
+        return f"spectral radius goes {_from_to(rows, '.2f')}"
+    words = []
+    for layer in range(1, depth + 1):
+        rows = radius.sel(layer=layer).transpose("updates", "network_seed").values
+        words.append(f"layer {layer} {_from_to(rows, '.2f')}")
+    return f"spectral radius goes {', '.join(words)}"
+
+
+def _dynamics(data):
     exponent = data.lyapunov_exponent.transpose("snapshot", "network_seed").values
     norms = data.log_norms.transpose("lag", "snapshot", "network_seed").values
     first = np.where(np.isfinite(norms[0]), norms[0], np.nan)
     left = (norms[-1] - first) / LN10
     return (
-        f"From gain {float(data.gain):g} the median spectral radius goes from "
-        f"{ends(radius, '.2f')}, the largest Lyapunov exponent from {ends(exponent, '+.2f')} "
-        f"nats/step; the power of ten of what is left of a gradient after {int(data.lag[-1])} "
-        f"steps goes from {ends(left, '+.1f')} (-inf: nothing)."
+        f"From gain {float(data.gain):g} the median {_strength(data)}, the largest Lyapunov "
+        f"exponent {_from_to(exponent, '+.2f')} nats/step; the power of ten of what is left of a "
+        f"gradient after {int(data.lag[-1])} steps goes {_from_to(left, '+.1f')} (-inf: nothing)."
     )
+
+
+def _gates(data):
+    parts = _gate_rows(data, "gate_share", "snapshot")
+    words = ", ".join(f"{gate} {_from_to(rows, '.2f')}" for gate, rows in parts)
+    return f"From gain {float(data.gain):g} the median share of each gate in dL/dW_hh goes {words}."
 
 
 def _bias(data):

@@ -303,6 +303,7 @@ GATED = {
     gradient_norms: {"cell": ("vanilla", "lstm", "gru"), "forget_bias": (0.0, 1.5)},
     truncation: {"cell": ("gru", "lstm"), "forget_bias": (2.0,)},
     isometry: {"cell": ("lstm", "vanilla"), "activation": "tanh"},
+    training: {"cell": ("gru", "vanilla", "lstm"), "forget_bias": (0.0, 1.0)},
 }
 # Of stacks: analysis, settings; a few edges.
 DEEP = {
