@@ -214,7 +214,8 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_what(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}, one shade "
-        "and marker each; dashed: the unit circle. Look for the few that learning moves out, and the many that stay.",
+        "and marker each; dashed: the unit circle. Look for the few that learning moves out, and "
+        "the many that stay.",
     )
     return figure
 
