@@ -115,3 +115,52 @@ def test_where_rest_loses_stability(cell, bias, gain):
     assert found == pytest.approx(gain, abs=1e-5)
     uniform = cells.gain_at_rest(kind.datasets["all"], "uniform")
     assert uniform == pytest.approx(np.sqrt(3) * found)
+
+
+def test_depths_are_kinds_too():
+    """Each with the numbers of its states, which those of more layers have more of."""
+    made = dataset(cell=["vanilla", "lstm"], n_layers=[1, 2])
+    data = {"all": configured(made, n_hidden=2)}
+    kinds = cells.kinds_of(data)
+    assert [(kind.name, kind.suffix, kind.n_layers) for kind in kinds] == [
+        ("vanilla networks, 1 layer", "-vanilla-1-layer", 1),
+        ("vanilla networks, 2 layers", "-vanilla-2-layers", 2),
+        ("LSTM, 1 layer", "-lstm-1-layer", 1),
+        ("LSTM, 2 layers", "-lstm-2-layers", 2),
+    ]
+    parts = [kind.datasets["all"] for kind in kinds]
+    assert [part.sizes["exponent"] for part in parts] == [2, 4, 4, 8]
+    assert [cells.is_plain(part) for part in parts] == [True, False, False, False]
+    assert [cells.last_index(part) for part in parts] == ["H", "2H", "2H", "4H"]
+    assert cells.units(parts[3], "tanh") == "LSTM units in each of 2 layers"
+    assert cells.units(parts[0], "tanh") == "tanh units"
+    (alone,) = cells.kinds_of({"all": dataset(n_layers=[3])})
+    assert (alone.cell, alone.name, alone.suffix) == ("vanilla", "vanilla networks, 3 layers", "")
+
+
+@pytest.mark.parametrize(
+    ("axes", "text"),
+    [
+        ({"n_layers": [1]}, "vanilla networks, 1 layer"),
+        ({"n_layers": [2]}, "vanilla networks, 2 layers: of the states of all layers"),
+        ({"cell": ["lstm"]}, "LSTM: of the state $(h, c)$"),
+        (
+            {"cell": ["lstm"], "n_layers": [2]},
+            "LSTM, 2 layers: of the states $(h, c)$ of all layers",
+        ),
+    ],
+)
+def test_a_title_says_what_a_state_is(axes, text):
+    (figure,) = cells.drawn({"all": dataset(**axes)}, plain, state=": of %s").values()
+    assert figure.get_suptitle() == text
+    (figure,) = cells.drawn({"all": dataset(**axes)}, plain, state="").values()
+    assert figure.get_suptitle() == text.split(":")[0]
+
+
+def test_stacks_rest_where_their_layers_do():
+    (kind,) = cells.kinds_of({"all": dataset(n_layers=[2])})
+    data = kind.datasets["all"]
+    assert cells.gain_at_rest(data, "gaussian", "tanh") == 1.0
+    assert cells.gain_at_rest(data, "uniform", "linear") == pytest.approx(np.sqrt(3))
+    assert cells.gain_at_rest(data, "gaussian", "sigmoid") is None
+    assert cells.gain_at_rest(data, "pytorch", "tanh") is None
