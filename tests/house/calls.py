@@ -295,7 +295,7 @@ CALLS: dict[str, Call] = {
         jacobians=np.broadcast_to(np.eye(2), (25, 2, 2)), burn_in=1, block_steps=1
     ),
     "train": _call(
-        kinds={"task": "feed"},
+        kinds={"task": "feed", "gates": "name or none"},
         **{"model" if name == "rnn" else name: value for name, value in GATED.items()},
         task=BATCH,
         test=BATCH,
