@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from rnnsim.experiments.depth import depth_sweep
     from rnnsim.experiments.merging import merge
     from rnnsim.experiments.portrait import portrait
+    from rnnsim.experiments.steps import step_sweep
     from rnnsim.experiments.store import load, save
     from rnnsim.experiments.sweeps.bias_variance import bias_variance_sweep
     from rnnsim.experiments.sweeps.cells import cell_sweep
@@ -131,6 +132,7 @@ __all__ = [
     "reach",
     "save",
     "spectrum",
+    "step_sweep",
     "sufficient_window",
     "sweep",
     "tasks",
@@ -150,6 +152,7 @@ _LAZY = {
     "architecture_experiment": "rnnsim.experiments.architectures.experiment",
     "cell_sweep": "rnnsim.experiments.sweeps.cells",
     "depth_sweep": "rnnsim.experiments.depth",
+    "step_sweep": "rnnsim.experiments.steps",
     "bias_variance_sweep": "rnnsim.experiments.sweeps.bias_variance",
     "lyapunov_sweep": "rnnsim.experiments.sweeps.exponents",
     "phase_sweep": "rnnsim.experiments.sweeps.exponents",

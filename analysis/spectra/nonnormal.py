@@ -14,7 +14,7 @@ from rnnsim import checks
 
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.words import known_of, middle, percent, share
 from .nonnormal_plots import (
     plane_key,
@@ -33,9 +33,16 @@ _SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
+    cell: Annotated[
+        tuple[str, ...], flag("vanilla alone: of gated cells see spectra and isometry.")
+    ] = ("vanilla",)
+    forget_bias: Annotated[tuple[float, ...], flag("0 alone, as there are no gates.")] = (0.0,)
+    n_layers: Annotated[tuple[int, ...], flag("1 alone: of stacks see spectra and isometry.")] = (
+        1,
+    )
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 8
     activation: Annotated[tuple[str, ...], flag("Several of linear, tanh, sigmoid, relu.")] = (  # type: ignore[assignment]
         "linear",
@@ -56,7 +63,9 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Transients and gradients of all networks, pseudospectra of the first."""
-    shared = settings.shared()
+    _check_kind(settings)
+    shared = settings.shared() | {"cell": "vanilla", "n_layers": 1}
+    del shared["forget_bias"]
     family: dict[str, Any] = {"radius": settings.radius, "scheme": settings.scheme}
     alike = {name: shared[name] for name in ("n_hidden", "task", "dtype")}
     with checks.renamed(scale="`--plane-scale`"):
@@ -72,6 +81,26 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         **shared,
     )
     return {"pseudospectra": planes, "transients": transients}
+
+
+def _check_kind(settings: Settings) -> None:
+    """What is studied here is powers of one W_hh, which no other networks are."""
+    for name, known in (("cell", ("vanilla",)), ("n_layers", (1,)), ("forget_bias", (0.0,))):
+        given = getattr(settings, name)
+        if tuple(given) == known:
+            continue
+        why = {
+            "cell": "a step of gated cells is more than a W_hh whose powers and pseudospectra say "
+            "how it ends, and no scaling of blocks of gates keeps its eigenvalues",
+            "n_layers": "a step of a stack is no power of one W_hh",
+            "forget_bias": "networks without gates have none",
+        }[name]
+        flags = f"--{name.replace('_', '-')} {' '.join(map(str, given))}"
+        raise ValueError(
+            f"`{name}` must be {known[0]} here, got {checks.shown(list(given))}: {why}; leave it "
+            f"out, or see `rnnsim spectra {flags}` (what one step does) and `rnnsim isometry "
+            f"{flags}` (products of many)"
+        )
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:

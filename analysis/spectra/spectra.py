@@ -1,4 +1,4 @@
-"""Spectra of W_hh for every initialisation scheme, and what they say about gradients."""
+"""Spectra of W_hh, of gated networks and stacks of a step, and what they say about gradients."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median, median_over
 from ..frame.words import middle, share
 from ..gradients.norm_plots import critical_gain
@@ -27,16 +27,19 @@ from .spectrum_plots import (
     plot_singular_values,
     schemes_of,
 )
+from .steps import step_figures, step_sentences
 
 HELP = "Eigenvalues, singular values, normality; growth of gradients against the radius."
 
 _NORMAL = 1e-6  # relative departures below are rounding
 
+_SEQUENCES = 4  # at most, whose Jacobians are taken apart
+
 _GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -46,13 +49,25 @@ class Settings(Ensemble):
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
-    """Two sweeps over the schemes: spectra and growth at every gain, spectra of the drawn gain."""
+    """Of vanilla networks W_hh, in sweeps over schemes; of others what one step does."""
     for scheme in settings.scheme:
         checks.one_of("scheme", scheme, rnnsim.SCHEMES)  # those whose W_hh theory knows
+    found: Datasets = {}
+    if "vanilla" in settings.cell and 1 in settings.n_layers:
+        found |= _of_matrices(settings, progress)
+    others = not (set(settings.cell) == {"vanilla"} and set(settings.n_layers) == {1})
+    return found | (_of_steps(settings, progress) if others else {})
+
+
+def _of_matrices(settings: Settings, progress: bool) -> Datasets:
+    """Spectra and growth at every gain, spectra of the drawn gain."""
     common = settings.shared() | {
         "length": settings.length,
         "scheme": settings.scheme,
         "progress": progress,
+        "cell": "vanilla",
+        "forget_bias": 0.0,
+        "n_layers": 1,
     }
     with checks.renamed(gain="`--spectrum-gain`"):
         one_gain = rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common)
@@ -64,8 +79,28 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     }
 
 
+def _of_steps(settings: Settings, progress: bool) -> Datasets:
+    """Jacobians at every gain, that of the drawn spectra among them."""
+    shown = checks.real_number("spectrum_gain", settings.spectrum_gain)
+    data = rnnsim.step_sweep(
+        gain=sorted({*settings.gain, shown}),
+        scheme=settings.scheme,
+        length=settings.length,
+        progress=progress,
+        **settings.shared() | {"batch_size": min(settings.batch_size, _SEQUENCES)},
+    )
+    return {"steps": data.assign_attrs(spectrum_gain=settings.spectrum_gain)}
+
+
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family: of W_hh, and of every kind of networks that is more than that."""
+    found = _figures(datasets) if "schemes" in datasets else {}
+    if "steps" in datasets:
+        found |= cells.drawn({"steps": datasets["steps"]}, step_figures, state="")
+    return found
+
+
+def _figures(datasets: Datasets) -> dict[str, Figure]:
     return {
         "eigenvalues": _eigenvalue_figure(datasets["one-gain"]),
         "singular-values": _singular_value_figure(datasets["one-gain"]),
@@ -218,7 +253,13 @@ def sign_changes(data: xr.Dataset) -> list[float]:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    data = datasets["schemes"]
+    found = _sentences(datasets["schemes"]) if "schemes" in datasets else []
+    if "steps" in datasets:
+        found += cells.told({"steps": datasets["steps"]}, step_sentences)
+    return found
+
+
+def _sentences(data: xr.Dataset) -> list[str]:
     sentences = []
     for scheme in schemes_of(data):
         sentences += _spectrum_in_words(one_scheme(data, scheme), scheme)

@@ -7,9 +7,9 @@ from ..frame import cells, figures
 
 GATES = {"lstm": "ifgo", "gru": "rzn"}
 _LABELS = {
-    "gate_spectral_norm": r"spectral norm of each gate's block of $W_{hh}$",
+    "gate_spectral_norm": r"spectral norm of $W_{hh}$ by gate",
     "gate_share": r"share of each gate in $dL/dW_{hh}$",
-    "spectral_radius": r"spectral radius of each layer's $W_{hh}$",
+    "spectral_radius": r"spectral radius of $W_{hh}$ by layer",
 }
 
 

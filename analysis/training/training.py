@@ -145,24 +145,25 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
             plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
         else:
             plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
-        axes[0, column].axhline(1.0, **figures.THEORY)
+        if not cells.is_gated(data):
+            axes[0, column].axhline(1.0, **figures.THEORY)
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
         axes[1, column].axhline(0.0, **figures.THEORY)
     _only_outer_labels(axes)
     if not cells.is_plain(data):
         axes[0, 0].legend(ncols=2, fontsize=11)
-    what = "spectral norm" if cells.is_gated(data) else "spectral radius"
-    why = {
-        "spectral radius": "A radius above 1 need not mean a positive exponent: inputs and "
-        "saturation damp what W_hh alone would let grow.",
-        "spectral norm": "Blocks of W_hh have no eigenvalues that mean anything; their norms say "
-        f"how strongly the state can move each gate{_largest(data)}.",
-    }
-    figures.caption(
-        figure,
-        f"{_what(data)}. Thin: networks, thick: median. Dashed: {what} 1 and exponent 0, "
-        f"where distances neither grow nor shrink. {why[what]}",
+    ones = "spectral radius 1 and exponent 0, where distances neither grow nor shrink"
+    why = (
+        "A radius above 1 need not mean a positive exponent: inputs and saturation damp what W_hh "
+        "alone would let grow."
     )
+    if cells.is_gated(data):
+        ones = "exponent 0"
+        why = (
+            "Blocks of W_hh have no eigenvalues that mean anything; their norms say how strongly "
+            f"the state can move each gate{_largest(data)}."
+        )
+    figures.caption(figure, f"{_what(data)}. Thin: networks, thick: median. Dashed: {ones}. {why}")
     return figure
 
 

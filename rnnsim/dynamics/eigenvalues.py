@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
 from rnnsim.dynamics.jacobians import jacobians
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network
 from rnnsim.spectra.spectrum import by_modulus
 
 
@@ -39,7 +39,7 @@ class JacobianSpectrum:
 
 
 def jacobian_spectrum(
-    rnn: RNN,
+    rnn: Network,
     inputs: npt.ArrayLike,
     *,
     h0: npt.ArrayLike | None = None,
@@ -76,6 +76,7 @@ def jacobian_spectrum(
     --------
     An LSTM at rest, without biases: f + i o times the eigenvalues of the block of g, and H zeros.
 
+    >>> from rnnsim.networks.rnn import RNN
     >>> rnn = RNN.sample(n_inputs=1, n_hidden=3, n_outputs=1, cell="lstm", rng=0)
     >>> found = jacobian_spectrum(rnn, np.zeros((1, 1, 1)))
     >>> block = rnn.W_hh[0, 6:9]

@@ -123,3 +123,19 @@ DEPTH = table(
         "first_nonfinite": ("", "step", "-1 if all is finite", np.int64),
     },
 )  # fmt: skip
+
+# One step of many networks.
+
+STEPS_OF_NETWORKS = table(
+    ("scheme", "gain", "network_seed"),
+    {
+        "rest_eigenvalue": (
+            "value", NONE, "eigenvalues of ds_t/ds_{t-1} at rest, descending modulus", complex),
+        "eigenvalue": (
+            "sequence value", NONE, "eigenvalues of ds_T/ds_{T-1}, descending modulus", complex),
+        "singular_value": (
+            "sequence value", NONE, "singular values of ds_T/ds_{T-1}, descending"),
+        "block_singular_value": (
+            "block unit", NONE, "singular values of a block of W_hh, descending"),
+    },
+)  # fmt: skip

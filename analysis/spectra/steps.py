@@ -1,0 +1,163 @@
+"""Spectra of gated networks and stacks: what one step does, at rest and along a trajectory."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from ..frame import cells, figures
+from ..frame.runs import Datasets
+from ..frame.words import middle
+from .spectrum_plots import schemes_of
+from .step_plots import (
+    blocks_of,
+    crossing,
+    largest,
+    plot_blocks,
+    plot_radius,
+    plot_step,
+    plot_stretch,
+    radii,
+    rest_medians,
+    rest_radius,
+    step_key,
+)
+
+
+def step_figures(datasets: Datasets) -> dict[str, Figure]:
+    """All figures of one kind of networks."""
+    data = datasets["steps"]
+    return {
+        "step-eigenvalues": _eigenvalue_figure(data),
+        "step-singular-values": _singular_value_figure(data),
+        "step-radius": _radius_figure(data),
+    }
+
+
+def _gain(data: xr.Dataset) -> float:
+    return figures.nearest(data.gain.values, (data.attrs["spectrum_gain"],))[0]
+
+
+def _networks(data: xr.Dataset) -> str:
+    settings = figures.configuration(data)
+    kind = cells.units(data, settings["activation"])
+    return f"{data.network_seed.size} networks of {settings['n_hidden']} {kind} for each scheme"
+
+
+def _eigenvalue_figure(data: xr.Dataset) -> Figure:
+    schemes, gain = schemes_of(data), _gain(data)
+    figure, axes = figures.new_figure(
+        1, len(schemes), figsize=(max(4.1 * len(schemes), 8.0), 5.4), squeeze=False
+    )
+    for ax, scheme in zip(axes[0], schemes, strict=True):
+        plot_step(data, scheme=scheme, gain=gain, ax=ax)
+    low = min(ax.get_xlim()[0] for ax in axes[0])
+    bound = 1.05 * max(1.1, -low, *(ax.get_xlim()[1] for ax in axes[0]))
+    for ax in axes[0]:
+        ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
+        ax.label_outer()
+    figure.legend(handles=step_key(), loc="outside upper center", ncols=4, fontsize=12)
+    figures.caption(
+        figure,
+        f"Eigenvalues of ds_t/ds_(t-1), s = {_state(data)}: {_networks(data)}, gain {gain:g}. "
+        f"At rest s = 0 and nothing is read; dots: the last of {_steps(data)}. Where all circles "
+        "lie inside modulus 1 the network without input forgets; of dots only products over many "
+        "steps say so (rnnsim lyapunov).",
+    )
+    return figure
+
+
+def _state(data: xr.Dataset) -> str:
+    own = "(h, c)" if cells.cell_of(data) == "lstm" else "h"
+    return f"{own} of all layers" if cells.layers_of(data) > 1 else own
+
+
+def _steps(data: xr.Dataset) -> str:
+    settings = figures.configuration(data)
+    return f"{settings['length']} steps of {data.sequence.size} sequences of {settings['task']}"
+
+
+def _singular_value_figure(data: xr.Dataset) -> Figure:
+    schemes, gain = schemes_of(data), _gain(data)
+    figure, axes = figures.new_figure(
+        2, len(schemes), figsize=(max(4.1 * len(schemes), 8.0), 8.6), sharey="row", squeeze=False
+    )
+    for (above, below), scheme in zip(axes.T, schemes, strict=True):
+        plot_blocks(data, scheme=scheme, gain=gain, ax=above)
+        plot_stretch(data, scheme=scheme, gain=gain, ax=below)
+    for ax in axes[:, 1:].flat:
+        ax.set_ylabel("")
+    axes[0, 0].legend(fontsize=11, ncols=2)
+    figures.caption(
+        figure,
+        f"{_networks(data)}, gain {gain:g}; thin: each of them, thick: medians. Top: the blocks of "
+        "W_hh, how far the state moves the sums of each gate. Bottom: the whole step, s = "
+        f"{_state(data)}, the last of {_steps(data)}; what lies above 1 is stretched. Slopes of "
+        "gates, and what they let through, make of the blocks what a step does.",
+    )
+    return figure
+
+
+def _radius_figure(data: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(12.5, 5.9), sharey=True)
+    titles = {"rest_eigenvalue": "at rest", "eigenvalue": "at the last step"}
+    for ax, (variable, title) in zip(axes, titles.items(), strict=True):
+        for index, scheme in enumerate(schemes_of(data)):
+            plot_radius(data, variable, scheme=scheme, index=index, ax=ax)
+        ax.set_title(title)
+        ax.set_ylim(bottom=0.0)
+    axes[1].set_ylabel("")
+    axes[0].legend(fontsize=12)
+    figures.caption(
+        figure,
+        f"Dots: {_networks(data)} at each gain, lines: median; right: the median over "
+        f"{data.sequence.size} sequences of each. Dashed: what many units come to at rest. "
+        "Inputs open and close gates, and units saturate: what a step does then is not what it "
+        "does at rest.",
+    )
+    return figure
+
+
+def step_sentences(datasets: Datasets) -> list[str]:
+    """What the figures show of one kind of networks, in words."""
+    data = datasets["steps"]
+    return [_in_words(data, scheme) for scheme in schemes_of(data)]
+
+
+def _in_words(data: xr.Dataset, scheme: str) -> str:
+    gain = _gain(data)
+    here = data.sel(gain=[gain])
+    one = here.sel(scheme=scheme, gain=gain)
+    rest, driven = (
+        middle(radii(one, name), lambda x: f"{x:.2f}") for name in ("rest_eigenvalue", "eigenvalue")
+    )
+    expected = float(rest_radius(here, scheme)[0])
+    known = f" (large H: {expected:.2f})" if np.isfinite(expected) else ""
+    norms = ", ".join(
+        f"{name} {_number(largest(one.sel(block=name), 'block_singular_value'))}"
+        for name in blocks_of(data)
+    )
+    whose = "that of" if cells.is_plain(data) else "those of the blocks of W_hh"
+    return (
+        f"{scheme}: at gain {gain:g} the spectral radius of a step is {rest} at rest{known} and "
+        f"{driven} at the last step, its largest singular value there "
+        f"{_number(largest(one, 'singular_value'))}, {whose} {norms} (medians); "
+        f"{_leaving(data, scheme)}."
+    )
+
+
+def _number(x: float) -> str:
+    return "not known" if np.isnan(x) else f"{x:.2f}"
+
+
+def _leaving(data: xr.Dataset, scheme: str) -> str:
+    """Where rest loses stability."""
+    critical = cells.gain_at_rest(data, scheme, figures.configuration(data)["activation"])
+    expected = f" (large H: {critical:.2f})" if critical is not None else ""
+    found, radius = crossing(data, scheme), rest_medians(data, scheme).values
+    if np.isfinite(found):
+        return f"the median radius at rest passes 1 at gain {found:.2f}{expected}"
+    if (radius < 1).all():
+        return f"at rest the median radius stays below 1 at every gain{expected}"
+    if (radius >= 1).all():
+        return f"at rest the median radius is 1 or more at every gain{expected}"
+    return f"the median radius at rest does not rise through 1{expected}"
