@@ -15,7 +15,7 @@ from . import demo
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
 from .frame.places import Place
-from .frame.settings import TASK_HELP, Ensemble, as_flags, told
+from .frame.settings import TASK_HELP, as_flags, told
 from .gradients import gradient_norms, truncation, window
 from .networks import architectures, cells, depth, portrait
 from .spectra import nonnormal, spectra
@@ -113,7 +113,7 @@ for _analysis in ANALYSES:
     _name = runs.name_of(_analysis)
     _run = partial(runs.run, _analysis)
     _add_command(_name, _analysis.HELP, _analysis.Settings, _run, Path("results") / _name)
-_add_command("demo", demo.HELP, Ensemble, demo.run, Path("results"))
+_add_command("demo", demo.HELP, demo.Settings, demo.run, Path("results"))
 
 
 @app.command(name="help", help_epilogue="")

@@ -1,12 +1,12 @@
 """The demo: where gradients go on real text, and what the figures show in words."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .frame import runs
 from .frame.console import say
 from .frame.places import Place
-from .frame.settings import Ensemble
+from .frame.settings import Cells, Ensemble
 from .gradients import gradient_norms, truncation
 from .spectra import spectra
 
@@ -14,7 +14,12 @@ HELP = "Gradient norms, truncation and spectra on real text, and what they show 
 PARTS: tuple[runs.Analysis, ...] = (gradient_norms, truncation, spectra)
 
 
-def run(settings: Ensemble, *, output: Place, source: Path | None, progress: bool) -> list[str]:
+@dataclass(frozen=True)
+class Settings(Cells, Ensemble):
+    """Which networks are drawn and what they read, in all parts."""
+
+
+def run(settings: Settings, *, output: Place, source: Path | None, progress: bool) -> list[str]:
     """Run every part into a folder of its own below `output`; return all their sentences."""
     sentences = []
     sources = {runs.name_of(part): source and source / runs.name_of(part) for part in PARTS}

@@ -55,8 +55,8 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     found: Datasets = {}
     if "vanilla" in settings.cell and 1 in settings.n_layers:
         found |= _of_matrices(settings, progress)
-    others = not (set(settings.cell) == {"vanilla"} and set(settings.n_layers) == {1})
-    return found | (_of_steps(settings, progress) if others else {})
+    alone = (settings.cell, settings.forget_bias, settings.n_layers) == (("vanilla",), (0.0,), (1,))
+    return found if alone else found | _of_steps(settings, progress)
 
 
 def _of_matrices(settings: Settings, progress: bool) -> Datasets:

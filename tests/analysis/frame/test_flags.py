@@ -9,11 +9,12 @@ import pytest
 
 import rnnsim
 from analysis import __main__ as program
-from analysis.frame import runs, settings
+from analysis import demo
+from analysis.frame import runs
 from rnnsim import files, tasks
 
 COMMANDS = {runs.name_of(analysis): analysis.Settings for analysis in program.ANALYSES}
-COMMANDS["demo"] = settings.Ensemble
+COMMANDS["demo"] = demo.Settings
 HUGE = "1" + "0" * 400
 WRONG = {  # and what of it may be right for some flag of that type
     int: (["nan", "-1", "0", "12.6", HUGE, "", "abc"], {"-1", "0"}),
