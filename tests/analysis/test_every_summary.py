@@ -306,12 +306,13 @@ GATED = {
     training: {"cell": ("gru", "vanilla", "lstm"), "forget_bias": (0.0, 1.0)},
 }
 # Of stacks: analysis, settings; a few edges.
+FEW = {"n_hidden": 3, "task": "adding"}
 DEEP = {
-    gradient_norms: {"cell": ("vanilla", "gru"), "n_layers": (1, 2)},
-    truncation: {"n_layers": (2,)},
-    isometry: {"cell": ("lstm",), "n_layers": (1, 2), "activation": "tanh"},
-    window: {"n_layers": (1, 2)},
-    cells: {"n_layers": 2, "n_hidden": 3},
+    gradient_norms: {"cell": ("vanilla", "gru"), "n_layers": (1, 2), "gain": (0.5, 2.0), **FEW},
+    truncation: {"n_layers": (2,), "gain": (0.5, 2.0), "length": (8,), **FEW},
+    isometry: {"cell": ("lstm",), "n_layers": (1, 2), "activation": "tanh", **FEW},
+    window: {"n_layers": (1, 2), "windows": (2, 12), "n_hidden": 3},
+    cells: {"n_layers": 2, "forget_bias": (1.0,), **FEW},
 }
 AT = ("computed", "one network", "none known", "none finite", "all dead", "all exactly 0", "exact")
 PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]
