@@ -16,9 +16,10 @@ _WINDOWED = (
     "truncated_log_norm truncated_log_norm_per_weight truncation_log_error truncation_cosine "
     "sufficient_window"
 ).split()
-_OF_WEIGHTS = (
-    "log_gradient_norm log_gradient_norm_per_weight cancellation log_step_norm log_state_norm"
-).split()
+_OF_STACKS = dict.fromkeys(
+    ("log_gradient_norm", "log_gradient_norm_per_weight", "cancellation", "log_step_norm"),
+    "of all layers together",
+) | {"log_state_norm": "of all layers, by all paths", "largest_state_norm": "of any layer"}
 _BY_LAYER = "log_norm_layers log_norms_layers layer_share".split()
 
 
@@ -100,7 +101,8 @@ class Cells(NamedTuple):
         """What is else with gated cells and stacks."""
         state = ("/dh_" in long_name or "dh_t/" in long_name) and name not in _BY_LAYER
         whole = {"of an LSTM its state (h, c)": "lstm" in self.names}
-        whole |= {"of stacks the states of all layers": bool(self.layers)}
+        own = name in _OF_STACKS
+        whole |= {"of stacks the states of all layers": bool(self.layers) and not own}
         words = ", ".join(text for text, true in whole.items() if true and state)
         found = f"; h: {words}" * bool(words)
         others = {"gated cells": self.names != ("vanilla",), "stacks": bool(self.layers)}
@@ -109,9 +111,7 @@ class Cells(NamedTuple):
             weights = "[W_hh, W_xh, b_h]"
             one = " of each layer, the largest" if name == "sufficient_window" else " of all layers"
             found += f"; of {named} of dL/d{weights}{one * bool(self.layers)}"
-        return found + "; of stacks of all layers together" * (
-            bool(self.layers) and name in _OF_WEIGHTS
-        )
+        return found + (f"; of stacks {_OF_STACKS[name]}" if own and self.layers else "")
 
 
 def cells_of(

@@ -115,6 +115,10 @@ def test_norms_into_layers_are_there_where_there_are_layers(dataset):
     assert_allclose(one.log_norm_layers.sel(layer=1), one.log_norm, atol=1e-12)
     assert one.log_norm_layers.sel(layer=2).isnull().all()
     assert dataset.log_norm_layers.attrs["long_name"].endswith("by layer, by all paths")
+    assert dataset.log_state_norm.attrs["long_name"].endswith(
+        "at step t; h: of an LSTM its state (h, c); of stacks of all layers, by all paths"
+    )
+    assert dataset.cancellation.attrs["long_name"].endswith("; of stacks of all layers together")
     assert dataset.log_norm.attrs["long_name"].endswith(
         "; h: of an LSTM its state (h, c), of stacks the states of all layers"
     )
