@@ -73,7 +73,7 @@ def test_code_in_the_page_on_stacks_prints_what_its_comments_say(capsys):
     exec(compile(code, "stacks.md", "exec"), {"__name__": "page"})
     said = re.findall(r"^print.*  # ([^=:]*?)(?: =|:|$)", code, re.MULTILINE)
     printed = capsys.readouterr().out.splitlines()
-    assert len(said) == 7
+    assert len(said) == 8
     for line, comment in zip(printed, said, strict=True):
         assert line.strip() == comment
 

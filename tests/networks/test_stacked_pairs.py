@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pair_builders import pair_case, plain_stacks, stacked_pair
 
 import rnnsim
+from rnnsim.flow.maps import picture_gradients
 
 pytestmark = pytest.mark.nojit
 KINDS = [("tanh", "tanh"), ("lstm", "lstm"), ("gru", "gru"), ("lstm", "gru"), ("gru", "lstm"),
@@ -169,3 +170,88 @@ def test_unequal_depths_are_refused():
         rnnsim.EncoderDecoder(two.encoder, three.decoder)
     with pytest.raises(ValueError, match=r"equally many layers.*, got 1 and 2"):
         rnnsim.EncoderDecoder(pair_case(H_e=3, H=3).model.encoder, two.decoder)
+
+
+SIZES = {"n_source_inputs": 5, "n_inputs": 3, "n_hidden": 4, "n_outputs": 2}
+DRAWS = (rnnsim.EncoderDecoder.sample, rnnsim.EncoderDecoder.captioner)
+
+
+def same_layers(one, other):
+    for a, b in zip(one, other, strict=True):
+        for name in ("W_xh", "W_hh", "b_h"):
+            assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("cell", ["vanilla", "lstm", "gru"])
+def test_draws_of_several_layers(draw, cell):
+    model = draw(3, **SIZES, cell=cell, n_layers=3, rng=0)
+    assert (model.n_layers, model.encoder.n_layers, model.decoder.n_layers) == (3, 3, 3)
+    assert {name: getattr(model, name) for name in SIZES} == SIZES
+    assert repr(model).startswith("EncoderDecoder(n_layers=3, n_networks=3, n_source_inputs=5, ")
+    assert_array_equal(model.encoder.layers[-1].W_hy, np.stack([np.eye(4)] * 3))
+    assert not model.encoder.layers[-1].b_y.any()
+    for part in ("encoder", "decoder"):
+        layers = getattr(model, part).layers
+        for depth in (1, 2):  # the layers of a deeper draw begin with those of a shallower one
+            shallower = draw(3, **SIZES, cell=cell, n_layers=depth, rng=0)
+            same_layers(getattr(shallower, part).layers, layers[:depth])
+        fewer = draw(2, **SIZES, cell=cell, n_layers=3, rng=0)
+        same_layers(getattr(fewer, part).layers, getattr(model[:2], part).layers)
+        assert (layers[1].W_xh != layers[2].W_xh).all()
+    assert model.astype("float32").dtype == np.float32
+    moved = model.with_weights(*([n.weights for n in part.layers] for part in (
+        model.encoder, model.decoder)))  # fmt: skip
+    same_layers(moved.decoder.layers, model.decoder.layers)
+
+
+def test_a_captioner_begins_in_linear_images():
+    model = rnnsim.EncoderDecoder.captioner(2, **SIZES, cell="gru", n_layers=2, rng=0)
+    assert (model.encoder.cell, model.encoder.activation, model.decoder.cell) == (
+        "vanilla", "linear", "gru",
+    )  # fmt: skip
+    assert not any(layer.W_hh.any() for layer in model.encoder.layers)
+    x = np.random.default_rng(0).normal(size=(1, 6, 5))
+    states = rnnsim.forward(model.encoder, x).final_h
+    below, top = model.encoder.layers
+    assert_allclose(states[:, 0], x[0] @ below.W_xh.mT, atol=1e-14)
+    assert_allclose(states[:, 1], x[0] @ below.W_xh.mT @ top.W_xh.mT, atol=1e-14)
+
+
+def test_pictures_of_stacked_captioners():
+    """|dl/dx| of the only source step, by complex steps through both layers and the bridge."""
+    made = stacked_pair(2, cells=("linear", "gru"), T_s=1, B=3, N=2)
+    found = picture_gradients(made.model, made.pairs)
+    for n in range(2):
+        encoders, decoders, source, target, cells = plain_stacks(made, n)
+        still = [net._replace(W_hh=0 * net.W_hh) for net in encoders]
+        of_x = reference.derivative(
+            lambda x, n=still, d=decoders, t=target, c=cells: reference_pairs.loss_of_stacks(
+                n, d, x, t, c
+            ),
+            source,
+        )
+        assert_allclose(found[n], np.abs(3 * of_x[0]).mean(axis=0), rtol=1e-10)
+
+
+def test_misuse_of_depth_is_named():
+    made = stacked_pair(2)
+    for draw in DRAWS:
+        with pytest.raises(ValueError, match="`n_layers` must be at least 1, got 0"):
+            draw(**SIZES, n_layers=0, rng=0)
+    with pytest.raises(ValueError, match="`model` must be of one layer here, got 2"):
+        rnnsim.pairs_flow(*made)
+    with pytest.raises(ValueError, match="`encoder_weights` must hold one "):
+        made.model.with_weights([], [])
+    assert rnnsim.pairs_flow(as_stacks(pair_case().model), pair_case().pairs).steps.size
+
+
+def test_last_states_of_a_stack_of_one_layer_go_on():
+    stack = rnnsim.Stack.sample(2, n_layers=1, n_inputs=3, n_hidden=4, n_outputs=2, cell="lstm",
+                                rng=0)  # fmt: skip
+    x = np.random.default_rng(0).normal(size=(6, 2, 3))
+    whole, first = rnnsim.forward(stack, x), rnnsim.forward(stack, x[:4])
+    assert first.final_h.shape == first.final_c.shape == (2, 1, 2, 4)
+    on = rnnsim.forward(stack, x[4:], h0=first.final_h, c0=first.final_c)
+    assert_array_equal(on.states[:, 1:], whole.states[:, 5:])
+    assert first.layers[0].final_h.shape == (2, 2, 4)
