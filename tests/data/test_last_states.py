@@ -1,5 +1,7 @@
 """Derivatives that arrive at h_T and c_T of every layer of a stack."""
 
+import pickle
+
 import numpy as np
 import pytest
 import reference
@@ -232,6 +234,26 @@ def test_without_an_axis_of_layers_they_are_of_the_top():
         for first, second in zip(a, b, strict=True):
             assert_allclose(first, second, atol=1e-14)
     assert_array_equal(both.astype("float32").gradients.dL_dh_final, layers[0].astype("float32"))
+
+
+@pytest.mark.parametrize("cell", KINDS)
+def test_however_they_are_given_the_windows_are_those_of_the_same_loss(cell):
+    """Of the top alone in either shape, and mixed, after pickling."""
+    made = stacked(cell, 2, T=T, B=B, H=H)
+    x, rng = made.sequences.inputs, np.random.default_rng(0)
+    h, c = rng.normal(size=(B, H)), rng.normal(size=(B, H))
+    deep = [np.stack([0 * a, a]) for a in (h, c)]
+    ways = [(h, c), deep, (h, deep[1]), (deep[0], c)]
+    found = []
+    for of_h, of_c in ways:
+        given = {"dL_dh_final": of_h} | ({"dL_dc_final": of_c} if cell == "lstm" else {})
+        s = pickle.loads(pickle.dumps(Sequences.from_gradients(x, **given)))
+        cut = truncated_bptt(made.stack, s, window=2)
+        spread = rnnsim.window_bias_variance(made.stack, s, 2)
+        found.append((cut.layers[0].W_hh, cut.layers[1].W_xh, spread.log_norm))
+    for other in found[1:]:
+        for a, b in zip(other, found[0], strict=True):
+            assert_allclose(a, b, rtol=1e-10, atol=1e-14)
 
 
 def test_misuse_is_named():
