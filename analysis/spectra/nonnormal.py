@@ -96,10 +96,13 @@ def _check_kind(settings: Settings) -> None:
             "forget_bias": "networks without gates have none",
         }[name]
         flags = f"--{name.replace('_', '-')} {' '.join(map(str, given))}"
+        others = (
+            f", or see `rnnsim spectra {flags}` (what one step does) and `rnnsim isometry {flags}` "
+            "(products of many)"
+        )
         raise ValueError(
             f"`{name}` must be {known[0]} here, got {checks.shown(list(given))}: {why}; leave it "
-            f"out, or see `rnnsim spectra {flags}` (what one step does) and `rnnsim isometry "
-            f"{flags}` (products of many)"
+            f"out{others * (name != 'forget_bias')}"
         )
 
 

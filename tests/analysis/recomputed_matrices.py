@@ -6,9 +6,12 @@ from itertools import pairwise
 import numpy as np
 from recomputed import (
     by_kind,
+    cell_of,
+    layers_of,
     median,
     medians,
     middle,
+    nearest,
     numbers_of_a_state,
     of_known,
     percent,
@@ -69,7 +72,13 @@ def _isometry(data, scheme, gain):
 
 
 def spectra(datasets):
-    data = datasets["schemes"]
+    words = _matrices(datasets["schemes"]) if "schemes" in datasets else []
+    if "steps" in datasets:
+        words += by_kind({"steps": datasets["steps"]}, _steps)
+    return words
+
+
+def _matrices(data):
     words = []
     for scheme in (s for s in SCHEMES if s in data.scheme.values):
         one = (
@@ -165,3 +174,58 @@ def nonnormal(datasets):
             f"windows for {percent(settings['tolerance'])} error: {', '.join(windows)} (medians)."
         )
     return words
+
+
+def _steps(datasets):
+    data = datasets["steps"]
+    return [_step(data.sel(scheme=s), s) for s in SCHEMES if s in data.scheme.values]
+
+
+def _step(data, scheme):
+    (gain,) = nearest(data.gain.values.tolist(), [data.attrs["spectrum_gain"]])
+    here, bias = data.sel(gain=gain), float(data.forget_bias) if "forget_bias" in data.coords else 0
+    cell, layers = cell_of(data), layers_of(data)
+    keep = 1 / (1 + math.exp(-bias))
+    slope = {"vanilla": 1.0, "lstm": 0.25, "gru": (1 - keep) / 2}[cell]
+    rho = float(theory.spectral_radius(scheme, 1.0))
+    start = 0.0 if cell == "vanilla" else keep
+    at_rest, driven = (
+        middle(_radii(here[name]), lambda x: f"{x:.2f}")
+        for name in ("rest_eigenvalue", "eigenvalue")
+    )
+    gates = {"vanilla": ["W_hh"], "lstm": list("ifgo"), "gru": list("rzn")}[cell]
+    names = [f"{n}: {g}" for n in range(1, layers + 1) for g in gates] if layers > 1 else gates
+    norms = [f"{n} {_size(here.block_singular_value.sel(block=n).isel(unit=0))}" for n in names]
+    whose = "that of" if names == ["W_hh"] else "those of the blocks of W_hh"
+    return (
+        f"{scheme}: at gain {gain:g} the spectral radius of a step is {at_rest} at rest (large H: "
+        f"{start + slope * abs(gain) * rho:.2f}) and {driven} at the last step, its largest "
+        f"singular value there {_size(here.singular_value.isel(value=0))}, {whose} "
+        f"{', '.join(norms)} (medians); {_leaving(data, (1 - start) / (slope * rho))}."
+    )
+
+
+def _radii(values):
+    """Of every network; of several sequences the median."""
+    rows = np.abs(values.transpose("network_seed", ..., "value").values)
+    largest = np.fmax.reduce(rows, axis=-1)
+    return largest if largest.ndim == 1 else [median(row) for row in largest]
+
+
+def _size(values):
+    return middle(values.values, lambda x: f"{x:.2f}")
+
+
+def _leaving(data, critical):
+    gains = sorted(data.gain.values.tolist())
+    radius = [median(_radii(data.rest_eigenvalue.sel(gain=gain))) for gain in gains]
+    expected = f" (large H: {critical:.2f})"
+    for (g, a), (k, b) in pairwise(zip(gains, radius, strict=True)):
+        if a < 1 <= b:
+            crossed = g + (1 - a) * (k - g) / (b - a)
+            return f"the median radius at rest passes 1 at gain {crossed:.2f}{expected}"
+    if max(radius) < 1:
+        return f"at rest the median radius stays below 1 at every gain{expected}"
+    if min(radius) >= 1:
+        return f"at rest the median radius is 1 or more at every gain{expected}"
+    return f"the median radius at rest does not rise through 1{expected}"

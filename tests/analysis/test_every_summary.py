@@ -219,6 +219,11 @@ CASES = {
             "all vanish": changed(growth_rate=level(-1.0)),
             "all grow": changed(growth_rate=level(1.0)),
             "no rate differs from 0": changed(growth_rate=level(0.0)),
+            "rest is lost": changed(rest_eigenvalue=level(3.0), eigenvalue=level(0.5j)),
+            "rest is never lost": changed(rest_eigenvalue=level(-0.4), singular_value=level(0.0)),
+            "nothing is known of steps": changed(
+                **dict.fromkeys(("rest_eigenvalue", "eigenvalue", "singular_value"), level(np.nan))
+            ),
             "defective": changed(eigenbasis_condition=by_seed(1.0, np.inf, np.inf)),
             "one not known": SOME,
             "none known": ALL,
@@ -304,6 +309,8 @@ GATED = {
     truncation: {"cell": ("gru", "lstm"), "forget_bias": (2.0,)},
     isometry: {"cell": ("lstm", "vanilla"), "activation": "tanh"},
     training: {"cell": ("gru", "vanilla", "lstm"), "forget_bias": (0.0, 1.0)},
+    temporal_order: {"cell": ("lstm",), "forget_bias": (0.0, 1.5)},
+    spectra: {"cell": ("lstm", "gru", "vanilla"), "forget_bias": (0.0, 1.5)},
 }
 # Of stacks: analysis, settings; a few edges.
 FEW = {"n_hidden": 3, "task": "adding"}
@@ -313,6 +320,9 @@ DEEP = {
     isometry: {"cell": ("lstm",), "n_layers": (1, 2), "activation": "tanh", **FEW},
     window: {"n_layers": (1, 2), "windows": (2, 12), "n_hidden": 3},
     cells: {"n_layers": 2, "forget_bias": (1.0,), **FEW},
+    training: {"cell": ("vanilla", "lstm"), "n_layers": (2, 1)},
+    temporal_order: {"n_layers": (1, 2), "cell": ("vanilla", "gru")},
+    spectra: {"cell": ("gru", "vanilla"), "n_layers": (1, 2)},
 }
 AT = ("computed", "one network", "none known", "none finite", "all dead", "all exactly 0", "exact")
 PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]

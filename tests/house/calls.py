@@ -336,6 +336,7 @@ CALLS: dict[str, Call] = {
     "phase_sweep": _call(
         kinds=_ONE_TASK | {"burn_in": "count or none"}, gain=1.0, strength=1.0, **_SHORT, **_FEW
     ),
+    "step_sweep": _call(kinds=_ONE_TASK, gain=1.0, scheme="gaussian", **_FEW | {"length": 3}),
     "jacobian_sweep": _call(
         kinds=_ONE_TASK, gain=1.0, scheme="gaussian", lags=[1], length=3, exponent_steps=23, **_FEW
     ),

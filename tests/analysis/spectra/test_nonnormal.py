@@ -1,5 +1,7 @@
 """Figures of non-normality: artists, theory beside measurement, words from data."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from artists import check_axes, dashed, drawn_with_captions, labelled, marked, thin
@@ -170,3 +172,21 @@ def test_one_unit_one_scale_one_step():
     for figure in nonnormal.draw(datasets).values():
         figure.draw_without_rendering()
     assert len(nonnormal.summarise(datasets)) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"cell": ("lstm",)}, "`cell` must be vanilla here, got .'lstm'.: a step of gated cells"),
+        ({"n_layers": (2,)}, "`n_layers` must be 1 here, got .2.: a step of a stack is no power"),
+        ({"forget_bias": (1.0,)}, "`forget_bias` must be 0.0 here, got .1.0.: networks without"),
+    ],
+)
+def test_other_networks_are_refused_with_the_command_that_answers(given, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        nonnormal.compute(replace(TINY, **given), progress=False)
+    ((name, (value,)),) = given.items()
+    flag = f"--{name.replace('_', '-')} {value}"
+    if name != "forget_bias":
+        assert f"`rnnsim spectra {flag}`" in str(refusal.value)
+        assert f"`rnnsim isometry {flag}`" in str(refusal.value)
