@@ -15,6 +15,19 @@ _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
 NORM_LABEL = r"$\|\partial\ell_t/\partial h_s\|$, mean of log$_{10}$"
 
 
+def of_cells(data: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The dataset of each cell, in their order."""
+    if "cell" not in data.dims:
+        return {data.attrs.get("best_cell", "vanilla"): data}
+    return {str(cell): data.sel(cell=cell, drop=True) for cell in data.cell.values}
+
+
+def of_the_best(data: xr.Dataset) -> xr.Dataset:
+    """The dataset of the cell that validates best."""
+    cells = of_cells(data)
+    return cells[data.attrs.get("best_cell", next(iter(cells)))]
+
+
 def map_decades(data: xr.Dataset, moment: str) -> npt.NDArray[np.float64]:
     """log10 of ||dl_t/dh_s||, (loss_step, place): mean over networks and sequences; NaN for 0."""
     logs = data.log_norms.sel(moment=moment).transpose("network_seed", "loss_step", "place")
@@ -84,16 +97,26 @@ def plot_row(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
 def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Validation score against updates, every network and the median; what the test part says.
 
-    Diamonds at the end are the test scores of the networks, dashed lines those of the baselines:
+    Of several cells each has a marker and a shade of its own. Diamonds at the end are the test
+    scores of the networks of the cell that validates best, dashed lines those of the baselines:
     compare these two.
     """
     ax = figures.axes_or_new(ax)
-    scores = data.score.transpose("network_seed", "updates").values
-    scores = np.where(np.isfinite(scores), scores, np.nan)
-    test = data.test_score.values
-    figures.seeds_and_median(
-        ax, data.updates.values, scores, label="validation", color="#0072B2", lines=True
-    )
+    test, cells = of_the_best(data).test_score.values, of_cells(data)
+    scores = figures.finite(data.score.values)
+    colors = figures.shades(len(cells)) if len(cells) > 1 else ["#0072B2"]
+    for i, (cell, one) in enumerate(cells.items()):
+        figures.seeds_and_median(
+            ax,
+            data.updates.values,
+            figures.finite(one.score.transpose("network_seed", "updates").values),
+            label=cell if len(cells) > 1 else "validation",
+            color=colors[i],
+            index=i,
+            lines=True,
+        )
+    if len(cells) > 1:
+        ax.legend(title="validation", fontsize=10.5, title_fontsize=10.5)
     last = np.full(test.size, data.updates.values[-1])
     ax.plot(last, test, ls="", marker="D", ms=6, mfc="none", mec="black", label="test", zorder=6)
     for name, value in zip(data.baseline.values, data.baseline_score.values, strict=True):

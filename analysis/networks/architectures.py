@@ -1,7 +1,10 @@
 """Four architectures learn real data: held-out scores, and how gradients cross the boundary."""
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -20,6 +23,8 @@ from .architecture_plots import (
     is_fraction,
     kept,
     map_limits,
+    of_cells,
+    of_the_best,
     plot_gradient_map,
     plot_picture,
     plot_row,
@@ -30,6 +35,7 @@ HELP = "Text, sentences, translation and captions: held-out scores, gradients ac
 
 MOMENTS = ("before", "after")
 _ALL = ("characters", "sentences", "translation", "captions")
+_CELLS = ("vanilla", "lstm", "gru")
 _OWN = "that of each architecture unless given."
 
 
@@ -38,6 +44,14 @@ class Settings:
     """What to train; each architecture has sizes of its own."""
 
     architecture: Annotated[tuple[str, ...], flag(f"Any of {', '.join(_ALL)}.")] = _ALL
+    cell: Annotated[
+        tuple[str, ...],
+        flag("Any of vanilla, lstm, gru; the one that validates best is tested."),
+    ] = _CELLS
+    forget_bias: Annotated[
+        float | None, flag(f"Added to the bias of f (LSTM) or z (GRU); {_OWN}")
+    ] = None
+    n_layers: Annotated[int, flag("Layers of characters and sentences.")] = 1
     network_seeds: Annotated[int, flag("Networks trained side by side.")] = 3
     n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
     n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
@@ -98,12 +112,14 @@ def _score_figure(datasets: Datasets) -> Figure:
         ax.set_title(f"{name}: {figures.configuration(data)['kind']}")
     for ax in axes.flat[n:]:
         ax.set_visible(False)
+    several = any(data.sizes.get("cell", 1) > 1 for data in datasets.values())
     tried = any(int(data.trial_updates) for data in datasets.values())
     figures.caption(
         figure,
         f"Lines: scores on validation data{', which also chose the rates' * tried}; thin: "
-        "networks, thick: median. Diamonds: scores of the networks on test data, after the last "
-        "update. Dashed: what answers without a recurrent network score on the same test data. Of "
+        "networks, thick: median. Diamonds: scores on test data, after the last update, "
+        f"of the networks{' of the cell that validates best' * several}. Dashed: what answers "
+        "without a recurrent network score on the same test data. Of "
         "costs diamonds should lie below the dashed lines, of fractions above.",
     )
     return figure
@@ -124,74 +140,137 @@ _NOTES = {
 
 
 def _flow_figure(data: xr.Dataset) -> Figure:
-    settings = figures.configuration(data)
-    name = settings["name"]
-    below = {"sentences": 1, "captions": 3}.get(name, 0)
-    figure = Figure(figsize=(12.5, 5.6 + 2.6 * (below > 0)))
-    rows: list[Any] = [[moment for moment in MOMENTS for _ in range(max(below, 1))]]
+    """Of one cell both moments side by side; of several the cells, one row for each moment."""
+    settings, cells = figures.configuration(data), of_cells(data)
+    name, several = settings["name"], len(cells) > 1
+    panels = [[(cell, moment) for cell in cells] for moment in MOMENTS]
+    if not several:
+        panels = [[row[0] for row in panels]]
+    below = _below(name, data, panels[-1])
+    width = math.lcm(len(panels[0]), max(len(below), 1))
+    rows: list[list[Any]] = [
+        [key for key in row for _ in range(width // len(row))] for row in panels
+    ]
+    ratios = [1.0 if name == "sentences" and not several else 2.2] * len(rows)
     if below:
-        rows.append([f"{moment}{i}" for moment in MOMENTS for i in range(below)])
-    ratios: list[float] = {0: [1.0], 1: [1.0, 2.4], 3: [2.2, 1.0]}[below]
-    axes: dict[str, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
-    for moment in MOMENTS:
-        ax = axes[moment]
-        # Trained decoders have small losses and gradients: a scale of its own shows where.
-        shared = MOMENTS if int(data.place[0]) > 0 else (moment,)
-        plot_gradient_map(data, moment=moment, limits=map_limits(data, shared), ax=ax)
-        ax.set_title(f"{name} ({settings['kind']}), {moment} training")
-        under = [axes[f"{moment}{i}"] for i in range(below)]
-        if below == 1:
-            plot_row(data, moment=moment, ax=under[0])
-            ax.set_xlabel("")
-        elif below == 3:
-            for word, picture in zip(data.word.values, under, strict=True):
-                plot_picture(data, moment=moment, word=str(word), ax=picture)
-        if len(shared) == 1 or moment == MOMENTS[-1]:
-            around = [ax] if len(shared) == 1 else list(axes.values())
-            bar = figure.colorbar(ax.collections[0], ax=around, extend="min")
-            bar.set_label(NORM_LABEL)
-    axes["after"].set_ylabel("")
-    if below == 1:
-        _same_height(axes["before0"], axes["after0"])
-    figures.caption(
-        figure,
-        f"Mean over {data.sizes['network_seed']} networks and validation data. Read a row from "
-        "right to left: the gradient of one loss on its way back. Left of the dashed line is what "
-        f"a window of K = {settings['window']} steps cuts off. {_NOTES[name]}",
-    )
+        keys = [("below", i) for i in range(len(below))]
+        rows.append([key for key in keys for _ in range(width // len(keys))])
+        ratios.append(2.4 if name == "sentences" and not several else 1.6 if several else 1.0)
+    height = {1: 5.6, 2: 9.6}[len(panels)] + 2.6 * bool(below)
+    figure = Figure(figsize=(12.5 + 2.5 * max(0, len(panels[0]) - 2), height))
+    axes: dict[Any, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)  # type: ignore[arg-type]
+    shared = int(data.place[0]) > 0  # else trained decoders have small losses: a scale of their own
+    limits = [map_limits(each) for each in cells.values()]
+    whole = (min(low for low, _ in limits), max(high for _, high in limits))
+    for key in (key for row in panels for key in row):
+        cell, moment = key
+        one, ax = cells[cell], axes[key]
+        span = whole if shared else map_limits(one, (moment,))
+        plot_gradient_map(one, moment=moment, limits=span, ax=ax)
+        ax.set_title(f"{cell if several else name}, {moment} training")
+        if not shared:
+            figure.colorbar(ax.collections[0], ax=ax, extend="min").set_label(NORM_LABEL)
+        if key[0] != panels[0][0][0] or key == panels[0][-1]:
+            ax.set_ylabel("")
+    if shared:
+        mesh = axes[panels[-1][-1]].collections[0]
+        figure.colorbar(mesh, ax=list(axes.values()), extend="min").set_label(NORM_LABEL)
+    for i, draw_in in enumerate(below):
+        draw_in(axes["below", i])
+    if name == "sentences":
+        _same_height([axes["below", i] for i in range(len(below))])
+    figure.suptitle(f"{name}: {settings['kind']}")
+    figures.caption(figure, _flow_caption(data, several))
     return figure
 
 
-def _same_height(left: Axes, right: Axes) -> None:
-    low, high = zip(left.get_ylim(), right.get_ylim(), strict=True)
-    for ax in (left, right):
+def _below(
+    name: str, data: xr.Dataset, panels: list[tuple[str, str]]
+) -> list[Callable[[Axes], object]]:
+    """What is drawn under the maps: of sentences their row, of captions pictures."""
+    cells = of_cells(data)
+    if name == "sentences":
+        return [partial(_row, cells[cell], moment) for cell, moment in panels]
+    if name == "captions":
+        moments = MOMENTS[len(cells) > 1 :]
+        words = [(moment, str(word)) for moment in moments for word in data.word.values]
+        best = of_the_best(data)
+        return [partial(_picture, best, moment, word) for moment, word in words]
+    return []
+
+
+def _row(data: xr.Dataset, moment: str, ax: Axes) -> None:
+    plot_row(data, moment=moment, ax=ax)
+    ax.set_xlabel("")
+
+
+def _picture(data: xr.Dataset, moment: str, word: str, ax: Axes) -> None:
+    plot_picture(data, moment=moment, word=word, ax=ax)
+
+
+def _flow_caption(data: xr.Dataset, several: bool) -> str:
+    settings = figures.configuration(data)
+    name, best = settings["name"], data.attrs.get("best_cell", "vanilla")
+    words = (
+        f"Mean over {data.sizes['network_seed']} networks and validation data. Read a row from "
+        "right to left: the gradient of one loss on its way back. Left of the dashed line is what "
+        f"a window of K = {settings['window']} steps cuts off. {_NOTES[name]}"
+    )
+    if not several:
+        return words
+    below = {"sentences": " The curves are those after training.", "captions": " These are of "
+             f"{best}, which validates best, after training."}  # fmt: skip
+    state = " The state of an LSTM is (h, c)." * ("lstm" in of_cells(data))
+    return f"{words}{below.get(name, '')}{state}"
+
+
+def _same_height(axes: list[Axes]) -> None:
+    low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for ax in axes:
         ax.set_ylim(min(low), max(high))
-    right.set_ylabel("")
+    for ax in axes[1:]:
+        ax.set_ylabel("")
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     sentences = []
     for name, data in datasets.items():
-        sentences += [_score_words(name, data), _rate_words(data), *_diverged_words(data)]
-        sentences += [_flow_words(data), *_example_words(data)]
+        best = of_the_best(data)
+        sentences += [_score_words(name, data), *_choice_words(data), _rate_words(best)]
+        sentences += _diverged_words(data)
+        sentences += [_flow_words(best), *_example_words(data)]
     return sentences
 
 
 def _score_words(name: str, data: xr.Dataset) -> str:
     others = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
-    sign, worst = (1.0, 0.0) if is_fraction(data) else (-1.0, np.inf)
-    test = data.test_score.fillna(worst)
-    median = float(test.median())
+    test = _scores(data, of_the_best(data).test_score)
+    median, sign = float(test.median()), 1.0 if is_fraction(data) else -1.0
     missed = [str(k) for k, v in others.items() if not sign * median > sign * v]
     listing = ", ".join(f"{k} {v:.3g}" for k, v in others.items())
     verdict = "better than all of them" if not missed else f"not better than: {', '.join(missed)}"
+    kind = f"{data.attrs['best_cell']} " * ("cell" in data.dims)
     return (
         f"{name} ({figures.configuration(data)['kind']}): {data.test_score.attrs['long_name']}, "
-        f"median of {test.size} networks after {int(data.updates[-1])} updates {median:.3g} "
+        f"median of {test.size} {kind}networks after {int(data.updates[-1])} updates {median:.3g} "
         f"({float(test.min()):.3g} to {float(test.max()):.3g}) {data.score.attrs['units']}; "
         f"{listing}: {verdict}."
     )
+
+
+def _choice_words(data: xr.Dataset) -> list[str]:
+    """Which cell was taken, by which scores, where there were several."""
+    if data.sizes.get("cell", 1) == 1:
+        return []
+    last = _scores(data, data.score.isel(updates=-1)).median("network_seed")
+    listing = ", ".join(f"{cell} {float(last.sel(cell=cell)):.3g}" for cell in data.cell.values)
+    return [f"  On the validation part {listing}: {data.attrs['best_cell']} was taken to the test."]
+
+
+def _scores(data: xr.Dataset, scores: xr.DataArray) -> xr.DataArray:
+    """Networks without a score count as the worst."""
+    return scores.fillna(0.0 if is_fraction(data) else np.inf)
 
 
 def _rate_words(data: xr.Dataset) -> str:
@@ -210,8 +289,12 @@ def _rate_words(data: xr.Dataset) -> str:
 
 
 def _diverged_words(data: xr.Dataset) -> list[str]:
-    lost = int((data.diverged >= 0).sum())
-    return [f"  {lost} of {data.diverged.size} networks diverged."] if lost else []
+    found = []
+    for cell, one in of_cells(data).items():
+        kind = f"{cell} " * ("cell" in data.dims)
+        if lost := int((one.diverged >= 0).sum()):
+            found.append(f"  {lost} of {one.diverged.size} {kind}networks diverged.")
+    return found
 
 
 def _flow_words(data: xr.Dataset) -> str:

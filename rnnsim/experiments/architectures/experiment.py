@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from rnnsim.experiments import draws, labels
 from rnnsim.experiments.architectures import Options, Problem
 from rnnsim.experiments.architectures.learning import (
     Job,
+    best_cell,
     chosen,
     learning,
     scored_updates,
@@ -22,9 +23,11 @@ from rnnsim.experiments.architectures.learning import (
     trial_updates,
 )
 from rnnsim.experiments.catalogue.sweeps import ARCHITECTURES as VARIABLES
+from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
+from rnnsim.networks.cells import CELLS
 from rnnsim.parallel import thread_count
 from rnnsim.progress import asked, bar
 from rnnsim.training.settings import check_settings
@@ -39,11 +42,18 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
 }
 ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
+_READERS = ("characters", "sentences")
+_OF_A_CELL = (
+    "score test_score trial_loss learning_rate diverged log_norms pixel_gradients"
+).split()
 
 
 def architecture_experiment(
     name: str,
     *,
+    cell: str | Sequence[str] = tuple(CELLS),
+    forget_bias: float | None = None,
+    n_layers: int = 1,
     n_updates: int | None = None,
     network_seeds: int | list[int] = 3,
     n_hidden: int | None = None,
@@ -121,8 +131,12 @@ def architecture_experiment(
     >>> data.score.shape, data.place.values[[0, 1, -1]].tolist()
     ((2, 3), [0, 1, 27])
     """
+    kinds = labels.names("cell", cell, CELLS)
     options = _options(
         checks.one_of("name", name, DEFAULTS),
+        kinds,
+        forget_bias=forget_bias,
+        n_layers=n_layers,
         n_updates=n_updates,
         n_hidden=n_hidden,
         batch_size=batch_size,
@@ -138,7 +152,7 @@ def architecture_experiment(
     seed = checks.whole_number("data_seed", data_seed, least=0)
     thread_count(n_threads)  # before data, which take a while
     checks.boolean("progress", progress)
-    job = Job(name, options, seeds, updates, seed, dtype)
+    job = Job(name, options, kinds, seeds, updates, seed, dtype)
     with checks.renamed(n_sequences="`batch_size`"):
         problem = job.problem()
         problem.task(draws.training_batches(seed, name, 0))  # refused here, if at all
@@ -146,14 +160,15 @@ def architecture_experiment(
     study = Study(
         name=name,
         axes=_axes(job, problem),
-        variables=_variables(problem),
+        variables=_variables(job, problem),
         jobs=[({}, job)],
         measure=measure,
-        configuration=configuration | {"data_seed": data_seed, "dtype": dtype},
+        configuration=configuration | {"data_seed": data_seed, "dtype": dtype, "cell": list(kinds)},
         provenance=problem.shown.provenance,
     )
     dataset = run(study, n_threads=n_threads, progress=progress)
-    return dataset.drop_vars("examples").assign_attrs(examples=str(dataset.examples.values))
+    said = {key: str(dataset[key].values) for key in ("examples", "best_cell")}
+    return dataset.drop_vars(list(said)).assign_attrs(said)
 
 
 def _axes(job: Job, problem: Problem) -> dict[str, Any]:
@@ -168,30 +183,49 @@ def _axes(job: Job, problem: Problem) -> dict[str, Any]:
         "baseline": tuple(problem.baselines),
         "rate": job.options.learning_rates,
     }
+    if _side_by_side(job):
+        axes |= {"cell": job.cells}
     if problem.words:
         axes |= {"word": tuple(problem.words), "pixel": sources[0].shape[-1]}
     return axes
 
 
-def _variables(problem: Problem) -> dict[str, Variable]:
-    """Those of the catalogue; of pictures only where there are some."""
+def _side_by_side(job: Job) -> bool:
+    """Whether cells are an axis: unless there are vanilla networks alone."""
+    return job.cells != ("vanilla",)
+
+
+def _variables(job: Job, problem: Problem) -> dict[str, Variable]:
+    """Those of the catalogue, by cell where these are an axis; of pictures where there are some."""
     found = dict(VARIABLES)
+    for name in _OF_A_CELL if _side_by_side(job) else ():
+        found[name] = found[name]._replace(dims=("cell", *found[name].dims))
     for name in ("score", "test_score", "baseline_score"):
         meaning = f"{problem.score}, {VARIABLES[name].long_name}"
-        found[name] = VARIABLES[name]._replace(units=problem.unit, long_name=meaning)
+        found[name] = found[name]._replace(units=problem.unit, long_name=meaning)
     pictured = () if problem.words else ("pixel_gradients", "pixel_spread")
     return {name: variable for name, variable in found.items() if name not in pictured}
 
 
-def _options(name: str, **options: Any) -> Options:
+def _options(name: str, cells: tuple[str, ...], **options: Any) -> Options:
     """Those of the architecture, but for what is given."""
     whole = {"n_updates": 0, "n_hidden": 1, "batch_size": 1, "n_steps": 1, "window": 1}
+    whole |= {"n_layers": 1}
     given = {key: value for key, value in options.items() if value is not None}
     for key in given.keys() & whole.keys():
         given[key] = checks.size(key, given[key], least=whole[key])
     if "learning_rates" in given:
         given["learning_rates"] = labels.real_numbers("learning_rate", given["learning_rates"])
         check_settings(1, learning_rate=min(given["learning_rates"]))
+    if "forget_bias" in given:
+        given["forget_bias"] = checks.real_number("forget_bias", given["forget_bias"])
+        if cells == ("vanilla",):
+            cells_of(cells, given["forget_bias"])  # there is no gate to set
+    if given["n_layers"] > 1 and name not in _READERS:
+        raise ValueError(
+            f"`n_layers` must be 1 of {name!r}, whose encoder and decoder have one layer each, got "
+            f"{given['n_layers']}; stacks learn {' and '.join(map(repr, _READERS))}"
+        )
     if "text" in given:
         given["text"] = os.fspath(checks.path("text", given["text"]))
         if name != "characters":
@@ -202,40 +236,67 @@ def _options(name: str, **options: Any) -> Options:
 
 
 def measure(job: Job, n_threads: int) -> Found:
-    """Scores while networks learn, gradient flow before and after, and what the first one says."""
+    """All cells learn, one after the other; the one that validates best goes on to the test part.
+
+    Scores while networks learn, gradient flow before and after, and what the first one says.
+    """
     problem = job.problem()
-    losses = trial_losses(problem, job, n_threads)
+    learned = []
+    with bar(
+        len(job.updates) * len(job.cells), show=asked(), unit="score", description=job.name
+    ) as advance:
+        for cell in job.cells:
+            learned.append(_learned(problem, job, cell, n_threads, advance))
+    models, measured = zip(*learned, strict=True)
+    best = best_cell(problem, np.array([each["score"][:, -1] for each in measured]))
+    model: Any = models[best]
+    test = np.full((len(job.cells), len(job.network_seeds)), np.nan)
+    test[best] = problem.test(model)
+    by_cell: Found = {name: np.stack([each[name] for each in measured]) for name in measured[0]}
+    by_cell["test_score"] = test
+    if not _side_by_side(job):
+        by_cell = {name: values[0] for name, values in by_cell.items()}
+    found: Found = by_cell | {
+        "trial_updates": np.array(trial_updates(job.options)),
+        "baseline_score": np.array(list(problem.baselines.values())),
+        "best_cell": np.array(job.cells[best]),
+        "examples": np.array(json.dumps(problem.examples(model[0]), ensure_ascii=False)),
+    }
+    if problem.words:
+        (pictures,) = sources_of(problem.shown)
+        found["pixel_spread"] = pictures[0].astype(float).std(axis=0)
+    return found
+
+
+def _learned(
+    problem: Problem, job: Job, cell: str, n_threads: int, advance: Callable[[int], object]
+) -> tuple[Any, Found]:
+    """The networks of one cell after their training, and what was measured of them."""
+    losses = trial_losses(problem, job, cell, n_threads)
     rate = job.options.learning_rates[chosen(losses)]
-    before = problem.draw(job.network_seeds)
+    before = problem.draw(job.network_seeds, cell)
     scores = []
-    with bar(len(job.updates), show=asked(), unit="score", description=job.name) as advance:
-        for learned in learning(before, problem, job, rate, job.updates, n_threads):
-            scores.append(problem.measure(learned.model))
-            advance(1)
+    for learned in learning(before, problem, job, rate, job.updates, n_threads):
+        scores.append(problem.measure(learned.model))
+        advance(1)
     after: Any = learned.model
     found = {
         "trial_loss": losses,
-        "trial_updates": np.array(trial_updates(job.options)),
         "learning_rate": np.array(rate),
         "score": np.stack(scores, axis=1),
         "diverged": learned.diverged,
-        "test_score": problem.test(after),
-        "baseline_score": np.array(list(problem.baselines.values())),
-        "examples": np.array(json.dumps(problem.examples(after[0]), ensure_ascii=False)),
     }
-    return found | _flow([before, after], problem)
+    return after, found | _flow([before, after], problem)
 
 
 def _flow(models: list[Any], problem: Problem) -> Found:
     """Where gradients go in each model, and of pictures to which pixels."""
     maps = [gradient_map(model, problem.shown).log_norms for model in models]
-    found = {"log_norms": np.stack(maps, axis=1)}
+    found: Found = {"log_norms": np.stack(maps, axis=1)}
     if problem.words:
         pixels = [
             [picture_gradients(model, pairs) for pairs in problem.words.values()]
             for model in models
         ]
-        (pictures,) = sources_of(problem.shown)
         found["pixel_gradients"] = np.moveaxis(np.array(pixels), 2, 0)
-        found["pixel_spread"] = pictures[0].astype(float).std(axis=0)
     return found

@@ -19,10 +19,14 @@ _TRIAL = 0.2  # of the updates, for each rate that could be chosen
 
 
 class Job(NamedTuple):
-    """Networks of one architecture, the updates after which they are scored, and all seeds."""
+    """Networks of one architecture, the updates after which they are scored, and all seeds.
+
+    One ensemble for each of the cells.
+    """
 
     name: str
     options: Options
+    cells: tuple[str, ...]
     network_seeds: tuple[int, ...]
     updates: tuple[int, ...]
     data_seed: int
@@ -41,7 +45,7 @@ class Learned(NamedTuple):
     diverged: npt.NDArray[np.int64]
 
 
-def trial_losses(problem: Problem, job: Job, n_threads: int) -> npt.NDArray[np.float64]:
+def trial_losses(problem: Problem, job: Job, cell: str, n_threads: int) -> npt.NDArray[np.float64]:
     """The validation loss of the first network after a short training at each rate.
 
     NaN where it diverged, or where nothing is tried. Batches are those of no other training.
@@ -49,7 +53,7 @@ def trial_losses(problem: Problem, job: Job, n_threads: int) -> npt.NDArray[np.f
     rates, n_updates = np.array(job.options.learning_rates), trial_updates(job.options)
     if n_updates == 0:
         return np.full(rates.size, np.nan)
-    drawn = problem.draw(job.network_seeds[:1] * rates.size)
+    drawn = problem.draw(job.network_seeds[:1] * rates.size, cell)
     updates = scored_updates(n_updates, 1)
     *_, last = learning(drawn, problem, job, rates, updates, n_threads, "trial")
     return np.where(last.diverged < 0, problem.loss(last.model), np.nan)
@@ -64,6 +68,15 @@ def trial_updates(options: Options) -> int:
 def chosen(losses: npt.NDArray[np.float64]) -> int:
     """The place of the least loss; the first one in a tie, or where all are NaN."""
     return int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
+
+
+def best_cell(problem: Problem, scores: npt.NDArray[np.float64]) -> int:
+    """The place of the best median over networks; scores (cells, networks), the first in a tie.
+
+    Networks without a score count as the worst.
+    """
+    sign, worst = (1.0, 0.0) if problem.more_is_better else (-1.0, np.inf)
+    return int(np.argmax(np.median(sign * np.where(np.isnan(scores), worst, scores), axis=1)))
 
 
 def learning(

@@ -20,7 +20,8 @@ class Options(NamedTuple):
     H, B; rates of Adam to choose from, the usual one first; the standard deviation of W_xh, which
     reads one-hot inputs; a window K, and whether training is truncated to it; T, where a task lets
     one choose; the fraction of words that are left out in training, so that few sentences are not
-    learned by heart; a text of one's own to read.
+    learned by heart; a text of one's own to read; what is added to the bias of the gate that keeps
+    the state, of gated cells; layers of networks that read.
     """
 
     n_updates: int
@@ -33,6 +34,8 @@ class Options(NamedTuple):
     n_steps: int | None = None
     left_out: float = 0.0
     text: str | None = None
+    forget_bias: float = 0.0
+    n_layers: int = 1
 
 
 class Example(NamedTuple):
@@ -47,18 +50,18 @@ class Example(NamedTuple):
 class Problem:
     """One architecture: networks, data in three parts, and scores.
 
-    `draw` makes a network for each seed; `task` is what `train` takes, of the training part. Of the
-    validation part: `loss` and `measure` give the loss and the score of each network, the latter in
-    `unit`; `shown` are data whose gradient flow is looked at; `examples` reads some with a network;
-    `words` are, of pictures, the same data with the loss of one word of a caption alone. Of the
-    test part: `test` gives the score of each network, to be asked for once, when everything is
-    chosen, and `baselines` are what other ways score there.
+    `draw` makes a network of a cell for each seed; `task` is what `train` takes, of the training
+    part. Of the validation part: `loss` and `measure` give the loss and the score of each network,
+    the latter in `unit`; `shown` are data whose gradient flow is looked at; `examples` reads some
+    with a network; `words` are, of pictures, the same data with the loss of one word of a caption
+    alone. Of the test part: `test` gives the score of each network, to be asked for once, when
+    everything is chosen, and `baselines` are what other ways score there.
     """
 
     kind: str
     score: str
     unit: str
-    draw: Callable[[Sequence[int]], Model]
+    draw: Callable[[Sequence[int], str], Model]
     task: Callable[[np.random.Generator], Any]
     shown: Data
     loss: Callable[[Any], npt.NDArray[np.float64]]
@@ -68,6 +71,11 @@ class Problem:
     examples: Callable[[Any], list[Example]]
     words: Mapping[str, Pairs] = field(default_factory=dict)
 
+    @property
+    def more_is_better(self) -> bool:
+        """Of scores; otherwise they are costs."""
+        return self.unit.startswith("fraction")
+
 
 def rescaled(network: Net, deviation: float) -> Net:
     """W_xh ~ N(0, deviation^2) in place of N(0, 1/D), of stacks that of the lowest layer."""
@@ -76,3 +84,8 @@ def rescaled(network: Net, deviation: float) -> Net:
     rnn = rnn.with_weights(rnn.weights._replace(W_xh=W_xh))
     found: Any = Stack([rnn, *above]) if has_layers(network) else rnn
     return found
+
+
+def gates(options: Options, cell: str) -> dict[str, Any]:
+    """The cell, and the forget bias where it has a gate that keeps the state."""
+    return {"cell": cell, "forget_bias": options.forget_bias if cell != "vanilla" else 0.0}

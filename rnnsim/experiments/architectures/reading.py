@@ -1,7 +1,6 @@
 """Networks that read: the next character, many to many; the class of a sentence, many to one."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +11,15 @@ from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws
 from rnnsim.experiments.architectures import baselines
-from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
+from rnnsim.experiments.architectures.problem import (
+    Example,
+    Options,
+    Problem,
+    gates,
+    rescaled,
+)
 from rnnsim.gradients.simulation import evaluate, forward
-from rnnsim.networks.model import Model
-from rnnsim.networks.rnn import RNN
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.tasks.drawing import many_to_one, provenance
 from rnnsim.tasks.sentence_classes import SentenceCorpus
 from rnnsim.tasks.text import corpus_codes
@@ -23,7 +27,6 @@ from rnnsim.tasks.text import corpus_codes
 _SHOWN = 32  # sequences whose gradient flow is averaged
 _SCORED = 256  # pieces of text
 _PROMPT, _CONTINUED = 40, 60  # characters
-_VOCABULARY = 1000  # words
 
 
 def characters(options: Options, seed: int, dtype: str) -> Problem:
@@ -40,20 +43,17 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
     vocabulary = tasks.corpus(text).vocabulary
     V, train = len(vocabulary), corpus_codes(text)[tasks.corpus(text).parts["train"]]
 
-    def draw(seeds: Sequence[int]) -> Model:
-        return _networks(seeds, (V, V), options, dtype)
-
     def task(rng: np.random.Generator) -> Sequences:
         return tasks.characters(T, options.batch_size, rng=rng, part="train", **read)
 
-    def bits(rnn: RNN, part: Sequences) -> npt.NDArray[np.float64]:
+    def bits(rnn: Network, part: Sequences) -> npt.NDArray[np.float64]:
         return evaluate(rnn, part).loss / (T * np.log(2.0))
 
     return Problem(
         kind="many to many",
         score="cost of the next character",
         unit="bits per character",
-        draw=draw,
+        draw=lambda seeds, cell: _networks(seeds, cell, (V, V), options, dtype),
         task=task,
         shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, part="validation", **read),
         loss=lambda rnn: evaluate(rnn, validation).loss,
@@ -69,17 +69,18 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
 def sentences(options: Options, seed: int, dtype: str) -> Problem:
     """Many to one: which part of a reference a sentence comes from; accuracy.
 
-    The sentences, classes and parts of `tasks.sentences`, read word by word: one-hot for the 1000
-    most frequent words of the training part, zeros for others, and in training for some at random.
+    The sentences, classes and parts of `tasks.sentences`, read word by word: one-hot for the words
+    of the training part, zeros for others, and in training for some at random.
     Sentences of up to T words, which end at step T. Baselines: the most frequent class, and naive
     Bayes over all words, which does not know their order.
     """
     T, data = options.n_steps or 30, tasks.sentence_corpus()
     words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
     train, validation, test = _parts(data, np.array([len(each) for each in words]), T)
-    common = Counter(word for i in train for word in words[i]).most_common(_VOCABULARY)
-    ids = _right_aligned(words, {word: i for i, (word, _) in enumerate(common)}, T)
-    onehot = np.eye(_VOCABULARY + 1, _VOCABULARY, dtype=dtype)  # row -1: zeros
+    vocabulary = sorted({word for i in train for word in words[i]})
+    V = len(vocabulary)
+    ids = _right_aligned(words, {word: i for i, word in enumerate(vocabulary)}, T)
+    onehot = np.eye(V + 1, V, dtype=dtype)  # row -1: zeros
     source = {"sentences_sha256": data.sha256, "corpus_share": data.share}
     origin = provenance("sentences", "word by word", **source)
     groups = list(tasks.SENTENCE_GROUPS)
@@ -92,7 +93,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         kept = rng.random((T, which.size)) >= options.left_out
         return read(which, np.where(kept, ids[:, which], -1))
 
-    def examples(rnn: RNN) -> list[Example]:
+    def examples(rnn: Network) -> list[Example]:
         answers = forward(rnn, validated.inputs[:, :3]).outputs[0, -1].argmax(axis=-1)
         every = zip(validation[:3], answers, strict=True)
         return [Example(data.sentences[i], groups[a], groups[data.classes[i]]) for i, a in every]
@@ -105,7 +106,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         kind="many to one",
         score="sentences put into the right one of five classes",
         unit="fraction of sentences",
-        draw=lambda seeds: _networks(seeds, (_VOCABULARY, len(groups)), options, dtype),
+        draw=lambda seeds, cell: _networks(seeds, cell, (V, len(groups)), options, dtype),
         task=task,
         shown=read(validation[:_SHOWN], ids[:, validation[:_SHOWN]]),
         loss=lambda rnn: evaluate(rnn, validated).loss,
@@ -135,9 +136,11 @@ def _parts(
     return [part[n_words[part] <= n_steps] for part in parts]
 
 
-def _networks(seeds: Sequence[int], sizes: tuple[int, int], options: Options, dtype: str) -> RNN:
-    """Orthogonal W_hh."""
-    rnn = draws.paired_networks(
+def _networks(
+    seeds: Sequence[int], cell: str, sizes: tuple[int, int], options: Options, dtype: str
+) -> Network:
+    """Orthogonal W_hh; an RNN, of several layers a Stack, the lowest of which reads one-hot."""
+    drawn: Network = draws.paired_networks(
         seeds,
         [1.0] * len(seeds),
         sizes=sizes,
@@ -145,8 +148,12 @@ def _networks(seeds: Sequence[int], sizes: tuple[int, int], options: Options, dt
         scheme="orthogonal",
         activation="tanh",
         dtype=dtype,
+        n_layers=options.n_layers,
+        **gates(options, cell),
     )
-    return rescaled(rnn, options.input_scale)
+    lowest, *others = drawn.layers
+    lowest = rescaled(lowest, options.input_scale)
+    return Stack([lowest, *others]) if others else lowest
 
 
 def _right_aligned(
@@ -170,7 +177,7 @@ def _prose(targets: npt.NDArray[np.int64], vocabulary: str) -> list[npt.NDArray[
     return [prompts[:, b] for b in np.argsort(-letters, kind="stable")[:3]]
 
 
-def _continued(rnn: RNN, prompt: npt.NDArray[np.int64], vocabulary: str) -> Example:
+def _continued(rnn: Network, prompt: npt.NDArray[np.int64], vocabulary: str) -> Example:
     """A prompt of held-out text, and characters drawn from what the network expects, in turn."""
     generator = draws.answers()
     onehot = np.eye(len(vocabulary), dtype=rnn.dtype)
@@ -180,6 +187,6 @@ def _continued(rnn: RNN, prompt: npt.NDArray[np.int64], vocabulary: str) -> Exam
         logits = run.outputs[0, -1, 0].astype(float)
         chances = np.exp(logits - logits.max())
         codes.append(int(generator.choice(len(vocabulary), p=chances / chances.sum())))
-        run = forward(rnn, onehot[codes[-1:]][:, None], h0=run.states[0, -1])
+        run = forward(rnn, onehot[codes[-1:]][:, None], h0=run.final_h, c0=run.final_c)
     read, said = ("".join(vocabulary[i] for i in ids) for ids in (prompt.tolist(), codes))
     return Example(" ".join(read.split()), " ".join(said.split()), "")

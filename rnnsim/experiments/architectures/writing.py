@@ -11,7 +11,13 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
 from rnnsim.experiments import draws
 from rnnsim.experiments.architectures import baselines
-from rnnsim.experiments.architectures.problem import Example, Options, Problem, rescaled
+from rnnsim.experiments.architectures.problem import (
+    Example,
+    Options,
+    Problem,
+    gates,
+    rescaled,
+)
 from rnnsim.flow.maps import part_of_the_words
 from rnnsim.gradients.decoding import exact_match, greedy_decode
 from rnnsim.gradients.pairs import pairs_evaluate
@@ -44,9 +50,9 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
     answers = german.decode(everything.target.targets)
     dictionary = {"hundred": "hundert"} | dict(zip(numbers, answers, strict=True))
 
-    def draw(seeds: Sequence[int]) -> Model:
+    def draw(seeds: Sequence[int], cell: str) -> Model:
         sizes = _sizes(len(english.characters), german, options, dtype)
-        model = draws.encoder_decoders(seeds, **sizes)
+        model = draws.encoder_decoders(seeds, **sizes, **gates(options, cell))
         return EncoderDecoder(
             *(rescaled(rnn, options.input_scale) for rnn in (model.encoder, model.decoder))
         )
@@ -92,9 +98,9 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
     right = alphabet.decode(validation.target.targets)
     written = [alphabet.decode(pairs.target.targets) for pairs in (train, test)]
 
-    def draw(seeds: Sequence[int]) -> Model:
+    def draw(seeds: Sequence[int], cell: str) -> Model:
         sizes = _sizes(64, alphabet, options, dtype)
-        model = draws.encoder_decoders(seeds, captioner=True, **sizes)
+        model = draws.encoder_decoders(seeds, captioner=True, **sizes, **gates(options, cell))
         return EncoderDecoder(model.encoder, rescaled(model.decoder, options.input_scale))
 
     def task(rng: np.random.Generator) -> Pairs:
