@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -148,40 +148,45 @@ def _flow_figure(data: xr.Dataset) -> Figure:
         panels = [[row[0] for row in panels]]
     below = _below(name, data, panels[-1])
     width = math.lcm(len(panels[0]), max(len(below), 1))
-    rows: list[list[Any]] = [
-        [key for key in row for _ in range(width // len(row))] for row in panels
-    ]
+    rows = [[_key(*at) for at in row for _ in range(width // len(row))] for row in panels]
     ratios = [1.0 if name == "sentences" and not several else 2.2] * len(rows)
     if below:
-        keys = [("below", i) for i in range(len(below))]
-        rows.append([key for key in keys for _ in range(width // len(keys))])
+        rows.append(
+            [_key("below", i) for i in range(len(below)) for _ in range(width // len(below))]
+        )
         ratios.append(2.4 if name == "sentences" and not several else 1.6 if several else 1.0)
     height = {1: 5.6, 2: 9.6}[len(panels)] + 2.6 * bool(below)
     figure = Figure(figsize=(12.5 + 2.5 * max(0, len(panels[0]) - 2), height))
-    axes: dict[Any, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)  # type: ignore[arg-type]
+    axes: dict[str, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
     shared = int(data.place[0]) > 0  # else trained decoders have small losses: a scale of their own
     limits = [map_limits(each) for each in cells.values()]
     whole = (min(low for low, _ in limits), max(high for _, high in limits))
-    for key in (key for row in panels for key in row):
-        cell, moment = key
-        one, ax = cells[cell], axes[key]
+    for cell, moment in (at for row in panels for at in row):
+        one, ax = cells[cell], axes[_key(cell, moment)]
         span = whole if shared else map_limits(one, (moment,))
         plot_gradient_map(one, moment=moment, limits=span, ax=ax)
-        ax.set_title(f"{cell if several else name}, {moment} training")
+        ax.set_title(f"{cell if 'cell' in data.dims else name}, {moment} training")
         if not shared:
-            figure.colorbar(ax.collections[0], ax=ax, extend="min").set_label(NORM_LABEL)
-        if key[0] != panels[0][0][0] or key == panels[0][-1]:
+            bar = figure.colorbar(ax.collections[0], ax=ax, extend="min")
+            if not several or cell == panels[0][-1][0]:
+                bar.set_label(NORM_LABEL)
+        if (cell, moment) not in [row[0] for row in panels]:
             ax.set_ylabel("")
     if shared:
-        mesh = axes[panels[-1][-1]].collections[0]
+        mesh = axes[_key(*panels[-1][-1])].collections[0]
         figure.colorbar(mesh, ax=list(axes.values()), extend="min").set_label(NORM_LABEL)
     for i, draw_in in enumerate(below):
-        draw_in(axes["below", i])
+        draw_in(axes[_key("below", i)])
     if name == "sentences":
-        _same_height([axes["below", i] for i in range(len(below))])
+        _same_height([axes[_key("below", i)] for i in range(len(below))])
     figure.suptitle(f"{name}: {settings['kind']}")
     figures.caption(figure, _flow_caption(data, several))
     return figure
+
+
+def _key(*parts: object) -> str:
+    """The name of a panel."""
+    return " ".join(map(str, parts))
 
 
 def _below(

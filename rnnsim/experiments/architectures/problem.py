@@ -21,7 +21,7 @@ class Options(NamedTuple):
     reads one-hot inputs; a window K, and whether training is truncated to it; T, where a task lets
     one choose; the fraction of words that are left out in training, so that few sentences are not
     learned by heart; a text of one's own to read; what is added to the bias of the gate that keeps
-    the state, of gated cells; layers of networks that read.
+    the state, of gated cells; layers, and how W_hh is drawn, of networks that read.
     """
 
     n_updates: int
@@ -36,6 +36,7 @@ class Options(NamedTuple):
     text: str | None = None
     forget_bias: float = 0.0
     n_layers: int = 1
+    scheme: str = "orthogonal"
 
 
 class Example(NamedTuple):

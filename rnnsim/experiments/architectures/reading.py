@@ -139,13 +139,13 @@ def _parts(
 def _networks(
     seeds: Sequence[int], cell: str, sizes: tuple[int, int], options: Options, dtype: str
 ) -> Network:
-    """Orthogonal W_hh; an RNN, of several layers a Stack, the lowest of which reads one-hot."""
+    """An RNN, of several layers a Stack, the lowest of which reads one-hot."""
     drawn: Network = draws.paired_networks(
         seeds,
         [1.0] * len(seeds),
         sizes=sizes,
         n_hidden=options.n_hidden,
-        scheme="orthogonal",
+        scheme=options.scheme,
         activation="tanh",
         dtype=dtype,
         n_layers=options.n_layers,

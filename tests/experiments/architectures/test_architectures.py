@@ -4,7 +4,6 @@ import dataclasses
 import json
 import re
 import zlib
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from rnnsim.experiments import architectures
 from rnnsim.experiments.architectures import experiment, learning
 
 TINY = {"n_updates": 10, "network_seeds": 2, "n_hidden": 6, "batch_size": 4, "dtype": "float64"}
+TINY |= {"cell": "vanilla"}
 SHORT = {"characters": {"n_steps": 24}, "sentences": {"n_steps": 12}}
 
 
@@ -57,7 +57,7 @@ def test_the_rate_is_that_of_the_least_validation_loss_after_a_trial(data):
     rates = np.array(settings["learning_rates"])
     assert data.rate.values.tolist() == rates.tolist()
     assert int(data.trial_updates) == 2
-    model, crc = problem.draw([0] * rates.size), zlib.crc32(settings["name"].encode())
+    model, crc = problem.draw([0] * rates.size, "vanilla"), zlib.crc32(settings["name"].encode())
     model = rnnsim.train(
         model, problem.task, n_updates=2, optimizer="adam", learning_rate=rates, clip_norm=1.0,
         rng=np.random.default_rng([0, crc, zlib.crc32(b"trial"), 0]),
@@ -95,7 +95,7 @@ def test_test_scores_are_of_the_test_part():
     for name in experiment.ARCHITECTURES:
         options = TINY | SHORT.get(name, {}) | {"n_updates": 0, "learning_rate": 0.01}
         data = rnnsim.architecture_experiment(name, **options)
-        model = problem_of(data).draw([0, 1])
+        model = problem_of(data).draw([0, 1], "vanilla")
         for found, part in ((data.test_score, "test"), (data.score[:, 0], "validation")):
             np.testing.assert_allclose(found, scored(name, model, part), rtol=1e-14)
         assert not np.array_equal(data.test_score, data.score.isel(updates=0)) or name in WRITING
@@ -128,11 +128,11 @@ def share_right(rnn, part, T=12):
     data = tasks.sentence_corpus()
     words = [re.findall(r"\w+", sentence.lower()) for sentence in data.sentences]
     short = np.array([len(each) <= T for each in words])
-    counts = Counter(w for i in np.flatnonzero(short & data.of("train")) for w in words[i])
-    place = {word: i for i, (word, _) in enumerate(counts.most_common(1000))}
+    known = sorted({w for i in np.flatnonzero(short & data.of("train")) for w in words[i]})
+    place = {word: i for i, word in enumerate(known)}
     right = []
     for i in np.flatnonzero(short & data.of(part)):
-        inputs = np.zeros((T, 1, 1000))
+        inputs = np.zeros((T, 1, len(known)))
         for t, word in enumerate(words[i], start=T - len(words[i])):
             if word in place:
                 inputs[t, 0, place[word]] = 1
@@ -217,9 +217,9 @@ def test_maps_reach_from_each_loss_back_to_the_first_step(data):
 
 def test_scores_before_are_those_of_the_networks_drawn(data):
     problem = problem_of(data)
-    drawn = problem.draw([0, 1])
+    drawn = problem.draw([0, 1], "vanilla")
     np.testing.assert_array_equal(problem.measure(drawn), data.score.sel(updates=0))
-    second = problem.draw([1])
+    second = problem.draw([1], "vanilla")
     np.testing.assert_array_equal(problem.measure(second), data.score.sel(updates=0)[1:])
 
 
@@ -243,6 +243,7 @@ def test_examples_are_read_by_the_first_network(data):
 
 def test_characters_are_learned():
     options = {"network_seeds": 2, "n_hidden": 24, "batch_size": 8, "learning_rate": 0.01}
+    options["cell"] = "vanilla"
     data = rnnsim.architecture_experiment(
         "characters", n_updates=60, n_steps=40, window=10, dtype="float64", n_records=2, **options
     )
@@ -290,6 +291,12 @@ def test_a_run_without_updates_has_its_first_score_only():
         ("captions", {"learning_rate": []}, "`learning_rate`"),
         ("captions", {"learning_rate": -0.1}, "`learning_rate`"),
         ("captions", {"learning_rate": [0.1, -0.1]}, "`learning_rate`"),
+        ("captions", {"cell": "elman"}, "`cell` must be one of 'vanilla'"),
+        ("captions", {"cell": ["gru", "gru"]}, "none twice"),
+        ("captions", {"cell": []}, "`cell` must hold at least one value"),
+        ("captions", {"forget_bias": 1.0}, "`forget_bias` sets the bias of a gate, which"),
+        ("sentences", {"n_layers": 0}, "`n_layers` must be at least 1"),
+        ("captions", {"n_layers": 2}, "`n_layers` must be 1 of 'captions', .*, got 2; stacks"),
     ],
 )
 def test_misuse(name, options, message):
@@ -302,7 +309,7 @@ def test_the_slower_part_learns_from_batches_of_its_own():
     options = TINY | {"n_updates": 5, "learning_rate": 0.01}
     data = rnnsim.architecture_experiment("captions", data_seed=7, n_records=1, **options)
     problem, name = problem_of(data), zlib.crc32(b"captions")
-    model = problem.draw([0, 1])
+    model = problem.draw([0, 1], "vanilla")
     for late, (n_updates, rate) in enumerate([(4, 0.01), (1, 0.002)]):
         model = rnnsim.train(
             model, problem.task, n_updates=n_updates, optimizer="adam", learning_rate=rate,
