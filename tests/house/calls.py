@@ -369,13 +369,10 @@ CALLS: dict[str, Call] = {
         kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
     ),
     "architecture_experiment": _call(
-        kinds={"learning_rate": "reals", "text": "file"},
-        name="captions",
-        n_updates=1,
-        network_seeds=1,
-        n_hidden=3,
-        batch_size=2,
-        n_records=1,
+        kinds={"learning_rate": "reals", "text": "file", "n_layers": "size"}
+        | {"forget_bias": "count or none"},  # vanilla networks have no gate to set
+        **{"name": "captions", "cell": "vanilla", "n_updates": 1, "n_records": 1},
+        **{"network_seeds": 1, "n_hidden": 3, "batch_size": 2},
     ),
     "merge": Call(lambda: {"datasets": [_sweep()]}),
     "save": _call(dataset=xr.Dataset(), path="saved"),

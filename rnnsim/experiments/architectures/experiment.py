@@ -36,10 +36,13 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
     "characters": Options(
         2400, 128, 32, (0.002, 0.001, 0.004), 1.0, 25, truncated=True, n_steps=200
     ),
-    "sentences": Options(1600, 64, 64, (0.001, 0.0005, 0.002), 0.2, 10, n_steps=30, left_out=0.5),
-    "translation": Options(4000, 128, 50, (0.0015, 0.00075, 0.003), 0.2, 20),
-    "captions": Options(1500, 128, 64, (0.001, 0.0005, 0.002), 0.3, 10),
-}
+    "sentences": Options(
+        300, 24, 64, (0.0003, 0.0001), 0.001, 10, n_steps=30, left_out=0.5, word_value=20.0,
+        forget_bias=1.0, scheme="identity",
+    ),
+    "translation": Options(4000, 96, 50, (0.004, 0.002, 0.001), 0.2, 20),
+    "captions": Options(1500, 128, 64, (0.004, 0.002, 0.001), 0.3, 10),
+}  # fmt: skip
 ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
 _READERS = ("characters", "sentences")
@@ -78,19 +81,29 @@ def architecture_experiment(
         "captions"       one to many        an 8x8 digit in words, character by character
 
     Data, scores and baselines of each are described in `rnnsim.experiments.architectures`. W_hh is
-    drawn orthogonal; networks learn by Adam with gradients clipped at norm 1, "characters" by
+    drawn orthogonal, of "sentences" as the identity, in every gate; networks learn by Adam with gradients clipped at norm 1, "characters" by
     truncated BPTT in segments of `window` steps, all others by full BPTT; the last fifth of the
     updates at a fifth of the rate.
 
     Data come in three parts. Networks learn from the training part. The validation part chooses
-    the rate, where there are several: the first network learns at each of them for a fifth of the
-    updates, and that of the least loss is taken. Scores while networks learn, maps and examples are
-    of this part too. The test part is looked at once, when everything is chosen and learned; it is
-    what baselines are scored on. All other options are as given, whatever the data.
+    the rate of each cell, where there are several: the first network learns at each of them for a
+    fifth of the updates, and that of the least loss is taken. Then it chooses the cell, where there
+    are several: that with the best median score over networks after the last update (the first, in
+    a tie). Scores while networks learn, maps and examples are of this part too. The test part is
+    looked at once, when everything is chosen and learned, with the networks of this cell alone; it
+    is what baselines are scored on. All other options are as given, whatever the data.
 
     Parameters
     ----------
     name : str
+    cell : {"vanilla", "lstm", "gru"} or several of them
+        Those to choose from, each an ensemble of its own that learns from the same batches; the
+        linear encoder of captions is always vanilla.
+    forget_bias : float, optional
+        Added to the bias of the forget gate f (LSTM) or the update gate z (GRU), which keep the
+        state; that of the architecture unless given.
+    n_layers : int
+        Layers L of "characters" and "sentences".
     n_updates, n_hidden, batch_size, n_steps, window : optional
         Those of the architecture unless given, see `DEFAULTS`; n_steps is T of characters and
         sentences; window is K of characters, of the others only noted, for figures.
@@ -111,25 +124,29 @@ def architecture_experiment(
     -------
     xarray.Dataset
         score (network_seed, updates) on the validation part; test_score (network_seed), after the
-        last update, and baseline_score (baseline) on the test part; trial_loss (rate), NaN where
+        last update, NaN of cells that were not chosen, and baseline_score (baseline) on the test part; trial_loss (rate), NaN where
         there was no trial, trial_updates and learning_rate, the rate chosen; diverged
         (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
         validation data before and after training; of captions pixel_gradients (network_seed,
         moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of the caption, and
-        pixel_spread (pixel), the standard deviation over pictures. Attributes: configuration, and
-        examples of the first network as [source, answer, right answer].
+        pixel_spread (pixel), the standard deviation over pictures. With an axis cell in front of
+        all that belongs to one, unless vanilla networks are alone. Attributes: configuration;
+        best_cell, the cell chosen; examples of its first network as [source, answer, right answer].
 
     Raises
     ------
     TypeError, ValueError
-        An unknown name; a text where none is read; as `train` and `tasks.characters`.
+        An unknown name or cell; a forget bias where all networks are vanilla; several layers of an
+        encoder and decoder; a text where none is read; as `train` and `tasks.characters`.
 
     Examples
     --------
-    >>> data = architecture_experiment("captions", n_updates=4, network_seeds=2, n_hidden=8,
-    ...                                n_records=2)
+    >>> data = architecture_experiment("captions", cell=["vanilla", "gru"], n_updates=4,
+    ...                                network_seeds=2, n_hidden=8, n_records=2)
     >>> data.score.shape, data.place.values[[0, 1, -1]].tolist()
-    ((2, 3), [0, 1, 27])
+    ((2, 2, 3), [0, 1, 27])
+    >>> data.test_score.sel(cell=data.attrs["best_cell"]).shape
+    (2,)
     """
     kinds = labels.names("cell", cell, CELLS)
     options = _options(

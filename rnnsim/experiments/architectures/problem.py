@@ -20,7 +20,8 @@ class Options(NamedTuple):
     H, B; rates of Adam to choose from, the usual one first; the standard deviation of W_xh, which
     reads one-hot inputs; a window K, and whether training is truncated to it; T, where a task lets
     one choose; the fraction of words that are left out in training, so that few sentences are not
-    learned by heart; a text of one's own to read; what is added to the bias of the gate that keeps
+    learned by heart; the value of a word's one-hot input, whose weights learn so much faster than
+    all others (Adam takes steps of one size for each weight); a text of one's own to read; what is added to the bias of the gate that keeps
     the state, of gated cells; layers, and how W_hh is drawn, of networks that read.
     """
 
@@ -33,6 +34,7 @@ class Options(NamedTuple):
     truncated: bool = False
     n_steps: int | None = None
     left_out: float = 0.0
+    word_value: float = 1.0
     text: str | None = None
     forget_bias: float = 0.0
     n_layers: int = 1

@@ -70,7 +70,8 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     """Many to one: which part of a reference a sentence comes from; accuracy.
 
     The sentences, classes and parts of `tasks.sentences`, read word by word: one-hot for the words
-    of the training part, zeros for others, and in training for some at random.
+    of the training part (its value is `options.word_value`), zeros for others, and in training for
+    some at random.
     Sentences of up to T words, which end at step T. Baselines: the most frequent class, and naive
     Bayes over all words, which does not know their order.
     """
@@ -80,7 +81,7 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
     vocabulary = sorted({word for i in train for word in words[i]})
     V = len(vocabulary)
     ids = _right_aligned(words, {word: i for i, word in enumerate(vocabulary)}, T)
-    onehot = np.eye(V + 1, V, dtype=dtype)  # row -1: zeros
+    onehot = options.word_value * np.eye(V + 1, V, dtype=dtype)  # row -1: zeros
     source = {"sentences_sha256": data.sha256, "corpus_share": data.share}
     origin = provenance("sentences", "word by word", **source)
     groups = list(tasks.SENTENCE_GROUPS)

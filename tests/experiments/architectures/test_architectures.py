@@ -135,7 +135,7 @@ def share_right(rnn, part, T=12):
         inputs = np.zeros((T, 1, len(known)))
         for t, word in enumerate(words[i], start=T - len(words[i])):
             if word in place:
-                inputs[t, 0, place[word]] = 1
+                inputs[t, 0, place[word]] = 20
         answer = rnnsim.forward(rnn, inputs).outputs[0, -1, 0].argmax()
         right.append(answer == data.classes[i])
     return np.mean(right)
