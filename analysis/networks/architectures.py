@@ -243,7 +243,7 @@ def summarise(datasets: Datasets) -> list[str]:
     for name, data in datasets.items():
         best = of_the_best(data)
         sentences += [_score_words(name, data), *_choice_words(data), _rate_words(best)]
-        sentences += _diverged_words(data)
+        sentences += _diverged_words(data) + _word_words(best)
         sentences += [_flow_words(best), *_example_words(data)]
     return sentences
 
@@ -300,6 +300,19 @@ def _diverged_words(data: xr.Dataset) -> list[str]:
         if lost := int((one.diverged >= 0).sum()):
             found.append(f"  {lost} of {one.diverged.size} {kind}networks diverged.")
     return found
+
+
+def _word_words(data: xr.Dataset) -> list[str]:
+    """Of captions: which words are hard."""
+    if "word_score" not in data:
+        return []
+    shares = data.word_score.fillna(0.0).median("network_seed")
+    listing = ", ".join(f"{word} {float(shares.sel(word=word)):.3g}" for word in data.word.values)
+    words = f"  Right in captions of validation data: {listing}"
+    if float(shares.min()) == 1.0:
+        return [f"{words}: no word is ever wrong."]
+    hardest = ", ".join(data.word.values[(shares == shares.min()).values])
+    return [f"{words}; what is most often wrong: {hardest}."]
 
 
 def _flow_words(data: xr.Dataset) -> str:

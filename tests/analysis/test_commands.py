@@ -207,6 +207,7 @@ def test_portrait_is_one_page(tmp_path):
 
 def test_architectures_one_at_a_time(tmp_path):
     sizes = "--n-updates 2 --network-seeds 1 --n-hidden 4 --batch-size 2 --dtype float64".split()
+    sizes += ["--cell", "vanilla"]
     result = rnnsim("architectures", "--architecture", "captions", *sizes, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -225,6 +226,7 @@ def test_architectures_read_a_text_of_ones_own(tmp_path):
     order = [(i * i + 3 * i) % 11 + i % 3 for i in range(400)]
     (tmp_path / "own.txt").write_text(" ".join(f"{words[k]}{i}" for i, k in enumerate(order)))
     sizes = "--n-updates 5 --network-seeds 1 --n-hidden 4 --batch-size 2 --n-steps 10".split()
+    sizes += ["--cell", "vanilla"]
     command = ["architectures", "--architecture", "characters", *sizes, "--dtype", "float64"]
     options = "--text own.txt --learning-rate 0.01 0.02 --output out".split()
     result = rnnsim(*command, *options, cwd=tmp_path)

@@ -94,6 +94,42 @@ def nearest(train: FloatArray, answers: Sequence[str], test: FloatArray) -> list
     return [answers[i] for i in squares.argmin(axis=1)]
 
 
+def word_for_word(train: FloatArray, answers: Sequence[str], test: FloatArray) -> list[str]:
+    """Answers of equally many words, each by a support vector machine of its own (n, D).
+
+    Radial kernel exp(-0.1 ||x - x'||^2), C = 10; one vector against another where a word has
+    several values. Needs scikit-learn.
+
+    Examples
+    --------
+    >>> word_for_word(np.array([[0.0], [5.0]]), ["a low", "a high"], np.array([[1.0], [9.0]]))
+    ['a low', 'a high']
+    """
+    from sklearn.svm import SVC
+
+    guesses = []
+    for words in zip(*(answer.split(" ") for answer in answers), strict=True):
+        machine = SVC(C=10.0, gamma=0.1)
+        several = len(set(words)) > 1
+        found = machine.fit(train, words).predict(test) if several else words[:1] * len(test)
+        guesses.append(found)
+    return [" ".join(words) for words in zip(*guesses, strict=True)]
+
+
+def shares_of_words(
+    answers: Sequence[str], right: Sequence[str], places: Sequence[int]
+) -> list[float]:
+    """How many answers have the right word at each of these places.
+
+    Examples
+    --------
+    >>> shares_of_words(["a red rose", "a"], ["a red tulip", "a blue sea"], [0, 1, 2])
+    [1.0, 0.5, 0.0]
+    """
+    pairs = [(a.split(" "), b.split(" ")) for a, b in zip(answers, right, strict=True)]
+    return [sum(a[i : i + 1] == b[i : i + 1] for a, b in pairs) / len(pairs) for i in places]
+
+
 def word_by_word(text: str, dictionary: dict[str, str]) -> str:
     """Every word replaced by its translation, in the order of the source; others left out.
 

@@ -47,7 +47,7 @@ ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
 _READERS = ("characters", "sentences")
 _OF_A_CELL = (
-    "score test_score trial_loss learning_rate diverged log_norms pixel_gradients"
+    "score test_score trial_loss learning_rate diverged log_norms pixel_gradients word_score"
 ).split()
 
 
@@ -81,9 +81,9 @@ def architecture_experiment(
         "captions"       one to many        an 8x8 digit in words, character by character
 
     Data, scores and baselines of each are described in `rnnsim.experiments.architectures`. W_hh is
-    drawn orthogonal, of "sentences" as the identity, in every gate; networks learn by Adam with gradients clipped at norm 1, "characters" by
-    truncated BPTT in segments of `window` steps, all others by full BPTT; the last fifth of the
-    updates at a fifth of the rate.
+    drawn orthogonal, of "sentences" as the identity, in every gate; networks learn by Adam with
+    gradients clipped at norm 1, "characters" by truncated BPTT in segments of `window` steps, all
+    others by full BPTT; the last fifth of the updates at a fifth of the rate.
 
     Data come in three parts. Networks learn from the training part. The validation part chooses
     the rate of each cell, where there are several: the first network learns at each of them for a
@@ -124,12 +124,13 @@ def architecture_experiment(
     -------
     xarray.Dataset
         score (network_seed, updates) on the validation part; test_score (network_seed), after the
-        last update, NaN of cells that were not chosen, and baseline_score (baseline) on the test part; trial_loss (rate), NaN where
-        there was no trial, trial_updates and learning_rate, the rate chosen; diverged
-        (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
+        last update, NaN of cells that were not chosen, and baseline_score (baseline) on the test
+        part; trial_loss (rate), NaN where there was no trial, trial_updates and learning_rate, the
+        rate chosen; diverged (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
         validation data before and after training; of captions pixel_gradients (network_seed,
         moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of the caption, and
-        pixel_spread (pixel), the standard deviation over pictures. With an axis cell in front of
+        pixel_spread (pixel), the standard deviation over pictures, and word_score (network_seed,
+        word), how many validation captions have this word right. With an axis cell in front of
         all that belongs to one, unless vanilla networks are alone. Attributes: configuration;
         best_cell, the cell chosen; examples of its first network as [source, answer, right answer].
 
@@ -217,10 +218,11 @@ def _variables(job: Job, problem: Problem) -> dict[str, Variable]:
     found = dict(VARIABLES)
     for name in _OF_A_CELL if _side_by_side(job) else ():
         found[name] = found[name]._replace(dims=("cell", *found[name].dims))
-    for name in ("score", "test_score", "baseline_score"):
-        meaning = f"{problem.score}, {VARIABLES[name].long_name}"
+    for name in ("score", "test_score", "baseline_score", "word_score"):
+        meaning = "" if name == "word_score" else f"{problem.score}, "
+        meaning += VARIABLES[name].long_name
         found[name] = found[name]._replace(units=problem.unit, long_name=meaning)
-    pictured = () if problem.words else ("pixel_gradients", "pixel_spread")
+    pictured = () if problem.words else ("pixel_gradients", "pixel_spread", "word_score")
     return {name: variable for name, variable in found.items() if name not in pictured}
 
 
@@ -303,6 +305,8 @@ def _learned(
         "score": np.stack(scores, axis=1),
         "diverged": learned.diverged,
     }
+    if problem.word_shares is not None:
+        found["word_score"] = problem.word_shares(after)
     return after, found | _flow([before, after], problem)
 
 

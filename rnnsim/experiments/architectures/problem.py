@@ -21,8 +21,9 @@ class Options(NamedTuple):
     reads one-hot inputs; a window K, and whether training is truncated to it; T, where a task lets
     one choose; the fraction of words that are left out in training, so that few sentences are not
     learned by heart; the value of a word's one-hot input, whose weights learn so much faster than
-    all others (Adam takes steps of one size for each weight); a text of one's own to read; what is added to the bias of the gate that keeps
-    the state, of gated cells; layers, and how W_hh is drawn, of networks that read.
+    all others (Adam takes steps of one size for each weight); a text of one's own to read; what is
+    added to the bias of the gate that keeps the state, of gated cells; layers, and how W_hh is
+    drawn, of networks that read.
     """
 
     n_updates: int
@@ -57,8 +58,9 @@ class Problem:
     part. Of the validation part: `loss` and `measure` give the loss and the score of each network,
     the latter in `unit`; `shown` are data whose gradient flow is looked at; `examples` reads some
     with a network; `words` are, of pictures, the same data with the loss of one word of a caption
-    alone. Of the test part: `test` gives the score of each network, to be asked for once, when
-    everything is chosen, and `baselines` are what other ways score there.
+    alone, and `word_shares` (N, words) how many captions have it right. Of the test part: `test`
+    gives the score of each network, to be asked for once, when everything is chosen, and
+    `baselines` are what other ways score there.
     """
 
     kind: str
@@ -73,6 +75,7 @@ class Problem:
     baselines: dict[str, float]
     examples: Callable[[Any], list[Example]]
     words: Mapping[str, Pairs] = field(default_factory=dict)
+    word_shares: Callable[[Any], npt.NDArray[np.float64]] | None = None
 
     @property
     def more_is_better(self) -> bool:

@@ -87,8 +87,8 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
 def captions(options: Options, seed: int, dtype: str) -> Problem:
     """One to many: pictures of digits in words; exact matches.
 
-    Written greedily. Baselines: the most frequent caption, and that of the nearest picture seen in
-    training (Euclidean distance of the 64 pixels).
+    Written greedily. Baselines: the most frequent caption; that of the nearest picture seen in
+    training (Euclidean distance of the 64 pixels); and support vector machines, one for each word.
     """
     alphabet = tasks.caption_alphabet()
     train, validation, test = (
@@ -121,9 +121,18 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
             "caption of the nearest": _share(
                 baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
             ),
+            "a kernel machine for each word": _share(
+                baselines.word_for_word(_flat(train), written[0], _flat(test)), written[1]
+            ),
         },
         examples=lambda model: _answered(model, validation, alphabet, ["(a picture)"] * 180),
         words={name: part_of_the_words(validation, right, word) for name, word in _WORDS.items()},
+        word_shares=lambda model: np.array(
+            [
+                baselines.shares_of_words(alphabet.decode(ids), right, list(_WORDS.values()))
+                for ids in _written(model, validation, alphabet)
+            ]
+        ),
     )
 
 

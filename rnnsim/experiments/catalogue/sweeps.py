@@ -304,6 +304,7 @@ ARCHITECTURES = {
     "pixel_spread": Variable(("pixel",), NONE, "standard deviation over pictures"),
     "score": Variable((*_SEED, "updates"), NONE, "validation part"),
     "test_score": Variable(_SEED, NONE, "test part"),
+    "word_score": Variable((*_SEED, "word"), NONE, "this word is right, validation part"),
     "best_cell": Variable((), NONE, "cell that validates best", "T"),
     "baseline_score": Variable(("baseline",), NONE, "other ways, test part"),
     "rate": Variable(("rate",), NONE, "learning rate tried"),

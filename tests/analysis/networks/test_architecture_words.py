@@ -9,8 +9,8 @@ from analysis.networks import architectures
 
 ANALYSED = architectures
 TINY = architectures.Settings(
-    architecture=("captions",), network_seeds=3, n_updates=4, n_hidden=4, batch_size=2,
-    n_records=2, dtype="float64", n_threads=1,
+    architecture=("captions",), cell=("vanilla",), network_seeds=3, n_updates=4, n_hidden=4,
+    batch_size=2, n_records=2, dtype="float64", n_threads=1,
 )  # fmt: skip
 
 
