@@ -126,13 +126,14 @@ def architecture_experiment(
         score (network_seed, updates) on the validation part; test_score (network_seed), after the
         last update, NaN of cells that were not chosen, and baseline_score (baseline) on the test
         part; trial_loss (rate), NaN where there was no trial, trial_updates and learning_rate, the
-        rate chosen; diverged (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
-        validation data before and after training; of captions pixel_gradients (network_seed,
-        moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of the caption, and
-        pixel_spread (pixel), the standard deviation over pictures, and word_score (network_seed,
-        word), how many validation captions have this word right. With an axis cell in front of
-        all that belongs to one, unless vanilla networks are alone. Attributes: configuration;
-        best_cell, the cell chosen; examples of its first network as [source, answer, right answer].
+        rate chosen; diverged (network_seed); log_norms (network_seed, moment, loss_step, place),
+        the `gradient_map` of validation data before and after training; of captions pixel_gradients
+        (network_seed, moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of
+        the caption, pixel_spread (pixel), the standard deviation over pictures, and word_score
+        (network_seed, word), how many validation captions have this word right. With an axis cell
+        in front of all that belongs to one, unless vanilla networks are alone. Attributes:
+        configuration; best_cell, the cell chosen; examples of its first network as [source,
+        answer, right answer].
 
     Raises
     ------
