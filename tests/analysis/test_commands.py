@@ -96,6 +96,7 @@ CHAOS = "--gain 0.5 1.5 --n-hidden 4 --network-seeds 2 --n-steps 60 --burn-in 20
     [
         ("lyapunov", "--transition-n-hidden 4 --block-steps 2 --driven --task adding", 5),
         ("phase-diagram", "--strength 0 1 --drive bias", 2),
+        ("phase-diagram", "--strength 0 1 --cell vanilla lstm --n-layers 1 2", 8),
     ],
 )
 def test_commands_of_exponents_and_their_figures_drawn_again(command, more, n_figures, tmp_path):
@@ -281,6 +282,9 @@ def test_help_names_every_flag():
         (["gradient-norms", "--n-threads", "0"], "`n_threads` must be at least 1"),
         (["truncation", "--windows", "0"], "`windows` must be at least 1"),
         (["truncation", "--forget-bias", "1"], "--forget-bias: `forget_bias` sets the bias of a"),
+        (["truncation", "--n-layers", "0"], "--n-layers: `n_layers` must be at least 1, got 0"),
+        (["isometry", "--n-layers", "1.5"], "it must be a whole number, got '1.5'"),
+        (["window", "--n-layers", "2", "2"], "--n-layers: `n_layers` must hold at least one value"),
         (["portrait", "--cell", "tree"], "--cell: `cell` must be one of 'vanilla', 'lstm', 'gru'"),
         (["lyapunov", "--n-steps", "300"], "`n_steps` must be at least 900"),
         (["phase-diagram", "--strength", "-1"], "`strength` must not be negative"),
