@@ -157,7 +157,9 @@ def final_for(rnn: Network, sequences: Sequences) -> FloatArray:
         parts.append(_by_layer(rnn, sequences, given.dL_dh_final))
         if has_memories(rnn) and len(parts) == 1:
             parts.insert(0, np.zeros_like(parts[0]))
-    final = np.concatenate(parts, axis=-1) if parts else np.zeros((L, 0, 0, 0))
+    final = np.zeros((L, 0, 0, 0))
+    if parts:  # kernels compile again for another order of axes
+        final = np.ascontiguousarray(np.concatenate(parts, axis=-1))
     return final[0] if isinstance(rnn, RNN) else final
 
 

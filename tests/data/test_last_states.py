@@ -12,6 +12,7 @@ from stack_builders import stacked
 
 import rnnsim
 from rnnsim import Sequences, Stack, bptt, gradient_flow, truncated_bptt
+from rnnsim.networks.binding import final_for
 
 pytestmark = pytest.mark.nojit
 KINDS = ("tanh", "relu", "sigmoid", "lstm", "gru")
@@ -254,6 +255,18 @@ def test_however_they_are_given_the_windows_are_those_of_the_same_loss(cell):
     for other in found[1:]:
         for a, b in zip(other, found[0], strict=True):
             assert_allclose(a, b, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("cell", KINDS)
+def test_kernels_get_them_in_one_layout(cell, own):
+    """Another order of axes would be another type to Numba, and compile everything again."""
+    made, _, s = problem(cell, 2, N=2, own=own)
+    final = final_for(made.stack, s)
+    assert final.shape == (2, 2 if own else 1, B, H * (2 if cell == "lstm" else 1))
+    assert final.dtype == np.float64
+    assert final.flags.c_contiguous
+    assert final.flags.writeable
 
 
 def test_misuse_is_named():
