@@ -10,6 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pair_builders import pair_case, plain_stacks, stacked_pair
 
 import rnnsim
+from rnnsim.experiments import draws
+from rnnsim.experiments.architectures.problem import rescaled
 from rnnsim.flow.maps import picture_gradients
 
 pytestmark = pytest.mark.nojit
@@ -255,3 +257,14 @@ def test_last_states_of_a_stack_of_one_layer_go_on():
     on = rnnsim.forward(stack, x[4:], h0=first.final_h, c0=first.final_c)
     assert_array_equal(on.states[:, 1:], whole.states[:, 5:])
     assert first.layers[0].final_h.shape == (2, 2, 4)
+
+
+def test_experiments_draw_and_rescale_stacked_pairs():
+    both = draws.encoder_decoders([3, 4], **SIZES, cell="gru", n_layers=2)
+    alone = draws.encoder_decoders([4], **SIZES, cell="gru", n_layers=2)
+    same_layers(both[1].encoder.layers, alone.encoder.layers)
+    same_layers(both[1].decoder.layers, alone.decoder.layers)
+    scaled = rescaled(both.decoder, 0.5)
+    factor = 0.5 * np.sqrt(SIZES["n_inputs"])
+    assert_allclose(scaled.layers[0].W_xh, factor * both.decoder.layers[0].W_xh, rtol=1e-15)
+    same_layers(scaled.layers[1:], both.decoder.layers[1:])
