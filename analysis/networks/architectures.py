@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
@@ -148,7 +148,9 @@ def _flow_figure(data: xr.Dataset) -> Figure:
         panels = [[row[0] for row in panels]]
     below = _below(name, data, panels[-1])
     width = math.lcm(len(panels[0]), max(len(below), 1))
-    rows = [[_key(*at) for at in row for _ in range(width // len(row))] for row in panels]
+    rows: list[Any] = [
+        [_key(*at) for at in row for _ in range(width // len(row))] for row in panels
+    ]
     ratios = [1.0 if name == "sentences" and not several else 2.2] * len(rows)
     if below:
         rows.append(
@@ -157,7 +159,7 @@ def _flow_figure(data: xr.Dataset) -> Figure:
         ratios.append(2.4 if name == "sentences" and not several else 1.6 if several else 1.0)
     height = {1: 5.6, 2: 9.6}[len(panels)] + 2.6 * bool(below)
     figure = Figure(figsize=(12.5 + 2.5 * max(0, len(panels[0]) - 2), height))
-    axes: dict[str, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
+    axes: dict[Any, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
     shared = int(data.place[0]) > 0  # else trained decoders have small losses: a scale of their own
     limits = [map_limits(each) for each in cells.values()]
     whole = (min(low for low, _ in limits), max(high for _, high in limits))
