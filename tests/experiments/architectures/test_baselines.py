@@ -40,3 +40,17 @@ def test_a_dictionary_keeps_the_order_of_the_source():
     words = {"forty": "vierzig", "two": "zwei"}
     assert baselines.word_by_word("forty-two", words) == "vierzigzwei"
     assert baselines.word_by_word("two and forty", words) == "zweivierzig"
+
+
+def test_each_word_has_a_machine_of_its_own():
+    """Two words that depend on two axes of a square, one that never changes; ties of none."""
+    corners = np.array([[x, y] for x in (0.0, 4.0) for y in (0.0, 4.0)] * 3)
+    texts = [f"a {'thin' if x < 2 else 'bold'} {'left' if y < 2 else 'right'}" for x, y in corners]
+    new = np.array([[0.5, 3.5], [3.5, 0.5]])
+    assert baselines.word_for_word(corners, texts, new) == ["a thin right", "a bold left"]
+
+
+def test_shares_of_words_that_are_right():
+    right = ["a bold six", "a thin two"]
+    assert baselines.shares_of_words(["a bold two", "a bold two"], right, [1, 2]) == [0.5, 0.5]
+    assert baselines.shares_of_words(["", "a thin two more"], right, [0, 1, 2]) == [0.5, 0.5, 0.5]
