@@ -20,6 +20,12 @@ _DRIVEN: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "mew": 0, "zorder":
 _UNIT: dict[str, Any] = {"color": "0.45", "lw": 1.4}
 
 
+def of_one_kind(data: xr.Dataset) -> xr.Dataset:
+    """Without the places of numbers that only states of other kinds have."""
+    size = cells.state_size(data, figures.configuration(data)["n_hidden"])
+    return data.isel(value=slice(size))
+
+
 def rest_disc(data: xr.Dataset, scheme: str, gain: float) -> tuple[float, float] | None:
     """A disc, its middle and radius, that eigenvalues at rest but 0 fill or border, of many units.
 

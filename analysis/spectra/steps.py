@@ -12,6 +12,7 @@ from .step_plots import (
     blocks_of,
     crossing,
     largest,
+    of_one_kind,
     plot_blocks,
     plot_radius,
     plot_step,
@@ -25,7 +26,7 @@ from .step_plots import (
 
 def step_figures(datasets: Datasets) -> dict[str, Figure]:
     """All figures of one kind of networks."""
-    data = datasets["steps"]
+    data = of_one_kind(datasets["steps"])
     return {
         "step-eigenvalues": _eigenvalue_figure(data),
         "step-singular-values": _singular_value_figure(data),
@@ -119,7 +120,7 @@ def _radius_figure(data: xr.Dataset) -> Figure:
 
 def step_sentences(datasets: Datasets) -> list[str]:
     """What the figures show of one kind of networks, in words."""
-    data = datasets["steps"]
+    data = of_one_kind(datasets["steps"])
     return [_in_words(data, scheme) for scheme in schemes_of(data)]
 
 
