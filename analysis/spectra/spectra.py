@@ -52,11 +52,11 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     """Of vanilla networks W_hh, in sweeps over schemes; of others what one step does."""
     for scheme in settings.scheme:
         checks.one_of("scheme", scheme, rnnsim.SCHEMES)  # those whose W_hh theory knows
-    found: Datasets = {}
+    alone = (settings.cell, settings.forget_bias, settings.n_layers) == (("vanilla",), (0.0,), (1,))
+    found = {} if alone else _of_steps(settings, progress)  # which refuses what cannot be
     if "vanilla" in settings.cell and 1 in settings.n_layers:
         found |= _of_matrices(settings, progress)
-    alone = (settings.cell, settings.forget_bias, settings.n_layers) == (("vanilla",), (0.0,), (1,))
-    return found if alone else found | _of_steps(settings, progress)
+    return found
 
 
 def _of_matrices(settings: Settings, progress: bool) -> Datasets:
