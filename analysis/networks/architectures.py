@@ -35,6 +35,7 @@ HELP = "Text, sentences, translation and captions: held-out scores, gradients ac
 
 MOMENTS = ("before", "after")
 _ALL = ("characters", "sentences", "translation", "captions")
+_READERS = ("characters", "sentences")
 _CELLS = ("vanilla", "lstm", "gru")
 _OWN = "that of each architecture unless given."
 
@@ -79,6 +80,12 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         raise ValueError(
             f"`text` is read by 'characters' alone, got {settings.text!r} for "
             f"{', '.join(settings.architecture)}; drop it or ask for characters"
+        )
+    deep = [name for name in settings.architecture if name not in _READERS]
+    if checks.size("n_layers", settings.n_layers) > 1 and deep:
+        raise ValueError(
+            f"`n_layers` must be 1 of {', '.join(deep)}, got {settings.n_layers}; "
+            f"ask for --architecture {' '.join(_READERS)}"
         )
     with checks.renamed(name="`--architecture`: `name`"):
         return {

@@ -54,8 +54,12 @@ STUDIES = {
         "adding", n_layers=[1, 2], length=22, batch_size=2, **FEW | {"n_hidden": 3}
     ),
     "portrait": lambda: rnnsim.portrait(n_hidden=4, length=24, batch_size=2),
-    "architecture": lambda: rnnsim.architecture_experiment("captions", n_updates=4, **FEW),
-    "reader": lambda: rnnsim.architecture_experiment("characters", n_updates=2, n_steps=20, **FEW),
+    "architecture": lambda: rnnsim.architecture_experiment(
+        "captions", cell="vanilla", n_updates=4, **FEW
+    ),
+    "reader": lambda: rnnsim.architecture_experiment(
+        "characters", cell="vanilla", n_updates=2, n_steps=20, **FEW
+    ),
 }
 MODULES = [  # all that hand a study to the runner
     module
