@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from rnnsim.experiments.architectures.experiment import architecture_experiment
     from rnnsim.experiments.depth import depth_sweep
     from rnnsim.experiments.merging import merge
-    from rnnsim.experiments.portrait import portrait
+    from rnnsim.experiments.portraits.portrait import portrait
     from rnnsim.experiments.steps import step_sweep
     from rnnsim.experiments.store import load, save
     from rnnsim.experiments.sweeps.bias_variance import bias_variance_sweep
@@ -161,7 +161,7 @@ _LAZY = {
     "normality_sweep": "rnnsim.experiments.sweeps.normality",
     "pseudospectrum_sweep": "rnnsim.experiments.sweeps.normality",
     "merge": "rnnsim.experiments.merging",
-    "portrait": "rnnsim.experiments.portrait",
+    "portrait": "rnnsim.experiments.portraits.portrait",
     "training_sweep": "rnnsim.experiments.sweeps.training",
     "window_sweep": "rnnsim.experiments.sweeps.windows",
     "load": "rnnsim.experiments.store",

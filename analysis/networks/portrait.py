@@ -40,6 +40,7 @@ class Settings:
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     cell: Annotated[str, flag("Cell: vanilla, lstm or gru.")] = "vanilla"
     forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
+    n_layers: Annotated[int, flag("Layers of a stack.")] = 1
     length: Annotated[int, flag("Sequence length T, in steps.")] = 200
     batch_size: Annotated[int, flag("Sequences B.")] = 16
     tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
@@ -56,7 +57,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """One page."""
     data = datasets["portrait"]
-    page = portrait_gated.page if portrait_gated.is_gated(data) else portrait_plots.page
+    page = portrait_gated.page if portrait_gated.has_blocks(data) else portrait_plots.page
     return {"portrait": page(data)}
 
 
@@ -64,7 +65,7 @@ def summarise(datasets: Datasets) -> list[str]:
     """What the page shows, in words, from the data alone."""
     data = datasets["portrait"]
     name = subject_in_words(data)
-    if portrait_gated.is_gated(data):
+    if portrait_gated.has_blocks(data):
         return [
             f"{name}: {_fate(data)}",
             _slope_in_words(data),
@@ -124,7 +125,7 @@ def _slope_in_words(data: xr.Dataset) -> str:
         return f"No growth rate could be fitted to the norms of gradients{why}."
     known = (
         ""
-        if portrait_gated.is_gated(data) or np.isnan(data.theory_exponent)
+        if portrait_gated.has_blocks(data) or np.isnan(data.theory_exponent)
         else f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1"
     )
     sentence = (
@@ -186,7 +187,7 @@ def _chaos_in_words(data: xr.Dataset) -> str:
 def _window_in_words(data: xr.Dataset) -> str:
     tolerance = configuration(data)["tolerance"]
     window, length = float(data.sufficient_window), int(data.window[-1])
-    if portrait_gated.is_gated(data):
+    if portrait_gated.has_blocks(data):
         return portrait_gated.window_in_words(data, tolerance)
     if not np.isfinite(window):
         return f"No window is known to suffice for a gradient within {tolerance:.0%}."

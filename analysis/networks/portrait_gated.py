@@ -1,4 +1,4 @@
-"""The page of an LSTM or GRU: a dataset in, Axes out; how to read is in docstrings."""
+"""The page of an LSTM, a GRU or a stack: a dataset in, Axes out; how to read is in docstrings."""
 
 from typing import Any
 
@@ -35,9 +35,14 @@ _SHARES = (1.15, 1.15, 1.45, 1.45, 1.25, 1.0, 1.25, 1.6)  # of the page's width
 _TOP, _ROW = 0.42, 0.075  # where the gates' rows begin, and their height, of the panel
 
 
-def is_gated(dataset: xr.Dataset) -> bool:
-    """Whether a portrait is one of an LSTM or GRU."""
+def has_blocks(dataset: xr.Dataset) -> bool:
+    """Whether a portrait is one of an LSTM, a GRU or a stack: there is no one W_hh."""
     return "gate" in dataset.dims
+
+
+def n_layers(dataset: xr.Dataset) -> int:
+    """L."""
+    return int(dataset.sizes.get("layer", 1))
 
 
 def page(dataset: xr.Dataset) -> Figure:
@@ -50,13 +55,16 @@ def page(dataset: xr.Dataset) -> Figure:
 
 
 def _caption(dataset: xr.Dataset) -> str:
-    settings = configuration(dataset)
-    state = "; $h$ in $\\partial h$: the state $(h, c)$" if settings["cell"] == "lstm" else ""
+    settings, stacked = configuration(dataset), n_layers(dataset) > 1
+    state = "the state $(h, c)$" if settings.get("cell") == "lstm" else "the state" * stacked
+    state += " of all layers, in the lines of layers $h$ of that one by all paths" * stacked
+    state = f"; $h$ in $\\partial h$: {state}" * bool(state)
     return (
         f"{settings['batch_size']} sequences of {settings['length']} steps; thin lines: sequences, "
         "thick lines and the map: their mean; logs are averaged. Dashed: the slope that "
-        f"$\\lambda_1$ predicts{state}. Top: what single steps and gates do, and what many steps "
-        "do. Bottom: what becomes of gradients on their way back, and the window that catches them "
+        f"$\\lambda_1$ predicts{state}. Top: what single steps and "
+        f"{'blocks' if stacked else 'gates'} do, and what many steps do. Bottom: what becomes of "
+        "gradients on their way back, and the window that catches them "
         "(of $W_{hh}$, $W_{xh}$ and $b_h$ together)."
     )
 
@@ -81,21 +89,36 @@ def plot_eigenvalues(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_gates(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """Singular values of the block of W_hh of each gate: how strongly states can move the gate."""
+    """Singular values of the block of W_hh of each gate: how strongly states can move the gate.
+
+    Of stacks those of some layers, each in a colour of its own.
+    """
     ax = figures.axes_or_new(ax)
     index = np.arange(1, dataset.sizes["direction"] + 1)
-    every = max(1, index.size // 8)
-    gates = dataset.gate.values.tolist()
-    for i, (gate, color) in enumerate(zip(gates, figures.shades(len(gates)), strict=True)):
-        values = dataset.gate_singular_values.sel(gate=gate).values
-        marker = figures.MARKERS[i]
-        ax.plot(index, values, color=color, lw=2.5, marker=marker, markevery=every, label=gate)
+    every, L = max(1, index.size // 8), n_layers(dataset)
+    names = np.reshape(dataset.gate.values, (L, -1))  # by layer, gates
+    shown = names if L == 1 else names[np.array(_shown(dataset, len(names[0]))) - 1]
+    colors = figures.shades(shown.size if L == 1 else len(shown))
+    for k, (layer, gate) in enumerate(np.ndindex(*shown.shape)):
+        values = dataset.gate_singular_values.sel(gate=shown[layer, gate]).values
+        marker = figures.MARKERS[gate if names.shape[1] > 1 else layer]
+        color = colors[k if L == 1 else layer]
+        ax.plot(
+            index, values, color=color, lw=2.5, marker=marker, markevery=every,
+            label=shown[layer, gate],
+        )  # fmt: skip
     ax.set_ylim(bottom=0.0)
     ax.set_xlabel("index $i$")
     ax.set_ylabel(r"singular value $\sigma_i$")
-    ax.set_title("Blocks of $W_{hh}$, by gate")
-    ax.legend()
+    ax.set_title("Blocks of $W_{hh}$, by " + ("gate" if L == 1 else "layer"))
+    ax.legend(ncols=len(shown) if shown.size > 4 else 1)
     return ax
+
+
+def _shown(dataset: xr.Dataset, n_blocks: int = 1) -> list[int]:
+    """Layers that are drawn: the lowest, the middle and the top; of many blocks no middle."""
+    L = n_layers(dataset)
+    return sorted({1, L} if n_blocks > 1 else {1, (1 + L) // 2, L})
 
 
 def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -109,7 +132,8 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     Thin: sequences, thick: their mean, of the whole state. Beside it h alone, c alone, and what
     comes through c without ever leaving it: the product of forget gates. Where the path through c
     lies at the whole, the memory carries the gradient; what lies above it came through the gates.
-    Dashed: the slope lambda_1, through the middle of the range of the fit.
+    Of stacks h of some layers, by all paths. Dashed: the slope lambda_1, through the middle of the
+    range of the fit.
     """
     ax = figures.axes_or_new(ax)
     lag, last = dataset.lag.values, int(dataset.growth_last_lag)
@@ -120,10 +144,11 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     mean = np.where(known, np.where(known, curves, 0.0).mean(axis=0), np.nan)
     ax.plot(lag, curves.T, **THIN)
     ax.plot(lag, mean, color=MEASURED, lw=3.5, label="state" if _parts(dataset) else "measured")
-    for name in _parts(dataset):
+    styles = _PARTS if n_layers(dataset) == 1 else _layer_styles(dataset)
+    for name in [name for name in _parts(dataset) if name in styles]:
         values = decades(dataset.log_norms_of_parts.sel(part=name))
         style: dict[str, Any] = {"ms": 8, "lw": 2.2, "markevery": max(1, last // 8)}
-        ax.plot(lag, values, label=name, **_PARTS[name], **style)
+        ax.plot(lag, values, label=name, **styles[name], **style)
     first, slope = int(dataset.growth_first_lag), float(dataset.exponents[0]) / DECADE
     middle = float(median(mean[first : last + 1]))
     if np.isfinite([slope, middle]).all():
@@ -140,6 +165,12 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _layer_styles(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """How the layers that are drawn look, by name."""
+    looks = zip(_shown(dataset), list(_PARTS.values()), strict=False)
+    return {f"layer {layer}": look for layer, look in looks}
+
+
 def _parts(dataset: xr.Dataset) -> list[str]:
     """Parts of the state that are not all of it."""
     names: list[str] = dataset.part.values.tolist()
@@ -150,20 +181,36 @@ def plot_truncation(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Relative error of the gradient of all recurrent weights, truncated at window K, stride 1.
 
     The mark is the smallest window from which on the error stays below the thin horizontal; the
-    letters below are where the rows of each gate alone have theirs.
+    letters below are where the rows of each gate alone have theirs. Of stacks the numbers below are
+    the layers, thin lines are errors of some of them, and the mark is the window that suffices in
+    each.
     """
     ax = plots.plot_truncation(dataset, ax=ax)
-    by_gate = dataset.sufficient_window_by_gate
-    for i, (gate, window) in enumerate(zip(dataset.gate.values, by_gate.values, strict=True)):
+    if n_layers(dataset) > 1 and np.isfinite(decades(dataset.truncation_log_error)).any():
+        for layer in _shown(dataset):
+            error = decades(dataset.truncation_log_error_of_layers.sel(layer=layer))
+            ax.plot(dataset.window, error, color="0.3", lw=1.2, label=f"_layer {layer}")
+    marked = _windows(dataset)
+    if n_layers(dataset) > 1:
+        marked = [marked[layer - 1] for layer in _shown(dataset)]
+    for i, (name, window) in enumerate(marked):
         if np.isfinite(window):
             place = (window, _TOP - i * _ROW)
             where: dict[str, Any] = {"transform": ax.get_xaxis_transform()}
-            ax.plot(*place, ls="", marker=figures.MARKERS[i], ms=8, color="0.3", **where)
+            marker = figures.MARKERS[i % len(figures.MARKERS)]
+            ax.plot(*place, ls="", marker=marker, ms=8, color="0.3", **where)
             ax.annotate(
-                gate, place, (-9, 0), xycoords=where["transform"], textcoords="offset points",
+                name, place, (-9, 0), xycoords=where["transform"], textcoords="offset points",
                 ha="right", va="center",
             )  # fmt: skip
     return ax
+
+
+def _windows(dataset: xr.Dataset) -> list[tuple[str, float]]:
+    """The window of each gate, or of each layer, by name."""
+    windows = dataset[f"sufficient_window_by_{_rooms(dataset)}"]
+    names = map(str, dataset[_rooms(dataset)].values)
+    return list(zip(names, windows.values.tolist(), strict=True))
 
 
 def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
@@ -177,27 +224,41 @@ def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
         ("radius of a step\n(median)", of_steps("jacobian_radius")),
         ("norm of a step\n(median)", of_steps("jacobian_norm")),
         *plots.measured_numbers(dataset),
-        ("windows of gates\n(steps)", " ".join(_windows(dataset))),
+        (f"windows of {_rooms(dataset)}s\n(steps)", _in_short(dataset)),
     ]
 
 
-def _windows(dataset: xr.Dataset) -> list[str]:
-    """The window of each gate."""
-    by_gate = dataset.sufficient_window_by_gate.values.tolist()
+def _in_short(dataset: xr.Dataset) -> str:
+    """As many as the strip has room for: of many layers the lowest and the top."""
+    words = _in_words(dataset)
+    if n_layers(dataset) > 3:
+        words = [words[0], words[-1]]
+    return " ".join(words) if n_layers(dataset) == 1 else ", ".join(words)
+
+
+def _rooms(dataset: xr.Dataset) -> str:
+    """What windows are given by, beside the one that suffices."""
+    return "gate" if n_layers(dataset) == 1 else "layer"
+
+
+def _in_words(dataset: xr.Dataset) -> list[str]:
+    """The window of each gate or layer."""
+    between = " " if n_layers(dataset) == 1 else ": "
     return [
-        f"{gate} {f'{window:.0f}' if np.isfinite(window) else '?'}"
-        for gate, window in zip(dataset.gate.values, by_gate, strict=True)
+        f"{name}{between}{f'{window:.0f}' if np.isfinite(window) else '?'}"
+        for name, window in _windows(dataset)
     ]
 
 
 def window_in_words(dataset: xr.Dataset, tolerance: float) -> str:
     """The window that suffices, of all recurrent weights and of the rows of each gate."""
     window, length = float(dataset.sufficient_window), int(dataset.window[-1])
-    gates = f"by gate: {', '.join(_windows(dataset))}"
-    what = f"a gradient of W_hh, W_xh and b_h within {tolerance:.0%}"
+    rooms = f"by {_rooms(dataset)}: {', '.join(_in_words(dataset))}"
+    whose = " in every layer" * (n_layers(dataset) > 1)
+    what = f"a gradient of W_hh, W_xh and b_h within {tolerance:.0%}{whose}"
     if not np.isfinite(window):
-        return f"No window is known to suffice for {what} ({gates})."
-    return f"A{what[1:]} needs a window of {window:.0f} of {length} steps ({gates})."
+        return f"No window is known to suffice for {what} ({rooms})."
+    return f"A{what[1:]} needs a window of {window:.0f} of {length} steps ({rooms})."
 
 
 def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -227,7 +288,10 @@ def _span(values: Any) -> str:
 
 
 def parts_in_words(dataset: xr.Dataset) -> list[str]:
-    """What comes to h, to c and through c, at the last lag of the fit; nothing of a GRU."""
+    """What comes to h, to c and through c, or to each layer, at the last lag of the fit.
+
+    Nothing of a GRU of one layer.
+    """
     last = int(dataset.growth_last_lag)
     shown = [
         f"{name} {_factor(float(dataset.log_norms_of_parts.sel(part=name, lag=last)))}"
@@ -235,9 +299,10 @@ def parts_in_words(dataset: xr.Dataset) -> list[str]:
     ]
     if not shown:
         return []
+    whose = "parts of the state" if n_layers(dataset) == 1 else "h of each layer, by all paths,"
     return [
-        f"At lag {last} gradients of parts of the state are, by the mean of logs and relative to "
-        f"the state at lag 0: {', '.join(shown)}."
+        f"At lag {last} gradients of {whose} are, by the mean of logs and relative to the state at "
+        f"lag 0: {', '.join(shown)}."
     ]
 
 

@@ -44,12 +44,15 @@ def subject_in_words(dataset: xr.Dataset) -> str:
     cell = settings.get("cell", "vanilla")
     kind = settings["activation"] if cell == "vanilla" else cells.NAMES[cell]
     units = f"{settings['n_hidden']} {kind} units"
+    layers = settings.get("n_layers", 1)
+    each = f" in each of {layers} layers" * (layers > 1)
     if settings["weights"] is not None:
         name = f"{settings['weights'].rsplit('/', 1)[-1]}, {units}"
     else:
         if bias := settings.get("forget_bias", 0.0):
-            units = f"{units}, forget bias {bias:g}"
-        name = f"{settings['scheme']}, gain {settings['gain']:g}, {units}, seed {settings['seed']}"
+            each = f"{each}, forget bias {bias:g}"
+        drawn = f"{settings['scheme']}, gain {settings['gain']:g}"
+        name = f"{drawn}, {units}{each}, seed {settings['seed']}"
     return f"{name}, reading {settings['reads'].replace('_', ' ')}"
 
 

@@ -366,7 +366,8 @@ CALLS: dict[str, Call] = {
         **_FEW | {"length": 4, "n_batches": 2, "n_updates": 1},
     ),
     "portrait": _call(
-        kinds=_ONE_TASK | {"gain": "real", "weights": "path"}, n_hidden=3, length=22, batch_size=1
+        kinds=_ONE_TASK | {"gain": "real", "weights": "path", "n_layers": "size"},
+        **{"n_hidden": 3, "length": 22, "batch_size": 1},
     ),
     "architecture_experiment": _call(
         kinds={"learning_rate": "reals", "text": "file", "n_layers": "size"}

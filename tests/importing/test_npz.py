@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnsim
 from analysis.frame import figures, runs
 from analysis.networks import portrait, portrait_page, portrait_plots
-from rnnsim.experiments.portrait import subject_of
+from rnnsim.experiments.portraits.portrait import subject_of
 from rnnsim.importing.npz import load_network
 
 T, B = 30, 3

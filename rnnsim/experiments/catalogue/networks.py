@@ -95,6 +95,31 @@ def of_gated(variables: dict[str, Variable]) -> dict[str, Variable]:
     return {name: v for name, v in variables.items() if name not in _VANILLA_ONLY} | _GATED
 
 
+_STACK = _GATED | table(
+    (),
+    {
+        "gate_singular_values": (
+            "gate direction", NONE, "singular values of the blocks of each layer's W_hh, "
+            "descending"),
+        "truncation_log_error_of_layers": (
+            "layer window", LN, "truncation_log_error of the weights of one layer"),
+        "sufficient_window": (
+            "", STEPS, "smallest window within tolerance in each layer's weights"),
+        "sufficient_window_by_layer": ("layer", STEPS, "of the weights of one layer"),
+        "log_norms_of_parts": (
+            "part lag", LN,
+            "mean over steps and sequences of ln ||dl_t/dh|| of a layer by all paths, less that of "
+            "the whole state at lag 0"),
+    },
+)  # fmt: skip
+
+
+def of_stack(variables: dict[str, Variable]) -> dict[str, Variable]:
+    """A portrait of a stack, in place of one of a vanilla network."""
+    kept = {name: v for name, v in variables.items() if name not in _VANILLA_ONLY}
+    return {k: v for k, v in (kept | _STACK).items() if k != "sufficient_window_by_gate"}
+
+
 # Stacks, layer by layer; layer 1 is the lowest.
 
 DEPTH = table(

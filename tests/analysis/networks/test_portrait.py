@@ -13,7 +13,7 @@ import rnnsim
 from analysis.frame import figures
 from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim import theory
-from rnnsim.experiments.portrait import subject_of
+from rnnsim.experiments.portraits.portrait import subject_of
 
 H, T, B = 9, 30, 3
 ANALYSED = portrait
@@ -330,7 +330,7 @@ def test_summary_gives_rates_chaos_and_window(data):
     ],
 )
 def test_settings_are_checked_before_anything_is_computed(changes, message, monkeypatch):
-    monkeypatch.setattr("rnnsim.experiments.portrait.measure", None)  # so nothing can be
+    monkeypatch.setattr("rnnsim.experiments.portraits.portrait.measure", None)  # so nothing can be
     with pytest.raises(ValueError, match=message):
         computed(**changes)
 

@@ -13,7 +13,7 @@ import rnnsim
 from analysis.frame import figures
 from analysis.networks import portrait, portrait_gated, portrait_page
 from rnnsim import checks
-from rnnsim.experiments.portrait import subject_of
+from rnnsim.experiments.portraits.portrait import subject_of
 
 H, T, B = 5, 30, 3
 TINY = portrait.Settings(

@@ -9,7 +9,7 @@ from artists import configured
 
 import rnnsim
 from analysis.networks import portrait, portrait_page, portrait_plots
-from rnnsim.experiments.portrait import subject_of
+from rnnsim.experiments.portraits.portrait import subject_of
 
 ANALYSED = portrait
 TINY = portrait.Settings(gain=1.2, n_hidden=9, length=30, batch_size=3, n_threads=1)
