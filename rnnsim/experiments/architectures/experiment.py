@@ -37,7 +37,7 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
         2400, 128, 32, (0.002, 0.001, 0.004), 1.0, 25, truncated=True, n_steps=200
     ),
     "sentences": Options(
-        300, 24, 64, (0.0003, 0.0001), 0.001, 10, n_steps=30, left_out=0.5, word_value=20.0,
+        400, 32, 64, (0.0002, 0.0001), 0.001, 10, n_steps=30, left_out=0.5, word_value=20.0,
         forget_bias=1.0, scheme="identity",
     ),
     "translation": Options(4000, 96, 50, (0.004, 0.002, 0.001), 0.2, 20),
