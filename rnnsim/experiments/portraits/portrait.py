@@ -1,6 +1,7 @@
 """All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
 
 from os import PathLike
+from typing import Any
 
 import xarray as xr
 
@@ -125,7 +126,6 @@ def portrait(
     checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     rnn, batch = subject.rnn, subject.sequences
     T, B, steps = batch.n_steps, batch.n_sequences, batch.loss_steps
-    columns = steps.tolist() if by_step(batch) else range(1, B + 1)
     job = Job("", subject, "" if weights is not None else scheme, gain, tolerance)
     parts, variables = PARTS, PORTRAIT if by_step(batch) else PORTRAIT_BY_SEQUENCE
     if has_layers(rnn):
@@ -136,18 +136,7 @@ def portrait(
     own |= {"n_hidden": rnn.n_hidden, "n_layers": len(rnn.layers), "reads": subject.reads}
     study = Study(
         name="portrait",
-        axes={
-            "unit": state_size(rnn),
-            "gate": _blocks(rnn),
-            "direction": rnn.n_hidden,
-            "layer": tuple(range(1, len(rnn.layers) + 1)),
-            "part": _parts(rnn),
-            "point": tuple(points(T)),
-            "sequence": B,
-            "lag": tuple(range(T)),
-            "window": tuple(range(1, T + 1)),
-            "column": tuple(columns),
-        },
+        axes=_axes(subject),
         variables=variables,
         jobs=[({}, job._replace(part=part)) for part in parts],
         measure=measure,
@@ -160,6 +149,24 @@ def portrait(
     )
     check_memory(study, n_threads, max_memory)
     return run(study, n_threads=n_threads, progress=progress)
+
+
+def _axes(subject: Subject) -> dict[str, Any]:
+    rnn, batch, _ = subject
+    T, B = batch.n_steps, batch.n_sequences
+    columns = batch.loss_steps.tolist() if by_step(batch) else range(1, B + 1)
+    return {
+        "unit": state_size(rnn),
+        "gate": _blocks(rnn),
+        "direction": rnn.n_hidden,
+        "layer": tuple(range(1, len(rnn.layers) + 1)),
+        "part": _parts(rnn),
+        "point": tuple(points(T)),
+        "sequence": B,
+        "lag": tuple(range(T)),
+        "window": tuple(range(1, T + 1)),
+        "column": tuple(columns),
+    }
 
 
 def _blocks(rnn: Network) -> tuple[str, ...]:
