@@ -91,9 +91,14 @@ def jacobians(net, x, start, cell):
 
 def first_states(encoders, decoders, source, cells):
     """The decoder's (B, L*S): h of each layer is what the bridge makes of the encoder's last h."""
-    B, H_e, H = source.shape[1], encoders[0].W_hh.shape[1], decoders[0].W_hh.shape[1]
-    rest = np.concatenate([at_rest(net, cells[0], B) for net in encoders], axis=1)
+    rest = np.concatenate([at_rest(net, cells[0], source.shape[1]) for net in encoders], axis=1)
     last = reference_stacks.unfold(encoders, source, rest, cells[0])[-1]
+    return crossed(encoders, decoders, last, cells)
+
+
+def crossed(encoders, decoders, last, cells):
+    """The same from the encoder's last states (B, L*S)."""
+    B, H_e, H = len(last), encoders[0].W_hh.shape[1], decoders[0].W_hh.shape[1]
     found = []
     for part in np.split(last, len(encoders), axis=1):
         passed = part[:, :H_e] @ encoders[-1].W_hy.T + encoders[-1].b_y

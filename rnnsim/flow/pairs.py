@@ -1,7 +1,7 @@
 """Gradient flow of encoder-decoder networks: through the decoder, the boundary and the encoder."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +9,13 @@ import numpy.typing as npt
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
+from rnnsim.flow.layers import back_through_layers
 from rnnsim.gradients.pairs import boundary, own, some_of
 from rnnsim.kernels import Batch
 from rnnsim.kernels.dynamics.trajectories import get_rows, row_work, set_rows, take_back
 from rnnsim.networks.binding import pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
+from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import apart, cell_of, state_size
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +49,7 @@ class PairFlow:
         The steps 1..T of the decoder that carry loss, ascending. Row i below is step ``steps[i]``.
     decoder : FlowNorms
         ||dl[t,b]/dh_j|| at j = 0..T, M = T + 1; NaN where j > t. j = 0 is the boundary. Of LSTMs it
-        is that of the whole state (h, c).
+        is that of the whole state (h, c), of stacks that of all layers.
     encoder : FlowNorms
         ||dl[t,b]/ds_j|| at j = 0..T_s, M = T_s + 1, likewise. At j = T_s, beyond the bridge, it is
         that of the decoder's first state where the bridge is an identity and the decoder has no
@@ -77,7 +79,8 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
         dl_t/ds_{j-1} = U_hh^T phi'(a_j) dl_t/ds_j         j = T_s..1    encoder
 
     LSTMs and GRUs go the same way with the derivatives of their gates; memories that are handed
-    over take dl_t/dc_0 back as it is.
+    over take dl_t/dc_0 back as it is. Of stacks h and s are the states of all layers, each with the
+    others at its step held fixed, and what a step hands back goes down through its layers.
 
     One pass back over all loss steps at once, in float64 by NumPy. Every row is rescaled as it goes
     and its size kept as a log, so that norms of 10^-2000 or 10^+2000 are right; phi' comes from the
@@ -93,7 +96,7 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     Raises
     ------
     TypeError, ValueError
-        As in `pairs_bptt`; pairs without any loss; stacks of several layers.
+        As in `pairs_bptt`; pairs without any loss.
 
     Examples
     --------
@@ -111,13 +114,8 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     """
     source, target = pair_batch(model, pairs)
     steps = pairs.target.loss_steps
-    if model.n_layers > 1:
-        raise ValueError(
-            f"`model` must be of one layer here, got {model.n_layers}: a step of a stack has "
-            "several states; rnnsim.gradient_flow takes the decoder from the states that it "
-            "begins in, rnnsim.pairs_bptt has what passes the boundary layer by layer"
-        )
-    model = EncoderDecoder(model.encoder.layers[0], model.decoder.layers[0])
+    if model.n_layers == 1:
+        model = EncoderDecoder(model.encoder.layers[0], model.decoder.layers[0])
     if steps.size == 0:
         raise ValueError(
             "`pairs` must carry loss at one step of the target at least, but all its `weights` "
@@ -146,15 +144,12 @@ def _of_one(
     written = trajectory_of(model.decoder, target.inputs, h0, c0, first=1)
     start = np.stack([loss_gradients(written, target, t)[0] for t in steps])
     everywhere, units = np.full(len(steps), T_s), np.zeros(start.shape[:2], np.int64)
-    cells = cell_of(model.decoder), cell_of(model.encoder)
-    decoder, _, rows, units = _back(cells[0], written, steps, start, units, inputs=False)
-    H_e, H = model.encoder.n_hidden, model.n_hidden
-    behind = np.zeros((*rows.shape[:2], state_size(model.encoder)))
-    with np.errstate(all="ignore"):
-        behind[..., :H_e] = rows[..., :H] @ read.weights.W_hy[0]
-    if model.hands_over_c:
-        behind[..., H_e:] = rows[..., H:]
-    encoder, inputs, *_ = _back(cells[1], read, everywhere, behind, units, inputs=True)
+    whole = model.astype("float64")
+    decoder, _, rows, units = _back(
+        whole.decoder, target.inputs, written, steps, start, units, inputs=False
+    )
+    behind = _across(whole, rows)
+    encoder, inputs, *_ = _back(whole.encoder, source, read, everywhere, behind, units, inputs=True)
     first = int(broken[0])
     if first < 0:
         bad = ~np.isfinite(written.states[0]).all(axis=(1, 2))
@@ -168,8 +163,22 @@ def _of_one(
     return decoder, encoder, inputs, first
 
 
+def _across(model: EncoderDecoder, rows: Floats) -> Floats:
+    """From gradients of the decoder's first states to those of the encoder's last, (S, B, n)."""
+    (*_, top), H = model.encoder.layers, model.n_hidden
+    found = []
+    with np.errstate(all="ignore"):
+        for own in np.split(rows, model.n_layers, axis=-1):
+            of_c = np.zeros((*rows.shape[:2], state_size(top) - top.n_hidden))
+            if model.hands_over_c:
+                of_c = own[..., H:]
+            found += [own[..., :H] @ top.W_hy[0], of_c]
+    return np.concatenate(found, axis=-1)
+
+
 def _back(
-    cell: Any,
+    network: Network,
+    x: FloatArray,
     trajectory: Trajectory,
     steps: npt.NDArray[np.int64],
     start: Floats,
@@ -182,9 +191,13 @@ def _back(
     In units of 2^units; steps ascend. Returns the logs of their norms at states 0..T and, if
     wanted, at inputs 1..T; what arrives at state 0, and its units (S, B).
     """
-    (S, B, _), T = start.shape, trajectory.kept.shape[1] - 1
-    weights = trajectory.weights
+    (S, B, _), T = start.shape, trajectory.states.shape[1] - 1
     states, arriving = np.full((S, B, T + 1), np.nan), np.full((S, B, T if inputs else 0), np.nan)
+    if isinstance(network, Stack):
+        found = back_through_layers(network, x[0], trajectory.states[0], steps, start, units)
+        of_states, of_inputs, rows, exponents = found
+        return of_states, of_inputs if inputs else arriving, rows, exponents
+    weights, cell = trajectory.weights, cell_of(network)
     work = row_work(weights, S, B, cell)
     along = (cell, trajectory.states[0], trajectory.kept[0], steps)
     with np.errstate(all="ignore"):
