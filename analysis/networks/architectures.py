@@ -35,7 +35,6 @@ HELP = "Text, sentences, translation and captions: held-out scores, gradients ac
 
 MOMENTS = ("before", "after")
 _ALL = ("characters", "sentences", "translation", "captions")
-_READERS = ("characters", "sentences")
 _CELLS = ("vanilla", "lstm", "gru")
 _OWN = "that of each architecture unless given."
 
@@ -52,7 +51,7 @@ class Settings:
     forget_bias: Annotated[
         float | None, flag(f"Added to the bias of f (LSTM) or z (GRU); {_OWN}")
     ] = None
-    n_layers: Annotated[int, flag("Layers of characters and sentences.")] = 1
+    n_layers: Annotated[int, flag("Layers of a network, or of encoder and decoder each.")] = 1
     network_seeds: Annotated[int, flag("Networks trained side by side.")] = 3
     n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
     n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
@@ -80,12 +79,6 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         raise ValueError(
             f"`text` is read by 'characters' alone, got {settings.text!r} for "
             f"{', '.join(settings.architecture)}; drop it or ask for characters"
-        )
-    deep = [name for name in settings.architecture if name not in _READERS]
-    if checks.size("n_layers", settings.n_layers) > 1 and deep:
-        raise ValueError(
-            f"`n_layers` must be 1 of {', '.join(deep)}, got {settings.n_layers}; "
-            f"ask for --architecture {' '.join(_READERS)}"
         )
     with checks.renamed(name="`--architecture`: `name`"):
         return {

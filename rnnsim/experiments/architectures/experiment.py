@@ -45,7 +45,6 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
 }  # fmt: skip
 ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
-_READERS = ("characters", "sentences")
 _OF_A_CELL = (
     "score test_score trial_loss learning_rate diverged log_norms pixel_gradients word_score"
 ).split()
@@ -103,7 +102,7 @@ def architecture_experiment(
         Added to the bias of the forget gate f (LSTM) or the update gate z (GRU), which keep the
         state; that of the architecture unless given.
     n_layers : int
-        Layers L of "characters" and "sentences".
+        Layers L; of encoders and decoders as many each.
     n_updates, n_hidden, batch_size, n_steps, window : optional
         Those of the architecture unless given, see `DEFAULTS`; n_steps is T of characters and
         sentences; window is K of characters, of the others only noted, for figures.
@@ -138,8 +137,8 @@ def architecture_experiment(
     Raises
     ------
     TypeError, ValueError
-        An unknown name or cell; a forget bias where all networks are vanilla; several layers of an
-        encoder and decoder; a text where none is read; as `train` and `tasks.characters`.
+        An unknown name or cell; a forget bias where all networks are vanilla; a text where none is
+        read; as `train` and `tasks.characters`.
 
     Examples
     --------
@@ -241,11 +240,6 @@ def _options(name: str, cells: tuple[str, ...], **options: Any) -> Options:
         given["forget_bias"] = checks.real_number("forget_bias", given["forget_bias"])
         if cells == ("vanilla",):
             cells_of(cells, given["forget_bias"])  # there is no gate to set
-    if given["n_layers"] > 1 and name not in _READERS:
-        raise ValueError(
-            f"`n_layers` must be 1 of {name!r}, whose encoder and decoder have one layer each, got "
-            f"{given['n_layers']}; stacks learn {' and '.join(map(repr, _READERS))}"
-        )
     if "text" in given:
         given["text"] = os.fspath(checks.path("text", given["text"]))
         if name != "characters":

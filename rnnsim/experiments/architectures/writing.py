@@ -147,6 +147,7 @@ def _sizes(
         "n_inputs": alphabet.n_inputs,
         "n_hidden": options.n_hidden,
         "n_outputs": alphabet.n_outputs,
+        "n_layers": options.n_layers,
     }
 
 

@@ -296,7 +296,6 @@ def test_a_run_without_updates_has_its_first_score_only():
         ("captions", {"cell": []}, "`cell` must hold at least one value"),
         ("captions", {"forget_bias": 1.0}, "`forget_bias` sets the bias of a gate, which"),
         ("sentences", {"n_layers": 0}, "`n_layers` must be at least 1"),
-        ("captions", {"n_layers": 2}, "`n_layers` must be 1 of 'captions', .*, got 2; stacks"),
     ],
 )
 def test_misuse(name, options, message):

@@ -94,7 +94,8 @@ def test_every_number_says_of_which_cell_it_is(data):
     assert data.cell[known].values.tolist() == [data.attrs["best_cell"]]
 
 
-@pytest.mark.parametrize(("name", "n_layers"), [("sentences", 2), ("translation", 1)])
+@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("name", ["sentences", "translation"])
 def test_draws_follow_cell_forget_bias_and_layers(name, n_layers):
     options = experiment.DEFAULTS[name]._replace(n_steps=12, n_hidden=4, n_layers=n_layers)
     biases = {}
@@ -102,15 +103,27 @@ def test_draws_follow_cell_forget_bias_and_layers(name, n_layers):
         problem = architectures.PROBLEMS[name](options._replace(forget_bias=bias), 0, "float64")
         for cell in CELLS:
             model = problem.draw([0], cell)
-            parts = model.layers if n_layers > 1 else (model.encoder, model.decoder)
-            assert [rnn.cell for rnn in parts] == [cell, cell]
+            pair = (model.encoder, model.decoder) if name == "translation" else (model,)
+            parts = [layer for part in pair for layer in part.layers]
+            assert [rnn.cell for rnn in parts] == [cell] * n_layers * len(pair)
             biases[cell, bias] = np.array([rnn.b_h[0] for rnn in parts])
     H = options.n_hidden
     for cell, gate in (("lstm", slice(H, 2 * H)), ("gru", slice(H, 2 * H))):
         moved = biases[cell, 2.5] - biases[cell, 0.0]
         assert (moved[:, gate] == 2.5).all()
-        assert np.count_nonzero(moved) == 2 * H
+        assert np.count_nonzero(moved) == len(moved) * H
     np.testing.assert_array_equal(biases["vanilla", 2.5], biases["vanilla", 0.0])
+
+
+@pytest.mark.parametrize("name", ["translation", "captions"])
+def test_encoders_and_decoders_of_several_layers(name):
+    data = rnnsim.architecture_experiment(name, cell="gru", n_layers=2, **TINY)
+    assert json.loads(data.attrs["configuration"])["n_layers"] == 2
+    assert np.isfinite(data.score).all()
+    assert np.isfinite(data.test_score).all()
+    assert np.isfinite(data.log_norms).any()
+    if name == "captions":
+        assert (data.pixel_gradients > 0).any()
 
 
 def test_a_stack_of_lstms_reads_sentences():
