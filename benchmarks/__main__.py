@@ -117,8 +117,9 @@ def _shrunk(workload: Workload, quick: bool) -> Workload:
 def _training_checked(
     chosen: list[Workload], libraries: tuple[str, ...], tell: Callable[[str], None]
 ) -> list[check_training.Agreement]:
-    """Before updates are timed with torch around: that its optimisers make the same ones."""
-    if "torch" not in libraries or all(workload.kind != "updates" for workload in chosen):
+    """Where updates are timed, or nothing is: that torch's optimisers make the same ones."""
+    others = bool(chosen) and all(workload.kind != "updates" for workload in chosen)
+    if "torch" not in libraries or others:
         return []
     tell("checking training beside torch.optim")
     return check_training.against_torch()

@@ -78,10 +78,11 @@ def test_the_check_comes_before_updates_are_timed_beside_torch(monkeypatch):
         (["tiny", "updates"], ("rnnsim", "torch"), [FINE]),
         (["tiny", "updates"], ("rnnsim", "jax"), []),
         (["tiny"], ("rnnsim", "torch"), []),
+        ([], ("rnnsim", "torch"), [FINE]),
     ):
         chosen = [by_name[name] for name in names]
         assert command._training_checked(chosen, libraries, told.append) == found
-    assert told == ["checking training beside torch.optim"]
+    assert told == ["checking training beside torch.optim"] * 2
 
 
 def test_the_table():
