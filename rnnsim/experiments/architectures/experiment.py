@@ -154,7 +154,7 @@ def architecture_experiment(
         checks.one_of("name", name, DEFAULTS),
         kinds,
         forget_bias=forget_bias,
-        n_layers=n_layers,
+        n_layers=checks.size("n_layers", n_layers),
         n_updates=n_updates,
         n_hidden=n_hidden,
         batch_size=batch_size,
@@ -229,7 +229,6 @@ def _variables(job: Job, problem: Problem) -> dict[str, Variable]:
 def _options(name: str, cells: tuple[str, ...], **options: Any) -> Options:
     """Those of the architecture, but for what is given."""
     whole = {"n_updates": 0, "n_hidden": 1, "batch_size": 1, "n_steps": 1, "window": 1}
-    whole |= {"n_layers": 1}
     given = {key: value for key, value in options.items() if value is not None}
     for key in given.keys() & whole.keys():
         given[key] = checks.size(key, given[key], least=whole[key])
