@@ -27,8 +27,8 @@ CELLS = ("vanilla", "lstm", "gru")
 DEPTHS = (1, 2)
 CLIPS = {
     "not clipped": {},
-    "clipped by norm": {"clip_norm": 1.0},
-    "clipped by value": {"clip_value": 0.5},
+    "clipped by norm": {"clip_norm": 0.4},
+    "clipped by value": {"clip_value": 0.2},
 }
 SEGMENTS = {"full BPTT": (12, 12), "K = S": (5, 5), "K > S": (6, 4)}  # window and stride, in steps
 _N, _H, _B, _T, _D, _V = 2, 6, 3, 12, 2, 3
