@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
+from rnnsim.dynamics.eigenvalues import jacobian_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.networks import STEPS_OF_NETWORKS
 from rnnsim.experiments.cells import Kind, cells_of
@@ -144,22 +144,37 @@ def measure(job: Job, n_threads: int) -> Found:
     """Spectra of one step, network axis first."""
     rnn, inputs = job.networks.draw(), job.batch.draw().inputs
     at_rest = jacobian_spectrum(rnn, np.zeros((1, 1, inputs.shape[-1]), rnn.dtype))
-    last = _last_step(rnn, inputs, n_threads)
+    eigenvalues, singular_values = _last_step(rnn, inputs, n_threads)
     own = [np.reshape(spectrum(layer).singular_values, (len(rnn), -1, rnn.n_hidden))
            for layer in rnn.layers]  # fmt: skip
     blocks = np.full((len(rnn), job.n_blocks, rnn.n_hidden), np.nan)
     blocks[:, job.blocks] = np.concatenate(own, axis=1)
     return {
         "rest_eigenvalue": at_rest.eigenvalues[:, 0, 0],
-        "eigenvalue": last.eigenvalues[:, 0],
-        "singular_value": last.singular_values[:, 0],
+        "eigenvalue": eigenvalues,
+        "singular_value": singular_values,
         "block_singular_value": blocks,
     }
 
 
-def _last_step(rnn: Network, inputs: npt.NDArray[Any], n_threads: int) -> JacobianSpectrum:
-    """Of the step T alone, from the states before it."""
-    first = forward(rnn, inputs[:-1], n_threads=n_threads) if len(inputs) > 1 else None
-    h0 = None if first is None else first.final_h
-    c0 = None if first is None else first.final_c
-    return jacobian_spectrum(rnn, inputs[-1:], h0=h0, c0=c0)
+def _last_step(
+    rnn: Network, inputs: npt.NDArray[Any], n_threads: int
+) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
+    """Eigenvalues and singular values (N, B, S) of step T alone, from the states before it.
+
+    NaN where a state before it has left the range.
+    """
+    start: dict[str, Any] = {}
+    lost = np.zeros((len(rnn), inputs.shape[1]), bool)
+    if len(inputs) > 1:
+        first = forward(rnn, inputs[:-1], n_threads=n_threads)
+        start = {"h0": first.final_h, "c0": first.final_c}
+        for name, state in start.items():
+            if state is not None:
+                bad = ~np.isfinite(state)
+                lost |= bad.any(axis=-1).reshape(len(rnn), -1, inputs.shape[1]).any(axis=1)
+                start[name] = np.where(bad, 0, state)
+    found = jacobian_spectrum(rnn, inputs[-1:], **start)
+    eigenvalues, values = found.eigenvalues[:, 0], found.singular_values[:, 0]
+    eigenvalues[lost], values[lost] = np.nan, np.nan
+    return eigenvalues, values

@@ -108,3 +108,15 @@ def test_axes_are_there_where_they_are_given(data):
 def test_misuse_is_named(wrong, message):
     with pytest.raises(ValueError, match=message):
         rnnsim.step_sweep("adding", **{"gain": 1.0, "scheme": "gaussian", **FEW, **wrong})
+
+
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_networks_beyond_the_range_are_nan_and_harm_no_other(n_layers):
+    options = {"length": 6, "n_hidden": 3, "network_seeds": 1, "batch_size": 2}
+    options |= {"activation": "linear", "scheme": "orthogonal", "n_layers": n_layers}
+    data = rnnsim.step_sweep("adding", gain=[0.5, 1e300], **options)
+    alone = rnnsim.step_sweep("adding", gain=0.5, **options)
+    for name in ("eigenvalue", "singular_value"):
+        assert np.isnan(data[name].sel(gain=1e300)).all()
+        assert_array_equal(data[name].sel(gain=0.5), alone[name].sel(gain=0.5))
+    assert np.isfinite(data.rest_eigenvalue).all()
