@@ -9,7 +9,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks, tasks
-from rnnsim.dynamics.eigenvalues import jacobian_spectrum
+from rnnsim.checks import FloatArray
+from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.networks import STEPS_OF_NETWORKS
 from rnnsim.experiments.cells import Kind, cells_of
@@ -18,7 +19,7 @@ from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.gradients.simulation import forward
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.initialisation import INITIALISATIONS
-from rnnsim.networks.stack import Network
+from rnnsim.networks.stack import Network, has_layers
 from rnnsim.spectra.spectrum import spectrum
 
 
@@ -144,37 +145,41 @@ def measure(job: Job, n_threads: int) -> Found:
     """Spectra of one step, network axis first."""
     rnn, inputs = job.networks.draw(), job.batch.draw().inputs
     at_rest = jacobian_spectrum(rnn, np.zeros((1, 1, inputs.shape[-1]), rnn.dtype))
-    eigenvalues, singular_values = _last_step(rnn, inputs, n_threads)
+    last = _last_step(rnn, inputs, n_threads)
     own = [np.reshape(spectrum(layer).singular_values, (len(rnn), -1, rnn.n_hidden))
            for layer in rnn.layers]  # fmt: skip
     blocks = np.full((len(rnn), job.n_blocks, rnn.n_hidden), np.nan)
     blocks[:, job.blocks] = np.concatenate(own, axis=1)
     return {
         "rest_eigenvalue": at_rest.eigenvalues[:, 0, 0],
-        "eigenvalue": eigenvalues,
-        "singular_value": singular_values,
+        "eigenvalue": last.eigenvalues[:, 0],
+        "singular_value": last.singular_values[:, 0],
         "block_singular_value": blocks,
     }
 
 
-def _last_step(
-    rnn: Network, inputs: npt.NDArray[Any], n_threads: int
-) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
-    """Eigenvalues and singular values (N, B, S) of step T alone, from the states before it.
+def _last_step(rnn: Network, inputs: npt.NDArray[Any], n_threads: int) -> JacobianSpectrum:
+    """Of the step T alone, from the states before it."""
+    if len(inputs) == 1:
+        return jacobian_spectrum(rnn, inputs)
+    first = forward(rnn, inputs[:-1], n_threads=n_threads)
+    return spectrum_from(rnn, inputs[-1:], first.final_h, first.final_c)
 
-    NaN where a state before it has left the range.
+
+def spectrum_from(
+    rnn: Network, inputs: FloatArray, h: FloatArray, c: FloatArray | None
+) -> JacobianSpectrum:
+    """`jacobian_spectrum` from states (B, H), (L, B, H), or with the networks in front.
+
+    NaN where one of them has left the range.
     """
-    start: dict[str, Any] = {}
     lost = np.zeros((len(rnn), inputs.shape[1]), bool)
-    if len(inputs) > 1:
-        first = forward(rnn, inputs[:-1], n_threads=n_threads)
-        start = {"h0": first.final_h, "c0": first.final_c}
-        for name, state in start.items():
-            if state is not None:
-                bad = ~np.isfinite(state)
-                lost |= bad.any(axis=-1).reshape(len(rnn), -1, inputs.shape[1]).any(axis=1)
-                start[name] = np.where(bad, 0, state)
-    found = jacobian_spectrum(rnn, inputs[-1:], **start)
-    eigenvalues, values = found.eigenvalues[:, 0], found.singular_values[:, 0]
-    eigenvalues[lost], values[lost] = np.nan, np.nan
-    return eigenvalues, values
+    for state in (h, c) if c is not None else (h,):
+        bad = np.any(~np.isfinite(state), axis=-1)
+        front = len(rnn) if bad.ndim > (2 if has_layers(rnn) else 1) else 1
+        lost |= bad.reshape(front, -1, inputs.shape[1]).any(axis=1)
+    known = [None if state is None else np.where(np.isfinite(state), state, 0) for state in (h, c)]
+    found = jacobian_spectrum(rnn, inputs, h0=known[0], c0=known[1])
+    for values in (found.eigenvalues, found.singular_values):
+        np.moveaxis(values, 2, 1)[lost] = np.nan
+    return found

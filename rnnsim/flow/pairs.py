@@ -191,12 +191,10 @@ def _back(
     In units of 2^units; steps ascend. Returns the logs of their norms at states 0..T and, if
     wanted, at inputs 1..T; what arrives at state 0, and its units (S, B).
     """
+    if isinstance(network, Stack):
+        return back_through_layers(network, x[0], trajectory.states[0], steps, start, units)
     (S, B, _), T = start.shape, trajectory.states.shape[1] - 1
     states, arriving = np.full((S, B, T + 1), np.nan), np.full((S, B, T if inputs else 0), np.nan)
-    if isinstance(network, Stack):
-        found = back_through_layers(network, x[0], trajectory.states[0], steps, start, units)
-        of_states, of_inputs, rows, exponents = found
-        return of_states, of_inputs if inputs else arriving, rows, exponents
     weights, cell = trajectory.weights, cell_of(network)
     work = row_work(weights, S, B, cell)
     along = (cell, trajectory.states[0], trajectory.kept[0], steps)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from rnnsim import theory
 from rnnsim.data.sequences import Sequences
-from rnnsim.dynamics.eigenvalues import jacobian_spectrum
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
+from rnnsim.experiments.steps import spectrum_from
 from rnnsim.experiments.study import Found
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes
@@ -171,20 +171,14 @@ def _steps(job: Job, n_threads: int) -> dict[str, Any]:
     layers = forward(rnn, inputs, n_threads=n_threads).layers
     h0 = np.stack([layer.states[0, before, 0] for layer in layers])
     memories = [layer.memories[0, before, 0] for layer in layers if layer.memories is not None]
-    c0 = np.stack(memories) if memories else np.zeros_like(h0)
-    lost = ~np.all(np.isfinite(h0) & np.isfinite(c0), axis=(0, 2))
-    h0[:, lost], c0[:, lost] = 0, 0
+    c0 = np.stack(memories) if memories else None
     if not has_layers(rnn):
-        h0, c0 = h0[0], c0[0]
-    here = jacobian_spectrum(rnn, inputs[before].swapaxes(0, 1), h0=h0, c0=c0 if memories else None)
-    found = {
+        h0, c0 = h0[0], None if c0 is None else c0[0]
+    here = spectrum_from(rnn, inputs[before].swapaxes(0, 1), h0, c0)
+    return {
         "jacobian_eigenvalues": here.eigenvalues[0, 0],
         "jacobian_radius": here.spectral_radius[0, 0],
         "jacobian_norm": here.spectral_norm[0, 0],
-    }
-    for array in found.values():
-        array[lost] = np.nan
-    return found | {
         "gate_singular_values": np.concatenate([_blocks(layer) for layer in rnn.layers]),
     }
 
