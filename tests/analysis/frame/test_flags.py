@@ -160,7 +160,6 @@ def test_what_is_refused_while_it_computes_leaves_no_empty_folder(call, monkeypa
         (["architectures", "--architecture", "poems"], "--architecture"),
         (["architectures", "--cell", "elman"], "--cell"),
         (["architectures", "--n-layers", "0"], "--n-layers"),
-        (["architectures", "--n-layers", "2"], "--n-layers"),
         (["architectures", "--cell", "vanilla", "--forget-bias", "1"], "--forget-bias"),
         (["temporal-order", "--length", "5"], "--length"),
         (["training", "--length", "5"], "--length"),
