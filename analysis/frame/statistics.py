@@ -64,6 +64,18 @@ def middles(values: npt.ArrayLike) -> tuple[float, float]:
     return float(known[(known.size - 1) // 2]), float(known[known.size // 2])
 
 
+def told_apart(one: float, other: float, n: int) -> bool:
+    """Whether an interval of 95% for the difference of two shares of n items leaves out 0.
+
+    Newcombe 1998, Statistics in Medicine 17, method 10, from the ends l, u of `wilson`: 0 is left
+    out where ``p - q > sqrt((p - l_p)^2 + (u_q - q)^2)``, p the larger. Of different items; of
+    the same ones, where what is hard for one is hard for the other, the interval is too wide.
+    """
+    q, p = sorted((one, other))
+    low, high = float(wilson(n * p, n)[0]), float(wilson(n * q, n)[1])
+    return p - q > np.hypot(p - low, high - q)
+
+
 def wilson(solved: npt.ArrayLike, n: int) -> tuple[Floats, Floats]:
     """Both ends of an interval of 95% for a share of which k of n were seen (Wilson 1927, JASA 22).
 

@@ -18,6 +18,7 @@ from rnnsim import checks
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.settings import flag
+from ..frame.statistics import told_apart, wilson
 from .architecture_plots import (
     NORM_LABEL,
     is_fraction,
@@ -245,6 +246,7 @@ def summarise(datasets: Datasets) -> list[str]:
     for name, data in datasets.items():
         best = of_the_best(data)
         sentences += [_score_words(name, data), *_choice_words(data), _rate_words(best)]
+        sentences += [*_error_words(best), _stop_words(best)]
         sentences += _diverged_words(data) + _word_words(best)
         sentences += [_flow_words(best), *_example_words(data)]
     return sentences
@@ -264,6 +266,33 @@ def _score_words(name: str, data: xr.Dataset) -> str:
         f"({float(test.min()):.3g} to {float(test.max()):.3g}) {data.score.attrs['units']}; "
         f"{listing}: {verdict}."
     )
+
+
+def _error_words(data: xr.Dataset) -> list[str]:
+    """How sure a share of so many items is, and which baselines it cannot be told apart from."""
+    if not is_fraction(data):
+        return []
+    n, median = int(data.n_test), float(_scores(data, data.test_score).median())
+    low, high = wilson(n * median, n)
+    shares = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
+    level = [name for name, share in shares.items() if not told_apart(median, float(share), n)]
+    words = f"  Of {n} test items a share of {median:.3g} may be {low:.3g} to {high:.3g} (95%)"
+    return [words + f"; too few to tell it apart from: {', '.join(level)}" * bool(level) + "."]
+
+
+def _stop_words(data: xr.Dataset) -> str:
+    """Whether what it has seen or what it has not sets the limit."""
+    seen, new = (float(_scores(data, data[f"{part}_score"]).median()) for part in ("train", "test"))
+    words = f"  The training part scores {seen:.3g}, the test part {new:.3g}: "
+    if not is_fraction(data):
+        more = new - seen
+        way = f"costs {abs(more):.3g} {'less' if more < 0 else 'more'}"
+        return f"{words}what was not seen {way if np.isfinite(more) else 'cannot be compared'}."
+    if new == 1.0:
+        return f"{words}nothing is left to be learned."
+    if seen - new > 1.0 - seen:
+        return f"{words}it stops at what it has not seen, not at what it has not learned."
+    return f"{words}it stops at what it has seen and not learned."
 
 
 def _choice_words(data: xr.Dataset) -> list[str]:

@@ -1,10 +1,13 @@
 """Captions of handwritten digits."""
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import map_coordinates
 
+from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
 from rnnsim.tasks.alphabets import Alphabet, translated
@@ -14,7 +17,18 @@ from rnnsim.tasks.images import digit_images
 _WORDS = "zero one two three four five six seven eight nine".split()
 
 
-def captions(n_sequences: int, *, rng: Seed, dtype: Dtype = "float64", part: str = "all") -> Pairs:
+# Standard deviations of what varies: columns for each row; rows, columns; both sizes; brightness.
+_SHEAR, _SHIFT, _STRETCH, _BRIGHTNESS = 0.1, 0.3, 0.1, 0.1
+
+
+def captions(
+    n_sequences: int,
+    *,
+    rng: Seed,
+    dtype: Dtype = "float64",
+    part: str = "all",
+    varied: bool = False,
+) -> Pairs:
     """Describe an 8x8 digit, seen in one step, in a few words, character by character.
 
     ::
@@ -40,6 +54,11 @@ def captions(n_sequences: int, *, rng: Seed, dtype: Dtype = "float64", part: str
     part : {"all", "train", "test", "validation"}
         As in `digits`: all images, the first eight tenths of them, the last tenth, or the one
         before it.
+    varied : bool
+        Images are slanted, shifted, stretched and made brighter or darker at random, and captioned
+        as they are then, by the medians of the images as they were. So there are as many images
+        to learn from as one likes, of few hands (after Simard, Steinkraus and Platt 2003, sec. 2;
+        there the answers stay as they are).
 
     Raises
     ------
@@ -55,12 +74,16 @@ def captions(n_sequences: int, *, rng: Seed, dtype: Dtype = "float64", part: str
     """
     B, kind, generator = border(n_sequences, dtype, rng)
     chosen = part_of(part, len(_captions()))
-    images, texts = digit_images()[0][chosen], _captions()[chosen]
+    images, labels = (array[chosen] for array in digit_images())
     drawn = drawn_once(generator, len(images), B, f"images of part={part!r}")
+    seen, texts = images[drawn], [_captions()[chosen][i] for i in drawn]
+    said = {"part": part}
+    if checks.boolean("varied", varied):
+        seen, said = _varied(seen, generator), said | {"varied": "True"}
+        texts = _described(seen, labels[drawn])
     longest = max(map(len, _captions()))
-    origin = provenance("captions", "scikit-learn 8x8 digits, ink and slant", part=part)
-    source = images[drawn][None].astype(kind)
-    return translated(source, [texts[i] for i in drawn], caption_alphabet(), longest + 1, origin)
+    origin = provenance("captions", "scikit-learn 8x8 digits, ink and slant", **said)
+    return translated(seen[None].astype(kind), texts, caption_alphabet(), longest + 1, origin)
 
 
 @functools.cache
@@ -79,12 +102,40 @@ def caption_alphabet() -> Alphabet:
 @functools.cache
 def _captions() -> list[str]:
     """One for each image, in their order."""
-    images, labels = digit_images()
-    bold, right = (_above_median(of(images), labels) for of in (_ink, _slant))
+    return _described(*digit_images())
+
+
+def _described(images: FloatArray, labels: npt.NDArray[np.int64]) -> list[str]:
+    """In words; more ink or slant than the median of all images of the class is bold or right."""
+    bold, right = (of(images) > _medians(of)[labels] for of in (_ink, _slant))
     return [
         f"a {'bold' if b else 'thin'} {_WORDS[label]} leaning {'right' if r else 'left'}"
         for label, b, r in zip(labels, bold, right, strict=True)
     ]
+
+
+@functools.cache
+def _medians(of: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Of each class."""
+    images, labels = digit_images()
+    return np.array([np.median(of(images)[labels == label]) for label in range(10)])
+
+
+def _varied(images: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Images (n, 64) seen through a random affine map about their middle, bilinearly, and scaled.
+
+    ``x'[p] = clip((1 + .1 u) x[A (p - m) + m + s], 0, 1)``, pixels p = (row, column), m the middle;
+    0 beyond the edge.
+    """
+    n, draw = len(images), generator.standard_normal
+    A = np.eye(2) * (1 + _STRETCH * draw((n, 1, 2)))
+    A[:, 1, 0] = _SHEAR * draw(n)
+    middle, places = 3.5, np.indices((8, 8)).reshape(2, 64)
+    at = A @ (places - middle) + middle + _SHIFT * draw((n, 2, 1))
+    which = np.broadcast_to(np.arange(n)[:, None], (n, 64))
+    framed = np.pad(images.reshape(n, 8, 8), ((0, 0), (1, 1), (1, 1)))
+    seen = map_coordinates(framed, [which, at[:, 0] + 1, at[:, 1] + 1], order=1)
+    return np.clip(seen * (1 + _BRIGHTNESS * draw((n, 1))), 0.0, 1.0)
 
 
 def _ink(images: FloatArray) -> FloatArray:
@@ -99,8 +150,3 @@ def _slant(images: FloatArray) -> FloatArray:
     column = (ink.sum(axis=1) @ places / total)[:, None, None]
     rows, columns = places[:, None] - row, places - column
     return np.asarray(-(ink * rows * columns).sum(axis=(1, 2)) / (ink * rows**2).sum(axis=(1, 2)))
-
-
-def _above_median(values: FloatArray, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    medians = np.array([np.median(values[labels == label]) for label in range(10)])
-    return np.asarray(values > medians[labels])

@@ -168,6 +168,72 @@ def test_slant_of_drawn_lines():
     np.testing.assert_allclose(image_captions._slant(lines), [1, 0, -1], atol=1e-15)
 
 
+def test_varied_captions_say_what_is_seen():
+    """By the medians of the images as they are, recomputed here by loops; other draws each time."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    ink, slant = (
+        np.array([of(image.reshape(8, 8)) for image in digits.data]) for of in (np.sum, _slant)
+    )
+    kinds = "zero one two three four five six seven eight nine".split()
+    plain = tasks.captions(200, rng=3, part="train")
+    pairs = tasks.captions(200, rng=3, part="train", varied=True)
+    texts, before = (
+        tasks.caption_alphabet().decode(each.target.targets) for each in (pairs, plain)
+    )
+    for image, text in zip(pairs.source[0], texts, strict=True):
+        _, weight, kind, _, side = text.split()
+        own = digits.target == kinds.index(kind)
+        assert (weight == "bold") == (16 * image.sum() > np.median(ink[own]))
+        assert (side == "right") == (_slant(image.reshape(8, 8)) > np.median(slant[own]))
+    assert [text.split()[2] for text in texts] == [text.split()[2] for text in before]
+    assert 0.05 < np.mean([a != b for a, b in zip(texts, before, strict=True)]) < 0.6
+    assert pairs.source.min() >= 0
+    assert pairs.source.max() <= 1
+    assert not (pairs.source == plain.source).all(axis=-1).any()
+    assert pairs.provenance["varied"] == "True"
+    assert "varied" not in plain.provenance
+    with pytest.raises(TypeError, match="`varied` must be True or False"):
+        tasks.captions(1, rng=0, varied=1)
+
+
+def _slant(image):
+    """-cov(row, column) / var(row) of the ink, by loops."""
+    total = image.sum()
+    row = sum(i * image[i, j] for i in range(8) for j in range(8)) / total
+    column = sum(j * image[i, j] for i in range(8) for j in range(8)) / total
+    up = sum((i - row) * (j - column) * image[i, j] for i in range(8) for j in range(8))
+    return -up / sum((i - row) ** 2 * image[i, j] for i in range(8) for j in range(8))
+
+
+def test_images_vary_by_an_affine_map(monkeypatch):
+    """Against bilinear interpolation by loops, for each way to vary alone and all at once."""
+    images = np.random.default_rng(0).random((3, 64))
+    ways = ("_SHEAR", "_SHIFT", "_STRETCH", "_BRIGHTNESS")
+    for kept in (*((way,) for way in ways), ways, ()):
+        for way in ways:
+            monkeypatch.setattr(image_captions, way, 0.3 if way in kept else 0.0)
+        seen = image_captions._varied(images, np.random.default_rng(1))
+        shear, shift, stretch, bright = (0.3 * (way in kept) for way in ways)
+        draw = np.random.default_rng(1).standard_normal
+        sizes, shears = 1 + stretch * draw((3, 1, 2))[:, 0], shear * draw(3)
+        shifts, light = shift * draw((3, 2, 1))[..., 0], 1 + bright * draw((3, 1))[:, 0]
+        for n, i, j in np.ndindex(3, 8, 8):
+            y = sizes[n, 0] * (i - 3.5) + 3.5 + shifts[n, 0]
+            x = shears[n] * (i - 3.5) + sizes[n, 1] * (j - 3.5) + 3.5 + shifts[n, 1]
+            value = light[n] * _between(images[n].reshape(8, 8), y, x)
+            assert seen[n, 8 * i + j] == pytest.approx(min(max(value, 0), 1), abs=1e-12)
+        if not kept:
+            np.testing.assert_array_equal(seen, images)
+
+
+def _between(image, y, x):
+    """Bilinear; 0 beyond the edge."""
+    value = 0.0
+    for i, j in np.ndindex(8, 8):
+        value += max(0, 1 - abs(y - i)) * max(0, 1 - abs(x - j)) * image[i, j]
+    return value
+
+
 def test_caption_parts_are_those_of_the_digits():
     digits = pytest.importorskip("sklearn.datasets").load_digits()
     cuts = {"train": slice(1437), "validation": slice(1437, 1617), "test": slice(1617, None)}

@@ -41,12 +41,13 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
         forget_bias=1.0, scheme="identity",
     ),
     "translation": Options(4000, 96, 50, (0.004, 0.002, 0.001), 0.2, 20),
-    "captions": Options(1500, 128, 64, (0.004, 0.002, 0.001), 0.3, 10),
+    "captions": Options(3000, 128, 64, (0.004, 0.002), 0.3, 10),
 }  # fmt: skip
 ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
 _OF_A_CELL = (
-    "score test_score trial_loss learning_rate diverged log_norms pixel_gradients word_score"
+    "score test_score train_score trial_loss learning_rate diverged log_norms pixel_gradients "
+    "word_score"
 ).split()
 
 
@@ -123,16 +124,17 @@ def architecture_experiment(
     -------
     xarray.Dataset
         score (network_seed, updates) on the validation part; test_score (network_seed), after the
-        last update, NaN of cells that were not chosen, and baseline_score (baseline) on the test
-        part; trial_loss (rate), NaN where there was no trial, trial_updates and learning_rate, the
-        rate chosen; diverged (network_seed); log_norms (network_seed, moment, loss_step, place),
-        the `gradient_map` of validation data before and after training; of captions pixel_gradients
-        (network_seed, moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of
-        the caption, pixel_spread (pixel), the standard deviation over pictures, and word_score
-        (network_seed, word), how many validation captions have this word right. With an axis cell
-        in front of all that belongs to one, unless vanilla networks are alone. Attributes:
-        configuration; best_cell, the cell chosen; examples of its first network as [source,
-        answer, right answer].
+        last update, and baseline_score (baseline) on the n_test items of the test part; train_score
+        (network_seed) of what was learned from (of text and pictures as they are, whole or in 256
+        pieces), NaN like test_score of cells that were not chosen; trial_loss (rate), NaN where
+        there was no trial, trial_updates and learning_rate, the rate chosen; diverged
+        (network_seed); log_norms (network_seed, moment, loss_step, place), the `gradient_map` of
+        validation data before and after training; of captions pixel_gradients (network_seed,
+        moment, word, pixel), the mean of |dl/dpixel| for l the loss of one word of the caption,
+        pixel_spread (pixel), the standard deviation over pictures, and word_score (network_seed,
+        word), how many validation captions have this word right. With an axis cell in front of all
+        that belongs to one, unless vanilla networks are alone. Attributes: configuration;
+        best_cell, the cell chosen; examples of its first network as [source, answer, right answer].
 
     Raises
     ------
@@ -218,7 +220,7 @@ def _variables(job: Job, problem: Problem) -> dict[str, Variable]:
     found = dict(VARIABLES)
     for name in _OF_A_CELL if _side_by_side(job) else ():
         found[name] = found[name]._replace(dims=("cell", *found[name].dims))
-    for name in ("score", "test_score", "baseline_score", "word_score"):
+    for name in ("score", "train_score", "test_score", "baseline_score", "word_score"):
         meaning = "" if name == "word_score" else f"{problem.score}, "
         meaning += VARIABLES[name].long_name
         found[name] = found[name]._replace(units=problem.unit, long_name=meaning)
@@ -263,14 +265,15 @@ def measure(job: Job, n_threads: int) -> Found:
     models, measured = zip(*learned, strict=True)
     best = best_cell(problem, np.array([each["score"][:, -1] for each in measured]))
     model: Any = models[best]
-    test = np.full((len(job.cells), len(job.network_seeds)), np.nan)
-    test[best] = problem.test(model)
+    learnt, test = np.full((2, len(job.cells), len(job.network_seeds)), np.nan)
+    learnt[best], test[best] = problem.learned(model), problem.test(model)
     by_cell: Found = {name: np.stack([each[name] for each in measured]) for name in measured[0]}
-    by_cell["test_score"] = test
+    by_cell |= {"train_score": learnt, "test_score": test}
     if not _side_by_side(job):
         by_cell = {name: values[0] for name, values in by_cell.items()}
     found: Found = by_cell | {
         "trial_updates": np.array(trial_updates(job.options)),
+        "n_test": np.array(problem.n_test),
         "baseline_score": np.array(list(problem.baselines.values())),
         "best_cell": np.array(job.cells[best]),
         "examples": np.array(json.dumps(problem.examples(model[0]), ensure_ascii=False)),

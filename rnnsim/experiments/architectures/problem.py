@@ -58,9 +58,10 @@ class Problem:
     part. Of the validation part: `loss` and `measure` give the loss and the score of each network,
     the latter in `unit`; `shown` are data whose gradient flow is looked at; `examples` reads some
     with a network; `words` are, of pictures, the same data with the loss of one word of a caption
-    alone, and `word_shares` (N, words) how many captions have it right. Of the test part: `test`
-    gives the score of each network, to be asked for once, when everything is chosen, and
-    `baselines` are what other ways score there.
+    alone, and `word_shares` (N, words) how many captions have it right. Of the training part, as it
+    is: `learned` gives the score of each network. Of the test part: `test` gives the score of each
+    network, to be asked for once, when everything is chosen, `n_test` is how many items that is
+    of, and `baselines` are what other ways score there.
     """
 
     kind: str
@@ -71,7 +72,9 @@ class Problem:
     shown: Data
     loss: Callable[[Any], npt.NDArray[np.float64]]
     measure: Callable[[Any], npt.NDArray[np.float64]]
+    learned: Callable[[Any], npt.NDArray[np.float64]]
     test: Callable[[Any], npt.NDArray[np.float64]]
+    n_test: int
     baselines: dict[str, float]
     examples: Callable[[Any], list[Example]]
     words: Mapping[str, Pairs] = field(default_factory=dict)

@@ -37,8 +37,9 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
     """
     T, text = options.n_steps or 200, options.text
     read: Any = {"dtype": dtype, "text": text}
-    validation, test = (
-        tasks.characters(T, _SCORED, rng=seed, part=part, **read) for part in ("validation", "test")
+    learned, validation, test = (
+        tasks.characters(T, _SCORED, rng=seed, part=part, **read)
+        for part in ("train", "validation", "test")
     )
     vocabulary = tasks.corpus(text).vocabulary
     V, train = len(vocabulary), corpus_codes(text)[tasks.corpus(text).parts["train"]]
@@ -58,7 +59,9 @@ def characters(options: Options, seed: int, dtype: str) -> Problem:
         shown=tasks.characters(min(T, 100), _SHOWN, rng=seed, part="validation", **read),
         loss=lambda rnn: evaluate(rnn, validation).loss,
         measure=lambda rnn: bits(rnn, validation),
+        learned=lambda rnn: bits(rnn, learned),
         test=lambda rnn: bits(rnn, test),
+        n_test=test.n_sequences,
         baselines=baselines.n_gram_bits(train, test.inputs.argmax(axis=-1), test.targets, V),
         examples=lambda rnn: [
             _continued(rnn, prompt, vocabulary) for prompt in _prose(validation.targets, vocabulary)
@@ -112,7 +115,9 @@ def sentences(options: Options, seed: int, dtype: str) -> Problem:
         shown=read(validation[:_SHOWN], ids[:, validation[:_SHOWN]]),
         loss=lambda rnn: evaluate(rnn, validated).loss,
         measure=lambda rnn: evaluate(rnn, validated).accuracy,
+        learned=lambda rnn: evaluate(rnn, read(train, ids[:, train])).accuracy,
         test=lambda rnn: evaluate(rnn, tested).accuracy,
+        n_test=test.size,
         baselines={
             "most frequent class": baselines.most_frequent(*(c.tolist() for c in classes)),
             "naive Bayes on words": baselines.naive_bayes(

@@ -69,7 +69,9 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
         shown=tasks.number_words(_SHOWN, rng=seed, part="validation", **kind),
         loss=lambda model: pairs_evaluate(model, validation).loss,
         measure=lambda model: exact_match(_written(model, validation, german), validation),
+        learned=lambda model: exact_match(_written(model, train, german), train),
         test=lambda model: exact_match(_written(model, test, german), test),
+        n_test=test.n_sequences,
         baselines={
             "answer of the nearest": _share(
                 baselines.nearest(_flat(train), written[0], _flat(test)), written[1]
@@ -87,8 +89,10 @@ def translation(options: Options, seed: int, dtype: str) -> Problem:
 def captions(options: Options, seed: int, dtype: str) -> Problem:
     """One to many: pictures of digits in words; exact matches.
 
-    Written greedily. Baselines: the most frequent caption; that of the nearest picture seen in
-    training (Euclidean distance of the 64 pixels); and support vector machines, one for each word.
+    Learned from training pictures that are varied at random and captioned anew, written greedily.
+    Baselines: the most frequent caption; that of the nearest picture seen in training (Euclidean
+    distance of the 64 pixels); and support vector machines, one for each word; all of them know
+    the training pictures as they are.
     """
     alphabet = tasks.caption_alphabet()
     train, validation, test = (
@@ -104,7 +108,7 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
         return EncoderDecoder(model.encoder, rescaled(model.decoder, options.input_scale))
 
     def task(rng: np.random.Generator) -> Pairs:
-        return tasks.captions(options.batch_size, rng=rng, dtype=dtype, part="train")
+        return tasks.captions(options.batch_size, rng=rng, dtype=dtype, part="train", varied=True)
 
     return Problem(
         kind="one to many",
@@ -115,7 +119,9 @@ def captions(options: Options, seed: int, dtype: str) -> Problem:
         shown=validation,
         loss=lambda model: pairs_evaluate(model, validation).loss,
         measure=lambda model: exact_match(_written(model, validation, alphabet), validation),
+        learned=lambda model: exact_match(_written(model, train, alphabet), train),
         test=lambda model: exact_match(_written(model, test, alphabet), test),
+        n_test=test.n_sequences,
         baselines={
             "most frequent caption": baselines.most_frequent(*written),
             "caption of the nearest": _share(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 from analysis.frame import figures, statistics, words
 
@@ -105,6 +106,22 @@ def test_an_interval_ends_where_a_share_would_be_two_errors_off(n):
         errors = np.sqrt(ends * (1 - ends) / n)
         assert_allclose(np.abs(solved / n - ends)[inner], 1.959964 * errors[inner])
     assert_allclose(low, 1 - high[::-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 10, 150])
+def test_shares_are_told_apart_when_0_lies_outside_their_interval(n):
+    """Score intervals squared and added (Newcombe 1998), recomputed; of equal shares, rarely."""
+    solved = np.arange(n + 1)
+    low, high = statistics.wilson(solved, n)
+    found = np.array([[statistics.told_apart(p / n, q / n, n) for q in solved] for p in solved])
+    for p, q in np.ndindex(n + 1, n + 1):
+        low_end = (p - q) / n - np.hypot(p / n - low[p], high[q] - q / n)
+        high_end = (p - q) / n + np.hypot(high[p] - p / n, q / n - low[q])
+        assert found[p, q] == (low_end > 0 or high_end < 0), (p, q)
+    assert not found.diagonal().any()
+    for share in (0.02, 0.3, 0.5, 0.66):
+        mass = stats.binom.pmf(solved, n, share)
+        assert mass @ found @ mass < 0.06
 
 
 def test_contours_are_drawn_where_there_is_something_to_draw(ax):

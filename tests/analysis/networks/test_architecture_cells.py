@@ -28,6 +28,8 @@ def made(name, units, best="lstm"):
     values = {
         "score": ((*BY_CELL, "updates"), rng.random((3, N, 3)), about),
         "test_score": (BY_CELL, test, about),
+        "train_score": (BY_CELL, test + 0.1, about),
+        "n_test": ((), 50),
         "baseline_score": (["baseline"], [0.45]),
         "trial_loss": (("cell", "rate"), rng.random((3, 2))),
         "trial_updates": ((), 1),

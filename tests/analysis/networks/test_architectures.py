@@ -199,6 +199,40 @@ def test_networks_without_a_score_count_as_the_worst(datasets, name, worst):
     assert f" updates {'inf (0.9 to inf)' if worst == 'inf' else '0.45 (0 to 0.9)'}" in one
 
 
+def test_words_on_what_so_few_items_tell(datasets):
+    data = changed(datasets["captions"], n_test=100, test_score=0.6, baseline_score=[0.1, 0.5, 0.7])
+    names = data.baseline.values
+    assert lines(data)[2] == (
+        "  Of 100 test items a share of 0.6 may be 0.502 to 0.691 (95%); too few to tell it apart "
+        f"from: {names[1]}, {names[2]}."
+    )
+    assert lines(changed(data, n_test=10000))[2] == (
+        "  Of 10000 test items a share of 0.6 may be 0.59 to 0.61 (95%)."
+    )
+    assert "a share of 0 may be 0 to 0.037 " in lines(changed(data, test_score=np.nan))[2]
+    assert not any("test items" in line for line in lines(datasets["characters"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "words"),
+    [
+        ("captions", 0.9, 0.7, "it stops at what it has not seen, not at what it has not learned."),
+        ("captions", 0.7, 0.6, "it stops at what it has seen and not learned."),
+        ("captions", np.nan, np.nan, "it stops at what it has seen and not learned."),
+        ("captions", 0.99, 1.0, "nothing is left to be learned."),
+        ("characters", 2.0, 2.25, "what was not seen costs 0.25 more."),
+        ("characters", 2.25, 2.0, "what was not seen costs 0.25 less."),
+        ("characters", np.nan, np.nan, "what was not seen cannot be compared."),
+    ],
+)
+def test_words_on_where_it_stops(datasets, name, train, test, words):
+    data = changed(datasets[name], train_score=train, test_score=test)
+    worst = {"captions": 0, "characters": np.inf}[name]
+    seen, new = (worst if np.isnan(x) else x for x in (train, test))
+    said = f"  The training part scores {seen:.3g}, the test part {new:.3g}: {words}"
+    assert said in lines(data, name)
+
+
 def test_words_on_divergence(datasets):
     data = datasets["captions"]
     assert not any("diverged" in line for line in lines(data))

@@ -44,7 +44,7 @@ def test_scores_beside_baselines(data):
     assert data.test_score.dims == ("network_seed",)
     fraction = data.score.attrs["units"].startswith("fraction")
     assert fraction == (settings_of(data)["name"] != "characters")
-    for name in ("score", "test_score", "baseline_score"):
+    for name in ("score", "train_score", "test_score", "baseline_score"):
         assert data[name].attrs["units"] == data.score.attrs["units"]
         assert np.isfinite(data[name]).all()
         if fraction:
@@ -96,8 +96,12 @@ def test_test_scores_are_of_the_test_part():
         options = TINY | SHORT.get(name, {}) | {"n_updates": 0, "learning_rate": 0.01}
         data = rnnsim.architecture_experiment(name, **options)
         model = problem_of(data).draw([0, 1], "vanilla")
-        for found, part in ((data.test_score, "test"), (data.score[:, 0], "validation")):
+        parts = {"train": data.train_score, "test": data.test_score}
+        for part, found in (parts | {"validation": data.score[:, 0]}).items():
             np.testing.assert_allclose(found, scored(name, model, part), rtol=1e-14)
+        shown, right = np.array(data.test_score) * int(data.n_test), data.score.attrs["units"]
+        if right.startswith("fraction"):
+            np.testing.assert_allclose(shown, np.round(shown), atol=1e-9)
         assert not np.array_equal(data.test_score, data.score.isel(updates=0)) or name in WRITING
 
 
@@ -112,10 +116,11 @@ def scored(name, model, part):
     if name == "sentences":
         return [share_right(model[i], part) for i in range(len(model))]
     if name == "captions":
-        pairs, alphabet = tasks.captions(180, rng=0, part=part), tasks.caption_alphabet()
+        n = 1437 if part == "train" else 180
+        pairs, alphabet = tasks.captions(n, rng=0, part=part), tasks.caption_alphabet()
     else:
         options = {"largest": 999, "reverse": True}
-        pairs = tasks.number_words(100, rng=0, part=part, **options)
+        pairs = tasks.number_words(800 if part == "train" else 100, rng=0, part=part, **options)
         alphabet = tasks.number_alphabets(largest=999)[1]
     ids = rnnsim.greedy_decode(
         model, pairs.source, start=alphabet.start, end=alphabet.end, n_steps=pairs.n_steps

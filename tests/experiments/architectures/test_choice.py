@@ -87,7 +87,7 @@ def test_each_cell_learns_as_it_does_alone(data):
 
 def test_every_number_says_of_which_cell_it_is(data):
     axes = {name: "cell" in data[name].dims for name in data.data_vars}
-    general = {"baseline_score", "pixel_spread", "trial_updates"}
+    general = {"baseline_score", "pixel_spread", "trial_updates", "n_test"}
     assert {name for name, by_cell in axes.items() if not by_cell} == general
     assert json.loads(data.attrs["configuration"])["cell"] == list(CELLS)
     known = ~np.isnan(data.test_score).all("network_seed")
