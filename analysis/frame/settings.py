@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import takewhile
 from typing import Annotated, Any, get_args
 
 import cyclopts
@@ -62,14 +63,33 @@ def as_flags(kind: type[Any]) -> Iterator[None]:
 
 
 def told(error: cyclopts.CycloptsError) -> Any:
-    """What is said of words that are no flags, or no value of one: the flag before them, if any."""
-    unused, given = error.unused_tokens or [], error.root_input_tokens or []
-    before = given[given.index(unused[0]) - 1] if unused and unused[0] in given else ""
-    if isinstance(error, cyclopts.UnusedCliTokensError) and before.startswith("--"):
-        return cyclopts.CycloptsPanel(
-            f"`{before}` takes no value, got {checks.shown(unused[0])}; write {before} alone"
-        )
-    return cyclopts.CycloptsPanel(error)
+    """What is said of words that are no flags, or no value of one: the flag that has too many."""
+    spare = _spare(error) if isinstance(error, cyclopts.UnusedCliTokensError) else None
+    if spare is None:
+        return cyclopts.CycloptsPanel(error)
+    flag, takes, word = spare
+    one = f"takes one value, got {checks.shown(word)} as well; give one"
+    none = f"takes no value, got {checks.shown(word)}; write {flag} alone"
+    return cyclopts.CycloptsPanel(f"`{flag}` {one if takes else none}")
+
+
+def _spare(error: cyclopts.CycloptsError) -> tuple[str, int, str] | None:
+    """The first flag with more words behind it than it takes, how many it takes, and the next."""
+    given = list(error.root_input_tokens or [])
+    if error.app is None:
+        return None
+    known = error.app.assemble_argument_collection()
+    for at, word in enumerate(given):
+        flag, inline, _ = word.partition("=")
+        found = [each for each in known if flag in each.names]
+        if not found:
+            continue
+        takes, several = found[0].token_count()
+        behind = list(takewhile(lambda token: not token.startswith("--"), given[at + 1 :]))
+        rest = behind[takes - bool(inline) :]
+        if rest and not several:
+            return flag, takes, rest[0]
+    return None
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,26 @@ def test_what_is_wrong_goes_by_the_name_of_its_flag(arguments, name, call, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["depth", "--cell", "lstm", "lstm"], "`--cell` takes one value, got 'lstm' as well"),
+        (["depth", "--cell=lstm", "gru"], "`--cell` takes one value, got 'gru' as well"),
+        (
+            ["depth", "--network-seeds", "1", "--forget-bias", "1", "1"],
+            "`--forget-bias` takes one value, got '1' as well",
+        ),
+        (["lyapunov", "--driven", "1", "--n-hidden", "1"], "`--driven` takes no value, got '1'"),
+        (["truncation", "--no-progress", "1"], "`--no-progress` takes no value, got '1'"),
+    ],
+)
+def test_a_word_too_many_goes_by_the_flag_before_it(arguments, message, call, tmp_path):
+    code, said = call(*arguments)
+    assert code
+    assert message in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_help_lists_all_tasks(call):
     for arguments in (["help"], ["--help"], ["help", "truncation"], ["truncation", "--help"]):
         code, said = call(*arguments)
