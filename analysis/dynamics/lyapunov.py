@@ -14,8 +14,10 @@ from rnnsim import checks
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, flag
+from ..frame.words import have
 from . import words
 from .lyapunov_plots import (
+    DASHED,
     GROWING,
     at_rest,
     beyond_0,
@@ -148,11 +150,9 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
         plot_transition(dataset, n_hidden=H, ax=ax)
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
-    axes[0, 0].legend(loc="lower right", fontsize=12)
-    known = mean_field(dataset, 1.0) is not None
-    theirs = " Theory is for large networks; small ones lie below it on average." if known else ""
-    if gain_at_rest(dataset) is not None:
-        theirs = " Dashed: where rest of large networks loses stability."
+    axes[0, 0].legend(fontsize=12)
+    drawn = {line.get_label() for line in axes[0, 0].lines}
+    theirs = "".join(f" Dashed: {text}." for name, text in DASHED.items() if name in drawn)
     figures.caption(
         figure,
         f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
@@ -221,8 +221,10 @@ def _shrinking(dataset: xr.Dataset) -> str:
     """How many of the networks whose distances grow have blocks in which they shrink."""
     grow = dataset.lyapunov_exponent.sel(exponent=1) > 0
     shrink = (dataset.finite_time < 0).any(["sequence", "time"])
+    if not grow.any():
+        return "None has a mean above 0."
     return (
-        f"Of {int(grow.sum())} with a mean above 0, {int((grow & shrink).sum())} have blocks in "
+        f"Of {int(grow.sum())} with a mean above 0, {have(int((grow & shrink).sum()))} blocks in "
         "which distances shrink."
     )
 
@@ -247,7 +249,7 @@ def _attractor_figure(dataset: xr.Dataset) -> Figure:
     for ax, (variable, title) in zip(axes, titles.items(), strict=True):
         plot_attractor(dataset, variable, ax=ax)
         ax.set_title(title)
-    axes[0].legend(loc="upper left", fontsize=12)
+    axes[0].legend(fontsize=12)
     figures.caption(
         figure,
         f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. Left: "

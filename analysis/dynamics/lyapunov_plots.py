@@ -15,6 +15,11 @@ ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
 THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
 _MOST_GAIN = 1000.0  # what theory covers
 RANDOM_ENTRIES = ("gaussian", "uniform")
+_MEAN_FIELD, _REST = "mean field, large $H$", "rest, large $H$"
+DASHED = {
+    _MEAN_FIELD: "mean field of large networks",
+    _REST: "where rest of large networks loses stability",
+}  # lines of theory, and what they are in captions
 GROWING = ("relu", "linear")  # activations that do not keep states bounded
 _LARGEST = r"$\lambda_1$ (nats/step)"
 
@@ -91,6 +96,8 @@ def plot_spectrum(
         lowest.append(np.min(ax.lines[-1].get_ydata(), initial=0.0, where=np.isfinite(values[0])))
         _spectrum_in_theory(ax, dataset, gain, color, leading is not None)
     ax.axhline(0.0, **ZERO)
+    if leading is not None:
+        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     ax.set_ylim(bottom=max(ax.get_ylim()[0], 1.3 * min(lowest, default=0.0) - 0.1))
     ax.set_xlabel("$i\\,/\\,H$")
     ax.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)")
@@ -135,10 +142,10 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
     gains = np.sort(np.unique(np.append(_dense(dataset.gain.values), dataset.gain.values)))
     known = mean_field(dataset, gains)
     if known is not None:
-        ax.plot(gains, known.largest_exponent, label="mean field, large $H$", **THEORY)
+        ax.plot(gains, known.largest_exponent, label=_MEAN_FIELD, **THEORY)
     critical = gain_at_rest(dataset)
     if critical is not None and gains[0] <= critical <= gains[-1]:
-        ax.axvline(critical, label="rest, large $H$", **THEORY)
+        ax.axvline(critical, label=_REST, **THEORY)
     ax.axhline(0.0, **ZERO)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel("largest exponent " + _LARGEST)
@@ -171,7 +178,7 @@ def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None
     ax.plot(data.time, values[0], lw=2.5, label="first network, with standard error", **first)
     known = mean_field(dataset, gain)
     if known is not None:
-        ax.axhline(float(known.largest_exponent), label="mean field, large $H$", **THEORY)
+        ax.axhline(float(known.largest_exponent), label=_MEAN_FIELD, **THEORY)
     ax.axhline(0.0, **ZERO)
     ax.set_xlabel("time after the burn-in (steps)")
     ax.set_ylabel("estimate of " + _LARGEST)

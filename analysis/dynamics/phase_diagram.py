@@ -17,6 +17,7 @@ from rnnsim import theory
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.settings import DRAW_HELP, Cells, Networks, flag
+from ..frame.words import have
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
@@ -326,7 +327,7 @@ def _strength_in_words(data: xr.Dataset) -> str:
     return (
         f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
         f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}. Of "
-        f"{close.size} networks there, {int(close.sum())} have an exponent within two standard "
+        f"{close.size} networks there, {have(int(close.sum()))} an exponent within two standard "
         "errors of 0."
     )
 

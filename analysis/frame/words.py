@@ -22,6 +22,11 @@ def share(value: float) -> str:
     return f"{value:.0%}"
 
 
+def have(n: int) -> str:
+    """ "1 has", "2 have"."""
+    return f"{n} has" if n == 1 else f"{n} have"
+
+
 def middle(
     values: npt.ArrayLike, form: Callable[[float], str], *, unknown: str = "not known"
 ) -> str:

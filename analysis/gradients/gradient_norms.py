@@ -16,7 +16,7 @@ from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
 from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
-from ..frame.words import listing
+from ..frame.words import have, listing
 from . import norm_plots
 from .norm_plots import (
     change_over_networks,
@@ -279,7 +279,7 @@ def _sentences(datasets: Datasets) -> list[str]:
         sentences.append(f"At gain {gain:g} {text}.")
         if bent := int((fits.growth_single.sel(gain=gain) == 0).sum()):
             sentences.append(
-                f"  {bent} of {fits.network_seed.size} networks there have no single rate: it "
+                f"  Of {fits.network_seed.size} networks there {have(bent)} no single rate: it "
                 "differs between both halves of the lags by more than its error."
             )
     critical = _critical_in_words(one_network_set(datasets["last-step"]))

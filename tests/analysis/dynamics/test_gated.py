@@ -115,6 +115,20 @@ def test_driven_networks_have_no_rest(exponents):
     assert not dashed(figure.axes[0])
 
 
+@pytest.mark.parametrize(("gains", "inside"), [([1.0, 1.5], True), ([1.25, 1.5], False)])
+def test_a_caption_names_the_lines_that_are_drawn(exponents, gains, inside):
+    datasets = {name: d.assign_coords(gain=gains) for name, d in of_lstm(exponents).items()}
+    figure = lyapunov.draw(datasets)["transition"]
+    assert bool(dashed(figure.axes[0])) is inside  # of the critical gain
+    assert ("Dashed: where rest" in figure.get_supxlabel()) is inside
+
+
+def test_a_single_exponent_stands_on_an_axis_from_0(exponents):
+    ax = lyapunov_plots.plot_spectrum(of_lstm(exponents)["spectra"], leading=1 / H)
+    assert ax.lines[0].get_xdata() == [1 / H]
+    assert ax.get_xlim()[0] <= 0
+
+
 def test_a_spectrum_of_an_lstm_has_twice_as_many_exponents_as_units(exponents):
     data = of_lstm(exponents)["spectra"]
     ax = lyapunov_plots.plot_spectrum(data)
