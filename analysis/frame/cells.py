@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 
 import rnnsim
 from rnnsim import theory
@@ -136,7 +137,8 @@ def drawn(
 ) -> dict[str, Figure]:
     """The figures of every kind, each with the kind above it; of several, what compares them.
 
-    `state` says what is of the whole state of an LSTM, and of all layers of a stack.
+    `state` says what is of the whole state of an LSTM, and of all layers of a stack, in figures
+    that have it: all of them, or those in which gradients with respect to h stand.
     """
     found: dict[str, Figure] = {}
     kinds = kinds_of(datasets)
@@ -144,10 +146,15 @@ def drawn(
         found |= compare(kinds)
     for kind in kinds:
         for name, figure in draw(kind.datasets).items():
-            whole = _whole(kind)
+            whole = _whole(kind) * (state != _STATE or _has_gradients(figure))
             _entitle(figure, kind.name + (state.replace("%s", whole) if whole else ""))
             found[name + kind.suffix] = figure
     return found
+
+
+def _has_gradients(figure: Figure) -> bool:
+    """Whether gradients with respect to h, or Jacobians, stand in the words of a figure."""
+    return any(r"\partial h" in text.get_text() for text in figure.findobj(Text))
 
 
 def _whole(kind: Kind) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -136,6 +137,11 @@ def contour(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, shown: Any, **options:
     if min(np.shape(shown)) < 2 or not levels:
         return None
     return ax.contour(x, y, shown, levels=levels, **options)
+
+
+def count_axis(axis: Axis) -> None:
+    """Whole numbers alone on an axis that counts: indices, ranks, windows."""
+    axis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))
 
 
 def caption(figure: Figure, text: str) -> None:

@@ -144,6 +144,7 @@ def plot_exponents(data: xr.Dataset, *, start: str, ax: Axes | None = None) -> A
     if seen and np.isfinite(seen).any():
         low, high = float(np.nanmin(seen, initial=0.0)), float(np.nanmax(seen, initial=0.0))
         ax.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    figures.count_axis(ax.xaxis)
     ax.set_xlabel("index $i$")
     ax.set_ylabel(r"$\lambda_i$ (nats/step)")
     return ax
@@ -166,6 +167,7 @@ def plot_time_scales(data: xr.Dataset, *, start: str, ax: Axes | None = None) ->
     _draw(ax, index, np.log(here.time_scale), "unit", log=True)
     ax.plot(index, powers(np.log(here.theory_time_scale.values)), **THEORY)
     ax.axhline(np.log10(data.lag.size), **_GUIDE)
+    figures.count_axis(ax.xaxis)
     ax.set_xlabel("unit, sorted")
     ax.set_ylabel("time scale (steps)")
     log_axis(ax)

@@ -84,6 +84,9 @@ def _norm_figure(data: xr.Dataset) -> Figure:
         cell_plots.plot_norm_against_lag(data, start=start, ax=ax)
         ax.set_title(start_in_words(start))
         ax.label_outer()
+    for ax in axes.ravel()[len(starts) - columns : len(starts)]:  # the lowest of each column
+        ax.set_xlabel("lag $k$ (steps)")
+        ax.xaxis.set_tick_params(labelbottom=True)
     dotted = "LSTM, path through c" if "lstm" in data.cell.values else ""
     path = ", and how much of an LSTM's gradient takes the path through c alone (dotted)"
     handles = cell_plots.key(data, dashed="a gate that hears nothing", dotted=dotted)
@@ -171,8 +174,9 @@ def _grid(data: xr.Dataset) -> tuple[Figure, npt.NDArray[np.object_]]:
 def _finish(figure: Figure, axes: npt.NDArray[np.object_], handles: list[object]) -> None:
     for ax in axes[:, 1:].ravel():
         ax.set_ylabel("")
-    for ax in axes[1, 1:]:
-        ax.sharey(axes[1, 0])
+    bottom = np.array([ax.get_ylim() for ax in axes[1]])
+    for ax in axes[1]:
+        ax.set_ylim(bottom[:, 0].min(), bottom[:, 1].max())
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=12)
 
 

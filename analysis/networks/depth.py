@@ -117,8 +117,8 @@ def _window_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_networks(data)} The window from which on the gradient of a layer's recurrent weights "
-        f"is within {percent(tolerance)}: of the lowest layer, of the top, and the largest of all "
-        "layers. Dots: networks, lines: medians. See what depth does to the window, for these "
+        f"is within {percent(tolerance)}: of the lowest layer, of the top, and (thick grey) the "
+        "largest of all layers. Dots: networks, lines: medians. See what depth does to the window, for these "
         "weights on these data.",
     )
     return figure
@@ -180,4 +180,7 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
 def _layer_in_words(here: xr.Dataset, layer: int) -> str:
     rate, slope = (middle(each, lambda x: f"{x:+.3g}") for each in (here.rate, here.slope))
     window = middle(here.sufficient_window, lambda K: f"{K:g}") + known_of(here.sufficient_window)
-    return f"into layer {layer} the rate is {rate}, the slope {slope}, the window {window}"
+    return (
+        f"into layer {layer} the slope over these lags is {slope}, the rate in the end {rate}, the "
+        f"window {window}"
+    )

@@ -124,6 +124,7 @@ def plot_spectrum(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Ax
             color=_COLORS[index], marker=figures.MARKERS[index], label=f"layer {layer}",
         )  # fmt: skip
     ax.axhline(0.0, **_LEVEL)
+    figures.count_axis(ax.xaxis)
     ax.set_xlabel("rank $i$")
     ax.set_ylabel(r"$\lambda_i$ (nats/step)")
     ax.legend(fontsize=10.5, loc="lower left")
@@ -192,11 +193,12 @@ def plot_window_by_depth(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     tops = [_by_seed(ordered.sufficient_window.sel(layer=L), "n_layers") for L in depths]
     top = np.stack([each[:, i] for i, each in enumerate(tops)], axis=1)
     largest = _by_seed(ordered.largest_window, "n_layers")
-    for index, (name, values) in enumerate(
-        (("lowest layer", lowest), ("top layer", top), ("every layer", largest))
-    ):
+    whole = figures.finite(median(largest, 0))
+    ax.plot(depths, whole, label="every layer", marker="o", ms=11, **_WHOLE)
+    for index, (name, values) in enumerate((("lowest layer", lowest), ("top layer", top))):
         _layer(ax, depths, values, index, name)
     ax.set_ylim(bottom=0.0)
+    figures.count_axis(ax.yaxis)
     ax.set_xticks(depths)
     ax.set_xlabel("layers $L$")
     ax.set_ylabel("sufficient window (steps)")

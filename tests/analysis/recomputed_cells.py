@@ -103,7 +103,10 @@ def _into(one, layer):
     rate, slope = (middle(one[name][:, layer - 1], lambda x: f"{x:+.3g}") for name in _RATES)
     windows = one["sufficient_window"][:, layer - 1]
     words = middle(windows, lambda K: f"{K:g}") + of_known(windows)
-    return f"into layer {layer} the rate is {rate}, the slope {slope}, the window {words}"
+    return (
+        f"into layer {layer} the slope over these lags is {slope}, the rate in the end {rate}, "
+        f"the window {words}"
+    )
 
 
 _RATES = ("rate", "slope")

@@ -78,6 +78,18 @@ def test_every_figure_says_which_kind_it_is_of():
     assert usual["plain"].get_suptitle() == ""
 
 
+@pytest.mark.parametrize("label", [r"$\partial h_t$", "loss"])
+def test_what_h_stands_for_is_said_where_it_stands(label):
+    def of_h(_):
+        figure, ax = figures.new_figure()
+        ax.set_ylabel(label)
+        return {"h": figure}
+
+    (vanilla, lstm) = cells.drawn({"all": dataset(cell=["vanilla", "lstm"])}, of_h).values()
+    assert vanilla.get_suptitle() == "vanilla networks"
+    assert (r"\partial h" in lstm.get_suptitle()) == (r"\partial h" in label)
+
+
 def test_sentences_stand_under_the_name_of_their_kind():
     words = cells.told(
         {"all": dataset(cell=["vanilla", "lstm"])},

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from artists import check_axes, dashed, drawn_with_captions, faint, labelled, texts
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -15,6 +16,7 @@ TINY = cells.Settings(
     task="adding", forget_bias=(0.0, 2.0), chrono=9.0, length=T, n_hidden=H, network_seeds=3,
     batch_size=2, n_threads=1,
 )  # fmt: skip
+CHRONO = xr.DataArray([0, 0, 1], {"start": ["bias 0", "bias 2", "chrono 9"]})
 
 
 def test_norms_are_medians_beside_the_path_and_the_guide(data):
@@ -78,6 +80,31 @@ def test_time_scales_are_sorted_beside_those_of_deaf_gates(data):
     assert_allclose(guide.get_ydata(), np.log10(here.theory_time_scale))
     assert any(np.allclose(line.get_ydata(), np.log10(T)) for line in ax.lines)
     assert "steps" in ax.get_ylabel()
+
+
+def test_panels_of_a_row_show_what_all_of_them_hold(data):
+    """On one scale, and the lags of every column have numbers, also above an empty place."""
+    drawn = cells.draw({"cells": data.assign(time_scale=data.time_scale * (1 + 99 * CHRONO))})
+    for name in ("windows", "exponents-and-time-scales"):
+        bottom = drawn[name].axes[3:]
+        assert len({ax.get_ylim() for ax in bottom}) == 1
+        low, high = bottom[0].get_ylim()
+        shown = np.concatenate(
+            [y for ax in bottom for line in ax.lines for y in [line.get_ydata()]]
+        )
+        assert low <= np.nanmin(shown)
+        assert np.nanmax(shown) <= high
+    lags = [ax for ax in drawn["norm-against-lag"].axes if ax.get_xlabel()]
+    assert [ax.get_title() for ax in lags] == ["forget bias 2", "chrono to 9 steps"]
+    for ax in lags:
+        ax.figure.draw_without_rendering()
+        assert any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks())
+
+
+def test_indices_are_whole_numbers(data):
+    for plot in (cell_plots.plot_exponents, cell_plots.plot_time_scales):
+        ticks = plot(data.isel(unit=slice(2)), start="bias 0").get_xticks()
+        assert_array_equal(ticks, np.round(ticks))
 
 
 @pytest.mark.parametrize(
