@@ -139,6 +139,18 @@ def contour(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, shown: Any, **options:
     return ax.contour(x, y, shown, levels=levels, **options)
 
 
+def lower_end(ax: Axes, bottom: float = 0.0) -> None:
+    """Where a y axis begins. Its upper end stays free, for panels on the same axis that follow."""
+    ax.set_ylim(bottom=bottom, auto=None)
+
+
+def on_one_scale(axes: Sequence[Axes] | npt.NDArray[np.object_]) -> None:
+    """The y axes of panels that are drawn, from the lowest of their ends to the highest."""
+    low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for ax in axes:
+        ax.set_ylim(min(low), max(high))
+
+
 def count_axis(axis: Axis) -> None:
     """Whole numbers alone on an axis that counts: indices, ranks, windows."""
     axis.set_major_locator(MaxNLocator(nbins=7, integer=True, min_n_ticks=1))

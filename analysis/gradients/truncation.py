@@ -224,9 +224,9 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
         f"Gain {settings['gain']:g}, T = {settings['length']}, {settings['n_batches']} batches of "
         f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT. "
         "Thin: networks, thick: median. A window cuts off gradient (bias) and noise (variance): "
-        "where their sum is least (star) steps along the gradient are best. Behind the horizon "
-        "(dotted) lags by themselves bring more noise than gradient. Right: the best window for "
-        "batches of other sizes (dots: networks, bands: quartiles).",
+        "where the sum of a network is least (star: in the median) its steps along the gradient "
+        "are best. Behind the horizon (dotted) lags by themselves bring more noise than gradient. "
+        "Right: the best window for batches of other sizes (dots: networks, bands: quartiles).",
     )
     return figure
 

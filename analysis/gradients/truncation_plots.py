@@ -67,7 +67,7 @@ def plot_against_window(
         log_axis(ax)
         ax.set_ylabel(_ERROR_LABEL)
     else:
-        ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03)
+        ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03, auto=None)
         ax.set_ylabel(r"cosine of $g_K$ and $g$")
     return ax
 

@@ -78,7 +78,7 @@ def _score_figure(data: xr.Dataset) -> Figure:
     axes[1].set_title(f"equal sequences: {batches * B}")
     axes[2].set_title(f"equal updates: {batches}")
     axes[2].set_ylabel("")
-    axes[2].sharey(axes[1])
+    figures.on_one_scale(axes[1:])
     axes[0].legend(loc="upper left")
     figures.caption(
         figure,

@@ -78,7 +78,7 @@ def _label(data: xr.Dataset, index: int) -> str:
 
 def _chance(ax: Axes, data: xr.Dataset) -> None:
     ax.axhline(float(np.log(figures.configuration(data)["n_symbols"])), **THEORY)
-    ax.set_ylim(bottom=min(-0.03, ax.get_ylim()[0]))
+    figures.lower_end(ax, min(-0.03, ax.get_ylim()[0]))
 
 
 def _window_axis(ax: Axes, data: xr.Dataset) -> None:

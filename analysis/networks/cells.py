@@ -174,9 +174,7 @@ def _grid(data: xr.Dataset) -> tuple[Figure, npt.NDArray[np.object_]]:
 def _finish(figure: Figure, axes: npt.NDArray[np.object_], handles: list[object]) -> None:
     for ax in axes[:, 1:].ravel():
         ax.set_ylabel("")
-    bottom = np.array([ax.get_ylim() for ax in axes[1]])
-    for ax in axes[1]:
-        ax.set_ylim(bottom[:, 0].min(), bottom[:, 1].max())
+    figures.on_one_scale(axes[1])
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=12)
 
 

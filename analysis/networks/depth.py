@@ -118,8 +118,8 @@ def _window_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{_networks(data)} The window from which on the gradient of a layer's recurrent weights "
         f"is within {percent(tolerance)}: of the lowest layer, of the top, and (thick grey) the "
-        "largest of all layers. Dots: networks, lines: medians. See what depth does to the window, for these "
-        "weights on these data.",
+        "largest of all layers. Dots: networks, lines: medians. See what depth does to the window, "
+        "for these weights on these data.",
     )
     return figure
 

@@ -158,9 +158,9 @@ def _gain_figure(dataset: xr.Dataset) -> Figure:
     for ax, (variable, title) in zip(axes.flat, titles.items(), strict=True):
         plot_against_gain(dataset, variable, ax=ax)
         ax.set_title(title)
-    bounds = np.array([ax.get_ylim() for ax in axes[0]])
-    for ax in axes[0]:  # one scale: the norm against the radius
-        ax.set(xlabel="", ylim=(bounds[:, 0].min(), bounds[:, 1].max()))
+    figures.on_one_scale(axes[0])  # the norm against the radius
+    for ax in axes[0]:
+        ax.set_xlabel("")
     axes[0, 0].legend(fontsize=12)
     figures.caption(
         figure,

@@ -111,7 +111,7 @@ def plot_blocks(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None =
     for i, (name, color) in enumerate(zip(names, figures.shades(len(names)), strict=True)):
         rows = here.sel(block=name).transpose("network_seed", "unit").values
         figures.seeds_and_median(ax, index, rows, label=name, color=color, index=i, lines=True)
-    ax.set_ylim(bottom=0.0)
+    figures.lower_end(ax)
     ax.set_xlabel("index $i$, in descending order")
     ax.set_ylabel(r"$\sigma_i$ of a block of $W_{hh}$")
     ax.set_title(scheme)
@@ -130,7 +130,7 @@ def plot_stretch(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None 
     index = np.arange(1, rows.shape[1] + 1)
     figures.seeds_and_median(ax, index, rows, label="median", color=COLORS[scheme], lines=True)
     ax.axhline(1.0, **_UNIT, zorder=1)
-    ax.set_ylim(bottom=0.0)
+    figures.lower_end(ax)
     ax.set_xlabel("index $i$, in descending order")
     ax.set_ylabel(r"$\sigma_i(\partial s_T/\partial s_{T-1})$")
     return ax

@@ -105,7 +105,7 @@ def _radius_figure(data: xr.Dataset) -> Figure:
         for index, scheme in enumerate(schemes_of(data)):
             plot_radius(data, variable, scheme=scheme, index=index, ax=ax)
         ax.set_title(title)
-        ax.set_ylim(bottom=0.0)
+        figures.lower_end(ax)
     axes[1].set_ylabel("")
     axes[0].legend(fontsize=12)
     figures.caption(

@@ -121,7 +121,7 @@ def _learning_figure(data: xr.Dataset) -> Figure:
     for column, gain in enumerate(data.gain.values):
         ax = plot_against_updates(data, "loss", gain=gain, ax=axes[0, column])
         ax.axhline(float(data.constant_loss), **figures.THEORY, label="always the same answer")
-        ax.set_ylim(bottom=0.0)
+        figures.lower_end(ax)
         if scored:
             plot_against_updates(data, "accuracy", gain=gain, ax=axes[1, column])
             axes[1, column].set_ylim(-0.03, 1.03)

@@ -157,7 +157,7 @@ def eigenvalue_film(data: xr.Dataset) -> figures.Film:
     cursors = []
     for ax, gain in zip(axes[1], gains, strict=True):
         plot_against_updates(data, "loss", gain=gain, ax=ax)
-        ax.set_ylim(bottom=0.0)
+        figures.lower_end(ax)
         ax.set_ylabel("loss")
         cursors.append(ax.axvline(0.0, color="black", lw=1.5))
     for ax in axes[:, 1:].flat:

@@ -65,9 +65,8 @@ def _norms(datasets):
         singles = here.growth_single.values.tolist()
         if bent := singles.count(0.0):
             words.append(
-                f"  Of {len(singles)} networks there {bent} {'has' if bent == 1 else 'have'} no single "
-                "rate: it differs "
-                "between both halves of the lags by more than its error."
+                f"  Of {len(singles)} networks there {bent} {'has' if bent == 1 else 'have'} no "
+                "single rate: it differs between both halves of the lags by more than its error."
             )
     if not has_one_matrix(last):
         return [

@@ -71,6 +71,17 @@ def test_all_figures_are_drawn_with_captions(datasets):
     assert titles == ["what the gradient can see", "equal sequences: 60", "equal updates: 20"]
 
 
+def test_losses_of_later_panels_are_not_cut_off(data):
+    steep = data.assign(loss=data.loss * (1.0 + 2.0 * (data.budget == "updates")))
+    axes = window.draw({"window": steep})["score-against-window"].axes[1:]
+    low, high = axes[0].get_ylim()
+    assert axes[1].get_ylim() == (low, high)
+    for ax in axes:
+        for line in labelled(ax).values():
+            assert low < np.nanmin(line.get_ydata())
+            assert np.nanmax(line.get_ydata()) < high
+
+
 def test_final_scores_chance_and_the_window_that_reaches(data, ax):
     assert window_plots.plot_score(data, budget="updates", ax=ax) is ax
     final = data.loss.sel(budget="updates", truncation="segments").isel(share=-1)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from artists import dashed, drawn_with_captions, labelled
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.frame import cells
-from analysis.spectra import spectra, step_plots
+from analysis.spectra import spectra, step_plots, steps
 
 ANALYSED = spectra
 TINY = spectra.Settings(
@@ -70,6 +71,16 @@ def test_blocks_are_told_apart(data):
     here = of(data, "lstm").singular_value.sel(scheme="gaussian", gain=1.5)
     expected = here.median(["network_seed", "sequence"])
     assert_allclose(labelled(ax)["median"].get_ydata(), expected)
+
+
+def test_no_panel_is_cut_off_where_one_before_it_ends(data):
+    later = xr.DataArray([1.0, 3.0], {"scheme": data.scheme.values})
+    steep = of(data, "lstm").assign(singular_value=later * of(data, "lstm").singular_value)
+    drawn = steps.step_figures({"steps": steep})
+    for ax in drawn["step-singular-values"].axes:
+        heights = np.concatenate([line.get_ydata() for line in labelled(ax).values()])
+        assert ax.get_ylim()[0] == 0
+        assert heights.max() < ax.get_ylim()[1]
 
 
 def test_every_kind_has_its_figures(datasets):
