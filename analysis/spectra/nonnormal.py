@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
 from ..frame.words import known_of, middle, percent, share
@@ -89,6 +89,11 @@ def _check_kind(settings: Settings) -> None:
         given = getattr(settings, name)
         if tuple(given) == known:
             continue
+        for each in given:  # what no command takes is not sent on to others
+            if name == "cell":
+                checks.one_of("cell", each, tuple(cells.NAMES))
+            elif name == "n_layers":
+                checks.size("n_layers", each)
         why = {
             "cell": "a step of gated cells is more than a W_hh whose powers and pseudospectra say "
             "how it ends, and no scaling of blocks of gates keeps its eigenvalues",

@@ -144,7 +144,7 @@ def cells_of(
         "n_layers": labels.sizes("n_layers", n_layers),
     }
     _check_biases(given["cell"], given["forget_bias"])
-    _check_activations(given["cell"], labels.names("activation", activation, ACTIVATIONS))
+    check_activations(given["cell"], labels.names("activation", activation, ACTIVATIONS))
     axes = {name: values for name, values in given.items() if values != USUAL[name]}
     kinds = []
     for at in np.ndindex(*map(len, given.values())):
@@ -195,7 +195,8 @@ def _check_biases(names: tuple[str, ...], biases: tuple[float, ...]) -> None:
         )
 
 
-def _check_activations(names: tuple[str, ...], activations: tuple[str, ...]) -> None:
+def check_activations(names: tuple[str, ...], activations: tuple[str, ...]) -> None:
+    """Refuse phi beside cells that have one of their own."""
     gated = [name for name in names if name != "vanilla"]
     if not gated or activations == ("tanh",):
         return

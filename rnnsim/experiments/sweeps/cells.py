@@ -14,6 +14,7 @@ from rnnsim.dynamics.gates import gate_statistics
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import CELLS
+from rnnsim.experiments.cells import check_activations
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -102,7 +103,7 @@ def cell_sweep(
         As in `gradient_flow`, for norms at lags. In units of what each component varies by, unless
         told: c of an LSTM may be many times as large as h, and a gradient as much smaller.
     activation : str
-        Of vanilla networks.
+        Of vanilla networks; refused where there are none.
     max_memory : float
         Bytes that the dataset and the norms of a job may take together.
 
@@ -135,6 +136,8 @@ def cell_sweep(
     settings |= {"n_layers": L} if L > 1 else {}
     labels.of_draws(activation=activation, dtype=dtype)
     chosen = labels.names("cell", cell, kinds.CELLS)
+    if "vanilla" not in chosen:
+        check_activations(chosen, (activation,))
     starts = _starts(forget_bias, chrono)
     seeds = labels.seeds("network_seeds", network_seeds)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)

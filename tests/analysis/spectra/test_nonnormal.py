@@ -177,6 +177,18 @@ def test_one_unit_one_scale_one_step():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"cell": ("tree",)}, "`cell` must be one of 'vanilla', 'lstm', 'gru', got 'tree'"),
+        ({"n_layers": (0,)}, "`n_layers` must be at least 1, got 0"),
+    ],
+)
+def test_what_no_command_takes_is_not_sent_on_to_others(given, message):
+    with pytest.raises(ValueError, match=message):
+        nonnormal.compute(replace(TINY, **given), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
         ({"cell": ("lstm",)}, "`cell` must be vanilla here, got .'lstm'.: a step of gated cells"),
         ({"n_layers": (2,)}, "`n_layers` must be 1 here, got .2.: a step of a stack is no power"),
         ({"forget_bias": (1.0,)}, "`forget_bias` must be 0.0 here, got .1.0.: networks without"),

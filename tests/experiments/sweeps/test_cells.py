@@ -124,6 +124,11 @@ def test_draws_are_paired():
     [
         ({"cell": "transformer"}, ValueError, "`cell` must be one of 'vanilla', 'lstm', 'gru'"),
         ({"chrono": 2.0}, ValueError, "`chrono` must be a finite number"),
+        (
+            {"cell": ["lstm", "gru"], "activation": "relu"},
+            ValueError,
+            "`activation` is phi of vanilla networks, and an LSTM has its own",
+        ),
         ({"forget_bias": []}, ValueError, "`forget_bias` must hold at least one value"),
         ({"length": 21}, ValueError, "`length` must be at least 22"),
         ({"scheme": "glorot"}, ValueError, "`scheme` must be one of"),
