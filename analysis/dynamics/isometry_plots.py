@@ -166,7 +166,7 @@ def plot_histogram(
             clip_on=False, zorder=6, ls="",
         )  # fmt: skip
     low, high = quantiles(values, _BANDS[0][:2])
-    text = [] if np.isnan(low) else [f"middle 90%: {low:+.1f} to {high:+.1f}"]
+    text = [] if np.isnan(low) else [f"middle 90%: {low:+z.1f} to {high:+z.1f}"]
     text += [lost(data)] * bool(lost(data))
     ax.text(0.03, 0.93, "\n".join(text), transform=ax.transAxes, va="top", fontsize=12, bbox=_BOX)
     ax.axvline(0.0, color="black", lw=1.4, zorder=4)

@@ -96,7 +96,7 @@ def test_histograms_add_up_and_name_their_middle(data):
         (median,) = marked(ax, "^")
         assert_allclose(median.get_xdata(), np.median(values))
         low, high = np.quantile(values, [0.05, 0.95])
-        assert texts(ax)[0] == f"middle 90%: {low:+.1f} to {high:+.1f}"
+        assert texts(ax)[0] == f"middle 90%: {low:+z.1f} to {high:+z.1f}"
         assert any(list(line.get_xdata()) == [0, 0] for line in ax.lines)
 
 
@@ -181,6 +181,9 @@ def test_most_singular_values_exactly_0(data):
     assert_allclose(sum(bar.get_height() for bar in ax.patches), 100 / 3)
     assert texts(ax) == ["middle 90%: -inf to -0.5\nexactly 0: 16 of 24"]
     assert not marked(ax, "^")
+    near = dead.assign(log_singular_value=0 * data.log_singular_value - 0.04)
+    ax = isometry_plots.plot_histogram(near, scheme="gaussian", gain=0.6, lag=4)
+    assert texts(ax) == ["middle 90%: +0.0 to +0.0"]
     mixed = dead.assign(rounding=dead.rounding.where(dead.unit != 1, 1e-3))
     words = isometry.summarise({"products": mixed})[0]
     assert "(isometry: all 0; exactly 0: 16 of 24, not resolved: 4 of 24)" in words
