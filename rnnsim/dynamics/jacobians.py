@@ -19,7 +19,7 @@ from rnnsim.kernels.dynamics.trajectories import (
     step_jacobians,
     take_back,
 )
-from rnnsim.networks.binding import batch_for, final_for
+from rnnsim.networks.binding import bound_alone
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import alone, cell_of, state_size
@@ -230,7 +230,7 @@ def jacobian_products(
     >>> bool(result.resolved.all())
     True
     """
-    batch, final = batch_for(rnn, sequences, h0, c0), final_for(rnn, sequences)
+    _, batch, final = bound_alone(rnn, sequences, h0, c0)
     rnn, h0, c0 = alone(rnn, h0, c0)
     t = _checked_step(step, sequences)
     chosen = _checked_lags(lags, t)
@@ -242,8 +242,6 @@ def jacobian_products(
     kept = np.where(there, 1.0, trajectory.kept)
     trajectory = trajectory._replace(kept=kept)
     values, rounding, leading = singular_values(rnn, trajectory, chosen)
-    if isinstance(rnn, RNN) and final.ndim == 4:
-        final = final[0]
     start = loss_gradients(trajectory, batch, t, final)
     if isinstance(rnn, Stack):
         log_norms, directions = gradients_of_stack(rnn, trajectory, start, chosen)

@@ -14,10 +14,10 @@ from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels.flow.arrays import FlowArrays
 from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
-from rnnsim.networks.binding import batch_for, final_for, weights_for
+from rnnsim.networks.binding import bound_alone, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.stack import Network, Stack
-from rnnsim.networks.states import alone, cell_of
+from rnnsim.networks.states import cell_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -83,8 +83,7 @@ def gradient_flow(
     >>> bool(np.isclose(decay, 2999 * np.log(0.1)))
     True
     """
-    rnn, h0, c0 = alone(rnn, h0, c0)
-    batch = batch_for(rnn, sequences, h0, c0)
+    rnn, batch, final = bound_alone(rnn, sequences, h0, c0)
     T, B = sequences.n_steps, sequences.n_sequences
     K = T if max_lag is None else min(checks.whole_number("max_lag", max_lag, least=1), T - 1) + 1
     steps = sequences.loss_steps
@@ -102,7 +101,6 @@ def gradient_flow(
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
-    final = final_for(rnn, sequences)
     if isinstance(rnn, Stack):
         return flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
     (weights,) = weights_for(rnn, batch)

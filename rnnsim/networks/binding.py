@@ -144,6 +144,33 @@ def _check_derivative(name: str, array: FloatArray, rnn: Network, n_axes: int) -
             )
 
 
+def bound_alone(
+    rnn: Network, sequences: Sequences, h0: npt.ArrayLike | None, c0: npt.ArrayLike | None = None
+) -> tuple[Network, Batch, FloatArray]:
+    """The networks, a stack of one layer as that layer, with `batch_for` and `final_for` of them.
+
+    What is given with a stack has an axis of layers, also where it is one.
+    """
+    batch, final = batch_for(rnn, sequences, h0, c0), final_for(rnn, sequences)
+    if isinstance(rnn, RNN) or rnn.n_layers > 1:
+        return rnn, batch, final
+    M = rnn.n_hidden if has_memories(rnn) else 0
+    of_c, of_h = final[0, ..., :M], final[0, ..., M:]
+    if of_h.size:
+        batch = batch._replace(values=_with_last(batch.values, of_h, rnn.n_outputs))
+    return rnn.layers[0], batch, np.ascontiguousarray(of_c)
+
+
+def _with_last(values: FloatArray, of_h: FloatArray, V: int) -> FloatArray:
+    """Given derivatives as kernels read them with what is of h_T in the columns of h."""
+    H = of_h.shape[-1]
+    more = H - (values.shape[-1] - V)  # none where there are derivatives of h
+    values = np.pad(values, [(0, 0)] * 3 + [(0, more)])
+    with np.errstate(over="ignore"):
+        values[:, -1, :, V:] += of_h.astype(values.dtype)
+    return values
+
+
 def final_for(rnn: Network, sequences: Sequences) -> FloatArray:
     """What arrives at the states of step T, as kernels read it: of c (., B, H) float64, or empty.
 

@@ -257,6 +257,41 @@ def test_however_they_are_given_the_windows_are_those_of_the_same_loss(cell):
             assert_allclose(a, b, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("more", [(), ("dL_dy", "dL_dh")])
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [("tanh", NAMES[:1]), ("gru", NAMES), *(("lstm", n) for n in (NAMES, NAMES[:1], NAMES[1:]))],
+    ids=str,
+)
+def test_the_flow_and_windows_of_one_layer_are_those_of_its_network(cell, own, names, more):
+    """B is a power of two, so that sums of derivatives are the same bits in either order."""
+    shape = (3, T, B) if own else (T, B)
+    others = {name: np.ones((*shape, 2 if name == "dL_dy" else H)) for name in more}
+    made, given, s = problem(cell, 1, names, N=3, own=own, **others)
+    (rnn,) = made.stack.layers
+    flat = {name: a[..., 0, :, :] if name in NAMES else a for name, a in given.items()}
+    as_network = Sequences.from_gradients(made.sequences.inputs, **flat)
+    start = {name: a[..., 0, :, :] for name, a in made.start.items()}
+    found = gradient_flow(made.stack, s, **made.start)
+    expected = gradient_flow(rnn, as_network, **start)
+    for name in ("log_norms", "window_log_norms", "share", "first_nonfinite"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert_array_equal(found.recurrent.log_norms, expected.recurrent.log_norms)
+    windows = (
+        rnnsim.window_bias_variance(network, data, 2)
+        for network, data in ((made.stack, s), (rnn, as_network))
+    )
+    found, expected = windows
+    for name in ("log_norm", "bias2", "variance"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+    found = rnnsim.jacobian_products(made.stack, s, lags=[1, T], **made.start, step=T)
+    expected = rnnsim.jacobian_products(rnn, as_network, lags=[1, T], **start, step=T)
+    assert_array_equal(found.log_gradient_norms, expected.log_gradient_norms)
+    with pytest.raises(ValueError, match="with an axis of layers is for"):
+        gradient_flow(rnn, s)
+
+
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("cell", KINDS)
 def test_kernels_get_them_in_one_layout(cell, own):

@@ -12,9 +12,8 @@ from rnnsim.flow.team import sequences_of
 from rnnsim.flow.windows.collected import Moments
 from rnnsim.flow.windows.parts import Bound, move
 from rnnsim.flow.windows.results import WindowBiasVariance
-from rnnsim.networks.binding import batch_for, check_kinds, final_for, weights_for
+from rnnsim.networks.binding import bound_alone, check_kinds, weights_for
 from rnnsim.networks.stack import Network, check_network
-from rnnsim.networks.states import alone
 from rnnsim.progress import bar
 
 OF = ("recurrent", "W_hh", "W_xh")
@@ -107,7 +106,6 @@ def window_bias_variance(
     (array([1.]), array([10.]), array([40.]))
     """
     check_network(rnn)
-    rnn, _, _ = alone(rnn, None, None)
     M = checks.size("n_batches", n_batches)
     of, show = checks.one_of("of", of, OF), checks.boolean("progress", progress)
     bound = _batches(rnn, draw, M, checks.generator(rng))
@@ -149,13 +147,13 @@ def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[
 def _bound(rnn: Network, data: Any) -> Bound:
     check_kinds(rnn, data, "draw", otherwise=_OTHERWISE)
     with checks.renamed(inputs="`inputs` of `draw`", targets="`targets` of `draw`"):
-        batch = batch_for(rnn, data, None)
+        rnn, batch, final = bound_alone(rnn, data, None)
     if data.loss_steps.size == 0:
         raise ValueError(
             "`draw` must give batches with loss at one step at least, got one whose `weights`, or "
             "derivatives of a loss of one's own, are all 0"
         )
-    return Bound(weights_for(rnn, batch), batch, data.loss_steps, final_for(rnn, data))
+    return Bound(weights_for(rnn, batch), batch, data.loss_steps, final)
 
 
 def _part(whole: Bound, share: tuple[int, int]) -> Bound:
