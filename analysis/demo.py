@@ -21,19 +21,19 @@ class Settings(Cells, Ensemble):
 
 def run(settings: Settings, *, output: Place, source: Path | None, progress: bool) -> list[str]:
     """Run every part into a folder of its own below `output`; return all their sentences."""
-    sentences = []
+    parts = {part: replace(part.Settings(), **settings.shared()) for part in PARTS}
     sources = {runs.name_of(part): source and source / runs.name_of(part) for part in PARTS}
     for name, earlier in sources.items():  # all of them before anything is computed
         output.below(name).check(name, earlier)
-    for analysis in PARTS:
-        name = runs.name_of(analysis)
+    if source is None:
+        for part, own in parts.items():
+            runs.rehearse(part, own)
+    sentences = []
+    for part, own in parts.items():
+        name = runs.name_of(part)
         say(f"{name}:")
         sentences += runs.run(
-            analysis,
-            replace(analysis.Settings(), **settings.shared()),
-            output=output.below(name),
-            source=sources[name],
-            progress=progress,
+            part, own, output=output.below(name), source=sources[name], progress=progress
         )
     say()
     return sentences

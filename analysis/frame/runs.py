@@ -69,11 +69,16 @@ def run(
     place = output if isinstance(output, Place) else Place(output)
     place.check(name_of(analysis), source)
     free = place.is_free()
-    if source is None:  # what is asked for in vain is refused before the first of many sweeps
-        to_toml(settings)
-        with checks.rehearsal():
-            analysis.compute(settings, progress=False)
+    if source is None:
+        rehearse(analysis, settings)
     return _run(analysis, settings, place, source, progress, anew=free)
+
+
+def rehearse(analysis: Analysis, settings: Any) -> None:
+    """Refuse what is asked for in vain, before the first of many sweeps."""
+    to_toml(settings)
+    with checks.rehearsal():
+        analysis.compute(settings, progress=False)
 
 
 def _run(

@@ -152,6 +152,17 @@ def test_a_refusal_leaves_no_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [["--n-layers", "0"], ["--cell", "tree"], ["--forget-bias", "1"], ["--task", "subtracting"]],
+)
+def test_a_refused_demo_prints_nothing(flags, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    refused("must be|sets the bias", "demo", *flags)
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_of_files_are_shown_letter_by_letter():
     figure, ax = figures.new_figure()
     for name in ("a$^$b", "$", "$$", "a_b", "c\x07\n", "\\$", "größte"):
