@@ -217,7 +217,7 @@ def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:
     notes = [f"spread {ends[0] - ends[1]:.1f} nats"] if np.isfinite(ends).all() else []
     notes += [f"isometry: all 0{'; ' * bool(lost(here))}{lost(here)}"]
     exponents = data.lyapunov_exponent.transpose("unit", "network_seed").values
-    first, last = (middle(exponents[i], lambda x: f"{x:+.3f}") for i in (0, -1))
+    first, last = (middle(exponents[i], lambda x: f"{x:+z.3f}") for i in (0, -1))
     overlap = middle(here.gradient_overlap, lambda x: f"{x:.2f}", unknown="not defined")
     return (
         f"{scheme}, gain {gain:g}: after {int(here.lag)} steps the largest, median and smallest "

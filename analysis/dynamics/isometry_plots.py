@@ -91,7 +91,7 @@ def plot_singular_values_against_lag(
     if not np.isnan(exponents).all():
         first, last = exponents[0], exponents[-1]
         index = f"{{{cells.last_index(dataset)}}}"
-        text = f"$\\lambda_1$ = {first:+.2f}, $\\lambda_{index}$ = {_known(last)} nats/step"
+        text = f"$\\lambda_1$ = {first:+z.2f}, $\\lambda_{index}$ = {_known(last)} nats/step"
     if missing := lost(data.isel(lag=-1)):
         text = f"at lag {lags[-1]} {missing}\n{text}"
     ax.text(0.03, 0.04, text, transform=ax.transAxes, fontsize=11, zorder=6, bbox=_BOX)
@@ -102,7 +102,7 @@ def plot_singular_values_against_lag(
 
 
 def _known(exponent: float) -> str:
-    return "?" if np.isnan(exponent) else f"{exponent:+.2f}"
+    return "?" if np.isnan(exponent) else f"{exponent:+z.2f}"
 
 
 def seen_range(dataset: xr.Dataset, gain: float) -> tuple[float, float]:

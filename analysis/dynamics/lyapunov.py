@@ -301,7 +301,7 @@ def _sentences(datasets: Datasets) -> list[str]:
     sentences += [_mixture_in_words(data.sel(gain=gain)) for data in sizes]
     if (known := mean_field(transition, gain)) is not None:
         value = float(known.largest_exponent)
-        sentences.append(f"Mean field says {value:+.3f} at gain {gain:g} for large networks.")
+        sentences.append(f"Mean field says {value:+z.3f} at gain {gain:g} for large networks.")
     if (critical := gain_at_rest(transition)) is not None:
         sentences.append(f"Rest of large networks loses stability at gain {critical:.3g}.")
     sentences.append(_attractor_in_words(spectra))
@@ -339,8 +339,8 @@ def _mixture_in_words(dataset: xr.Dataset) -> str:
         return f"{name}: the largest exponents are not known; {count}."
     low, middle, high = _quartiles(values.values)
     return (
-        f"{name}: the largest exponent is {middle:+.3f} nats/step (quartiles {low:+.3f} to "
-        f"{high:+.3f}); {count}."
+        f"{name}: the largest exponent is {middle:+z.3f} nats/step (quartiles {low:+z.3f} to "
+        f"{high:+z.3f}); {count}."
     )
 
 
@@ -392,7 +392,7 @@ def _mean_in_words(data: xr.Dataset) -> str:
             f"({int(known.min())} to {int(known.max())} of {data.exponent.size})"
         )
     mean = _median(data.lyapunov_exponent.mean("exponent"))
-    return f"the mean of its exponents is {mean:+.2f} nats/step"
+    return f"the mean of its exponents is {mean:+z.2f} nats/step"
 
 
 def _median(values: xr.DataArray) -> float:

@@ -65,20 +65,20 @@ def told_from_0(
 def with_error(value: float, error: float) -> str:
     """Two digits of the error, and the value to the same decimals; six at most."""
     if not (np.isfinite(error) and error > 0):
-        return f"{value:+.3f} +- {error:.3g}"
+        return f"{value:+z.3f} +- {error:.3g}"
     short = f"{error:.1e}"
     decimals = max(1 - int(short.split("e")[1]), 0)
     if decimals > 6:
-        return f"{value:+.6f} +- {short}"
-    return f"{value:+.{decimals}f} +- {error:.{decimals}f}"
+        return f"{value:+z.6f} +- {short}"
+    return f"{value:+z.{decimals}f} +- {error:.{decimals}f}"
 
 
 def plus_minus(value: float, error: float) -> str:
     """At least three decimals, more where the error has more; "?" for one that is not known."""
     if np.isnan(error):
-        return f"{value:+.3f} ± ?"
+        return f"{value:+z.3f} ± ?"
     digits = 3 if not 0 < error < 5e-4 else min(6, int(np.ceil(-np.log10(error))))
-    return f"{value:+.{digits}f} ± {error:.{digits}f}"
+    return f"{value:+z.{digits}f} ± {error:.{digits}f}"
 
 
 def dimension(low: float, point: float, high: float) -> str:

@@ -80,7 +80,7 @@ def rate_in_words(data: xr.Dataset, unit: str = "nats/step") -> str:
     rate, half_life = median_rate(data)
     if np.isnan(rate):
         return "no rate known"
-    return f"{rate:+.3f} {unit}{half_life}{known_of(data.growth_rate)}"
+    return f"{rate:+z.3f} {unit}{half_life}{known_of(data.growth_rate)}"
 
 
 def _draw_fit(ax: Axes, data: xr.Dataset, curve: np.ndarray) -> None:
@@ -229,7 +229,7 @@ def plot_phase(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         color = mesh.cmap(norm(np.clip(value, norm.vmin, norm.vmax))) if known else (1.0,) * 4
         ink = "white" if np.dot(color[:3], (0.3, 0.6, 0.1)) < 0.5 else "black"
         box = {"facecolor": color, "edgecolor": "none", "pad": 1.5}
-        text = f"{value:+.1f}" if known else "?"
+        text = f"{value:+z.1f}" if known else "?"
         ax.text(
             column, row, text, ha="center", va="center", fontsize=10, color=ink, bbox=box, zorder=4
         )

@@ -350,7 +350,7 @@ def _flow_words(data: xr.Dataset) -> str:
     K, after = kept(data, "after")
     _, before = kept(data, "before")
     way = "grown to" if after > 0 else "left with"
-    sizes = [f"10^{size:.1f}" if np.isfinite(size) else "nothing" for size in (after, before)]
+    sizes = [f"10^{size:z.1f}" if np.isfinite(size) else "nothing" for size in (after, before)]
     words = f"  {K} steps back a gradient is {way} {sizes[0]} of its size ({sizes[1]} "
     words += "before training)"
     window = int(figures.configuration(data)["window"])

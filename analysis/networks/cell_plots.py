@@ -152,7 +152,7 @@ def plot_exponents(data: xr.Dataset, *, start: str, ax: Axes | None = None) -> A
 
 def _write_first(ax: Axes, exponent: float) -> None:
     """lambda_1 of vanilla networks, which may lie below the axis."""
-    text = f"RNN: $\\lambda_1$ = {exponent:+.2f}" if np.isfinite(exponent) else "RNN: not known"
+    text = f"RNN: $\\lambda_1$ = {exponent:+z.2f}" if np.isfinite(exponent) else "RNN: not known"
     ax.text(0.04, 0.05, text, transform=ax.transAxes, fontsize=11.5, zorder=6, bbox=_BOX)
 
 

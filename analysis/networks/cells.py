@@ -221,7 +221,7 @@ def _gradient_in_words(data: xr.Dataset) -> str:
         f"{middle(each, lambda K: f'{K:g}')}{known_of(each)}"
         for each in (data.sufficient_window, data.reach)
     )
-    exponent = middle(data.exponent.isel(unit=0), lambda x: f"{x:+.3g} nats/step")
+    exponent = middle(data.exponent.isel(unit=0), lambda x: f"{x:+z.3g} nats/step")
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
         f"{percent(settings['tolerance'])}{everywhere} takes a window of {window} of {T} steps, "
@@ -230,7 +230,7 @@ def _gradient_in_words(data: xr.Dataset) -> str:
 
 
 def _gates_in_words(data: xr.Dataset) -> str:
-    predicted = middle(data.predicted_exponent.isel(unit=0), lambda x: f"{x:+.3g}")
+    predicted = middle(data.predicted_exponent.isel(unit=0), lambda x: f"{x:+z.3g}")
     apart = middle(data.deviation, lambda x: f"{x:.3g}")
     scale = middle(data.time_scale, lambda x: f"{x:.3g}")
     return (

@@ -168,7 +168,7 @@ def summarise(datasets: Datasets) -> list[str]:
 def _depth_in_words(data: xr.Dataset, depth: int) -> str:
     here, T = of_depth(data, depth), data.lag.size
     tolerance = percent(figures.configuration(data)["tolerance"])
-    first = middle(here.exponent.isel(rank=0), lambda x: f"{x:+.3g} nats/step")
+    first = middle(here.exponent.isel(rank=0), lambda x: f"{x:+z.3g} nats/step")
     window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
     rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
     return (
@@ -178,7 +178,7 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
 
 
 def _layer_in_words(here: xr.Dataset, layer: int) -> str:
-    rate, slope = (middle(each, lambda x: f"{x:+.3g}") for each in (here.rate, here.slope))
+    rate, slope = (middle(each, lambda x: f"{x:+z.3g}") for each in (here.rate, here.slope))
     window = middle(here.sufficient_window, lambda K: f"{K:g}") + known_of(here.sufficient_window)
     return (
         f"into layer {layer} the slope over these lags is {slope}, the rate in the end {rate}, the "

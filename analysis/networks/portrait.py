@@ -126,7 +126,7 @@ def _slope_in_words(data: xr.Dataset) -> str:
     known = (
         ""
         if portrait_gated.has_blocks(data) or np.isnan(data.theory_exponent)
-        else f"; mean field says {float(data.theory_exponent):+.3f} for lambda_1"
+        else f"; mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
     )
     sentence = (
         f"Norms of gradients change by {words.with_error(rate, error)} nats/step over lags "
@@ -150,8 +150,8 @@ def _how_sure(data: xr.Dataset, rate: float, error: float, live: float) -> list[
     if not bool(data.growth_single):
         early, late = float(data.growth_early), float(data.growth_late)
         found.append(
-            f"There is no single rate: it is {early:+.3f} in the first half of these lags and "
-            f"{late:+.3f} in the second"
+            f"There is no single rate: it is {early:+z.3f} in the first half of these lags and "
+            f"{late:+z.3f} in the second"
         )
     return found
 

@@ -313,7 +313,7 @@ def _growth_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     side = "below" if gap < 0 else "above"
     slope = float(median(data.mean_slope.isel(gain=places[last])))
     return [
-        f"{scheme}: in medians over networks {text}; the largest rate is {rate[best]:+.3f} "
+        f"{scheme}: in medians over networks {text}; the largest rate is {rate[best]:+z.3f} "
         f"nats/step at radius {radius[best]:.2f}. At gain {float(data.gain[places[last]]):g} the "
         f"rate is {abs(gap):.2f} nats/step {side} ln(radius), where the mean slope of the units is "
         f"{slope:.2f}."

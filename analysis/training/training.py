@@ -364,8 +364,8 @@ def _dynamics_in_words(data: xr.Dataset) -> str:
         )
     return (
         f"From gain {float(data.gain):g} {strength}, the largest Lyapunov exponent "
-        f"{_ends(data.lyapunov_exponent, '+.2f')} nats/step; the power of ten of what is left of a "
-        f"gradient after {int(data.lag[-1])} steps goes {_ends(left, '+.1f')} (-inf: nothing)."
+        f"{_ends(data.lyapunov_exponent, '+z.2f')} nats/step; the power of ten of what is left of "
+        f"a gradient after {int(data.lag[-1])} steps goes {_ends(left, '+z.1f')} (-inf: nothing)."
     )
 
 

@@ -54,7 +54,7 @@ def _gradients(part, settings):
         middle(part[name], lambda K: f"{K:g}") + of_known(part[name])
         for name in ("sufficient_window", "reach")
     )
-    exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
+    exponent = middle(part["exponent"][:, 0], lambda x: f"{x:+z.3g} nats/step")
     every = "" if settings.get("n_layers", 1) == 1 else " in every layer"
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
@@ -67,7 +67,7 @@ def _gates(part, cell):
     if cell == "vanilla":
         return ""
     H = part["exponent"].shape[1]
-    predicted = middle(part["predicted_exponent"].max(axis=1), lambda x: f"{x:+.3g}")
+    predicted = middle(part["predicted_exponent"].max(axis=1), lambda x: f"{x:+z.3g}")
     apart = middle(part["deviation"], lambda x: f"{x:.3g}")
     scale = median(part["time_scale"])
     words = "not known" if math.isnan(scale) else f"{scale:.3g}"
@@ -88,7 +88,7 @@ def depth(datasets):
             for name, variable in data.data_vars.items()
         }
         window = middle(one["largest_window"], lambda K: f"{K:g}") + of_known(one["largest_window"])
-        first = middle(one["exponent"][:, 0], lambda x: f"{x:+.3g} nats/step")
+        first = middle(one["exponent"][:, 0], lambda x: f"{x:+z.3g} nats/step")
         layers = {2: [1, 2]}.get(L, sorted({1, math.ceil(L / 2), L}))
         words = [_into(one, layer) for layer in layers]
         found.append(
@@ -100,7 +100,7 @@ def depth(datasets):
 
 
 def _into(one, layer):
-    rate, slope = (middle(one[name][:, layer - 1], lambda x: f"{x:+.3g}") for name in _RATES)
+    rate, slope = (middle(one[name][:, layer - 1], lambda x: f"{x:+z.3g}") for name in _RATES)
     windows = one["sufficient_window"][:, layer - 1]
     words = middle(windows, lambda K: f"{K:g}") + of_known(windows)
     return (

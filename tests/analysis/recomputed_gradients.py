@@ -96,7 +96,7 @@ def _rate(fits):
     text = ""
     if most and quartile(rates, 0.25) * quartile(rates, 0.75) > 0:
         text = f", {'halving' if rate < 0 else 'doubling'} in {math.log(2) / abs(rate):.1f} steps"
-    return f"norms change by {rate:+.3f} nats a step{text}{of_known(rates)}"
+    return f"norms change by {rate:+z.3f} nats a step{text}{of_known(rates)}"
 
 
 def truncation(datasets):

@@ -61,7 +61,7 @@ def _isometry(data, scheme, gain):
     if missing := [f"{name}: {n} of {rows.size}" for name, n in counts.items() if n]:
         notes.append(", ".join(missing))
     exponents = data.lyapunov_exponent.transpose("unit", "network_seed").values
-    first, last = (middle(exponents[i], lambda x: f"{x:+.3f}") for i in (0, -1))
+    first, last = (middle(exponents[i], lambda x: f"{x:+z.3f}") for i in (0, -1))
     overlap = middle(here.gradient_overlap.values, lambda x: f"{x:.2f}", "not defined")
     return (
         f"{scheme}, gain {gain:g}: after {int(here.lag)} steps the largest, median and smallest "
@@ -140,7 +140,7 @@ def _growth(data, scheme):
     best, last = max(rows, key=lambda row: row[1]), max(rows, key=lambda row: row[3])
     gap = last[1] - math.log(last[0])
     return (
-        f"{scheme}: in medians over networks {text}; the largest rate is {best[1]:+.3f} nats/step "
+        f"{scheme}: in medians over networks {text}; the largest rate is {best[1]:+z.3f} nats/step "
         f"at radius {best[0]:.2f}. "
         f"At gain {last[4]:g} the rate is {abs(gap):.2f} nats/step "
         f"{'below' if gap < 0 else 'above'} ln(radius), where the mean slope of the units is "

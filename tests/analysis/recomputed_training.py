@@ -143,8 +143,8 @@ def _dynamics(data):
     left = (norms[-1] - first) / LN10
     return (
         f"From gain {float(data.gain):g} the median {_strength(data)}, the largest Lyapunov "
-        f"exponent {_from_to(exponent, '+.2f')} nats/step; the power of ten of what is left of a "
-        f"gradient after {int(data.lag[-1])} steps goes {_from_to(left, '+.1f')} (-inf: nothing)."
+        f"exponent {_from_to(exponent, '+z.2f')} nats/step; the power of ten of what is left of a "
+        f"gradient after {int(data.lag[-1])} steps goes {_from_to(left, '+z.1f')} (-inf: nothing)."
     )
 
 

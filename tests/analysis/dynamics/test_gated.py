@@ -86,8 +86,8 @@ def test_words_of_exponents(exponents):
     low, middle, high = np.quantile(first, [0.25, 0.5, 0.75])
     above = int((first > np.maximum(2 * data.standard_error.sel(exponent=1), 0.002)).sum())
     assert lstm[3] == (
-        f"H = {H}, gain 1.5: the largest exponent is {middle:+.3f} nats/step (quartiles {low:+.3f} "
-        f"to {high:+.3f}); {above} of 3 networks are chaotic."
+        f"H = {H}, gain 1.5: the largest exponent is {middle:+z.3f} nats/step (quartiles "
+        f"{low:+z.3f} to {high:+z.3f}); {above} of 3 networks are chaotic."
     )
 
 
@@ -180,7 +180,7 @@ def test_products_of_an_lstm_have_the_numbers_of_its_state(products):
     assert data.sizes["unit"] == 2 * H
     ax = isometry_plots.plot_singular_values_against_lag(data, scheme="gaussian", gain=1.4)
     exponents = data.lyapunov_exponent.sel(scheme="gaussian", gain=1.4).median("network_seed")
-    assert rf"$\lambda_{{2H}}$ = {float(exponents[-1]):+.2f} nats/step" in texts(ax)[0]
+    assert rf"$\lambda_{{2H}}$ = {float(exponents[-1]):+z.2f} nats/step" in texts(ax)[0]
     unresolved = data.assign(lyapunov_exponent=data.lyapunov_exponent.where(data.unit < 7))
     ax = isometry_plots.plot_singular_values_against_lag(unresolved, scheme="gaussian", gain=1.4)
     assert r"$\lambda_{2H}$ = ? nats/step" in texts(ax)[0]

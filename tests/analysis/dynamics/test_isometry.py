@@ -56,8 +56,8 @@ def test_dashed_slopes_are_the_lyapunov_exponents(data):
     assert_allclose(slopes, np.abs(exponents.values[[0, -1]]))
     assert all(line.get_ydata()[0] == 0 for line in dashed(ax))
     (text,) = texts(ax)
-    assert f"{float(exponents[0]):+.2f}" in text
-    assert f"{float(exponents[-1]):+.2f} nats/step" in text
+    assert f"{float(exponents[0]):+z.2f}" in text
+    assert f"{float(exponents[-1]):+z.2f} nats/step" in text
 
 
 def test_range_holds_the_largest_values_and_the_medians(data):
@@ -150,7 +150,7 @@ def test_summary_has_the_numbers(datasets, data):
     assert f"are {values[0]:.1f}, " in sentences[0]
     assert f" and {values[1]:.1f} (spread {values[0] - values[1]:.1f} nats" in sentences[0]
     exponent = float(part.lyapunov_exponent.isel(unit=0).median())
-    assert f"Lyapunov exponents {exponent:+.3f} to" in sentences[0]
+    assert f"Lyapunov exponents {exponent:+z.3f} to" in sentences[0]
     gone = data.assign(
         log_singular_value=data.log_singular_value - np.inf, rounding=0 * data.rounding
     )

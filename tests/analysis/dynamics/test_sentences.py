@@ -221,7 +221,7 @@ def test_sentences_on_exponents(exponents, curve, activation):
     if activation == "tanh":
         expected = float(theory.mean_field(GAINS[middle]).largest_exponent)
         assert sentences[4] == (
-            f"Mean field says {expected:+.3f} at gain {GAINS[middle]:g} for large networks."
+            f"Mean field says {expected:+z.3f} at gain {GAINS[middle]:g} for large networks."
         )
     assert len(sentences) == (6 if activation == "tanh" else 5)
 
@@ -244,7 +244,7 @@ def test_sentences_on_the_attractor(exponents):
     mean = np.median(data.lyapunov_exponent.sel(gain=4.0).values[0].mean(axis=-1))
     assert text == (
         "At gain 4 the median network of 4 units has an attractor of dimension 3.2 and an entropy "
-        f"rate of 0.50 nats/step; the mean of its exponents is {mean:+.2f} nats/step. Within two "
+        f"rate of 0.50 nats/step; the mean of its exponents is {mean:+z.2f} nats/step. Within two "
         "standard errors the dimension is 2 to 3.5."
     )
     text, _ = attractor(exponents, (0.0, 1.0, 1.01), driven=True, task="adding")

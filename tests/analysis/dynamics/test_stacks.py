@@ -84,7 +84,7 @@ def test_words_of_exponents(exponents):
     assert f"the median network of {H} units in each of 2 layers has an attractor" in deep[5]
     last = of_stack(exponents)["spectra"].sel(gain=1.5)
     mean = float(last.lyapunov_exponent.mean("exponent").median())
-    assert f"the mean of its exponents is {mean:+.2f} nats/step" in deep[5]
+    assert f"the mean of its exponents is {mean:+z.2f} nats/step" in deep[5]
 
 
 def test_a_spectrum_of_a_stack_has_the_exponents_of_all_layers(exponents):

@@ -1,7 +1,10 @@
 """Words of ranges and numbers: every way in which a curve can cross 0, and dimensions."""
 
+import re
+
 import numpy as np
 import pytest
+from house_plan import NAMES, SOURCES
 
 from analysis.dynamics import words
 
@@ -76,6 +79,16 @@ def test_dimensions_in_words(ends, between, short):
 def test_an_error_that_is_not_known_is_no_number():
     assert words.plus_minus(-0.1054, np.nan) == "-0.105 ± ?"
     assert words.plus_minus(0.12345, 3e-5) == "+0.12345 ± 0.00003"
+
+
+def test_what_rounds_to_0_is_not_below_it():
+    assert words.with_error(-1e-5, 0.01) == "+0.000 +- 0.010"
+    assert words.with_error(-0.3, 12.3) == "+0 +- 12"
+    assert words.plus_minus(-1e-5, np.nan) == "+0.000 ± ?"
+    assert words.plus_minus(-1e-5, 0.01) == "+0.000 ± 0.010"
+    analyses = [path for path in SOURCES if NAMES[path].startswith("analysis/")]
+    signed = [path for path in analyses if re.search(r"\+\.\{?[\da-z]", path.read_text("utf-8"))]
+    assert not signed  # in place of "+.1f": "+z.1f", which has no -0.0
 
 
 def test_what_two_errors_and_rounding_tell_from_0():

@@ -122,7 +122,9 @@ def test_phase_cells_carry_the_mean_change_and_the_conditions(datasets, ax):
     data = datasets["last-step"]
     norm_plots.plot_phase(data, ax=ax)
     change = norm_plots.one_network_set(data).log_change.mean("network_seed") / LN10
-    assert texts(ax) == [f"{v:+.1f}" for v in change.transpose("length", "gain").values.ravel()]
+    assert texts(ax) == [f"{v:+z.1f}" for v in change.transpose("length", "gain").values.ravel()]
+    small = data.assign(log_change=xr.full_like(data.log_change, -0.1))
+    assert {*texts(norm_plots.plot_phase(small))} == {"+0.0"}  # 0 of a power of ten, not -0
     lines = labelled(ax)
     assert any("Pascanu" in label for label in lines)
     assert any("rho" in label for label in lines)

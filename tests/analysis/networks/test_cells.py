@@ -66,7 +66,7 @@ def test_exponents_stand_beside_what_gates_predict(data):
             assert (shown < ax.get_ylim()[1]).all()
     assert len(dashed(ax)) == 2
     first = np.median(here.exponent.sel(cell="vanilla")[:, 0])
-    assert texts(ax) == [f"RNN: $\\lambda_1$ = {first:+.2f}"]
+    assert texts(ax) == [f"RNN: $\\lambda_1$ = {first:+z.2f}"]
     assert "nats/step" in ax.get_ylabel()
 
 

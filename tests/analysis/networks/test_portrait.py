@@ -305,7 +305,7 @@ def test_summary_has_two_digits_of_an_error(data, error, text):
 def test_summary_gives_rates_chaos_and_window(data):
     text = words(data, growth_rate=-0.25, growth_rate_error=0.125)[1]
     assert "change by -0.25 +- 0.12 nats/step" in text
-    assert f"mean field says {float(data.theory_exponent):+.3f}" in text
+    assert f"mean field says {float(data.theory_exponent):+z.3f}" in text
     assert "mean field" not in words(data, theory_exponent=np.nan)[1]
     assert words(data, growth_rate=np.nan)[1].startswith("No growth rate")
     assert words(data, exponents=-abs(data.exponents) - 1)[3].startswith("No Lyapunov exponent")

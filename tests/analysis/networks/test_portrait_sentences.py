@@ -104,7 +104,7 @@ def growth(data, rate, error, *, single=True, live=1.0, halves=(0.0, 0.0)):
 
 def test_the_sentence_on_growth(data):
     first, last = int(data.growth_first_lag), int(data.growth_last_lag)
-    known = f"mean field says {float(data.theory_exponent):+.3f} for lambda_1"
+    known = f"mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
     start = f"nats/step over lags {first} to {last}, for this network; {known}."
     assert growth(data, -0.25, 0.02) == f"Norms of gradients change by -0.250 +- 0.020 {start}"
     assert growth(data, -0.25, 0.2).endswith(f"{start} That is not to be told from 0.")

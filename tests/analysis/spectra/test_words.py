@@ -93,7 +93,7 @@ def test_summary_follows_the_growth_rates(datasets):
     linear = with_values(datasets, growth_rate=lambda _: np.log(radius) - 0.1)
     (text,) = summary(linear, "orthogonal")[1:]
     assert f"changes sign at spectral radius {np.exp(0.1):.2f}" in text
-    assert f"largest rate is {np.log(1.5) - 0.1:+.3f} nats/step at radius 1.50" in text
+    assert f"largest rate is {np.log(1.5) - 0.1:+z.3f} nats/step at radius 1.50" in text
     assert "0.10 nats/step below ln(radius)" in text
     down = with_values(datasets, growth_rate=lambda rate: -abs(rate) - 1)
     up = with_values(datasets, growth_rate=lambda rate: abs(rate) + 1)
