@@ -63,7 +63,12 @@ def told_from_0(
 
 
 def with_error(value: float, error: float) -> str:
-    """Two digits of the error, and the value to the same decimals; six at most."""
+    """Two digits of the error, and the value to the same decimals; six at most.
+
+    The value alone where its error is not known.
+    """
+    if np.isnan(error):
+        return f"{value:+z.3f}"
     if not (np.isfinite(error) and error > 0):
         return f"{value:+z.3f} +- {error:.3g}"
     short = f"{error:.1e}"

@@ -107,7 +107,7 @@ def _fate(data: xr.Dataset) -> str:
     value = f"lambda_1 is {words.with_error(exponent, error)} nats/step"
     verdict = sign(data)
     if np.isnan(verdict):
-        return f"{value}: whether gradients vanish or explode is not known."
+        return f"{value}; its error is not known, nor whether gradients vanish or explode."
     if verdict == 0:
         return f"{value}, not to be told from 0: gradients neither vanish nor explode clearly."
     steps = np.log(2) / abs(exponent)

@@ -78,6 +78,7 @@ def test_dimensions_in_words(ends, between, short):
 
 def test_an_error_that_is_not_known_is_no_number():
     assert words.plus_minus(-0.1054, np.nan) == "-0.105 ± ?"
+    assert words.with_error(-0.1054, np.nan) == "-0.105"
     assert words.plus_minus(0.12345, 3e-5) == "+0.12345 ± 0.00003"
 
 

@@ -293,7 +293,7 @@ def test_summary_says_what_becomes_of_gradients(data):
         (3e-7, "+0.123457 +- 3.0e-07"),
         (12.3, "+0 +- 12"),
         (0.0, "+0.123 +- 0"),
-        (np.nan, "+0.123 +- nan"),
+        (np.nan, "+0.123"),
     ],
 )
 def test_summary_has_two_digits_of_an_error(data, error, text):

@@ -50,7 +50,7 @@ def numbers(text):
         ([-1e-15], [1e-17], "not to be told from 0", None),  # rounding
         ([0.1], [0.04], "explode, doubling in 6.9 steps", "1 of 9 Lyapunov exponents lie more"),
         ([0.2, 0.1, 0.01], [0.04, 0.04, 0.04], "explode, doubling in 3.5 steps", "2 of 9 Ly"),
-        ([-0.1], [np.nan], "whether gradients vanish or explode is not known", UNKNOWN),
+        ([-0.1], [np.nan], "is -0.100 nats/step; its error is not known, nor whether", UNKNOWN),
         ([np.nan], [np.nan], "is not a number: the states left the range", UNKNOWN),
         ([-np.inf], [np.nan], "is -inf: a Jacobian is 0, no gradient passes it", CONVERGE),
     ],
@@ -151,10 +151,10 @@ def test_the_sentences_on_the_matrix_and_the_window(data):
 def test_sentences_of_extreme_networks_say_nothing_that_is_no_number(changes):
     data = portrait.compute(replace(TINY, **changes), progress=False)["portrait"]
     first, second, _, fourth, fifth = said(data)
-    assert ("nan" in second) == bool(
+    assert ("Its error is not known" in second) == bool(
         np.isfinite(data.growth_rate) and np.isnan(data.growth_rate_error)
     )
-    for text in (first, fourth, fifth):
+    for text in (first, second, fourth, fifth):
         assert "nan" not in text
     verdict = portrait.sign(data)
     assert fourth.startswith("No Lyapunov") == (verdict == -1)
@@ -201,3 +201,18 @@ def portrait_subject(data):
         networks=(s["scheme"], s["gain"], s["n_hidden"], s["seed"]),
         weights=None, activation=s["activation"], dtype=s["dtype"],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [{}, {"cell": "lstm"}, {"cell": "gru", "n_layers": 2}], ids=str)
+def test_one_sequence_has_a_rate_without_an_error(kind):
+    data = portrait.compute(replace(TINY, batch_size=1, n_hidden=4, **kind), progress=False)
+    found = data["portrait"]
+    rate, error = float(found.growth_rate), float(found.growth_rate_error)
+    assert np.isfinite(rate)
+    assert np.isnan(error)
+    sentences = portrait.summarise(data)
+    first, last = int(found.growth_first_lag), int(found.growth_last_lag)
+    start = f"Norms of gradients change by {rate:+z.3f} nats/step over lags {first} to {last}, for"
+    assert sentences[1].startswith(start)
+    assert "Its error is not known: that takes two sequences, or a stream of ten" in sentences[1]
+    assert not [each for each in sentences if re.search(r"\bnan\b", each)]
