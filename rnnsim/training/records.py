@@ -88,8 +88,8 @@ def gate_variables(data: str = TEST) -> dict[str, Variable]:
             (*_UPDATES, "gate"), "1", "spectral norm of each gate's block of W_hh"),
         "gate_share": Variable(
             (*_SNAPSHOTS, "gate"), "1",
-            f"share of each gate in dL/dW_hh on {data}: <its part, dL/dW_hh>/||dL/dW_hh||^2, of "
-            "the lags together"),
+            f"share of each gate in dL/dW_hh (of its layer) on {data}: <its part, dL/dW_hh>/"
+            "||dL/dW_hh||^2, of the lags together"),
         "gate_mean": Variable(
             (*_SNAPSHOTS, "gate"), "1", f"mean of each gate on {data}, over units too"),
         "gate_time_scale": Variable(
@@ -128,7 +128,7 @@ def of_layers(variables: Mapping[str, Variable]) -> dict[str, Variable]:
 
 _BY_LAYER = (
     "spectral_radius", "spectral_norm", "eigenvalues", "singular_values", "gate_spectral_norm",
-    "gate_mean", "gate_time_scale",
+    "gate_share", "gate_mean", "gate_time_scale",
 )  # fmt: skip
 VARIABLES = variables()
 _EACH = ("loss", "accuracy", "spectral_radius", "spectral_norm", "gate_spectral_norm")
@@ -328,7 +328,8 @@ def _gradient_flow(core: Core, max_lag: int | None, n_threads: int | None) -> di
         "window_cosine": flow.window_cosine,
     }
     if core.rnn.n_gates > 1:
-        measured["gate_share"] = flow.share_gates.sum(axis=1)
+        shares = [layer.share_gates.sum(axis=1) for layer in flow.layers]
+        measured["gate_share"] = _of_all(core.rnn, shares)
     if has_layers(core.rnn):
         measured["log_norms_layers"] = _over_steps(flow.log_norms_layers)
         parts = [layer.full_log_norm for layer in flow.layers]

@@ -230,7 +230,7 @@ def train(
         the decoder's. Of gated cells eigenvalues are NaN, and there are gate_spectral_norm and, for
         each snapshot, gate_share, gate_mean and gate_time_scale (`gate_statistics`; of each unit,
         descending). Of stacks what is of one W_hh, or of its gates, has an axis of layers, and
-        there are log_norms_layers and layer_share; gate_share is of all layers together.
+        there are log_norms_layers and layer_share.
 
     Raises
     ------

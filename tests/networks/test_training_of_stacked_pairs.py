@@ -135,7 +135,7 @@ def test_snapshots_are_of_the_decoder_by_layer():
     made = stacked_pair(2, N=2, cells=("lstm", "lstm"))
     record = train(*made, n_updates=2, snapshot_every=2).record
     assert record.log_norms_layers.dims == ("network", "snapshot", "layer", "lag")
-    assert record.gate_share.shape == (2, 2, 4)
+    assert record.gate_share.shape == (2, 2, 2, 4)
     assert_allclose(record.layer_share.sum("layer"), 1.0, rtol=1e-12)
 
 

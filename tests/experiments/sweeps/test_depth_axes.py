@@ -197,7 +197,9 @@ def test_a_record_has_layers_and_gates_where_there_are_any():
     assert not {"gate", "layer"} & {*usual.dims}
     gru = data.sel(cell="gru")
     assert gru.gate.values.tolist() == ["r", "z", "n"]
-    assert_allclose(gru.gate_share.sum("gate"), 1.0)
+    assert gru.gate_share.sel(n_layers=1, layer=2).isnull().all()
+    there = gru.gate_share.where(gru.layer <= gru.n_layers, 1 / 3)
+    assert_allclose(there.sum("gate"), 1.0)
     assert_allclose(gru.layer_share.sel(n_layers=L).sum("layer"), 1.0)
     assert gru.spectral_radius.isnull().all()
     assert gru.gate_spectral_norm.sel(n_layers=L).notnull().all()

@@ -257,8 +257,11 @@ def test_the_record(cell, n_layers):
     assert ("gate_spectral_norm" in record) == (gates is not None)
     if gates:
         assert record.gate_spectral_norm.shape == (2, 3, n_layers, gates)
-        assert record.gate_share.shape == (2, 2, gates)
-        assert_allclose(record.gate_share.sum("gate"), 1.0, rtol=1e-9)
+        assert record.gate_share.dims == ("network", "snapshot", "layer", "gate")
+        for k, own in enumerate(rnnsim.bptt(stack, made.sequences).layers):
+            parts = (own.W_hh.reshape(2, gates, -1) ** 2).sum(axis=2)
+            expected = parts / parts.sum(axis=1, keepdims=True)
+            assert_allclose(last.gate_share[:, k], expected, rtol=1e-9)
         assert np.isnan(record.spectral_radius).all()
     else:
         largest = np.abs(np.linalg.eigvals(stack.layers[-1].W_hh)).max(axis=1)
