@@ -85,7 +85,7 @@ def _power_of_ten(x: float) -> str:
     factor = 10.0 ** (x - whole)
     if abs(factor - 1.0) < 1e-5:
         return f"$10^{{{whole:.0f}}}$"
-    return f"{10.0**x:.2g}" if abs(x) < 3 else f"${factor:.1f}\\cdot10^{{{whole:.0f}}}$"
+    return f"{10.0**x:.3g}" if abs(x) < 3 else f"${factor:.1f}\\cdot10^{{{whole:.0f}}}$"
 
 
 def seeds_and_median(

@@ -1,14 +1,18 @@
-"""Gates and layers of networks while they learn: each a line, under its name."""
+"""Gates and layers of networks while they learn: each a line, under its name, and in words."""
+
+from collections.abc import Callable, Mapping
 
 import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import cells, figures
+from ..frame.words import middle
 
 GATES = {"lstm": "ifgo", "gru": "rzn"}
 _LABELS = {
     "gate_spectral_norm": r"spectral norm of $W_{hh}$ by gate",
     "gate_share": r"share of each gate in $dL/dW_{hh}$",
+    "gate_mean": "mean of each gate",
     "spectral_radius": r"spectral radius of $W_{hh}$ by layer",
 }
 
@@ -29,6 +33,32 @@ def parts_of(data: xr.Dataset, variable: str) -> dict[str, xr.DataArray]:
     return {f"layer {layer}": values.sel(layer=layer) for layer in layers}
 
 
+def layers_apart(data: xr.Dataset, variable: str) -> dict[str, xr.Dataset]:
+    """The data of each layer by name, where a variable is of each; else all of it, without a name.
+
+    Nothing where there is no such variable.
+    """
+    if variable not in data:
+        return {}
+    if "layer" not in data[variable].dims:
+        return {"": data}
+    layers = range(1, cells.layers_of(data) + 1)
+    return {f"layer {layer}": data.sel(layer=layer) for layer in layers}
+
+
+def ends(values: xr.DataArray, form: str, of: Callable[[float], float] = float) -> str:
+    """ "from 1 to 2", of medians at the first and at the last record that is left as an axis."""
+    axis = values.transpose("network_seed", ...)
+    first, last = (middle(axis[:, i], lambda x: format(of(x), form)) for i in (0, -1))
+    return f"from {first} to {last}"
+
+
+def ends_of_parts(data: xr.Dataset, variable: str, form: str) -> str:
+    """ "i from 1 to 2, f from 2 to 3"."""
+    parts = parts_of(data, variable).items()
+    return ", ".join(f"{name} {ends(values, form)}" for name, values in parts)
+
+
 def plot_parts(data: xr.Dataset, variable: str, *, gain: float, ax: Axes | None = None) -> Axes:
     """A variable of every gate, or layer, against updates, of the networks of one gain.
 
@@ -36,7 +66,13 @@ def plot_parts(data: xr.Dataset, variable: str, *, gain: float, ax: Axes | None 
     told apart by their markers and, from dark to light, by their order.
     """
     ax = figures.axes_or_new(ax)
-    parts = parts_of(data.sel(gain=gain), variable)
+    plot_lines(parts_of(data.sel(gain=gain), variable), ax)
+    ax.set_ylabel(_LABELS[variable])
+    return ax
+
+
+def plot_lines(parts: Mapping[str, xr.DataArray], ax: Axes) -> None:
+    """A line of each against updates, as `plot_parts` draws them."""
     for i, (color, (name, values)) in enumerate(
         zip(figures.shades(len(parts)), parts.items(), strict=True)
     ):
@@ -46,8 +82,6 @@ def plot_parts(data: xr.Dataset, variable: str, *, gain: float, ax: Axes | None 
             ax, values[axis], rows, label=name, color=color, index=i, lines=True
         )
     ax.set_xlabel("updates")
-    ax.set_ylabel(_LABELS[variable])
-    return ax
 
 
 def with_all_eigenvalues(data: xr.Dataset) -> xr.Dataset:

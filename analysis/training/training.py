@@ -17,7 +17,9 @@ from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, flag
 from ..frame.words import middle, share
 from .carry_plots import carry_figure
-from .parts import of_one_kind, parts_of, plot_parts, with_all_eigenvalues
+from .gates import gate_figure, gates_in_words
+from .panels import grid, only_outer_labels, trained
+from .parts import ends, ends_of_parts, of_one_kind, plot_parts, with_all_eigenvalues
 from .training_plots import (
     eigenvalue_film,
     known_errors,
@@ -80,7 +82,7 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
     data = of_one_kind(datasets["training"])
     found = {"learning": _learning_figure(data), "dynamics": _dynamics_figure(data)}
     if cells.is_gated(data):
-        found["gates"] = _gate_figure(data)
+        found["gates"] = gate_figure(data)
     else:
         found["eigenvalues"] = _eigenvalue_figure(with_all_eigenvalues(data))
     return found | {"bias": _bias_figure(data), "gradient-reach": _reach_figure(data)}
@@ -96,28 +98,9 @@ def films(datasets: Datasets) -> Mapping[str, figures.Film]:
     return found
 
 
-def _grid(data: xr.Dataset, rows: int, height: float) -> tuple[Figure, Any]:
-    """Panels with a column for each gain."""
-    columns = data.sizes["gain"]
-    size = (4.4 * max(columns, 2) + 0.8, height)
-    figure, axes = figures.new_figure(
-        rows, columns, figsize=size, sharex=True, sharey="row", squeeze=False
-    )
-    for column, gain in enumerate(data.gain.values):
-        axes[0, column].set_title(f"gain {gain:g} at the start")
-    return figure, axes
-
-
-def _only_outer_labels(axes: Any) -> None:
-    for ax in axes[:, 1:].flat:
-        ax.set_ylabel("")
-    for ax in axes[:-1].flat:
-        ax.set_xlabel("")
-
-
 def _learning_figure(data: xr.Dataset) -> Figure:
     scored = bool(data.accuracy.notnull().any())
-    figure, axes = _grid(data, 3 if scored else 2, 11.0 if scored else 8.2)
+    figure, axes = grid(data, 3 if scored else 2, 11.0 if scored else 8.2)
     for column, gain in enumerate(data.gain.values):
         ax = plot_against_updates(data, "loss", gain=gain, ax=axes[0, column])
         ax.axhline(float(data.constant_loss), **figures.THEORY, label="always the same answer")
@@ -126,12 +109,12 @@ def _learning_figure(data: xr.Dataset) -> Figure:
             plot_against_updates(data, "accuracy", gain=gain, ax=axes[1, column])
             axes[1, column].set_ylim(-0.03, 1.03)
         plot_gradient_norm(data, gain=gain, ax=axes[-1, column])
-    _only_outer_labels(axes)
+    only_outer_labels(axes)
     axes[0, -1].legend(loc="best")
     axes[-1, 0].legend(loc="best")
     figures.caption(
         figure,
-        f"{_what(data)}. Thin: networks, thick: median. Bottom: norms before clipping, mean of "
+        f"{trained(data)}. Thin: networks, thick: median. Bottom: norms before clipping, mean of "
         "logs since the record before; circles fill up with the share of updates that were "
         "clipped at the dashed line. Look at what the norm does when the loss leaves its plateau.",
     )
@@ -139,7 +122,7 @@ def _learning_figure(data: xr.Dataset) -> Figure:
 
 
 def _dynamics_figure(data: xr.Dataset) -> Figure:
-    figure, axes = _grid(data, 2, 8.2)
+    figure, axes = grid(data, 2, 8.2)
     for column, gain in enumerate(data.gain.values):
         if cells.is_plain(data):
             plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
@@ -149,7 +132,7 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
             axes[0, column].axhline(1.0, **figures.THEORY)
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
         axes[1, column].axhline(0.0, **figures.THEORY)
-    _only_outer_labels(axes)
+    only_outer_labels(axes)
     if not cells.is_plain(data):
         axes[0, 0].legend(ncols=2, fontsize=11)
     ones = "spectral radius 1 and exponent 0, where distances neither grow nor shrink"
@@ -163,7 +146,9 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
             "Blocks of W_hh have no eigenvalues that mean anything; their norms say how strongly "
             f"the state can move each gate{_largest(data)}."
         )
-    figures.caption(figure, f"{_what(data)}. Thin: networks, thick: median. Dashed: {ones}. {why}")
+    figures.caption(
+        figure, f"{trained(data)}. Thin: networks, thick: median. Dashed: {ones}. {why}"
+    )
     return figure
 
 
@@ -174,23 +159,6 @@ def _strength(data: xr.Dataset) -> str:
 
 def _largest(data: xr.Dataset) -> str:
     return " (the largest of all layers)" * (cells.layers_of(data) > 1)
-
-
-def _gate_figure(data: xr.Dataset) -> Figure:
-    figure, axes = _grid(data, 1, 5.9)
-    for column, gain in enumerate(data.gain.values):
-        plot_parts(data, "gate_share", gain=gain, ax=axes[0, column])
-        axes[0, column].axhline(0.0, **figures.THEORY)
-    _only_outer_labels(axes)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
-    figures.caption(
-        figure,
-        f"{_what(data)}. Thin: networks, thick: median. The shares of all gates add up to 1: of "
-        "what a small step along dL/dW_hh takes off the loss, so much is owed to each gate's "
-        "block. Look for the gate that takes over while the loss falls.",
-    )
-    return figure
 
 
 def _eigenvalue_figure(data: xr.Dataset) -> Figure:
@@ -211,10 +179,10 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
             if row == 0:
                 ax.set_title(f"after {int(data.snapshot[index])} updates")
         axes[row, 0].set_ylabel(f"gain {gain:g}\n" + axes[row, 0].get_ylabel())
-    _only_outer_labels(axes)
+    only_outer_labels(axes)
     figures.caption(
         figure,
-        f"{_what(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}, one shade "
+        f"{trained(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}, one shade "
         "and marker each; dashed: the unit circle. Look for the few that learning moves out, and "
         "the many that stay.",
     )
@@ -226,34 +194,35 @@ def _and_layers(data: xr.Dataset) -> str:
 
 
 def _bias_figure(data: xr.Dataset) -> Figure:
-    figure, axes = _grid(data, 1, 5.9)
+    figure, axes = grid(data, 1, 5.9)
     for column, gain in enumerate(data.gain.values):
         plot_bias(data, gain=gain, trained=_settings(data)["window"], ax=axes[0, column])
-    _only_outer_labels(axes)
+    only_outer_labels(axes)
     handles, names = axes[0, 0].get_legend_handles_labels()
     names = [f"window {name}" for name in names]
     figure.legend(handles, names, loc="outside upper center", ncols=5, fontsize=12)
     figures.caption(
         figure,
-        f"{_what(data)}. What sliding windows would lose on the test data: thin: networks, thick: "
-        "median, in which errors that rounding hides lie below all others. Dashed: 1, all of the "
-        "gradient lost. A window that suffices at the start need not suffice later.",
+        f"{trained(data)}. What sliding windows would lose on the test data: thin: networks, "
+        "thick: median, in which errors that rounding hides lie below all others. Dashed: 1, all "
+        "of the gradient lost. A window that suffices at the start need not suffice later.",
     )
     return figure
 
 
 def _reach_figure(data: xr.Dataset) -> Figure:
-    figure, axes = _grid(data, 1, 5.9)
+    figure, axes = grid(data, 1, 5.9)
     for column, gain in enumerate(data.gain.values):
         mesh = plot_reach(data, gain=gain, ax=axes[0, column]).collections[0]
-    _only_outer_labels(axes)
+    only_outer_labels(axes)
     bar = figure.colorbar(mesh, ax=axes[0].tolist(), extend="both", pad=0.02)
     bar.set_label("relative to lag 0 (powers of ten)")
     figures.caption(
         figure,
-        f"{_what(data)}. Follow a column upwards: how the gradient of a loss fares as it goes back "
-        f"in time{_whole(data)}, median over networks. Contours: each power of ten. Contours that "
-        "rise to the right: the gradient comes to reach further back while the network learns.",
+        f"{trained(data)}. Follow a column upwards: how the gradient of a loss fares as it goes "
+        f"back in time{_whole(data)}, median over networks. Contours: each power of ten. Contours "
+        "that rise to the right: the gradient comes to reach further back while the network "
+        "learns.",
     )
     return figure
 
@@ -270,16 +239,6 @@ def _settings(data: xr.Dataset) -> dict[str, Any]:
     return figures.configuration(data)
 
 
-def _what(data: xr.Dataset) -> str:
-    s = _settings(data)
-    window = f"window {s['window']}" if s["window"] else "full BPTT"
-    return (
-        f"{data.sizes['network_seed']} networks of {s['n_hidden']} units"
-        f"{cells.in_each_layer(data)} a gain on "
-        f"{s['task'].replace('_', ' ')}, T = {s['length']}, {s['optimizer']}, {window}"
-    )
-
-
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     return cells.told(datasets, _sentences)
@@ -291,7 +250,7 @@ def _sentences(datasets: Datasets) -> list[str]:
     sentences = [_gain_in_words(one) for one in gains]
     sentences += [_dynamics_in_words(one) for one in gains]
     if cells.is_gated(data):
-        sentences += [_gates_in_words(one) for one in gains]
+        sentences += [each for one in gains for each in gates_in_words(one)]
     sentences += [_bias_in_words(one) for one in gains]
     if (lost := int((data.diverged >= 0).sum())) > 0:
         sentences.append(
@@ -335,44 +294,24 @@ def updates_made(data: xr.Dataset) -> npt.NDArray[np.int64]:
     return np.diff(last, axis=-1, prepend=0)
 
 
-def _ends(values: xr.DataArray, form: str) -> str:
-    """ "from 1 to 2", medians at the first and at the last record that is left as an axis."""
-    axis = values.transpose("network_seed", ...)
-    first, last = (middle(axis[:, i], lambda x: format(x, form)) for i in (0, -1))
-    return f"from {first} to {last}"
-
-
-def _ends_of_parts(data: xr.Dataset, variable: str, form: str) -> str:
-    """ "i from 1 to 2, f from 2 to 3"."""
-    parts = parts_of(data, variable).items()
-    return ", ".join(f"{name} {_ends(values, form)}" for name, values in parts)
-
-
 def _dynamics_in_words(data: xr.Dataset) -> str:
     left = relative(data.log_norms, "lag").isel(lag=-1)
     left = left.copy(data=figures.powers(left))
     if cells.is_plain(data):
-        strength = f"the median spectral radius goes {_ends(data.spectral_radius, '.2f')}"
+        strength = f"the median spectral radius goes {ends(data.spectral_radius, '.2f')}"
     elif cells.is_gated(data):
         strength = (
             f"the median spectral norm of each gate's block of W_hh{_largest(data)} goes "
-            f"{_ends_of_parts(data, 'gate_spectral_norm', '.2f')}"
+            f"{ends_of_parts(data, 'gate_spectral_norm', '.2f')}"
         )
     else:
         strength = (
-            f"the median spectral radius goes {_ends_of_parts(data, 'spectral_radius', '.2f')}"
+            f"the median spectral radius goes {ends_of_parts(data, 'spectral_radius', '.2f')}"
         )
     return (
         f"From gain {float(data.gain):g} {strength}, the largest Lyapunov exponent "
-        f"{_ends(data.lyapunov_exponent, '+z.2f')} nats/step; the power of ten of what is left of "
-        f"a gradient after {int(data.lag[-1])} steps goes {_ends(left, '+z.1f')} (-inf: nothing)."
-    )
-
-
-def _gates_in_words(data: xr.Dataset) -> str:
-    return (
-        f"From gain {float(data.gain):g} the median share of each gate in dL/dW_hh goes "
-        f"{_ends_of_parts(data, 'gate_share', '.2f')}."
+        f"{ends(data.lyapunov_exponent, '+z.2f')} nats/step; the power of ten of what is left of "
+        f"a gradient after {int(data.lag[-1])} steps goes {ends(left, '+z.1f')} (-inf: nothing)."
     )
 
 

@@ -97,3 +97,35 @@ def nothing(*names, dim="network_seed", among=slice(None)):
         return values
 
     return changed(**dict.fromkeys(names, gone))
+
+
+def both(*edges):
+    def edge(datasets):
+        for each in edges:
+            datasets = each(datasets)
+        return datasets
+
+    return edge
+
+
+def without(*names):
+    """As left by a version that had no such variables."""
+
+    def edge(datasets):
+        return {name: data.drop_vars(names, errors="ignore") for name, data in datasets.items()}
+
+    return edge
+
+
+def of_all_layers(name):
+    """As left by a version that had a variable of all layers together."""
+
+    def edge(datasets):
+        return {
+            key: data.assign({name: data[name].isel(layer=0, drop=True)})
+            if name in data and "layer" in data[name].dims
+            else data
+            for key, data in datasets.items()
+        }
+
+    return edge

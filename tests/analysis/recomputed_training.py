@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from recomputed import LN10, by_kind, by_name, cell_of, middle, nearest, share
+from recomputed import LN10, by_kind, by_name, cell_of, median, middle, nearest, share
 
 from analysis.frame import figures
 
@@ -64,7 +64,7 @@ def _training(datasets):
         data = data.sel(layer=1)
     gains = [data.sel(gain=gain) for gain in data.gain.values]
     words = [_learning(one) for one in gains] + [_dynamics(one) for one in gains]
-    words += [_gates(one) for one in gains if cell_of(data) != "vanilla"]
+    words += [each for one in gains if cell_of(data) != "vanilla" for each in _gates(one)]
     words += [_bias(one) for one in gains]
     if lost := int((data.diverged.values >= 0).sum()):
         words.append(
@@ -149,9 +149,39 @@ def _dynamics(data):
 
 
 def _gates(data):
-    parts = _gate_rows(data, "gate_share", "snapshot")
-    words = ", ".join(f"{gate} {_from_to(rows, '.2f')}" for gate, rows in parts)
-    return f"From gain {float(data.gain):g} the median share of each gate in dL/dW_hh goes {words}."
+    start = f"From gain {float(data.gain):g} the"
+    yield f"{start} median share of each gate in dL/dW_hh goes {_by_gate(data, 'gate_share')}."
+    if "gate_mean" not in data:
+        return
+    yield f"{start} median of each gate's mean goes {_by_gate(data, 'gate_mean')}."
+    spans = []
+    for name, one in _layers(data, "gate_time_scale"):
+        rows = one.gate_time_scale.transpose("snapshot", "network_seed", "unit").values
+        with np.errstate(divide="ignore"):
+            times = [[median(np.log(units)) for units in row] for row in rows]
+        first, last = (middle(times[i], lambda x: f"{np.exp(x):.3g}") for i in (0, -1))
+        spans.append((f"in {name} " if name else "") + f"from {first} to {last}")
+    never = " (inf: never)" if "inf" in "".join(spans) else ""
+    keeps = "f" if cell_of(data) == "lstm" else "z"
+    yield (
+        f"{start} time scale of {keeps}, in which it alone shrinks what a unit keeps by e, goes "
+        f"{', '.join(spans)} steps{never}: medians over networks of those over units."
+    )
+
+
+def _layers(data, name):
+    if "layer" not in data[name].dims:
+        return [("", data)]
+    return [(f"layer {k}", data.sel(layer=k)) for k in range(1, int(data.n_layers) + 1)]
+
+
+def _by_gate(data, name):
+    words = []
+    for layer, one in _layers(data, name):
+        parts = _gate_rows(one, name, "snapshot")
+        text = ", ".join(f"{gate} {_from_to(rows, 'z.2f')}" for gate, rows in parts)
+        words.append(f"in {layer} {text}" if layer else text)
+    return "; ".join(words)
 
 
 def _bias(data):

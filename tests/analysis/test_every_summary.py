@@ -14,7 +14,17 @@ import recomputed_cells
 import recomputed_gradients
 import recomputed_matrices
 import recomputed_training
-from edges import as_computed, changed, first_of, in_reverse, nothing, unknown
+from edges import (
+    as_computed,
+    both,
+    changed,
+    first_of,
+    in_reverse,
+    nothing,
+    of_all_layers,
+    unknown,
+    without,
+)
 from matplotlib.text import Text
 
 from analysis.__main__ import ANALYSES
@@ -64,15 +74,6 @@ GRADIENT_LOGS = (
 NO_FIT = dict.fromkeys(
     ("growth_rate", "growth_rate_error", "half_life", "cancellation"), level(np.nan)
 )
-
-
-def both(*edges):
-    def edge(datasets):
-        for each in edges:
-            datasets = each(datasets)
-        return datasets
-
-    return edge
 
 
 CASES = {
@@ -183,6 +184,15 @@ CASES = {
             "hidden by rounding": changed(
                 window_log_error=lambda v: np.where(v.window.values < 10, np.nan, -np.inf)
             ),
+            "gates that never close in some": changed(
+                gate_time_scale=by_seed(0.0, 2.5, np.inf), gate_share=by_seed(-1e-17, 0.5, np.nan)
+            ),
+            "half of the gates never close": changed(
+                gate_time_scale=lambda v: np.where(2 * v.unit.values < v.sizes["unit"], np.inf, 2.0)
+            ),
+            "shares of before": of_all_layers("gate_share"),
+            "runs of before": without("gate_mean", "gate_time_scale"),
+            "one record": first_of("snapshot"),
             "one not known": SOME,
             "none known": ALL,
             "one network": ALONE,
@@ -324,7 +334,10 @@ DEEP = {
     temporal_order: {"n_layers": (1, 2), "cell": ("vanilla", "gru")},
     spectra: {"cell": ("gru", "vanilla"), "n_layers": (1, 2)},
 }
-AT = ("computed", "one network", "none known", "none finite", "all dead", "all exactly 0", "exact")
+AT = (
+    "computed", "one network", "none known", "none finite", "all dead", "all exactly 0", "exact",
+    "gates that never close in some", "shares of before", "runs of before", "one record",
+)  # fmt: skip
 PAIRS = [(analysis, edge) for analysis, (_, _, edges) in CASES.items() for edge in edges]
 
 

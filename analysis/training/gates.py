@@ -1,0 +1,118 @@
+"""Gates while networks learn: their shares of the gradient, their means, how long they remember."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..frame import cells, figures
+from ..frame.figures import log_axis, powers
+from ..frame.statistics import median_over
+from .panels import grid, only_outer_labels, trained
+from .parts import ends, ends_of_parts, layers_apart, plot_lines, plot_parts
+
+_KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what a unit keeps
+_TIMES = "gate_time_scale"
+
+
+def gate_figure(data: xr.Dataset) -> Figure:
+    """Shares and means of every gate, a row for each layer, and time scales; a column for a gain.
+
+    Runs of before have shares of all layers together, and may have no means and time scales.
+    """
+    rows = [
+        (variable, name, part)
+        for variable in ("gate_share", "gate_mean")
+        for name, part in layers_apart(data, variable).items()
+    ]
+    timed = _TIMES in data
+    figure, axes = grid(data, len(rows) + timed, 3.7 * (len(rows) + timed) + 2.2)
+    for column, gain in enumerate(data.gain.values):
+        for ax, (variable, name, part) in zip(axes[:, column], rows, strict=False):
+            plot_parts(part, variable, gain=gain, ax=ax)
+            ax.axhline(0.0, **figures.THEORY)
+            ax.set_ylabel(f"{ax.get_ylabel()}\n{name}".rstrip())
+        if timed:
+            plot_time_scales(data, gain=gain, ax=axes[-1, column])
+    only_outer_labels(axes)
+    if timed and cells.layers_of(data) > 1:
+        axes[-1, 0].legend(fontsize=11)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
+    figures.caption(figure, _caption(data))
+    return figure
+
+
+def _caption(data: xr.Dataset) -> str:
+    layered = "layer" in data.gate_share.dims
+    text = (
+        f"{trained(data)}. Thin: networks, thick: median. The shares of all gates"
+        f"{' of a layer' * layered} add up to 1: of what a small step along dL/dW_hh"
+        f"{' of that layer' * layered} takes off the loss, so much is owed to each gate's block. "
+        "Look for the gate that takes over while the loss falls."
+    )
+    if _TIMES not in data:
+        return text
+    lost = " Infinite ones, of gates that never close, are not drawn."
+    return (
+        f"{text} Below: means of gates over test data and units, and the steps in which "
+        f"{_kept(data)} alone shrinks what a unit keeps by e, median over units."
+        f"{lost * bool(np.isposinf(log_times(data)).any())}"
+    )
+
+
+def _kept(data: xr.Dataset) -> str:
+    return _KEEPS[cells.cell_of(data)]
+
+
+def log_times(data: xr.Dataset) -> xr.DataArray:
+    """ln of time scales in steps, the median over units; infinite ones count as they are."""
+    times = data[_TIMES]
+    with np.errstate(divide="ignore"):  # of gates that are exactly 0
+        return median_over(times.copy(data=np.log(times)), "unit")
+
+
+def plot_time_scales(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
+    """Steps in which the gate alone shrinks what a unit keeps by e, against updates, at one gain.
+
+    Medians over units, of logs: thin lines are networks, thick ones their medians, bands their
+    quartiles; of stacks a line for each layer. Infinite ones are not drawn.
+    """
+    ax = figures.axes_or_new(ax)
+    here = data.sel(gain=gain)
+    lines = {}
+    for name, part in layers_apart(here, _TIMES).items():
+        logs = log_times(part)
+        lines[name or "median"] = logs.copy(data=powers(logs))
+    plot_lines(lines, ax)
+    log_axis(ax)
+    ax.set_ylabel(f"time scale of ${_kept(data)}$ (steps)")
+    return ax
+
+
+def gates_in_words(data: xr.Dataset) -> list[str]:
+    """What became of the gates of the networks of one gain, from the first to the last snapshot."""
+    start = f"From gain {float(data.gain):g} the"
+    said = [f"{start} median share of each gate in dL/dW_hh goes {_by_gate(data, 'gate_share')}."]
+    if _TIMES not in data:
+        return said
+    times = layers_apart(data, _TIMES)
+    spans = [
+        f"{f'in {name} ' * bool(name)}{ends(log_times(part), '.3g', np.exp)}"
+        for name, part in times.items()
+    ]
+    never = " (inf: never)" * any("inf" in span for span in spans)
+    return [
+        *said,
+        f"{start} median of each gate's mean goes {_by_gate(data, 'gate_mean')}.",
+        f"{start} time scale of {_kept(data)}, in which it alone shrinks what a unit keeps by e, "
+        f"goes {', '.join(spans)} steps{never}: medians over networks of those over units.",
+    ]
+
+
+def _by_gate(data: xr.Dataset, variable: str) -> str:
+    """ "i from 1 to 2, f from 2 to 3"; of stacks "in layer 1 i from 1 to 2; in layer 2 ..."."""
+    return "; ".join(
+        f"{f'in {name} ' * bool(name)}{ends_of_parts(part, variable, 'z.2f')}"
+        for name, part in layers_apart(data, variable).items()
+    )
