@@ -79,7 +79,9 @@ def _methods(datasets: Datasets) -> Columns:
 
 
 def _kinds(datasets: Datasets) -> Columns:
-    """What we set beside it, kinds of networks."""
+    """What we set beside it, kinds of networks; nothing where a run of before has none."""
+    if "cells" not in datasets:
+        return {}
     return {
         _bracketed(kind.name or cells.NAMES["vanilla"]): kind.datasets["cells"].isel(training=0)
         for kind in cells.kinds_of({"cells": datasets["cells"]})
@@ -101,46 +103,65 @@ def _ours(data: xr.Dataset) -> str:
     )
 
 
+def _compared(datasets: Datasets) -> list[Columns]:
+    """Each comparison that there is."""
+    return [columns for columns in (_methods(datasets), _kinds(datasets)) if columns]
+
+
 def _solved_figure(datasets: Datasets) -> Figure:
-    figure, axes = figures.new_figure(2, 2, figsize=(12, 10.4), sharex=True, sharey="row")
-    for columns, pair in zip((_methods(datasets), _kinds(datasets)), axes.T, strict=True):
+    compared = _compared(datasets)
+    figure, axes = figures.new_figure(
+        2, len(compared), figsize=(5 * len(compared) + 2, 10.4), sharex=True, sharey="row",
+        squeeze=False,
+    )  # fmt: skip
+    titles = ("Vanilla networks, the paper's ways of training", "Our own: kinds of networks")
+    for columns, pair, title in zip(compared, axes.T, titles, strict=False):
         plot_solved(columns, ax=pair[0])
         plot_within(columns, ax=pair[1])
         for ax in pair:
             ax.label_outer()
-    axes[0, 0].set_title("Vanilla networks, the paper's ways of training")
-    axes[0, 1].set_title("Our own: kinds of networks")
+        pair[0].set_title(title)
     data = datasets["learning"]
+    ours = ""
+    if "cells" in datasets:
+        how = _ours(datasets["cells"])
+        ours = f" Right: kinds of networks {how}; not of Pascanu et al. (2013)."
     figures.caption(
         figure,
         f"Top: share of {data.sizes['network_seed']} initial networks that answer all but "
         f"{percent(figures.configuration(data)['tolerance'])} of the test sequences within the "
         "budget; bars: 95% intervals of Wilson (1927). Bottom: the updates each took (dots; none "
         "where unsolved) and their medians, in which unsolved counts as more than the budget "
-        "(arrow up: at least so many). All start from the same seeds and see the same batches. "
-        f"Right: kinds of networks {_ours(datasets['cells'])}; not of Pascanu et al. (2013).",
+        "(arrow up: at least so many). All start from the same seeds and see the same batches."
+        f"{ours}",
     )
     return figure
 
 
 def _curves(datasets: Datasets) -> Figure:
     lengths = sorted(datasets["learning"].length.values.tolist())
-    size = (4.7 * len(lengths) + 0.5, 10.4)
+    compared = _compared(datasets)
+    size = (4.7 * len(lengths) + 0.5, 4.6 * len(compared) + 1.2)
     figure, axes = figures.new_figure(
-        2, len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
+        len(compared), len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
     )
-    for columns, row in zip((_methods(datasets), _kinds(datasets)), axes, strict=True):
+    for columns, row in zip(compared, axes, strict=True):
         for ax, length in zip(row, lengths, strict=True):
             plot_error(columns, length=length, ax=ax)
             ax.set_title(f"T = {length} steps")
             ax.label_outer()
         row[0].legend(loc="lower left", fontsize=11)
+    rows = ""
+    if "cells" in datasets:
+        rows = (
+            " Top: vanilla networks, the paper's ways of training. Bottom, our own: kinds of "
+            f"networks {_ours(datasets['cells'])}."
+        )
     figures.caption(
         figure,
         "Thin: networks, thick: median. Dashed: chance, three quarters wrong; dotted: the share "
-        "below which a network has solved the task. Look for where the thick lines leave chance. "
-        "Top: vanilla networks, the paper's ways of training. Bottom, our own: kinds of networks "
-        f"{_ours(datasets['cells'])}.",
+        "below which a network has solved the task. Look for where the thick lines leave chance."
+        f"{rows}",
     )
     return figure
 
@@ -148,6 +169,8 @@ def _curves(datasets: Datasets) -> Figure:
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     sentences = _in_words(_methods(datasets), "networks", "method")
+    if "cells" not in datasets:
+        return sentences
     ours = _in_words(_kinds(datasets), "networks of each kind", "kind")
     return [
         *sentences,

@@ -9,8 +9,11 @@ from analysis.frame import figures
 
 
 def temporal_order(datasets):
-    data, cells = datasets["learning"], datasets["cells"]
+    data = datasets["learning"]
     methods = {name: data.sel(training=name) for name in data.training.values.tolist()}
+    if "cells" not in datasets:
+        return _columns(methods, "networks", "method")
+    cells = datasets["cells"]
     kinds = {name: part.sel(training="clipping") for name, part in by_name(cells)}
     settings = figures.configuration(cells)
     return [

@@ -163,6 +163,7 @@ CASES = {
             "all left": changed(diverged=level(2), solved_at=level(np.nan)),
             "one network": ALONE,
             "one length": ONE_GAIN,
+            "runs of before": lambda datasets: {"learning": datasets["learning"]},
             "in reverse": REVERSED,
         },
     ),

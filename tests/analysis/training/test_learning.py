@@ -1,5 +1,6 @@
 """Figures of temporal order: shares, updates until solved, curves, words from the data alone."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from artists import drawn_with_captions, labelled, thin
 from numpy.testing import assert_allclose, assert_array_equal
 
+from analysis.frame import runs
 from analysis.training import learning_plots, temporal_order
 
 ANALYSED = temporal_order
@@ -119,6 +121,24 @@ def test_kinds_stand_beside_the_methods(datasets, data):
     assert words[3].startswith("Kinds of networks beside each other, our own and not of Pascanu")
     assert "At length 12, of 3 networks of each kind" in words[5]
     assert "vanilla networks 1, GRU 3, LSTM 2; median" in words[5]
+
+
+def test_a_run_of_before_is_drawn_without_our_columns(data, tmp_path, monkeypatch):
+    """One that was saved when there were no kinds of networks beside the methods."""
+    with monkeypatch.context() as before:
+        before.setattr(temporal_order, "compute", lambda settings, progress: {"learning": data})
+        runs.run(temporal_order, TINY, output=tmp_path / "old", source=None, progress=False)
+    assert [path.stem for path in (tmp_path / "old" / "data").iterdir()] == ["learning"]
+    again = {"output": tmp_path / "new", "source": tmp_path / "old"}
+    words = runs.run(temporal_order, TINY, **again, progress=False)
+    assert len(words) == 3
+    assert not [each for each in words if "our own" in each or "kind" in each]
+    drawn = temporal_order.draw({"learning": data})
+    for figure, panels in ((drawn["solved-against-length"], 2), (drawn["learning-curves"], 2)):
+        assert len(figure.axes) == panels
+        said = figure.get_supxlabel() + "".join(ax.get_title() for ax in figure.axes)
+        assert not re.search("our own|kinds|Right|Top: vanilla|Bottom, our", said, re.IGNORECASE)
+    assert drawn["solved-against-length"].axes[0].get_title().startswith("Vanilla networks, the")
 
 
 def test_kinds_are_paired_with_the_methods_and_trained_as_told():
