@@ -10,13 +10,13 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.pairs import Pairs
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
 from rnnsim.flow.layers import back_through_layers
-from rnnsim.gradients.pairs import boundary, own, some_of
+from rnnsim.gradients.pairs import across, boundary, own, some_of
 from rnnsim.kernels import Batch
 from rnnsim.kernels.dynamics.trajectories import get_rows, row_work, set_rows, take_back
 from rnnsim.networks.binding import pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.stack import Network, Stack
-from rnnsim.networks.states import apart, cell_of, state_size
+from rnnsim.networks.states import apart, cell_of, states_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,7 +148,7 @@ def _of_one(
     decoder, _, rows, units = _back(
         whole.decoder, target.inputs, written, steps, start, units, inputs=False
     )
-    behind = _across(whole, rows)
+    behind = states_of(across(whole, np.split(rows, whole.n_layers, axis=-1)))
     encoder, inputs, *_ = _back(whole.encoder, source, read, everywhere, behind, units, inputs=True)
     first = int(broken[0])
     if first < 0:
@@ -161,19 +161,6 @@ def _of_one(
     else:
         decoder[:] = encoder[:] = inputs[:] = np.nan
     return decoder, encoder, inputs, first
-
-
-def _across(model: EncoderDecoder, rows: Floats) -> Floats:
-    """From gradients of the decoder's first states to those of the encoder's last, (S, B, n)."""
-    (*_, top), H = model.encoder.layers, model.n_hidden
-    found = []
-    with np.errstate(all="ignore"):
-        for own in np.split(rows, model.n_layers, axis=-1):
-            of_c = np.zeros((*rows.shape[:2], state_size(top) - top.n_hidden))
-            if model.hands_over_c:
-                of_c = own[..., H:]
-            found += [own[..., :H] @ top.W_hy[0], of_c]
-    return np.concatenate(found, axis=-1)
 
 
 def _back(

@@ -23,7 +23,6 @@ from rnnsim.networks.stack import Network, has_layers
 from rnnsim.networks.states import (
     apart,
     by_layer,
-    has_memories,
     initial_states,
     state_size,
     states_of,
@@ -257,19 +256,28 @@ def _arriving(model: EncoderDecoder, behind: list[FloatArray]) -> FloatArray | N
 
     behind: dL/d(h_0, c_0) of each layer of the decoder, of which h of the top is read out.
     """
-    encoder, H = model.encoder, model.n_hidden
-    parts = []
-    if model.hands_over_c:
-        parts.append(np.stack([each[..., H:] for each in behind]))
-    if len(behind) > 1:
-        bridge = encoder.layers[-1].W_hy
-        with np.errstate(all="ignore"):
-            of_h = np.stack([each[..., :H] @ bridge for each in behind])
-        of_h[-1] = 0
-        if has_memories(encoder) and not parts:
-            parts.append(np.zeros_like(of_h))
-        parts.append(of_h)
-    return np.concatenate(parts, axis=-1).astype(np.float64) if parts else None
+    deep, H_e = len(behind) > 1, model.encoder.n_hidden
+    if not (deep or model.hands_over_c):
+        return None
+    found = np.stack(across(model, behind))
+    of_h, of_c = found[..., :H_e], found[..., H_e:]
+    of_h[-1] = 0
+    return np.concatenate([of_c, of_h] if deep else [of_c], axis=-1).astype(np.float64)
+
+
+def across(model: EncoderDecoder, behind: list[FloatArray]) -> list[FloatArray]:
+    """Gradients of the encoder's last states (., B, S) of each layer.
+
+    behind: those of the decoder's first states, whose h was made by the bridge; memories go back as
+    they are where they are handed over, others owe nothing.
+    """
+    top, H = model.encoder.layers[-1], model.n_hidden
+    of_c = [own[..., H:] for own in behind]
+    if not model.hands_over_c:
+        of_c = [np.zeros((*c.shape[:-1], state_size(top) - top.n_hidden), c.dtype) for c in of_c]
+    with np.errstate(all="ignore"):
+        of_h = [own[..., :H] @ top.W_hy for own in behind]
+    return [np.concatenate(parts, axis=-1) for parts in zip(of_h, of_c, strict=True)]
 
 
 def _with_bridge(encoder: Found, behind: list[FloatArray], last: list[FloatArray], H: int) -> Found:
