@@ -60,6 +60,26 @@ def changed(**changes):
     return edge
 
 
+def level(value):
+    return lambda variable: np.full(variable.shape, value)
+
+
+def by_seed(*values):
+    """A value for each network, whatever the other axes."""
+
+    def change(variable):
+        shape = [1] * variable.ndim
+        shape[variable.dims.index("network_seed")] = len(values)
+        return np.reshape(np.array(values, dtype=float), shape)
+
+    return change
+
+
+def along_units(*values):
+    """These values, again and again where states have more numbers."""
+    return lambda variable: np.resize(values, variable.sizes["unit"])
+
+
 def unknown(*seeds):
     """Of these networks, or of all, nothing is known that depends on what they do."""
 

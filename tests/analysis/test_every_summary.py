@@ -15,11 +15,14 @@ import recomputed_gradients
 import recomputed_matrices
 import recomputed_training
 from edges import (
+    along_units,
     as_computed,
     both,
+    by_seed,
     changed,
     first_of,
     in_reverse,
+    level,
     nothing,
     of_all_layers,
     unknown,
@@ -45,26 +48,6 @@ REVERSED = in_reverse("gain", "length")
 SOME = unknown(0)
 ALL = unknown()
 LN10 = np.log(10.0)
-
-
-def level(value):
-    return lambda variable: np.full(variable.shape, value)
-
-
-def by_seed(*values):
-    """A value for each network, whatever the other axes."""
-
-    def change(variable):
-        shape = [1] * variable.ndim
-        shape[variable.dims.index("network_seed")] = len(values)
-        return np.reshape(np.array(values, dtype=float), shape)
-
-    return change
-
-
-def along_units(*values):
-    """These values, again and again where states have more numbers."""
-    return lambda variable: np.resize(values, variable.sizes["unit"])
 
 
 GRADIENT_LOGS = (
@@ -392,7 +375,9 @@ def check(analysis, edge, data):
     """The words of an edge of these data are recomputed, and its figures drawn in silence."""
     _, recomputed, edges = CASES[analysis]
     datasets = edges[edge](data)
-    assert analysis.summarise(datasets) == recomputed(datasets)
+    said = analysis.summarise(datasets)
+    assert said == recomputed(datasets)
+    assert not [sentence for sentence in said if re.search(r"\bnan\b", sentence)]
     with figures.style():
         for figure in analysis.draw(datasets).values():
             figure.draw_without_rendering()
