@@ -17,6 +17,7 @@ from rnnsim.tasks.images import digit_images
 _WORDS = "zero one two three four five six seven eight nine".split()
 
 
+_MIXED = 0.5  # of varied images
 # Standard deviations of what varies: columns for each row; rows, columns; both sizes; brightness.
 _SHEAR, _SHIFT, _STRETCH, _BRIGHTNESS = 0.1, 0.3, 0.1, 0.1
 
@@ -55,10 +56,11 @@ def captions(
         As in `digits`: all images, the first eight tenths of them, the last tenth, or the one
         before it.
     varied : bool
-        Images are slanted, shifted, stretched and made brighter or darker at random, and captioned
-        as they are then, by the medians of the images as they were. So there are as many images
-        to learn from as one likes, of few hands (after Simard, Steinkraus and Platt 2003, sec. 2;
-        there the answers stay as they are).
+        Half of the images are mixed with another of their part and class, and all are slanted,
+        shifted, stretched and made brighter or darker at random. They are captioned as they are
+        then, by the medians of the images as they were. So there are as many images to learn from
+        as one likes, of few hands (after Simard, Steinkraus and Platt 2003, sec. 2, and Zhang,
+        Cisse, Dauphin and Lopez-Paz 2018; there the answers stay, or are mixed).
 
     Raises
     ------
@@ -79,7 +81,8 @@ def captions(
     seen, texts = images[drawn], [_captions()[chosen][i] for i in drawn]
     said = {"part": part}
     if checks.boolean("varied", varied):
-        seen, said = _varied(seen, generator), said | {"varied": "True"}
+        seen, said = _mixed(images, labels, drawn, generator), said | {"varied": "True"}
+        seen = _varied(seen, generator)
         texts = _described(seen, labels[drawn])
     longest = max(map(len, _captions()))
     origin = provenance("captions", "scikit-learn 8x8 digits, ink and slant", **said)
@@ -119,6 +122,19 @@ def _medians(of: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """Of each class."""
     images, labels = digit_images()
     return np.array([np.median(of(images)[labels == label]) for label in range(10)])
+
+
+def _mixed(
+    images: FloatArray,
+    labels: npt.NDArray[np.int64],
+    drawn: npt.NDArray[np.int64],
+    generator: np.random.Generator,
+) -> FloatArray:
+    """Those drawn (n, 64), half of them with a random share of another image of their class."""
+    others = [generator.choice(np.flatnonzero(labels == labels[i])) for i in drawn]
+    mixed, shares = generator.random((2, len(drawn), 1))
+    share = np.where(mixed < _MIXED, shares, 0.0)
+    return images[drawn] + share * (images[others] - images[drawn])
 
 
 def _varied(images: FloatArray, generator: np.random.Generator) -> FloatArray:

@@ -226,6 +226,20 @@ def test_images_vary_by_an_affine_map(monkeypatch):
             np.testing.assert_array_equal(seen, images)
 
 
+def test_half_of_varied_images_are_mixed_within_their_class():
+    """Shares are uniform, and nothing else of an image changes."""
+    images, labels = np.eye(8), np.arange(8) % 3
+    drawn = np.repeat(np.arange(8), 500)
+    mixed = image_captions._mixed(images, labels, drawn, np.random.default_rng(0))
+    np.testing.assert_allclose(mixed.sum(axis=1), 1)
+    assert (labels == labels[drawn][:, None])[mixed > 0].all()
+    shares = 1 - mixed[np.arange(drawn.size), drawn]
+    others = shares[shares > 0]  # where the other is the image itself, too, nothing changes
+    assert others.mean() == pytest.approx(0.5, abs=0.03)
+    same = np.mean([1 / np.sum(labels == label) for label in labels[drawn]])
+    assert others.size / drawn.size == pytest.approx(0.5 * (1 - same), abs=0.03)
+
+
 def _between(image, y, x):
     """Bilinear; 0 beyond the edge."""
     value = 0.0

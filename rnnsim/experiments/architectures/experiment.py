@@ -41,7 +41,7 @@ DEFAULTS = {  # updates, H, B, rates, scale of W_xh, K
         forget_bias=1.0, scheme="identity",
     ),
     "translation": Options(4000, 96, 50, (0.004, 0.002, 0.001), 0.2, 20),
-    "captions": Options(3000, 128, 64, (0.004, 0.002, 0.001), 0.3, 10),
+    "captions": Options(5000, 128, 64, (0.004, 0.002, 0.001), 0.3, 10),
 }  # fmt: skip
 ARCHITECTURES = tuple(DEFAULTS)
 MOMENTS = ("before", "after")
