@@ -94,17 +94,24 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     ax.set_title(f"Stable (dark) and {beyond_0(dataset)} (bright)")
     bar = figure.colorbar(ax.collections[0], ax=ax, extend="both")
     bar.set_label(r"largest Lyapunov exponent $\lambda_1$ (nats/step)")
-    legend = figure.legend(
-        handles=key(dataset), loc="outside upper center", ncols=3, fontsize=12, frameon=True
-    )
-    legend.get_frame().set(facecolor="0.72", edgecolor="none")
+    if lines := key(dataset):
+        legend = figure.legend(
+            handles=lines, loc="outside upper center", ncols=3, fontsize=12, frameon=True
+        )
+        legend.get_frame().set(facecolor="0.72", edgecolor="none")
     settings = figures.configuration(dataset)
+    own = [_crosses(each) for each in dataset.lyapunov_exponent.transpose("network_seed", ...)]
+    thin = "; thin: where $\\lambda_1$ = 0 for each" * any(own)
+    border = (
+        "Neither is 0 anywhere between these gains and strengths.",
+        "Only one of them is 0 between these gains and strengths.",
+        "Where trajectories part, gradients explode: one border.",
+    )[sum(_crosses(medians(dataset, name)) for name in _LINES)]
+    border += " Thin lines far apart: small networks differ from each other." * (sum(own) > 1)
     figures.caption(
         figure,
-        f"Medians over {_networks(dataset)}; thin: where $\\lambda_1$ = 0 for each. "
-        f"{_drive(dataset)} Both are measured over {settings['n_steps'] - settings['burn_in']} "
-        "steps. Where trajectories part, gradients explode: one border. Thin lines far apart: "
-        "small networks differ from each other.",
+        f"Medians over {_networks(dataset)}{thin}. {_drive(dataset)} Both are measured over "
+        f"{settings['n_steps'] - settings['burn_in']} steps. {border}",
     )
     return figure
 
@@ -184,15 +191,12 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def _zero_contour(ax: Axes, data: xr.DataArray, style: dict[str, Any]) -> None:
-    values = finite(data.transpose("strength", "gain"))
-    if min(values.shape) < 2 or np.isnan(values).all():
-        return
-    if not (np.nanmin(values) < 0 < np.nanmax(values)):
+    if not _crosses(data):
         return
     ax.contour(
         data.gain,
         data.strength,
-        values,
+        finite(data.transpose("strength", "gain")),
         levels=[0.0],
         colors=[style["color"]],
         linestyles=[style["ls"]],
@@ -201,12 +205,28 @@ def _zero_contour(ax: Axes, data: xr.DataArray, style: dict[str, Any]) -> None:
     )
 
 
+def _crosses(data: xr.DataArray) -> bool:
+    """Whether there is a line where this is 0."""
+    values = finite(data.transpose("strength", "gain"))
+    if min(values.shape) < 2 or np.isnan(values).all():
+        return False
+    return bool(np.nanmin(values) < 0 < np.nanmax(values))
+
+
 def key(dataset: xr.Dataset) -> list[Line2D]:
-    """Legend of the lines of `plot_phase_diagram`."""
-    lines = [Line2D([], [], label=_WORDS[name], **style) for name, style in _LINES.items()]
-    if in_theory(dataset, np.zeros(1)) is not None:
+    """Legend of the lines that `plot_phase_diagram` draws."""
+    lines = [
+        Line2D([], [], label=_WORDS[name], **style)
+        for name, style in _LINES.items()
+        if _crosses(medians(dataset, name))
+    ]
+    gains, strengths = (np.sort(dataset[axis].values) for axis in ("gain", "strength"))
+    low, *_, high = _edges(gains)
+    critical = in_theory(dataset, np.linspace(strengths[0], strengths[-1], 200))
+    if critical is not None and ((low < critical) & (critical < high)).any():
         lines.append(Line2D([], [], label="mean field, large $H$", **THEORY | {"lw": 2.4}))
-    if gain_at_rest(dataset) is not None and (dataset.strength == 0).any():
+    rest = gain_at_rest(dataset)
+    if rest is not None and strengths[0] == 0 and low < rest < high:
         lines.append(Line2D([], [], label="rest loses stability, large $H$", **_REST))
     return lines
 

@@ -169,10 +169,9 @@ def test_a_diamond_marks_rest_where_there_is_no_input(phase):
     assert_allclose(diamond.get_xydata(), [[CRITICAL, 0.0]])
     names = [line.get_label() for line in phase_diagram.key(data)]
     assert names[-1] == "rest loses stability, large $H$"
-    assert len(names) == 3
     driven = data.sel(strength=[0.5])
     assert not marked(phase_diagram.plot_phase_diagram(driven), "D")
-    assert len(phase_diagram.key(driven)) == 2
+    assert not phase_diagram.key(driven)  # of one strength there are no lines
 
 
 def test_products_of_an_lstm_have_the_numbers_of_its_state(products):

@@ -7,6 +7,7 @@ from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.dynamics import phase_diagram
+from analysis.frame import figures
 from rnnsim import theory
 
 ANALYSED = phase_diagram
@@ -86,16 +87,39 @@ def test_dashed_is_the_critical_gain_of_mean_field(phase, drive):
     assert "gain" in ax.get_xlabel()
 
 
-def test_theory_of_other_networks(phase):
+def test_theory_of_other_networks(phase, made_up):
     one = np.ones(1)
     uniform = phase_diagram.in_theory(configured(phase, scheme="uniform"), one)
     assert_allclose(uniform, np.sqrt(3) * phase_diagram.in_theory(phase, one))
     for change in ({"activation": "relu"}, {"scheme": "orthogonal"}):
         data = configured(phase, **change)
         assert phase_diagram.in_theory(data, one) is None
-        assert len(phase_diagram.key(data)) == 2
+        assert len(phase_diagram.key(configured(made_up, **change))) == 2
         assert not phase_diagram.plot_phase_diagram(data).lines
-    assert len(phase_diagram.key(phase)) == 3
+    assert len(phase_diagram.key(made_up)) == 3
+
+
+@pytest.mark.parametrize(
+    ("shifted", "n_lines", "words"),
+    [
+        ((), 2, "gradients explode: one border. Thin lines far apart"),
+        (("growth_rate",), 1, "Only one of them is 0 between these gains and strengths. Thin"),
+        (("lyapunov_exponent", "growth_rate"), 0, "Neither is 0 anywhere"),
+    ],
+)
+def test_legend_and_caption_name_what_is_drawn(made_up, shifted, n_lines, words):
+    data = made_up.assign({name: made_up[name] + 100.0 for name in shifted})
+    thick = [width for _, width, _ in borders(phase_diagram.plot_phase_diagram(data)) if width > 1]
+    names = [line.get_label() for line in phase_diagram.key(data)]
+    assert len(thick) == sum("= 0" in name for name in names) == n_lines
+    with figures.style():
+        drawn = phase_diagram._phase_figure(data)
+    said = " ".join(drawn.get_supxlabel().split())
+    assert words in said
+    assert ("thin: where" in said) == ("lyapunov_exponent" not in shifted)
+    assert bool(drawn.legends) == bool(names)
+    off = data.assign_coords(gain=data.gain + 100.0)
+    assert "mean field, large $H$" not in [line.get_label() for line in phase_diagram.key(off)]
 
 
 def test_forwards_backwards_has_every_network_and_the_identity(phase):
