@@ -84,11 +84,13 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
     for ax in axes[:, 1:].ravel():
         ax.set_ylabel("")
     axes[1, -1].legend(fontsize=10.5)
+    several = data.sizes["network_seed"] > 1
+    ranked = " of each rank, so marks may lie beside the line" * several
     figures.caption(
         figure,
-        f"{_networks(data)} Top, medians: the Lyapunov exponents of the stack (grey) are those of "
-        "its layers, each driven by the one below: see which layers hold the largest. Bottom, "
-        "dots networks, lines medians: slope of the log norm of the gradient into a layer; "
+        f"{_networks(data)} Top, medians{ranked}: the Lyapunov exponents of the stack (grey) are "
+        "those of its layers, each driven by the one below: see which layers hold the largest. "
+        "Bottom, dots networks, lines medians: slope of the log norm of the gradient into a layer; "
         "dashed: the largest exponent from that layer up to the top, the rate in the end; "
         "squares: its own largest exponent. "
         "See which of the two a slope follows, and how far the lags of these sequences are from "
