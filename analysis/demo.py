@@ -21,15 +21,15 @@ class Settings(Cells, Ensemble):
 
 def run(settings: Settings, *, output: Place, source: Path | None, progress: bool) -> list[str]:
     """Run every part into a folder of its own below `output`; return all their sentences."""
-    parts = {part: replace(part.Settings(), **settings.shared()) for part in PARTS}
+    parts = [(part, replace(part.Settings(), **settings.shared())) for part in PARTS]
     sources = {runs.name_of(part): source and source / runs.name_of(part) for part in PARTS}
     for name, earlier in sources.items():  # all of them before anything is computed
         output.below(name).check(name, earlier)
     if source is None:
-        for part, own in parts.items():
+        for part, own in parts:
             runs.rehearse(part, own)
     sentences = []
-    for part, own in parts.items():
+    for part, own in parts:
         name = runs.name_of(part)
         say(f"{name}:")
         sentences += runs.run(

@@ -78,7 +78,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """All figures of this family, those of each cell by themselves."""
-    return cells.drawn(datasets, _figures)
+    return cells.drawn(datasets, _figures, state=": exponents of %s")
 
 
 def _figures(datasets: Datasets) -> dict[str, Figure]:

@@ -161,7 +161,7 @@ PARAMETERS: dict[str, str] = {
         "networks": "rnn encoder decoder model",
         "data": "sequences pairs test target data",
         "feed": "task draw",
-        "flag": "per_sequence own_data last_loss_only driven progress reverse exponents",
+        "flag": "varied per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
             measures truncation methods state_scale of clip_by""",
         "names": "keep",

@@ -50,7 +50,7 @@ def test_what_holds_for_tanh_networks_alone_is_not_drawn_for_others(norms, windo
         assert not re.search(r"\bnan\b", text)
         if "lstm" in name:
             assert "LSTM, forget bias" in text
-            assert "the state $(h, c)$" in text
+            assert ("the state $(h, c)$" in text) == (r"\partial h" in text), name
             assert not re.search(r"Pascanu|geometric bound|norm of W_hh alone", text)
     assert "geometric-bound-vanilla" in drawn
     for name in ("error-against-window", "sufficient-window"):

@@ -54,8 +54,9 @@ def test_what_holds_for_one_layer_is_not_said_of_two(norms, windows):
     assert len(found) == 2 * 5 + 2 * 5 - 1 + 1  # no bound of a stack; the comparisons share a name
     for name, text in found.items():
         if name.endswith("-2-layers"):
-            assert "vanilla networks, 2 layers ($h$ in" in text
-            assert "the states of all layers" in text
+            of_h = r"\partial h" in text
+            assert ("vanilla networks, 2 layers ($h$ in" in text) == of_h, name
+            assert ("the states of all layers" in text) == of_h, name
             assert not re.search(r"Pascanu|geometric bound|norm of W_hh alone", text)
     assert "Pascanu" in found["phase-gain-length-1-layer"]
     assert "At lag 0 the state of the top layer alone" in found["norm-against-lag-2-layers"]
