@@ -150,7 +150,7 @@ def _curves(datasets: Datasets) -> Figure:
             plot_error(columns, length=length, ax=ax)
             ax.set_title(f"T = {length} steps")
             ax.label_outer()
-        row[0].legend(loc="lower left", fontsize=11)
+        row[0].legend(loc="center right", fontsize=11, frameon=True, framealpha=0.9)
     rows = ""
     if "cells" in datasets:
         rows = (
