@@ -233,9 +233,7 @@ def _flow_caption(data: xr.Dataset, several: bool) -> str:
 
 
 def _same_height(axes: list[Axes]) -> None:
-    low, high = zip(*(ax.get_ylim() for ax in axes), strict=True)
-    for ax in axes:
-        ax.set_ylim(min(low), max(high))
+    figures.on_one_scale(axes)
     for ax in axes[1:]:
         ax.set_ylabel("")
 
