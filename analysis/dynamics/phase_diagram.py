@@ -179,8 +179,8 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     critical = in_theory(dataset, strengths)
     if critical is not None:
         ax.plot(critical, strengths, **THEORY | {"lw": 2.4})
-    rest = gain_at_rest(dataset)
-    if rest is not None and y[0] == 0 and columns[0] < rest < columns[-1]:
+    rest = _rest_in_view(dataset)
+    if rest is not None:
         ax.plot([rest], [0.0], **_REST)
     ax.set_xlim(columns[0], columns[-1])
     ax.set_ylim(rows[0], rows[-1])
@@ -225,8 +225,7 @@ def key(dataset: xr.Dataset) -> list[Line2D]:
     critical = in_theory(dataset, np.linspace(strengths[0], strengths[-1], 200))
     if critical is not None and ((low < critical) & (critical < high)).any():
         lines.append(Line2D([], [], label="mean field, large $H$", **THEORY | {"lw": 2.4}))
-    rest = gain_at_rest(dataset)
-    if rest is not None and strengths[0] == 0 and low < rest < high:
+    if _rest_in_view(dataset) is not None:
         lines.append(Line2D([], [], label="rest loses stability, large $H$", **_REST))
     return lines
 
@@ -237,6 +236,14 @@ def gain_at_rest(dataset: xr.Dataset) -> float | None:
     if cells.is_plain(dataset):
         return None
     return cells.gain_at_rest(dataset, settings["scheme"], settings["activation"])
+
+
+def _rest_in_view(dataset: xr.Dataset) -> float | None:
+    """`gain_at_rest` where it lies between the gains shown, and strength 0 is among them."""
+    rest = gain_at_rest(dataset)
+    low, *_, high = _edges(np.sort(dataset.gain.values))
+    seen = rest is not None and dataset.strength.values.min() == 0 and low < rest < high
+    return rest if seen else None
 
 
 def in_theory(
