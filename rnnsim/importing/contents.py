@@ -80,6 +80,8 @@ class Contents(NamedTuple):
         What may be a network, a readout, an embedding.
     notes : tuple of str
         What has to be said of it in a warning, in whole sentences.
+    activation : str or None
+        phi of all its networks, where that is said once.
     """
 
     format: str
@@ -88,6 +90,7 @@ class Contents(NamedTuple):
     linears: Mapping[str, Linear]
     tables: Mapping[str, Table]
     notes: tuple[str, ...] = ()
+    activation: str | None = None
 
 
 def listed(entries: Mapping[str, Entry], most: int = 12) -> str:
