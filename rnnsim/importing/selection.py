@@ -47,7 +47,7 @@ def checked_choice(choice: Choice) -> Choice:
         checks.whole_number("layer", choice.layer, least=0)
     if choice.readout is True:
         raise TypeError("`readout` must be the name of a module, False for none, or None, got True")
-    if choice.readout not in (None, False):
+    if choice.readout is not None and choice.readout is not False:
         checks.text("readout", choice.readout)
     if choice.embedding is not None:
         checks.text("embedding", choice.embedding)

@@ -37,7 +37,7 @@ def write_network(path: str | PathLike[str], rnn: Network, *, prefix: str = "") 
     Raises
     ------
     TypeError, ValueError
-        No network, or several.
+        No network, or several; a path that is a folder.
     OSError
         The place cannot be written.
 
@@ -64,6 +64,9 @@ def write_network(path: str | PathLike[str], rnn: Network, *, prefix: str = "") 
             f"`rnn` must be one network, as files of PyTorch hold, got {rnn.n_networks}; write "
             "rnn[n] to a file of its own for each n"
         )
+    if place.is_dir():
+        raise ValueError(f"`path` {str(place)!r} is a folder; name a file in it")
+    files.check_writable("path", place)
     arrays: Arrays = {}
     for index, layer in enumerate(rnn.layers):
         arrays |= {f"{before}{name}_l{index}": array for name, array in _of_layer(layer).items()}
