@@ -13,6 +13,13 @@ _KINDS = {
 }  # fmt: skip
 
 
+def _data():
+    """The path of a file of data, where the test is."""
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", inputs=rng.normal(size=(5, 3, 2)), targets=np.zeros((5, 3), int))
+    return "data.npz"
+
+
 def _written():
     """The path of a file, where the test is."""
     rnnsim.write_network("net", _NET, prefix="rnn.")
@@ -24,6 +31,12 @@ READING = {
     "read_network": (None, _KINDS, lambda: {"path": _written()}),
     "describe": (None, _KINDS, lambda: {"path": _written()}),
     "from_state_dict": (None, _KINDS, lambda: {"mapping": _ARRAYS}),
+    "read_sequences": (
+        None,
+        {"path": "file", "layout": "name or none", "network": "networks"}
+        | {"length": "size or none", "batch_size": "size or none"},
+        lambda: {"path": _data(), "network": _NET},
+    ),
     "write_network": (
         None,
         {"rnn": "networks", "prefix": "text"},
