@@ -12,10 +12,12 @@ from rnnsim.checks import FloatArray
 from rnnsim.data.appearances import warn_of
 from rnnsim.data.border import checked_inputs, checked_targets, checked_weights
 from rnnsim.data.gradients import LossGradients, checked_gradients, entering, mapped
+from rnnsim.data.labels.gradients import of_data
+from rnnsim.data.labels.results import About, Labels, Result
 
 
-@dataclass(frozen=True, eq=False)
-class Sequences:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sequences(Result):
     """A batch of B input sequences of T steps with targets and loss weights.
 
     Parameters
@@ -193,6 +195,17 @@ class Sequences:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+    def _labelling(self) -> Labels:
+        return of_data(
+            own=self.n_networks is not None,
+            classes=self.has_classes,
+            gradients=self.has_gradients,
+        )
+
+    def _known(self) -> About:
+        kind = "derivatives" if self.has_gradients else "classes" if self.has_classes else "values"
+        return About({"targets": kind}, self.provenance, in_nats=self.has_classes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), *self._owned, self.gradients, self.provenance)

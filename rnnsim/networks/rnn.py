@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.results import About
 from rnnsim.kernels.cells.layout import LINEAR, RELU, SIGMOID, TANH, Weights
 from rnnsim.networks.cells import CELLS, fitting_weights
 from rnnsim.networks.initialisation import (
@@ -75,10 +76,10 @@ class RNN:
     >>> import numpy as np, rnnsim
     >>> rnn = rnnsim.RNN(np.ones((3, 2)), np.eye(3), np.ones((1, 3)), activation="linear")
     >>> rnn
-    RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, activation='linear', dtype=float64)
+    RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, cell='vanilla', activation='linear', dtype=float64)
     >>> rnnsim.RNN(np.ones((12, 2)), np.ones((12, 3)), cell="lstm")
     RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=0, cell='lstm', dtype=float64)
-    """
+    """  # noqa: E501
 
     __slots__ = ("_activation", "_cell", "_owned", "_weights")
 
@@ -273,6 +274,11 @@ class RNN:
         kind = checks.float_dtype("dtype", dtype)
         return self.with_weights(_rounded(self.weights, kind))
 
+    def _known(self) -> About:
+        sizes = ("n_inputs", "n_hidden", "n_outputs", "cell", "activation")
+        known = {name: getattr(self, name) for name in sizes}
+        return About(known | {"dtype": str(self.dtype)}, gates=CELLS[self.cell].gates)
+
     def __reduce__(self) -> tuple[Any, ...]:
         options = {"cell": self.cell, "activation": self.activation}
         return partial(type(self), **options), tuple(self._owned)
@@ -294,8 +300,9 @@ class RNN:
         return self.with_weights(Weights(*(array[index] for array in self.weights)))
 
     def __repr__(self) -> str:
-        gated = self.cell != "vanilla"
-        kind = f"cell={self.cell!r}" if gated else f"activation={self.activation!r}"
+        kind = f"cell={self.cell!r}"
+        if self.cell == "vanilla":
+            kind += f", activation={self.activation!r}"
         return (
             f"RNN(n_networks={self.n_networks}, n_inputs={self.n_inputs}, "
             f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, {kind}, dtype={self.dtype})"
