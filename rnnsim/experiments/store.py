@@ -175,7 +175,16 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         described[name].attrs = plain_attributes(f"`dataset` variable {name!r}", variable.attrs)
         if not variable.dtype.isnative:
             _set(described, name, variable.values.astype(variable.dtype.newbyteorder("=")))
+        if variable.dtype.kind in "fc":
+            _set(described, name, _as_filled(described.variables[name].values))
     return described
+
+
+def _as_filled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """NaN, and zeros of complex numbers, to the bit as zarr fills in where all are that."""
+    if values.dtype.kind == "c":
+        return np.asarray(values + 0.0)  # -0.0 is 0.0 then
+    return np.where(np.isnan(values), values.dtype.type(np.nan), values)
 
 
 def _as_stored(dataset: xr.Dataset) -> xr.Dataset:
