@@ -60,6 +60,9 @@ def save(dataset: xr.Dataset, path: str | PathLike[str], *, kind: str = "sweep")
     described = _described(dataset)
     about = {"kind": kind, _CHECKSUM: _checksum(described), _LABELS: _labels(described, kind)}
     stored = _renamed(_as_stored(described).assign_attrs(about), _quoted)
+    for variable in stored.variables.values():
+        if variable.dtype.kind == "c":  # elsewhere 0.0 stands for chunks of -0.0
+            variable.encoding["write_empty_chunks"] = True
     with files.replacing(target) as fresh:
         try:
             stored.to_zarr(fresh, mode="w-", consolidated=False, zarr_format=3)
@@ -175,16 +178,10 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         described[name].attrs = plain_attributes(f"`dataset` variable {name!r}", variable.attrs)
         if not variable.dtype.isnative:
             _set(described, name, variable.values.astype(variable.dtype.newbyteorder("=")))
-        if variable.dtype.kind in "fc":
-            _set(described, name, _as_filled(described.variables[name].values))
+        if variable.dtype.kind == "f":  # zarr fills in NaN of one kind where there is nothing else
+            values = described.variables[name].values
+            _set(described, name, np.where(np.isnan(values), values.dtype.type(np.nan), values))
     return described
-
-
-def _as_filled(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """NaN, and zeros of complex numbers, to the bit as zarr fills in where all are that."""
-    if values.dtype.kind == "c":
-        return np.asarray(values + 0.0)  # -0.0 is 0.0 then
-    return np.where(np.isnan(values), values.dtype.type(np.nan), values)
 
 
 def _as_stored(dataset: xr.Dataset) -> xr.Dataset:
