@@ -77,7 +77,7 @@ class MeanField(Result):
             return np.where(log_chi == 0, np.inf, -1.0 / log_chi)
 
     def _labelling(self) -> Labels:
-        return labels.mean_field(self.chi.ndim)
+        return labels.mean_field(np.ndim(self.chi))
 
 
 def mean_field(

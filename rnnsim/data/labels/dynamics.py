@@ -31,6 +31,7 @@ def _exponents(of: str = "", rank: str = "exponent") -> Entries:
         "resolved": ("exponent", NONE, "whether nothing was lost"),
         "kaplan_yorke_interval": (
             "bound", NONE, "kaplan_yorke with all exponents two errors lower, and higher"),
+        **FIRST_NONFINITE,
     }  # fmt: skip
     return {
         f"{name}{of}": (dims.replace("exponent", rank), unit, text)
@@ -56,7 +57,7 @@ def _ends(spectrum: Any) -> list[int]:
 
 
 LYAPUNOV = Labels(
-    table(_NETWORK, _exponents() | FIRST_NONFINITE) | _SETTINGS | _AXES,
+    table(_NETWORK, _exponents()) | _SETTINGS | _AXES,
     _EXPONENT,
     {"time": _ends, "bound": lambda _: ("low", "high")},
     {"time": "n_blocks"},
@@ -117,7 +118,8 @@ GATES: Entries = {
         "unit", RATE, "mean of ln f (LSTM) or ln z (GRU) of each unit, descending"),
     "deviation": ("", RATE, "largest |predicted_exponent - exponent|"),
 }  # fmt: skip
-_SPECTRUM = {f"spectrum_{name}": entry for name, entry in (_exponents() | FIRST_NONFINITE).items()}
+_SPECTRUM = {f"spectrum_{name}": entry for name, entry in _exponents().items()}
+_ITS_SETTINGS = {f"spectrum_{name}": variable for name, variable in _SETTINGS.items()}
 GATE_STATISTICS = Labels(
     table(
         _NETWORK,
@@ -139,7 +141,8 @@ GATE_STATISTICS = Labels(
         | FIRST_NONFINITE
         | _SPECTRUM,
     )
-    | {"burn_in": _SETTINGS["burn_in"], "spectrum_block_steps": _SETTINGS["block_steps"]}
+    | {"burn_in": _SETTINGS["burn_in"]}
+    | _ITS_SETTINGS
     | _AXES,
     {
         "gate_mean": "mean",
@@ -147,7 +150,7 @@ GATE_STATISTICS = Labels(
         "gate_high": "high",
         "predicted_exponent": "predicted_exponents",
     }
-    | {name: name.replace("_", ".", 1) for name in (*_SPECTRUM, "spectrum_block_steps")}
+    | {name: name.replace("_", ".", 1) for name in (*_SPECTRUM, *_ITS_SETTINGS)}
     | {"spectrum_lyapunov_exponent": "spectrum.exponents"},
     {
         "gate": "gates",
