@@ -110,7 +110,7 @@ class Hostile:
         (npz(inputs=IDS[:, :0]), "inputs must have at least one step and sequence"),
         (npz(inputs=X[:1]), "it must hold targets, as one step has no next input"),
         (npz(inputs=X, targets=Y.T), r"targets must be .* = \(7, 4\) class ids, or one "
-         r"answer for each sequence .* got \(4, 7\), which are the axes of layout='btd'; save both"),
+         r"answer for each sequence .* got \(4, 7\), which are the axes of layout='btd'; save"),
         (npz(inputs=X, targets=Y[:5]), r"targets must be .* got \(5, 4\); save them like"),
         (npz(inputs=X, targets=Y[..., None]), r"targets must be .* got \(7, 4, 1\); save"),
         (npz(inputs=X, targets=X[..., 0]), r"targets must be .*; add an axis of outputs, as in"),
