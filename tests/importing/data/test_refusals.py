@@ -112,7 +112,7 @@ class Hostile:
         (npz(inputs=X, targets=Y.T), r"targets must be .* = \(7, 4\) class ids, or one "
          r"answer for each sequence .* got \(4, 7\), which are the axes of layout='btd'; save"),
         (npz(inputs=X, targets=Y[:5]), r"targets must be .* got \(5, 4\); save them like"),
-        (npz(inputs=X, targets=Y[..., None]), r"targets must be .* got \(7, 4, 1\); save"),
+        (npz(inputs=X, targets=Y[..., None]), r"targets must be .* \(7, 4, 1\); one-hot integers"),
         (npz(inputs=X, targets=X[..., 0]), r"targets must be .*; add an axis of outputs, as in"),
         (npz(inputs=X, targets=Y[0, :3]), r"targets must be .* or one answer for each .* \(3,\)"),
         (npz(inputs=X, weights=np.ones((B, T))), r"weights must be .* of layout='btd'"),
@@ -173,6 +173,16 @@ def test_places_without_a_file_are_refused(tmp_path):
 def test_options_that_do_not_fit_are_refused_by_name(options, kind, message, write):
     with pytest.raises(kind, match=message):
         rnnsim.read_sequences(write(npz(inputs=X, targets=Y)), **options)
+
+
+def test_texts_that_are_none_are_refused(write):
+    for content, message in (
+        (b"short", "the text must have at least 20 characters besides repeats"),
+        (b"\xff" * 40, "the text must be a file in UTF-8, got 'mine.txt'|the text must be a file"),
+        (b"a\0" * 40, "it must be text in UTF-8, got zero bytes"),
+    ):
+        with pytest.raises(ValueError, match=f"`path` 'mine.txt': {message}"):
+            rnnsim.read_sequences(write(content, "mine.txt"))
 
 
 def test_numbers_that_leave_the_range_are_named(write):
