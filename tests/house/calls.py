@@ -161,12 +161,12 @@ PARAMETERS: dict[str, str] = {
         "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
             dL_dh dL_dh_final dL_dc_final starts embedding""",
         "matrices": "matrix",
-        "networks": "rnn encoder decoder model",
+        "networks": "rnn encoder decoder model network",
         "data": "sequences pairs test target data",
         "feed": "task draw",
         "flag": "varied per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
-            measures truncation methods state_scale of clip_by""",
+            measures truncation methods state_scale of clip_by layout""",
         "names": "keep",
         "mapping": "task_options mask tie",
         "origin": "provenance",
@@ -198,6 +198,11 @@ def _flow() -> rnnsim.GradientFlow:
 @cache
 def _sweep() -> xr.Dataset:
     return rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
+
+
+def _own_data() -> dict[str, Any]:
+    np.savez("own.npz", **_GIVEN)
+    return {"path": "own.npz", "length": 20, "batch_size": 1}
 
 
 _DRAWS = {"gain": "for each network"}
@@ -254,6 +259,7 @@ CALLS: dict[str, Call] = {
     "Sequences.ragged": _call(rnnsim.Sequences, **{key: [*each] for key, each in _GIVEN.items()}),
     "Sequences.from_gradients": _call(rnnsim.Sequences, inputs=BATCH.inputs, **_DERIVED),
     "Sequences.astype": _call(BATCH, dtype="float32"),
+    "read_sequences": Call(_own_data, path="file"),
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),
     # running and differentiating them
