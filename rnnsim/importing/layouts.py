@@ -98,9 +98,7 @@ def linear(
     return Linear(n_inputs, n_outputs, arrays, weights, likely, problem)
 
 
-def _linear_weights(
-    kernel: Entry, bias: Entry | None, columns: bool
-) -> tuple[Array, Array | None]:
+def _linear_weights(kernel: Entry, bias: Entry | None, columns: bool) -> tuple[Array, Array | None]:
     matrix = kernel.read()
     turned = np.ascontiguousarray(matrix.T) if columns else matrix
     return turned, None if bias is None else bias.read()

@@ -39,7 +39,9 @@ def contents(path: Path) -> Contents:
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
             raise
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ValueError(f"`path` {str(path)!r} cannot be read as a Keras file: {reason}") from error
+        raise ValueError(
+            f"`path` {str(path)!r} cannot be read as a Keras file: {reason}"
+        ) from error
 
 
 def _archive(path: Path) -> Contents:

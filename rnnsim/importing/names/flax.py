@@ -15,10 +15,6 @@ from rnnsim.importing.names import keras
 from rnnsim.importing.names.parts import Group, above, below, grouped, split
 
 _GATES = {"lstm": "ifgo", "gru": "rzn", "vanilla": ("",)}
-_BIDIRECTIONAL = (
-    "it is bidirectional, and rnnsim runs forward in time; read a layer that is not, or train "
-    "without Bidirectional"
-)
 _MGU = "an MGUCell has one gate for both: rnnsim has LSTM, GRU and plain cells"
 _CONVOLUTION = "a ConvLSTMCell convolves, and rnnsim's cells take whole matrices"
 
@@ -37,10 +33,11 @@ def found(
         each = _cell(module, parts)
         if each is None:
             continue
-        name = above(module) if split(module)[-1] == "cell" else module
+        wrapped = split(module)[-1] == "cell" and split(module)[-2:-1] not in ([], ["params"])
+        name = above(module) if wrapped else module
         if split(name)[-1] in ("forward_rnn", "backward_rnn"):
             name = above(name)
-            each = Recurrent(arrays=below(groups, name), problem=_BIDIRECTIONAL)
+            each = Recurrent(arrays=below(groups, name), problem=keras.BIDIRECTIONAL)
         networks[name] = each
     taken = {array for network in networks.values() for array in network.arrays}
     free = {k: g for k, g in groups.items() if not taken & {array for array, _ in g.values()}}

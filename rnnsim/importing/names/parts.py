@@ -7,7 +7,7 @@ from rnnsim.importing.contents import Entry
 
 Named = tuple[str, Entry]
 Group = dict[str, Named]
-_TRAINING = {"opt_state", "optimizer", "optimizer_weights"}
+TRAINING = {"opt_state", "optimizer", "optimizer_weights"}
 
 
 def split(name: str) -> list[str]:
@@ -23,7 +23,7 @@ def grouped(entries: Mapping[str, Entry]) -> dict[str, Group]:
     groups: dict[str, Group] = {}
     for name, entry in entries.items():
         parts = split(name)
-        if _TRAINING.intersection(parts):
+        if TRAINING.intersection(parts):
             continue
         depth = 2 if len(parts) > 1 and parts[-1] in ("value", "raw_value") else 1
         groups.setdefault(above(name, depth), {})[parts[-depth]] = (name, entry)

@@ -114,7 +114,7 @@ def _add(
     if _layers(layer):
         return _walk(layer, name, place, "" if wired else source, places, out)
     (kind, own), settings = kind_of(layer), settings_of(layer)
-    inner = settings.get("layer")
+    inner: Any = settings.get("layer")
     if kind == "TimeDistributed" and own and kind_of(inner) == ("Dense", True):
         kind, settings = "Dense", settings_of(inner)
     out.append(Module(name, kind, own, settings, place, source, wired))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rnnsim.importing.contents import Entry, Layer, Linear, Recurrent, Table
+from rnnsim.importing.formats.chains import chained
 from rnnsim.importing.formats.keras.config import Module, kind_of, settings_of
 from rnnsim.importing.names import keras
 from rnnsim.importing.names.parts import grouped, split
@@ -50,15 +51,12 @@ def found(modules: Sequence[Module], arrays: Arrays) -> Found:
         elif not module.own or module.kind == "TimeDistributed":
             _by_names(module, arrays(module), single, result)
     below = {name: _source(known[name], known, _TRANSPARENT) for name in single if name in known}
-    for run in _runs(single, below, known):
-        layers = tuple(layer for name in run for layer in single[name].layers)
-        names = tuple(array for name in run for array in single[name].arrays)
-        result.networks["+".join(run)] = Recurrent(layers, names, single[run[0]].problem)
+    whole = {name: each for name, each in below.items() if _is_whole(known.get(each))}
+    result.networks.update(chained(single, whole))
     for module in modules:
         if module.kind == "Dense" and module.own:
-            source = _source(module, known, {*_TRANSPARENT, "GetItem"})
-            likely = source in single and known[source].kind not in ("Dense", "Embedding")
-            _put(result.linears, module.name, _dense(module, arrays(module), likely))
+            reads = _source(module, known, {*_TRANSPARENT, "GetItem"})
+            _put(result.linears, module.name, _dense(module, arrays(module), reads in single))
         elif module.kind == "Embedding" and module.own:
             _put(result.tables, module.name, _table(arrays(module), module.name in below.values()))
     return result._replace(notes=tuple(_notes(modules, known, single)))
@@ -171,25 +169,9 @@ def _changes_nothing(module: Module, through: set[str]) -> bool:
     return module.kind in through
 
 
-def _runs(
-    single: Mapping[str, Recurrent], below: Mapping[str, str], known: Mapping[str, Module]
-) -> list[list[str]]:
-    """Networks that make up one: each alone reads all states of the one before."""
-    runs = [[name] for name in single]
-    for run in list(runs):
-        name = run[0]
-        lower = below.get(name, "")
-        if lower not in single or list(below.values()).count(lower) > 1:
-            continue
-        layers = (*single[lower].layers, *single[name].layers)
-        kinds = {(each.cell, each.n_hidden, each.activation) for each in layers}
-        whole = bool(known[lower].settings.get("return_sequences")) if lower in known else False
-        if single[lower].layers and single[name].layers and len(kinds) == 1 and whole:
-            under = next(each for each in runs if each[-1] == lower)
-            if under is not run:
-                under.extend(run)
-                runs = [each for each in runs if each is not run]
-    return runs
+def _is_whole(module: Module | None) -> bool:
+    """Whether a layer puts out all its states, not the last alone."""
+    return module is not None and bool(module.settings.get("return_sequences"))
 
 
 def _dense(module: Module, entries: Mapping[str, Entry], likely: bool) -> Linear | None:
@@ -231,12 +213,11 @@ def _notes(
 ) -> list[str]:
     notes = []
     for module in modules:
-        sigmoid = module.kind == "Dense" and _name_of(module.settings.get("activation"))
         if module.kind == "Masking" or module.settings.get("mask_zero"):
             notes.append(
                 f"{module.name} masks steps: give them loss weight 0, rnnsim's states do not wait."
             )
-        elif sigmoid == "sigmoid":
+        elif module.kind == "Dense" and module.settings.get("activation") == "sigmoid":
             notes.append(f"{module.name} ends in a sigmoid, which is left out: outputs are logits.")
         elif module.name in single and module.wired:
             notes.append(f"{module.name} starts from states of other layers: give them as `h0`.")

@@ -15,7 +15,7 @@ from rnnsim.importing.contents import Entry
 from rnnsim.importing.formats.extras import Array, from_bfloat16, package
 
 MOST = 100_000  # objects of a file
-TRAINING = ("optimizer", "optimizer_weights", "_optimizer", "compile_metrics")
+_TRAINING = ("optimizer", "optimizer_weights", "_optimizer", "compile_metrics")
 _BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError)
 Source = Path | bytes
 
@@ -48,7 +48,7 @@ def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
                 if item.id.__hash__() in addresses:
                     raise ValueError(f"{place} is a group that stands in two places")
                 addresses.add(item.id.__hash__())
-                if path or name not in TRAINING:
+                if path or name not in _TRAINING:
                     waiting.append((place, item))
             else:
                 found[place] = _entry(source, place, item, size)
@@ -109,5 +109,3 @@ def text(value: Any) -> str:
 def attribute(file: Any, name: str) -> str:
     """Text that belongs to the whole file, or nothing."""
     return text(file.attrs[name]) if name in file.attrs else ""
-
-
