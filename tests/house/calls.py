@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from reading_calls import READING
 from theory_calls import THEORY
 
 import rnnsim
@@ -114,6 +115,7 @@ TAKEN: dict[str, set[str]] = {
     "horizon": set(),  # above 2
     "axis": {"[1]", "0", "seven", "six axes"},
     "array": set(),
+    "id": {"-1", "0", "None"},
     "matrices": {"networks"},
     "networks": {"networks"},
     "pair of networks": set(),
@@ -131,8 +133,8 @@ TAKEN: dict[str, set[str]] = {
     "text": {"''", "'1'", "'abc'", "a text of NumPy"},
     "letters": {"''", "'abc'"},
     "class": set(),
+    "ids": {"0", "[1]"},
 }
-
 
 # What each parameter is, by name; `Call.kinds` says where one function means something else.
 PARAMETERS: dict[str, str] = {
@@ -143,6 +145,7 @@ PARAMETERS: dict[str, str] = {
             reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
             checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
             accumulate budget""",
+        "id": "ignore_index",
         "count": "n_updates burn_in tau start end data_seed network_seed seed permutation",
         "seed": "rng",
         "series": "lags loss_steps windows",
@@ -156,7 +159,7 @@ PARAMETERS: dict[str, str] = {
         "real array": """input_variance bias_variance spectral_norm value fraction""",
         "axis": "real imag",
         "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
-            dL_dh dL_dh_final dL_dc_final starts""",
+            dL_dh dL_dh_final dL_dc_final starts embedding""",
         "matrices": "matrix",
         "networks": "rnn encoder decoder model",
         "data": "sequences pairs test target data",
@@ -170,7 +173,7 @@ PARAMETERS: dict[str, str] = {
         "horizon": "chrono",
         "path": "path checkpoint",
         "text": "kind text",
-        "class": "dtype flow dataset datasets layers",
+        "class": "dtype flow dataset datasets layers encoder_weights decoder_weights",
     }.items()
     for name in names.split()
 }
@@ -217,13 +220,18 @@ _OF_WINDOWS = {
     "mean_square_error": "batch_size", "best_window": "batch_size", "as_good_windows": "batch_size",
     "horizon": "batch_size", "best_split": "budget",
 }  # fmt: skip
+_GIVEN = {"inputs": BATCH.inputs, "targets": BATCH.targets, "weights": BATCH.weights}
+_OF_STEPS = {"dL_dy": np.ones((25, 2, 3)), "dL_dh": np.ones((25, 2, 4))}
+_DERIVED = {**_OF_STEPS, "dL_dh_final": H0, "dL_dc_final": H0}
 _MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
 _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
 
 
 CALLS: dict[str, Call] = {
     # networks and data
-    "RNN": _call(W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3))),
+    "RNN": _call(
+        W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3)), embedding=np.ones((5, 2))
+    ),
     "RNN.sample": _call(
         rnnsim.RNN, _DRAWS | {"n_outputs": "count"}, n_networks=2, cell="lstm", **_DRAWN
     ),
@@ -239,21 +247,12 @@ CALLS: dict[str, Call] = {
         for name in ("sample", "captioner")
     },
     "EncoderDecoder.with_weights": _call(
-        MODEL,
-        {"encoder_weights": "class", "decoder_weights": "class"},
-        encoder_weights=MODEL.encoder.weights,
-        decoder_weights=MODEL.decoder.weights,
+        MODEL, encoder_weights=MODEL.encoder.weights, decoder_weights=MODEL.decoder.weights
     ),
     "EncoderDecoder.astype": _call(MODEL, dtype="float32"),
-    "Sequences": _call(inputs=BATCH.inputs, targets=BATCH.targets, weights=BATCH.weights),
-    "Sequences.from_gradients": _call(
-        rnnsim.Sequences,
-        inputs=BATCH.inputs,
-        dL_dy=np.ones((25, 2, 3)),
-        dL_dh=np.ones((25, 2, 4)),
-        dL_dh_final=H0,
-        dL_dc_final=H0,
-    ),
+    "Sequences": _call(kinds={"mask": "array"}, **_GIVEN),
+    "Sequences.ragged": _call(rnnsim.Sequences, **{key: [*each] for key, each in _GIVEN.items()}),
+    "Sequences.from_gradients": _call(rnnsim.Sequences, inputs=BATCH.inputs, **_DERIVED),
     "Sequences.astype": _call(BATCH, dtype="float32"),
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),
@@ -393,6 +392,8 @@ CALLS: dict[str, Call] = {
     "tasks.sizes": _call(name="adding"),
     "tasks.Alphabet.encode": _call(tasks.Alphabet("abc"), {"text": "letters"}, text="a"),
     "tasks.Alphabet.decode": _call(tasks.Alphabet("abc"), {"ids": "array"}, ids=[[0, 1]]),
+    # networks from files
+    **{name: Call(make, of, **kinds) for name, (of, kinds, make) in READING.items()},
     # theory
     **{f"theory.{name}": _call(kinds=kinds, **given) for name, (kinds, given) in THEORY.items()},
 }
