@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.importing.contents import Contents, Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.extras import Array, from_bfloat16, package
 from rnnsim.importing.names import flax
 from rnnsim.importing.names.parts import TRAINING
@@ -19,7 +20,6 @@ from rnnsim.importing.names.parts import TRAINING
 _ARRAY = 1
 _CHUNKED = "__msgpack_chunked_array__"
 _SPARE = 1 << 20
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 # Kinds of objects by their first byte: bytes of the length that follows, and what it counts.
 _LENGTHS = {
     **{0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes")},
@@ -53,16 +53,13 @@ def contents(path: Path) -> Contents:
         msgpack is not installed.
     """
     msgpack = package("msgpack", "Flax' files")
-    data = path.read_bytes()
-    try:
+    with sound("it cannot be read as msgpack"):
+        data = path.read_bytes()
         _check(data)
-        # Keys may be numbers.
         hook = partial(_extension, msgpack)
-        tree = msgpack.unpackb(data, strict_map_key=False, ext_hook=hook)
+        tree = msgpack.unpackb(data, strict_map_key=False, ext_hook=hook)  # keys may be numbers
         del data
         entries = dict(_entries(tree))
-    except _DAMAGE as error:
-        raise ValueError(f"`path` {str(path)!r} cannot be read as msgpack: {error}") from error
     networks, linears, tables = flax.found(entries)
     return Contents("Flax msgpack file", entries, networks, linears, tables)
 
@@ -74,12 +71,12 @@ def _extension(msgpack: Any, code: int, data: bytes) -> Any:
     _check(data)
     shape, dtype, buffer = msgpack.unpackb(data)
     if not (isinstance(dtype, str) and isinstance(buffer, bytes) and isinstance(shape, list)):
-        raise ValueError("an array must be a shape, the name of a dtype, and bytes")
+        raise RefusedError("an array must be a shape, the name of a dtype, and bytes")
     if not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"an array has the shape {shape}")
+        raise RefusedError(f"an array has the shape {shape}")
     size = _itemsize(dtype)
     if size and prod(shape) * size != len(buffer):
-        raise ValueError(f"an array {tuple(shape)} of {dtype} has {len(buffer)} bytes")
+        raise RefusedError(f"an array {tuple(shape)} of {dtype} has {len(buffer)} bytes")
     return _Stored(tuple(shape), dtype, buffer)
 
 
@@ -95,7 +92,7 @@ def _entries(tree: Any) -> Iterator[tuple[str, Entry]]:
     """Arrays by their names, `params.cell.hi.kernel`, in the order of the file."""
     waiting: list[tuple[str, Any]] = [("", tree)]
     if not isinstance(tree, dict):
-        raise ValueError(f"it must hold a tree of parameters, got {type(tree).__name__}")
+        raise RefusedError(f"it must hold a tree of parameters, got {type(tree).__name__}")
     while waiting:
         name, node = waiting.pop()
         if isinstance(node, _Stored):
@@ -114,15 +111,15 @@ def _chunked(name: str, node: dict[str, Any]) -> Entry:
     shape = tuple(node["shape"][str(k)] for k in range(len(node["shape"])))
     parts = tuple(node["chunks"][str(k)] for k in range(len(node["chunks"])))
     if not parts or not all(isinstance(part, _Stored) for part in parts):
-        raise ValueError(f"{name} must be in chunks that are arrays")
+        raise RefusedError(f"{name} must be in chunks that are arrays")
     if prod(shape) != sum(prod(part.shape) for part in parts) or len({p.dtype for p in parts}) > 1:
-        raise ValueError(f"{name} is {shape}, which its chunks do not make up")
+        raise RefusedError(f"{name} is {shape}, which its chunks do not make up")
     return Entry(shape, parts[0].dtype, partial(_read, name, parts, shape))
 
 
 def _read(name: str, parts: tuple[_Stored, ...], shape: tuple[int, ...]) -> Array:
     if not _itemsize(parts[0].dtype):
-        raise ValueError(f"{name} is of {parts[0].dtype}, which NumPy does not have")
+        raise RefusedError(f"{name} is of {parts[0].dtype}, which NumPy does not have")
     return np.concatenate([_flat(part) for part in parts]).reshape(shape)
 
 
@@ -137,7 +134,7 @@ def _check(data: bytes) -> None:
     place, left, cost = 0, 1, 0
     while left:
         if left > len(data) - place:
-            raise ValueError("it is cut off")
+            raise RefusedError("it is cut off")
         first = data[place]
         place, left, cost = place + 1, left - 1, cost + 8
         items, skip = 0, _FIXED.get(first, 0)
@@ -155,10 +152,10 @@ def _check(data: bytes) -> None:
             skip = first & 0x1F
             cost += 64
         elif first == 0xC1:
-            raise ValueError("it is no msgpack")
+            raise RefusedError("it is no msgpack")
         place += skip
         left += items
         if cost > len(data) + _SPARE:
-            raise ValueError(f"its {len(data)} bytes stand for far more objects than arrays need")
+            raise RefusedError(f"its {len(data)} bytes stand for far more objects than arrays need")
     if place != len(data):
-        raise ValueError("it is cut off" if place > len(data) else "something follows its tree")
+        raise RefusedError("it is cut off" if place > len(data) else "something follows its tree")

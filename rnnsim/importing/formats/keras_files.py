@@ -3,13 +3,13 @@
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rnnsim.importing.contents import Contents, Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.keras import layers, tree
 from rnnsim.importing.formats.keras.config import Module, folder_of, modules
 from rnnsim.importing.names import keras
@@ -18,7 +18,6 @@ from rnnsim.importing.names.parts import split
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _ROOTS = ("layers", "_layer_checkpoint_dependencies")
 _SPARE = 1 << 20  # bytes that a small file may unfold to
-_DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, KeyError)
 
 
 def contents(path: Path) -> Contents:
@@ -31,36 +30,29 @@ def contents(path: Path) -> Contents:
     ImportError
         h5py is not installed.
     """
-    try:
+    with sound("it cannot be read as a Keras file"):
         if zipfile.is_zipfile(path):
             return _archive(path)
         return _hdf5(path, path.stat().st_size)
-    except (ValueError, OSError, RecursionError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise ValueError(
-            f"`path` {str(path)!r} cannot be read as a Keras file: {reason}"
-        ) from error
 
 
 def _archive(path: Path) -> Contents:
     """Contents of a .keras file: a zip of the weights and their configuration."""
     size = path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {info.filename: info.file_size for info in archive.infolist()}
-            for name in (_WEIGHTS, _CONFIG):
-                if name not in sizes:
-                    raise ValueError(f"it holds no {name}, but {', '.join(sorted(sizes)[:8])}")
-                if sizes[name] > size + _SPARE:
-                    raise ValueError(f"{name} unfolds to {sizes[name]} bytes, from {size}")
-            weights, text = archive.read(_WEIGHTS), archive.read(_CONFIG)
-    except _DAMAGED as error:
-        raise ValueError(f"the zip is damaged ({error})") from error
+    with zipfile.ZipFile(path) as archive:
+        sizes = {info.filename: info.file_size for info in archive.infolist()}
+        for name in (_WEIGHTS, _CONFIG):
+            if name not in sizes:
+                held = ", ".join(sorted(sizes)[:8])
+                raise RefusedError(f"it is a Keras file without {name}; it holds {held}")
+            if sizes[name] > size + _SPARE:
+                raise RefusedError(
+                    f"{name} unfolds from {size} bytes to {sizes[name]}; Keras stores it as it is"
+                )
+        weights, text = archive.read(_WEIGHTS), archive.read(_CONFIG)
     with tree.opened(weights) as file:
         entries = tree.entries(weights, file, len(weights))
-    return _made("Keras file", entries, _parsed(text), "")
+    return _made("Keras file", entries, json.loads(text), "")
 
 
 def _hdf5(path: Path, size: int) -> Contents:
@@ -69,16 +61,9 @@ def _hdf5(path: Path, size: int) -> Contents:
         config = tree.attribute(file, "model_config")
         version = tree.attribute(file, "keras_version")
     if config:
-        return _made("Keras HDF5 file", entries, _parsed(config), "model_weights")
+        return _made("Keras HDF5 file", entries, json.loads(config), "model_weights")
     notes = _of_old_keras(version)
     return _by_names("HDF5 file of Keras' weights", entries, notes)
-
-
-def _parsed(text: str | bytes) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"its configuration is no JSON ({error})") from error
 
 
 def _of_old_keras(version: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from rnnsim.importing.contents import Contents, Recurrent
 from rnnsim.importing.formats.chains import chained
+from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.extras import package
 from rnnsim.importing.formats.onnx import cells, heads, scan
 from rnnsim.importing.formats.onnx.graph import SHAPING, Graph, inside
@@ -13,8 +14,6 @@ _UNROLLED = (
     "its graph has no operator RNN, LSTM or GRU; PyTorch's newer exporter takes torch.nn.RNN apart "
     "into single steps: export with dynamo=False, or save model.state_dict()"
 )
-
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 def contents(path: Path) -> Contents:
@@ -29,23 +28,23 @@ def contents(path: Path) -> Contents:
     """
     onnx = package("onnx", "ONNX files")
     decoding = package("google.protobuf.message", "ONNX files").DecodeError
-    data = path.read_bytes()
-    size = len(data)
-    try:
+    with sound("it cannot be read as a file of ONNX"):
+        data = path.read_bytes()
+        size = len(data)
         scan.check(data)
-        model = onnx.load_model_from_string(data)
+        try:
+            model = onnx.load_model_from_string(data)
+        except decoding as error:
+            raise RefusedError(f"it is no file of ONNX, or damaged ({error})") from error
         del data
         return _contents(model, size)
-    except (*_DAMAGE, decoding) as error:
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"`path` {str(path)!r} cannot be read as ONNX: {reason}") from error
 
 
 def _contents(model: Any, size: int) -> Contents:
     if not model.HasField("graph") or not len(model.graph.node):
-        raise ValueError("it holds no graph")
+        raise RefusedError("it holds no graph")
     if len(model.graph.sparse_initializer):
-        raise ValueError("it holds sparse arrays; export it with dense ones")
+        raise RefusedError("it holds sparse arrays; export it with dense ones")
     graph = Graph(model.graph, size)
     by_torch = model.producer_name == "pytorch"
     single: dict[str, Recurrent] = {}

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from rnnsim.importing.formats.damage import RefusedError
+
 DEEPEST = 30  # models inside models
 
 
@@ -74,7 +76,7 @@ def _walk(
 ) -> str:
     """Append the layers of a model that reads `source`; the name of the one that it puts out."""
     if name.count("/") > DEEPEST:
-        raise ValueError(f"its configuration has models inside models, more than {DEEPEST} deep")
+        raise RefusedError(f"its configuration has models inside models, more than {DEEPEST} deep")
     layers = _layers(model)
     names = [_name(layer) for layer in layers]
     where = places(place, [(kind_of(each)[0], n) for each, n in zip(layers, names, strict=True)])

@@ -12,24 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.importing.contents import Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.extras import Array, from_bfloat16, package
 
 MOST = 100_000  # objects of a file
 _TRAINING = ("optimizer", "optimizer_weights", "_optimizer", "compile_metrics")
-_BROKEN = (OSError, RuntimeError, KeyError, TypeError, AttributeError, UnicodeError, OverflowError)
 Source = Path | bytes
 
 
 @contextmanager
 def opened(source: Source) -> Iterator[Any]:
-    """The HDF5 file, of a path or of bytes; what the library raises becomes a ValueError."""
+    """The HDF5 file, of a path or of bytes."""
     h5py = package("h5py", "HDF5 files")
-    try:
-        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
-            yield file
-    except _BROKEN as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"the HDF5 file is damaged ({reason})") from error
+    with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+        yield file
 
 
 def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
@@ -42,11 +38,11 @@ def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
         for name, item in _members(path, group):
             seen += 1
             if seen > MOST:
-                raise ValueError(f"it holds more than {MOST} objects; no network does")
+                raise RefusedError(f"it holds more than {MOST} objects; no network does")
             place = f"{path}/{name}".lstrip("/")
             if not hasattr(item, "shape"):
                 if item.id.__hash__() in addresses:
-                    raise ValueError(f"{place} is a group that stands in two places")
+                    raise RefusedError(f"{place} is a group that stands in two places")
                 addresses.add(item.id.__hash__())
                 if path or name not in _TRAINING:
                     waiting.append((place, item))
@@ -60,7 +56,7 @@ def _members(path: str, group: Any) -> Iterator[tuple[str, Any]]:
     h5py = package("h5py", "HDF5 files")
     for name in group:
         if type(group.get(name, getlink=True)) is not h5py.HardLink:
-            raise ValueError(
+            raise RefusedError(
                 f"{path}/{name} is a link to another place, which is not followed; save the arrays "
                 "themselves"
             )
@@ -75,15 +71,15 @@ def _entry(source: Source, path: str, item: Any, size: int) -> Entry:
     said = item.attrs.get("dtype", "") if dtype.kind == "V" or dtype.itemsize == 2 else ""
     brain = isinstance(said, str) and said == "bfloat16"
     if item.is_virtual or item.external:
-        raise ValueError(f"{path} keeps its numbers in another file; save them in this one")
+        raise RefusedError(f"{path} keeps its numbers in another file; save them in this one")
     if shape is None or (dtype.kind not in "fiub" and not brain):
-        raise ValueError(f"{path} must be an array of numbers, its dtype is {dtype}")
+        raise RefusedError(f"{path} must be an array of numbers, its dtype is {dtype}")
     if item.chunks is not None:
-        raise ValueError(
+        raise RefusedError(
             f"{path} is chunked or compressed, which Keras' files never are; save it without"
         )
     if item.nbytes > max(item.id.get_storage_size(), 0) or item.nbytes > size:
-        raise ValueError(
+        raise RefusedError(
             f"{path} says {shape} of {dtype}, {item.nbytes} bytes, which the file of {size} bytes "
             "does not hold"
         )
@@ -92,10 +88,10 @@ def _entry(source: Source, path: str, item: Any, size: int) -> Entry:
 
 
 def _read(source: Source, path: str, shape: tuple[int, ...], brain: bool) -> Array:
-    with opened(source) as file:
+    with sound(f"{path} cannot be read"), opened(source) as file:
         array: Array = file[path][()]
     if array.shape != shape:
-        raise ValueError(f"{path} was {shape} and is {array.shape} now: the file was changed")
+        raise RefusedError(f"{path} was {shape} and is {array.shape} now: the file was changed")
     return from_bfloat16(array) if brain else array
 
 

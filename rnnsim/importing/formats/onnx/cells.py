@@ -97,10 +97,10 @@ def _setting(cell: str, node: Any, by_torch: bool) -> str:
 
 def _given(node: Any, weights: list[Constant | None]) -> str:
     """Why an operator of these inputs cannot be read; or nothing."""
-    if _input(node, 4):
-        return "its sequences are of several lengths (sequence_lens), and rnnsim steps through all"
     if _input(node, 7):
         return "its gates look at the memory (peepholes, P), and rnnsim's do not"
+    if _input(node, 4):
+        return "its sequences are of several lengths (sequence_lens), and rnnsim steps through all"
     if None in weights or not _input(node, 1) or not _input(node, 2):
         return "its weights are computed, not constants of the file; export it with its weights"
     return ""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.importing.contents import Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.extras import Array, package
 
 SHAPING = ("Identity", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Dropout", "Cast", "Flatten")
@@ -68,11 +69,9 @@ class Graph:
             return None
         self._left -= 2 * sum(each.entry.read().nbytes for each in given)
         if self._left < -(1 << 20):
-            raise ValueError("its constants are put together into more than the file holds")
-        try:
+            raise RefusedError("its constants are put together into more than the file holds")
+        with sound(f"the constant {name} cannot be made"):
             array = _shaped(node, [each.entry.read() for each in given])
-        except (ValueError, IndexError, TypeError, OverflowError, MemoryError) as error:
-            raise ValueError(f"the constant {name} cannot be made ({error})") from error
         names = tuple(n for each in given for n in each.names if n in self.entries())
         return Constant(Entry(array.shape, array.dtype.name, lambda: array), names)
 
@@ -121,7 +120,7 @@ def attributes(node: Any) -> dict[str, Any]:
 def inside(node: Any, depth: int = 0) -> Iterator[Any]:
     """Nodes of the graphs inside a node, of loops and branches."""
     if depth > _DEEPEST:
-        raise ValueError(f"its graphs are nested more than {_DEEPEST} deep")
+        raise RefusedError(f"its graphs are nested more than {_DEEPEST} deep")
     for attribute in node.attribute:
         for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
             for each in graph.node:
@@ -132,7 +131,7 @@ def inside(node: Any, depth: int = 0) -> Iterator[Any]:
 def _check(name: str, tensor: Any) -> None:
     """Refuse numbers that lie elsewhere, and more or fewer of them than the shape says."""
     if tensor.data_location == 1 or len(tensor.external_data):
-        raise ValueError(
+        raise RefusedError(
             f"{name} is kept in another file (external data), which is not read; write one file: "
             "onnx.save(onnx.load(path), 'one.onnx')"
         )
@@ -143,7 +142,7 @@ def _check(name: str, tensor: Any) -> None:
     held, left = divmod(len(tensor.raw_data), _BYTES[tensor.data_type])
     held = held or len(tensor.float_data) or len(tensor.double_data) or len(tensor.int32_data)
     if count != held or left or tensor.HasField("segment"):
-        raise ValueError(f"{name} says shape {shape}, and the file holds {held} numbers for it")
+        raise RefusedError(f"{name} says shape {shape}, and the file holds {held} numbers for it")
 
 
 def _entry(tensor: Any) -> Entry:
@@ -154,10 +153,8 @@ def _entry(tensor: Any) -> Entry:
 def _array(tensor: Any) -> Array:
     """The numbers of a tensor, bfloat16 as float32."""
     numpy_helper = package("onnx.numpy_helper", "ONNX files")
-    try:
+    with sound(f"{tensor.name or 'a constant'} cannot be read"):
         array: Array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise ValueError(f"{tensor.name or 'a constant'} is damaged ({error})") from error
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 

@@ -3,6 +3,8 @@
 Two bytes of a protobuf can become a hundred in memory: an empty node, a small whole number.
 """
 
+from rnnsim.importing.formats.damage import RefusedError
+
 _SCHEMA: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "entry", 14: "entry", 20: "training", 25: "function", 26: "rare"},
     "training": {1: "graph", 2: "graph", 3: "entry", 4: "entry"},
@@ -43,7 +45,7 @@ def check(data: bytes) -> None:
     while waiting:
         place, end, message, depth = waiting.pop()
         if depth > _DEEPEST:
-            raise ValueError(f"it is nested more than {_DEEPEST} deep")
+            raise RefusedError(f"it is nested more than {_DEEPEST} deep")
         while place < end:
             key, place = _varint(data, place, end)
             if key & 7 != 2:
@@ -53,7 +55,7 @@ def check(data: bytes) -> None:
                 length, place = _varint(data, place, end)
                 kind = _SCHEMA[message].get(key >> 3, "")
                 if place + length > end:
-                    raise ValueError("it is cut off")
+                    raise RefusedError("it is cut off")
                 if kind == "numbers":
                     part = data[place : place + min(length, left)]
                     left -= _NUMBER * (length if length > left else sum(b < 0x80 for b in part))
@@ -66,7 +68,7 @@ def check(data: bytes) -> None:
                     left -= _TEXT
                 place += length
             if left < 0:
-                raise ValueError(
+                raise RefusedError(
                     f"its {len(data)} bytes stand for more than twice as much in memory; it is no "
                     "file that a framework writes"
                 )
@@ -81,7 +83,7 @@ def _varint(data: bytes, place: int, end: int) -> tuple[int, int]:
         value |= (data[place + k] & 0x7F) << 7 * k
         if data[place + k] < 0x80:
             return value, place + k + 1
-    raise ValueError("it is cut off, or is no file of ONNX")
+    raise RefusedError("it is cut off, or is no file of ONNX")
 
 
 def _skipped(data: bytes, place: int, end: int, wire: int) -> int:
@@ -89,5 +91,5 @@ def _skipped(data: bytes, place: int, end: int, wire: int) -> int:
     if wire == 0:
         return _varint(data, place, end)[1]
     if wire not in (1, 5) or place + (8 if wire == 1 else 4) > end:
-        raise ValueError("it is cut off, or is no file of ONNX")
+        raise RefusedError("it is cut off, or is no file of ONNX")
     return place + (8 if wire == 1 else 4)
