@@ -136,7 +136,7 @@ def _opened(path: Any, layout: str | None, dtype: Any, *, depth: int) -> OwnData
         sha256 = checksum([raw])
         if form == "text":
             return _characters(place, sha256, kind)
-        found, others = _found(form, raw)
+        found, others = _found(form, place, raw)
         data = fitted(found, layout, kind)
     for message in _odd(found, others, data, layout):
         warnings.warn(f"`path` {place.name!r}: {message}", UserWarning, stacklevel=depth)
@@ -194,13 +194,13 @@ def _form(place: Path) -> str:
     return _SUFFIXES[suffix]
 
 
-def _found(form: str, raw: bytes) -> tuple[Found, list[str]]:
+def _found(form: str, place: Path, raw: bytes) -> tuple[Found, list[str]]:
     """Arrays by what they are, and the names of those that are not read."""
     if form == "table":
         return Found(tables.table(raw), "the table", table=True), []
     if form == "npy":
         return Found({"inputs": arrays.npy(raw)}), []
-    read, others = (arrays.npz if form == "npz" else arrays.tensors)(raw, wanted)
+    read, others = arrays.named(form, place, wanted)
     found = by_names(read, others)
     return found, sorted([*others, *({*read} - found.names)])
 
