@@ -1,7 +1,7 @@
 """The settings that all analyses share, and how flags and files give them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from itertools import takewhile
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 import rnnsim
 from rnnsim import checks
+from rnnsim.experiments.own.files import data_file, network_file
 
 SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
 DRAW_HELP = (
@@ -136,6 +137,123 @@ class Cells:
         flag("Forget biases: added to the bias of f (LSTM) or z (GRU), one or several."),
     ] = (0.0,)
     n_layers: Annotated[tuple[int, ...], flag("Layers of a stack, one or several.")] = (1,)
+
+
+@dataclass(frozen=True)
+class Own:
+    """Data and a network of one's own; beside `Reading` or `Networks` where both can be read."""
+
+    data: Annotated[
+        str | None,
+        flag(
+            "A file with data of your own, in place of the task: .npz, .npy, .csv, .txt or "
+            ".safetensors. Length and batch size are at most what it has."
+        ),
+    ] = None
+    layout: Annotated[
+        str | None, flag("Axes of --data, where names do not say it: tbd or btd.")
+    ] = None
+    weights: Annotated[
+        str | None,
+        flag(
+            "A file with a network of your own, in place of those that are drawn: sizes, cell, "
+            "layers, seeds and dtype are its own, gain is 1 unless given, and scales its W_hh. It "
+            "reads --data, or the task where its sizes fit that, else white noise."
+        ),
+    ] = None
+    prefix: Annotated[
+        tuple[str, ...] | None, flag("Module of --weights that is the network, of several.")
+    ] = None
+    layer: Annotated[int | None, flag("One layer of --weights only, from 0.")] = None
+    readout: Annotated[str | None, flag("Readout of --weights by name, of several.")] = None
+    embedding: Annotated[str | None, flag("Embedding of --weights by name, for class ids.")] = None
+
+
+# What a file of weights stands in place of, where it was left as it is.
+_OF_DRAWS = (
+    "n_hidden cell n_layers activation scheme forget_bias chrono gain network_seeds seed dtype"
+).split()
+
+
+def with_own(settings: Any, keywords: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of an experiment with data and a network of one's own, where there are files.
+
+    What a file has a say in and was left as it is goes without saying.
+    """
+    found = {name: value for name, value in keywords.items() if name not in _OF_FILES}
+    usual = type(settings)()
+
+    def drop(names: Iterable[str]) -> None:
+        for name in names:
+            if name in found and getattr(settings, name, None) == getattr(usual, name, None):
+                del found[name]
+
+    if settings.weights is None and (given := _given(settings, _OF_WEIGHTS)):
+        raise ValueError(f"`{given}` says what is read of --weights, which is not given; give both")
+    if settings.data is None and (given := _given(settings, ("layout",))):
+        raise ValueError(f"`{given}` says how --data is read, which is not given; give both")
+    if settings.weights is not None:
+        drop(_OF_DRAWS)
+        found["weights"] = network_file(settings.weights, **_reader(settings, usual))
+        drop(["task"])
+    if settings.data is not None:
+        if settings.task != usual.task:
+            raise ValueError(
+                f"`task` {settings.task!r} and `data` {settings.data!r} say both what networks "
+                "read; leave one of them out"
+            )
+        found["task"] = data = data_file(settings.data, settings.layout)
+        found |= _within(data, found, usual)
+    return found
+
+
+_OF_WEIGHTS = ("prefix", "layer", "readout", "embedding")
+_OF_FILES = ("data", "layout", *_OF_WEIGHTS)
+
+
+def _given(settings: Any, names: Iterable[str]) -> str:
+    return next((name for name in names if getattr(settings, name) is not None), "")
+
+
+def _reader(settings: Any, usual: Any) -> dict[str, Any]:
+    """Which network of a file is meant, and what the file may not say of it."""
+    options = {name: getattr(settings, name) for name in _OF_WEIGHTS}
+    said = {name: getattr(settings, name, None) for name in ("cell", "activation")}
+    options |= {name: v for name, v in said.items() if v != getattr(usual, name, None)}
+    one = {name: v[0] if isinstance(v, tuple) and len(v) == 1 else v for name, v in options.items()}
+    if isinstance(one.get("cell"), tuple):
+        raise ValueError(
+            f"`cell` must be one where `weights` are given, got {checks.shown(list(one['cell']))}; "
+            "leave it out"
+        )
+    return one
+
+
+def _within(data: Any, found: dict[str, Any], usual: Any) -> dict[str, Any]:
+    """Lengths and batch sizes that were left as they are, no larger than the data allow."""
+    longest, held = data.longest, data.n_sequences
+    fitting: dict[str, Any] = {}
+    for name in ("length", "n_steps"):
+        asked = found.get(name)
+        if asked is not None and asked == getattr(usual, name) and longest is not None:
+            if isinstance(asked, int):
+                fitting[name] = min(asked, longest)
+            elif max(asked) > longest:
+                fitting[name] = (*(T for T in asked if longest > T), longest)
+    if fitting.get("n_steps", found.get("n_steps")) != found.get("n_steps"):
+        fitting |= {part: None for part in ("burn_in", "block_steps")
+                    if found.get(part) == getattr(usual, part)}  # fmt: skip
+    if held is not None and found.get("batch_size") == usual.batch_size:
+        fitting["batch_size"] = min(usual.batch_size, held)
+    return fitting
+
+
+@contextmanager
+def of_files(settings: Any) -> Iterator[None]:
+    """What is refused in here goes by the flags of files, where these were given."""
+    names = {"path": "`data`", "network": "`weights`"}
+    with checks.renamed(**names, **({} if settings.data is None else {"task": "`data`"})):
+        yield
 
 
 def _values(settings: Networks, kind: type[Networks]) -> dict[str, Any]:

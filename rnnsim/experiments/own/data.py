@@ -148,7 +148,8 @@ class File(NamedTuple):
     ) -> Sequences:  # fmt: skip
         """A batch of what the file holds."""
         drawn: Sequences = self.data.draw(length, n_sequences, rng, dtype=dtype, network=network)
-        return _again(drawn, dtype, data=self.label)
+        _check_shared(drawn)
+        return drawn
 
 
 class Noise(NamedTuple):
@@ -218,7 +219,7 @@ def source_of(task: Task, *, scored: bool = False) -> str | Source:
             )
         return Given(task, _checksum(task))
     if all(hasattr(task, name) for name in ("identity", "sizes", "draw", "longest")):
-        return File(task, str(getattr(task, "label", f"data {str(task.identity)[:8]}")))
+        return File(task, str(getattr(task, "name", f"data {str(task.identity)[:8]}")))
     if callable(task):
         _check_importable(task)
         warnings.warn(

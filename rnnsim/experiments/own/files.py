@@ -1,13 +1,22 @@
-"""Files of one's own, read: networks."""
+"""Files of one's own, read: networks and data by the names of their files."""
 
-from pathlib import Path
 from typing import Any
 
-from rnnsim.importing.npz import load_network
-from rnnsim.networks.stack import Network
+from rnnsim import checks
+from rnnsim.experiments.own.data import File
+from rnnsim.experiments.own.networks import Own, of_file
 
 
-def read(path: Path, **options: Any) -> Network:
+def network_file(path: Any, **options: Any) -> Own:
     """The network of a file; `options` are those of `rnnsim.read_network`, None for not given."""
-    known = {name: value for name, value in options.items() if value is not None}
-    return load_network(str(path), **known)
+    with checks.renamed(path="`weights`"):
+        return of_file(checks.path("weights", path), **options)
+
+
+def data_file(path: Any, layout: str | None = None) -> File:
+    """The data of a file."""
+    from rnnsim.importing.data_files import open_data
+
+    with checks.renamed(path="`data`"):
+        data = open_data(checks.path("data", path), layout=layout)
+    return File(data, data.name)

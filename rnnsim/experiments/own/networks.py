@@ -1,13 +1,14 @@
 """Networks of one's own: in memory or in a file, in place of those that experiments draw."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from rnnsim import checks, files
 from rnnsim.data.sequences import Sequences
-from rnnsim.experiments.own.files import read
+from rnnsim.importing.npz import load_network
 from rnnsim.networks.rnn import RNN, joined
 from rnnsim.networks.stack import Network, Stack
 
@@ -111,7 +112,13 @@ def own_of(weights: OwnWeights, **options: Any) -> Own | None:
         raise TypeError(
             f"`weights` must be {_KINDS}, got {checks.shown(weights)} ({type(weights).__name__})"
         ) from None
-    network = read(path, **options)
+    return of_file(path, **options)
+
+
+def of_file(path: Path, **options: Any) -> Own:
+    """The network of a file; `options` are those of `rnnsim.read_network`, None for not given."""
+    known = {name: value for name, value in options.items() if value is not None}
+    network = load_network(str(path), **known)
     return Own(network, path.name, files.checksum([path.read_bytes()]))
 
 
