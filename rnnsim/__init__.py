@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from rnnsim.experiments.sweeps.normality import normality_sweep, pseudospectrum_sweep
     from rnnsim.experiments.sweeps.training import training_sweep
     from rnnsim.experiments.sweeps.windows import window_sweep
+    from rnnsim.importing.data_files import read_sequences
     from rnnsim.training.train import Training, train
 
 __all__ = [
@@ -130,6 +131,7 @@ __all__ = [
     "pseudospectrum",
     "pseudospectrum_sweep",
     "reach",
+    "read_sequences",
     "save",
     "spectrum",
     "step_sweep",
@@ -164,6 +166,7 @@ _LAZY = {
     "portrait": "rnnsim.experiments.portraits.portrait",
     "training_sweep": "rnnsim.experiments.sweeps.training",
     "window_sweep": "rnnsim.experiments.sweeps.windows",
+    "read_sequences": "rnnsim.importing.data_files",
     "load": "rnnsim.experiments.store",
     "save": "rnnsim.experiments.store",
     "Training": "rnnsim.training.train",

@@ -28,7 +28,7 @@ def warn_of(
     if f"{sys._getframe(depth).f_globals.get('__name__')}.".startswith("rnnsim."):
         return
     message = ""
-    if _look_swapped(inputs):
+    if look_swapped(inputs):
         message = (
             f"axes of `inputs` look swapped: shape {inputs.shape} is read as {inputs.shape[-3]} "
             f"steps of {inputs.shape[-2]} sequences; if sequences come first, give "
@@ -36,7 +36,7 @@ def warn_of(
             'if not, nothing needs to be done: warnings.filterwarnings("ignore", "axes of '
             '`inputs`") keeps this quiet'
         )
-    elif _look_onehot(targets, weights):
+    elif look_onehot(targets, weights):
         message = (
             "`targets` look one-hot: class ids, targets.argmax(axis=-1), are scored with softmax "
             "cross-entropy; floats with squared error. If that is meant, nothing needs to be done: "
@@ -46,7 +46,7 @@ def warn_of(
         warnings.warn(message, UserWarning, stacklevel=depth + 1)
 
 
-def _look_swapped(inputs: FloatArray) -> bool:
+def look_swapped(inputs: FloatArray) -> bool:
     """Few steps of very many sequences each; or as many steps as a batch often has sequences."""
     T, B = inputs.shape[-3:-1]
     a_batch = T >= 4 and _power_of_2(T) and not _power_of_2(B)
@@ -57,7 +57,7 @@ def _power_of_2(size: int) -> bool:
     return size & (size - 1) == 0
 
 
-def _look_onehot(targets: npt.NDArray[Any], weights: FloatArray) -> bool:
+def look_onehot(targets: npt.NDArray[Any], weights: FloatArray) -> bool:
     """Float targets of which every scored row is 0 but for a single 1, not always at one place."""
     counts = np.flatnonzero(weights > 0)
     if targets.ndim == weights.ndim or targets.size == 0 or counts.size == 0:

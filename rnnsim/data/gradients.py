@@ -16,6 +16,21 @@ class LossGradients(NamedTuple):
     (B, H)``, of c_T at fixed h_T; with a leading network axis where the inputs have one. Of stacks
     these are of the top layer; ``dL_dh_final (L, B, H)``, and dL_dc_final then, are of each layer,
     at fixed states of all others.
+
+    Examples
+    --------
+    A stack in two parts: what the second owes to the states between is handed to the first.
+
+    >>> import numpy as np, rnnsim
+    >>> x = np.random.default_rng(0).normal(size=(5, 3, 2))
+    >>> stack = rnnsim.Stack.sample(n_layers=2, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+    >>> whole = rnnsim.Sequences(x, np.ones((5, 3, 1))).last_loss_only()
+    >>> later = rnnsim.Sequences(x[2:], np.ones((3, 3, 1))).last_loss_only()
+    >>> middle = rnnsim.forward(stack, x[:2]).final_h
+    >>> behind = rnnsim.bptt(stack, later, h0=middle).h0[0]                      # (L, B, H)
+    >>> before = rnnsim.bptt(stack, rnnsim.Sequences.from_gradients(x[:2], dL_dh_final=behind))
+    >>> bool(np.allclose(before.h0, rnnsim.bptt(stack, whole).h0))
+    True
     """
 
     dL_dy: FloatArray | None = None

@@ -1,7 +1,7 @@
 """The data of an experiment: input sequences, targets, and where the loss is."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.appearances import warn_of
 from rnnsim.data.border import checked_inputs, checked_targets, checked_weights
+from rnnsim.data.counting import last_step, leave_out, per_token
 from rnnsim.data.gradients import LossGradients, checked_gradients, entering, mapped
+from rnnsim.data.ragged import padded
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,12 @@ class Sequences:
         0 where a step carries no loss.
 
         All three are copied; the attributes of these names are read-only views.
+    mask : (T, B) array of booleans, or of 0 and 1, optional
+        True where a step is valid: elsewhere the weight becomes 0, whatever `weights` say. Inputs
+        are read at every step, so that padding must be finite (0 will do) and is to come last.
+    ignore_index : int or None
+        Integer targets of this value carry no loss, as in ``torch.nn.functional.cross_entropy``.
+        Both go into `weights`; they are not kept beside them.
     provenance : mapping of str to str, optional
         Where the data come from (corpus checksum, task variant); recorded with results.
 
@@ -42,10 +50,11 @@ class Sequences:
     Raises
     ------
     TypeError
-        Inputs, float targets or float weights that are not all float32 or all float64; targets of
-        another kind.
+        Inputs, float targets or float weights that are not all float32 or all float64; targets or
+        a mask of another kind.
     ValueError
-        Shapes that disagree, empty axes, NaN or infinity, negative weights or class ids.
+        Shapes that disagree, empty axes, NaN or infinity, negative weights or class ids, a mask
+        with other numbers than 0 and 1.
 
     Warns
     -----
@@ -66,14 +75,17 @@ class Sequences:
     inputs: FloatArray
     targets: npt.NDArray[Any]
     weights: FloatArray = None  # type: ignore[assignment]
+    mask: InitVar[npt.ArrayLike | None] = field(default=None, kw_only=True)
+    ignore_index: InitVar[int | None] = field(default=-100, kw_only=True)
     provenance: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     gradients: LossGradients | None = field(init=False, default=None)
     _owned: tuple[FloatArray, npt.NDArray[Any], FloatArray] = field(init=False, repr=False)
     _owned_gradients: LossGradients = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, mask: Any, ignore_index: Any) -> None:
         inputs = checked_inputs(self.inputs)
         weights = checked_weights(self.weights, inputs)
+        leave_out(weights, mask, self.targets, ignore_index)
         targets = checked_targets(self.targets, inputs, weights)
         self._keep(inputs, targets, weights, self.provenance)
         warn_of(inputs, targets, weights, depth=3)
@@ -123,9 +135,9 @@ class Sequences:
         -------
         Sequences
             `gradients` holds read-only views of copies, with dL/dh_final inside `dL_dh` unless it
-            is (L, B, H). `targets`
-            is empty, (T, B, 0), `weights` 1 where a derivative is not exactly 0, else 0:
-            `loss_steps` are the steps at which derivatives enter, step T for `dL_dc_final`.
+            is (L, B, H). `targets` is empty, (T, B, 0), `weights` 1 where a derivative is not
+            exactly 0, else 0: `loss_steps` are the steps at which derivatives enter, step T for
+            `dL_dc_final`.
 
         Raises
         ------
@@ -141,7 +153,8 @@ class Sequences:
 
         Examples
         --------
-        The loss (1/B) sum_b sum_i log cosh h_i at step T, of three sequences:
+        The loss (1/B) sum_b sum_i log cosh h_i at step T, of three sequences; `LossGradients` shows
+        a stack in two parts:
 
         >>> import numpy as np, rnnsim
         >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
@@ -150,28 +163,66 @@ class Sequences:
         >>> batch = rnnsim.Sequences.from_gradients(x, dL_dh_final=np.tanh(last) / 3)
         >>> batch.loss_steps, batch.gradients.dL_dh.shape
         (array([5]), (5, 3, 4))
-
-        A stack in two parts: what the second owes to the states between is handed to the first.
-
-        >>> stack = rnnsim.Stack.sample(n_layers=2, n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
-        >>> whole = rnnsim.Sequences(x, np.ones((5, 3, 1))).last_loss_only()
-        >>> later = rnnsim.Sequences(x[2:], np.ones((3, 3, 1))).last_loss_only()
-        >>> middle = rnnsim.forward(stack, x[:2]).final_h
-        >>> behind = rnnsim.bptt(stack, later, h0=middle).h0[0]                      # (L, B, H)
-        >>> before = rnnsim.bptt(stack, rnnsim.Sequences.from_gradients(x[:2], dL_dh_final=behind))
-        >>> bool(np.allclose(before.h0, rnnsim.bptt(stack, whole).h0))
-        True
         """
         x = checked_inputs(inputs)
-        given = {
-            "dL_dy": dL_dy, "dL_dh": dL_dh, "dL_dh_final": dL_dh_final, "dL_dc_final": dL_dc_final,
-        }  # fmt: skip
-        gradients = checked_gradients(x, given)
+        finals = {"dL_dh_final": dL_dh_final, "dL_dc_final": dL_dc_final}
+        gradients = checked_gradients(x, {"dL_dy": dL_dy, "dL_dh": dL_dh, **finals})
         targets, weights = np.empty((*x.shape[:-1], 0), x.dtype), entering(x, gradients)
         made = cls.__new__(cls)
         made._keep(x, targets, weights, {} if provenance is None else provenance, gradients)
         warn_of(x, targets, weights, depth=2)
         return made
+
+    @classmethod
+    def ragged(
+        cls,
+        inputs: Iterable[npt.ArrayLike],
+        targets: Iterable[npt.ArrayLike] | None = None,
+        weights: Iterable[npt.ArrayLike] | None = None,
+        *,
+        ignore_index: int | None = -100,
+        provenance: Mapping[str, str] | None = None,
+    ) -> "Sequences":
+        """Sequences of several lengths T_b in one batch: behind the shorter ones zeros, no loss.
+
+        ::
+
+            L = (1/B) sum_b sum_{t <= T_b} w[t,b] * loss(y[t,b], target[t,b])
+
+        L and its gradients are the means of those of each sequence by itself.
+
+        Parameters
+        ----------
+        inputs : list of (T_b, D) arrays
+            float32 or float64; arrays (T_b,) are taken as D = 1.
+        targets : list of arrays, or an array, optional
+            At each step: (T_b,) class ids or (T_b, V) floats for each sequence. At each one's own
+            last step only: one class id, or one row (V,) of floats, for each sequence, as in a (B,)
+            or (B, V) array. Unless given, the next input: ``0.5*||y_t - x_{t+1}||^2`` at steps
+            1..T_b-1.
+        weights : list of arrays, or an array, optional
+            Loss weights, (T_b,) or one number for each sequence; 1 unless given.
+        ignore_index : int or None
+            As of `Sequences`.
+        provenance : mapping of str to str, optional
+            As of `Sequences`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            What is no list of arrays, or empty; integers as inputs; several dtypes; shapes that
+            disagree, NaN or infinity; next inputs of sequences of one step.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnsim
+        >>> batch = rnnsim.Sequences.ragged([np.ones((3, 2)), np.ones((5, 2))], [1, 0])
+        >>> batch.n_steps, batch.loss_steps.tolist(), batch.weights[:, 0].tolist()
+        (5, [3, 5], [0.0, 0.0, 1.0, 0.0, 0.0])
+        """
+        origin = {} if provenance is None else provenance
+        batch = padded(inputs, targets, weights)
+        return cls(*batch, ignore_index=ignore_index, provenance=origin)
 
     def _keep(
         self,
@@ -246,15 +297,48 @@ class Sequences:
         ValueError
             Data made by `from_gradients`: derivatives of one loss are not those of a part of it.
         """
+        advice = "loss cannot be taken apart; give the derivatives of the loss at that step alone"
+        return self._reweighted(last_step, "last_loss_only", advice)
+
+    def mean_per_token(self) -> "Sequences":
+        """The same data with the mean over all steps that carry loss, as frameworks take it.
+
+        ::
+
+            w <- w B / sum_tb w[t,b]        so that  L = sum_tb w loss / sum_tb w
+
+        For each network by its own weights. With weights 0 or 1, n of them 1, L of class ids is
+        that of PyTorch's ``CrossEntropyLoss(ignore_index=-100, reduction="mean")``: their 1/n
+        counts steps, our 1/B sequences, and gradients differ by n/B. Of floats L is the mean of
+        ``0.5*||y - target||^2`` over n steps; ``MSELoss``, the mean of (y - target)^2 over all n V
+        numbers, is 2/V of it.
+
+        Raises
+        ------
+        ValueError
+            No step with loss; data made by `from_gradients`.
+
+        Examples
+        --------
+        >>> import numpy as np, rnnsim
+        >>> batch = rnnsim.Sequences(np.zeros((3, 2, 1)), [[0, 1], [1, 0], [1, -100]])
+        >>> rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=2, n_outputs=2, rng=0)
+        >>> bool(np.isclose(rnnsim.evaluate(rnn, batch.mean_per_token()).loss[0], np.log(2)))
+        True
+        """
+        advice = "derivatives are of the loss as it is; give those of the mean"
+        return self._reweighted(per_token, "mean_per_token", advice)
+
+    def _reweighted(
+        self, of: Callable[[FloatArray], FloatArray], method: str, advice: str
+    ) -> "Sequences":
+        """The same data with loss weights made of theirs."""
         if self.has_gradients:
             raise ValueError(
-                "`last_loss_only` needs targets, got data made by Sequences.from_gradients, whose "
-                "loss cannot be taken apart; give the derivatives of the loss at that step alone"
+                f"`{method}` needs targets, got data made by Sequences.from_gradients, whose "
+                f"{advice}"
             )
-        weights = np.zeros_like(self.weights)
-        if self.loss_steps.size:
-            last = int(self.loss_steps[-1]) - 1
-            weights[..., last, :] = self.weights[..., last, :]
+        weights = of(self.weights)
         return Sequences(self.inputs, self.targets, weights, provenance=self.provenance)
 
     def astype(self, dtype: npt.DTypeLike) -> "Sequences":

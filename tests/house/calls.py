@@ -114,6 +114,7 @@ TAKEN: dict[str, set[str]] = {
     "horizon": set(),  # above 2
     "axis": {"[1]", "0", "seven", "six axes"},
     "array": set(),
+    "id": {"-1", "0", "None"},
     "matrices": {"networks"},
     "networks": {"networks"},
     "pair of networks": set(),
@@ -143,6 +144,7 @@ PARAMETERS: dict[str, str] = {
             reorthonormalise_every max_lag n_threads step record_every snapshot_every n_records
             checkpoint_every delay n_symbols n_memory n_batches test_size exponent_steps largest n
             accumulate budget""",
+        "id": "ignore_index",
         "count": "n_updates burn_in tau start end data_seed network_seed seed permutation",
         "seed": "rng",
         "series": "lags loss_steps windows",
@@ -170,7 +172,7 @@ PARAMETERS: dict[str, str] = {
         "horizon": "chrono",
         "path": "path checkpoint",
         "text": "kind text",
-        "class": "dtype flow dataset datasets layers",
+        "class": "dtype flow dataset datasets layers encoder_weights decoder_weights",
     }.items()
     for name in names.split()
 }
@@ -217,6 +219,9 @@ _OF_WINDOWS = {
     "mean_square_error": "batch_size", "best_window": "batch_size", "as_good_windows": "batch_size",
     "horizon": "batch_size", "best_split": "budget",
 }  # fmt: skip
+_GIVEN = {"inputs": BATCH.inputs, "targets": BATCH.targets, "weights": BATCH.weights}
+_OF_STEPS = {"dL_dy": np.ones((25, 2, 3)), "dL_dh": np.ones((25, 2, 4))}
+_DERIVED = {**_OF_STEPS, "dL_dh_final": H0, "dL_dc_final": H0}
 _MATRIX = np.array([[0.5, 0.8], [0.0, 0.5]])
 _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
 
@@ -239,21 +244,12 @@ CALLS: dict[str, Call] = {
         for name in ("sample", "captioner")
     },
     "EncoderDecoder.with_weights": _call(
-        MODEL,
-        {"encoder_weights": "class", "decoder_weights": "class"},
-        encoder_weights=MODEL.encoder.weights,
-        decoder_weights=MODEL.decoder.weights,
+        MODEL, encoder_weights=MODEL.encoder.weights, decoder_weights=MODEL.decoder.weights
     ),
     "EncoderDecoder.astype": _call(MODEL, dtype="float32"),
-    "Sequences": _call(inputs=BATCH.inputs, targets=BATCH.targets, weights=BATCH.weights),
-    "Sequences.from_gradients": _call(
-        rnnsim.Sequences,
-        inputs=BATCH.inputs,
-        dL_dy=np.ones((25, 2, 3)),
-        dL_dh=np.ones((25, 2, 4)),
-        dL_dh_final=H0,
-        dL_dc_final=H0,
-    ),
+    "Sequences": _call(kinds={"mask": "array"}, **_GIVEN),
+    "Sequences.ragged": _call(rnnsim.Sequences, **{key: [*each] for key, each in _GIVEN.items()}),
+    "Sequences.from_gradients": _call(rnnsim.Sequences, inputs=BATCH.inputs, **_DERIVED),
     "Sequences.astype": _call(BATCH, dtype="float32"),
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),

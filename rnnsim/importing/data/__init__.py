@@ -1,0 +1,1 @@
+"""Data from files: what kinds of files there are, and how their arrays are meant."""
