@@ -11,6 +11,7 @@ from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.kernels.cells.layout import LINEAR, RELU, SIGMOID, TANH, Weights
 from rnnsim.networks.cells import CELLS, fitting_weights
+from rnnsim.networks.embedding import fitting_embedding, looked_up, still_fitting
 from rnnsim.networks.initialisation import (
     Scheme,
     checked_gains,
@@ -61,6 +62,8 @@ class RNN:
     cell : {"vanilla", "lstm", "gru"}
     activation : {"tanh", "sigmoid", "relu", "linear"}
         phi, of vanilla networks only. ``relu'(0)`` is 0.
+    embedding : (N, n_ids, D) array, optional
+        Inputs for class ids, a row for each: what `embed` looks up. No gradient is taken of it.
 
     Raises
     ------
@@ -80,7 +83,7 @@ class RNN:
     RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=0, cell='lstm', dtype=float64)
     """
 
-    __slots__ = ("_activation", "_cell", "_owned", "_weights")
+    __slots__ = ("_activation", "_cell", "_embedding", "_owned", "_weights")
 
     def __init__(
         self,
@@ -92,10 +95,13 @@ class RNN:
         *,
         cell: str = "vanilla",
         activation: str = "tanh",
+        embedding: npt.ArrayLike | None = None,
     ) -> None:
         self._cell, self._activation = _checked_cell(cell, activation)
         self._owned = fitting_weights(self._cell, W_xh, W_hh, W_hy, b_h, b_y)
         self._weights = Weights(*map(checks.read_only, self._owned))
+        given = None if embedding is None else fitting_embedding(embedding, self._owned.W_xh)
+        self._embedding = None if given is None else checks.read_only(given)
 
     @classmethod
     def sample(
@@ -228,6 +234,26 @@ class RNN:
         return self._activation
 
     @property
+    def embedding(self) -> FloatArray | None:
+        """Inputs for class ids (N, n_ids, D), or None."""
+        return self._embedding
+
+    def embed(self, ids: npt.ArrayLike) -> FloatArray:
+        """Inputs for class ids: x_t = embedding[id_t].
+
+        (T, B) ids give (T, B, D), of several networks (N, T, B, D). A ValueError says where there
+        is no embedding, or an id that it does not have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rnn = RNN(np.eye(2), np.eye(2), embedding=np.array([[0.0, 1.0], [2.0, 3.0]]))
+        >>> rnn.embed([[1], [0]]).tolist()
+        [[[2.0, 3.0]], [[0.0, 1.0]]]
+        """
+        return looked_up(self._embedding, ids)
+
+    @property
     def layers(self) -> tuple["RNN", ...]:
         """The networks themselves: one layer. Those of a `Stack` are several."""
         return (self,)
@@ -260,13 +286,17 @@ class RNN:
     def with_weights(self, weights: Weights) -> "RNN":
         """Networks of the same cell and activation with other weights, as after an update.
 
+        The embedding stays where it fits: the same numbers of networks and inputs.
+
         Examples
         --------
         >>> rnn = RNN.sample(n_inputs=1, n_hidden=4, n_outputs=1, activation="relu", rng=0)
         >>> rnn.with_weights(Weights(*(0.9 * array for array in rnn.weights))).activation
         'relu'
         """
-        return RNN(*check_weights(weights), cell=self.cell, activation=self.activation)
+        given = check_weights(weights)
+        table = still_fitting(self._embedding, np.asarray(given.W_xh))
+        return RNN(*given, cell=self.cell, activation=self.activation, embedding=table)
 
     def astype(self, dtype: npt.DTypeLike) -> "RNN":
         """The same networks rounded to float32 or widened to float64."""
@@ -274,7 +304,8 @@ class RNN:
         return self.with_weights(_rounded(self.weights, kind))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = {"cell": self.cell, "activation": self.activation}
+        options: dict[str, Any] = {"cell": self.cell, "activation": self.activation}
+        options |= {} if self.embedding is None else {"embedding": np.array(self.embedding)}
         return partial(type(self), **options), tuple(self._owned)
 
     def __len__(self) -> int:
@@ -291,7 +322,9 @@ class RNN:
             index = slice(n, n + 1)
         if len(range(self.n_networks)[index]) == 0:
             raise IndexError(f"[{index}] selects none of the {self.n_networks} networks")
-        return self.with_weights(Weights(*(array[index] for array in self.weights)))
+        chosen = Weights(*(array[index] for array in self.weights))
+        table = None if self.embedding is None else self.embedding[index]
+        return RNN(*chosen, cell=self.cell, activation=self.activation, embedding=table)
 
     def __repr__(self) -> str:
         gated = self.cell != "vanilla"

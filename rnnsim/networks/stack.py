@@ -162,6 +162,15 @@ class Stack:
         return self._layers[-1].n_outputs
 
     @property
+    def embedding(self) -> npt.NDArray[Any] | None:
+        """Inputs for class ids (N, n_ids, D), those of the lowest layer, or None."""
+        return self._layers[0].embedding
+
+    def embed(self, ids: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Inputs for class ids, as `RNN.embed` of the lowest layer."""
+        return self._layers[0].embed(ids)
+
+    @property
     def n_gates(self) -> int:
         """G, the blocks of W_xh and W_hh of each layer."""
         return self._layers[0].n_gates

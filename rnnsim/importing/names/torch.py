@@ -1,0 +1,219 @@
+"""PyTorch's names of weights, and Equinox's, which differ from those of cells in their biases."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.importing.contents import Array, Entry, Layer, Linear, Recurrent, Table
+from rnnsim.importing.names.matching import parts
+
+_RECURRENT = re.compile(
+    r"(?P<module>|.*\.)(?P<kind>weight|bias)_(?P<side>ih|hh|hr)"
+    r"(?:_l(?P<layer>\d+))?(?P<reverse>_reverse)?(?P<form>_raw|_g|_v|_orig|_mask)?"
+)
+_PARAMETRIZED = re.compile(
+    r"(?P<module>|.*\.)parametrizations\.(?P<of>(?:weight|bias)_(?:ih|hh|hr)(?:_l\d+)?(?:_reverse)?)\..+"
+)
+_CELLS = {1: "vanilla", 3: "gru", 4: "lstm"}
+_FORMS = {
+    "_raw": "weights under a dropout of their own (weight drop)",
+    "_g": "weight normalisation",
+    "_v": "weight normalisation",
+    "_orig": "pruned or spectrally normalised weights",
+    "_mask": "pruned weights",
+}
+_MERGE = "merge it into plain weights in the framework, and save again"
+Group = dict[str, str]  # "weight_hh_l0" -> the name of the array
+
+
+class _Parts(NamedTuple):
+    """The arrays of one layer by what they are; weight_ih and weight_hh are there."""
+
+    w_ih: str
+    w_hh: str
+    b_ih: str = ""
+    b_hh: str = ""
+    bias: str = ""  # Equinox
+    bias_n: str = ""
+
+
+def found(
+    entries: Mapping[str, Entry],
+) -> tuple[dict[str, Recurrent], dict[str, Linear], dict[str, Table]]:
+    """Networks, linear layers and embeddings among arrays with PyTorch's names."""
+    groups: dict[str, Group] = {}
+    for name in entries:
+        known = _RECURRENT.fullmatch(name)
+        if known:
+            own = name[len(known["module"]) :]
+        elif known := _PARAMETRIZED.fullmatch(name):
+            own = name[len(known["module"]) :]
+        if known:
+            groups.setdefault(known["module"].rstrip("."), {})[own] = name
+    for module, group in groups.items():  # the biases of Equinox have plain names
+        if "weight_hh" in group and not any(own.startswith("bias_") for own in group):
+            plain = {own: f"{module}.{own}".lstrip(".") for own in ("bias", "bias_n")}
+            group |= {own: name for own, name in plain.items() if name in entries}
+    networks = {module: _network(group, entries) for module, group in groups.items()}
+    taken = {name for network in networks.values() for name in network.arrays}
+    linears, tables = _matrices({n: e for n, e in entries.items() if n not in taken})
+    return networks, linears, tables
+
+
+def _network(group: Group, entries: Mapping[str, Entry]) -> Recurrent:
+    """The layers of one module, or why they are not read."""
+    arrays = tuple(group.values())
+    problem = _variant(group) or _incomplete(group)
+    if problem:
+        return Recurrent((), arrays, problem)
+    try:
+        layers = tuple(
+            _layer(_of_layer(group, suffix), entries, index)
+            for index, suffix in enumerate(_suffixes(group))
+        )
+        _check_depth(layers)
+    except ValueError as error:
+        return Recurrent((), arrays, str(error))
+    return Recurrent(layers, arrays)
+
+
+def _variant(group: Group) -> str:
+    """What changes the recurrence, in words."""
+    if any("_reverse" in own for own in group):
+        return (
+            "it is bidirectional (weight_hh_l0_reverse): the gradient runs both ways through time "
+            "there; train a network of one direction, or drop the arrays ..._reverse and give "
+            "those of the forward direction to rnnsim.from_state_dict"
+        )
+    if any("_hr" in own for own in group):
+        return (
+            "it has projections (weight_hr_l0, proj_size > 0), which change the recurrence; train "
+            "it with proj_size=0"
+        )
+    if any(own.startswith("parametrizations.") for own in group):
+        return f"its weights are parametrized (parametrizations.weight_...): {_MERGE}"
+    for form, words in _FORMS.items():
+        if any(own.endswith(form) for own in group):
+            return f"it has {words} (arrays ending in {form}): {_MERGE}"
+    return ""
+
+
+def _suffixes(group: Group) -> list[str]:
+    """_l0, _l1, ... in order, or nothing after the names of cells."""
+    numbers = {int(own.rpartition("_l")[2]) for own in group if "_l" in own}
+    return [f"_l{number}" for number in sorted(numbers)] or [""]
+
+
+def _incomplete(group: Group) -> str:
+    suffixes = _suffixes(group)
+    wanted = [""] if suffixes == [""] else [f"_l{n}" for n in range(len(suffixes))]
+    plain = any("_l" not in own for own in group)
+    if suffixes != [""] and plain:
+        return "names of a cell (weight_hh) and of layers (weight_hh_l0) stand side by side"
+    needed = [f"weight_{side}{suffix}" for suffix in wanted for side in ("ih", "hh")]
+    missing = [name for name in needed if name not in group]
+    biases = {own for own in group if own.startswith("bias_") and own != "bias_n"}
+    if biases:
+        needed = [f"bias_{side}{suffix}" for suffix in wanted for side in ("ih", "hh")]
+        missing += [name for name in needed if name not in biases]
+    if missing:
+        return f"it lacks {', '.join(missing)}: a part of a network; save the whole state dict"
+    return ""
+
+
+def _of_layer(group: Group, suffix: str) -> _Parts:
+    keys = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return _Parts(
+        *(group.get(key + suffix, "") for key in keys), group.get("bias", ""), group.get("bias_n", "")
+    )
+
+
+def _layer(names: _Parts, entries: Mapping[str, Entry], index: int) -> Layer:
+    """One layer whose shapes fit."""
+    used = {key: entries[name] for key, name in names._asdict().items() if name}
+    shapes = {key: entry.shape for key, entry in used.items()}
+    rows, H = shapes["w_hh"] if len(shapes["w_hh"]) == 2 else (0, 0)
+    cell = _CELLS.get(rows // H if H and rows % H == 0 else 0)
+    if cell is None:
+        raise ValueError(
+            f"{names.w_hh} must be (H, H), (3 H, H) of a GRU or (4 H, H) of an LSTM, got "
+            f"{shapes['w_hh']}"
+        )
+    if len(shapes["w_ih"]) != 2 or shapes["w_ih"][0] != rows or not shapes["w_ih"][1]:
+        raise ValueError(
+            f"{names.w_ih} must be ({rows}, n_inputs) to fit {names.w_hh} {shapes['w_hh']}, got "
+            f"{shapes['w_ih']}"
+        )
+    for key, size in (("b_ih", rows), ("b_hh", rows), ("bias", rows), ("bias_n", H)):
+        if key in shapes and shapes[key] != (size,):
+            raise ValueError(
+                f"{getattr(names, key)} must be ({size},) to fit {names.w_hh} {shapes['w_hh']}, "
+                f"got {shapes[key]}"
+            )
+    if cell == "gru" and bool(names.bias) != bool(names.bias_n):
+        raise ValueError(f"of bias and bias_n of a GRU one is missing beside {names.w_hh}")
+    D = shapes["w_ih"][1]
+    arrays = tuple(name for name in names if name)
+    return Layer(cell, D, H, arrays, lambda: _weights(cell, H, used))
+
+
+def _weights(cell: str, H: int, used: Mapping[str, Entry]) -> tuple[Array, Array, Array | None]:
+    """W_xh, W_hh and b_h: both biases of a gate added up, but those of n of a GRU."""
+    W_xh, W_hh = used["w_ih"].read(), used["w_hh"].read()
+    if "b_ih" in used:
+        inner, outer = used["b_ih"].read(), used["b_hh"].read()
+        if cell != "gru":
+            return W_xh, W_hh, inner + outer
+        gates = slice(0, 2 * H), slice(2 * H, None)
+        added = inner[gates[0]] + outer[gates[0]]
+        return W_xh, W_hh, np.concatenate([added, inner[gates[1]], outer[gates[1]]])
+    if "bias" in used:
+        biases = [used[key].read() for key in ("bias", "bias_n") if key in used]
+        return W_xh, W_hh, np.concatenate(biases)
+    return W_xh, W_hh, None
+
+
+def _check_depth(layers: tuple[Layer, ...]) -> None:
+    """Refuse layers that are not one above the other."""
+    for index, (below, above) in enumerate(zip(layers, layers[1:], strict=False), start=1):
+        if above.n_inputs != below.n_hidden or above.n_hidden != below.n_hidden:
+            raise ValueError(
+                f"layer {index} reads {above.n_inputs} numbers and has {above.n_hidden} units, "
+                f"layer {index - 1} has {below.n_hidden}: all must have one size"
+            )
+        if above.cell != below.cell:
+            raise ValueError(
+                f"layer {index - 1} is of cell {below.cell!r}, layer {index} {above.cell!r}"
+            )
+
+
+def _matrices(entries: Mapping[str, Entry]) -> tuple[dict[str, Linear], dict[str, Table]]:
+    """Matrices that are left: `weight` with a bias is a linear layer, without one it may be both."""
+    linears: dict[str, Linear] = {}
+    tables: dict[str, Table] = {}
+    for name, entry in entries.items():
+        if not re.fullmatch(r"(.*\.)?weight", name) or len(entry.shape) != 2 or 0 in entry.shape:
+            continue
+        module = name.removesuffix("weight").rstrip(".")
+        bias = f"{module}.bias".lstrip(".")
+        has_bias = bias in entries and entries[bias].shape == entry.shape[:1]
+        last = parts(module)[-1].lower() if module else ""
+        looks_up = not has_bias and re.search("emb|token|wte|lookup", last) is not None
+        linears[module] = _linear(name, bias if has_bias else "", entries, likely=not looks_up)
+        if not has_bias:
+            tables[module] = Table(*entry.shape, (name,), entry.read, looks_up)
+    return linears, tables
+
+
+def _linear(name: str, bias: str, entries: Mapping[str, Entry], *, likely: bool) -> Linear:
+    rows, columns = entries[name].shape
+    arrays = (name, bias) if bias else (name,)
+    return Linear(
+        columns,
+        rows,
+        arrays,
+        lambda: (entries[name].read(), entries[bias].read() if bias else None),
+        likely,
+    )
