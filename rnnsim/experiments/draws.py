@@ -187,7 +187,8 @@ def paired_data(
         rng = _generator(seed, task.identity, batch_size)
     else:
         rng = _generator(seed, task if isinstance(task, str) else task.identity, length, batch_size)
-    drawn = batch(task, length, batch_size, rng=rng, dtype=dtype, options=options, own=own)
+    network = None if own is None else own.reader(inputs_only=inputs_only)
+    drawn = batch(task, length, batch_size, rng=rng, dtype=dtype, options=options, network=network)
     if own is not None:
         own.check_fit(drawn, label_of(task), inputs_only=inputs_only)
     drawn = drawn.last_loss_only() if last_loss_only else drawn
@@ -221,12 +222,11 @@ def batch(
     rng: np.random.Generator,
     dtype: str,
     options: Mapping[str, Any] | None = None,
-    own: Own | None = None,
+    network: Network | None = None,
 ) -> Sequences:
-    """A batch of a task by name, or of data of one's own, from this generator."""
+    """A batch of a task by name, or of data of one's own that fit a network, from a generator."""
     if isinstance(task, str):
         return tasks.TASKS[task](length, batch_size, rng=rng, dtype=dtype, **(options or {}))
-    network = None if own is None else own.network
     return task.draw(length, batch_size, rng, dtype=dtype, network=network)
 
 

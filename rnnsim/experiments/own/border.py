@@ -122,9 +122,7 @@ def _sequences(own: list[Source], usual: Any, batches: bool) -> int:
 def check_seeds(sources: Iterable[str | Source], seeds: tuple[int, ...], batch_size: int) -> None:
     """Refuse several data seeds where a batch is all the data: they would be the same."""
     for source in sources:
-        if isinstance(source, str) or source.usual_length is None or len(seeds) == 1:
-            continue
-        if batch_size == source.n_sequences:
+        if not isinstance(source, str) and len(seeds) > 1 and batch_size == source.n_sequences:
             raise ValueError(
                 f"`data_seeds` must be one where a batch is all of `task`, {source.label}, as "
                 f"every seed has the same {batch_size} sequences, got {len(seeds)}; give one seed, "

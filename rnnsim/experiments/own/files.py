@@ -5,6 +5,7 @@ from typing import Any
 from rnnsim import checks
 from rnnsim.experiments.own.data import File
 from rnnsim.experiments.own.networks import Own, of_file
+from rnnsim.importing.data_files import open_data
 
 
 def network_file(path: Any, **options: Any) -> Own:
@@ -15,8 +16,6 @@ def network_file(path: Any, **options: Any) -> Own:
 
 def data_file(path: Any, layout: str | None = None) -> File:
     """The data of a file."""
-    from rnnsim.importing.data_files import open_data
-
     with checks.renamed(path="`data`"):
         data = open_data(checks.path("data", path), layout=layout)
     return File(data, data.name)

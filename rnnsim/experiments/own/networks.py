@@ -44,6 +44,14 @@ class Own(NamedTuple):
             "activation": self.network.activation,
         }
 
+    def reader(self, *, inputs_only: bool) -> Network:
+        """What data must fit: the networks, or their lowest layer where no output is asked for."""
+        if not inputs_only:
+            return self.network
+        first = self.network.layers[0]
+        kind = {"cell": first.cell, "activation": first.activation, "embedding": first.embedding}
+        return RNN(first.W_xh, first.W_hh, b_h=first.b_h, **kind)
+
     def drawn(self, seeds: tuple[int, ...]) -> list[RNN]:
         """Layers of the networks of these places, one behind the other."""
         return [joined([layer[seed] for seed in seeds]) for layer in self.network.layers]

@@ -235,7 +235,10 @@ def _drawn(job: Job, rng: np.random.Generator) -> Sequences:
 
 def _batches(job: Job) -> "partial[Sequences]":
     own, settings = job.networks.own, job.settings
-    return partial(draws.batch, job.task, settings["length"], dtype=settings["dtype"], own=own)
+    network = None if own is None else own.network
+    return partial(
+        draws.batch, job.task, settings["length"], dtype=settings["dtype"], network=network
+    )
 
 
 def _test_data(job: Job) -> Sequences:

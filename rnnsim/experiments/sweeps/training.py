@@ -225,7 +225,8 @@ def _on_axes(variable: xr.DataArray, gates: tuple[str, ...], layered: bool) -> x
 
 def _batches(job: Job) -> "partial[Sequences]":
     own = job.networks.own
-    return partial(draws.batch, job.task, job.length, dtype=job.networks.dtype, own=own)
+    network = None if own is None else own.network
+    return partial(draws.batch, job.task, job.length, dtype=job.networks.dtype, network=network)
 
 
 def _test_data(job: Job) -> Sequences:
