@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 import rnnsim
 from rnnsim import checks
-from rnnsim.experiments.own.files import data_file, network_file
+from rnnsim.experiments.own.files import data_file, fitting, network_file
 
 SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
 DRAW_HELP = (
@@ -175,10 +175,11 @@ _OF_DRAWS = (
 ).split()
 
 
-def with_own(settings: Any, keywords: dict[str, Any]) -> dict[str, Any]:
+def with_own(settings: Any, keywords: dict[str, Any], *, batches: bool = False) -> dict[str, Any]:
     """Keywords of an experiment with data and a network of one's own, where there are files.
 
-    What a file has a say in and was left as it is goes without saying.
+    What a file has a say in and was left as it is goes without saying. With `batches` many are
+    drawn that must differ.
     """
     found = {name: value for name, value in keywords.items() if name not in _OF_FILES}
     usual = type(settings)()
@@ -199,11 +200,11 @@ def with_own(settings: Any, keywords: dict[str, Any]) -> dict[str, Any]:
     if settings.data is not None:
         if settings.task != usual.task:
             raise ValueError(
-                f"`task` {settings.task!r} and `data` {settings.data!r} say both what networks "
-                "read; leave one of them out"
+                f"`data` {settings.data!r} stands in place of a task, got --task {settings.task} "
+                "as well; leave one of them out"
             )
         found["task"] = data = data_file(settings.data, settings.layout)
-        found |= _within(data, found, usual)
+        found |= _within(data, found, usual, batches)
     return found
 
 
@@ -229,23 +230,22 @@ def _reader(settings: Any, usual: Any) -> dict[str, Any]:
     return one
 
 
-def _within(data: Any, found: dict[str, Any], usual: Any) -> dict[str, Any]:
-    """Lengths and batch sizes that were left as they are, no larger than the data allow."""
-    longest, held = data.longest, data.n_sequences
-    fitting: dict[str, Any] = {}
-    for name in ("length", "n_steps"):
-        asked = found.get(name)
-        if asked is not None and asked == getattr(usual, name) and longest is not None:
-            if isinstance(asked, int):
-                fitting[name] = min(asked, longest)
-            elif max(asked) > longest:
-                fitting[name] = (*(T for T in asked if longest > T), longest)
-    if fitting.get("n_steps", found.get("n_steps")) != found.get("n_steps"):
-        fitting |= {part: None for part in ("burn_in", "block_steps")
-                    if found.get(part) == getattr(usual, part)}  # fmt: skip
-    if held is not None and found.get("batch_size") == usual.batch_size:
-        fitting["batch_size"] = min(usual.batch_size, held)
-    return fitting
+def _within(data: Any, found: dict[str, Any], usual: Any, batches: bool) -> dict[str, Any]:
+    """Lengths and batch sizes that were left as they are, no more than the data have."""
+    name = "n_steps" if "n_steps" in found else "length"
+    if name not in found:
+        return {}
+    left = found[name] == getattr(usual, name)
+    length, size = fitting(data, found[name], usual.batch_size, batches=batches)
+    kept = {name: length} if left else {}
+    if found.get("batch_size") == usual.batch_size:
+        kept["batch_size"] = size
+        if batches and size == data.n_sequences:  # of which no two would differ
+            kept["batch_size"] = max(1, size // 2)
+    if name == "n_steps" and left and length != found[name]:  # both as long as this allows
+        parts = [part for part in ("burn_in", "block_steps") if found[part] == getattr(usual, part)]
+        kept |= dict.fromkeys(parts)
+    return kept
 
 
 @contextmanager

@@ -7,7 +7,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from rnnsim import checks, tasks
 from rnnsim.data.sequences import Sequences
-from rnnsim.experiments.own.data import Noise, Source, source_of
+from rnnsim.experiments.own.data import (
+    Noise,
+    Source,
+    source_of,
+    usual_sequences,
+    usual_steps,
+)
 from rnnsim.experiments.own.networks import Own, in_place, own_of
 
 _Parameters = ParamSpec("_Parameters")
@@ -52,9 +58,9 @@ def takes_own(
             own = own_of(given["weights"], **reader) if "weights" in given else None
             if own is not None:
                 given = in_place(own, given, names)
-                if given.get("task") is None:
+                if given.get("task") is None and not scored:  # noise cannot be learned
                     given["task"] = _read_by(own, names["task"], inputs_only)
-            if (task := given.get("task")) is not None:
+            if (task := given.get("task", names["task"])) is not None:
                 given |= _with_data(task, given, names, length, scored, batches)
             return function(**given)  # type: ignore[call-arg]
 
@@ -88,35 +94,22 @@ def _with_data(
     if not own:
         return found
     if length in names and given.get(length) is None:
-        found |= _steps(own, names[length], length)
+        known = [usual_steps(each, names[length] or 0, batches=batches) for each in own]
+        found |= {length: min(known)} if min(known) else {}
         if found.get(length, names[length]) != names[length]:  # both as long as this allows
             parts = [part for part in ("burn_in", "block_steps") if part in names]
             found |= {part: None for part in parts if part not in given}
     if "batch_size" in names and "batch_size" not in given:
-        found["batch_size"] = _sequences(own, names["batch_size"], batches)
+        asked = found.get(length, given.get(length, names.get(length)))
+        longest = max(asked) if isinstance(asked, list | tuple) and asked else asked
+        steps = longest if isinstance(longest, int) and longest > 0 else 1
+        usual = names["batch_size"]
+        found["batch_size"] = min(
+            usual_sequences(each, usual, steps, batches=batches) for each in own
+        )
     if "driven" in names and given.get("driven") is None:
         found["driven"] = not isinstance(own[0], Noise)
     return found
-
-
-def _steps(own: list[Source], usual: Any, length: str) -> dict[str, Any]:
-    """All steps of data that were given; of others as many as usual, where there are so many."""
-    known = [each.usual_length for each in own if each.usual_length is not None]
-    if known:
-        return {length: min(known)}
-    most = [each.longest for each in own if each.longest is not None]
-    if most and isinstance(usual, int):
-        return {length: min(usual, *most)}
-    return {}
-
-
-def _sequences(own: list[Source], usual: Any, batches: bool) -> int:
-    """All sequences of data that were given; of others as many as usual."""
-    held = [each.n_sequences for each in own if each.n_sequences is not None]
-    whole = [each for each in own if each.usual_length is not None]
-    if not held:
-        return int(usual)
-    return min(held) if whole and not batches else min(usual, *held)
 
 
 def check_seeds(sources: Iterable[str | Source], seeds: tuple[int, ...], batch_size: int) -> None:

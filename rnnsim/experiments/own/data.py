@@ -137,6 +137,11 @@ class File(NamedTuple):
         """The steps that are read unless told otherwise."""
         return None
 
+    @property
+    def stream(self) -> bool:
+        """Whether it is one long sequence, of which windows are cut."""
+        return bool(getattr(self.data, "stream", False))
+
     def sizes(self, batch: Sequences) -> tuple[int, int]:
         """Of all that the file holds."""
         D, V = self.data.sizes()
@@ -147,6 +152,11 @@ class File(NamedTuple):
         network: Network | None = None,
     ) -> Sequences:  # fmt: skip
         """A batch of what the file holds."""
+        if self.stream and n_sequences > 1 and length == self.longest:
+            raise ValueError(
+                f"`n_sequences` must be 1 where a window is all {length} steps of {self.label!r}, "
+                f"as all windows would be the same, got {n_sequences}; give 1, or fewer steps"
+            )
         drawn: Sequences = self.data.draw(length, n_sequences, rng, dtype=dtype, network=network)
         _check_shared(drawn)
         return drawn
@@ -248,6 +258,32 @@ def sizes_of(batch: Sequences) -> tuple[int, int]:
         return batch.n_inputs, batch.targets.shape[-1]
     counted = batch.targets[batch.weights > 0]
     return batch.n_inputs, int(counted.max(initial=0)) + 1
+
+
+def usual_steps(source: Source, usual: int, *, batches: bool = False) -> int:
+    """How many steps of data are read unless told: all of those given, of others as usual.
+
+    Of one long sequence half at most where many batches must differ.
+    """
+    if source.usual_length is not None:
+        return source.usual_length
+    if source.longest is None:
+        return usual
+    halves = batches and isinstance(source, File) and source.stream
+    return min(usual, max(source.longest // (2 if halves else 1), 1))
+
+
+def usual_sequences(source: Source, usual: int, length: int, *, batches: bool = False) -> int:
+    """How many sequences are read unless told: all of those given, of others as usual.
+
+    Of one long sequence as many windows as stand in it side by side, unless there are to be many
+    batches of them.
+    """
+    if source.usual_length is not None and not batches and source.n_sequences is not None:
+        return source.n_sequences
+    if isinstance(source, File) and source.stream and not batches:
+        return max(1, min(usual, (source.longest or 1) // length))
+    return usual if source.n_sequences is None else min(usual, source.n_sequences)
 
 
 def label_of(task: str | Source) -> str:

@@ -31,6 +31,11 @@ class Own(NamedTuple):
         return self.network.n_inputs, self.network.n_outputs
 
     @property
+    def has_layers(self) -> bool:
+        """Whether there are several layers."""
+        return len(self.network.layers) > 1
+
+    @property
     def provenance(self) -> dict[str, str]:
         """Where they come from."""
         return {"weights": self.label, "weights.sha256": self.identity}
@@ -49,8 +54,8 @@ class Own(NamedTuple):
         if not inputs_only:
             return self.network
         first = self.network.layers[0]
-        kind = {"cell": first.cell, "activation": first.activation, "embedding": first.embedding}
-        return RNN(first.W_xh, first.W_hh, b_h=first.b_h, **kind)
+        kind: dict[str, Any] = {"cell": first.cell, "activation": first.activation}
+        return RNN(first.W_xh, first.W_hh, b_h=first.b_h, embedding=first.embedding, **kind)
 
     def drawn(self, seeds: tuple[int, ...]) -> list[RNN]:
         """Layers of the networks of these places, one behind the other."""
