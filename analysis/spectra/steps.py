@@ -57,16 +57,17 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     for ax in axes[0]:
         ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
         ax.label_outer()
-    handles, own = step_key(), cells.own_of(data)
-    if own:
+    handles, circles = step_key(), "At rest s"
+    if cells.own_of(data):
+        circles = "Circles: s"
         handles = handles[:3]
         handles[0].set_label(_at(data))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=12)
     figures.caption(
         figure,
         f"Eigenvalues of ds_t/ds_(t-1), s = {_state(data)}: {_networks(data)}, gain {gain:g}. "
-        f"{'Circles: s' if own else 'At rest s'} = 0 and nothing is read; dots: the last of {_steps(data)}. {_resting(data)}"
-        "of dots only products over many steps say so (rnnsim lyapunov).",
+        f"{circles} = 0 and nothing is read; dots: the last of {_steps(data)}. {_resting(data)}of "
+        "dots only products over many steps say so (rnnsim lyapunov).",
     )
     return figure
 
@@ -155,8 +156,8 @@ def _in_words(data: xr.Dataset, scheme: str) -> str:
     )
     whose = "that of" if cells.is_plain(data) else "those of the blocks of W_hh"
     return (
-        f"{scheme}: at gain {gain:g} the spectral radius of a step is {rest} {_at(data)}{known} and "
-        f"{driven} at the last step, its largest singular value there "
+        f"{scheme}: at gain {gain:g} the spectral radius of a step is {rest} {_at(data)}{known} "
+        f"and {driven} at the last step, its largest singular value there "
         f"{_number(largest(one, 'singular_value'))}, {whose} {norms} (medians); "
         f"{_leaving(data, scheme)}."
     )

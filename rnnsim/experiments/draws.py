@@ -188,7 +188,10 @@ def paired_data(
     else:
         rng = _generator(seed, task if isinstance(task, str) else task.identity, length, batch_size)
     network = None if own is None else own.reader(inputs_only=inputs_only)
-    drawn = batch(task, length, batch_size, rng=rng, dtype=dtype, options=options, network=network)
+    drawn = batch(
+        task, length, batch_size, rng=rng, dtype=dtype, options=options, network=network,
+        inputs_only=inputs_only,
+    )  # fmt: skip
     if own is not None:
         own.check_fit(drawn, label_of(task), inputs_only=inputs_only)
     drawn = drawn.last_loss_only() if last_loss_only else drawn
@@ -223,11 +226,12 @@ def batch(
     dtype: str,
     options: Mapping[str, Any] | None = None,
     network: Network | None = None,
+    inputs_only: bool = False,
 ) -> Sequences:
     """A batch of a task by name, or of data of one's own that fit a network, from a generator."""
     if isinstance(task, str):
         return tasks.TASKS[task](length, batch_size, rng=rng, dtype=dtype, **(options or {}))
-    return task.draw(length, batch_size, rng, dtype=dtype, network=network)
+    return task.draw(length, batch_size, rng, dtype=dtype, network=network, inputs_only=inputs_only)
 
 
 def _with_functional(data: Sequences, network: Network, seed: int) -> Sequences:

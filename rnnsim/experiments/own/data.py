@@ -50,7 +50,7 @@ class Given(NamedTuple):
 
     def draw(
         self, length: int, n_sequences: int, rng: np.random.Generator, *, dtype: npt.DTypeLike,
-        network: Network | None = None,
+        network: Network | None = None, inputs_only: bool = False,
     ) -> Sequences:  # fmt: skip
         """The first `length` steps of `n_sequences` sequences, drawn without replacement."""
         held = self.sequences
@@ -64,7 +64,7 @@ class Given(NamedTuple):
                 f"{B} sequences, got {asked}; give less, or more data"
             )
         chosen = np.sort(rng.choice(B, n_sequences, replace=False)) if n_sequences < B else None
-        part = held if length == T and chosen is None else _part(held, length, chosen)
+        part = held if length == T and chosen is None else _part(held, length, chosen, inputs_only)
         return _again(part, dtype, data=f"sha256 {self.identity}")
 
 
@@ -92,7 +92,7 @@ class Made(NamedTuple):
 
     def draw(
         self, length: int, n_sequences: int, rng: np.random.Generator, *, dtype: npt.DTypeLike,
-        network: Network | None = None,
+        network: Network | None = None, inputs_only: bool = False,
     ) -> Sequences:  # fmt: skip
         """What the function makes, checked."""
         made = self.function(length, n_sequences, rng)
@@ -149,7 +149,7 @@ class File(NamedTuple):
 
     def draw(
         self, length: int, n_sequences: int, rng: np.random.Generator, *, dtype: npt.DTypeLike,
-        network: Network | None = None,
+        network: Network | None = None, inputs_only: bool = False,
     ) -> Sequences:  # fmt: skip
         """A batch of what the file holds."""
         if self.stream and n_sequences > 1 and length == self.longest:
@@ -182,7 +182,7 @@ class Noise(NamedTuple):
 
     def draw(
         self, length: int, n_sequences: int, rng: np.random.Generator, *, dtype: npt.DTypeLike,
-        network: Network | None = None,
+        network: Network | None = None, inputs_only: bool = False,
     ) -> Sequences:  # fmt: skip
         """A batch of it."""
         columns = self.n_inputs, max(self.n_outputs, 1)
@@ -197,8 +197,8 @@ class Noise(NamedTuple):
 #   longest, n_sequences    the most that it has; None where it makes as many as are asked for
 #   usual_length    the steps that are read unless told otherwise; None: as many as of named tasks
 #   sizes(batch)    (n_inputs, n_outputs) of networks that read it; `batch` is one that it drew
-#   draw(length, n_sequences, rng, *, dtype, network)    a batch (T, B), in whose embedding class
-#                                                        ids of a file stand
+#   draw(length, n_sequences, rng, *, dtype, network, inputs_only)    a batch (T, B) that fits the
+#               network, in whose embedding class ids of a file stand
 Source: TypeAlias = Given | Made | File | Noise
 Task: TypeAlias = Any  # what `source_of` takes; inside of experiments what it returns
 
@@ -291,8 +291,10 @@ def label_of(task: str | Source) -> str:
     return task if isinstance(task, str) else task.label
 
 
-def _part(held: Sequences, length: int, chosen: npt.NDArray[Any] | None) -> Sequences:
-    """The first steps of some sequences."""
+def _part(
+    held: Sequences, length: int, chosen: npt.NDArray[Any] | None, inputs_only: bool
+) -> Sequences:
+    """The first steps of some sequences; where inputs alone count, with loss or without."""
     if held.has_gradients:
         raise ValueError(
             "`task` made by Sequences.from_gradients must be read whole, as derivatives of one "
@@ -303,7 +305,7 @@ def _part(held: Sequences, length: int, chosen: npt.NDArray[Any] | None) -> Sequ
     inputs, targets, weights = (
         array[:length][:, which] for array in (held.inputs, held.targets, held.weights)
     )
-    if not weights.any():
+    if not (weights.any() or inputs_only):
         whose = f" of the {weights.shape[1]} sequences drawn" if chosen is not None else ""
         raise ValueError(
             f"`task` has no loss in its first {length} steps{whose}; give a larger `length` or "

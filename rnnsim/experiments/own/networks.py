@@ -155,7 +155,7 @@ def in_place(own: Own, given: Mapping[str, Any], names: Mapping[str, Any]) -> di
                 )
             found[name] = value
     for name in ("scheme", "forget_bias", "chrono"):
-        if name in given and not _says(given[name], {"forget_bias": 0.0}.get(name)):
+        if name in given and not _says(given[name], {"forget_bias": 0.0, "scheme": OWN}.get(name)):
             raise ValueError(
                 f"`{name}` says how networks are drawn, and `weights` {own.label!r} stands in "
                 f"their place, got {checks.shown(given[name])}; leave it out"

@@ -127,7 +127,8 @@ def jacobian_sweep(
     asked = _exponent_steps(source) if exponent_steps is None else exponent_steps
     steps = checks.size("exponent_steps", asked, least=23)  # 20 blocks and a tenth
     T = checks.size("length", length)
-    data, drive = (draws.Data(source, n, B, seed, dtype, weights) for n in (T, steps))
+    data = draws.Data(source, T, B, seed, dtype, weights)
+    drive = data._replace(length=steps, inputs_only=True)
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
     with checks.renamed(n_steps="`exponent_steps`", n_sequences="`batch_size`"):
