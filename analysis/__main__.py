@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+import rnnsim
 from rnnsim import checks
 
 from . import demo
@@ -116,13 +117,20 @@ for _analysis in ANALYSES:
 _add_command("demo", demo.HELP, demo.Settings, demo.run, Path("results"))
 
 
+@app.command(name="read", help_epilogue="")
+def _read(file: Annotated[Path, Parameter(help="A file of weights, of any framework.")], /) -> None:
+    """What a file of weights holds: networks, readouts, embeddings, and what is not understood."""
+    with checks.renamed(path="`FILE`"):
+        console.say(str(rnnsim.describe(file)))
+
+
 @app.command(name="help", help_epilogue="")
 def _help(
     command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
 ) -> None:
     """What a command does, and all its flags."""
     if command is not None:
-        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), "demo", "help"))
+        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), "demo", "read", "help"))
     app.help_print([] if command is None else [command])
 
 
@@ -144,7 +152,7 @@ def main() -> None:
         app.meta(sys.argv[1:])
     except BrokenPipeError:  # of help; who reads figures goes on without a reader
         console.hush()
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         print(f"rnnsim: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

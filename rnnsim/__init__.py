@@ -61,11 +61,15 @@ if TYPE_CHECKING:
     from rnnsim.experiments.sweeps.training import training_sweep
     from rnnsim.experiments.sweeps.windows import window_sweep
     from rnnsim.importing.data_files import read_sequences
+    from rnnsim.importing.describe import Description, describe
+    from rnnsim.importing.read import from_state_dict, read_network
+    from rnnsim.importing.write import write_network
     from rnnsim.training.train import Training, train
 
 __all__ = [
     "RNN",
     "SCHEMES",
+    "Description",
     "EncoderDecoder",
     "Evaluation",
     "FlowNorms",
@@ -102,9 +106,11 @@ __all__ = [
     "bptt",
     "cell_sweep",
     "depth_sweep",
+    "describe",
     "evaluate",
     "exact_match",
     "forward",
+    "from_state_dict",
     "gate_statistics",
     "gradient_flow",
     "gradient_map",
@@ -131,6 +137,7 @@ __all__ = [
     "pseudospectrum",
     "pseudospectrum_sweep",
     "reach",
+    "read_network",
     "read_sequences",
     "save",
     "spectrum",
@@ -147,6 +154,7 @@ __all__ = [
     "window_bias_variance",
     "window_sweep",
     "with_departure",
+    "write_network",
 ]
 
 _LAZY = {
@@ -171,6 +179,11 @@ _LAZY = {
     "save": "rnnsim.experiments.store",
     "Training": "rnnsim.training.train",
     "train": "rnnsim.training.train",
+    "Description": "rnnsim.importing.describe",
+    "describe": "rnnsim.importing.describe",
+    "from_state_dict": "rnnsim.importing.read",
+    "read_network": "rnnsim.importing.read",
+    "write_network": "rnnsim.importing.write",
 }
 
 

@@ -138,7 +138,7 @@ def same_dtype(**arrays: FloatArray) -> np.dtype[Any]:
 
 def first_index(bad: FloatArray) -> tuple[int, ...]:
     """Where the first True is."""
-    return tuple(int(i) for i in np.argwhere(bad)[0])
+    return tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
 
 
 def finite(name: str, array: FloatArray, where: FloatArray | None = None) -> None:

@@ -1,11 +1,13 @@
-"""What a file or mapping holds, before anything is chosen or read: arrays, and what they make up."""
+"""What a file or mapping holds, before anything is chosen: arrays, and what they make up."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+_FEW = 3
 
 
 class Entry(NamedTuple):
@@ -93,8 +95,15 @@ class Contents(NamedTuple):
     activation: str | None = None
 
 
-def listed(entries: Mapping[str, Entry], most: int = 12) -> str:
-    """Names and shapes for messages."""
-    found = [f"{name} {entry.shape}" for name, entry in entries.items()]
-    more = f" and {len(found) - most} others" if len(found) > most else ""
-    return f"{', '.join(found[:most]) or 'no arrays'}{more}"
+def listed(entries: Mapping[str, Entry]) -> str:
+    """All names and shapes for messages; of many that differ in their numbers the ends."""
+    kinds: dict[str, list[str]] = {}
+    for name in entries:
+        kinds.setdefault(re.sub(r"\d+", "#", name), []).append(name)
+    found = []
+    for names in kinds.values():
+        if len(names) > _FEW:
+            found.append(f"{names[0]} ... {names[-1]} ({len(names)} arrays)")
+        else:
+            found += [f"{name} {entries[name].shape}" for name in names]
+    return ", ".join(found) or "no arrays"

@@ -1,6 +1,5 @@
 """Data of one's own, from files of arrays, tables and text."""
 
-import hashlib
 import stat
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from rnnsim import checks
 from rnnsim.data.appearances import look_onehot, look_swapped
 from rnnsim.data.own import OwnData
 from rnnsim.data.sequences import Sequences
+from rnnsim.files import checksum
 from rnnsim.importing.data import arrays, tables
 from rnnsim.importing.data.layouts import LAYOUTS, Fitted, Found, by_names, fitted, wanted
 from rnnsim.networks.rnn import RNN
@@ -133,7 +133,7 @@ def _opened(path: Any, layout: str | None, dtype: Any, *, depth: int) -> OwnData
     with _naming(place):
         form = _form(place)
         raw = place.read_bytes()
-        sha256 = hashlib.sha256(raw).hexdigest()
+        sha256 = checksum([raw])
         if form == "text":
             return _characters(place, sha256, kind)
         found, others = _found(form, raw)

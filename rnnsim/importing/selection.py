@@ -47,7 +47,7 @@ def checked_choice(choice: Choice) -> Choice:
         checks.whole_number("layer", choice.layer, least=0)
     if choice.readout is True:
         raise TypeError("`readout` must be the name of a module, False for none, or None, got True")
-    if choice.readout not in (None, False):
+    if choice.readout is not None and choice.readout is not False:
         checks.text("readout", choice.readout)
     if choice.embedding is not None:
         checks.text("embedding", choice.embedding)
@@ -60,7 +60,8 @@ def network_of(contents: Contents, choice: Choice, source: str) -> RNN | Stack:
 
     `source` begins all messages, such as "`path` 'model.pt'".
     """
-    name, chosen = _recurrent(contents, choice, source)
+    name, whole = _recurrent(contents, choice, source)
+    chosen, choice = _of_layer(whole, choice, name, source)
     top = chosen.layers[-1]
     readout = _readout(contents, choice, (name, top), source)
     table = _embedding(contents, choice, (name, chosen.layers[0]), source)
@@ -107,14 +108,29 @@ def _recurrent(contents: Contents, choice: Choice, source: str) -> tuple[str, Re
             "prefix", wanted, known, source, "networks"
         )  # fmt: skip
         chosen = _sound(name, known[name], source)
-    if choice.layer is not None:
-        if choice.layer >= len(chosen.layers):
-            raise ValueError(
-                f"`layer` must be below {len(chosen.layers)}, the layers of {_quoted(name)} in "
-                f"{source}, got {choice.layer}; 0 is the lowest"
-            )
-        chosen = chosen._replace(layers=(chosen.layers[choice.layer],))
     return name, chosen
+
+
+def _of_layer(
+    network: Recurrent, choice: Choice, name: str, source: str
+) -> tuple[Recurrent, Choice]:
+    """The layer that is asked for, if one is; those below the top have no readout."""
+    layers, index = network.layers, choice.layer
+    if index is None:
+        return network, choice
+    if index >= len(layers):
+        raise ValueError(
+            f"`layer` must be below {len(layers)}, the layers of {_quoted(name)} in {source}, got "
+            f"{index}; 0 is the lowest"
+        )
+    if index < len(layers) - 1:
+        if choice.readout:
+            raise ValueError(
+                f"`readout` reads the top layer of {_quoted(name)} in {source}, layer "
+                f"{len(layers) - 1}, got layer={index}; leave one of them out"
+            )
+        choice = choice._replace(readout=False)
+    return network._replace(layers=(layers[index],)), choice
 
 
 def _sound(name: str, network: Recurrent, source: str) -> Recurrent:
@@ -123,9 +139,7 @@ def _sound(name: str, network: Recurrent, source: str) -> Recurrent:
     return network
 
 
-def _one(
-    parameter: str, wanted: str, known: Mapping[str, Any], source: str, things: str
-) -> str:
+def _one(parameter: str, wanted: str, known: Mapping[str, Any], source: str, things: str) -> str:
     """The one name that `wanted` stands for."""
     found = meant(wanted, known)
     if len(found) == 1:
@@ -148,7 +162,7 @@ def _named(names: Iterable[str], most: int = 12) -> str:
 
 
 def _quoted(name: str) -> str:
-    return repr(name) if name else "'' (names without a prefix)"
+    return repr(name) if name else "'' (the network without a prefix)"
 
 
 def _readout(
@@ -226,29 +240,30 @@ def _built(
         raise ValueError(
             f"`activation` is {choice.activation!r}, and {source} says {phi!r}; leave it out"
         )
-    W_xh, W_hh, b_h = layer.weights()
-    W_hy, b_y = readout.weights() if readout else (None, None)
-    arrays = {
-        "W_xh": W_xh, "W_hh": W_hh, "W_hy": W_hy, "b_h": b_h, "b_y": b_y,
-        "embedding": table.rows() if table else None,
-    }  # fmt: skip
-    there = {name: each for name, each in arrays.items() if each is not None}
-    for name, array in there.items():
-        if array.dtype.kind not in "iuf" and array.dtype.name not in _SMALL:
-            raise ValueError(f"{source}: {name} must hold real numbers, got {array.dtype}")
-    kind = choice.dtype or _dtype(there.values())
+    read_from = f"{', '.join(layer.arrays)}{' and readout' if readout else ''}"
     try:
+        W_xh, W_hh, b_h = layer.weights()
+        W_hy, b_y = readout.weights() if readout else (None, None)
+        arrays = {
+            "W_xh": W_xh, "W_hh": W_hh, "W_hy": W_hy, "b_h": b_h, "b_y": b_y,
+            "embedding": table.rows() if table else None,
+        }  # fmt: skip
+        there = {name: each for name, each in arrays.items() if each is not None}
+        common = _dtype(there)
+        kind = choice.dtype or common
         with np.errstate(over="ignore"):  # what does not fit becomes infinity, which RNN refuses
-            converted = {name: np.asarray(each).astype(kind) for name, each in there.items()}
+            converted = {name: np.asarray(each, kind) for name, each in there.items()}
         return RNN(**converted, cell=layer.cell, activation=phi)
     except ValueError as error:
-        where = f"{', '.join(layer.arrays)}{' and readout' if readout else ''}"
-        raise ValueError(f"{source}: {error} (read from {where})") from error
+        raise ValueError(f"{source}: {error} (read from {read_from})") from error
 
 
-def _dtype(arrays: Iterable[Array]) -> npt.DTypeLike:
-    """float32 where all is of that or smaller floats, else float64."""
-    small = all(array.dtype.name in (*_SMALL, "float32") for array in arrays)
+def _dtype(arrays: Mapping[str, Array]) -> npt.DTypeLike:
+    """float32 where all is of that or smaller floats, else float64; refuse what are no numbers."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iuf" and array.dtype.name not in _SMALL:
+            raise ValueError(f"{name} must hold real numbers, got {array.dtype}")
+    small = all(array.dtype.name in (*_SMALL, "float32") for array in arrays.values())
     return np.dtype("float32" if small else "float64")
 
 
@@ -270,12 +285,7 @@ def _tell(contents: Contents, used: Sequence[str], name: str, source: str) -> No
         f"give embedding={key!r} to use it"
         for key, table in contents.tables.items()
         if table.likely and set(table.arrays) <= left.keys()
-    ][:1]
-    hints += [
-        f"give readout={key!r} to use that"
-        for key, linear in contents.linears.items()
-        if linear.likely and not linear.problem and set(linear.arrays) <= left.keys()
-    ][:1]
+    ]
     warnings.warn(
         f"{source}: read {_quoted(name)}; not used: {listed(left)}"
         f"{'; ' if hints else ''}{', '.join(hints)}",

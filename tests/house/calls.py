@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from reading_calls import READING
 from theory_calls import THEORY
 
 import rnnsim
@@ -132,8 +133,8 @@ TAKEN: dict[str, set[str]] = {
     "text": {"''", "'1'", "'abc'", "a text of NumPy"},
     "letters": {"''", "'abc'"},
     "class": set(),
+    "ids": {"0", "[1]"},
 }
-
 
 # What each parameter is, by name; `Call.kinds` says where one function means something else.
 PARAMETERS: dict[str, str] = {
@@ -158,14 +159,14 @@ PARAMETERS: dict[str, str] = {
         "real array": """input_variance bias_variance spectral_norm value fraction""",
         "axis": "real imag",
         "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
-            dL_dh dL_dh_final dL_dc_final starts""",
+            dL_dh dL_dh_final dL_dc_final starts embedding""",
         "matrices": "matrix",
-        "networks": "rnn encoder decoder model",
+        "networks": "rnn encoder decoder model network",
         "data": "sequences pairs test target data",
         "feed": "task draw",
         "flag": "varied per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
-            measures truncation methods state_scale of clip_by""",
+            measures truncation methods state_scale of clip_by layout""",
         "names": "keep",
         "mapping": "task_options mask tie",
         "origin": "provenance",
@@ -199,6 +200,11 @@ def _sweep() -> xr.Dataset:
     return rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
 
 
+def _own_data() -> dict[str, Any]:
+    np.savez("own.npz", **_GIVEN)
+    return {"path": "own.npz", "length": 20, "batch_size": 1}
+
+
 _DRAWS = {"gain": "for each network"}
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
 _PAIRED = _DRAWN | {"n_source_inputs": 2, "n_networks": 2, "cell": "lstm"}
@@ -228,7 +234,9 @@ _SPARED = rnnsim.RNN.sample(n_inputs=1, n_hidden=6, n_outputs=1, rng=0)
 
 CALLS: dict[str, Call] = {
     # networks and data
-    "RNN": _call(W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3))),
+    "RNN": _call(
+        W_xh=np.ones((3, 2)), W_hh=np.eye(3), W_hy=np.ones((1, 3)), embedding=np.ones((5, 2))
+    ),
     "RNN.sample": _call(
         rnnsim.RNN, _DRAWS | {"n_outputs": "count"}, n_networks=2, cell="lstm", **_DRAWN
     ),
@@ -251,6 +259,7 @@ CALLS: dict[str, Call] = {
     "Sequences.ragged": _call(rnnsim.Sequences, **{key: [*each] for key, each in _GIVEN.items()}),
     "Sequences.from_gradients": _call(rnnsim.Sequences, inputs=BATCH.inputs, **_DERIVED),
     "Sequences.astype": _call(BATCH, dtype="float32"),
+    "read_sequences": Call(_own_data, path="file"),
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),
     # running and differentiating them
@@ -389,6 +398,8 @@ CALLS: dict[str, Call] = {
     "tasks.sizes": _call(name="adding"),
     "tasks.Alphabet.encode": _call(tasks.Alphabet("abc"), {"text": "letters"}, text="a"),
     "tasks.Alphabet.decode": _call(tasks.Alphabet("abc"), {"ids": "array"}, ids=[[0, 1]]),
+    # networks from files
+    **{name: Call(make, of, **kinds) for name, (of, kinds, make) in READING.items()},
     # theory
     **{f"theory.{name}": _call(kinds=kinds, **given) for name, (kinds, given) in THEORY.items()},
 }

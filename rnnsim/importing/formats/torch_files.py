@@ -5,11 +5,9 @@ that make dictionaries, lists, numbers, text and tensors are followed. Whatever 
 named and refused. So nothing in a file can run, whether torch is installed or not.
 """
 
-import contextlib
 import pickletools
-import struct
+import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.importing.contents import Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
 
 _STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
@@ -73,7 +72,7 @@ def entries(path: Path) -> dict[str, Entry]:
         order = archive.read(f"{stem}/byteorder") if f"{stem}/byteorder" in files else b"little"
         data = archive.read(f"{stem}/data.pkl")
     if order not in (b"little", b"big"):
-        raise ValueError(f"it is damaged (byte order {checks.shown(order)})")
+        raise RefusedError(f"it is damaged (byte order {checks.shown(order)})")
     with sound("its data.pkl is damaged"):
         tensors = dict(_leaves(_followed(data)))
     folder = f"{stem}/data/"
@@ -86,39 +85,25 @@ def entries(path: Path) -> dict[str, Entry]:
     return found
 
 
-@contextlib.contextmanager
-def sound(what: str) -> Iterator[None]:
-    """Whatever zipfile, pickletools and what follows them make of damaged bytes, in one sentence."""
-    try:
-        yield
-    except ValueError as error:
-        if error.args and str(error).startswith(("it", "its")):  # said already
-            raise
-        raise ValueError(f"{what} ({checks.shown(str(error))})") from error
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, LookupError,
-            TypeError, AttributeError, ArithmeticError, OSError) as error:  # fmt: skip
-        raise ValueError(f"{what} ({type(error).__name__})") from error
-
-
 def _check_archive(archive: zipfile.ZipFile, size: int) -> str:
     """The folder in the archive that holds all, of files that torch.save wrote."""
     infos = archive.infolist()
     names = [info.filename for info in infos]
     stems = [name.removesuffix("/data.pkl") for name in names if name.endswith("/data.pkl")]
     if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        raise ValueError(
+        raise RefusedError(
             f"it is TorchScript, a program with weights in it; {_SAVE}, as in "
             "torch.save(torch.jit.load(path).state_dict(), new_path)"
         )
     if len(stems) != 1:
-        raise ValueError("it is a zip archive, but none that torch.save writes (no data.pkl)")
+        raise RefusedError("it is a zip archive, but none that torch.save writes (no data.pkl)")
     if len(names) != len(set(names)) or len(names) > _MOST:
-        raise ValueError("it is damaged (entries of one name, or too many)")
+        raise RefusedError("it is damaged (entries of one name, or too many)")
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise ValueError(f"{info.filename!r} in it is compressed or encrypted; {_DIALECT}")
+            raise RefusedError(f"{info.filename!r} in it is compressed or encrypted; {_DIALECT}")
     if sum(info.file_size for info in infos) > size:
-        raise ValueError("its entries overlap: they are larger together than the file")
+        raise RefusedError("its entries overlap: they are larger together than the file")
     return stems[0]
 
 
@@ -132,7 +117,7 @@ def _followed(data: bytes) -> Any:
         if code.name == "STOP":
             return stack.pop()
         _follow(code.name, argument, stack, memo)
-    raise ValueError("it has no end, or one too far away")
+    raise RefusedError("it has no end, or one too far away")
 
 
 def _follow(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
@@ -160,11 +145,13 @@ def _follow(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) ->
     elif name == "BUILD":  # attributes of an OrderedDict, such as the versions of modules
         stack.pop()
         if not isinstance(stack[-1], dict):
-            raise ValueError("it sets attributes of something that is no dictionary")
+            raise RefusedError("it sets attributes of something that is no dictionary")
     elif name in _COLLECTING:
         _COLLECTING[name](stack)
     else:
-        raise ValueError(f"its data.pkl has an instruction {name}, which no state dict needs; {_SAVE}")
+        raise RefusedError(
+            f"its data.pkl has an instruction {name}, which no state dict needs; {_SAVE}"
+        )
 
 
 _VALUES: Mapping[str, Callable[[Any], Any]] = {
@@ -240,7 +227,7 @@ def _named(module: Any, attribute: Any) -> _Global:
         why = "objects of a program are not read, and nothing is run"
         if str(module).partition(".")[0] in ("torch", "numpy", "collections", "builtins"):
             why = "only dense tensors and plain values are read, and nothing is run"
-        raise ValueError(
+        raise RefusedError(
             f"it refers to {checks.shown(name)}: a whole model was pickled, or more than weights "
             f"({why}); {_SAVE}"
         )
@@ -261,7 +248,8 @@ def _made(made: Any, arguments: Any) -> Any:
         raise TypeError
     storage, offset, shape, strides = arguments[:4]
     whole = [offset, *shape, *strides]
-    if not isinstance(storage, _Storage) or not all(type(n) is int and n >= 0 for n in whole):
+    counts = all(type(n) is int and n >= 0 for n in whole)
+    if not isinstance(storage, _Storage) or len(shape) != len(strides) or not counts:
         raise TypeError
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
@@ -288,28 +276,30 @@ def _leaves(made: Any) -> Iterator[tuple[str, _Tensor]]:
             yield name or "tensor", each
         elif type(each) in (dict, list, tuple):
             if depth == _DEPTH:
-                raise ValueError(f"it is nested more than {_DEPTH} deep")
+                raise RefusedError(f"it is nested more than {_DEPTH} deep")
             items = each.items() if isinstance(each, dict) else enumerate(each)
             inner = [(f"{name}.{key}".lstrip("."), value, depth + 1) for key, value in items]
             waiting += inner[::-1]
-    raise ValueError(f"it holds more than {_MOST} entries")
+    raise RefusedError(f"it holds more than {_MOST} entries")
 
 
 def _check_tensor(name: str, tensor: _Tensor, n_bytes: int) -> None:
     storage, offset, shape, strides = tensor
     if n_bytes != storage.size * _itemsize(storage.dtype):
-        raise ValueError(
+        raise RefusedError(
             f"{checks.shown(name)} is damaged: its storage has {n_bytes} bytes for "
             f"{storage.size} numbers of {storage.dtype}"
         )
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if len(shape) > 32 or (0 not in shape and last >= storage.size):
-        raise ValueError(
+        raise RefusedError(
             f"{checks.shown(name)} is damaged: {shape} with strides {strides} from {offset} "
             f"reaches beyond its {storage.size} numbers"
         )
     if 0 not in shape and np.prod(shape, dtype=object) > storage.size:
-        raise ValueError(f"{checks.shown(name)} {shape} is larger than its {storage.size} numbers")
+        raise RefusedError(
+            f"{checks.shown(name)} {shape} is larger than its {storage.size} numbers"
+        )
 
 
 def _itemsize(dtype: str) -> int:
@@ -331,9 +321,9 @@ def _reader(path: Path, member: str, tensor: _Tensor, order: str) -> Callable[[]
 
 def numbers(data: bytes, dtype: str, order: str = "little") -> npt.NDArray[Any]:
     """Numbers from bytes; those of bfloat16 as float32, whose upper half they are."""
-    sign = "<" if order == "little" else ">"
+    kind = np.dtype("uint16" if dtype == "bfloat16" else dtype)
+    flat = np.frombuffer(data, kind if order == sys.byteorder else kind.newbyteorder("S"))
+    native = flat.astype(kind, copy=False)
     if dtype == "bfloat16":
-        upper = np.frombuffer(data, np.dtype("u2").newbyteorder(sign)).astype("u4")
-        return (upper << 16).view(np.float32)
-    flat = np.frombuffer(data, np.dtype(dtype).newbyteorder(sign))
-    return flat.astype(flat.dtype.newbyteorder("="), copy=False)
+        return (native.astype(np.uint32) << 16).view(np.float32)
+    return native

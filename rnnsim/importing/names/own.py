@@ -37,8 +37,9 @@ def found(
             readout = f"{module}.W_hy".lstrip(".")
             linears[readout] = _linear(own, entries)
         if "embedding" in own and len(entries[own["embedding"]].shape) in (2, 3):
-            rows = entries[own["embedding"]]
-            tables[own["embedding"]] = Table(*rows.shape[-2:], (own["embedding"],), rows.read)
+            name = own["embedding"]
+            n_ids, D = entries[name].shape[-2:]
+            tables[name] = Table(n_ids, D, (name,), entries[name].read)
     return networks, linears, tables
 
 
@@ -55,8 +56,9 @@ def _layer(own: Mapping[str, str], entries: Mapping[str, Entry]) -> Layer:
     if cell is None or rows != len(CELLS[cell].gates) * H:
         raise ValueError(
             f"{own['W_hh']} must be (H, H), (3 H, H) of a GRU or (4 H, H) of an LSTM"
-            f"{f', here of {CELLS[said].label}' if said else ''}, got {hidden}; W[i, j] is the "
-            "weight from j to i, with gate under gate"
+            f"{f', here of {CELLS[said].label}' if said else ''}, got {hidden}"
+            f"{': it looks transposed' if _by_shape(H, rows) else ''}; W[i, j] is the weight from "
+            "j to i, with gate under gate"
         )
     activation = _text(own, entries, "activation", ("tanh", "sigmoid", "relu", "linear"))
     if inputs[-2] != rows:
@@ -67,8 +69,10 @@ def _layer(own: Mapping[str, str], entries: Mapping[str, Entry]) -> Layer:
         )
     entry = len(CELLS[cell].biases) * H
     if "b_h" in own and entries[own["b_h"]].shape[-1:] != (entry,):
-        two = ": two biases, as PyTorch has them? add them up" if cell != "gru" else (
-            ": r, z, n of the input, n of the state"
+        two = (
+            ": two biases, as PyTorch has them? add them up"
+            if cell != "gru"
+            else (": r, z, n of the input, n of the state")
         )
         raise ValueError(
             f"{own['b_h']} must be ({entry},) to fit {own['W_hh']} {hidden}, got "

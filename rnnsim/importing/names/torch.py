@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,9 +47,7 @@ def found(
     groups: dict[str, Group] = {}
     for name in entries:
         known = _RECURRENT.fullmatch(name)
-        if known:
-            own = name[len(known["module"]) :]
-        elif known := _PARAMETRIZED.fullmatch(name):
+        if known or (known := _PARAMETRIZED.fullmatch(name)):
             own = name[len(known["module"]) :]
         if known:
             groups.setdefault(known["module"].rstrip("."), {})[own] = name
@@ -124,10 +123,8 @@ def _incomplete(group: Group) -> str:
 
 
 def _of_layer(group: Group, suffix: str) -> _Parts:
-    keys = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return _Parts(
-        *(group.get(key + suffix, "") for key in keys), group.get("bias", ""), group.get("bias_n", "")
-    )
+    keys = [f"{key}{suffix}" for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    return _Parts._make(group.get(key, "") for key in (*keys, "bias", "bias_n"))
 
 
 def _layer(names: _Parts, entries: Mapping[str, Entry], index: int) -> Layer:
@@ -177,7 +174,7 @@ def _weights(cell: str, H: int, used: Mapping[str, Entry]) -> tuple[Array, Array
 
 def _check_depth(layers: tuple[Layer, ...]) -> None:
     """Refuse layers that are not one above the other."""
-    for index, (below, above) in enumerate(zip(layers, layers[1:], strict=False), start=1):
+    for index, (below, above) in enumerate(pairwise(layers), start=1):
         if above.n_inputs != below.n_hidden or above.n_hidden != below.n_hidden:
             raise ValueError(
                 f"layer {index} reads {above.n_inputs} numbers and has {above.n_hidden} units, "
@@ -190,7 +187,7 @@ def _check_depth(layers: tuple[Layer, ...]) -> None:
 
 
 def _matrices(entries: Mapping[str, Entry]) -> tuple[dict[str, Linear], dict[str, Table]]:
-    """Matrices that are left: `weight` with a bias is a linear layer, without one it may be both."""
+    """Matrices that are left: with a bias a linear layer, without one an embedding as well."""
     linears: dict[str, Linear] = {}
     tables: dict[str, Table] = {}
     for name, entry in entries.items():
@@ -203,7 +200,8 @@ def _matrices(entries: Mapping[str, Entry]) -> tuple[dict[str, Linear], dict[str
         looks_up = not has_bias and re.search("emb|token|wte|lookup", last) is not None
         linears[module] = _linear(name, bias if has_bias else "", entries, likely=not looks_up)
         if not has_bias:
-            tables[module] = Table(*entry.shape, (name,), entry.read, looks_up)
+            n_ids, D = entry.shape
+            tables[module] = Table(n_ids, D, (name,), entry.read, looks_up)
     return linears, tables
 
 

@@ -1,0 +1,1 @@
+"""What Keras saves: an HDF5 tree of arrays, the configuration of layers, and both together."""

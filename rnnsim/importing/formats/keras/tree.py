@@ -1,0 +1,107 @@
+"""Arrays of an HDF5 file, of which nothing is followed out of the file or made up.
+
+Soft and external links, external storage, virtual, chunked, compressed and vlen datasets are
+refused: Keras writes none of them, and all are ways to other files or to memory without bound.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rnnsim.importing.contents import Entry
+from rnnsim.importing.formats.damage import RefusedError, sound
+from rnnsim.importing.formats.extras import Array, from_bfloat16, package
+
+MOST = 100_000  # objects of a file
+_TRAINING = ("optimizer", "optimizer_weights", "_optimizer", "compile_metrics")
+Source = Path | bytes
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[Any]:
+    """The HDF5 file, of a path or of bytes."""
+    h5py = package("h5py", "HDF5 files")
+    with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+        yield file
+
+
+def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
+    """Every array by its path, but those of an optimiser; `size` is that of the file in bytes."""
+    found: dict[str, Entry] = {}
+    waiting, seen = [("", file)], 0
+    addresses = set()
+    while waiting:
+        path, group = waiting.pop()
+        for name, item in _members(path, group):
+            seen += 1
+            if seen > MOST:
+                raise RefusedError(f"it holds more than {MOST} objects; no network does")
+            place = f"{path}/{name}".lstrip("/")
+            if not hasattr(item, "shape"):
+                if item.id.__hash__() in addresses:
+                    raise RefusedError(f"{place} is a group that stands in two places")
+                addresses.add(item.id.__hash__())
+                if path or name not in _TRAINING:
+                    waiting.append((place, item))
+            else:
+                found[place] = _entry(source, place, item, size)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _members(path: str, group: Any) -> Iterator[tuple[str, Any]]:
+    """What a group holds by itself; links to elsewhere are refused before they are followed."""
+    h5py = package("h5py", "HDF5 files")
+    for name in group:
+        if type(group.get(name, getlink=True)) is not h5py.HardLink:
+            raise RefusedError(
+                f"{path}/{name} is a link to another place, which is not followed; save the arrays "
+                "themselves"
+            )
+        item = group[name]
+        if isinstance(item, h5py.Group | h5py.Dataset):
+            yield name, item
+
+
+def _entry(source: Source, path: str, item: Any, size: int) -> Entry:
+    """The array at a path, if it lies in the file as it is."""
+    shape, dtype = item.shape, item.dtype
+    said = item.attrs.get("dtype", "") if dtype.kind == "V" or dtype.itemsize == 2 else ""
+    brain = isinstance(said, str) and said == "bfloat16"
+    if item.is_virtual or item.external:
+        raise RefusedError(f"{path} keeps its numbers in another file; save them in this one")
+    if shape is None or (dtype.kind not in "fiub" and not brain):
+        raise RefusedError(f"{path} must be an array of numbers, its dtype is {dtype}")
+    if item.chunks is not None:
+        raise RefusedError(
+            f"{path} is chunked or compressed, which Keras' files never are; save it without"
+        )
+    if item.nbytes > max(item.id.get_storage_size(), 0) or item.nbytes > size:
+        raise RefusedError(
+            f"{path} says {shape} of {dtype}, {item.nbytes} bytes, which the file of {size} bytes "
+            "does not hold"
+        )
+    name = "bfloat16" if brain else dtype.name
+    return Entry(tuple(map(int, shape)), name, partial(_read, source, path, shape, brain))
+
+
+def _read(source: Source, path: str, shape: tuple[int, ...], brain: bool) -> Array:
+    with sound(f"{path} cannot be read"), opened(source) as file:
+        array: Array = file[path][()]
+    if array.shape != shape:
+        raise RefusedError(f"{path} was {shape} and is {array.shape} now: the file was changed")
+    return from_bfloat16(array) if brain else array
+
+
+def text(value: Any) -> str:
+    """An attribute that is text, as str or bytes; of anything else nothing."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def attribute(file: Any, name: str) -> str:
+    """Text that belongs to the whole file, or nothing."""
+    return text(file.attrs[name]) if name in file.attrs else ""

@@ -1,0 +1,1 @@
+"""Graphs of ONNX: constants and tracing, recurrent operators, readouts and embeddings."""
