@@ -13,16 +13,7 @@ from rnnsim import checks
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import (
-    DRAW_HELP,
-    TASK_HELP,
-    Cells,
-    Ensemble,
-    Own,
-    flag,
-    of_files,
-    with_own,
-)
+from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import have
 from . import words
 from .lyapunov_plots import (

@@ -110,13 +110,17 @@ def own_in_words(dataset: xr.Dataset) -> list[str]:
     reads = reads if settings.get("driven", True) else "has no input"
     if not name:
         return [] if task in rnnsim.tasks.TASKS else [f"Every network {reads}."]
-    where = json.loads(dataset.attrs["provenance"])
-    lost = any(key.rpartition(".")[2] == "loss" for key in where)
-    without = "; it has no outputs, and its loss is a random linear functional of its states" * lost
+    without = "; it has no outputs, and its loss is a random linear functional of its states"
     return [
-        f"The network is that of {name} and {reads}{without}. Gain is a factor of its W_hh, 1 as "
-        "it is."
+        f"The network is that of {name} and {reads}{without * lacks_outputs(dataset)}. Gain is a "
+        "factor of its W_hh, 1 as it is."
     ]
+
+
+def lacks_outputs(dataset: xr.Dataset) -> bool:
+    """Whether networks of one's own have no outputs, and a loss that experiments gave them."""
+    where = json.loads(dataset.attrs["provenance"])
+    return any(key.rpartition(".")[2] == "loss" for key in where)
 
 
 def read_in_words(task: str) -> str:

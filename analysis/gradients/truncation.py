@@ -13,15 +13,7 @@ import rnnsim
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import (
-    DRAW_HELP,
-    Cells,
-    Ensemble,
-    Own,
-    flag,
-    of_files,
-    with_own,
-)
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
 from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance

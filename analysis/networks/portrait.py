@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import rnnsim
 
 from ..dynamics import words
+from ..frame import cells
 from ..frame.runs import Datasets
 from ..frame.settings import SCHEME_HELP, Own, Reading, flag, of_files, with_own
 from . import portrait_gated, portrait_plots
@@ -55,6 +56,12 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 def summarise(datasets: Datasets) -> list[str]:
     """What the page shows, in words, from the data alone."""
     data = datasets["portrait"]
+    lost = cells.lacks_outputs(data)
+    without = ["It has no outputs, and its loss is a random linear functional of its states."]
+    return [*_sentences(data), *without * lost]
+
+
+def _sentences(data: xr.Dataset) -> list[str]:
     name = subject_in_words(data)
     if portrait_gated.has_blocks(data):
         return [

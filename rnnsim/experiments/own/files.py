@@ -10,8 +10,7 @@ from rnnsim.importing.data_files import open_data
 
 def network_file(path: Any, **options: Any) -> Own:
     """The network of a file; `options` are those of `rnnsim.read_network`, None for not given."""
-    with checks.renamed(path="`weights`"):
-        return of_file(checks.path("weights", path), **options)
+    return of_file(checks.path("weights", path), **options)
 
 
 def fitting(

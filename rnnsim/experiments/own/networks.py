@@ -1,5 +1,6 @@
 """Networks of one's own: in memory or in a file, in place of those that experiments draw."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -8,7 +9,7 @@ import numpy as np
 
 from rnnsim import checks, files
 from rnnsim.data.sequences import Sequences
-from rnnsim.importing.npz import load_network
+from rnnsim.importing.read import read_network
 from rnnsim.networks.rnn import RNN, joined
 from rnnsim.networks.stack import Network, Stack
 
@@ -131,7 +132,12 @@ def own_of(weights: OwnWeights, **options: Any) -> Own | None:
 def of_file(path: Path, **options: Any) -> Own:
     """The network of a file; `options` are those of `rnnsim.read_network`, None for not given."""
     known = {name: value for name, value in options.items() if value is not None}
-    network = load_network(str(path), **known)
+    with checks.renamed(path="`weights`"), warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        network = read_network(path, **known)
+    for each in said:
+        text = str(each.message).replace("`path`", "`weights`")
+        warnings.warn(text, each.category, stacklevel=4)
     return Own(network, path.name, files.checksum([path.read_bytes()]))
 
 

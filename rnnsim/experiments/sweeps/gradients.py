@@ -25,6 +25,10 @@ from rnnsim.networks.cells import CELLS
 from rnnsim.networks.rnn import ACTIVATIONS
 
 TRUNCATIONS = ("sliding", "segments")
+_NOTHING_YET: dict[str, Any] = {
+    "task": "", "scheme": "", "activation": "", "n_hidden": 0, "gains": (), "network_seeds": (),
+    "data_seed": 0, "length": 0,
+}  # fmt: skip
 _JOB_BYTES = 200e6  # results of one ensemble call; larger ensembles are cut
 
 
@@ -170,7 +174,7 @@ def sweep(
     >>> batch = rnnsim.tasks.adding(12, 3, rng=0)
     >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
     >>> own = sweep(batch, weights=rnn, measures="gradients")
-    >>> float(own.loss) == float(rnnsim.bptt(rnn, batch).loss), own.scheme.values.tolist()
+    >>> bool(own.loss == rnnsim.bptt(rnn, batch).loss), own.scheme.values.tolist()
     (True, ['own'])
     """
     measures = labels.names("measures", measures, MEASURES)
@@ -195,15 +199,8 @@ def sweep(
     }
     axes |= {"unit": tuple(range(max(axes["n_hidden"]))), "layer": cells.layers}
     template = Job(
-        task="",
+        **_NOTHING_YET,
         task_options=_options(task_options, axes["task"]),
-        scheme="",
-        activation="",
-        n_hidden=0,
-        gains=(),
-        network_seeds=(),
-        data_seed=0,
-        length=0,
         batch_size=checks.size("batch_size", batch_size),
         **labels.of_draws(dtype=dtype),
         last_loss_only=checks.boolean("last_loss_only", last_loss_only),
