@@ -58,8 +58,8 @@ def _archive(path: Path) -> Contents:
 def _hdf5(path: Path, size: int) -> Contents:
     with tree.opened(path) as file:
         entries = tree.entries(path, file, size)
-        config = tree.attribute(file, "model_config")
-        version = tree.attribute(file, "keras_version")
+        config = tree.text(path, file, "model_config")
+        version = tree.text(path, file, "keras_version")
     if config:
         return _made("Keras HDF5 file", entries, json.loads(config), "model_weights")
     notes = _of_old_keras(version)

@@ -127,6 +127,7 @@ def test_an_array_in_chunks_is_put_together(tmp_path):
         ([1, 2], "must hold a tree of parameters, got list"),
         ({"a": packed((2, 2), "float32", b"123")}, r"\(2, 2\) of float32 has 3 bytes"),
         ({"a": packed((-1,), "float32", b"123")}, r"has the shape \[-1\]"),
+        ({"a": packed((1,) * 2000, "int8", b"1")}, "a shape of a few axes"),
         ({"a": packed((1,), 3, b"1")}, "a shape, the name of a dtype, and bytes"),
         ({"a": msgpack.ExtType(1, b"\x93\x91")}, "cut off"),
     ],
