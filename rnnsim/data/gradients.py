@@ -38,6 +38,11 @@ class LossGradients(NamedTuple):
     dL_dc_final: FloatArray | None = None
     dL_dh_final: FloatArray | None = None
 
+    def __repr__(self) -> str:
+        shapes = [f"{k}={a.shape}" for k, a in self._asdict().items() if a is not None]
+        kinds = {f"dtype={array.dtype}": None for array in self if array is not None}
+        return f"LossGradients({', '.join([*shapes, *kinds])})"
+
 
 def mapped(gradients: LossGradients, function: Callable[[FloatArray], FloatArray]) -> LossGradients:
     """A function of each array that was given."""

@@ -143,20 +143,30 @@ class OwnData:
         ahead = self.targets is None
         y = self.inputs[steps + 1, columns] if ahead else self.targets[steps, columns]  # type: ignore[index]
         if not w.any():
-            first = int(np.flatnonzero(self.weights.any(axis=1))[0]) + 1
-            raise ValueError(
-                f"`length` = {T} leaves no step with loss in what is drawn of {self.name!r}, whose "
-                f"first loss is at step {first}; give more steps, or all {self.longest}"
-            )
+            raise self._without_loss(T, w.shape[1])
+        numbers = self.inputs.ndim == 3
         inputs = (
-            self._cast("inputs", x, kind)
-            if self.kind in ("batch", "stream")
-            else (self._of_ids(x, n_inputs, kind, network))
+            self._cast("inputs", x, kind) if numbers else self._of_ids(x, n_inputs, kind, network)
         )
         targets = self._cast("targets", y, kind) if y.dtype.kind == "f" else y
+        weights = w.astype(kind)
+        if inputs.ndim == 4:  # an embedding of each network
+            targets, weights = (np.stack([each] * len(inputs)) for each in (targets, weights))
         origin = {"data": self.name, "data_sha256": self.sha256, "variant": self._variant()}
         origin |= {} if self.layout is None else {"layout": self.layout}
-        return Sequences(inputs, targets, w.astype(kind), ignore_index=None, provenance=origin)
+        return Sequences(inputs, targets, weights, ignore_index=None, provenance=origin)
+
+    def _without_loss(self, n_steps: int, n_sequences: int) -> ValueError:
+        first = int(np.flatnonzero(self.weights.any(axis=1))[0]) + 1
+        if n_steps < self.longest:
+            return ValueError(
+                f"`length` = {n_steps} leaves no step with loss in what is drawn of {self.name!r}, "
+                f"whose first loss is at step {first} of {self.longest}; give more steps"
+            )
+        return ValueError(
+            f"`n_sequences` = {n_sequences} drawn of {self.n_sequences} in {self.name!r} have no "
+            "step with loss; give more of them, or another `rng`"
+        )
 
     def _variant(self) -> str:
         return f"{self.kind}, {'targets of its own' if self.targets is not None else 'next step'}"
@@ -184,7 +194,7 @@ class OwnData:
 
     def _n_inputs(self, network: Any) -> int:
         known = getattr(network, "n_inputs", None)
-        if self.kind in ("batch", "stream"):
+        if self.inputs.ndim == 3:
             D = self.inputs.shape[-1]
             if known not in (None, D):
                 raise self._refused(
@@ -192,10 +202,10 @@ class OwnData:
                     "that fit each other"
                 )
             return D
-        embedding = getattr(network, "embedding", None)
-        ids, what = (
-            (known, "the inputs") if embedding is None else (embedding.shape[-2], "the embedding")
-        )
+        embedding = getattr(network, "embedding", None)  # (N, n_ids, D)
+        ids, what = known, "the inputs"
+        if embedding is not None:
+            ids, what = embedding.shape[-2], "the embedding"
         if self.kind == "characters" and ids not in (None, self.n_ids):
             raise self._refused(
                 f"the text has {self.n_ids} different characters and {what} of `network` {ids}; "

@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.gradients import of_data
+from rnnsim.data.labels.results import About, Labels, Result
 from rnnsim.data.sequences import Sequences, check_scored, originals
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pairs(Result):
     """A batch of B source sequences, each with the target sequence that belongs to it.
 
     An encoder reads the source, T_s steps; a decoder, begun where the encoder ended, reads the
@@ -83,6 +85,14 @@ class Pairs:
         object.__setattr__(self, "_owned", source)
         object.__setattr__(self, "source", checks.read_only(source))
         object.__setattr__(self, "provenance", checks.provenance(self.provenance))
+
+    def _labelling(self) -> Labels:
+        own, classes = self.n_networks is not None, self.target.has_classes
+        return of_data(own=own, classes=classes, source=True)
+
+    def _known(self) -> About:
+        known = self.target._known()
+        return known._replace(provenance={**known.provenance, **self.provenance})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), provenance=self.provenance), (self.source, self.target)

@@ -13,11 +13,13 @@ from rnnsim.data.appearances import warn_of
 from rnnsim.data.border import checked_inputs, checked_targets, checked_weights
 from rnnsim.data.counting import last_step, leave_out, per_token
 from rnnsim.data.gradients import LossGradients, checked_gradients, entering, mapped
+from rnnsim.data.labels.gradients import of_data
+from rnnsim.data.labels.results import About, Labels, Result
 from rnnsim.data.ragged import padded
 
 
-@dataclass(frozen=True, eq=False)
-class Sequences:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sequences(Result):
     """A batch of B input sequences of T steps with targets and loss weights.
 
     Parameters
@@ -136,8 +138,7 @@ class Sequences:
         Sequences
             `gradients` holds read-only views of copies, with dL/dh_final inside `dL_dh` unless it
             is (L, B, H). `targets` is empty, (T, B, 0), `weights` 1 where a derivative is not
-            exactly 0, else 0: `loss_steps` are the steps at which derivatives enter, step T for
-            `dL_dc_final`.
+            exactly 0, else 0: at `loss_steps` derivatives enter, step T for `dL_dc_final`.
 
         Raises
         ------
@@ -233,10 +234,9 @@ class Sequences:
         gradients: LossGradients | None = None,
     ) -> None:
         """What was checked, owned, and views of it for users' eyes."""
+        arrays = {"inputs": inputs, "targets": targets, "weights": weights}
         fields = {
-            "inputs": checks.read_only(inputs),
-            "targets": checks.read_only(targets),
-            "weights": checks.read_only(weights),
+            **{name: checks.read_only(array) for name, array in arrays.items()},
             "provenance": checks.provenance(provenance),
             "gradients": gradients and mapped(gradients, checks.read_only),
             "_owned": (inputs, targets, weights),
@@ -244,6 +244,14 @@ class Sequences:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+    def _labelling(self) -> Labels:
+        kind = {"classes": self.has_classes, "gradients": self.has_gradients}
+        return of_data(own=self.n_networks is not None, **kind)
+
+    def _known(self) -> About:
+        kind = "derivatives" if self.has_gradients else "classes" if self.has_classes else "values"
+        return About({"targets": kind}, self.provenance, in_nats=self.has_classes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), *self._owned, self.gradients, self.provenance)
@@ -352,6 +360,10 @@ class Sequences:
             self.gradients and mapped(self.gradients, lambda array: array.astype(kind)),
             self.provenance,
         )
+
+
+for _name in ("mask", "ignore_index"):  # parameters, and no attributes
+    delattr(Sequences, _name)
 
 
 def originals(sequences: Sequences) -> tuple[FloatArray, npt.NDArray[Any], FloatArray]:

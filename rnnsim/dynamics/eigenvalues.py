@@ -6,13 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import dynamics as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.dynamics.jacobians import jacobians
 from rnnsim.networks.stack import Network
 from rnnsim.spectra.spectrum import by_modulus
 
 
-@dataclass(frozen=True, eq=False)
-class JacobianSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class JacobianSpectrum(Result):
     """What `jacobian_spectrum` returns: N networks, T steps, B sequences, S numbers of a state.
 
     Attributes
@@ -23,6 +25,8 @@ class JacobianSpectrum:
     singular_values : (N, T, B, S) array
         Of J_t, descending; NaN likewise.
     """
+
+    _labels = labels.JACOBIAN_SPECTRUM
 
     eigenvalues: npt.NDArray[np.complex128]
     singular_values: FloatArray
@@ -90,6 +94,7 @@ def jacobian_spectrum(
     eigenvalues = by_modulus(np.linalg.eigvals(sound).astype(np.complex128))
     values = np.linalg.svd(sound, compute_uv=False)
     lost = ~known[..., 0]
-    return JacobianSpectrum(
+    found = JacobianSpectrum(
         np.where(lost, complex(np.nan, np.nan), eigenvalues), np.where(lost, np.nan, values)
     )
+    return described(found, rnn)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import dynamics as labels
+from rnnsim.data.labels.results import Labels, Result
 from rnnsim.dynamics.dimension import kaplan_yorke
 from rnnsim.kernels.dynamics.lyapunov import LyapunovArrays
 
@@ -16,8 +18,8 @@ _LEAST_BLOCKS = 20
 _ROUNDING = 64.0  # what one step may add to a sum of ln |R_ii|, in units of epsilon
 
 
-@dataclass(frozen=True, eq=False)
-class LyapunovSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class LyapunovSpectrum(Result):
     """What `lyapunov_spectrum` returns; N networks, B sequences, M blocks of steps, k exponents.
 
     H is the number of exponents that there are: of LSTMs twice that of hidden units, of stacks that
@@ -67,6 +69,8 @@ class LyapunovSpectrum:
         where lambda_1 may be below 0.
     """
 
+    _labels = labels.LYAPUNOV
+
     exponents: FloatArray
     standard_error: FloatArray
     per_sequence: FloatArray
@@ -89,6 +93,9 @@ class LyapunovSpectrum:
         Of single networks this one alone. All of them together are the spectrum of the stack.
         """
         return self.of_layers or (self,)
+
+    def _labelling(self) -> Labels:
+        return labels.STACK_LYAPUNOV if self.of_layers else labels.LYAPUNOV
 
     @property
     def resolved(self) -> npt.NDArray[np.bool_]:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import dynamics as labels
+from rnnsim.data.labels.results import Labels, Result, described
 from rnnsim.data.sequences import Sequences, originals
 from rnnsim.dynamics.exponents import LyapunovSpectrum
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
@@ -36,8 +38,8 @@ _EXTREME = {False: (0.1, 0.9), True: (-0.9, 0.9)}  # beyond which a gate counts 
 _ELEMENTWISE = 100.0  # what a gate of a unit costs beside its products, in their arithmetic
 
 
-@dataclass(frozen=True, eq=False)
-class GateStatistics:
+@dataclass(frozen=True, eq=False, repr=False)
+class GateStatistics(Result):
     """What `gate_statistics` returns: N networks, G gates, H units, Q quantiles; float64.
 
     Of a network whose states leave the range everything is NaN. Of stacks an axis of L layers, the
@@ -70,6 +72,8 @@ class GateStatistics:
         With ``exponents=True``: the H largest exponents along the same steps, of a stack the L*H
         largest of all layers together.
     """
+
+    _labels = labels.GATE_STATISTICS
 
     gates: tuple[str, ...]
     unit_mean: Floats
@@ -141,6 +145,10 @@ class GateStatistics:
             apart = np.abs(self.predicted_exponents - self.spectrum.exponents)
         known = self.spectrum.resolved & ~np.isnan(apart)
         return np.where(known.any(axis=1), np.where(known, apart, 0.0).max(axis=1), np.nan)
+
+    def _labelling(self) -> Labels:
+        of_stack = self.unit_mean.ndim == 4
+        return labels.STACK_GATE_STATISTICS if of_stack else labels.GATE_STATISTICS
 
 
 _MEASURED = ("unit_mean", "unit_low", "unit_high", "quantiles", "mean_log")
@@ -250,9 +258,10 @@ def gate_statistics(
     if isinstance(rnn, RNN):
         arrays = [array[:, 0] for array in arrays]
     mean, low, high, mean_log, values = arrays
-    return GateStatistics(
+    statistics = GateStatistics(
         kind.gates, mean, low, high, values, levels, mean_log, skipped, first, spectrum
     )
+    return described(statistics, rnn, sequences)
 
 
 def _layers(

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels import dynamics as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.products import factors_at, gradients_of_stack, normalised, singular_values
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
@@ -31,8 +33,8 @@ Floats = npt.NDArray[np.float64]
 _AGREEMENT = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class JacobianProducts:
+@dataclass(frozen=True, eq=False, repr=False)
+class JacobianProducts(Result):
     """What `jacobian_products` returns. Sizes: N networks, B sequences, K lags.
 
     H is the number of hidden units, of an LSTM twice that: h is then the state (h, c). Of a stack
@@ -66,6 +68,8 @@ class JacobianProducts:
         The first step up to t whose state is not finite, -1 if none. The sequences that it
         concerns are NaN throughout.
     """
+
+    _labels = labels.PRODUCTS
 
     lags: npt.NDArray[np.int64]
     step: int
@@ -251,7 +255,8 @@ def jacobian_products(
         overlap = np.minimum(np.abs((leading * directions).sum(axis=-1)), 1.0)
     for field in (values, rounding, leading, overlap, log_norms):
         field[lost] = np.nan
-    return JacobianProducts(chosen, t, values, rounding, leading, overlap, log_norms, first)
+    found = JacobianProducts(chosen, t, values, rounding, leading, overlap, log_norms, first)
+    return described(found, rnn, sequences)
 
 
 def _checked_step(step: Any, sequences: Sequences) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rnnsim import checks, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.results import described
 from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of, joined, summary
 from rnnsim.kernels.arithmetic.jit import layer_of
 from rnnsim.kernels.dynamics.lyapunov import (
@@ -163,11 +164,11 @@ def lyapunov_spectrum(
     parallel.over_networks(N, n_threads, prepare, flops=flops * blocks.end(blocks.number - 1) * B)
     epsilon, bounded = float(np.finfo(rnn.dtype).eps), rnn.activation != "linear"
     if L == 1:
-        return summary(out, blocks, S, epsilon, bounded=bounded)
+        return described(summary(out, blocks, S, epsilon, bounded=bounded), rnn)
     each = [layer_of(out, layer) for layer in range(L)]
     whole = summary(joined(each), blocks, L * S, epsilon, bounded=bounded, n_exponents=k)
     parts = [summary(layer, blocks, S, epsilon, bounded=bounded) for layer in each]
-    return replace(whole, of_layers=tuple(parts))
+    return described(replace(whole, of_layers=tuple(parts)), rnn)
 
 
 def product_exponents(

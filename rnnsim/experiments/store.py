@@ -60,6 +60,9 @@ def save(dataset: xr.Dataset, path: str | PathLike[str], *, kind: str = "sweep")
     described = _described(dataset)
     about = {"kind": kind, _CHECKSUM: _checksum(described), _LABELS: _labels(described, kind)}
     stored = _renamed(_as_stored(described).assign_attrs(about), _quoted)
+    for variable in stored.variables.values():
+        if variable.dtype.kind == "c":  # elsewhere 0.0 stands for chunks of -0.0
+            variable.encoding["write_empty_chunks"] = True
     with files.replacing(target) as fresh:
         try:
             stored.to_zarr(fresh, mode="w-", consolidated=False, zarr_format=3)
@@ -175,6 +178,9 @@ def _described(dataset: xr.Dataset) -> xr.Dataset:
         described[name].attrs = plain_attributes(f"`dataset` variable {name!r}", variable.attrs)
         if not variable.dtype.isnative:
             _set(described, name, variable.values.astype(variable.dtype.newbyteorder("=")))
+        if variable.dtype.kind == "f":  # zarr fills in NaN of one kind where there is nothing else
+            values = described.variables[name].values
+            _set(described, name, np.where(np.isnan(values), values.dtype.type(np.nan), values))
     return described
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
+from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
 from rnnsim.flow.results import GradientFlow, flow_of
@@ -102,11 +103,13 @@ def gradient_flow(
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
     if isinstance(rnn, Stack):
-        return flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
+        of_stack = flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
+        return described(of_stack, rnn, sequences, state_scale=state_scale)
     (weights,) = weights_for(rnn, batch)
     out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
     _run(rnn, weights, batch, steps, n_threads, (scales, final), out)
-    return flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
+    flow = flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
+    return described(flow, rnn, sequences, state_scale=state_scale)
 
 
 def _run(

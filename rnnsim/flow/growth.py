@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.flow.results import GradientFlow, check_flow
 
 Floats = npt.NDArray[np.float64]
@@ -17,8 +19,8 @@ _BLOCKS = 10  # of a single sequence, in place of sequences
 _QUANTILE = 0.975
 
 
-@dataclass(frozen=True, eq=False)
-class GrowthRate:
+@dataclass(frozen=True, eq=False, repr=False)
+class GrowthRate(Result):
     """What `growth_rate` returns, for each of N networks.
 
     Attributes
@@ -47,6 +49,8 @@ class GrowthRate:
         False where these differ by more than two standard errors of their difference: there is no
         single rate, and the fit is a mean over the range.
     """
+
+    _labels = labels.GROWTH_RATE
 
     rate: Floats
     standard_error: Floats
@@ -116,7 +120,7 @@ def growth_rate(flow: GradientFlow, lags: Sequence[int] | None = None) -> Growth
         single = ~(np.abs(late - early) > 2 * bend_error + 2 * rounding)
         known = (np.abs(rate) > 2 * error + rounding) & (single | (early * late > 0))
         half_life = np.where(known, np.log(2) / np.abs(rate), np.nan)
-    return GrowthRate(
+    found = GrowthRate(
         rate,
         error,
         first,
@@ -127,6 +131,7 @@ def growth_rate(flow: GradientFlow, lags: Sequence[int] | None = None) -> Growth
         halves=np.stack([early, late], axis=1),
         single=single,
     )
+    return described(found, flow)
 
 
 def log_changes(flow: GradientFlow, lags: Sequence[int]) -> Floats:

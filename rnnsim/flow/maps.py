@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.data.pairs import Data, Pairs
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -21,8 +23,8 @@ from rnnsim.networks.stack import Stack
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class GradientMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientMap(Result):
     """Where the gradient of every loss goes, every step by its place relative to the boundary.
 
     Attributes
@@ -36,6 +38,8 @@ class GradientMap:
         Mean over sequences of ln ||dl_t/dh_s||, s the place; NaN where s > t, -inf where no
         sequence has a gradient.
     """
+
+    _labels = labels.GRADIENT_MAP
 
     steps: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
@@ -96,13 +100,15 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
     """
     match model, data:
         case RNN() | Stack(), Sequences():
-            return _by_steps(gradient_flow(model, data, per_sequence=False), data.n_steps)
+            found = _by_steps(gradient_flow(model, data, per_sequence=False), data.n_steps)
         case EncoderDecoder(), Pairs():
             flow = pairs_flow(model, data)
             logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]
             places = np.arange(1 - data.n_source_steps, data.n_steps + 1)
-            return GradientMap(flow.steps, places, np.concatenate(logs, axis=2))
-    raise wrong_kinds(model, data, "data")
+            found = GradientMap(flow.steps, places, np.concatenate(logs, axis=2))
+        case _:
+            raise wrong_kinds(model, data, "data")
+    return described(found, model, data)
 
 
 def _by_steps(flow: GradientFlow, n_steps: int) -> GradientMap:

@@ -1,12 +1,14 @@
 """Gradient flow of encoder-decoder networks: through the decoder, the boundary and the encoder."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Result, dataset_of, described, in_a_line
 from rnnsim.data.pairs import Pairs
 from rnnsim.dynamics.trajectories import Trajectory, loss_gradients, trajectory_of
 from rnnsim.flow.layers import back_through_layers
@@ -17,6 +19,9 @@ from rnnsim.networks.binding import pair_batch
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import apart, cell_of, states_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,9 +40,16 @@ class FlowNorms(NamedTuple):
     log_rms: Floats
     log_std: Floats
 
+    def to_xarray(self) -> "xr.Dataset":
+        """A labelled dataset, as of any result: `PairFlow.to_xarray`."""
+        return dataset_of(self, labels.FLOW_NORMS)
 
-@dataclass(frozen=True, eq=False)
-class PairFlow:
+    def __repr__(self) -> str:
+        return in_a_line(self, labels.FLOW_NORMS)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PairFlow(Result):
     """Where the gradient of every loss goes, from the decoder to the source.
 
     l[t,b] is the weighted loss of one step and one sequence, without the factor 1/B; norms are over
@@ -60,6 +72,8 @@ class PairFlow:
         -1 where everything is finite. Else the first step of the way, 1..T_s in the encoder and
         T_s + 1..T_s + T in the decoder, whose state or gradient is not; such rows are NaN.
     """
+
+    _labels = labels.PAIR_FLOW
 
     steps: npt.NDArray[np.int64]
     decoder: FlowNorms
@@ -112,7 +126,7 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
     >>> bool(np.isclose(decay, 700 * np.log(0.1)))      # 10^-700, far below the range of float64
     True
     """
-    source, target = pair_batch(model, pairs)
+    given, (source, target) = model, pair_batch(model, pairs)
     steps = pairs.target.loss_steps
     if model.n_layers == 1:
         model = EncoderDecoder(model.encoder.layers[0], model.decoder.layers[0])
@@ -127,7 +141,8 @@ def pairs_flow(model: EncoderDecoder, pairs: Pairs) -> PairFlow:
         parts.append(_of_one(model[n], own(source, one), some_of(target, one), steps))
     *maps, first = zip(*parts, strict=True)
     decoder, encoder, inputs = (_summarised(np.stack(logs)) for logs in maps)
-    return PairFlow(steps, decoder, encoder, inputs, np.array(first, np.int64))
+    flow = PairFlow(steps, decoder, encoder, inputs, np.array(first, np.int64))
+    return described(flow, given, pairs)
 
 
 def _of_one(

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.flow.results import GradientFlow, check_flow
 
 Floats = npt.NDArray[np.float64]
@@ -67,8 +69,8 @@ def sufficient_window(
     return _from_then_on(error <= limit)
 
 
-@dataclass(frozen=True, eq=False)
-class Reach:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reach(Result):
     """What `reach` returns, for each of N networks and K lags.
 
     Attributes
@@ -85,6 +87,8 @@ class Reach:
         sum_k ||G_k|| / ||g||: 1 where all lags point the same way; far above, large parts of
         opposite sign make up a small gradient, and shares tell little.
     """
+
+    _labels = labels.REACH
 
     share: float
     W_hh: Floats
@@ -141,7 +145,7 @@ def reach(flow: GradientFlow, share: float = 0.9) -> Reach:
         windows.append(_from_then_on(np.abs(1.0 - total) <= 1.0 - q))
         sums.append(total)
         cancellations.append(sizes.sum(axis=1))
-    return Reach(q, *windows, *sums, *cancellations)
+    return described(Reach(q, *windows, *sums, *cancellations), flow)
 
 
 def _from_then_on(holds: npt.NDArray[np.bool_]) -> Floats:

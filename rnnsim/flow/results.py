@@ -1,12 +1,17 @@
 """What a gradient flow is, and how it comes from the sums of the kernels."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Labels, Result, dataset_of, in_a_line
 from rnnsim.kernels.flow.arrays import FlowArrays, GateArrays
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,9 +47,19 @@ class Windows(NamedTuple):
     log_floor: Floats
     full_log_norm: Floats
 
+    def to_xarray(self) -> "xr.Dataset":
+        """A labelled dataset, as of any result: `GradientFlow.to_xarray`."""
+        return dataset_of(self, self._labelling())
 
-@dataclass(frozen=True, eq=False)
-class GradientFlow:
+    def __repr__(self) -> str:
+        return in_a_line(self, self._labelling())
+
+    def _labelling(self) -> Labels:
+        return labels.WINDOWS if self.log_norms.ndim == 2 else labels.WINDOWS_OF_GATES
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientFlow(Result):
     """Norms over lags and windows of N networks. All logs are natural, all arrays float64.
 
     l[t,b] is the weighted loss of one step and one sequence, without the factor 1/B; norms of
@@ -117,6 +132,8 @@ class GradientFlow:
         of all layers, of which each component is differentiated with all others held fixed.
     """
 
+    _labels = labels.FLOW
+
     steps: npt.NDArray[np.int64]
     log_norms: Floats
     live: Floats
@@ -171,6 +188,9 @@ class GradientFlow:
     def n_lags(self) -> int:
         """K."""
         return int(self.log_norms.shape[2])
+
+    def _labelling(self) -> Labels:
+        return labels.STACK_FLOW if self.of_layers else labels.FLOW
 
 
 def flow_of(

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import gradients as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients import team
 from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, fields_of, gradient_arrays
@@ -30,8 +32,8 @@ from rnnsim.networks.states import apart, cell_of, states_of
 STATE_MEMORY = 2.0**28
 
 
-@dataclass(frozen=True, eq=False)
-class Gradients:
+@dataclass(frozen=True, eq=False, repr=False)
+class Gradients(Result):
     """Loss and gradients of N networks. Gradients have the networks' dtype, all else is float64.
 
     Attributes
@@ -65,6 +67,8 @@ class Gradients:
         The temporal contributions dL/dW^(t) themselves, in the shapes of the weights with an axis T
         behind N, where kept; of stacks a tuple of them.
     """
+
+    _labels = labels.GRADIENTS
 
     loss: npt.NDArray[np.float64]
     layers: tuple[Weights, ...]
@@ -186,7 +190,7 @@ def bptt(
         out = run_stack_bptt(rnn, batch, n_threads, memory, flops=flops, kept=kept, final=final)
     else:
         out = run_bptt(rnn, batch, n_threads, memory, kept=kept, final=final)
-    return gradients_of(rnn, batch, out, kept)
+    return described(gradients_of(rnn, batch, out, kept), rnn, sequences)
 
 
 def gradients_of(

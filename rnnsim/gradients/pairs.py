@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import gradients as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.data.pairs import Data, Pairs, sources_of, target_of
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import STATE_MEMORY, flops_per_network, run_bptt
@@ -20,19 +22,13 @@ from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.model import Model, parts_of
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.stack import Network, has_layers
-from rnnsim.networks.states import (
-    apart,
-    by_layer,
-    initial_states,
-    state_size,
-    states_of,
-)
+from rnnsim.networks.states import apart, by_layer, initial_states, state_size, states_of
 
 Group = TypeVar("Group", Weights, StepNorms)
 
 
-@dataclass(frozen=True, eq=False)
-class PairGradients:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairGradients(Result):
     """Loss and gradients of N encoder-decoder networks, in the networks' dtype but for the norms.
 
     Attributes
@@ -58,6 +54,8 @@ class PairGradients:
         pass, the largest step with a gradient that is not. Other networks are not affected.
     """
 
+    _labels = labels.PAIR_GRADIENTS
+
     loss: npt.NDArray[np.float64]
     encoder: Weights | tuple[Weights, ...]
     decoder: Weights | tuple[Weights, ...]
@@ -68,8 +66,8 @@ class PairGradients:
     c0: FloatArray | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class PairEvaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairEvaluation(Result):
     """What `pairs_evaluate` returns, all with teacher forcing.
 
     ``loss (N,)``: L as `pairs_bptt` reports it. ``accuracy (N,)``: the fraction of steps and
@@ -78,6 +76,8 @@ class PairEvaluation:
     are NaN for float targets. ``first_nonfinite (N,)``: the first step of the way whose state is
     not finite, counted as in `PairGradients`, -1 if none.
     """
+
+    _labels = labels.PAIR_EVALUATION
 
     loss: npt.NDArray[np.float64]
     accuracy: npt.NDArray[np.float64]
@@ -136,7 +136,7 @@ def pairs_bptt(
         parts.append(_gradients(some, own(source, networks), some_of(target, networks), n_threads))
     encoder, decoder, first = zip(*parts, strict=True)
     h0, c0 = apart(model.decoder, np.concatenate([part.h0 for part in decoder]))
-    return PairGradients(
+    found = PairGradients(
         loss=np.concatenate([part.loss for part in decoder]),
         encoder=_of_all(model.encoder, encoder),
         decoder=_of_all(model.decoder, decoder),
@@ -146,6 +146,7 @@ def pairs_bptt(
         first_nonfinite=np.concatenate(first),
         c0=c0,
     )
+    return described(found, model, pairs)
 
 
 def pairs_evaluate(
@@ -173,15 +174,15 @@ def pairs_evaluate(
     for networks in _groups(model, source):
         some, batch = model[networks], some_of(target, networks)
         h0, broken = boundary(some, own(source, networks), n_threads)
-        batch = batch._replace(h0=h0)
-        found = run_evaluate(some.decoder, batch, n_threads)
+        part = run_evaluate(some.decoder, batch._replace(h0=h0), n_threads)
         exact = np.full(len(some), np.nan)
         if pairs.target.has_classes:
             outputs = run_forward(some.decoder, batch.inputs, h0, n_threads).outputs
             exact = exact_fraction(answers(outputs), batch.classes, batch.loss_weights)
-        first = _first_of_the_way(broken, found.first_nonfinite, None, pairs.n_source_steps)
-        results.append((found.loss, found.accuracy, exact, first))
-    return PairEvaluation(*(np.concatenate(column) for column in zip(*results, strict=True)))
+        first = _first_of_the_way(broken, part.first_nonfinite, None, pairs.n_source_steps)
+        results.append((part.loss, part.accuracy, exact, first))
+    columns = map(np.concatenate, zip(*results, strict=True))
+    return described(PairEvaluation(*columns), model, pairs)
 
 
 def answers(outputs: FloatArray) -> npt.NDArray[np.int64]:

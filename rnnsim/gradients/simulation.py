@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import gradients as labels
+from rnnsim.data.labels.results import Labels, Result, described
 from rnnsim.data.sequences import Sequences, check_scored
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY
 from rnnsim.kernels.gradients.unfolding import (
@@ -33,14 +35,16 @@ _STATES_AT_ONCE = 2**28  # bytes, of the states of stacks that are evaluated
 _ELEMENTWISE = 64  # what a unit or an output costs beside its products, in their arithmetic
 
 
-@dataclass(frozen=True, eq=False)
-class Forward:
+@dataclass(frozen=True, eq=False, repr=False)
+class Forward(Result):
     """What `forward` returns.
 
     ``states (N, T+1, B, H)``: h_t, h_0 first, of a stack those of the top layer; ``outputs
     (N, T, B, V)``; ``memories (N, T+1, B, H)``: c_t of LSTMs, else None. ``below``: the same of the
     layers below the top, which have no outputs.
     """
+
+    _labels = labels.FORWARD
 
     states: FloatArray
     outputs: FloatArray
@@ -66,8 +70,11 @@ class Forward:
     def _final(self, layers: list[FloatArray]) -> FloatArray:
         return layers[0][:, -1]
 
+    def _labelling(self) -> Labels:
+        return labels.STACK_FORWARD if self.below else labels.FORWARD
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StackForward(Forward):
     """The same of a stack: its last states have an axis of layers, also where it has one layer."""
 
@@ -75,8 +82,8 @@ class StackForward(Forward):
         return np.stack([layer[:, -1] for layer in layers], axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Result):
     """What `evaluate` returns.
 
     ``loss (N,)``: L as `bptt` reports it. ``accuracy (N,)``: the fraction of steps and sequences of
@@ -84,6 +91,8 @@ class Evaluation:
     targets and where no step carries loss. ``first_nonfinite (N,)``: the first step whose state is
     not finite, -1 if none.
     """
+
+    _labels = labels.EVALUATION
 
     loss: npt.NDArray[np.float64]
     accuracy: npt.NDArray[np.float64]
@@ -138,7 +147,7 @@ def forward(
     """
     check_network(rnn)
     x = checked_inputs(rnn, inputs)
-    return run_forward(rnn, x, initial_states(rnn, h0, x.shape[2], c0), n_threads)
+    return described(run_forward(rnn, x, initial_states(rnn, h0, x.shape[2], c0), n_threads), rnn)
 
 
 def run_forward(rnn: Network, x: FloatArray, h0: FloatArray, n_threads: int | None) -> Forward:
@@ -205,7 +214,8 @@ def evaluate(
     array([6.931472])
     """
     check_scored(sequences, "sequences")
-    return run_evaluate(rnn, batch_for(rnn, sequences, h0, c0), n_threads)
+    found = run_evaluate(rnn, batch_for(rnn, sequences, h0, c0), n_threads)
+    return described(found, rnn, sequences)
 
 
 def run_evaluate(rnn: Network, batch: kernels.Batch, n_threads: int | None) -> Evaluation:

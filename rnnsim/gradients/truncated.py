@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from rnnsim import checks, kernels, parallel
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients.bptt import Gradients, flops_per_network, gradients_of
 from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, gradient_arrays
@@ -102,7 +103,8 @@ def truncated_bptt(
         out, prepare = _truncated(rnn, batch, (K, S), chunks, kept, final)
     flops += (last - first) * flops_per_depth
     parallel.over_networks(len(rnn), n_threads, prepare, flops=flops)
-    return gradients_of(rnn, batch, out, kept)
+    found = gradients_of(rnn, batch, out, kept)
+    return described(found, rnn, sequences, window=K, stride=S)
 
 
 def _truncated(

@@ -1,6 +1,5 @@
 """Data of one's own, from files of arrays, tables and text."""
 
-import hashlib
 import stat
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from rnnsim import checks
 from rnnsim.data.appearances import look_onehot, look_swapped
 from rnnsim.data.own import OwnData
 from rnnsim.data.sequences import Sequences
+from rnnsim.files import checksum
 from rnnsim.importing.data import arrays, tables
 from rnnsim.importing.data.layouts import LAYOUTS, Fitted, Found, by_names, fitted, wanted
 from rnnsim.networks.rnn import RNN
@@ -133,10 +133,10 @@ def _opened(path: Any, layout: str | None, dtype: Any, *, depth: int) -> OwnData
     with _naming(place):
         form = _form(place)
         raw = place.read_bytes()
-        sha256 = hashlib.sha256(raw).hexdigest()
+        sha256 = checksum([raw])
         if form == "text":
             return _characters(place, sha256, kind)
-        found, others = _found(form, raw)
+        found, others = _found(form, place, raw)
         data = fitted(found, layout, kind)
     for message in _odd(found, others, data, layout):
         warnings.warn(f"`path` {place.name!r}: {message}", UserWarning, stacklevel=depth)
@@ -194,13 +194,13 @@ def _form(place: Path) -> str:
     return _SUFFIXES[suffix]
 
 
-def _found(form: str, raw: bytes) -> tuple[Found, list[str]]:
+def _found(form: str, place: Path, raw: bytes) -> tuple[Found, list[str]]:
     """Arrays by what they are, and the names of those that are not read."""
     if form == "table":
         return Found(tables.table(raw), "the table", table=True), []
     if form == "npy":
         return Found({"inputs": arrays.npy(raw)}), []
-    read, others = (arrays.npz if form == "npz" else arrays.tensors)(raw, wanted)
+    read, others = arrays.named(form, place, wanted)
     found = by_names(read, others)
     return found, sorted([*others, *({*read} - found.names)])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rnnsim.importing.contents import Contents, Entry, Linear, Recurrent, Table
 from rnnsim.importing.formats import arrays_files, torch_files
 from rnnsim.importing.formats.damage import sound
-from rnnsim.importing.names import own, torch
+from rnnsim.importing.names import flax, keras, own, torch
 
 _KNOWN = (
     ".pt, .pth and .ckpt (PyTorch), .safetensors, .npz, .keras, .h5 and .weights.h5 (Keras), "
@@ -67,7 +67,7 @@ def named(format: str, entries: Mapping[str, Entry], activation: str | None = No
     networks: dict[str, Recurrent] = {}
     linears: dict[str, Linear] = {}
     tables: dict[str, Table] = {}
-    for convention in (own, torch):
+    for convention in (own, torch, keras, flax):
         recurrent, linear, table = convention.found(entries)
         networks |= recurrent
         linears |= linear

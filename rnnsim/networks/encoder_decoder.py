@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels.results import About
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.networks.initialisation import Scheme, checked_gains
 from rnnsim.networks.rnn import RNN, check_weights, joined
@@ -137,7 +138,7 @@ class EncoderDecoder:
         Examples
         --------
         >>> EncoderDecoder.sample(2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, rng=0)
-        EncoderDecoder(n_networks=2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, dtype=float64)
+        EncoderDecoder(n_networks=2, n_source_inputs=5, n_inputs=3, n_hidden=8, n_outputs=3, cell='vanilla', dtype=float64)
         """  # noqa: E501
         options: dict[str, Any] = {"cell": cell, "scheme": scheme, "activation": activation}
         options |= {"forget_bias": forget_bias, "chrono": chrono}
@@ -267,6 +268,11 @@ class EncoderDecoder:
         """The same networks rounded to float32 or widened to float64."""
         return EncoderDecoder(self._encoder.astype(dtype), self._decoder.astype(dtype))
 
+    def _known(self) -> About:
+        known, of_encoder = self._decoder._known(), self._encoder._known().configuration
+        encoder = {f"encoder_{name}": value for name, value in of_encoder.items()}
+        return known._replace(configuration={**known.configuration, **encoder})
+
     def __len__(self) -> int:
         return self.n_networks
 
@@ -276,10 +282,15 @@ class EncoderDecoder:
 
     def __repr__(self) -> str:
         depth = f"n_layers={self.n_layers}, " if self.n_layers > 1 else ""
+        cells = {"encoder_cell": self._encoder.cell, "cell": self._decoder.cell}
+        if len(set(cells.values())) == 1:
+            del cells["encoder_cell"]
+        kinds = ", ".join(f"{name}={cell!r}" for name, cell in cells.items())
         return (
             f"EncoderDecoder({depth}n_networks={self.n_networks}, "
             f"n_source_inputs={self.n_source_inputs}, n_inputs={self.n_inputs}, "
-            f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, dtype={self.dtype})"
+            f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, {kinds}, "
+            f"dtype={self.dtype})"
         )
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.results import About
 from rnnsim.kernels.cells.layout import LINEAR, RELU, SIGMOID, TANH, Weights
 from rnnsim.networks.cells import CELLS, fitting_weights
 from rnnsim.networks.embedding import fitting_embedding, looked_up, still_fitting
@@ -78,10 +79,10 @@ class RNN:
     >>> import numpy as np, rnnsim
     >>> rnn = rnnsim.RNN(np.ones((3, 2)), np.eye(3), np.ones((1, 3)), activation="linear")
     >>> rnn
-    RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, activation='linear', dtype=float64)
+    RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=1, cell='vanilla', activation='linear', dtype=float64)
     >>> rnnsim.RNN(np.ones((12, 2)), np.ones((12, 3)), cell="lstm")
     RNN(n_networks=1, n_inputs=2, n_hidden=3, n_outputs=0, cell='lstm', dtype=float64)
-    """
+    """  # noqa: E501
 
     __slots__ = ("_activation", "_cell", "_embedding", "_owned", "_weights")
 
@@ -246,7 +247,6 @@ class RNN:
 
         Examples
         --------
-        >>> import numpy as np
         >>> rnn = RNN(np.eye(2), np.eye(2), embedding=np.array([[0.0, 1.0], [2.0, 3.0]]))
         >>> rnn.embed([[1], [0]]).tolist()
         [[[2.0, 3.0]], [[0.0, 1.0]]]
@@ -303,6 +303,11 @@ class RNN:
         kind = checks.float_dtype("dtype", dtype)
         return self.with_weights(_rounded(self.weights, kind))
 
+    def _known(self) -> About:
+        sizes = ("n_inputs", "n_hidden", "n_outputs", "cell", "activation")
+        known = {name: getattr(self, name) for name in sizes}
+        return About(known | {"dtype": str(self.dtype)}, gates=CELLS[self.cell].gates)
+
     def __reduce__(self) -> tuple[Any, ...]:
         options: dict[str, Any] = {"cell": self.cell, "activation": self.activation}
         options |= {} if self.embedding is None else {"embedding": np.array(self.embedding)}
@@ -327,8 +332,9 @@ class RNN:
         return RNN(*chosen, cell=self.cell, activation=self.activation, embedding=table)
 
     def __repr__(self) -> str:
-        gated = self.cell != "vanilla"
-        kind = f"cell={self.cell!r}" if gated else f"activation={self.activation!r}"
+        kind = f"cell={self.cell!r}"
+        if self.cell == "vanilla":
+            kind += f", activation={self.activation!r}"
         return (
             f"RNN(n_networks={self.n_networks}, n_inputs={self.n_inputs}, "
             f"n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, {kind}, dtype={self.dtype})"

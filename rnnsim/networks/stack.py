@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels.results import About
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.stacks.layers import layered
 from rnnsim.networks.initialisation import Scheme
@@ -213,6 +214,11 @@ class Stack:
     def astype(self, dtype: npt.DTypeLike) -> "Stack":
         """The same stacks rounded to float32 or widened to float64."""
         return Stack([layer.astype(dtype) for layer in self._layers])
+
+    def _known(self) -> About:
+        top = self._layers[-1]._known()
+        own = {"n_inputs": self.n_inputs, "n_layers": self.n_layers}
+        return top._replace(configuration={**top.configuration, **own})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._layers,)

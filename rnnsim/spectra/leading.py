@@ -8,14 +8,16 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import spectra as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.spectra.spectrum import by_modulus, exponents_of, matrices_of
 
 _SPARE = 8  # values beyond the k wanted: ARPACK may pass over one whose neighbours are as large
 _BASIS = 60  # Krylov vectors at least, for the same reason
 
 
-@dataclass(frozen=True, eq=False)
-class LeadingSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class LeadingSpectrum(Result):
     """What `leading_spectrum` returns; sizes: N networks, the leading k of H values each.
 
     Attributes
@@ -28,6 +30,8 @@ class LeadingSpectrum:
     converged : (N,) bool array
         Whether all of them have converged. Otherwise a larger value may be missing.
     """
+
+    _labels = labels.LEADING
 
     eigenvalues: npt.NDArray[np.complex128]
     singular_values: FloatArray
@@ -121,7 +125,8 @@ def leading_spectrum(
             eigenvalues[n, : values.size].view(float)[:] = np.ldexp(values.view(float), exponent)
             singular_values[n, : sigmas.size] = np.ldexp(sigmas, exponent)
         converged[n] = all_values and all_sigmas
-    return LeadingSpectrum(eigenvalues, singular_values, converged)
+    found = LeadingSpectrum(eigenvalues, singular_values, converged)
+    return described(found, rnn, tolerance=tolerance)
 
 
 def _operators(rnn: Any) -> list[Any]:

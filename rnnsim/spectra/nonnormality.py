@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import spectra as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.powers import kreiss
 from rnnsim.spectra.pseudospectra import ComplexArray
@@ -20,8 +22,8 @@ _MAXIMA = 3  # of these angles that are refined
 _SHAPE = ("kreiss", "eigenbasis_condition", "participation")  # what no multiple of W_hh changes
 
 
-@dataclass(frozen=True, eq=False)
-class NonNormality:
+@dataclass(frozen=True, eq=False, repr=False)
+class NonNormality(Result):
     """What `nonnormality` returns; sizes: N networks, H hidden units, everything from float64.
 
     Attributes
@@ -45,6 +47,8 @@ class NonNormality:
     radius : (N,) array
         The growth per step to which `kreiss` compares: the spectral radius unless given.
     """
+
+    _labels = labels.NONNORMALITY
 
     eigenvalues: ComplexArray
     participation: FloatArray
@@ -146,7 +150,7 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
         np.array(column) for column in zip(*rows, strict=True)
     )
     points[constants > 1.0] *= scale[constants > 1.0]
-    return NonNormality(
+    found = NonNormality(
         eigenvalues,
         vectors,
         conditions,
@@ -157,6 +161,7 @@ def nonnormality(rnn: RNN | npt.ArrayLike, *, radius: npt.ArrayLike | None = Non
         points,
         np.abs(eigenvalues[:, 0]) if radii is None else radii,
     )
+    return described(found, rnn)
 
 
 def _radii(radius: Any, n_networks: int) -> FloatArray | None:

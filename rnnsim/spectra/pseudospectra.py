@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import spectra as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.networks.rnn import RNN
 from rnnsim.spectra.spectrum import by_modulus, matrices_of
 
@@ -19,8 +21,8 @@ _PRODUCT = 48_000  # multiplications in one matrix product; BLAS starts threads 
 _ENTRIES = 65_536  # in one array of vectors: points are treated in groups that stay in cache
 
 
-@dataclass(frozen=True, eq=False)
-class Pseudospectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pseudospectrum(Result):
     """What `pseudospectrum` returns; sizes: N networks, X by Y points, H hidden units.
 
     Attributes
@@ -39,6 +41,8 @@ class Pseudospectrum:
     eigenvalues : (N, H) complex128 array
         Of W_hh, in the order of `Spectrum.eigenvalues`.
     """
+
+    _labels = labels.PSEUDOSPECTRUM
 
     real: FloatArray
     imag: FloatArray
@@ -139,7 +143,8 @@ def pseudospectrum(
         found = log_sigma_min(schur_triangle(matrix), points, tolerance, max_iterations)
         logs[n], converged[n] = (part.reshape(upper.size, x.size)[row] for part in found)
     eigenvalues = by_modulus(np.linalg.eigvals(matrices).astype(np.complex128))
-    return Pseudospectrum(x, y, logs, converged, eigenvalues)
+    result = Pseudospectrum(x, y, logs, converged, eigenvalues)
+    return described(result, rnn, tolerance=tolerance)
 
 
 def _axes(

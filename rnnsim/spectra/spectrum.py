@@ -7,13 +7,15 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import spectra as labels
+from rnnsim.data.labels.results import Result, described
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.rnn import RNN, check_rnn, vanilla_only
 from rnnsim.networks.stack import Stack
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Result):
     """What `spectrum` returns; sizes: N networks, H hidden units, everything from float64.
 
     Attributes
@@ -28,6 +30,8 @@ class Spectrum:
     henrici_relative : (N,) array
         ``henrici / ||W_hh||_F``, from 0 (normal) to 1 (all eigenvalues 0); NaN where W_hh is 0.
     """
+
+    _labels = labels.SPECTRUM
 
     eigenvalues: npt.NDArray[np.complex128]
     singular_values: FloatArray
@@ -45,8 +49,8 @@ class Spectrum:
         return self.singular_values[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
-class GateSpectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class GateSpectrum(Result):
     """What `spectrum` returns for gated cells: N networks, G gates, H hidden units, in float64.
 
     There are no eigenvalues: a block of W_hh leads from states to one gate, not to states, so that
@@ -59,6 +63,8 @@ class GateSpectrum:
     gates : tuple of str
         Their names, in the order of axis 1.
     """
+
+    _labels = labels.GATE_SPECTRUM
 
     singular_values: FloatArray
     gates: tuple[str, ...]
@@ -141,7 +147,8 @@ def spectrum(rnn: RNN) -> Spectrum | GateSpectrum:
         return matrix_spectrum(rnn)
     shape = (len(rnn), rnn.n_gates, rnn.n_hidden, rnn.n_hidden)
     blocks = rnn.W_hh.astype(np.float64).reshape(shape)
-    return GateSpectrum(np.linalg.svd(blocks, compute_uv=False), CELLS[rnn.cell].gates)
+    values = np.linalg.svd(blocks, compute_uv=False)
+    return described(GateSpectrum(values, CELLS[rnn.cell].gates), rnn)
 
 
 def matrix_spectrum(rnn: RNN | npt.ArrayLike) -> Spectrum:
@@ -154,7 +161,7 @@ def matrix_spectrum(rnn: RNN | npt.ArrayLike) -> Spectrum:
         relative = departures / np.linalg.norm(scaled, axis=(1, 2))
     with np.errstate(over="ignore"):
         henrici = np.ldexp(departures, exponents)
-    return Spectrum(*eigenvalues_and_singular_values(W_hh), henrici, relative)
+    return described(Spectrum(*eigenvalues_and_singular_values(W_hh), henrici, relative), rnn)
 
 
 def exponents_of(matrices: FloatArray) -> npt.NDArray[np.int64]:

@@ -26,6 +26,9 @@ class Alphabet(NamedTuple):
 
     characters: str
 
+    def __repr__(self) -> str:
+        return f"Alphabet({checks.shown(self.characters)}, n_outputs={self.n_outputs})"
+
     @property
     def end(self) -> int:
         """Class id of the end symbol."""

@@ -47,6 +47,13 @@ class SentenceCorpus(NamedTuple):
     validation: npt.NDArray[np.bool_]
     share: str
 
+    def __repr__(self) -> str:
+        return (
+            f"SentenceCorpus(n_sentences={len(self.sentences)}, n_groups={len(SENTENCE_GROUPS)}, "
+            f"n_characters={len(self.vocabulary)}, sha256={self.sha256[:12]!r}..., "
+            f"share={self.share!r})"
+        )
+
     def of(self, part: str) -> npt.NDArray[np.bool_]:
         """Which sentences a part has, (S,)."""
         train = ~(self.test | self.validation)

@@ -95,6 +95,13 @@ class Corpus(NamedTuple):
     source: str
     share: str = "all"
 
+    def __repr__(self) -> str:
+        return (
+            f"Corpus(n_characters={len(self.text)}, n_classes={len(self.vocabulary)}, "
+            f"sha256={self.sha256[:12]!r}..., parts={list(self.parts)}, "
+            f"source={checks.shown(self.source)}, share={self.share!r})"
+        )
+
 
 def corpus(text: TextPath | None = None) -> Corpus:
     """The text of `characters`.

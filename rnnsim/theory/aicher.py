@@ -7,11 +7,13 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels.results import Labels, Result
+from rnnsim.data.labels.theory import aicher
 from rnnsim.theory.arithmetic import rate_times_lag
 
 
-@dataclass(frozen=True, eq=False)
-class AicherBound:
+@dataclass(frozen=True, eq=False, repr=False)
+class AicherBound(Result):
     """What `aicher_log_bound` returns: ln of the bound, and what went into it.
 
     ``.log_bound`` (..., W), one for each window, is NaN where the window is below tau or beta is
@@ -29,6 +31,9 @@ class AicherBound:
         """The decay per lag (...,); 0 or inf where that is beyond float64."""
         with np.errstate(over="ignore"):
             return np.exp(self.log_beta)
+
+    def _labelling(self) -> Labels:
+        return aicher(self.log_bound.ndim)
 
 
 def aicher_decay_rate(log_norms: npt.ArrayLike, tau: int) -> FloatArray:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import theory as labels
+from rnnsim.data.labels.results import Labels, Result
 from rnnsim.kernels.arithmetic.functions import tanh_with_slope_into
 from rnnsim.theory.arithmetic import increasing_root
 
@@ -25,8 +27,8 @@ _MOST_GAIN, _MOST_VARIANCE = 1e3, 1e12  # what the nodes reach
 _BLOCK = 1024  # variances at once, 5 MB
 
 
-@dataclass(frozen=True, eq=False)
-class MeanField:
+@dataclass(frozen=True, eq=False, repr=False)
+class MeanField(Result):
     """What `mean_field` returns: fields of one shape (...,), that of the arguments broadcast.
 
     Attributes
@@ -73,6 +75,9 @@ class MeanField:
         log_chi = 2.0 * self.largest_exponent
         with np.errstate(divide="ignore"):
             return np.where(log_chi == 0, np.inf, -1.0 / log_chi)
+
+    def _labelling(self) -> Labels:
+        return labels.mean_field(np.ndim(self.chi))
 
 
 def mean_field(

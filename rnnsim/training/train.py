@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
+from rnnsim.data.labels import gradients as labels
+from rnnsim.data.labels.results import Labels, Result, dataset_of, in_a_line
 from rnnsim.data.pairs import Data
 from rnnsim.networks.model import Layout, Model, check_model, parts_of
 from rnnsim.networks.stack import Network
@@ -33,8 +35,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
+_NOTHING_SHOWN = Labels({})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training(Result):
     """What `train` returns.
 
     Attributes
@@ -53,6 +58,8 @@ class Training:
         The memories of LSTMs likewise.
     """
 
+    _labels = labels.TRAINING
+
     model: Model
     record: "xr.Dataset"
     diverged: npt.NDArray[np.int64]
@@ -63,6 +70,18 @@ class Training:
     def rnn(self) -> Network:
         """The trained networks, RNN or Stack; of encoder-decoder networks the decoders."""
         return next(iter(parts_of(self.model).values()))
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The record with `final_h` and `final_c`, as one labelled dataset: a copy.
+
+        The networks are in `model`; `diverged` is in the record already.
+        """
+        return self.record.copy(deep=True).assign(dataset_of(self, self._labels).data_vars)
+
+    def __repr__(self) -> str:
+        said = {"model": self.model, "n_updates": int(self.record.updates[-1])}
+        said |= {"n_diverged": int((self.diverged >= 0).sum())}
+        return in_a_line(self, _NOTHING_SHOWN, said)
 
 
 def train(

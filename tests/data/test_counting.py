@@ -117,6 +117,19 @@ def test_mean_per_token_of_floats_is_half_of_v_of_the_mean_over_elements():
     assert_allclose(evaluate(made.rnn, s.mean_per_token()).loss, V / 2 * of_elements, rtol=1e-12)
 
 
+def test_mean_per_token_of_several_lengths_is_that_of_all_steps():
+    made = case(T=T, B=B, V=V)
+    s = made.sequences
+    lengths = MASK.sum(axis=0)
+    x, y = ([array[:n, b] for b, n in enumerate(lengths)] for array in (s.inputs, s.targets))
+    tokens = [
+        evaluate(made.rnn, Sequences(a[:, None], b[:, None])).loss
+        for a, b in zip(x, y, strict=True)
+    ]
+    mean = evaluate(made.rnn, Sequences.ragged(x, y).mean_per_token()).loss
+    assert_allclose(mean, sum(tokens) / lengths.sum(), rtol=1e-12)
+
+
 def test_mean_per_token_of_weights_is_the_weighted_mean_of_each_network():
     made = case(N=2, T=T, B=B, V=V, own=True)
     mean = made.sequences.mean_per_token()

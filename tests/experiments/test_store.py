@@ -101,6 +101,22 @@ def test_changed_values_and_broken_metadata_are_noticed(dataset, tmp_path):
         rnnsim.load(path)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_nan_of_any_bits_and_zeros_of_either_sign_survive(dtype, shape, tmp_path):
+    made = xr.Dataset()
+    for name, value in {"nan": -np.nan, "zero": -0.0}.items():
+        values = np.zeros(shape, dtype)
+        parts = (values.real, values.imag) if np.iscomplexobj(values) else (values,)
+        for part in parts:
+            part[...] = value
+        made[name] = (("x",)[: len(shape)], values)
+    assert np.signbit(made["nan"].values.real).all()  # not the bits of np.nan
+    found = rnnsim.load(rnnsim.save(made, tmp_path / "data.zarr"))
+    assert found.identical(made)
+    assert np.signbit(found["zero"].values.real).all()
+
+
 def test_nan_and_infinity_survive(dataset, tmp_path):
     odd = dataset.copy(deep=True)
     odd["loss"].values[..., 0] = np.nan

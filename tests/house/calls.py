@@ -161,12 +161,12 @@ PARAMETERS: dict[str, str] = {
         "array": """W_xh W_hh W_hy b_h b_y inputs targets weights h0 c0 source jacobians ids dL_dy
             dL_dh dL_dh_final dL_dc_final starts embedding""",
         "matrices": "matrix",
-        "networks": "rnn encoder decoder model",
+        "networks": "rnn encoder decoder model network",
         "data": "sequences pairs test target data",
         "feed": "task draw",
         "flag": "varied per_sequence own_data last_loss_only driven progress reverse exponents",
         "name": """cell activation scheme optimizer carry penalty_variant drive name loss order part
-            measures truncation methods state_scale of clip_by""",
+            measures truncation methods state_scale of clip_by layout""",
         "names": "keep",
         "mapping": "task_options mask tie",
         "origin": "provenance",

@@ -30,7 +30,7 @@ def test_sizes_dtype_and_the_identity_bridge(draw, dtype):
     assert not model.encoder.b_y.any()
     assert repr(model) == (
         "EncoderDecoder(n_networks=3, n_source_inputs=5, n_inputs=3, n_hidden=4, n_outputs=2, "
-        f"dtype={dtype})"
+        f"cell='vanilla', dtype={dtype})"
     )
 
 

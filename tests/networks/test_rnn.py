@@ -30,7 +30,8 @@ def test_weights_come_back_as_given_with_the_network_axis_first():
     assert (rnn.n_networks, rnn.n_inputs, rnn.n_hidden, rnn.n_outputs) == (2, 3, 4, 2)
     assert (len(rnn), rnn.activation, rnn.dtype) == (2, "relu", np.dtype("float64"))
     assert repr(rnn) == (
-        "RNN(n_networks=2, n_inputs=3, n_hidden=4, n_outputs=2, activation='relu', dtype=float64)"
+        "RNN(n_networks=2, n_inputs=3, n_hidden=4, n_outputs=2, cell='vanilla', activation='relu', "
+        "dtype=float64)"
     )
 
 

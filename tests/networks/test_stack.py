@@ -51,7 +51,10 @@ def test_layers_are_kept_as_given_and_tell_the_sizes():
 
 @pytest.mark.parametrize(
     ("options", "kind"),
-    [({"cell": "gru"}, "cell='gru'"), ({"activation": "relu"}, "activation='relu'")],
+    [
+        ({"cell": "gru"}, "cell='gru'"),
+        ({"activation": "relu"}, "cell='vanilla', activation='relu'"),
+    ],
 )
 @pytest.mark.parametrize("D", [3, 4, 40])  # fewer, as many and more than the units
 def test_repr_has_the_inputs_of_the_lowest_and_the_outputs_of_the_top(options, kind, D):

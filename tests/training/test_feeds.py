@@ -57,9 +57,9 @@ def work(monkeypatch):
         seen[name] += 1
         finite(name, array, where)
 
-    def counted_made(sequences):
+    def counted_made(sequences, *options):
         seen["batches"] += 1
-        made(sequences)
+        made(sequences, *options)
 
     monkeypatch.setattr(checks, "finite", counted_finite)
     monkeypatch.setattr(rnnsim.Sequences, "__post_init__", counted_made)

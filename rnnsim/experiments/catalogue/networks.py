@@ -3,7 +3,7 @@
 import numpy as np
 
 from rnnsim.data.datasets import Variable
-from rnnsim.experiments.catalogue.tables import LN, NONE, RATE, SHARE, STEPS, table
+from rnnsim.data.labels.tables import LN, NONE, RATE, SHARE, STEPS, table
 
 # One network.
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from rnnsim.data.datasets import Variable
-from rnnsim.experiments.catalogue.tables import LN, NONE, RATE, SHARE, STEPS, table
+from rnnsim.data.labels import dynamics, flow, gradients, spectra
+from rnnsim.data.labels.tables import LN, NONE, RATE, STEPS, some, table
 from rnnsim.training.records import VARIABLES as RECORDED
 
 # Of a loss, by whether its targets are classes: cross-entropies are in nats, 0.5*||y - target||^2
@@ -18,13 +19,13 @@ _OF_RUN = ("task", "scheme", "activation", *_OF_DRAW[2:], "data_seed", "length")
 GRADIENTS = table(
     _OF_RUN,
     {
-        "loss": ("", NONE, "loss L, averaged over sequences, summed over steps"),
+        **gradients.LOSS,
         "loss_weight": ("", NONE, "loss weights, summed over steps, averaged over sequences"),
         "log_gradient_norm": ("", LN, "ln ||dL/dW_hh||_F"),
         "log_gradient_norm_per_weight": ("", LN, "ln(||dL/dW_hh||_F / loss_weight)"),
         "log_gradient_norm_all": ("", LN, "ln ||dL/dW||, all weights together"),
         "cancellation": ("", NONE, "||sum_t dL/dW_hh^(t)||_F / sum_t ||dL/dW_hh^(t)||_F"),
-        "first_nonfinite": ("", "step", "step that left the float range, -1 if none"),
+        **gradients.FIRST_NONFINITE,
     },
 )
 STEP_NORMS = table(
@@ -59,16 +60,7 @@ LAGS = table(
             "lag", LN, "ln of the root mean square over steps and sequences of ||dl_t/dh_{t-k}||"),
         "live": ("lag", NONE, "fraction of steps and sequences with a norm above 0"),
         "loss_steps": ("lag", STEPS, "loss steps that reach back so far"),
-        "growth_rate": ("", RATE, "fitted change of log_norm per step of lag"),
-        "growth_rate_error": (
-            "", RATE, "standard error of growth_rate over draws of data, for this network"),
-        "growth_first_lag": ("", STEPS, "first lag of the fit of growth_rate"),
-        "growth_last_lag": ("", STEPS, "last lag of the fit of growth_rate"),
-        "growth_live": (
-            "", NONE, "fraction of steps and sequences with a norm above 0 at growth_last_lag"),
-        "growth_single": (
-            "", NONE, "0 where the rates of both halves of the lags differ beyond their error"),
-        "half_life": ("", STEPS, "ln 2/|growth_rate|, where it differs from 0"),
+        **flow.GROWTH,
         "log_change": (
             "", LN, "mean over sequences of ln(||dl_T/dh_1||/||dl_T/dh_T||), last loss step T"),
     },
@@ -83,42 +75,10 @@ LAYERS = table(  # where there are stacks
         ),
     },
 )
-SLOPES = table(
-    _OF_RUN,
-    {
-        "mean_slope": ("", NONE, "phi' averaged over steps, sequences and units"),
-        "saturated_fraction": (
-            "", NONE, "fraction of steps, sequences and units with phi' exactly 0 in this dtype"),
-    },
-)  # fmt: skip
-MAP = table(
-    _OF_RUN,
-    {"log_norm_map": (
-        "time lag", LN, "mean over sequences of ln ||dl_t/dh_{t-k}|| at step t, lag k")},
-)  # fmt: skip
-SPECTRUM = table(
-    _OF_DRAW,
-    {
-        "eigenvalues": ("unit", NONE, "eigenvalues of W_hh, descending modulus", complex),
-        "singular_values": ("unit", NONE, "singular values of W_hh, descending"),
-        "spectral_radius": ("", NONE, "largest modulus of an eigenvalue of W_hh"),
-        "spectral_norm": ("", NONE, "largest singular value of W_hh"),
-        "henrici": ("", NONE, "departure from normality: norm of the strict Schur triangle"),
-        "henrici_relative": ("", NONE, SHARE),
-    },
-)
-NONNORMALITY = table(
-    _OF_DRAW,
-    {
-        "numerical_radius": ("", NONE, "largest modulus in the numerical range of W_hh"),
-        "numerical_abscissa": ("", NONE, "largest real part in the numerical range of W_hh"),
-        "kreiss": ("", NONE, "Kreiss constant of W_hh at its spectral radius"),
-        "eigenbasis_condition": (
-            "", NONE, "condition number of the unit eigenvectors of W_hh"),
-        "participation": (
-            "unit", "units", "units that each right eigenvector of W_hh involves"),
-    },
-)  # fmt: skip
+SLOPES = table(_OF_RUN, flow.SLOPES)
+MAP = table(_OF_RUN, flow.MAP)
+SPECTRUM = table(_OF_DRAW, spectra.SPECTRUM_OF_MATRIX)
+NONNORMALITY = table(_OF_DRAW, spectra.NONNORMAL)
 MEASURES = {
     "gradients": GRADIENTS, "steps": STEP_NORMS, "truncation": TRUNCATION, "lags": LAGS,
     "slopes": SLOPES, "map": MAP, "spectrum": SPECTRUM, "nonnormality": NONNORMALITY,
@@ -129,19 +89,18 @@ MEASURES = {
 LYAPUNOV = table(
     ("n_hidden", "gain", "network_seed"),
     {
-        "lyapunov_exponent": ("exponent", RATE, "Lyapunov exponent lambda_i"),
-        "standard_error": ("exponent", RATE, "standard error of lambda_i, from blocks"),
+        **some(dynamics.EXPONENTS, "lyapunov_exponent standard_error"),
         "finite_time": ("sequence time", RATE, "largest exponent over one block of steps"),
         "running": ("time", RATE, "largest exponent, from all blocks up to here"),
         "running_error": ("time", RATE, "standard error of the running estimate"),
-        "kaplan_yorke": ("", NONE, "Kaplan-Yorke dimension of the attractor"),
+        **some(dynamics.EXPONENTS, "kaplan_yorke"),
         "kaplan_yorke_low": ("", NONE, "the same with all exponents two errors lower"),
         "kaplan_yorke_high": ("", NONE, "the same with all exponents two errors higher"),
-        "entropy_rate": ("", RATE, "sum of the positive Lyapunov exponents"),
+        **some(dynamics.EXPONENTS, "entropy_rate"),
     },
 ) | {
     "input_variance": Variable((), NONE, "mean over steps of the variance of W_xh x_t"),
-    "time": Variable(("time",), STEPS, "end of a block, after the burn-in"),
+    **table((), {"time": dynamics.BLOCK_END}),
 }
 PHASE = table(
     ("strength", "gain", "network_seed"),
@@ -149,8 +108,7 @@ PHASE = table(
         "lyapunov_exponent": ("", RATE, "largest Lyapunov exponent lambda_1"),
         "standard_error": ("", RATE, "standard error of lambda_1, from blocks"),
         "growth_rate": ("", RATE, "growth rate of ||dl_T/dh_{T-k}|| with lag k"),
-        "growth_rate_error": (
-            "", RATE, "standard error of growth_rate over draws of data, for this network"),
+        **some(flow.GROWTH, "growth_rate_error"),
         "growth_live": ("", NONE, "fraction of sequences with a norm above 0 at the last lag"),
     },
 )  # fmt: skip
@@ -170,14 +128,10 @@ CELLS = table(
             "ln(||g_K - g||/||g||) of dL/d[W_hh, W_xh, b_h], not below its rounding"),
         "sufficient_window": (
             "", STEPS, "smallest window from which on that stays within the tolerance"),
-        "cumulative_share": ("window", NONE, "<g_K, g>/||g||^2 of dL/dW_hh: lags below K"),
-        "reach": ("", STEPS, "smallest window from which on that stays within 1 - share of 1"),
-        "cancellation": ("", NONE, "sum over lags of ||G_k||/||g|| of dL/dW_hh"),
+        **flow.SHARES,
         "exponent": ("unit", RATE, "Lyapunov exponents, the H largest, descending"),
         "exponent_error": ("unit", RATE, "standard errors"),
-        "predicted_exponent": (
-            "unit", RATE, "mean of ln f (LSTM) or ln z (GRU) of each unit, descending"),
-        "deviation": ("", RATE, "largest |predicted_exponent - exponent|"),
+        **dynamics.GATES,
         "time_scale": ("unit", STEPS, "-1/mean of ln f or ln z of each unit, descending"),
         "gate_mean": ("", NONE, "f or z, averaged over steps, sequences and units"),
         "gate_low": ("", NONE, "fraction of steps, sequences and units with f or z below .1"),
@@ -199,11 +153,7 @@ CELLS = table(
 JACOBIANS = table(
     ("scheme", "gain", "network_seed"),
     {
-        "log_singular_value": (
-            "sequence lag unit", LN, "ln sigma_i(dh_t/dh_{t-k}), descending"),
-        "rounding": ("sequence lag unit", LN, "numerical error of log_singular_value"),
-        "gradient_overlap": (
-            "sequence lag", NONE, "|cosine| of dl_t/dh_{t-k} and the leading direction"),
+        **dynamics.JACOBIANS,
         "lyapunov_exponent": ("unit", RATE, "Lyapunov exponents, descending"),
     },
 )  # fmt: skip
@@ -217,8 +167,7 @@ NORMALITY = table(
         "peak": ("", LN, "largest ln ||W_hh^k||_2 over the lags"),
         "peak_lag": ("", STEPS, "lag of the peak"),
         "log_kreiss": ("", LN, "ln of the Kreiss constant for radius 1, below the peak"),
-        "henrici_relative": ("", NONE, SHARE),
-        "spectral_radius": ("", NONE, "largest modulus of an eigenvalue of W_hh"),
+        **some(spectra.SPECTRUM_OF_MATRIX, "henrici_relative spectral_radius"),
     },
 ) | table(
     ("activation", "scale", "network_seed"),
@@ -229,13 +178,13 @@ NORMALITY = table(
             "", STEPS, "smallest window with an error within the tolerance"),
     },
 )  # fmt: skip
-PSEUDOSPECTRA = {
-    "log_sigma_min": Variable(("scale", "im", "re"), LN, "ln sigma_min(z - W_hh)"),
-    "eigenvalues": Variable(
-        ("scale", "unit"), NONE, "eigenvalues of W_hh, descending modulus", complex
-    ),
-    "henrici_relative": Variable(("scale",), NONE, SHARE),
-}
+PSEUDOSPECTRA = table(
+    ("scale",),
+    {
+        "log_sigma_min": spectra.LOG_SIGMA_MIN,
+        **some(spectra.SPECTRUM_OF_MATRIX, "eigenvalues henrici_relative"),
+    },
+)
 
 # Training; what `train` records by itself stands in `rnnsim.training.records`.
 
@@ -273,16 +222,7 @@ WINDOWS = {
 BIAS_VARIANCE = table(
     ("moment", "network_seed"),
     {
-        "log_norm": ("", LN, "ln ||mean g||, g the full gradient of a batch"),
-        "bias2": ("window", NONE, "||mean g_K - mean g||^2 / ||mean g||^2"),
-        "variance": ("window", NONE, "mean ||g_K - mean g_K||^2 / ||mean g||^2"),
-        "bias2_estimate": ("window", NONE, "bias^2 without what noise adds"),
-        "variance_estimate": ("window", NONE, "variance of the distribution of batches"),
-        "bias2_error": ("window", NONE, "its error, half of an interval of 95 %"),
-        "variance_log_error": ("window", LN, "error of its logarithm, likewise"),
-        "floor": ("", NONE, "square of what rounding leaves of the bias"),
-        "lag_signal": ("lag", NONE, "||E G_k||^2 / ||mean g||^2 of what lag k adds"),
-        "lag_noise": ("lag", NONE, "tr Cov(G_k) / ||mean g||^2"),
+        **flow.BIAS_VARIANCE,
         "best_window": ("batch", STEPS, "window of the least mean square error"),
         "shortest_window": ("batch", STEPS, "shortest that is not known to be worse"),
         "longest_window": ("batch", STEPS, "longest that is not known to be worse"),
@@ -297,8 +237,7 @@ BIAS_VARIANCE = table(
 }  # fmt: skip
 _SEED = ("network_seed",)
 ARCHITECTURES = {
-    "log_norms": Variable(
-        (*_SEED, "moment", "loss_step", "place"), LN, "mean over sequences of ln ||dl_t/dh_s||"),
+    **table((*_SEED, "moment"), flow.PLACES),
     "pixel_gradients": Variable(
         (*_SEED, "moment", "word", "pixel"), NONE, "mean over sequences of |dl/dpixel|"),
     "pixel_spread": Variable(("pixel",), NONE, "standard deviation over pictures"),

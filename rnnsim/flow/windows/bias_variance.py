@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow.team import sequences_of
 from rnnsim.flow.windows.collected import Moments
@@ -113,7 +114,7 @@ def window_bias_variance(
     moments = Moments(len(rnn), T, M, _checked(windows, T), float(np.finfo(rnn.dtype).eps))
     with bar(len(rnn) * T, show=show, unit="lag", description="windows") as shown:
         first = move(rnn, bound, of, n_threads, moments, shown)
-    return moments.result(B, first)
+    return described(moments.result(B, first), rnn, draw, of=of)
 
 
 def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[Bound]:

@@ -6,13 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import checks
+from rnnsim.data.labels import flow as labels
+from rnnsim.data.labels.results import Result
 from rnnsim.flow.growth import error_of_mean
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class WindowBiasVariance:
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowBiasVariance(Result):
     """What `window_bias_variance` returns, of N networks, W windows and M batches.
 
     All squares are relative to ||mean g||^2, g the full gradient; where that is exactly 0, or not
@@ -42,6 +44,8 @@ class WindowBiasVariance:
     first_nonfinite : (N,) int64
         The first step that is not finite in one of the batches; -1 where everything is.
     """
+
+    _labels = labels.WINDOW_BIAS_VARIANCE
 
     windows: npt.NDArray[np.int64]
     batch_size: int

@@ -186,6 +186,8 @@ class _Axes(NamedTuple):
             )
         elif array.dtype.kind == "f" and array.shape == self.lead and name == "targets":
             more = "; add an axis of outputs, as in targets[..., None]"
+        elif name == "targets" and array.dtype.kind != "f" and array.ndim == len(self.lead) + 1:
+            more = "; one-hot integers become class ids with argmax(axis=-1), values floats"
         return ValueError(f"{name} must be {wanted} as in the inputs, got {array.shape}{more}")
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.importing.contents import Entry
 from rnnsim.importing.formats.damage import RefusedError, sound
+from rnnsim.importing.formats.extras import from_bfloat16
 
 _STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
@@ -325,5 +326,5 @@ def numbers(data: bytes, dtype: str, order: str = "little") -> npt.NDArray[Any]:
     flat = np.frombuffer(data, kind if order == sys.byteorder else kind.newbyteorder("S"))
     native = flat.astype(kind, copy=False)
     if dtype == "bfloat16":
-        return (native.astype(np.uint32) << 16).view(np.float32)
+        return from_bfloat16(native)
     return native
