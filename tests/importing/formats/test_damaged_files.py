@@ -51,6 +51,14 @@ def _read_all(found):
         assert linear.weights()[0].shape == (linear.n_outputs, linear.n_inputs)
 
 
+@pytest.mark.lane
+@pytest.mark.parametrize("name", READERS)
+def test_whole_files_are_read(name, tmp_path):
+    found = outcome(name, (FIXTURES / name).read_bytes(), tmp_path / name)
+    assert found.networks
+    assert not any(network.problem for network in found.networks.values())
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_truncations(name, tmp_path):
     """At every fiftieth; what lies behind the last array of an ONNX file may be missed."""

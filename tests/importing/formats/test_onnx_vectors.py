@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 import rnnsim
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.nojit
 
 
 def vectors():
@@ -54,7 +55,7 @@ def constant(case, path):
 
 
 def test_all_of_them_are_here():
-    assert len(CASES) >= 13
+    assert len(CASES) >= 12
     assert sum(not refusal(name) for name in CASES) >= 4
 
 
