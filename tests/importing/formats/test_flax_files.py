@@ -84,6 +84,19 @@ def test_what_changes_the_recurrence_is_refused_by_name(name, words):
         rnnsim.read_network(FIXTURES / f"{name}.msgpack")
 
 
+@pytest.mark.parametrize("case", ["linen_rnn", "nnx_gru"])
+def test_parameters_in_memory(case):
+    """Nested as Flax has them; the kernels of gates, square, are no readouts."""
+    params = {}
+    for name, entry in contents(case).entries.items():
+        *modules, last = name.split(".")
+        place = params
+        for module in modules:
+            place = place.setdefault(module, {})
+        place[last] = entry.read()
+    oracles.assert_agrees(rnnsim.from_state_dict(params), known(case))
+
+
 def test_problems_that_names_alone_show():
     def problem(**shapes):
         entries = {
