@@ -48,11 +48,6 @@ def below(groups: Mapping[str, Group], name: str) -> tuple[str, ...]:
     )
 
 
-def first(names: Iterable[str]) -> str:
-    """The first of some names, or none."""
-    return next(iter(names), "")
-
-
 def meant(wanted: str, names: Iterable[str]) -> list[str]:
     """The names that `wanted` may stand for: itself, or else those that end or begin with it.
 
