@@ -55,7 +55,7 @@ def test_weights_come_back_as_given(cell, gates, dtype):
     assert bare.b_h.dtype == dtype
 
 
-def test_the_cell_is_shown():
+def test_the_cell_is_shown_and_the_activation_of_vanilla_networks():
     sizes = "n_networks=2, n_inputs=3, n_hidden=4, n_outputs=2"
     assert repr(RNN(**arrays("gru"), cell="gru")) == f"RNN({sizes}, cell='gru', dtype=float64)"
     assert repr(RNN(**arrays("vanilla"), activation="sigmoid")) == (

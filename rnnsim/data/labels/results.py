@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 R = TypeVar("R")
+Layers = tuple[npt.NDArray[Any], ...]
 
 # Axes that are counted, from where.
 _COUNTED = {
@@ -117,7 +118,7 @@ def dataset_of(result: Any, labels: Labels, about: About = NOTHING) -> "xr.Datas
     """The labelled dataset of any result."""
     variables: dict[str, Variable] = {}
     values: dict[str, npt.NDArray[Any]] = {}
-    for name, variable, array in _arrays(result, labels):
+    for name, variable, array in _arrays(result, labels, _stacked):
         variables[name] = _meant(name, variable, labels, about, layers="layer" in variable.dims)
         values[name] = np.array(array)
     lengths = _lengths((variables[name].dims, array) for name, array in values.items())
@@ -129,11 +130,12 @@ def dataset_of(result: Any, labels: Labels, about: About = NOTHING) -> "xr.Datas
     return labelled(named, variables, values, attributes(configuration, about.provenance))
 
 
-def in_a_line(result: Any, labels: Labels, said: Mapping[str, Any] = NOTHING.provenance) -> str:
+def in_a_line(result: Any, labels: Labels, said: Mapping[str, Any] | None = None) -> str:
     """What kind of result, how long its axes are, plain numbers, what else is `said`, the dtype."""
-    arrays = list(_arrays(result, labels))
+    arrays = list(_arrays(result, labels, _as_stacked))
     shown = _SIZES | dict(labels.sizes)
     lengths = _lengths((variable.dims, array) for _, variable, array in arrays)
+    lengths = {axis: n for axis, n in lengths.items() if (axis, n) != ("gate", 1)}
     words = [f"{shown[axis]}={n}" for axis, n in lengths.items() if shown.get(axis)]
     fields = dataclasses.fields(result) if dataclasses.is_dataclass(result) else ()
     names = [field.name for field in fields]
@@ -143,19 +145,21 @@ def in_a_line(result: Any, labels: Labels, said: Mapping[str, Any] = NOTHING.pro
         for name, value in plain.items()
         if isinstance(value, int | float | str | bool)
     ]
-    words += [f"{name}={value!r}" for name, value in said.items()]
+    words += [f"{name}={value!r}" for name, value in (said or {}).items()]
     kinds = [array.dtype for *_, array in arrays if array.dtype.kind == "f"]
     if kinds:  # that of the networks, where it is not that of everything
         words.append(f"dtype={min(kinds, key=lambda kind: kind.itemsize)}")
     return f"{type(result).__name__}({', '.join(words)})"
 
 
-def _arrays(result: Any, labels: Labels) -> Iterator[tuple[str, Variable, npt.NDArray[Any]]]:
+def _arrays(
+    result: Any, labels: Labels, stack: Callable[[Layers], npt.NDArray[Any]]
+) -> Iterator[tuple[str, Variable, npt.NDArray[Any]]]:
     """Name, variable and values of all that is there."""
     for name, variable in labels.variables.items():
         if variable.dims == (name,):
             continue  # says what an axis means
-        value = _at(result, labels.paths.get(name, name))
+        value = _at(result, labels.paths.get(name, name), stack)
         if value is None:
             continue
         array = np.asarray(value)
@@ -166,7 +170,17 @@ def _arrays(result: Any, labels: Labels) -> Iterator[tuple[str, Variable, npt.ND
         yield name, variable, array
 
 
-def _at(result: Any, path: str) -> Any:
+def _stacked(layers: Layers) -> npt.NDArray[Any]:
+    return np.stack(layers, axis=1)
+
+
+def _as_stacked(layers: Layers) -> npt.NDArray[Any]:
+    """The same for those who look at sizes only: a view."""
+    first = layers[0]
+    return np.broadcast_to(first[:, None], (len(first), len(layers), *first.shape[1:]))
+
+
+def _at(result: Any, path: str, stack: Callable[[Layers], npt.NDArray[Any]] = _stacked) -> Any:
     """What stands at the end of a path, of several layers on an axis behind that of networks."""
     value = result
     for key in path.split("."):
@@ -184,7 +198,7 @@ def _at(result: Any, path: str) -> Any:
     if not isinstance(value[0], np.ndarray):
         return value
     alone = len(value) == 1 and "above" not in path.split(".")
-    return value[0] if alone else np.stack(value, axis=1)
+    return value[0] if alone else stack(value)
 
 
 def _lengths(

@@ -1,8 +1,10 @@
 """What is public says in a few lines what it is."""
 
 import inspect
+import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from every_result import NAMES, batch, networks, pairs, results
 
@@ -58,11 +60,22 @@ def test_it_says_the_sizes_and_the_dtype(name):
         assert "cell='lstm'" in text
 
 
+def test_a_repr_of_layers_copies_nothing():
+    flow = rnnsim.gradient_flow(networks("stack"), batch(T=100))
+    held = sum(each.nbytes for layer in flow.layers for each in vars(layer).values()
+               if isinstance(each, np.ndarray))  # fmt: skip
+    tracemalloc.start()
+    repr(flow)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.1 * held
+
+
 def test_what_they_say():
     data, rnn = batch(T=50, B=4), networks("vanilla")
     flow = rnnsim.gradient_flow(rnn, data)
     assert repr(flow) == (
-        "GradientFlow(n_networks=2, n_loss_steps=50, n_lags=50, n_sequences=4, n_gates=1, "
+        "GradientFlow(n_networks=2, n_loss_steps=50, n_lags=50, n_sequences=4, "
         "cell='vanilla', dtype=float64)"
     )
     few = data.astype("float32").last_loss_only()
