@@ -1,29 +1,11 @@
-"""Portraits of one's own network: weights from a file, what they read, what is refused."""
-
-import io
-from pathlib import Path
+"""Networks of one's own from .npz files: what they hold, what is refused."""
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 import rnnsim
-from analysis.frame import figures, runs
-from analysis.networks import portrait, portrait_page, portrait_plots
-from rnnsim.experiments.portraits.portrait import subject_of
 from rnnsim.importing.npz import load_network
-
-T, B = 30, 3
-
-
-def settings(**changes):
-    return portrait.Settings(**({"length": T, "batch_size": B, "n_threads": 1} | changes))
-
-
-def subject(**changes):
-    """The network of a file and what it reads; what a draw would need is not looked at."""
-    options = {"activation": "tanh", "dtype": "float64"} | changes
-    return subject_of("characters", T, batch_size=B, networks=("", 0, 0, 0), **options)
 
 
 @pytest.fixture
@@ -44,30 +26,6 @@ def own(tmp_path):
 
     save.arrays = arrays
     return save
-
-
-def test_own_network_reads_the_task_where_sizes_fit(own):
-    chosen = settings(weights=own(), task="adding")
-    data = portrait.compute(chosen, progress=False)["portrait"]
-    assert figures.configuration(data)["reads"] == "adding"
-    values = np.linalg.svd(own.arrays["W_hh"], compute_uv=False)
-    assert_allclose(data.singular_values, values)
-    assert_allclose(data.theory_radius, 2 * own.arrays["W_hh"].std())  # sqrt(H) = 2
-    assert portrait_page.subject_in_words(data) == "mine.npz, 4 tanh units, reading adding"
-    assert "entries of this size" in portrait_plots.page(data).get_supxlabel()
-
-
-def test_own_network_reads_white_noise_where_they_do_not(own):
-    chosen = {"weights": own(), "activation": "relu", "dtype": "float32"}
-    rnn, sequences, reads = subject(**chosen)
-    assert reads == "white noise"
-    assert sequences.inputs.shape == (T, B, 2)
-    assert sequences.inputs.dtype == rnn.dtype == np.float32
-    assert sequences.loss_steps.size == T
-    assert rnn.activation == "relu"
-    assert_array_equal(rnn.weights.b_h[0], own.arrays["b_h"].astype(np.float32))
-    _, again, _ = subject(**chosen)
-    assert_array_equal(sequences.targets, again.targets)
 
 
 def test_biases_may_be_left_out(own):
@@ -92,7 +50,7 @@ def test_biases_may_be_left_out(own):
 )
 def test_files_that_do_not_hold_a_network(own, changes, message):
     with pytest.raises(ValueError, match=message):
-        portrait.compute(settings(weights=own(**changes)), progress=False)
+        load_network(own(**changes))
 
 
 def test_files_that_are_no_files_of_weights(tmp_path):
@@ -104,31 +62,6 @@ def test_files_that_are_no_files_of_weights(tmp_path):
     for name in ("text.npz", "broken.npz", "array.npy"):
         with pytest.raises(ValueError, match=r"not an \.npz file of arrays; save it with"):
             load_network(str(tmp_path / name))
-
-
-def test_what_is_saved_is_drawn_the_same_again(own, tmp_path):
-    chosen = settings(weights=own())
-    assert f'weights = "{chosen.weights}"' in runs.to_toml(chosen)
-    data = portrait.compute(chosen, progress=True)["portrait"]
-    rnnsim.save(data, tmp_path / "portrait.zarr")
-    drawn = []
-    for dataset in (data, rnnsim.load(tmp_path / "portrait.zarr")):
-        file = io.BytesIO()
-        with figures.style():
-            figure = portrait.draw({"portrait": dataset})["portrait"]
-            figure.savefig(file, format="svg", metadata={"Date": None})
-        drawn.append(file.getvalue())
-    assert drawn[0] == drawn[1]
-
-
-@pytest.mark.parametrize("name", ["a$^$b", "$\\frac{", "x_{y", "a\nb"])
-def test_a_file_of_any_name_is_drawn(name, own, tmp_path):
-    path = Path(own()).rename(tmp_path / f"{name}.npz")
-    data = portrait.compute(settings(weights=str(path), length=22), progress=False)["portrait"]
-    with figures.style():
-        page = portrait_plots.page(data)
-        page.savefig(io.BytesIO(), format="svg")
-    assert page.get_suptitle().startswith(figures.plain(f"{name}.npz, 4 tanh units"))
 
 
 def test_arrays_under_other_names_are_listed_with_their_shapes(tmp_path):

@@ -130,7 +130,7 @@ def test_without_outputs_the_loss_is_a_random_linear_functional():
     assert_allclose(data.log_gradient_norm.squeeze(), norms, rtol=1e-12)
     name = data.task.values[0]
     where = json.loads(data.attrs["provenance"])
-    assert where[f"{name}.loss"].startswith("random linear functional of h: dl_t/dh_t from N(0, 1)")
+    assert where[f"{name}.functional"].startswith("random linear functional of h: dl_t/dh_t from N(0, 1)")
     last = rnnsim.sweep(BATCH, weights=MUTE, last_loss_only=True, **FEW)
     assert_allclose(last.log_gradient_norm, data.log_gradient_norm, rtol=1e-12)
     with pytest.raises(ValueError, match="`weights` 'RNN' has no readout, and training needs"):
