@@ -3,12 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 OLDEST := .venv-oldest
+FRAMEWORKS := .venv-frameworks
 # The small lane: what hangs on rounding or on other packages, in a minute with compilation.
 LANE := -m 'lane and not slow' -k 'not float32'
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 
-.PHONY: setup demo test test-processors test-oldest test-slow lint bench clean
+.PHONY: setup demo test test-processors test-oldest test-slow test-frameworks lint bench clean
 
 setup: $(VENV)/.ready
 
@@ -46,7 +47,7 @@ test-processors: setup
 $(OLDEST)/.ready: pyproject.toml oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint oldest.txt \
-		--editable '.[digits,numbers]' pytest pytest-xdist hypothesis threadpoolctl
+		--editable '.[digits,numbers,files]' pytest pytest-xdist hypothesis threadpoolctl
 	touch $@
 
 # With the oldest versions that pyproject.toml allows; there are none of them for Python 3.13.
@@ -61,6 +62,17 @@ test-oldest:
 test-slow: setup
 	$(BIN)/pytest -m slow
 
+$(FRAMEWORKS)/.ready: pyproject.toml constraints.txt tests/importing/fixtures/requirements.txt
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_INDEX) \
+		--constraint constraints.txt --editable '.[files]' pytest hypothesis \
+		--requirement tests/importing/fixtures/requirements.txt
+	touch $@
+
+# PyTorch, Keras, Flax and ONNX write their files anew, and load what rnnsim writes.
+test-frameworks: $(FRAMEWORKS)/.ready
+	$(FRAMEWORKS)/bin/pytest -m frameworks
+
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH)
@@ -72,4 +84,4 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --rounds 3
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(OLDEST) results dist build
+	rm -rf $(VENV) $(BENCH) $(OLDEST) $(FRAMEWORKS) results dist build

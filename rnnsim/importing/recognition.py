@@ -72,6 +72,9 @@ def named(format: str, entries: Mapping[str, Entry], activation: str | None = No
         networks |= recurrent
         linears |= linear
         tables |= table
+    parts = {name for network in networks.values() for name in network.arrays}
+    linears = {name: each for name, each in linears.items() if not parts.intersection(each.arrays)}
+    tables = {name: each for name, each in tables.items() if not parts.intersection(each.arrays)}
     return Contents(format, entries, networks, linears, tables, activation=activation)
 
 
@@ -80,7 +83,8 @@ def _read(path: Path, start: bytes) -> Contents:
     if start.startswith(b"PK\x03\x04"):
         return _of_archive(path)
     if start.startswith(b"\x89HDF\r\n\x1a\n"):
-        return _by("keras_files", path)
+        found = _by("keras_files", path)
+        return found if found.networks else named("HDF5 file", found.entries)
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         entries, about = arrays_files.safetensors_entries(path)
         return named("safetensors file", entries, about.get("rnnsim.activation"))

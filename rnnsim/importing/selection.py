@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from rnnsim import checks
 from rnnsim.importing.contents import Array, Contents, Layer, Linear, Recurrent, Table, listed
-from rnnsim.importing.names.matching import meant
+from rnnsim.importing.names.parts import meant
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.rnn import ACTIVATIONS, RNN
 from rnnsim.networks.stack import Stack

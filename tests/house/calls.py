@@ -200,11 +200,6 @@ def _sweep() -> xr.Dataset:
     return rnnsim.sweep("adding", gain=1.0, length=3, n_hidden=3, network_seeds=1)
 
 
-def _own_data() -> dict[str, Any]:
-    np.savez("own.npz", **_GIVEN)
-    return {"path": "own.npz", "length": 20, "batch_size": 1}
-
-
 _DRAWS = {"gain": "for each network"}
 _DRAWN = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 2, "rng": 0}
 _PAIRED = _DRAWN | {"n_source_inputs": 2, "n_networks": 2, "cell": "lstm"}
@@ -259,7 +254,6 @@ CALLS: dict[str, Call] = {
     "Sequences.ragged": _call(rnnsim.Sequences, **{key: [*each] for key, each in _GIVEN.items()}),
     "Sequences.from_gradients": _call(rnnsim.Sequences, inputs=BATCH.inputs, **_DERIVED),
     "Sequences.astype": _call(BATCH, dtype="float32"),
-    "read_sequences": Call(_own_data, path="file"),
     "Pairs": _call(source=PAIRS.source, target=PAIRS.target),
     "Pairs.astype": _call(PAIRS, dtype="float32"),
     # running and differentiating them

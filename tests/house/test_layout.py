@@ -31,7 +31,7 @@ def test_tests_stand_in_the_rooms_of_what_they_test():
         place = PLACES[folder]
         if not place.startswith("tests/") or place == "tests/house":
             continue
-        room = place.removeprefix("tests/")
+        room = place.removeprefix("tests/").removesuffix("/fixtures")
         assert (ROOT / room).is_dir() or (ROOT / "rnnsim" / room).is_dir(), place
     shared = {path.name for path in (ROOT / "tests").glob("test_*.py")}
     assert not shared, "tests stand in rooms, what they share at the root"

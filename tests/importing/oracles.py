@@ -10,10 +10,10 @@ import rnnsim
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-def load(file):
+def load(file, folder=FIXTURES):
     """What is stored of every case, by its name and the name of the array."""
     found = {}
-    with np.load(FIXTURES / file) as archive:
+    with np.load(folder / file) as archive:
         for key in archive:
             case, _, name = key.partition(".")
             found.setdefault(case, {})[name] = archive[key]
@@ -22,6 +22,11 @@ def load(file):
 
 def time_major(array):
     return np.ascontiguousarray(np.swapaxes(array, 0, 1))
+
+
+def time_first(arrays):
+    """What is stored batch first, as Keras and Flax have it."""
+    return arrays | {k: time_major(a) for k, a in arrays.items() if k in ("x", "y", "dx")}
 
 
 def outputs(rnn, inputs):

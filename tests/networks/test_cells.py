@@ -55,11 +55,11 @@ def test_weights_come_back_as_given(cell, gates, dtype):
     assert bare.b_h.dtype == dtype
 
 
-def test_the_cell_is_shown_where_it_is_not_vanilla():
+def test_the_cell_is_shown():
     sizes = "n_networks=2, n_inputs=3, n_hidden=4, n_outputs=2"
     assert repr(RNN(**arrays("gru"), cell="gru")) == f"RNN({sizes}, cell='gru', dtype=float64)"
     assert repr(RNN(**arrays("vanilla"), activation="sigmoid")) == (
-        f"RNN({sizes}, activation='sigmoid', dtype=float64)"
+        f"RNN({sizes}, cell='vanilla', activation='sigmoid', dtype=float64)"
     )
 
 

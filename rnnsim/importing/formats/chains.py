@@ -26,6 +26,11 @@ def chained(single: Mapping[str, Recurrent], below: Mapping[str, str]) -> dict[s
     return {"+".join(run): _joined([single[name] for name in run]) for run in runs}
 
 
+def tops(single: Mapping[str, Recurrent], networks: Mapping[str, Recurrent]) -> set[str]:
+    """Which of the single ones are the highest layer of a network."""
+    return {name for name in single for key in networks if f"+{key}".endswith(f"+{name}")}
+
+
 def _joined(parts: list[Recurrent]) -> Recurrent:
     layers = tuple(layer for part in parts for layer in part.layers)
     arrays = tuple(dict.fromkeys(array for part in parts for array in part.arrays))

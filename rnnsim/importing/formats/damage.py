@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from rnnsim import checks
 
 _KINDS = (
     ValueError, TypeError, AttributeError, LookupError, ArithmeticError, EOFError, OSError,
-    RuntimeError, SyntaxError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error,
+    RuntimeError, SyntaxError, MemoryError, struct.error, tokenize.TokenError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

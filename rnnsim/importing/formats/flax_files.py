@@ -20,6 +20,8 @@ from rnnsim.importing.names.parts import TRAINING
 _ARRAY = 1
 _CHUNKED = "__msgpack_chunked_array__"
 _SPARE = 1 << 20
+_HEADER = 1024  # bytes in which shape and dtype stand
+_BIN = {0xC4: 2, 0xC5: 3, 0xC6: 5}  # bytes before bytes
 # Kinds of objects by their first byte: bytes of the length that follows, and what it counts.
 _LENGTHS = {
     **{0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes")},
@@ -39,7 +41,7 @@ class _Stored(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
-    buffer: bytes
+    buffer: memoryview
 
 
 def contents(path: Path) -> Contents:
@@ -69,9 +71,16 @@ def _extension(msgpack: Any, code: int, data: bytes) -> Any:
     if code != _ARRAY:
         return None
     _check(data)
-    shape, dtype, buffer = msgpack.unpackb(data)
-    if not (isinstance(dtype, str) and isinstance(buffer, bytes) and isinstance(shape, list)):
+    header = msgpack.Unpacker()
+    header.feed(data[:_HEADER])
+    try:
+        parts, shape, dtype = header.read_array_header(), header.unpack(), header.unpack()
+    except msgpack.OutOfData as error:
+        raise RefusedError("an array must have a shape of a few axes") from error
+    first = data[header.tell()]
+    if parts != 3 or not isinstance(shape, list) or not isinstance(dtype, str) or first not in _BIN:
         raise RefusedError("an array must be a shape, the name of a dtype, and bytes")
+    buffer = memoryview(data)[header.tell() + _BIN[first] :]  # no copy: it may be all of the file
     if not all(type(n) is int and n >= 0 for n in shape):
         raise RefusedError(f"an array has the shape {shape}")
     size = _itemsize(dtype)

@@ -58,8 +58,8 @@ def _archive(path: Path) -> Contents:
 def _hdf5(path: Path, size: int) -> Contents:
     with tree.opened(path) as file:
         entries = tree.entries(path, file, size)
-        config = tree.attribute(file, "model_config")
-        version = tree.attribute(file, "keras_version")
+        config = tree.text(path, file, "model_config")
+        version = tree.text(path, file, "keras_version")
     if config:
         return _made("Keras HDF5 file", entries, json.loads(config), "model_weights")
     notes = _of_old_keras(version)
@@ -89,6 +89,12 @@ def _made(kind: str, entries: Mapping[str, Entry], config: Any, root: str) -> Co
 
 def _by_names(kind: str, entries: Mapping[str, Entry], notes: tuple[str, ...]) -> Contents:
     networks, linears, tables = keras.found(entries)
+    for name, network in networks.items():
+        if any(layer.cell == "gru" and len(layer.arrays) == 2 for layer in network.layers):
+            notes += (
+                f"{_plain(name)} has no biases, which alone would say where a GRU resets: it is "
+                "read as Keras 3 has it, after the product.",
+            )
     return Contents(
         kind,
         entries,

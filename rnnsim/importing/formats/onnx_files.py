@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.importing.contents import Contents, Recurrent
-from rnnsim.importing.formats.chains import chained
+from rnnsim.importing.formats.chains import chained, tops
 from rnnsim.importing.formats.damage import RefusedError, sound
 from rnnsim.importing.formats.extras import package
 from rnnsim.importing.formats.onnx import cells, heads, scan
@@ -54,10 +54,12 @@ def _contents(model: Any, size: int) -> Contents:
             name = str(node.name or next(filter(None, node.output), node.op_type))
             name = name if name not in single else f"{name} {len(single)}"
             single[name], nodes[name] = cells.recurrent(graph, node, by_torch), node
-    networks = chained(single, _below(graph, nodes)) | _hidden(model, graph)
+    networks = chained(single, _below(graph, nodes))
+    highest = {id(nodes[name]) for name in tops(single, networks)}
+    linears, notes = heads.linears(graph, highest)
+    networks |= _hidden(model, graph)
     if not networks:
         networks = {model.graph.name or "graph": Recurrent(problem=_UNROLLED)}
-    linears, notes = heads.linears(graph)
     for name, node in nodes.items():
         if single[name].layers:
             notes += cells.notes(graph, name, node, by_torch)

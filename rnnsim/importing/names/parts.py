@@ -1,4 +1,4 @@
-"""Names of arrays taken apart: `a/b/kernel:0` and `a.b.kernel` are `kernel` of a, b."""
+"""Names taken apart, `a/b/kernel:0` and `a.b.kernel` being `kernel` of a, b; and found again."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -48,6 +48,26 @@ def below(groups: Mapping[str, Group], name: str) -> tuple[str, ...]:
     )
 
 
-def first(names: Iterable[str]) -> str:
-    """The first of some names, or none."""
-    return next(iter(names), "")
+def meant(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that `wanted` may stand for: itself, or else those that end or begin with it.
+
+    Examples
+    --------
+    >>> names = ["model.encoder.lstm", "model.decoder.lstm"]
+    >>> meant("encoder.lstm", names), meant("lstm", names), meant("model.decoder", names)
+    (['model.encoder.lstm'], ['model.encoder.lstm', 'model.decoder.lstm'], ['model.decoder.lstm'])
+    """
+    steps, known = _steps(wanted), {name: _steps(name) for name in names}
+    n = len(steps)
+    for fits in (
+        lambda own: own == steps,
+        lambda own: n > 0 and own[-n:] == steps,
+        lambda own: n > 0 and own[:n] == steps,
+    ):
+        if found := [name for name, own in known.items() if fits(own)]:
+            return found
+    return []
+
+
+def _steps(name: str) -> list[str]:
+    return [part for part in split(name) if part]

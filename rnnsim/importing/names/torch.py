@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.importing import layouts
 from rnnsim.importing.contents import Array, Entry, Layer, Linear, Recurrent, Table
-from rnnsim.importing.names.matching import parts
+from rnnsim.importing.names.parts import split
 
 _RECURRENT = re.compile(
     r"(?P<module>|.*\.)(?P<kind>weight|bias)_(?P<side>ih|hh|hr)"
@@ -17,7 +19,7 @@ _RECURRENT = re.compile(
 _PARAMETRIZED = re.compile(
     r"(?P<module>|.*\.)parametrizations\.(?P<of>(?:weight|bias)_(?:ih|hh|hr)(?:_l\d+)?(?:_reverse)?)\..+"
 )
-_CELLS = {1: "vanilla", 3: "gru", 4: "lstm"}
+_LAYOUT = layouts.Layout(columns=False)
 _FORMS = {
     "_raw": "weights under a dropout of their own (weight drop)",
     "_g": "weight normalisation",
@@ -68,10 +70,7 @@ def _network(group: Group, entries: Mapping[str, Entry]) -> Recurrent:
     if problem:
         return Recurrent((), arrays, problem)
     try:
-        layers = tuple(
-            _layer(_of_layer(group, suffix), entries, index)
-            for index, suffix in enumerate(_suffixes(group))
-        )
+        layers = tuple(_layer(_of_layer(group, suffix), entries) for suffix in _suffixes(group))
         _check_depth(layers)
     except ValueError as error:
         return Recurrent((), arrays, str(error))
@@ -127,12 +126,12 @@ def _of_layer(group: Group, suffix: str) -> _Parts:
     return _Parts._make(group.get(key, "") for key in (*keys, "bias", "bias_n"))
 
 
-def _layer(names: _Parts, entries: Mapping[str, Entry], index: int) -> Layer:
+def _layer(names: _Parts, entries: Mapping[str, Entry]) -> Layer:
     """One layer whose shapes fit."""
     used = {key: entries[name] for key, name in names._asdict().items() if name}
     shapes = {key: entry.shape for key, entry in used.items()}
     rows, H = shapes["w_hh"] if len(shapes["w_hh"]) == 2 else (0, 0)
-    cell = _CELLS.get(rows // H if H and rows % H == 0 else 0)
+    cell = layouts.CELLS.get(rows // H if H and rows % H == 0 else 0)
     if cell is None:
         raise ValueError(
             f"{names.w_hh} must be (H, H), (3 H, H) of a GRU or (4 H, H) of an LSTM, got "
@@ -151,25 +150,21 @@ def _layer(names: _Parts, entries: Mapping[str, Entry], index: int) -> Layer:
             )
     if cell == "gru" and bool(names.bias) != bool(names.bias_n):
         raise ValueError(f"of bias and bias_n of a GRU one is missing beside {names.w_hh}")
-    D = shapes["w_ih"][1]
-    arrays = tuple(name for name in names if name)
-    return Layer(cell, D, H, arrays, lambda: _weights(cell, H, used))
+    named = {key: (name, entries[name]) for key, name in names._asdict().items() if name}
+    kernels = named["w_ih"], named["w_hh"]
+    biases = [named[key] for key in ("b_ih", "b_hh", "bias") if key in named]
+    read = layouts.layer(cell, _LAYOUT, kernels, biases)
+    if names.bias_n:  # of the state alone: r and z have one bias, n two
+        weights = partial(_with_state_bias, read, named["bias_n"][1])
+        return read._replace(arrays=(*read.arrays, names.bias_n), weights=weights)
+    return read
 
 
-def _weights(cell: str, H: int, used: Mapping[str, Entry]) -> tuple[Array, Array, Array | None]:
-    """W_xh, W_hh and b_h: both biases of a gate added up, but those of n of a GRU."""
-    W_xh, W_hh = used["w_ih"].read(), used["w_hh"].read()
-    if "b_ih" in used:
-        inner, outer = used["b_ih"].read(), used["b_hh"].read()
-        if cell != "gru":
-            return W_xh, W_hh, inner + outer
-        gates = slice(0, 2 * H), slice(2 * H, None)
-        added = inner[gates[0]] + outer[gates[0]]
-        return W_xh, W_hh, np.concatenate([added, inner[gates[1]], outer[gates[1]]])
-    if "bias" in used:
-        biases = [used[key].read() for key in ("bias", "bias_n") if key in used]
-        return W_xh, W_hh, np.concatenate(biases)
-    return W_xh, W_hh, None
+def _with_state_bias(layer: Layer, bias_n: Entry) -> tuple[Array, Array, Array | None]:
+    """Weights of a GRU of Equinox, whose b_h ends with the bias of n of the state."""
+    W_xh, W_hh, b_h = layer.weights()
+    assert b_h is not None  # as there is bias_n
+    return W_xh, W_hh, np.concatenate([b_h[: len(W_hh)], bias_n.read()])
 
 
 def _check_depth(layers: tuple[Layer, ...]) -> None:
@@ -196,22 +191,11 @@ def _matrices(entries: Mapping[str, Entry]) -> tuple[dict[str, Linear], dict[str
         module = name.removesuffix("weight").rstrip(".")
         bias = f"{module}.bias".lstrip(".")
         has_bias = bias in entries and entries[bias].shape == entry.shape[:1]
-        last = parts(module)[-1].lower() if module else ""
+        last = split(module)[-1].lower()
         looks_up = not has_bias and re.search("emb|token|wte|lookup", last) is not None
-        linears[module] = _linear(name, bias if has_bias else "", entries, likely=not looks_up)
+        row = (bias, entries[bias]) if has_bias else None
+        linears[module] = layouts.linear((name, entry), row, columns=False, likely=not looks_up)
         if not has_bias:
             n_ids, D = entry.shape
             tables[module] = Table(n_ids, D, (name,), entry.read, looks_up)
     return linears, tables
-
-
-def _linear(name: str, bias: str, entries: Mapping[str, Entry], *, likely: bool) -> Linear:
-    rows, columns = entries[name].shape
-    arrays = (name, bias) if bias else (name,)
-    return Linear(
-        columns,
-        rows,
-        arrays,
-        lambda: (entries[name].read(), entries[bias].read() if bias else None),
-        likely,
-    )

@@ -268,3 +268,24 @@ def test_files_written_to_memory_are_the_same(tmp_path):
     np.save(file, X[:, 0, 0])
     (tmp_path / "a.bin").write_bytes(file.getvalue())
     assert open_data(tmp_path / "a.bin").kind == "stream"
+
+
+@pytest.mark.parametrize("n_networks", [1, 3])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_class_ids_go_through_the_embedding_of_a_network(saved, stacked, n_networks):
+    table = RNG.normal(size=(n_networks, 6, 2)).astype("float32")
+    sizes = {"n_inputs": 2, "n_hidden": 3, "n_outputs": 6, "rng": 0}
+    plain = rnnsim.RNN.sample(n_networks, **sizes).astype("float32")
+    rnn = rnnsim.RNN(*plain.weights, embedding=table)
+    model = rnnsim.Stack([rnn]) if stacked else rnn
+    batch = rnnsim.read_sequences(saved(inputs=IDS), network=model)
+    rows = table[:, IDS[:-1]]
+    assert_array_equal(batch.inputs, rows if n_networks > 1 else rows[0])
+    assert_array_equal(batch.targets, np.broadcast_to(IDS[1:], batch.targets.shape))
+    by_hand = rnnsim.Sequences(batch.inputs, batch.targets)
+    assert_array_equal(rnnsim.evaluate(model, batch).loss, rnnsim.evaluate(model, by_hand).loss)
+    short = rnnsim.RNN(*plain.weights, embedding=table[:, :5])
+    with pytest.raises(
+        ValueError, match=r"0\.\.4 of the embedding of `network`, got 5 at \[3, 1\]"
+    ):
+        rnnsim.read_sequences(saved(inputs=IDS), network=short)

@@ -9,6 +9,7 @@ import rnnsim
 from rnnsim.importing.formats import onnx_files
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.nojit
 KNOWN = oracles.load("onnx.npz")
 CASES = [case for case in KNOWN if not case.startswith("ids")]
 H, V = 3, 2

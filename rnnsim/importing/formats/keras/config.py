@@ -58,7 +58,7 @@ def kind_of(layer: Any) -> tuple[str, bool]:
 
 def folder_of(kind: str) -> str:
     """The name that Keras gives to the folder of a class."""
-    bare = re.sub(r"\W+", "", kind)
+    bare = re.sub(r"\W+", "", kind.rpartition(">")[2])  # without the package of a custom class
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", bare)).lower()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rnnsim.importing.contents import Entry, Layer, Linear, Recurrent, Table
-from rnnsim.importing.formats.chains import chained
+from rnnsim.importing.formats.chains import chained, tops
 from rnnsim.importing.formats.keras.config import Module, kind_of, settings_of
 from rnnsim.importing.names import keras
 from rnnsim.importing.names.parts import grouped, split
@@ -53,10 +53,11 @@ def found(modules: Sequence[Module], arrays: Arrays) -> Found:
     below = {name: _source(known[name], known, _TRANSPARENT) for name in single if name in known}
     whole = {name: each for name, each in below.items() if _is_whole(known.get(each))}
     result.networks.update(chained(single, whole))
+    highest = tops(single, result.networks)
     for module in modules:
         if module.kind == "Dense" and module.own:
             reads = _source(module, known, {*_TRANSPARENT, "GetItem"})
-            _put(result.linears, module.name, _dense(module, arrays(module), reads in single))
+            _put(result.linears, module.name, _dense(module, arrays(module), reads in highest))
         elif module.kind == "Embedding" and module.own:
             _put(result.tables, module.name, _table(arrays(module), module.name in below.values()))
     return result._replace(notes=tuple(_notes(modules, known, single)))

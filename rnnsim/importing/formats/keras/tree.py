@@ -5,6 +5,7 @@ refused: Keras writes none of them, and all are ways to other files or to memory
 """
 
 import io
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +19,7 @@ from rnnsim.importing.formats.extras import Array, from_bfloat16, package
 MOST = 100_000  # objects of a file
 _TRAINING = ("optimizer", "optimizer_weights", "_optimizer", "compile_metrics")
 Source = Path | bytes
+_HEAP = b"GCOL\x01\0\0\0"  # begins a heap of texts, version 1
 
 
 @contextmanager
@@ -95,13 +97,29 @@ def _read(source: Source, path: str, shape: tuple[int, ...], brain: bool) -> Arr
     return from_bfloat16(array) if brain else array
 
 
-def text(value: Any) -> str:
-    """An attribute that is text, as str or bytes; of anything else nothing."""
+def text(source: Path, file: Any, name: str) -> str:
+    """An attribute of the whole file that is text, as str or bytes; of anything else nothing."""
+    if name not in file.attrs:
+        return ""
+    with source.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        _check_heaps(data)
+    value = file.attrs[name]
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else ""
 
 
-def attribute(file: Any, name: str) -> str:
-    """Text that belongs to the whole file, or nothing."""
-    return text(file.attrs[name]) if name in file.attrs else ""
+def _check_heaps(data: mmap.mmap) -> None:
+    """Refuse a heap of texts in which an object has no size: HDF5 would walk it for ever."""
+    start = data.find(_HEAP)
+    while start >= 0:
+        end = min(start + int.from_bytes(data[start + 8 : start + 16], "little"), len(data))
+        place = start + 16
+        while place + 16 <= end:
+            free = data[place : place + 2] == b"\0\0"
+            size = int.from_bytes(data[place + 8 : place + 16], "little")
+            step = size if free else 16 + (size + 7) // 8 * 8
+            if step < 16 or place + step > end:
+                raise RefusedError("its attributes are damaged: a text has no end")
+            place += step
+        start = data.find(_HEAP, start + 8)

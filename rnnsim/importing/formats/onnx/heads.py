@@ -15,8 +15,11 @@ _PICKING = (*SHAPING, "Slice", "Gather", "Split")
 _CURVED = ("Relu", "Tanh", "Elu", "LeakyRelu", "Gelu", "Selu", "HardSigmoid", "Softplus", "Mul")
 
 
-def linears(graph: Graph) -> tuple[dict[str, Linear], list[str]]:
-    """Products with a constant matrix by their module or node, and what to say of them."""
+def linears(graph: Graph, highest: set[int]) -> tuple[dict[str, Linear], list[str]]:
+    """Products with a constant matrix by their module or node, and what to say of them.
+
+    A readout is one that reads the states of a highest layer, of the operators with these ids.
+    """
     found: dict[str, Linear] = {}
     notes = []
     for node in graph.nodes:
@@ -26,7 +29,7 @@ def linears(graph: Graph) -> tuple[dict[str, Linear], list[str]]:
         if kernel is None or len(kernel.entry.shape) != 2 or graph.constant(node.input[0]):
             continue
         last, bias = _bias(graph, node)
-        likely = state is not None and state[0].op_type in OPERATORS and state[1] < 2
+        likely = state is not None and id(state[0]) in highest and state[1] < 2
         after = {each.op_type for each in graph.readers.get(last.output[0], ())}
         curved = sorted(after.intersection(_CURVED))
         problem = f"{curved[0]} follows it, and rnnsim's readouts are linear" if curved else ""
