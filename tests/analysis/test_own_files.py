@@ -1,5 +1,6 @@
 """Commands on a person's own data and network: what they read, say, leave behind and refuse."""
 
+import contextlib
 import json
 import re
 import tomllib
@@ -174,7 +175,8 @@ def test_a_layout_says_how_data_are_read(here):
 
 
 def run(*arguments):
-    app.meta([*map(str, arguments), "--no-progress"])
+    with contextlib.suppress(SystemExit):  # as commands end
+        app.meta([*map(str, arguments), "--no-progress"])
 
 
 def test_a_run_leaves_its_files_behind_and_is_drawn_and_made_again(here, tmp_path, capsys):
@@ -189,7 +191,7 @@ def test_a_run_leaves_its_files_behind_and_is_drawn_and_made_again(here, tmp_pat
     assert (tmp_path / "again" / "summary.txt").read_text() == said
     capsys.readouterr()
     config = ("--config", tmp_path / "run" / "configuration.toml")
-    app.meta([*map(str, config), "depth", "--output", str(tmp_path / "same")])
+    run(*config, "depth", "--output", tmp_path / "same")
     assert (tmp_path / "same" / "configuration.toml").read_text() == text
     assert (tmp_path / "same" / "summary.txt").read_text() == said
 
@@ -212,7 +214,8 @@ REFUSED = {
     "--forget-bias: `forget_bias` says how": ("cells", "--weights", "lstm.npz", "--forget-bias", 2),
     "--network-seeds: `network_seeds` counts the networks of `weights` 'lstm.npz'":
         ("truncation", "--weights", "lstm.npz", "--network-seeds", 2),
-    "--cell: `cell` must be 'lstm'": ("portrait", "--weights", "lstm.npz", "--cell", "gru"),
+    "--cell: `cell` is 'gru', and `weights` 'lstm.npz' holds an LSTM":
+        ("portrait", "--weights", "lstm.npz", "--cell", "gru"),
     "--cell: `cell` must be one where":
         ("spectra", "--weights", "gru.npz", "--cell", "gru", "lstm"),
     "--data: `data` 'stream.csv': inputs have n_inputs = 2 and `weights` 3":
@@ -227,7 +230,10 @@ REFUSED = {
         ("cells", "--data", "batch.npz", "--batch-size", 7),
     "--batch-size: `batch_size` must be 1 where a window is all 90 steps of 'stream.csv'":
         ("portrait", "--data", "stream.csv", "--batch-size", 4, "--length", 90),
-    "--n-steps: `n_steps` must be at most 40": ("lyapunov", "--data", "batch.npz", "--n-steps", 99),
+    "--n-steps: `n_steps` must be at most 40": (
+        *("lyapunov", "--data", "batch.npz", "--n-steps", 99),
+        *("--burn-in", 9, "--block-steps", 1),
+    ),
 }  # fmt: skip
 
 
