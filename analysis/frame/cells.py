@@ -105,11 +105,11 @@ def own_of(dataset: xr.Dataset) -> str:
 def own_in_words(dataset: xr.Dataset) -> list[str]:
     """What must be said of data and networks of one's own; of draws that read a task nothing."""
     name, settings = own_of(dataset), figures.configuration(dataset)
-    task = settings["task"][0] if isinstance(settings["task"], list) else settings["task"]
+    task = np.ravel(settings.get("task", ""))[0]
     reads = f"reads {task.replace('_', ' ') if task in rnnsim.tasks.TASKS else task}"
     reads = reads if settings.get("driven", True) else "has no input"
     if not name:
-        return [] if task in rnnsim.tasks.TASKS else [f"Every network {reads}."]
+        return [] if task in ("", *rnnsim.tasks.TASKS) else [f"Every network {reads}."]
     without = "; it has no outputs, and its loss is a random linear functional of its states"
     return [
         f"The network is that of {name} and {reads}{without * lacks_outputs(dataset)}. Gain is a "
@@ -120,7 +120,7 @@ def own_in_words(dataset: xr.Dataset) -> list[str]:
 def lacks_outputs(dataset: xr.Dataset) -> bool:
     """Whether networks of one's own have no outputs, and a loss that experiments gave them."""
     where = json.loads(dataset.attrs["provenance"])
-    return any(key.rpartition(".")[2] == "loss" for key in where)
+    return any(key.rpartition(".")[2] == "functional" for key in where)
 
 
 def read_in_words(task: str) -> str:

@@ -25,7 +25,9 @@ class Settings(Own, Reading):
     """Which network is portrayed, and what it reads."""
 
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    gain: Annotated[float, flag("Gain: factor of W_hh.")] = 1.5
+    gain: Annotated[
+        float | None, flag("Gain: factor of W_hh; 1.5 unless given, of --weights 1.")
+    ] = None
     n_hidden: Annotated[int, flag("Hidden units H.")] = 64
     seed: Annotated[int, flag("Seed of the network.")] = 0
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
@@ -43,6 +45,8 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     """One dataset of one network: spectra, exponents, and its gradients on one batch."""
     with of_files(settings):
         chosen = with_own(settings, vars(settings))
+        if settings.gain is None:
+            chosen.pop("gain", None)  # as usual, or as the file has it
         return {"portrait": rnnsim.portrait(progress=progress, **chosen)}
 
 

@@ -43,7 +43,10 @@ class Settings(Own, Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    spectrum_gain: Annotated[float, flag("Gain whose eigen- and singular values are drawn.")] = 1.5
+    spectrum_gain: Annotated[
+        float | None,
+        flag("Gain whose eigen- and singular values are drawn; 1.5 unless given, of --weights 1."),
+    ] = None
     length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
     scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = rnnsim.SCHEMES
 
@@ -67,8 +70,9 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 def _shown(settings: Settings, own: bool) -> float:
     """The gain whose spectra are drawn; of a network of one's own as it is, unless told."""
-    usual = own and settings.spectrum_gain == Settings.spectrum_gain
-    return 1.0 if usual else checks.real_number("spectrum_gain", settings.spectrum_gain)
+    if settings.spectrum_gain is None:
+        return 1.0 if own else 1.5
+    return checks.real_number("spectrum_gain", settings.spectrum_gain)
 
 
 def _of_matrices(common: dict[str, Any], shown: float) -> Datasets:
@@ -132,7 +136,7 @@ def _eigenvalue_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Each dot an eigenvalue of W_hh: {dataset.network_seed.size} networks of "
         f"{dataset.unit.size} units{_each(dataset)}, gain {gain:g}; titles: median spectral "
-        f"radius. {_kinds_of_spectra * (not own)}{_whose(dataset)}",
+        f"radius. {_KINDS_OF_SPECTRA * (not own)}{_whose(dataset)}",
     )
     return figure
 
@@ -174,7 +178,7 @@ def _gain_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units at each "
         "gain, lines: median. R: strict upper triangle of the Schur form. Gain scales all but the "
-        f"share. {_kinds_of_norms * (not cells.own_of(dataset))}{_whose(dataset)}",
+        f"share. {_KINDS_OF_NORMS * (not cells.own_of(dataset))}{_whose(dataset)}",
     )
     return figure
 
@@ -222,19 +226,23 @@ def _beyond_figure(dataset: xr.Dataset) -> Figure:
         f"{_each(dataset)} (bottom right: all their eigenvectors), lines and bars: medians. Gain "
         "scales the numerical radius and leaves the other three alone, so these are shown by "
         "scheme. ||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
-        f"where both are 1 (orthogonal, identity) eigenvalues tell all. {_whose(dataset)}".strip(),
+        f"where both are 1{_NORMAL_ONES * (not cells.own_of(dataset))} eigenvalues tell all. "
+        f"{_whose(dataset)}".strip(),
     )
     return figure
 
 
-_kinds_of_spectra = (
+_KINDS_OF_SPECTRA = (
     "Independent entries fill a disc, an orthogonal matrix has all its eigenvalues on a circle, a "
     "multiple of the identity has only one."
 )
-_kinds_of_norms = (
+_KINDS_OF_NORMS = (
     "The norm of independent entries is about twice their radius; orthogonal and identity are "
     "normal, radius and norm are the same."
 )
+
+
+_NORMAL_ONES = " (orthogonal, identity)"
 
 
 def _each(dataset: xr.Dataset) -> str:

@@ -248,7 +248,7 @@ def _with_functional(data: Sequences, network: Network, seed: int) -> Sequences:
     with warnings.catch_warnings():  # of the data it was warned before
         warnings.simplefilter("ignore", UserWarning)
         return Sequences.from_gradients(
-            data.inputs, dL_dh=dL_dh, provenance={**data.provenance, "loss": loss}
+            data.inputs, dL_dh=dL_dh, provenance={**data.provenance, "functional": loss}
         )
 
 

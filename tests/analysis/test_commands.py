@@ -203,7 +203,7 @@ def test_portrait_is_one_page(tmp_path):
     assert settings["gain"] == 1.1
     result = rnnsim("portrait", "--weights", "absent.npz", cwd=tmp_path)
     assert result.returncode == 2
-    assert result.stderr.startswith("rnnsim: `--weights` 'absent.npz' is not a file")
+    assert result.stderr.startswith("rnnsim: --weights: `weights` 'absent.npz' does not exist")
 
 
 def test_architectures_one_at_a_time(tmp_path):

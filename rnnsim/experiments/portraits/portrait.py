@@ -62,7 +62,8 @@ def portrait(
     Parameters
     ----------
     task : str, Sequences or callable
-        As in `sweep`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; or data of your own, as in `sweep`.
     scheme, gain, n_hidden, seed
         The network, drawn as `sweep` draws it.
     weights : RNN, Stack or path, optional

@@ -101,8 +101,9 @@ def lyapunov_sweep(
         As in `lyapunov_spectrum`, burn-in included in n_steps; of data of your own as many steps as
         there are unless told, and a burn-in and blocks that are as long as these allow.
     task : str, Sequences or callable
-        As in `sweep`; whose number of inputs the networks have, and whose inputs they read where
-        `driven`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; or data of your own, as in `sweep`. Its number of inputs the networks have, and its
+        inputs they read where `driven`.
     driven : bool, optional
         Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`; data
         of your own are read and named tasks are not, unless told.
@@ -151,7 +152,7 @@ def lyapunov_sweep(
     seed = checks.whole_number("data_seed", data_seed, least=0)
     reads = driven is not None and checks.boolean("driven", driven)
     data = draws.Data(source, steps, B, seed, dtype, weights, inputs_only=True)
-    with checks.renamed(n_sequences="`batch_size`"):
+    with checks.renamed(n_sequences="`batch_size`", length="`n_steps`"):
         batch = data.draw() if reads or not isinstance(source, str) else None
     sizes = draws.sizes_of(source, [] if batch is None else [batch], weights)
     drive = data if reads else None

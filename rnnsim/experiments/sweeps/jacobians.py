@@ -86,7 +86,8 @@ def jacobian_sweep(
         Length of the sequences that the Lyapunov exponents come from, at least 23; 1000 unless
         given, or as many as data of your own have: of a batch that was given, the same sequences.
     task : str, Sequences or callable
-        As in `sweep`; it must have sequences of both lengths.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; or data of your own, as in `sweep`. It must have sequences of both lengths.
     weights : RNN, Stack or path, optional
         Networks of your own, as in `sweep`.
     n_threads : int, optional

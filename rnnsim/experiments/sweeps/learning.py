@@ -79,8 +79,8 @@ def learning_sweep(
     Parameters
     ----------
     task : str, Sequences or callable
-        As in `training_sweep`, with class targets: copy_memory, echo, temporal_order, characters,
-        sentences, digits, or classes of your own.
+        One of `rnnsim.tasks` with class targets: copy_memory, echo, temporal_order, characters,
+        sentences, digits. Or classes of your own, as in `training_sweep`.
     length : int or list of int
         Sequence lengths T, which must be given for all but `Sequences`.
     network_seeds : int or list of int

@@ -105,7 +105,8 @@ def normality_sweep(
     tolerance : float
         As in `sufficient_window`.
     task : str, Sequences or callable
-        As in `sweep`.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; or data of your own, as in `sweep`.
     cell : {"vanilla"}
         W_hh of LSTMs and GRUs stacks the blocks of gates: it has no eigenvalues to keep.
     n_layers : {1}

@@ -84,8 +84,10 @@ def training_sweep(
     Parameters
     ----------
     task : str, Sequences or callable
-        As in `sweep`. Of `Sequences` every batch has others, drawn without replacement, 16 unless
-        `batch_size` says otherwise, and what is measured are all of them, 128 at most.
+        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
+        digits; or data of your own, as in `sweep`. Of `Sequences` every batch has others, drawn
+        without replacement, 16 unless `batch_size` says otherwise, and what is measured are all of
+        them, 128 at most.
     length, n_hidden, batch_size : int
         T, H, B.
     gain, scheme, activation, cell, forget_bias, n_layers, network_seeds, dtype

@@ -147,7 +147,7 @@ def test_a_refusal_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused("must be one of", "portrait", "--scheme", "glorot")
     refused("must be one of", "portrait", "--scheme", "glorot", "--output", "a/b/c")
-    refused("is not a file", "portrait", "--weights", "absent.npz", "--output", "a/b/c")
+    refused("does not exist", "portrait", "--weights", "absent.npz", "--output", "a/b/c")
     refused("must name the folder", "demo", "--from", "absent")
     assert not list(tmp_path.iterdir())
 

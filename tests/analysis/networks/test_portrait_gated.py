@@ -189,7 +189,9 @@ def test_a_network_of_ones_own_is_read_with_its_cell(tmp_path):
     rnn, _ = network("gru")
     arrays = {name: array[0] for name, array in rnn.weights._asdict().items()}
     np.savez(tmp_path / "mine.npz", cell="gru", **arrays)
-    own = replace(TINY, cell="vanilla", forget_bias=0.0, weights=str(tmp_path / "mine.npz"))
+    own = replace(
+        TINY, cell="vanilla", gain=None, forget_bias=0.0, weights=str(tmp_path / "mine.npz")
+    )
     data = portrait.compute(own, progress=False)["portrait"]
     assert portrait_page.subject_in_words(data) == f"mine.npz, {H} GRU units, reading characters"
     assert_array_equal(data.gate_singular_values, rnnsim.spectrum(rnn).singular_values[0])

@@ -105,3 +105,23 @@ def test_a_file_of_any_name_is_drawn(name, own, tmp_path):
         page = portrait_plots.page(data)
         page.savefig(io.BytesIO(), format="svg")
     assert page.get_suptitle().startswith(figures.plain(f"{name}.npz, 4 tanh units"))
+
+
+def test_without_outputs_the_summary_says_what_the_loss_is(own):
+    data = portrait.compute(settings(weights=own(W_hy=None, b_y=None)), progress=False)
+    *others, last = portrait.summarise(data)
+    assert last == "It has no outputs, and its loss is a random linear functional of its states."
+    full = portrait.compute(settings(weights=own()), progress=False)
+    assert len(portrait.summarise(full)) == len(others)
+
+
+@pytest.mark.parametrize(
+    ("gain", "words"),
+    [(None, "4 tanh units, r"), (1.5, "units, gain 1.5, r"), (1.0, "4 tanh units, r")],
+)
+def test_a_gain_scales_its_recurrent_weights(gain, words, own):
+    data = portrait.compute(settings(weights=own(), gain=gain, length=22), progress=False)
+    data = data["portrait"]
+    assert words in portrait_page.subject_in_words(data)
+    values = np.linalg.svd(own.arrays["W_hh"], compute_uv=False)
+    assert_allclose(data.singular_values, (gain or 1.0) * values)

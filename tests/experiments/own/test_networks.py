@@ -130,7 +130,9 @@ def test_without_outputs_the_loss_is_a_random_linear_functional():
     assert_allclose(data.log_gradient_norm.squeeze(), norms, rtol=1e-12)
     name = data.task.values[0]
     where = json.loads(data.attrs["provenance"])
-    assert where[f"{name}.loss"].startswith("random linear functional of h: dl_t/dh_t from N(0, 1)")
+    assert where[f"{name}.functional"].startswith(
+        "random linear functional of h: dl_t/dh_t from N(0, 1)"
+    )
     last = rnnsim.sweep(BATCH, weights=MUTE, last_loss_only=True, **FEW)
     assert_allclose(last.log_gradient_norm, data.log_gradient_norm, rtol=1e-12)
     with pytest.raises(ValueError, match="`weights` 'RNN' has no readout, and training needs"):
@@ -175,7 +177,7 @@ WIDE = rnnsim.Sequences(np.zeros((5, 2, 7)), np.zeros((5, 2, 1)))
         ({"task": THREE}, "`task` .* targets of 3 numbers and `weights` 'RNN' has 1 outputs"),
         ({"task": "characters", "length": 5}, "`task` 'characters' has .* inputs a step and"),
         ({"weights": 3}, "`weights` must be a rnnsim.RNN, a rnnsim.Stack or the path .* got 3"),
-        ({"weights": "absent.npz"}, "`weights` 'absent.npz' is not"),
+        ({"weights": "absent.npz"}, "`weights` 'absent.npz' does not exist"),
         ({"weights": None}, "`gain` must be"),
     ],
 )
