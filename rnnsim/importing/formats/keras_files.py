@@ -18,6 +18,7 @@ from rnnsim.importing.names.parts import split
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _ROOTS = ("layers", "_layer_checkpoint_dependencies")
 _SPARE = 1 << 20  # bytes that a small file may unfold to
+_VALUE = 100  # bytes of a value of a configuration, about
 
 
 def contents(path: Path) -> Contents:
@@ -52,7 +53,7 @@ def _archive(path: Path) -> Contents:
         weights, text = archive.read(_WEIGHTS), archive.read(_CONFIG)
     with tree.opened(weights) as file:
         entries = tree.entries(weights, file, len(weights))
-    return _made("Keras file", entries, json.loads(text), "")
+    return _made("Keras file", entries, _parsed(text, size), "")
 
 
 def _hdf5(path: Path, size: int) -> Contents:
@@ -61,9 +62,17 @@ def _hdf5(path: Path, size: int) -> Contents:
         config = tree.text(path, file, "model_config")
         version = tree.text(path, file, "keras_version")
     if config:
-        return _made("Keras HDF5 file", entries, json.loads(config), "model_weights")
+        return _made("Keras HDF5 file", entries, _parsed(config.encode(), size), "model_weights")
     notes = _of_old_keras(version)
     return _by_names("HDF5 file of Keras' weights", entries, notes)
+
+
+def _parsed(text: bytes, size: int) -> Any:
+    """A configuration, unless it stands for far more objects than the file has bytes."""
+    values = sum(text.count(sign) for sign in (b"[", b"{", b","))
+    if _VALUE * values > 2 * size + 4 * _SPARE:
+        raise RefusedError(f"its configuration has {values} values, in a file of {size} bytes")
+    return json.loads(text)
 
 
 def _of_old_keras(version: str) -> tuple[str, ...]:

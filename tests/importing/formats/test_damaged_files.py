@@ -195,7 +195,7 @@ def test_many_groups(tmp_path, monkeypatch):
 
 
 def test_a_configuration_without_end(tmp_path):
-    deep = "[" * 100_000
+    deep = "[" * 20_000
     layers = '{"class_name": "Sequential", "config": {"layers": [' * 60 + "{}" + "]}}" * 60
     cut = "cannot be read"
     for config, words in ((deep, cut), (layers, "models inside models"), ("{", cut)):

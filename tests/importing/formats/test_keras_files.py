@@ -298,3 +298,14 @@ def test_a_gru_without_biases_is_told(tmp_path):
         del file["layers/gru/cell/vars/2"]
     (note,) = keras_files.contents(path).notes
     assert note.startswith("gru has no biases")
+
+
+def test_training_and_dropout_leave_arrays_that_are_no_network(tmp_path):
+    path = tmp_path / "trained.weights.h5"
+    shutil.copy(FIXTURES / "gru.weights.h5", path)
+    known = set(keras_files.contents(path).entries)
+    with h5py.File(path, "r+") as file:
+        file["optimizer/vars/0"] = np.ones(2)
+        file["layers/gru/cell/seed_generator/vars/0"] = np.ones(2, "u4")
+        file["layers/other/vars/0"] = np.ones(2)
+    assert set(keras_files.contents(path).entries) - known == {"layers/other/vars/0"}

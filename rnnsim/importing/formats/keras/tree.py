@@ -31,7 +31,10 @@ def opened(source: Source) -> Iterator[Any]:
 
 
 def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
-    """Every array by its path, but those of an optimiser; `size` is that of the file in bytes."""
+    """Every array by its path, but those of an optimiser, of metrics and the seeds of dropout.
+
+    `size` is that of the file in bytes.
+    """
     found: dict[str, Entry] = {}
     waiting, seen = [("", file)], 0
     addresses = set()
@@ -46,7 +49,7 @@ def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
                 if item.id.__hash__() in addresses:
                     raise RefusedError(f"{place} is a group that stands in two places")
                 addresses.add(item.id.__hash__())
-                if path or name not in _TRAINING:
+                if name != "seed_generator" and (path or name not in _TRAINING):
                     waiting.append((place, item))
             else:
                 found[place] = _entry(source, place, item, size)
