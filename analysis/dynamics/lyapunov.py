@@ -13,7 +13,7 @@ from rnnsim import checks
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import have
 from . import words
 from .lyapunov_plots import (
@@ -42,7 +42,7 @@ _LEAST = 0.002  # nats/step
 
 
 @dataclass(frozen=True)
-class Settings(Cells, Ensemble):
+class Settings(Own, Cells, Ensemble):
     """What to simulate."""
 
     task: Annotated[str, flag(f"{TASK_HELP} Its inputs are what --driven networks read.")] = (
@@ -57,7 +57,9 @@ class Settings(Cells, Ensemble):
         64,
         128,
     )
-    driven: Annotated[bool, flag("Read the task's inputs; without, the input is 0.")] = False
+    driven: Annotated[
+        bool, flag("Read the task's inputs; without, and without --data, the input is 0.")
+    ] = False
     n_steps: Annotated[int, flag("Steps, burn-in included.")] = 2500
     burn_in: Annotated[int, flag("Steps before measuring begins.")] = 500
     block_steps: Annotated[int, flag("Steps of a block, of finite-time exponents.")] = 20
@@ -66,19 +68,17 @@ class Settings(Cells, Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Largest exponents of all sizes, and whole spectra of one."""
-    common = settings.shared() | {
-        "gain": settings.gain,
-        "scheme": settings.scheme,
-        "driven": settings.driven,
-        "n_steps": settings.n_steps,
-        "burn_in": settings.burn_in,
-        "block_steps": settings.block_steps,
-        "progress": progress,
-    }
-    several = common | {"n_hidden": settings.transition_n_hidden, "n_exponents": 1}
-    with checks.renamed(n_hidden="`--transition-n-hidden`"):
-        transition = rnnsim.lyapunov_sweep(**several)
-    return {"transition": transition, "spectra": rnnsim.lyapunov_sweep(**common)}
+    names = ("gain", "scheme", "n_steps", "burn_in", "block_steps")
+    wanted = {name: getattr(settings, name) for name in names}
+    with of_files(settings):
+        common = with_own(settings, settings.shared() | wanted) | {"progress": progress}
+        common["driven"] = settings.driven or settings.data is not None
+        several = common | {"n_exponents": 1}
+        if settings.weights is None:
+            several["n_hidden"] = settings.transition_n_hidden
+        with checks.renamed(n_hidden="`--transition-n-hidden`"):
+            transition = rnnsim.lyapunov_sweep(**several)
+        return {"transition": transition, "spectra": rnnsim.lyapunov_sweep(**common)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -274,7 +274,8 @@ def _steps(dataset: xr.Dataset) -> str:
 
 def _input(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
-    return f"reading {settings['task']}" if settings["driven"] else "no input"
+    reads = cells.read_in_words(settings["task"])
+    return f"reading {reads}" if settings["driven"] else "no input"
 
 
 def chaotic(dataset: xr.Dataset) -> xr.DataArray:

@@ -1,5 +1,6 @@
 """Figures and sentences of several cells and depths: each kind of networks under its name."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -96,8 +97,59 @@ def in_each_layer(dataset: xr.Dataset) -> str:
     return f" in each of {layers} layers" * (layers > 1)
 
 
+def own_of(dataset: xr.Dataset) -> str:
+    """The file, or kind, of networks of one's own in place of draws; "" where there are none."""
+    return str(figures.configuration(dataset).get("weights") or "")
+
+
+def own_in_words(dataset: xr.Dataset) -> list[str]:
+    """What must be said of data and networks of one's own; of draws that read a task nothing."""
+    name, settings = own_of(dataset), figures.configuration(dataset)
+    task = settings["task"][0] if isinstance(settings["task"], list) else settings["task"]
+    reads = f"reads {task.replace('_', ' ') if task in rnnsim.tasks.TASKS else task}"
+    reads = reads if settings.get("driven", True) else "has no input"
+    if not name:
+        return [] if task in rnnsim.tasks.TASKS else [f"Every network {reads}."]
+    without = "; it has no outputs, and its loss is a random linear functional of its states"
+    return [
+        f"The network is that of {name} and {reads}{without * lacks_outputs(dataset)}. Gain is a "
+        "factor of its W_hh, 1 as it is."
+    ]
+
+
+def lacks_outputs(dataset: xr.Dataset) -> bool:
+    """Whether networks of one's own have no outputs, and a loss that experiments gave them."""
+    where = json.loads(dataset.attrs["provenance"])
+    return any(key.rpartition(".")[2] == "loss" for key in where)
+
+
+def read_in_words(task: str) -> str:
+    """The task, or the data, as figures say it."""
+    return figures.plain(task if "." in task else task.replace("_", " "))
+
+
 def kinds_of(datasets: Datasets) -> list[Kind]:
-    """The kinds that there are, in their order; one without a name where nothing was chosen."""
+    """The kinds that there are, in their order; one without a name where nothing was chosen.
+
+    Those of one's own are called by their file and cell.
+    """
+    found = _kinds_of(datasets)
+    own = own_of(next(iter(datasets.values())))
+    if not own:
+        return found
+    several = next(iter(datasets.values())).sizes.get("network_seed", 1) > 1
+    return [
+        kind._replace(name=f"{own}, {_of_one(kind.name or name_of(), several=several)}")
+        for kind in found
+    ]
+
+
+def _of_one(name: str, *, several: bool) -> str:
+    """The name of a kind of which there may be one network alone."""
+    return name if several else name.replace("networks", "network")
+
+
+def _kinds_of(datasets: Datasets) -> list[Kind]:
     axes = [axis for axis in AXES if any(axis in data.dims for data in datasets.values())]
     if not axes:
         return [Kind("vanilla", "", "", datasets)]
@@ -147,7 +199,9 @@ def drawn(
     for kind in kinds:
         for name, figure in draw(kind.datasets).items():
             whole = _whole(kind) * (state != _STATE or _has_gradients(figure))
-            _entitle(figure, kind.name + (state.replace("%s", whole) if whole else ""))
+            _entitle(
+                figure, figures.plain(kind.name) + (state.replace("%s", whole) if whole else "")
+            )
             found[name + kind.suffix] = figure
     return found
 
@@ -169,7 +223,10 @@ def told(datasets: Datasets, summarise: Callable[[Datasets], Sequence[str]]) -> 
     """The sentences of every kind, each kind under its name."""
     found: list[str] = []
     for kind in kinds_of(datasets):
-        found += [f"{kind.name[0].upper()}{kind.name[1:]}:"] if kind.name else []
+        first = next(iter(kind.datasets.values()))
+        upper = kind.name[:1] if own_of(first) else kind.name[:1].upper()
+        found += [f"{upper}{kind.name[1:]}:"] if kind.name else []
+        found += own_in_words(first)
         found += summarise(kind.datasets)
     return found
 

@@ -14,7 +14,7 @@ from rnnsim import checks, theory
 from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
 from ..frame.words import have, listing
 from . import norm_plots
@@ -40,7 +40,7 @@ _MAP_GAINS = (0.75, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Settings(Cells, Ensemble):
+class Settings(Own, Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -53,24 +53,21 @@ class Settings(Cells, Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Three sweeps: loss as the task has it, loss at the last step only, maps of a few gains."""
-    common = settings.shared() | {"scheme": settings.scheme, "progress": progress}
-    ensemble = common | {"gain": settings.gain}
-    lengths = list(settings.length)
-    maps = common | {"gain": settings.map_gain, "network_seeds": 1}
-    with checks.renamed(gain="`--map-gain`"):
-        few = rnnsim.sweep(length=max(lengths), measures="map", **maps)
-    return {
-        "all-steps": rnnsim.sweep(
-            length=lengths, measures=("gradients", "lags", "steps"), **ensemble
-        ),
-        "last-step": rnnsim.sweep(
-            length=lengths,
-            measures=("gradients", "lags", "spectrum"),
-            last_loss_only=True,
-            **ensemble,
-        ),
-        "map": few,
-    }
+    wanted = {name: getattr(settings, name) for name in ("gain", "length", "scheme")}
+    with of_files(settings):
+        ensemble = with_own(settings, settings.shared() | wanted) | {"progress": progress}
+        maps = ensemble | {"length": max(ensemble["length"]), "network_seeds": 1}
+        if settings.weights is None or settings.map_gain != Settings.map_gain:
+            maps |= {"gain": settings.map_gain}
+        with checks.renamed(gain="`--map-gain`"):
+            few = rnnsim.sweep(measures="map", **maps)
+        return {
+            "all-steps": rnnsim.sweep(measures=("gradients", "lags", "steps"), **ensemble),
+            "last-step": rnnsim.sweep(
+                measures=("gradients", "lags", "spectrum"), last_loss_only=True, **ensemble
+            ),
+            "map": few,
+        }
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -326,9 +323,8 @@ def _critical_in_words(data: xr.Dataset) -> str:
     norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
     if np.isnan(norm):
         return "At gain 0 W_hh is 0, and says nothing of other gains."
-    scheme = theory.pascanu_critical_gain("gaussian")
+    large = f" (for large Gaussian W_hh {theory.pascanu_critical_gain('gaussian'):g})"
     return (
-        f"The norm of W_hh alone proves vanishing below gain {norm:.2f} in the median network "
-        f"(for large Gaussian W_hh {scheme:g}); its median spectral radius is 1 at gain "
-        f"{radius:.2f}."
+        f"The norm of W_hh alone proves vanishing below gain {norm:.2f} in the median network"
+        f"{large * (not cells.own_of(data))}; its median spectral radius is 1 at gain {radius:.2f}."
     )

@@ -13,7 +13,7 @@ import rnnsim
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
+from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
 from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance
@@ -35,7 +35,7 @@ _GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
-class Settings(Cells, Ensemble):
+class Settings(Own, Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -50,29 +50,36 @@ class Settings(Cells, Ensemble):
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
-    """One sweep with sliding windows and segments; bias and variance at one gain and length."""
-    windows = rnnsim.sweep(
-        gain=settings.gain,
-        length=list(settings.length),
-        scheme=settings.scheme,
-        measures=("gradients", "lags", "truncation"),
-        truncation=TRUNCATIONS,
-        windows=settings.windows,
-        tolerance=settings.tolerance,
-        progress=progress,
-        **settings.shared(),
-    )
-    bias_variance = rnnsim.bias_variance_sweep(
-        gain=figures.nearest(windows.gain.values, [1.0])[0],
-        length=int(figures.nearest(windows.length.values, [100.0])[0]),
-        scheme=settings.scheme,
-        n_batches=settings.n_batches,
-        n_updates=settings.n_updates,
-        windows=settings.windows,
-        progress=progress,
-        **settings.shared(),
-    )
+    """One sweep with sliding windows and segments; bias and variance at one gain and length.
+
+    These take batches that differ and a loss that can be learned: white noise has none, nor has a
+    network of one's own without outputs.
+    """
+    names = ("gain", "length", "scheme", "windows")
+    shared = settings.shared() | {name: getattr(settings, name) for name in names}
+    with of_files(settings):
+        common = with_own(settings, shared) | {"progress": progress}
+        windows = rnnsim.sweep(
+            measures=("gradients", "lags", "truncation"),
+            truncation=TRUNCATIONS,
+            tolerance=settings.tolerance,
+            **common,
+        )
+        if not _can_learn(common, windows):
+            return {"windows": windows}
+        chosen = with_own(settings, shared, batches=True) | {"progress": progress}
+        chosen["length"] = int(figures.nearest(chosen["length"], [100.0])[0])
+        chosen["gain"] = figures.nearest(windows.gain.values, [1.0])[0]
+        bias_variance = rnnsim.bias_variance_sweep(
+            n_batches=settings.n_batches, n_updates=settings.n_updates, **chosen
+        )
     return {"windows": windows, "bias-variance": bias_variance}
+
+
+def _can_learn(keywords: dict[str, Any], windows: xr.Dataset) -> bool:
+    """Whether training has a meaning: for all but some networks of one's own."""
+    own = keywords.get("weights")
+    return own is None or (own.sizes[1] > 0 and "white noise" not in windows.task.values)
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -116,7 +123,9 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
     # The bound is made of ||dh_t/dW_hh|| <= ||h_{t-1}||, which neither gates nor stacks keep.
     if cells.is_plain(data):
         found["geometric-bound"] = _bound_figure(data)
-    return found | {"bias-and-variance": _bias_variance_figure(datasets["bias-variance"])}
+    if "bias-variance" in datasets:
+        found["bias-and-variance"] = _bias_variance_figure(datasets["bias-variance"])
+    return found
 
 
 def _weights(dataset: xr.Dataset) -> str:
@@ -247,7 +256,9 @@ def _sentences(datasets: Datasets) -> list[str]:
     sentences.append(_segments_in_words(data))
     if cells.is_plain(data):
         sentences.append(_bounds_in_words(datasets["windows"]))
-    return [*sentences, *_bias_variance_in_words(datasets["bias-variance"])]
+    if "bias-variance" in datasets:
+        sentences += _bias_variance_in_words(datasets["bias-variance"])
+    return sentences
 
 
 def _sufficient(data: xr.Dataset) -> str:

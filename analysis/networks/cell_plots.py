@@ -21,7 +21,9 @@ _SHOWN = 8.0  # decades of norms, and of errors, that panels show at most
 
 
 def start_in_words(start: str) -> str:
-    """Of "bias 1" and "chrono 200"."""
+    """Of "bias 1" and "chrono 200", and of "own"."""
+    if start == "own":
+        return "as they are"
     kind, value = start.split()
     return f"forget bias {value}" if kind == "bias" else f"chrono to {value} steps"
 

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..frame import cells as frame
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import Ensemble, flag
+from ..frame.settings import Ensemble, Own, flag, of_files, with_own
 from ..frame.words import known_of, middle, percent
 from . import cell_plots
 from .cell_plots import NAMES, start_in_words
@@ -24,7 +25,7 @@ _TENTH = np.log(10.0)
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Own, Ensemble):
     """Which cells are compared, on what."""
 
     n_hidden: Annotated[int, flag("Hidden units H.")] = 32
@@ -57,7 +58,9 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     unit = checks.one_of("state_scale", settings.state_scale, ("std", "none"))
     options = vars(settings) | {"state_scale": None if unit == "none" else unit}
     options["chrono"] = settings.chrono or None
-    return {"cells": rnnsim.cell_sweep(progress=progress, **options)}
+    with of_files(settings):
+        chosen = with_own(settings, options)
+        return {"cells": rnnsim.cell_sweep(progress=progress, **chosen)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -89,18 +92,26 @@ def _norm_figure(data: xr.Dataset) -> Figure:
         ax.xaxis.set_tick_params(labelbottom=True)
     dotted = "LSTM, path through c" if "lstm" in data.cell.values else ""
     path = ", and how much of an LSTM's gradient takes the path through c alone (dotted)"
-    handles = cell_plots.key(data, dashed="a gate that hears nothing", dotted=dotted)
+    own = frame.own_of(data)
+    guide = "" if own else "a gate that hears nothing"
+    handles = cell_plots.key(data, dashed=guide, dotted=dotted)
     figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=11.5)
     figures.caption(
         figure,
         f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs{_of_layers(data)}"
         f"{_units(data)}, each "
-        "relative to its own at lag 0. Thin: networks, thick: medians. Dashed, as a guide: what a "
-        r"gate keeps that hears nothing, $\sigma(b)^k$, of chrono initialisation the root mean "
-        "square over units. "
-        f"See how far each cell follows it{path if dotted else ''}.{_cut(data)}",
+        "relative to its own at lag 0. Thin: networks, thick: medians. "
+        f"{'' if own else _GUIDED}"
+        f"See how far {'gradients go' if own else 'each cell follows it'}{path if dotted else ''}."
+        f"{_cut(data)}",
     )
     return figure
+
+
+_GUIDED = (
+    r"Dashed, as a guide: what a gate keeps that hears nothing, $\sigma(b)^k$, of chrono "
+    "initialisation the root mean square over units. "
+)
 
 
 def _depth(data: xr.Dataset) -> int:
@@ -141,9 +152,18 @@ def _window_figure(data: xr.Dataset) -> Figure:
         "recurrent weights, truncated at window K; grey: the tolerance of "
         f"{percent(settings['tolerance'])}. Bottom: share of dL/dW_hh that comes from lags below "
         f"K, which may exceed 1 on its way; grey: 1, and {percent(settings['share'])}. See which "
-        "window a cell needs for these weights on these data, and how that moves with its gates.",
+        f"window a cell needs for these weights on these data{_moved(data)}.",
     )
     return figure
+
+
+def _moved(data: xr.Dataset) -> str:
+    return ", and how that moves with its gates" * (not frame.own_of(data))
+
+
+def _gates_alone(data: xr.Dataset) -> str:
+    """What the dashed lines of time scales say of networks that were drawn."""
+    return "dashed: of gates that hear nothing; " * (not frame.own_of(data))
 
 
 def _exponent_figure(data: xr.Dataset) -> Figure:
@@ -159,7 +179,7 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
         f"{_times(data)}H largest Lyapunov exponents of the state; dashed: what gates alone "
         "predict, <ln f> of LSTMs and <ln z> of GRUs, sorted. See where the two part: there more "
         "than the gate acts. Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; "
-        f"dashed: of gates that hear nothing; grey: the {data.lag.size} steps of a sequence.",
+        f"{_gates_alone(data)}grey: the {data.lag.size} steps of a sequence.",
     )
     return figure
 
@@ -182,24 +202,27 @@ def _networks(data: xr.Dataset) -> str:
     settings, layers = figures.configuration(data), _depth(data)
     seeds, B = data.network_seed.size, settings["batch_size"]
     each = f" in each of {layers} layers" * (layers > 1)
+    own = frame.own_of(data)
+    drawn = f"{seeds} network{'s' if seeds > 1 else ''} of each kind"
+    how = "" if own else f", {settings['scheme']}"
     return (
-        f"{seeds} network{'s' if seeds > 1 else ''} of each kind ({settings['n_hidden']} units"
-        f"{each}, {settings['scheme']}, gain {settings['gain']:g}), "
+        f"{figures.plain(own) or drawn} ({settings['n_hidden']} units"
+        f"{each}{how}, gain {settings['gain']:g}), "
         f"{B} sequence{'s' if B > 1 else ''} of {data.lag.size} "
-        f"steps of {settings['task'].replace('_', ' ')}."
+        f"steps of {frame.read_in_words(settings['task'])}."
     )
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["cells"]
-    found = []
+    found = frame.own_in_words(data)
     for cell in data.cell.values:
         gated = cell != "vanilla"
         for start in data.start.values if gated else data.start.values[:1]:
             here = data.sel(cell=cell, start=start)
             name = NAMES[cell] + f" of {_depth(data)} layers" * (_depth(data) > 1)
-            name += f", {start_in_words(start)}" if gated else ""
+            name += f", {start_in_words(start)}" * (gated and start != "own")
             gates = _gates_in_words(here) if gated else ""
             found.append(f"{name}: {_gradient_in_words(here)}{gates}.")
     return found

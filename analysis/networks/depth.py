@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
-from ..frame import figures
+from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import known_of, middle, percent
 from . import depth_plots
 from .cell_plots import NAMES
@@ -20,7 +20,7 @@ HELP = "Stacks of more and more layers: gradients, exponents and windows of ever
 
 
 @dataclass(frozen=True)
-class Settings(Ensemble):
+class Settings(Own, Ensemble):
     """Which stacks are compared, on what."""
 
     n_hidden: Annotated[int, flag("Hidden units H of each layer.")] = 24
@@ -36,7 +36,9 @@ class Settings(Ensemble):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One sweep over depth."""
-    return {"depth": rnnsim.depth_sweep(progress=progress, **vars(settings))}
+    with of_files(settings):
+        chosen = with_own(settings, vars(settings))
+        return {"depth": rnnsim.depth_sweep(progress=progress, **chosen)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -153,18 +155,27 @@ def _networks(data: xr.Dataset) -> str:
     seeds, B = data.network_seed.size, settings["batch_size"]
     bias = f", forget bias {settings['forget_bias']:g}" * (settings["cell"] != "vanilla")
     phi = f"{settings['activation']} " * (settings["cell"] == "vanilla")
+    data_read = (
+        f"{B} sequence{'s' if B > 1 else ''} of {data.lag.size} steps of "
+        f"{cells.read_in_words(settings['task'])}."
+    )
+    if own := cells.own_of(data):
+        return (
+            f"{figures.plain(own)} ({phi}{NAMES[settings['cell']]}, {settings['n_hidden']} units a "
+            f"layer, gain {settings['gain']:g}), {data_read}"
+        )
     return (
         f"{seeds} {phi}{NAMES[settings['cell']]} stack{'s' if seeds > 1 else ''} of each depth "
         f"({settings['n_hidden']} units a layer, {settings['scheme']}, gain {settings['gain']:g}"
-        f"{bias}), {B} sequence{'s' if B > 1 else ''} of {data.lag.size} steps of "
-        f"{settings['task'].replace('_', ' ')}."
+        f"{bias}), {data_read}"
     )
 
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["depth"]
-    return [_depth_in_words(data, depth) for depth in data.n_layers.values.tolist()]
+    depths = data.n_layers.values.tolist()
+    return [*cells.own_in_words(data), *(_depth_in_words(data, depth) for depth in depths)]
 
 
 def _depth_in_words(data: xr.Dataset, depth: int) -> str:

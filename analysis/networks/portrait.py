@@ -9,11 +9,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
-from rnnsim import checks
 
 from ..dynamics import words
+from ..frame import cells
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, flag
+from ..frame.settings import SCHEME_HELP, Own, Reading, flag, of_files, with_own
 from . import portrait_gated, portrait_plots
 from .portrait_page import configuration, subject_in_words
 
@@ -21,22 +21,13 @@ HELP = "All that is known about one network, drawn or from a file, on one page."
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Own, Reading):
     """Which network is portrayed, and what it reads."""
 
-    task: Annotated[str, flag(f"{TASK_HELP} Best with loss at all steps.")] = "characters"
     scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
     gain: Annotated[float, flag("Gain: factor of W_hh.")] = 1.5
     n_hidden: Annotated[int, flag("Hidden units H.")] = 64
     seed: Annotated[int, flag("Seed of the network.")] = 0
-    weights: Annotated[
-        str | None,
-        flag(
-            "An .npz file with W_xh, W_hh, W_hy and, if any, b_h, b_y and cell: your own network, "
-            "in place of scheme, gain, n_hidden and seed. Reads the task if sizes fit, else white "
-            "noise."
-        ),
-    ] = None
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     cell: Annotated[str, flag("Cell: vanilla, lstm or gru.")] = "vanilla"
     forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
@@ -50,8 +41,9 @@ class Settings:
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One dataset of one network: spectra, exponents, and its gradients on one batch."""
-    with checks.renamed(weights="`--weights`"):
-        return {"portrait": rnnsim.portrait(progress=progress, **vars(settings))}
+    with of_files(settings):
+        chosen = with_own(settings, vars(settings))
+        return {"portrait": rnnsim.portrait(progress=progress, **chosen)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
@@ -64,6 +56,12 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 def summarise(datasets: Datasets) -> list[str]:
     """What the page shows, in words, from the data alone."""
     data = datasets["portrait"]
+    lost = cells.lacks_outputs(data)
+    without = ["It has no outputs, and its loss is a random linear functional of its states."]
+    return [*_sentences(data), *without * lost]
+
+
+def _sentences(data: xr.Dataset) -> list[str]:
     name = subject_in_words(data)
     if portrait_gated.has_blocks(data):
         return [

@@ -46,8 +46,11 @@ def subject_in_words(dataset: xr.Dataset) -> str:
     units = f"{settings['n_hidden']} {kind} units"
     layers = settings.get("n_layers", 1)
     each = f" in each of {layers} layers" * (layers > 1)
-    if settings["weights"] is not None:
-        name = f"{settings['weights'].rsplit('/', 1)[-1]}, {units}"
+    if settings.get("weights") is not None:
+        name = f"{settings['weights'].rsplit('/', 1)[-1]}, {units}{each}"
+        name += f", gain {settings['gain']:g}" * (
+            settings.get("scheme") == "own" and settings["gain"] != 1
+        )
     else:
         if bias := settings.get("forget_bias", 0.0):
             each = f"{each}, forget bias {bias:g}"

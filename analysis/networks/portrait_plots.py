@@ -48,7 +48,7 @@ def page(dataset: xr.Dataset) -> Figure:
 def _caption(dataset: xr.Dataset) -> str:
     settings = configuration(dataset)
     B, T = settings["batch_size"], settings["length"]
-    own = settings["weights"] is not None
+    own = settings.get("weights") is not None
     kind = "random networks with entries of this size" if own else "large networks of this kind"
     return (
         f"{B} sequences of {T} steps; thin lines: sequences, thick lines and the map: their mean; "

@@ -13,7 +13,7 @@ from rnnsim import checks, theory
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
+from ..frame.settings import SCHEME_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median, median_over
 from ..frame.words import middle, share
 from ..gradients.norm_plots import critical_gain
@@ -39,7 +39,7 @@ _GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclass(frozen=True)
-class Settings(Cells, Ensemble):
+class Settings(Own, Cells, Ensemble):
     """What to simulate."""
 
     gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
@@ -53,48 +53,51 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     for scheme in settings.scheme:
         checks.one_of("scheme", scheme, rnnsim.SCHEMES)  # those whose W_hh theory knows
     alone = (settings.cell, settings.forget_bias, settings.n_layers) == (("vanilla",), (0.0,), (1,))
-    found = {} if alone else _of_steps(settings, progress)  # which refuses what cannot be
-    if "vanilla" in settings.cell and 1 in settings.n_layers:
-        found |= _of_matrices(settings, progress)
-    return found
+    vanilla = "vanilla" in settings.cell and 1 in settings.n_layers
+    names = ("gain", "length", "scheme")
+    shared = settings.shared() | {name: getattr(settings, name) for name in names}
+    with of_files(settings):
+        common = with_own(settings, shared) | {"progress": progress}
+        if (own := common.get("weights")) is not None:
+            alone, vanilla = False, own.settings()["cell"] == "vanilla" and not own.has_layers
+        shown = _shown(settings, own is not None)
+        found = {} if alone else _of_steps(common, shown)  # which refuses what cannot be
+        return found | (_of_matrices(common, shown) if vanilla else {})
 
 
-def _of_matrices(settings: Settings, progress: bool) -> Datasets:
+def _shown(settings: Settings, own: bool) -> float:
+    """The gain whose spectra are drawn; of a network of one's own as it is, unless told."""
+    usual = own and settings.spectrum_gain == Settings.spectrum_gain
+    return 1.0 if usual else checks.real_number("spectrum_gain", settings.spectrum_gain)
+
+
+def _of_matrices(common: dict[str, Any], shown: float) -> Datasets:
     """Spectra and growth at every gain, spectra of the drawn gain."""
-    common = settings.shared() | {
-        "length": settings.length,
-        "scheme": settings.scheme,
-        "progress": progress,
-        "cell": "vanilla",
-        "forget_bias": 0.0,
-        "n_layers": 1,
-    }
+    if common.get("weights") is None:
+        common = common | {"cell": "vanilla", "forget_bias": 0.0, "n_layers": 1}
     with checks.renamed(gain="`--spectrum-gain`"):
-        one_gain = rnnsim.sweep(gain=settings.spectrum_gain, measures="spectrum", **common)
+        one_gain = rnnsim.sweep(measures="spectrum", **common | {"gain": shown})
     return {
-        "schemes": rnnsim.sweep(
-            gain=settings.gain, measures=("lags", "slopes", "spectrum", "nonnormality"), **common
-        ),
+        "schemes": rnnsim.sweep(measures=("lags", "slopes", "spectrum", "nonnormality"), **common),
         "one-gain": one_gain,
     }
 
 
-def _of_steps(settings: Settings, progress: bool) -> Datasets:
+def _of_steps(common: dict[str, Any], shown: float) -> Datasets:
     """Jacobians at every gain, that of the drawn spectra among them."""
-    shown = checks.real_number("spectrum_gain", settings.spectrum_gain)
-    data = rnnsim.step_sweep(
-        gain=sorted({*settings.gain, shown}),
-        scheme=settings.scheme,
-        length=settings.length,
-        progress=progress,
-        **settings.shared() | {"batch_size": min(settings.batch_size, _SEQUENCES)},
-    )
-    return {"steps": data.assign_attrs(spectrum_gain=settings.spectrum_gain)}
+    gains = sorted({*common.get("gain", (1.0,)), shown})
+    few = {"gain": gains, "batch_size": min(common["batch_size"], _SEQUENCES)}
+    data = rnnsim.step_sweep(**common | few)
+    return {"steps": data.assign_attrs(spectrum_gain=shown)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
     """All figures of this family: of W_hh, and of every kind of networks that is more than that."""
-    found = _figures(datasets) if "schemes" in datasets else {}
+    found = {}
+    if "schemes" in datasets:
+        own = cells.own_of(datasets["schemes"])
+        matrices = {name: datasets[name] for name in ("schemes", "one-gain")}
+        found = cells.drawn(matrices, _figures, state="") if own else _figures(datasets)
     if "steps" in datasets:
         found |= cells.drawn({"steps": datasets["steps"]}, step_figures, state="")
     return found
@@ -121,13 +124,15 @@ def _eigenvalue_figure(dataset: xr.Dataset) -> Figure:
     for ax in axes[0]:
         ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
         ax.label_outer()
-    figure.legend(handles=circle_key(), loc="outside upper center", ncols=2, fontsize=12)
+    own = cells.own_of(dataset)
+    figure.legend(
+        handles=circle_key(drawn=not own), loc="outside upper center", ncols=2, fontsize=12
+    )
     figures.caption(
         figure,
         f"Each dot an eigenvalue of W_hh: {dataset.network_seed.size} networks of "
-        f"{dataset.unit.size} units for each scheme, gain {gain:g}; titles: median spectral "
-        "radius. Independent entries fill a disc, an orthogonal matrix has all its eigenvalues on "
-        "a circle, a multiple of the identity has only one.",
+        f"{dataset.unit.size} units{_each(dataset)}, gain {gain:g}; titles: median spectral "
+        f"radius. {_kinds_of_spectra * (not own)}{_whose(dataset)}",
     )
     return figure
 
@@ -138,11 +143,14 @@ def _singular_value_figure(dataset: xr.Dataset) -> Figure:
     plot_singular_values(dataset, gain=gain, ax=ax)
     ax.set_title(f"How one step of $W_{{hh}}$ stretches and shrinks (gain {gain:g})")
     ax.legend(fontsize=12)
+    drawn = (
+        " Orthogonal and identity treat all directions alike. Independent entries stretch some by "
+        "up to twice the radius of their eigenvalues and all but lose others, at every step."
+    )
     figures.caption(
         figure,
-        f"Thin: {dataset.network_seed.size} networks each, thick: their median. Orthogonal and "
-        "identity treat all directions alike. Independent entries stretch some by up to twice the "
-        "radius of their eigenvalues and all but lose others, at every step.",
+        f"Thin: {dataset.network_seed.size} networks each, thick: their median."
+        f"{drawn * (not cells.own_of(dataset))} {_whose(dataset)}".strip(),
     )
     return figure
 
@@ -166,8 +174,7 @@ def _gain_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units at each "
         "gain, lines: median. R: strict upper triangle of the Schur form. Gain scales all but the "
-        "share. The norm of independent entries is about twice their radius; orthogonal and "
-        "identity are normal, radius and norm are the same.",
+        f"share. {_kinds_of_norms * (not cells.own_of(dataset))}{_whose(dataset)}",
     )
     return figure
 
@@ -190,7 +197,7 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
         f"{figures.configuration(dataset)['activation'][0]} units); rates of means of "
         f"logs over steps and sequences, {fit}. Dashed: linear networks at long "
         "lags; the distance to it is due to slopes below 1, and to finite lags. Median rates "
-        f"change sign at radius: {'; '.join(changes)}.",
+        f"change sign at radius: {'; '.join(changes)}. {_whose(dataset)}".strip(),
     )
     return figure
 
@@ -211,13 +218,33 @@ def _beyond_figure(dataset: xr.Dataset) -> Figure:
         ax.legend(fontsize=12)
     figures.caption(
         figure,
-        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units for each "
-        "scheme (bottom right: all their eigenvectors), lines and bars: medians. Gain scales the "
-        "numerical radius and leaves the other three alone, so these are shown by scheme. "
-        "||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
-        "where both are 1 (orthogonal, identity) eigenvalues tell all.",
+        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units"
+        f"{_each(dataset)} (bottom right: all their eigenvectors), lines and bars: medians. Gain "
+        "scales the numerical radius and leaves the other three alone, so these are shown by "
+        "scheme. ||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
+        f"where both are 1 (orthogonal, identity) eigenvalues tell all. {_whose(dataset)}".strip(),
     )
     return figure
+
+
+_kinds_of_spectra = (
+    "Independent entries fill a disc, an orthogonal matrix has all its eigenvalues on a circle, a "
+    "multiple of the identity has only one."
+)
+_kinds_of_norms = (
+    "The norm of independent entries is about twice their radius; orthogonal and identity are "
+    "normal, radius and norm are the same."
+)
+
+
+def _each(dataset: xr.Dataset) -> str:
+    return " for each scheme" * (not cells.own_of(dataset))
+
+
+def _whose(dataset: xr.Dataset) -> str:
+    """Whose W_hh it is, where it is of one's own."""
+    own = cells.own_of(dataset)
+    return f"W_hh of {figures.plain(own)}, times the gain." if own else ""
 
 
 def _radii(dataset: xr.Dataset, scheme: str) -> str:
@@ -253,7 +280,11 @@ def sign_changes(data: xr.Dataset) -> list[float]:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    found = _sentences(datasets["schemes"]) if "schemes" in datasets else []
+    matrices = {name: datasets[name] for name in ("schemes",) if name in datasets}
+    own = bool(matrices) and cells.own_of(matrices["schemes"])
+    found = _sentences(matrices["schemes"]) if matrices else []
+    if own:
+        return [*cells.told(datasets, lambda each: [*found, *step_sentences(each)])]
     if "steps" in datasets:
         found += cells.told({"steps": datasets["steps"]}, step_sentences)
     return found
@@ -272,7 +303,8 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     if not some.any():
         return [f"{scheme}: W_hh is 0 at every gain."]
     gain = critical_gain(data, "spectral_radius")
-    expected = 1.0 / float(theory.spectral_radius(scheme, 1.0))
+    drawn = scheme in rnnsim.SCHEMES
+    expected = f" (theory {1.0 / float(theory.spectral_radius(scheme, 1.0)):.2f})" if drawn else ""
     departure = float(median(data.henrici_relative.where(some)))
     ratio = float(median(data.spectral_norm / data.spectral_radius.where(some)))
     kreiss, condition = (
@@ -285,8 +317,8 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
         else f"not normal (departure {share(departure)} of its norm)"
     )
     return [
-        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f} (theory "
-        f"{expected:.2f}); W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
+        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f}{expected}; "
+        f"W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
         f"The norms of its powers overshoot those of its radius {kreiss} times at least "
         f"(Kreiss constant) and {condition} times at most (condition of the eigenvectors); "
         "medians."

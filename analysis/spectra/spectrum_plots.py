@@ -23,7 +23,9 @@ COLORS = {
     "orthogonal": "#E69F00",
     "identity": "#D55E00",
     "uniform": "#56B4E9",
+    "own": "#0072B2",
 }
+_ORDER = (*rnnsim.SCHEMES, "own")  # in which they are drawn
 _WIDTHS = {"orthogonal": 7.0}  # seen under the identity, which often has the same values
 _WIDTH = 3.0
 _GOLDEN = 0.618  # dots beside each other without a pattern, the same in every drawing
@@ -50,7 +52,7 @@ def one_scheme(dataset: xr.Dataset, scheme: str) -> xr.Dataset:
 
 def schemes_of(dataset: xr.Dataset) -> list[str]:
     """The schemes of a dataset, in the order in which they are drawn."""
-    return [scheme for scheme in rnnsim.SCHEMES if scheme in dataset.scheme.values]
+    return [scheme for scheme in _ORDER if scheme in dataset.scheme.values]
 
 
 def in_theory(
@@ -58,9 +60,13 @@ def in_theory(
 ) -> npt.NDArray[np.float64]:
     """What theory says of a variable of `_LABELS`: the limit of large H, or exact (normal W_hh).
 
+    NaN of networks of one's own, which were not drawn.
+
     By the circular law the squared moduli have mean g^2/2, half of ||W_hh||_F^2 / H = g^2, so that
     the other half of ||W_hh||_F^2 is the departure from normality.
     """
+    if scheme not in rnnsim.SCHEMES:
+        return np.full(np.shape(gain), np.nan)
     radius = theory.spectral_radius(scheme, np.abs(gain))
     random = scheme in RANDOM_ENTRIES
     relative = np.where(radius > 0, np.sqrt(0.5) if random else 0.0, np.nan)
@@ -101,14 +107,15 @@ def plot_eigenvalues(
     if random:
         ax.add_patch(Circle((0, 0), radius, color="0.5", alpha=0.15, lw=0, zorder=0))
     ax.add_patch(Circle((0, 0), 1.0, fill=False, ec=_UNIT["color"], lw=_UNIT["lw"], zorder=3))
-    theory_style = {name: value for name, value in _THEORY.items() if name != "color"}
-    ax.add_patch(Circle((0, 0), radius, fill=False, ec=_THEORY["color"], **theory_style))
+    if np.isfinite(radius):
+        theory_style = {name: value for name, value in _THEORY.items() if name != "color"}
+        ax.add_patch(Circle((0, 0), radius, fill=False, ec=_THEORY["color"], **theory_style))
     if values.size > 1 and np.ptp(values) == 0:
         place, text = (float(values[0].real), float(values[0].imag)), f"all {values.size} here"
         arrow = {"arrowstyle": "->", "shrinkB": 8}
         ax.annotate(text, place, (0, 0), ha="center", va="center", arrowprops=arrow, fontsize=12)
     ax.set_aspect("equal")
-    bound = 1.12 * max(1.0, radius, float(np.abs(values).max(initial=0.0)))
+    bound = 1.12 * max(1.0, np.nan_to_num(radius), float(np.abs(values).max(initial=0.0)))
     ax.set_xlim(-bound, bound)
     ax.set_ylim(-bound, bound)
     ax.set_xlabel(r"Re $\lambda$")
@@ -136,12 +143,13 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
             values,
             label=scheme,
             color=COLORS[scheme],
-            index=rnnsim.SCHEMES.index(scheme),
+            index=_index(scheme),
             lines=True,
         )
         ax.lines[-1].set(linewidth=_WIDTHS.get(scheme, _WIDTH), markersize=9)
         edge = float(in_theory("spectral_norm", scheme, gain, data.unit.size))
-        edges.setdefault(edge, []).append(scheme)
+        if np.isfinite(edge):
+            edges.setdefault(edge, []).append(scheme)
     for i, (edge, schemes) in enumerate(edges.items()):
         label = "largest, in theory" if i == 0 else None
         ax.plot([index[0], index[-1]], [edge, edge], label=label, **_THEORY)
@@ -173,15 +181,17 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
             values,
             label=scheme,
             color=COLORS[scheme],
-            index=rnnsim.SCHEMES.index(scheme),
+            index=_index(scheme),
         )
         ax.lines[drawn].set(markersize=8, zorder=3)  # the dots
         wide = {"linewidth": _WIDTHS[scheme], "zorder": 1.9} if scheme in _WIDTHS else {}
         ax.lines[-1].set(**({"linewidth": _WIDTH} | wide))
         ax.lines[-1].set(markevery=(i, len(schemes)), markersize=10)
         expected = in_theory(variable, scheme, data.gain.values, int(dataset.n_hidden[0]))
-        ax.plot(data.gain, expected, **_THEORY)
-    ax.lines[-1].set_label("theory, large H")
+        if np.isfinite(expected).any():
+            ax.plot(data.gain, expected, **_THEORY)
+    if ax.lines[-1].get_linestyle() == _THEORY["ls"]:
+        ax.lines[-1].set_label("theory, large H")
     if variable in ("spectral_radius", "spectral_norm", "numerical_radius"):
         ax.axhline(1.0, **_UNIT, zorder=1)
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
@@ -274,11 +284,17 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
     return ax
 
 
-def circle_key() -> list[Line2D]:
-    """Legend of the circles of `plot_eigenvalues`."""
+def circle_key(*, drawn: bool = True) -> list[Line2D]:
+    """Legend of the circles of `plot_eigenvalues`; of networks that were not drawn one alone."""
     law = "spectral radius in theory (shaded: circular law)"
-    return [Line2D([], [], label="modulus 1", **_UNIT), Line2D([], [], label=law, **_THEORY)]
+    of_theory = [Line2D([], [], label=law, **_THEORY)]
+    return [Line2D([], [], label="modulus 1", **_UNIT), *of_theory * drawn]
 
 
 def _marker(scheme: str) -> str:
-    return figures.MARKERS[rnnsim.SCHEMES.index(scheme)]
+    return figures.MARKERS[_index(scheme)]
+
+
+def _index(scheme: str) -> int:
+    """Which marker a scheme has; networks of one's own stand alone."""
+    return rnnsim.SCHEMES.index(scheme) if scheme in rnnsim.SCHEMES else 0

@@ -41,7 +41,8 @@ def _gain(data: xr.Dataset) -> float:
 def _networks(data: xr.Dataset) -> str:
     settings = figures.configuration(data)
     kind = cells.units(data, settings["activation"])
-    return f"{data.network_seed.size} networks of {settings['n_hidden']} {kind} for each scheme"
+    each = "" if cells.own_of(data) else " for each scheme"
+    return f"{data.network_seed.size} networks of {settings['n_hidden']} {kind}{each}"
 
 
 def _eigenvalue_figure(data: xr.Dataset) -> Figure:
@@ -56,13 +57,17 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     for ax in axes[0]:
         ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
         ax.label_outer()
-    figure.legend(handles=step_key(), loc="outside upper center", ncols=4, fontsize=12)
+    handles, circles = step_key(), "At rest s"
+    if cells.own_of(data):
+        circles = "Circles: s"
+        handles = handles[:3]
+        handles[0].set_label(_at(data))
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=12)
     figures.caption(
         figure,
         f"Eigenvalues of ds_t/ds_(t-1), s = {_state(data)}: {_networks(data)}, gain {gain:g}. "
-        f"At rest s = 0 and nothing is read; dots: the last of {_steps(data)}. Where all circles "
-        "lie inside modulus 1 the network without input forgets; of dots only products over many "
-        "steps say so (rnnsim lyapunov).",
+        f"{circles} = 0 and nothing is read; dots: the last of {_steps(data)}. {_resting(data)}of "
+        "dots only products over many steps say so (rnnsim lyapunov).",
     )
     return figure
 
@@ -74,7 +79,18 @@ def _state(data: xr.Dataset) -> str:
 
 def _steps(data: xr.Dataset) -> str:
     settings = figures.configuration(data)
-    return f"{settings['length']} steps of {data.sequence.size} sequences of {settings['task']}"
+    reads = cells.read_in_words(settings["task"])
+    return f"{settings['length']} steps of {data.sequence.size} sequences of {reads}"
+
+
+def _resting(data: xr.Dataset) -> str:
+    """What circles say: a network of one's own, with biases, may not stay at s = 0."""
+    if cells.own_of(data):
+        return (
+            "Where all circles lie inside modulus 1, and s = 0 stays, the network without input "
+            "forgets; "
+        )
+    return "Where all circles lie inside modulus 1 the network without input forgets; "
 
 
 def _singular_value_figure(data: xr.Dataset) -> Figure:
@@ -100,7 +116,7 @@ def _singular_value_figure(data: xr.Dataset) -> Figure:
 
 def _radius_figure(data: xr.Dataset) -> Figure:
     figure, axes = figures.new_figure(1, 2, figsize=(12.5, 5.9), sharey=True)
-    titles = {"rest_eigenvalue": "at rest", "eigenvalue": "at the last step"}
+    titles = {"rest_eigenvalue": _at(data), "eigenvalue": "at the last step"}
     for ax, (variable, title) in zip(axes, titles.items(), strict=True):
         for index, scheme in enumerate(schemes_of(data)):
             plot_radius(data, variable, scheme=scheme, index=index, ax=ax)
@@ -111,7 +127,8 @@ def _radius_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Dots: {_networks(data)} at each gain, lines: median; right: the median over "
-        f"{data.sequence.size} sequences of each. Dashed: what many units come to at rest. "
+        f"{data.sequence.size} sequences of each. "
+        f"{'' if cells.own_of(data) else 'Dashed: what many units come to at rest. '}"
         "Inputs open and close gates, and units saturate: what a step does then is not what it "
         "does at rest.",
     )
@@ -139,8 +156,8 @@ def _in_words(data: xr.Dataset, scheme: str) -> str:
     )
     whose = "that of" if cells.is_plain(data) else "those of the blocks of W_hh"
     return (
-        f"{scheme}: at gain {gain:g} the spectral radius of a step is {rest} at rest{known} and "
-        f"{driven} at the last step, its largest singular value there "
+        f"{scheme}: at gain {gain:g} the spectral radius of a step is {rest} {_at(data)}{known} "
+        f"and {driven} at the last step, its largest singular value there "
         f"{_number(largest(one, 'singular_value'))}, {whose} {norms} (medians); "
         f"{_leaving(data, scheme)}."
     )
@@ -156,9 +173,14 @@ def _leaving(data: xr.Dataset, scheme: str) -> str:
     expected = f" (large H: {critical:.2f})" if critical is not None else ""
     found, radius = crossing(data, scheme), rest_medians(data, scheme).values
     if np.isfinite(found):
-        return f"the median radius at rest passes 1 at gain {found:.2f}{expected}"
+        return f"the median radius {_at(data)} passes 1 at gain {found:.2f}{expected}"
     if (radius < 1).all():
-        return f"at rest the median radius stays below 1 at every gain{expected}"
+        return f"{_at(data)} the median radius stays below 1 at every gain{expected}"
     if (radius >= 1).all():
-        return f"at rest the median radius is 1 or more at every gain{expected}"
-    return f"the median radius at rest does not rise through 1{expected}"
+        return f"{_at(data)} the median radius is 1 or more at every gain{expected}"
+    return f"the median radius {_at(data)} does not rise through 1{expected}"
+
+
+def _at(data: xr.Dataset) -> str:
+    """Where s = 0 and nothing is read: networks of one's own, with biases, may not rest there."""
+    return "at s = 0" if cells.own_of(data) else "at rest"

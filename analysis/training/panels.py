@@ -35,5 +35,5 @@ def trained(data: xr.Dataset) -> str:
     return (
         f"{data.sizes['network_seed']} networks of {s['n_hidden']} units"
         f"{cells.in_each_layer(data)} a gain on "
-        f"{s['task'].replace('_', ' ')}, T = {s['length']}, {s['optimizer']}, {window}"
+        f"{cells.read_in_words(s['task'])}, T = {s['length']}, {s['optimizer']}, {window}"
     )

@@ -14,7 +14,7 @@ import rnnsim
 from ..frame import cells, figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, flag
+from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, Own, flag, of_files, with_own
 from ..frame.words import middle, share
 from .carry_plots import carry_figure
 from .gates import gate_figure, gates_in_words
@@ -37,7 +37,7 @@ _SOLVED = 0.1  # of the loss of the best constant answer
 
 
 @dataclass(frozen=True)
-class Settings(Cells):
+class Settings(Own, Cells):
     """What to train."""
 
     task: Annotated[str, flag(TASK_HELP)] = "temporal_order"
@@ -69,7 +69,9 @@ class Settings(Cells):
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """All gains and seeds are one ensemble, and learn from the same batches."""
-    return {"training": rnnsim.training_sweep(progress=progress, **vars(settings))}
+    with of_files(settings):
+        chosen = with_own(settings, vars(settings), batches=True)
+        return {"training": rnnsim.training_sweep(progress=progress, **chosen)}
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:

@@ -7,19 +7,21 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.networks import DEPTH
 from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Task
+from rnnsim.experiments.own.networks import OwnWeights, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.flow.results import GradientFlow, Windows
-from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.stack import Network
 from rnnsim.theory.stacks import stack_log_norm
 
@@ -36,8 +38,9 @@ class Job(NamedTuple):
     tolerance: float
 
 
+@takes_own()
 def depth_sweep(
-    task: str = "characters",
+    task: Task = "characters",
     *,
     n_layers: int | Sequence[int] = (1, 2, 3, 4),
     cell: str = "vanilla",
@@ -51,6 +54,7 @@ def depth_sweep(
     data_seed: int = 0,
     tolerance: float = 0.1,
     activation: str = "tanh",
+    weights: OwnWeights = None,
     dtype: str = "float64",
     max_memory: float = 2e9,
     n_threads: int | None = None,
@@ -62,9 +66,8 @@ def depth_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task, weights
+        As in `sweep`. Networks of your own have one depth, their own.
     n_layers : int or sequence of int
         L, one or several.
     cell, forget_bias, scheme, gain, activation, n_hidden
@@ -110,21 +113,20 @@ def depth_sweep(
         checks.one_of("cell", cell, ("vanilla", "lstm", "gru")),
         checks.real_number("forget_bias", forget_bias), activation,
     ).kinds  # fmt: skip
-    drawn = labels.of_draws(activation=activation, dtype=dtype)
+    drawn = labels.of_draws(weights, activation=activation, dtype=dtype, scheme=scheme)
     seeds = labels.seeds("network_seeds", network_seeds)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     data = draws.Data(
-        task, checks.size("length", length, least=_LEAST_LENGTH), B,
-        checks.whole_number("data_seed", data_seed, least=0), dtype,
+        labels.task_of(task), checks.size("length", length, least=_LEAST_LENGTH), B,
+        checks.whole_number("data_seed", data_seed, least=0), dtype, weights,
     )  # fmt: skip
-    networks = draws.Networks(
-        seeds, (checks.real_number("gain", gain),) * len(seeds), sizes, H,
-        checks.one_of("scheme", scheme, INITIALISATIONS), **drawn, **kind.options,
-    )  # fmt: skip
+    gains = (checks.real_number("gain", gain),) * len(seeds)
     limit = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
+    networks = draws.Networks(
+        seeds, gains, data.sizes(batch), H, **drawn, **kind.options, own=weights
+    )
     T, L, S = batch.n_steps, max(depths), kind.state_size(H)
     axes: dict[str, Any] = {
         "n_layers": depths,
@@ -143,7 +145,8 @@ def depth_sweep(
     advice = "give a smaller `length`, `batch_size` or `network_seeds`, or raise `max_memory`"
     study = Study(
         name="stacks", axes=axes, variables=DEPTH, jobs=jobs, measure=measure,
-        configuration=settings, provenance=batch.provenance, memory=Memory(flows, 0.0, advice),
+        configuration=settings, provenance={**batch.provenance, **origin(weights)},
+        memory=Memory(flows, 0.0, advice),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
     return run(study, n_threads=n_threads, progress=progress)

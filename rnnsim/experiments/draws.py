@@ -4,8 +4,9 @@ Comparisons share their draws: whatever is not named in a key (gain, activation,
 jobs, threads) changes nothing.
 """
 
+import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from rnnsim import tasks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
+from rnnsim.experiments.own.data import Given, Source, label_of
+from rnnsim.experiments.own.networks import Own
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.encoder_decoder import EncoderDecoder
 from rnnsim.networks.rnn import RNN, joined
@@ -41,13 +44,19 @@ def paired_networks(
     forget_bias: float = 0.0,
     chrono: float | None = None,
     n_layers: int = 1,
+    own: Own | None = None,
 ) -> Any:
     """A network for each pair of a seed and a gain; `sizes` are (n_inputs, n_outputs).
 
     An RNN of one layer, a Stack of several. Each draw depends on (network seed, scheme, sizes,
     cell); gain scales W_hh, forget bias and chrono change one bias, and the layers of a deeper
-    stack begin with those of a shallower one.
+    stack begin with those of a shallower one. Networks of one's `own` stand in place of draws, each
+    where its number is among the seeds.
     """
+    factors = np.array(gains)[:, None, None]
+    if own is not None:
+        layers = [_scaled(layer.astype(dtype), factors) for layer in own.drawn(tuple(seeds))]
+        return Stack(layers) if isinstance(own.network, Stack) else layers[0]
     D, V = sizes
     gated = () if cell == "vanilla" else (cell,)
     base: dict[int, Stack] = {}
@@ -65,14 +74,14 @@ def paired_networks(
                 activation=activation,
                 rng=_generator(seed, scheme, D, n_hidden, V, *gated),
             )
-    factors = np.array(gains)[:, None, None]
     columns = zip(*(base[seed].layers for seed in seeds), strict=True)
     layers = [_scaled(joined(column), factors).astype(dtype) for column in columns]
     return layers[0] if n_layers == 1 else Stack(layers)
 
 
 def _scaled(rnn: RNN, factors: FloatArray) -> RNN:
-    return rnn.with_weights(rnn.weights._replace(W_hh=factors * rnn.W_hh))
+    W_hh = (factors * rnn.W_hh).astype(rnn.dtype)
+    return rnn.with_weights(rnn.weights._replace(W_hh=W_hh))
 
 
 class Networks(NamedTuple):
@@ -89,6 +98,7 @@ class Networks(NamedTuple):
     forget_bias: float = 0.0
     chrono: float | None = None
     n_layers: int = 1
+    own: Own | None = None  # in place of draws
 
     def draw(self) -> Any:
         """The networks, one after the other: an RNN, of several layers a Stack."""
@@ -158,31 +168,128 @@ def encoder_decoders(
 
 
 def paired_data(
-    task: str,
+    task: str | Source,
     length: int,
     *,
     batch_size: int,
     seed: int,
     dtype: str,
     options: Mapping[str, Any] | None = None,
+    own: Own | None = None,
+    last_loss_only: bool = False,
+    inputs_only: bool = False,
 ) -> Sequences:
-    """A batch whose draw depends on (data seed, task, length, batch size)."""
-    rng = _generator(seed, task, length, batch_size)
-    return tasks.TASKS[task](length, batch_size, rng=rng, dtype=dtype, **(options or {}))
+    """A batch whose draw depends on (data seed, task, length, batch size), `batch` says of what.
+
+    Which sequences are drawn from a batch that was given depends on no length.
+    """
+    if isinstance(task, Given):
+        rng = _generator(seed, task.identity, batch_size)
+    else:
+        rng = _generator(seed, task if isinstance(task, str) else task.identity, length, batch_size)
+    network = None if own is None else own.reader(inputs_only=inputs_only)
+    drawn = batch(
+        task, length, batch_size, rng=rng, dtype=dtype, options=options, network=network,
+        inputs_only=inputs_only,
+    )  # fmt: skip
+    if own is not None:
+        own.check_fit(drawn, label_of(task), inputs_only=inputs_only)
+    drawn = drawn.last_loss_only() if last_loss_only else drawn
+    without_outputs = own is not None and own.sizes[1] == 0 and not drawn.has_gradients
+    return _with_functional(drawn, own.network, seed) if own and without_outputs else drawn
+
+
+def measured_on(
+    draw: Callable[..., Sequences],
+    task: str | Source,
+    most: int,
+    rng: np.random.Generator,
+    own: Own | None = None,
+) -> Sequences:
+    """What trainings are measured on: `most` sequences of `draw(n, rng=)`, or all that there are.
+
+    Networks of one's own are held against it.
+    """
+    held = None if isinstance(task, str) else task.n_sequences
+    test = draw(most if held is None else min(most, held), rng=rng)
+    if own is not None:
+        own.check_fit(test, label_of(task))
+    return test
+
+
+def batch(
+    task: str | Source,
+    length: int,
+    batch_size: int,
+    *,
+    rng: np.random.Generator,
+    dtype: str,
+    options: Mapping[str, Any] | None = None,
+    network: Network | None = None,
+    inputs_only: bool = False,
+) -> Sequences:
+    """A batch of a task by name, or of data of one's own that fit a network, from a generator."""
+    if isinstance(task, str):
+        return tasks.TASKS[task](length, batch_size, rng=rng, dtype=dtype, **(options or {}))
+    return task.draw(length, batch_size, rng, dtype=dtype, network=network, inputs_only=inputs_only)
+
+
+def _with_functional(data: Sequences, network: Network, seed: int) -> Sequences:
+    """The inputs with a random linear functional of h as loss, for networks without outputs.
+
+    ::
+
+        L = (1/B) sum_b sum_t w[t,b] <xi[t,b], h_t>        xi[t,b] (H,) from N(0, 1)
+    """
+    shape = data.n_steps, data.n_sequences, network.n_hidden
+    xi = _generator(seed, "functional", *shape).standard_normal(shape)
+    dL_dh = (xi * data.weights[..., None] / data.n_sequences).astype(data.dtype)
+    loss = "random linear functional of h: dl_t/dh_t from N(0, 1) at the steps with loss"
+    with warnings.catch_warnings():  # of the data it was warned before
+        warnings.simplefilter("ignore", UserWarning)
+        return Sequences.from_gradients(
+            data.inputs, dL_dh=dL_dh, provenance={**data.provenance, "loss": loss}
+        )
 
 
 class Data(NamedTuple):
     """A batch that `paired_data` draws, as plain data."""
 
-    task: str
+    task: str | Source
     length: int
     batch_size: int
     seed: int
     dtype: str
+    own: Own | None = None
+    inputs_only: bool = False
 
     def draw(self) -> Sequences:
         """The batch."""
         return paired_data(**self._asdict())
+
+    def sizes(self, batch: Sequences) -> tuple[int, int]:
+        """(n_inputs, n_outputs) of the networks that read it; `batch` is one that it draws."""
+        return sizes_of(self.task, [batch], self.own)
+
+
+def sizes_of(
+    task: str | Source,
+    batches: Sequence[Sequences],
+    own: Own | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[int, int]:
+    """(n_inputs, n_outputs) of networks that read all of some batches of a task."""
+    if own is not None:
+        return own.sizes
+    if isinstance(task, str):
+        return tasks.sizes(task, **(options or {}))
+    inputs, outputs = zip(*(task.sizes(each) for each in batches), strict=True)
+    if len(set(inputs)) > 1:
+        raise ValueError(
+            f"`task` {task.label} must have as many inputs in every batch, got "
+            f"{' and '.join(map(str, sorted(set(inputs))))}; make them of one size"
+        )
+    return inputs[0], max(outputs)
 
 
 def initial_states(
@@ -206,13 +313,6 @@ def frozen_biases(seeds: Sequence[int], number: int, layer: int = 0) -> FloatArr
     """Biases (N, number) from N(0, 1), those of a network by its seed, of each layer others."""
     key = (number, layer) if layer else (number,)
     return np.array([_generator(seed, *key).standard_normal(number) for seed in seeds])
-
-
-def white_noise(shape: tuple[int, int], sizes: tuple[int, int], dtype: npt.DTypeLike) -> Sequences:
-    """Inputs and targets from N(0, 1), loss at all steps; shape (T, B), sizes (D, V)."""
-    rng = _generator(0)
-    inputs, targets = (rng.standard_normal((*shape, size)).astype(dtype) for size in sizes)
-    return Sequences(inputs, targets, provenance={"task": "white noise"})
 
 
 def training_batches(seed: int, *which: int | str) -> np.random.Generator:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim import checks
+from rnnsim import checks, tasks
+from rnnsim.experiments.own.data import Source, label_of
+from rnnsim.experiments.own.networks import OWN, Own
 from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.rnn import ACTIVATIONS
 
@@ -42,7 +44,7 @@ def seeds(name: str, value: Any) -> tuple[int, ...]:
     return whole_numbers(name, value, least=0)
 
 
-def real_numbers(name: str, value: npt.ArrayLike) -> tuple[float, ...]:
+def real_numbers(name: str, value: npt.ArrayLike | None) -> tuple[float, ...]:
     """One or several finite numbers."""
     return distinct(name, tuple(checks.real_number(name, each) for each in _all(name, value)))
 
@@ -55,11 +57,33 @@ def clip_norm(value: Any) -> Any:
     return np.where(limits == 0, np.inf, limits)
 
 
-def of_draws(**given: str) -> dict[str, Any]:
+def tasks_of(value: Any) -> tuple[str | Source, ...]:
+    """One or several tasks, by name or of one's own, as `takes_own` hands them on."""
+    wanted = tuple(
+        each if isinstance(each, Source) else checks.one_of("task", each, tasks.TASKS)
+        for each in ([value] if isinstance(value, Source) else _all("task", value))
+    )
+    distinct("task", tuple(map(label_of, wanted)))
+    return wanted
+
+
+def task_of(value: Any) -> str | Source:
+    """One task, by name or of one's own, as `takes_own` hands it on."""
+    return value if isinstance(value, Source) else checks.one_of("task", value, tasks.TASKS)
+
+
+def schemes(value: str | Sequence[str], own: Own | None) -> tuple[str, ...]:
+    """One or several initialisations; of networks of one's own "own"."""
+    return names("scheme", value, INITIALISATIONS if own is None else (OWN,))
+
+
+def of_draws(own: Own | None = None, **given: str) -> dict[str, Any]:
     """Of scheme, activation and dtype those that are given, one of each."""
     choices = {
-        "scheme": INITIALISATIONS, "activation": ACTIVATIONS, "dtype": ("float32", "float64"),
-    }  # fmt: skip
+        "scheme": INITIALISATIONS if own is None else (OWN,),
+        "activation": ACTIVATIONS,
+        "dtype": ("float32", "float64"),
+    }
     return {name: checks.one_of(name, value, choices[name]) for name, value in given.items()}
 
 
@@ -67,6 +91,9 @@ def recorded(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call as a configuration keeps them: several values as a list."""
     left_out = (*_NOT_KEPT, *_CELLS)
     kept = {name: value for name, value in arguments.items() if name not in left_out}
+    if kept.get("weights", "") is None:
+        del kept["weights"]
+    kept |= {name: value.label for name, value in kept.items() if isinstance(value, Source | Own)}
     return {
         name: list(value) if isinstance(value, _SERIES) and np.iterable(value) else value
         for name, value in kept.items()

@@ -8,17 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.dynamics.eigenvalues import JacobianSpectrum, jacobian_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.networks import STEPS_OF_NETWORKS
 from rnnsim.experiments.cells import Kind, cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Task, label_of
+from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.gradients.simulation import forward
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.stack import Network, has_layers
 from rnnsim.spectra.spectrum import spectrum
 
@@ -32,10 +34,11 @@ class Job(NamedTuple):
     n_blocks: int
 
 
+@takes_own(inputs_only=True)
 def step_sweep(
-    task: str = "characters",
+    task: Task = "characters",
     *,
-    gain: npt.ArrayLike,
+    gain: npt.ArrayLike | None = None,
     scheme: str | Sequence[str] = ("gaussian", "orthogonal", "identity"),
     length: int = 100,
     n_hidden: int = 64,
@@ -46,6 +49,7 @@ def step_sweep(
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
     n_layers: int | Sequence[int] = 1,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -65,9 +69,8 @@ def step_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task, weights
+        As in `sweep`.
     gain, scheme, network_seeds, activation, cell, forget_bias, n_layers, dtype, progress
         As in `sweep`, activation one of them.
     length, n_hidden, batch_size : int
@@ -100,17 +103,18 @@ def step_sweep(
     """
     cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
-        "scheme": labels.names("scheme", scheme, INITIALISATIONS),
+        "scheme": labels.schemes(scheme, weights),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)
     options = labels.of_draws(activation=activation, dtype=dtype)
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
+    source = labels.task_of(task)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    data = draws.Data(task, checks.size("length", length), B, seed, dtype)
+    data = draws.Data(source, checks.size("length", length), B, seed, dtype, weights, True)
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
+    sizes = data.sizes(batch)
     blocks = tuple(dict.fromkeys(itertools.chain.from_iterable(map(_blocks, cells.kinds))))
     axes |= {"sequence": tuple(range(B)), "block": blocks, "unit": H}
     axes["value"] = tuple(range(max(kind.state_size(H) for kind in cells.kinds)))
@@ -120,16 +124,16 @@ def step_sweep(
         cells.kinds, enumerate(axes["scheme"]), enumerate(axes["gain"])
     ):
         networks = draws.Networks(
-            seeds, (g,) * len(seeds), sizes, H, drawn, **options, **kind.options
+            seeds, (g,) * len(seeds), sizes, H, drawn, **options, **kind.options, own=weights
         )
         own = tuple(blocks.index(name) for name in _blocks(kind))
         place = {**kind.place, "scheme": i, "gain": j}
         jobs.append((place, Job(networks, data, own, len(blocks))))
     study = Study(
         "steps", cells.axes | axes, cells.on_axes(STEPS_OF_NETWORKS), jobs, measure,
-        options | {"task": task, "n_hidden": H, "length": batch.n_steps, "batch_size": B,
-                   "data_seed": seed} | cells.settings,
-        batch.provenance,
+        options | {"task": label_of(source), "n_hidden": H, "length": batch.n_steps,
+                   "batch_size": B, "data_seed": seed} | cells.settings | named(weights),
+        {**batch.provenance, **origin(weights)},
     )  # fmt: skip
     return run(study, n_threads=n_threads, progress=progress)
 

@@ -23,6 +23,7 @@ from rnnsim.networks.stack import Stack
 from rnnsim.tasks.text import corpus, corpus_codes
 
 _HEAD = 4096  # bytes, by which content is recognised
+_PIECE = 2**20  # bytes that are read at once for a checksum
 _KINDS = ".npz, .npy, .safetensors, .csv or .txt"
 _SUFFIXES = {".csv": "table", ".tsv": "table", ".txt": "text"}
 _OTHERS = {
@@ -51,7 +52,8 @@ def read_sequences(
     .safetensors (S,) of either; `targets`, `weights`, `mask` as of `Sequences`, where there are
                  some. Targets may be one for each sequence, (B,) or (B, V): loss at its last step
     .npy         the inputs alone
-    .csv         rows are steps of one long sequence, columns inputs, those named target... targets
+    .csv, .tsv   a table of numbers: rows are steps of one long sequence, columns inputs, but for
+                 those that a first row names target... (targets), weights or mask
     .txt         characters, as `tasks.characters` reads a text of one's own
     ============ =================================================================================
 
@@ -132,12 +134,10 @@ def _opened(path: Any, layout: str | None, dtype: Any, *, depth: int) -> OwnData
     kind = None if dtype is None else checks.float_dtype("dtype", dtype)
     with _naming(place):
         form = _form(place)
-        raw = place.read_bytes()
-        sha256 = checksum([raw])
         if form == "text":
-            return _characters(place, sha256, kind)
-        found, others = _found(form, place, raw)
-        data = fitted(found, layout, kind)
+            return _characters(place, kind)
+        found, others = _found(form, place)
+        data, sha256 = fitted(found, layout, kind), _sha256(place)
     for message in _odd(found, others, data, layout):
         warnings.warn(f"`path` {place.name!r}: {message}", UserWarning, stacklevel=depth)
     ids = data.inputs.ndim == 2
@@ -194,23 +194,30 @@ def _form(place: Path) -> str:
     return _SUFFIXES[suffix]
 
 
-def _found(form: str, place: Path, raw: bytes) -> tuple[Found, list[str]]:
+def _found(form: str, place: Path) -> tuple[Found, list[str]]:
     """Arrays by what they are, and the names of those that are not read."""
     if form == "table":
-        return Found(tables.table(raw), "the table", table=True), []
+        return Found(tables.table(place.read_bytes()), "the table", table=True), []
     if form == "npy":
-        return Found({"inputs": arrays.npy(raw)}), []
+        return Found({"inputs": arrays.npy(place)}), []
     read, others = arrays.named(form, place, wanted)
     found = by_names(read, others)
     return found, sorted([*others, *({*read} - found.names)])
 
 
-def _characters(place: Path, sha256: str, kind: np.dtype[Any] | None) -> OwnData:
+def _sha256(place: Path) -> str:
+    """Of the content, a piece at a time."""
+    with place.open("rb") as file:
+        return checksum(iter(lambda: file.read(_PIECE), b""))
+
+
+def _characters(place: Path, kind: np.dtype[Any] | None) -> OwnData:
     """A text, as positions in the alphabet of its characters."""
     with checks.renamed(text="the text"):
         n_ids, codes = len(corpus(place).vocabulary), corpus_codes(place)
     weights = np.ones((len(codes) - 1, 1), kind or np.dtype("float64"))
-    return OwnData(place.name, sha256, "characters", codes[:, None], None, weights, True, n_ids)
+    kept = (codes[:, None], None, weights, True, n_ids)
+    return OwnData(place.name, _sha256(place), "characters", *kept)
 
 
 def _odd(found: Found, others: list[str], data: Fitted, layout: str | None) -> Iterator[str]:

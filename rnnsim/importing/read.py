@@ -1,5 +1,6 @@
 """Networks from files of any framework, and from mappings of arrays in memory."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -176,11 +177,12 @@ def _entry(name: str, value: Any) -> Entry:
 def _numbers(name: str, value: Any) -> npt.NDArray[Any]:
     """A tensor as an array of NumPy, wherever it lives."""
     try:
-        for step in ("detach", "cpu"):
-            value = getattr(value, step)() if callable(getattr(value, step, None)) else value
-        if "bfloat16" in str(value.dtype) and callable(getattr(value, "float", None)):
-            value = value.float()  # torch's, which NumPy does not take
-        array = np.asarray(value.numpy() if callable(getattr(value, "numpy", None)) else value)
+        with warnings.catch_warnings(action="ignore"):  # of frameworks about their own ways
+            for step in ("detach", "cpu"):
+                value = getattr(value, step)() if callable(getattr(value, step, None)) else value
+            if "bfloat16" in str(value.dtype) and callable(getattr(value, "float", None)):
+                value = value.float()  # torch's, which NumPy does not take
+            array = np.asarray(value.numpy() if callable(getattr(value, "numpy", None)) else value)
         return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
     except Exception as error:  # whatever a framework makes of it
         raise ValueError(

@@ -207,7 +207,7 @@ _BOTH = {"model": "pair of networks", "pairs": "pairs"}
 _TASK = {"n_steps": 22, "n_sequences": 2, "rng": 0}
 _FEW = {"n_hidden": 3, "network_seeds": 1, "batch_size": 1}
 _SHORT = {"n_steps": 25, "burn_in": 1}
-_ONE_TASK = {"task": "name", "gain": "reals", "forget_bias": "reals"}
+_ONE_TASK = {"gain": "reals", "forget_bias": "reals"}
 _SWEPT = {**_ONE_TASK, "length": "sizes", "n_hidden": "sizes"}
 _RECORDED = {
     "clip_norm": "limit or 0", "record_every": "size or none", "snapshot_every": "size or none",
@@ -322,9 +322,7 @@ CALLS: dict[str, Call] = {
         length=22,
         **_FEW,
     ),
-    "depth_sweep": _call(
-        kinds={"task": "name", "cell": "name", "gain": "real"}, n_layers=1, length=22, **_FEW
-    ),
+    "depth_sweep": _call(kinds={"cell": "name", "gain": "real"}, n_layers=1, length=22, **_FEW),
     "lyapunov_sweep": _call(
         kinds=_SWEPT | {"burn_in": "count or none", "block_steps": "size or none"},
         gain=1.0,
@@ -339,17 +337,11 @@ CALLS: dict[str, Call] = {
     "jacobian_sweep": _call(
         kinds=_ONE_TASK, gain=1.0, scheme="gaussian", lags=[1], length=3, exponent_steps=23, **_FEW
     ),
-    "normality_sweep": _call(
-        kinds={"task": "name"}, scale=1.0, length=3, activation="tanh", **_FEW
-    ),
-    "pseudospectrum_sweep": _call(kinds={"task": "name"}, scale=1.0, n_hidden=3, n_points=2),
+    "normality_sweep": _call(scale=1.0, length=3, activation="tanh", **_FEW),
+    "pseudospectrum_sweep": _call(scale=1.0, n_hidden=3, n_points=2),
     "learning_sweep": _call(
-        kinds={"task": "name", "length": "sizes", "forget_bias": "reals"},
-        length=10,
-        n_updates=1,
-        methods=["clipping"],
-        test_size=5,
-        **_FEW,
+        kinds={"length": "sizes", "forget_bias": "reals"},
+        **{"length": 10, "n_updates": 1, "methods": ["clipping"], "test_size": 5} | _FEW,
     ),
     "training_sweep": _call(
         kinds=_ONE_TASK | _RECORDED,

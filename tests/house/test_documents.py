@@ -55,7 +55,7 @@ def test_public_functions_have_an_example():
 def test_code_in_the_readme_runs(capsys):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {"__name__": "readme"})  # as a reader would
     printed = capsys.readouterr().out
@@ -95,16 +95,17 @@ def test_examples_of_where_to_add_work():
 
 _USED = """
 import rnnsim, tempfile
+from rnnsim.importing.contents import Entry
 from analysis.frame import runs
 from rnnsim import kernels
 from rnnsim.networks.binding import batch_for
 batch = parity(5, 3, rng=0)
 assert (batch.targets[-1] == batch.inputs.sum(axis=(0, 2)) % 2).all()
 rnn = rnnsim.RNN.sample(2, n_inputs=1, n_hidden=4, n_outputs=2, rng=0)
-with tempfile.TemporaryDirectory() as folder:
-    for name in ("W_xh", "W_hh", "W_hy"):
-        np.savetxt(f"{folder}/{name}.csv", getattr(rnn, name)[0], delimiter=",")
-    assert (load_text(folder).W_hh == rnn.W_hh[:1]).all()
+kernels_of = {"net.W": rnn.W_xh[0].T, "net.U": rnn.W_hh[0].T}
+entries = {n: Entry(a.shape, "float64", lambda a=a: a) for n, a in kernels_of.items()}
+W_xh, W_hh, _ = found(entries)[0]["net"].layers[0].weights()
+assert (W_hh == rnn.W_hh[0]).all() and (W_xh == rnn.W_xh[0]).all()
 gradient = rnnsim.bptt(rnn, batch).weights
 exact = sum((g**2).sum(axis=tuple(range(1, g.ndim))) for g in gradient)
 assert np.allclose(slope_along(rnn, batch, gradient).slope, exact, rtol=1e-6)

@@ -275,3 +275,15 @@ def test_tied_weights_are_read_when_they_are_asked_for():
     assert_array_equal(rnn.embedding[0], arrays["emb.weight"])
     with pytest.raises(TypeError, match="`mapping` must be a mapping from names to arrays"):
         rnnsim.from_state_dict([np.ones(3)])
+
+
+def test_kernels_of_gates_are_no_readouts():
+    """Flax keeps a kernel for each gate, (units, units): none of them is a layer behind."""
+    gates = {f"{side}{gate}": {"kernel": np.eye(3)} for side in "ih" for gate in "ifgo"}
+    biases = {f"h{gate}": {"kernel": np.eye(3), "bias": np.ones(3)} for gate in "ifgo"}
+    params = {"params": {"LSTMCell_0": gates | biases}}
+    with warnings.catch_warnings(action="error"):
+        rnn = rnnsim.from_state_dict(params)
+        assert (rnn.cell, rnn.n_outputs) == ("lstm", 0)
+        head = {"Dense_0": {"kernel": np.ones((3, 2)), "bias": np.ones(2)}}
+        assert rnnsim.from_state_dict({"params": params["params"] | head}).n_outputs == 2

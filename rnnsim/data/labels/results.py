@@ -135,8 +135,9 @@ def in_a_line(result: Any, labels: Labels, said: Mapping[str, Any] = NOTHING.pro
     shown = _SIZES | dict(labels.sizes)
     lengths = _lengths((variable.dims, array) for _, variable, array in arrays)
     words = [f"{shown[axis]}={n}" for axis, n in lengths.items() if shown.get(axis)]
-    fields = [field.name for field in dataclasses.fields(result)]
-    plain = {name: getattr(result, name) for name in fields if shown.get(name, name)}
+    fields = dataclasses.fields(result) if dataclasses.is_dataclass(result) else ()
+    names = [field.name for field in fields]
+    plain = {name: getattr(result, name) for name in names if shown.get(name, name)}
     words += [
         f"{name}={value:.6g}" if isinstance(value, float) else f"{name}={value!r}"
         for name, value in plain.items()

@@ -1,12 +1,10 @@
 """All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
 
-from os import PathLike
 from typing import Any
 
 import xarray as xr
 
-from rnnsim import checks, tasks
-from rnnsim.data.sequences import Sequences
+from rnnsim import checks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.networks import (
     PORTRAIT,
@@ -15,6 +13,9 @@ from rnnsim.experiments.catalogue.networks import (
     of_stack,
 )
 from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Source, Task, label_of
+from rnnsim.experiments.own.networks import Own, OwnWeights, origin
 from rnnsim.experiments.portraits.parts import (
     GATED_PARTS,
     PARTS,
@@ -27,7 +28,6 @@ from rnnsim.experiments.portraits.parts import (
 )
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Study, check_memory, flow_bytes
-from rnnsim.importing.npz import load_network
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.stack import Network, has_layers
 from rnnsim.networks.states import state_size
@@ -36,14 +36,15 @@ _LEAST_LENGTH = 22  # a burn-in and 20 blocks of one step for the exponents
 _STATE_PARTS = ("h", "c", "path through c")
 
 
+@takes_own()
 def portrait(
-    task: str = "characters",
+    task: Task = "characters",
     *,
     scheme: str = "gaussian",
     gain: float = 1.5,
     n_hidden: int = 64,
     seed: int = 0,
-    weights: str | PathLike[str] | None = None,
+    weights: OwnWeights = None,
     activation: str = "tanh",
     cell: str = "vanilla",
     forget_bias: float = 0.0,
@@ -60,19 +61,17 @@ def portrait(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task : str, Sequences or callable
+        As in `sweep`.
     scheme, gain, n_hidden, seed
         The network, drawn as `sweep` draws it.
-    weights : path, optional
-        An .npz file with a network of your own, in place of these; activation, dtype and cell
-        apply, unless an entry `cell` of the file says what it is. It reads the task if its sizes
-        fit, else white noise.
+    weights : RNN, Stack or path, optional
+        A network of your own in place of these, as in `sweep`; `seed` says which, of several. It
+        reads the usual task if its sizes fit, else white noise, unless it is told what.
     activation, cell, forget_bias, dtype
         As in `RNN.sample`.
     n_layers : int
-        L, of a `Stack` where it is more than 1; a network of your own has one.
+        L, of a `Stack` where it is more than 1.
     length, batch_size : int
         T, at least 22, and B.
     tolerance : float
@@ -108,15 +107,14 @@ def portrait(
     >>> data.log_norms.dims, data.log_norms.shape, data.attrs["provenance"][:21]
     (('sequence', 'lag'), (2, 30), '{"task": "characters"')
     """
-    weights = None if weights is None else str(checks.path("weights", weights))
     settings = labels.recorded(locals())
-    labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
+    labels.of_draws(weights, scheme=scheme, activation=activation, dtype=dtype)
     checks.one_of("cell", cell, CELLS)
     bias = checks.real_number("forget_bias", forget_bias)
     cells_of(cell, bias, activation)
     H = checks.size("n_hidden", n_hidden)
     subject = subject_of(
-        checks.one_of("task", task, tasks.TASKS),
+        labels.task_of(task),
         checks.size("length", length, least=_LEAST_LENGTH),
         batch_size=checks.size("batch_size", batch_size),
         networks=(scheme, checks.real_number("gain", gain), H, seed),
@@ -141,7 +139,7 @@ def portrait(
         jobs=[({}, job._replace(part=part)) for part in parts],
         measure=measure,
         configuration=settings | own,
-        provenance=batch.provenance,
+        provenance={**batch.provenance, **origin(weights)},
         memory=Memory(
             job=len(rnn.layers) * flow_bytes(T, steps.size, B, cell=rnn.cell),
             advice="give a smaller `length` or `batch_size`, or raise `max_memory`",
@@ -187,12 +185,12 @@ def _parts(rnn: Network) -> tuple[str, ...]:
 
 
 def subject_of(
-    task: str,
+    task: str | Source,
     length: int,
     *,
     batch_size: int,
     networks: tuple[str, float, int, int],
-    weights: str | None,
+    weights: Own | None,
     activation: str,
     dtype: str,
     cell: str = "vanilla",
@@ -201,21 +199,12 @@ def subject_of(
 ) -> Subject:
     """The network and its batch; networks are (scheme, gain, n_hidden, seed) of a draw."""
     scheme, gain, H, seed = networks
-    sizes, data = tasks.sizes(task), draws.Data(task, length, batch_size, 0, dtype)
+    data = draws.Data(task, length, batch_size, 0, dtype, weights)
     seeds = (checks.whole_number("seed", seed, least=0),)
-    if weights is None:
-        drawn = draws.Networks(
-            seeds, (gain,), sizes, H, scheme, activation, dtype, cell, forget_bias,
-            n_layers=n_layers,
-        )  # fmt: skip
-        return Subject(drawn.draw(), _drawn(data), task)
-    own = load_network(weights, activation=activation, dtype=dtype, cell=cell)
-    if (own.n_inputs, own.n_outputs) == sizes:
-        return Subject(own, _drawn(data), task)
-    noise = draws.white_noise((length, batch_size), (own.n_inputs, own.n_outputs), own.dtype)
-    return Subject(own, noise, "white noise")
-
-
-def _drawn(data: draws.Data) -> Sequences:
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
-        return data.draw()
+        batch = data.draw()
+    drawn = draws.Networks(
+        seeds, (gain,), data.sizes(batch), H, scheme, activation, dtype, cell, forget_bias,
+        n_layers=n_layers, own=weights,
+    )  # fmt: skip
+    return Subject(drawn.draw(), batch, label_of(task))

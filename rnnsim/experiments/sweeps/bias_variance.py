@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import BIAS_VARIANCE
 from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.own.border import check_varied, takes_own
+from rnnsim.experiments.own.data import Source, Task
+from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
@@ -31,13 +34,15 @@ class Job(NamedTuple):
     """Networks, the windows and batch sizes they are measured for, and the settings."""
 
     networks: draws.Networks
+    task: str | Source
     windows: tuple[int, ...]
     batches: tuple[int, ...]
     settings: dict[str, Any]
 
 
+@takes_own(scored=True, batches=True)
 def bias_variance_sweep(
-    task: str = "characters",
+    task: Task = "characters",
     *,
     length: int = 100,
     gain: float = 1.0,
@@ -57,6 +62,7 @@ def bias_variance_sweep(
     optimizer: str = "adam",
     learning_rate: float = 0.003,
     clip_norm: float = 1.0,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -68,8 +74,8 @@ def bias_variance_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`.
+    task : str, Sequences or callable
+        As in `training_sweep`; of `Sequences` a batch must not be all, as all batches would be one.
     length, n_hidden, batch_size : int
         T, H, B, of training and of the batches that are measured.
     gain, scheme, activation, network_seeds, dtype
@@ -85,6 +91,8 @@ def bias_variance_sweep(
         never.
     n_updates, optimizer, learning_rate, clip_norm
         As in `train`; a clip_norm of 0 does not clip.
+    weights : RNN, Stack or path, optional
+        Networks of your own, as in `training_sweep`.
     n_threads, progress
         As in `train`.
 
@@ -112,8 +120,9 @@ def bias_variance_sweep(
     """
     settings = labels.recorded(locals())
     cells = cells_of(cell, forget_bias, activation, n_layers)
-    checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
-    name = checks.one_of("task", task, tasks.TASKS)
+    checked = labels.of_draws(weights, scheme=scheme, activation=activation, dtype=dtype)
+    source = labels.task_of(task)
+    check_readout(weights)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)
     checks.whole_number("data_seed", data_seed, least=0)
     checks.size("n_batches", n_batches)
@@ -121,17 +130,20 @@ def bias_variance_sweep(
     checks.one_of("of", of, OF)
     T, seeds = checks.size("length", length), labels.seeds("network_seeds", network_seeds)
     gains = (checks.real_number("gain", gain),) * len(seeds)
-    networks = draws.Networks(seeds, gains, tasks.sizes(name), H, **checked)
+    drawn = draws.Networks(seeds, gains, (0, 0), H, **checked, own=weights)
     limit = labels.clip_norm(clip_norm)
     check_settings(len(seeds), optimizer=optimizer, learning_rate=learning_rate, clip_norm=limit)
     chosen = _windows(windows, T)
     sizes = tuple(B * factor // 16 for factor in _FACTORS if B * factor >= 16)
     own = {name: value for name, value in settings.items() if name != "n_threads"}
-    with checks.renamed(n_steps="`length`"):
-        test = _test_data(own)
     batches = tuple(dict.fromkeys(sizes))
+    job = Job(drawn, source, chosen, batches, own)
+    check_varied(source, B)
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+        test = _test_data(job)
+    networks = drawn._replace(sizes=draws.sizes_of(source, [test], weights))
     jobs = [
-        (kind.place, Job(networks._replace(**kind.options), chosen, batches, own))
+        (kind.place, job._replace(networks=networks._replace(**kind.options)))
         for kind in cells.kinds
     ]
     study = Study(
@@ -148,7 +160,7 @@ def bias_variance_sweep(
         jobs=jobs,
         measure=measure,
         configuration=settings | cells.settings,
-        provenance=test.provenance,
+        provenance={**test.provenance, **origin(weights)},
     )
     return run(study, n_threads=n_threads, progress=progress)
 
@@ -166,20 +178,20 @@ def measure(job: Job, n_threads: int) -> Found:
     settings = job.settings
     training = train(
         job.networks.draw(),
-        partial(_drawn, settings),
+        partial(_drawn, job),
         n_updates=settings["n_updates"],
         optimizer=settings["optimizer"],
         learning_rate=settings["learning_rate"],
         clip_norm=labels.clip_norm(settings["clip_norm"]),
         rng=draws.training_batches(settings["data_seed"], 0),
-        test=_test_data(settings),
+        test=_test_data(job),
         n_threads=n_threads,
         progress=asked(),
     )
     found = [
         window_bias_variance(
             networks,
-            partial(_drawn, settings),
+            partial(_drawn, job),
             settings["n_batches"],
             windows=job.windows,
             of=settings["of"],
@@ -217,10 +229,18 @@ def _of_moment(found: WindowBiasVariance, batches: tuple[int, ...]) -> Found:
     }
 
 
-def _drawn(settings: dict[str, Any], rng: np.random.Generator, B: int | None = None) -> Sequences:
-    draw = tasks.TASKS[settings["task"]]
-    return draw(settings["length"], B or settings["batch_size"], rng=rng, dtype=settings["dtype"])
+def _drawn(job: Job, rng: np.random.Generator) -> Sequences:
+    return _batches(job)(job.settings["batch_size"], rng=rng)
 
 
-def _test_data(settings: dict[str, Any]) -> Sequences:
-    return _drawn(settings, draws.test_batch(settings["data_seed"]), _TEST_SIZE)
+def _batches(job: Job) -> "partial[Sequences]":
+    own, settings = job.networks.own, job.settings
+    network = None if own is None else own.network
+    return partial(
+        draws.batch, job.task, settings["length"], dtype=settings["dtype"], network=network
+    )
+
+
+def _test_data(job: Job) -> Sequences:
+    rng = draws.test_batch(job.settings["data_seed"])
+    return draws.measured_on(_batches(job), job.task, _TEST_SIZE, rng, job.networks.own)

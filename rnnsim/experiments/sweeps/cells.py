@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.gates import gate_statistics
@@ -15,13 +15,16 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import CELLS
 from rnnsim.experiments.cells import check_activations
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Task
+from rnnsim.experiments.own.networks import OWN, OwnWeights, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import log_changes, mean_over_steps
 from rnnsim.flow.reach import reach, sufficient_window
 from rnnsim.networks import cells as kinds
-from rnnsim.networks.initialisation import INITIALISATIONS, checked_starts
+from rnnsim.networks.initialisation import checked_starts
 from rnnsim.networks.stack import Network
 from rnnsim.theory.gates import chrono_log_norm, chrono_time_scale, gate_log_norm
 
@@ -30,6 +33,7 @@ _LEAST_LENGTH = 22  # a burn-in and 20 blocks of one step for the exponents
 
 Floats = npt.NDArray[np.float64]
 Start = tuple[float, float | None]  # forget_bias, chrono
+OWN_START = (0.0, None)  # of networks of one's own, whose gates begin nowhere
 
 
 class Job(NamedTuple):
@@ -43,8 +47,9 @@ class Job(NamedTuple):
     state_scale: str | None
 
 
+@takes_own()
 def cell_sweep(
-    task: str = "characters",
+    task: Task = "characters",
     *,
     cell: str | Sequence[str] = ("vanilla", "gru", "lstm"),
     forget_bias: npt.ArrayLike = (0.0, 1.0, 3.0),
@@ -61,6 +66,7 @@ def cell_sweep(
     tolerance: float = 0.1,
     state_scale: str | None = "std",
     activation: str = "tanh",
+    weights: OwnWeights = None,
     dtype: str = "float64",
     max_memory: float = 2e9,
     n_threads: int | None = None,
@@ -74,9 +80,8 @@ def cell_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task, weights
+        As in `sweep`. Networks of your own are of one cell, at one start, "own".
     cell : str or sequence of str
         "vanilla", "gru", "lstm", one or several.
     forget_bias : number or sequence
@@ -134,28 +139,28 @@ def cell_sweep(
     settings = labels.recorded(locals())
     L = checks.size("n_layers", n_layers)
     settings |= {"n_layers": L} if L > 1 else {}
-    labels.of_draws(activation=activation, dtype=dtype)
+    drawn = labels.of_draws(weights, activation=activation, dtype=dtype, scheme=scheme)
     chosen = labels.names("cell", cell, kinds.CELLS)
     if "vanilla" not in chosen:
         check_activations(chosen, (activation,))
-    starts = _starts(forget_bias, chrono)
+    starts = _starts(forget_bias, chrono) if weights is None else {OWN: OWN_START}
+    if weights is not None:
+        settings = {k: v for k, v in settings.items() if k not in ("forget_bias", "chrono")}
     seeds = labels.seeds("network_seeds", network_seeds)
     H, B = checks.size("n_hidden", n_hidden), checks.size("batch_size", batch_size)
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     data = draws.Data(
-        task, checks.size("length", length, least=_LEAST_LENGTH), B,
-        checks.whole_number("data_seed", data_seed, least=0), dtype,
+        labels.task_of(task), checks.size("length", length, least=_LEAST_LENGTH), B,
+        checks.whole_number("data_seed", data_seed, least=0), dtype, weights,
     )  # fmt: skip
-    networks = draws.Networks(
-        seeds, (checks.real_number("gain", gain),) * len(seeds), sizes, H,
-        checks.one_of("scheme", scheme, INITIALISATIONS), activation, dtype, n_layers=L,
-    )  # fmt: skip
+    gains = (checks.real_number("gain", gain),) * len(seeds)
     q = checks.real_number("share", share, above=0.0, below=1.0)
     limit = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
+    sizes = data.sizes(batch)
+    networks = draws.Networks(seeds, gains, sizes, H, **drawn, n_layers=L, own=weights)
     T = batch.n_steps
     study = Study(
         name="cells",
@@ -171,7 +176,7 @@ def cell_sweep(
         jobs=_jobs(Job(networks, tuple(starts.values()), data, q, limit, state_scale), chosen),
         measure=measure,
         configuration=settings,
-        provenance=batch.provenance,
+        provenance={**batch.provenance, **origin(weights)},
         memory=Memory(
             job=len(seeds) * (L + (L > 1)) * flow_bytes(T, batch.loss_steps.size, B),
             advice="give a smaller `length`, `batch_size` or `network_seeds`, or raise "
@@ -218,7 +223,8 @@ def _jobs(job: Job, cells: tuple[str, ...]) -> list[tuple[Place, Job]]:
             found.append(({"cell": i, "start": every}, job._replace(networks=networks)))
             continue
         for j, start in enumerate(job.starts):
-            drawn = networks._replace(activation="tanh", forget_bias=start[0], chrono=start[1])
+            drawn = networks._replace(forget_bias=start[0], chrono=start[1])
+            drawn = drawn if networks.own else drawn._replace(activation="tanh")
             found.append(
                 ({"cell": i, "start": (j,)}, job._replace(networks=drawn, starts=(start,)))
             )
@@ -234,6 +240,8 @@ def measure(job: Job, n_threads: int) -> Found:
     units = len(rnn.layers) * rnn.n_hidden
     guides = [_guide(*start, batch.n_steps, units) for start in job.starts]
     norms, scales = zip(*guides, strict=True)
+    if job.networks.own is not None:  # no gate of theirs was drawn
+        return repeated
     return repeated | {
         "theory_log_norm": np.array(norms),
         "theory_time_scale": np.array(scales),

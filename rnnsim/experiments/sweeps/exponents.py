@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.dynamics.exponents import LyapunovSpectrum, blocks_of
@@ -16,6 +16,9 @@ from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import LYAPUNOV, PHASE
 from rnnsim.experiments.cells import Kind, cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Task, label_of
+from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -56,17 +59,18 @@ class PhaseJob(NamedTuple):
     data_seed: int
 
 
+@takes_own(length="n_steps", inputs_only=True)
 def lyapunov_sweep(
     *,
-    gain: npt.ArrayLike,
+    gain: npt.ArrayLike | None = None,
     n_hidden: int | Sequence[int] = 64,
     network_seeds: int | Sequence[int] = 5,
     n_exponents: int | None = None,
     n_steps: int = 2500,
-    burn_in: int = 500,
-    block_steps: int = 20,
-    task: str = "characters",
-    driven: bool = False,
+    burn_in: int | None = 500,
+    block_steps: int | None = 20,
+    task: Task = "characters",
+    driven: bool | None = None,
     batch_size: int = 1,
     data_seed: int = 0,
     scheme: str = "gaussian",
@@ -74,6 +78,7 @@ def lyapunov_sweep(
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
     n_layers: int | Sequence[int] = 1,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -93,14 +98,18 @@ def lyapunov_sweep(
         k, the largest ones; all unless given, H, or 2 H of LSTMs, whose state is (h, c), of each
         layer. Dimension and entropy rate are there where all are.
     n_steps, burn_in, block_steps : int
-        As in `lyapunov_spectrum`, burn-in included in n_steps.
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits; whose number of inputs the networks have, and whose inputs they read where `driven`.
-    driven : bool
-        Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`.
+        As in `lyapunov_spectrum`, burn-in included in n_steps; of data of your own as many steps as
+        there are unless told, and a burn-in and blocks that are as long as these allow.
+    task : str, Sequences or callable
+        As in `sweep`; whose number of inputs the networks have, and whose inputs they read where
+        `driven`.
+    driven : bool, optional
+        Read the inputs of the task, `batch_size` sequences of n_steps, drawn with `data_seed`; data
+        of your own are read and named tasks are not, unless told.
         Otherwise the input is 0 and each network starts in batch_size states h from N(0, 1), drawn
         with `data_seed` too; c is 0.
+    weights : RNN, Stack or path, optional
+        Networks of your own, as in `sweep`.
 
     Returns
     -------
@@ -132,16 +141,20 @@ def lyapunov_sweep(
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
-    options = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
+    options = labels.of_draws(weights, scheme=scheme, activation=activation, dtype=dtype)
+    source = labels.task_of(task)
     B = checks.size("batch_size", batch_size)
     steps = checks.size("n_steps", n_steps)
     blocks = blocks_of(steps, burn_in, block_steps, 1)
     k = _number_of_exponents(n_exponents, axes["n_hidden"], cells.kinds)
     trajectory = Run(steps, blocks.burn_in, blocks.steps)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    reads = checks.boolean("driven", driven)
-    drive = draws.Data(task, steps, B, seed, dtype) if reads else None
+    reads = driven is not None and checks.boolean("driven", driven)
+    data = draws.Data(source, steps, B, seed, dtype, weights, inputs_only=True)
+    with checks.renamed(n_sequences="`batch_size`"):
+        batch = data.draw() if reads or not isinstance(source, str) else None
+    sizes = draws.sizes_of(source, [] if batch is None else [batch], weights)
+    drive = data if reads else None
     axes |= {
         "exponent": tuple(range(1, k + 1)),
         "sequence": tuple(range(B)),
@@ -151,23 +164,21 @@ def lyapunov_sweep(
     jobs: list[tuple[Place, LyapunovJob]] = []
     for kind, (i, j) in itertools.product(cells.kinds, points):
         H, gains = axes["n_hidden"][i], (axes["gain"][j],) * len(seeds)
-        networks = draws.Networks(seeds, gains, sizes, H, **options, **kind.options)
+        networks = draws.Networks(seeds, gains, sizes, H, **options, **kind.options, own=weights)
         job = LyapunovJob(networks, min(k, kind.state_size(H)), trajectory, drive, B, seed)
         jobs.append(({**kind.place, "n_hidden": i, "gain": j}, job))
     known = {name: axes[name] for name in ("n_hidden", "gain")} | cells.settings
     configuration = (
-        options | trajectory._asdict() | {"task": task, "driven": drive is not None} | known
+        options | trajectory._asdict() | {"task": label_of(source), "driven": reads} | known
     )
-    with checks.renamed(n_sequences="`batch_size`"):
-        provenance = {} if drive is None else drive.draw().provenance
     study = Study(
         name="Lyapunov exponents",
         axes=cells.axes | axes,
         variables=cells.on_axes(LYAPUNOV),
         jobs=jobs,
         measure=measure_spectra,
-        configuration=configuration | {"batch_size": B, "data_seed": seed},
-        provenance=provenance,
+        configuration=configuration | {"batch_size": B, "data_seed": seed} | named(weights),
+        provenance={**(batch.provenance if batch and reads else {}), **origin(weights)},
     )
     return run(study, n_threads=n_threads, progress=progress)
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +14,30 @@ from rnnsim.data.datasets import Variable
 from rnnsim.experiments import labels
 from rnnsim.experiments.catalogue.sweeps import LAYERS, LOSS_UNITS, MEASURES
 from rnnsim.experiments.cells import Cells, cells_of, exists
+from rnnsim.experiments.draws import sizes_of
+from rnnsim.experiments.own.border import check_seeds, takes_own
+from rnnsim.experiments.own.data import Made, Source, Task, label_of
+from rnnsim.experiments.own.networks import OwnWeights
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.cells import CELLS
-from rnnsim.networks.initialisation import INITIALISATIONS
 from rnnsim.networks.rnn import ACTIVATIONS
 
 TRUNCATIONS = ("sliding", "segments")
+_NOTHING_YET: dict[str, Any] = {
+    "task": "", "scheme": "", "activation": "", "n_hidden": 0, "gains": (), "network_seeds": (),
+    "data_seed": 0, "length": 0,
+}  # fmt: skip
 _JOB_BYTES = 200e6  # results of one ensemble call; larger ensembles are cut
 
 
+@takes_own()
 def sweep(
-    task: str | Sequence[str],
+    task: Task = None,
     *,
-    gain: npt.ArrayLike,
-    length: int | Sequence[int],
+    gain: npt.ArrayLike | None = None,
+    length: int | Sequence[int] | None = None,
     n_hidden: int | Sequence[int] = 64,
     network_seeds: int | Sequence[int] = 5,
     data_seeds: int | Sequence[int] = 1,
@@ -46,6 +54,7 @@ def sweep(
     tolerance: float = 0.1,
     last_loss_only: bool = False,
     task_options: Mapping[str, Any] | None = None,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     max_memory: float = 8e9,
     n_threads: int | None = None,
@@ -61,10 +70,16 @@ def sweep(
 
     Parameters
     ----------
-    task : str or several
-        Of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences, digits.
+    task : str, Sequences or callable, or several
+        Of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences, digits;
+        or data of your own, in float64 or float32 as the sweep (`Sequences.astype`). `Sequences`
+        are read from the beginning, all steps unless `length` says less, and all sequences unless
+        `batch_size` does, which are then drawn by the data seed; their identity is their checksum.
+        A function at the top level of a module is called as ``task(length, n_sequences, rng)`` and
+        returns `Sequences`; its identity is its name. Networks have as many outputs as there are
+        class ids in the data. White noise unless given, with `weights` alone.
     gain, length, n_hidden : number or several
-        Scale of W_hh, T, H.
+        Scale of W_hh, T, H; gain and length must be given but for `weights` and `Sequences`.
     network_seeds, data_seeds : int or sequence of int
         A number n stands for seeds 0..n-1.
     batch_size : int
@@ -107,6 +122,12 @@ def sweep(
         Relative error at which a window suffices.
     last_loss_only : bool
         Keep only the loss of the last step that carries loss.
+    weights : RNN, Stack or path, optional
+        Networks of your own in place of those that are drawn, in memory or in a file that
+        `rnnsim.read_network` reads: n_hidden, cell, n_layers, activation and, unless told, dtype
+        are theirs, `network_seed` counts them, scheme is "own", and gain, 1 unless given, scales
+        their W_hh. Without a readout the loss is a random linear functional of the states, whose
+        derivatives dl_t/dh_t are from N(0, 1) at the steps with loss.
     task_options : mapping, optional
         Further keywords of the task, such as ``{"order": "pixels"}``.
     dtype : {"float64", "float32"}
@@ -131,22 +152,38 @@ def sweep(
     ------
     TypeError, ValueError
         Unknown names, empty or repeated axes, sizes below 1, a length that a task cannot have.
+        Functions that no other process could import; data and networks of one's own that do not
+        fit, or that other arguments contradict; several data seeds of one whole batch.
     MemoryError
         The estimate exceeds `max_memory`; nothing has been computed.
+
+    Warns
+    -----
+    UserWarning
+        A function: edits of it go unseen.
 
     Examples
     --------
     >>> data = sweep("adding", gain=[0.5, 1.0], length=20, n_hidden=8, network_seeds=2)
     >>> data.log_gradient_norm.sizes["gain"], data.window.size
     (2, 20)
+
+    A batch and a network of one's own:
+
+    >>> import rnnsim
+    >>> batch = rnnsim.tasks.adding(12, 3, rng=0)
+    >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+    >>> own = sweep(batch, weights=rnn, measures="gradients")
+    >>> bool(own.loss == rnnsim.bptt(rnn, batch).loss), own.scheme.values.tolist()
+    (True, ['own'])
     """
     measures = labels.names("measures", measures, MEASURES)
     truncation = labels.names("truncation", truncation, TRUNCATIONS)
     cells = cells_of(cell, forget_bias, activation, n_layers)
     lengths = labels.sizes("length", length)
     axes: dict[str, tuple[Any, ...]] = {
-        "task": labels.names("task", task, tasks.TASKS),
-        "scheme": labels.names("scheme", scheme, INITIALISATIONS),
+        "task": labels.tasks_of(task),
+        "scheme": labels.schemes(scheme, weights),
         "activation": labels.names("activation", activation, ACTIVATIONS),
         "n_hidden": labels.sizes("n_hidden", n_hidden),
         "gain": labels.real_numbers("gain", gain),
@@ -162,15 +199,8 @@ def sweep(
     }
     axes |= {"unit": tuple(range(max(axes["n_hidden"]))), "layer": cells.layers}
     template = Job(
-        task="",
+        **_NOTHING_YET,
         task_options=_options(task_options, axes["task"]),
-        scheme="",
-        activation="",
-        n_hidden=0,
-        gains=(),
-        network_seeds=(),
-        data_seed=0,
-        length=0,
         batch_size=checks.size("batch_size", batch_size),
         **labels.of_draws(dtype=dtype),
         last_loss_only=checks.boolean("last_loss_only", last_loss_only),
@@ -180,23 +210,32 @@ def sweep(
         lags=axes["lag"],
         tolerance=checks.real_number("tolerance", tolerance, above=0.0, below=1.0),
         by_layer=bool(cells.layers),
+        own=weights,
     )
-    provenance, loss_steps, classes = _try_data(axes, template)
+    check_seeds(axes["task"], axes["data_seed"], template.batch_size)
+    tried = _try_data(axes, template)
+    labelled = axes | {"task": tuple(map(label_of, axes["task"]))}
     study = Study(
-        "sweep", cells.axes | axes, _variables(measures, classes, cells), [], measure,
-        _configuration(axes, template) | cells.settings, provenance,
-        _memory(axes, template, loss_steps, cells),
+        "sweep", cells.axes | labelled, _variables(measures, tried.classes, cells), [], measure,
+        _configuration(labelled, template) | cells.settings, tried.provenance,
+        _memory(axes, template, tried, cells),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    jobs = list(_jobs(axes, template, loss_steps, cells))
+    jobs = list(_jobs(axes, template, tried, cells))
     return run(study._replace(jobs=jobs), n_threads=n_threads, progress=progress)
 
 
+class _Tried(NamedTuple):
+    """What is known of the data: origin, loss steps by task and length, kinds of targets, sizes."""
+
+    provenance: dict[str, str]
+    loss_steps: dict[tuple[str, int], int]
+    classes: set[bool]
+    sizes: dict[str, tuple[int, int]]
+
+
 def _jobs(
-    axes: Mapping[str, tuple[Any, ...]],
-    template: Job,
-    loss_steps: Mapping[tuple[str, int], int],
-    cells: Cells,
+    axes: Mapping[str, tuple[Any, ...]], template: Job, tried: _Tried, cells: Cells
 ) -> Iterator[tuple[Place, Job]]:
     """All ensembles of the sweep, each with its place; gains and seeds run together."""
     outer = ("task", "scheme", "activation", "n_hidden", "data_seed", "length")
@@ -211,9 +250,9 @@ def _jobs(
         kept = tuple(m for m in template.measures if m not in OF_NETWORK or known)
         if not kept or not exists(values["cell"], values["activation"]):
             continue
-        of_cell = replace(template, **kind.options)
+        of_cell, name = replace(template, **kind.options), label_of(values["task"])
         per_network = _flow_bytes(
-            of_cell, loss_steps[values["task"], values["length"]], values["length"]
+            of_cell, tried.loss_steps[name, values["length"]], values["length"]
         )
         size = max(1, int(_JOB_BYTES / per_network))
         for start in range(0, len(place["gain"]), size):
@@ -224,29 +263,33 @@ def _jobs(
                     template,
                     **values,
                     measures=kept,
+                    sizes=tried.sizes[name],
                     gains=chosen["gain"][some],
                     network_seeds=chosen["network_seed"][some],
                 ),
             )
 
 
-def _try_data(
-    axes: Mapping[str, tuple[Any, ...]], template: Job
-) -> tuple[dict[str, str], dict[tuple[str, int], int], set[bool]]:
+def _try_data(axes: Mapping[str, tuple[Any, ...]], template: Job) -> _Tried:
     """Draw every kind of batch once: what a task cannot do is refused before anything starts.
 
-    Returns provenance, loss steps by task and length, and whether targets are classes.
+    Of data that a function makes every batch, as any may have the largest class id.
     """
-    provenance: dict[str, str] = {}
-    loss_steps, classes = {}, set()
-    for name, length in itertools.product(axes["task"], axes["length"]):
-        job = replace(template, task=name, length=length, data_seed=axes["data_seed"][0])
-        with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
-            sequences = draw_data(job)
-        provenance |= {f"{name}.{key}": value for key, value in sequences.provenance.items()}
-        loss_steps[name, length] = int(sequences.loss_steps.size)
-        classes.add(sequences.targets.dtype.kind in "iu")
-    return provenance, loss_steps, classes
+    found = _Tried({} if template.own is None else template.own.provenance, {}, set(), {})
+    for task in axes["task"]:
+        name, batches = label_of(task), []
+        seeds = axes["data_seed"] if isinstance(task, Made) else axes["data_seed"][:1]
+        for length, seed in itertools.product(axes["length"], seeds):
+            job = replace(template, task=task, length=length, data_seed=seed)
+            with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
+                batches.append(draw_data(job))
+            origin = batches[-1].provenance.items()
+            found.provenance.update({f"{name}.{key}": value for key, value in origin})
+            steps = int(batches[-1].loss_steps.size)
+            found.loss_steps[name, length] = max(found.loss_steps.get((name, length), 0), steps)
+            found.classes.add(batches[-1].has_classes)
+        found.sizes[name] = sizes_of(task, batches, template.own, dict(template.task_options))
+    return found
 
 
 def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
@@ -260,7 +303,7 @@ def _flow_bytes(template: Job, loss_steps: int, length: int) -> float:
 def _memory(
     axes: Mapping[str, tuple[Any, ...]],
     template: Job,
-    loss_steps: Mapping[tuple[str, int], int],
+    tried: _Tried,
     cells: Cells,
 ) -> Memory:
     networks = len(axes["gain"]) * len(axes["network_seed"])
@@ -269,9 +312,9 @@ def _memory(
     ensemble = max(
         min(networks, max(1, _JOB_BYTES / _flow_bytes(template, s, length)))
         * _flow_bytes(template, s, length)
-        for (_, length), s in loss_steps.items()
+        for (_, length), s in tried.loss_steps.items()
     )
-    D, V = np.max([tasks.sizes(t, **dict(template.task_options)) for t in axes["task"]], axis=0)
+    D, V = np.max(list(tried.sizes.values()), axis=0)
     H, T, B = max(axes["n_hidden"]), max(axes["length"]), template.batch_size
     G = max(len(CELLS[name].gates) for name in cells.names)
     return Memory(
@@ -282,7 +325,7 @@ def _memory(
 
 
 def _options(
-    task_options: Mapping[str, Any] | None, names: tuple[str, ...]
+    task_options: Mapping[str, Any] | None, names: tuple[str | Source, ...]
 ) -> tuple[tuple[str, Any], ...]:
     """As plain data, whatever their order."""
     if task_options is None:
@@ -290,6 +333,11 @@ def _options(
     given = checks.mapping("task_options", task_options, '{"order": "pixels"}')
     with checks.renamed(options="`task_options`"):
         for name in names:
+            if not isinstance(name, str):
+                raise ValueError(
+                    f"`task_options` are keywords of named tasks, and {label_of(name)} has none, "
+                    f"got {checks.shown(given)}; leave them out"
+                )
             tasks.sizes(name, **given)
     return tuple(sorted(given.items()))
 
@@ -297,9 +345,10 @@ def _options(
 def _configuration(axes: Mapping[str, tuple[Any, ...]], template: Job) -> dict[str, Any]:
     """All settings, but for labels that are coordinates."""
     left_out = "gains network_seeds windows lags time unit layer by_layer".split()
-    left_out += ("cell", "forget_bias", "n_layers")
-    found = asdict(template) | dict(axes)
-    return {name: value for name, value in found.items() if name not in left_out}
+    left_out += ("cell", "forget_bias", "n_layers", "sizes", "own")
+    found = asdict(replace(template, own=None)) | dict(axes)
+    kept = {name: value for name, value in found.items() if name not in left_out}
+    return kept if template.own is None else kept | {"weights": template.own.label}
 
 
 def _variables(measures: tuple[str, ...], classes: set[bool], cells: Cells) -> dict[str, Variable]:

@@ -8,15 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.dynamics.jacobians import jacobian_products
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import JACOBIANS
 from rnnsim.experiments.cells import cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Source, Task, label_of
+from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
-from rnnsim.networks.initialisation import INITIALISATIONS
+
+_LAGS = (1, 2, 5, 10, 20, 50, 100)
+_EXPONENT_STEPS = 1000
 
 
 class Job(NamedTuple):
@@ -28,22 +33,24 @@ class Job(NamedTuple):
     lags: tuple[int, ...]
 
 
+@takes_own()
 def jacobian_sweep(
     *,
-    gain: npt.ArrayLike,
+    gain: npt.ArrayLike | None = None,
     scheme: str | Sequence[str] = ("gaussian", "orthogonal", "identity"),
-    lags: Iterable[int] = (1, 2, 5, 10, 20, 50, 100),
+    lags: Iterable[int] | None = None,
     length: int = 200,
     n_hidden: int = 64,
     network_seeds: int | Sequence[int] = 3,
     batch_size: int = 2,
     data_seed: int = 0,
-    exponent_steps: int = 1000,
-    task: str = "characters",
+    exponent_steps: int | None = None,
+    task: Task = "characters",
     activation: str = "tanh",
     cell: str | Sequence[str] = "vanilla",
     forget_bias: npt.ArrayLike = 0.0,
     n_layers: int | Sequence[int] = 1,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -66,19 +73,22 @@ def jacobian_sweep(
     ----------
     gain, scheme, network_seeds, activation, cell, forget_bias, n_layers, dtype, progress
         As in `sweep`, activation one of them.
-    lags : iterable of int
-        k, ascending, from 1 to the last step with loss.
+    lags : iterable of int, optional
+        k, ascending, from 1 to the last step with loss; 1, 2, 5, 10, 20, 50 and 100, those that are
+        there, unless given.
     length : int
         T of the sequences of the task.
     n_hidden, batch_size : int
         H and B.
     data_seed : int
         Of all sequences.
-    exponent_steps : int
-        Length of the sequences that the Lyapunov exponents come from, at least 23.
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits; it must have sequences of both lengths.
+    exponent_steps : int, optional
+        Length of the sequences that the Lyapunov exponents come from, at least 23; 1000 unless
+        given, or as many as data of your own have: of a batch that was given, the same sequences.
+    task : str, Sequences or callable
+        As in `sweep`; it must have sequences of both lengths.
+    weights : RNN, Stack or path, optional
+        Networks of your own, as in `sweep`.
     n_threads : int, optional
         Of the Lyapunov exponents; all cores unless given.
 
@@ -105,23 +115,25 @@ def jacobian_sweep(
     """
     cells = cells_of(cell, forget_bias, activation, n_layers)
     axes: dict[str, Any] = {
-        "scheme": labels.names("scheme", scheme, INITIALISATIONS),
+        "scheme": labels.schemes(scheme, weights),
         "gain": labels.real_numbers("gain", gain),
         "network_seed": labels.seeds("network_seeds", network_seeds),
     }
     H = checks.size("n_hidden", n_hidden)
     options = labels.of_draws(activation=activation, dtype=dtype)
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
+    source = labels.task_of(task)
     B = checks.size("batch_size", batch_size)
     seed = checks.whole_number("data_seed", data_seed, least=0)
-    steps = checks.size("exponent_steps", exponent_steps, least=23)  # 20 blocks and a tenth
+    asked = _exponent_steps(source) if exponent_steps is None else exponent_steps
+    steps = checks.size("exponent_steps", asked, least=23)  # 20 blocks and a tenth
     T = checks.size("length", length)
-    data, drive = (draws.Data(task, n, B, seed, dtype) for n in (T, steps))
+    data = draws.Data(source, T, B, seed, dtype, weights)
+    drive = data._replace(length=steps, inputs_only=True)
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
     with checks.renamed(n_steps="`exponent_steps`", n_sequences="`batch_size`"):
         drive.draw()  # what the task cannot do is refused here
-    last = int(batch.loss_steps[-1])
+    last, sizes = int(batch.loss_steps[-1]), data.sizes(batch)
     axes |= {"sequence": tuple(range(B)), "lag": _lags(lags, last)}
     axes["unit"] = tuple(range(max(kind.state_size(H) for kind in cells.kinds)))
     jobs: list[tuple[Place, Job]] = []
@@ -130,17 +142,17 @@ def jacobian_sweep(
     ):
         seeds = axes["network_seed"]
         networks = draws.Networks(
-            seeds, (g,) * len(seeds), sizes, H, drawn, **options, **kind.options
+            seeds, (g,) * len(seeds), sizes, H, drawn, **options, **kind.options, own=weights
         )
         place = {**kind.place, "scheme": i, "gain": j}
         jobs.append((place, Job(networks, data, drive, axes["lag"])))
     configuration = options | {
-        "task": task, "n_hidden": H, "length": batch.n_steps, "batch_size": B,
+        "task": label_of(source), "n_hidden": H, "length": batch.n_steps, "batch_size": B,
         "data_seed": seed, "exponent_steps": steps, "step": last,
     }  # fmt: skip
     study = Study(
         "Jacobian products", cells.axes | axes, cells.on_axes(JACOBIANS), jobs, measure,
-        configuration | cells.settings, batch.provenance,
+        configuration | cells.settings | named(weights), {**batch.provenance, **origin(weights)},
     )  # fmt: skip
     return run(study, n_threads=n_threads, progress=progress)
 
@@ -158,8 +170,16 @@ def measure(job: Job, n_threads: int) -> Found:
     }
 
 
+def _exponent_steps(source: str | Source) -> int:
+    """As many as there are, at most a thousand."""
+    most = None if isinstance(source, str) else source.longest
+    return _EXPONENT_STEPS if most is None else min(most, _EXPONENT_STEPS)
+
+
 def _lags(lags: Any, last: int) -> tuple[int, ...]:
     """Refused here, before the first of many networks is drawn."""
+    if lags is None:
+        return tuple(lag for lag in _LAGS if lag <= last)
     wanted = labels.whole_numbers("lags", checks.entries("lags", lags) or lags)
     if checks.descent(wanted) or wanted[-1] > last:
         raise ValueError(

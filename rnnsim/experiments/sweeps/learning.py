@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import LEARNING
 from rnnsim.experiments.cells import USUAL, Cells, Kind, cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
@@ -29,7 +31,8 @@ _RECORDED = ("loss", "log_gradient_norm", "clipped", "omega", "spectral_radius")
 class Job(NamedTuple):
     """The same networks, trained with each method on sequences of one length."""
 
-    task: str
+    task: str | Source
+    sizes: tuple[int, int]
     length: int
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
@@ -38,10 +41,11 @@ class Job(NamedTuple):
     by_layer: bool  # whether there are stacks
 
 
+@takes_own(scored=True, batches=True)
 def learning_sweep(
-    task: str = "temporal_order",
+    task: Task = "temporal_order",
     *,
-    length: npt.ArrayLike,
+    length: npt.ArrayLike | None = None,
     network_seeds: int | list[int] = 10,
     n_updates: int,
     methods: tuple[str, ...] = METHODS,
@@ -74,11 +78,11 @@ def learning_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks` with class targets: copy_memory, echo, temporal_order, characters,
-        sentences, digits.
+    task : str, Sequences or callable
+        As in `training_sweep`, with class targets: copy_memory, echo, temporal_order, characters,
+        sentences, digits, or classes of your own.
     length : int or list of int
-        Sequence lengths T.
+        Sequence lengths T, which must be given for all but `Sequences`.
     network_seeds : int or list of int
         Seeds of the initial networks. All methods start from the same networks and see the same
         batches.
@@ -89,7 +93,8 @@ def learning_sweep(
     methods : tuple of str
         Among "SGD", "clipping", "clipping + penalty".
     test_size, tolerance
-        Sequences tested on, and the fraction of wrong answers below which a task is solved.
+        Sequences tested on (of data of your own no more than there are), and the fraction of wrong
+        answers below which a task is solved.
     record_every : int, optional
         Updates between tests; a twentieth of all unless given.
     data_seed : int
@@ -121,7 +126,7 @@ def learning_sweep(
     >>> dict(data.sizes)
     {'length': 1, 'training': 3, 'network_seed': 2, 'updates': 5}
     """
-    checks.one_of("task", task, tasks.TASKS)
+    source = labels.task_of(task)
     cells = cells_of(cell, forget_bias, n_layers=n_layers)
     lengths = labels.sizes("length", length)
     seeds = labels.seeds("network_seeds", network_seeds)
@@ -144,18 +149,21 @@ def learning_sweep(
         max(total // 20, 1) if record_every is None else checks.size("record_every", record_every)
     )
     options = {
-        "task": task, "n_hidden": n_hidden, "batch_size": B, "n_updates": total,
+        "task": label_of(source), "n_hidden": n_hidden, "batch_size": B, "n_updates": total,
         "optimizer": optimizer, "learning_rate": learning_rate, "clip_norm": clip_norm,
         "penalty": penalty, "penalty_variant": penalty_variant, "test_size": tests,
         "tolerance": tolerance, "data_seed": data_seed, "dtype": dtype,
         "initialisation": "sparse, radius 0.95",
     }  # fmt: skip
-    with checks.renamed(n_steps="`length`"):  # refused here, if at all
-        batches = [_test_data(task, T, 1, options).draw() for T in lengths]
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):  # refused here, if at all
+        few = 1 if isinstance(source, str) else tests
+        batches = [_test_data(source, T, few, options).draw() for T in lengths]
+        _test_data(source, lengths[0], B, options).draw()
+    sizes = draws.sizes_of(source, batches)
     jobs: list[tuple[Place, Job]] = []
     for kind, (i, T) in itertools.product(cells.kinds, enumerate(lengths)):
         at, own = _of_kind(kind, chosen)
-        job = Job(task, T, seeds, own, options | kind.options, every, bool(cells.layers))
+        job = Job(source, sizes, T, seeds, own, options | kind.options, every, bool(cells.layers))
         jobs.append(({**kind.place, "length": i, "training": at}, job))
     axes = {"length": lengths, "training": chosen, "network_seed": seeds, "layer": cells.layers}
     study = Study(
@@ -193,13 +201,14 @@ def measure(job: Job, n_threads: int) -> Found:
     """What was recorded while networks learned, (method, network seed, updates)."""
     options, n_methods = job.options, len(job.methods)
     dtype, H = options["dtype"], options["n_hidden"]
-    sizes = tasks.sizes(job.task)
     kind = {name: options[name] for name in USUAL if name in options}
     clips = [np.inf if name == "SGD" else options["clip_norm"] for name in job.methods]
     penalised = [name == "clipping + penalty" for name in job.methods]
-    draw = partial(tasks.TASKS[job.task], job.length, options["batch_size"], dtype=dtype)
+    draw = partial(draws.batch, job.task, job.length, options["batch_size"], dtype=dtype)
     training = train(
-        draws.sparse_networks(job.seeds * n_methods, sizes=sizes, n_hidden=H, dtype=dtype, **kind),
+        draws.sparse_networks(
+            job.seeds * n_methods, sizes=job.sizes, n_hidden=H, dtype=dtype, **kind
+        ),
         lambda rng: draw(rng=rng),
         n_updates=options["n_updates"],
         optimizer=options["optimizer"],
@@ -216,7 +225,9 @@ def measure(job: Job, n_threads: int) -> Found:
     return _by_method(training.record, job)
 
 
-def _test_data(task: str, T: int, size: int, options: dict[str, Any]) -> draws.Data:
+def _test_data(task: str | Source, T: int, size: int, options: dict[str, Any]) -> draws.Data:
+    held = None if isinstance(task, str) else task.n_sequences
+    size = size if held is None or size <= options["batch_size"] else min(size, held)
     return draws.Data(task, T, size, options["data_seed"], options["dtype"])
 
 

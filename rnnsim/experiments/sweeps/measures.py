@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim import tasks
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments.catalogue.sweeps import LAGS, SPECTRUM
 from rnnsim.experiments.draws import paired_data, paired_networks
+from rnnsim.experiments.own.data import Source
+from rnnsim.experiments.own.networks import Own
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
 from rnnsim.flow.reach import sufficient_window
@@ -34,7 +35,7 @@ class Job:
     An ensemble of networks (gains and network_seeds run in parallel) of one size on one batch.
     """
 
-    task: str
+    task: str | Source
     task_options: tuple[tuple[str, Any], ...]
     scheme: str
     activation: str
@@ -55,6 +56,8 @@ class Job:
     forget_bias: float = 0.0
     n_layers: int = 1
     by_layer: bool = False
+    sizes: tuple[int, int] = (0, 0)
+    own: Own | None = None
 
 
 def draw_networks(job: Job) -> Any:
@@ -62,7 +65,7 @@ def draw_networks(job: Job) -> Any:
     return paired_networks(
         job.network_seeds,
         job.gains,
-        sizes=tasks.sizes(job.task, **dict(job.task_options)),
+        sizes=job.sizes,
         n_hidden=job.n_hidden,
         scheme=job.scheme,
         activation=job.activation,
@@ -70,20 +73,22 @@ def draw_networks(job: Job) -> Any:
         cell=job.cell,
         forget_bias=job.forget_bias,
         n_layers=job.n_layers,
+        own=job.own,
     )
 
 
 def draw_data(job: Job) -> Sequences:
     """The batch of a job."""
-    sequences = paired_data(
+    return paired_data(
         job.task,
         job.length,
         batch_size=job.batch_size,
         seed=job.data_seed,
         dtype=job.dtype,
         options=dict(job.task_options),
+        own=job.own,
+        last_loss_only=job.last_loss_only,
     )
-    return sequences.last_loss_only() if job.last_loss_only else sequences
 
 
 def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any]]:

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import NORMALITY, PSEUDOSPECTRA
 from rnnsim.experiments.cells import one_matrix_alone
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -56,6 +58,7 @@ class PlaneJob(NamedTuple):
     line: tuple[float, ...]
 
 
+@takes_own()
 def normality_sweep(
     *,
     scale: npt.ArrayLike,
@@ -67,7 +70,7 @@ def normality_sweep(
     batch_size: int = 16,
     data_seed: int = 0,
     tolerance: float = 0.1,
-    task: str = "characters",
+    task: Task = "characters",
     activation: str | Sequence[str] = ("linear", "tanh"),
     cell: str = "vanilla",
     n_layers: int = 1,
@@ -101,9 +104,8 @@ def normality_sweep(
     data_seed : int
     tolerance : float
         As in `sufficient_window`.
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task : str, Sequences or callable
+        As in `sweep`.
     cell : {"vanilla"}
         W_hh of LSTMs and GRUs stacks the blocks of gates: it has no eigenvalues to keep.
     n_layers : {1}
@@ -132,21 +134,22 @@ def normality_sweep(
     >>> data.peak.values.round(1).ravel()       # normal networks only shrink
     array([0. , 1.5])
     """
-    axes, options, families = _families(
-        scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds, task=task,
-        dtype=dtype,
-    )  # fmt: skip
     one_matrix_alone(cell, n_layers)
+    labels.of_draws(dtype=dtype)
     kinds = labels.names("activation", activation, ACTIVATIONS)
     tolerance = checks.real_number("tolerance", tolerance, above=0.0, below=1.0)
     B = checks.size("batch_size", batch_size)
     seed = checks.whole_number("data_seed", data_seed, least=0)
     steps = checks.size("length", length)
-    data = draws.Data(task, steps, B, seed, dtype)
+    data = draws.Data(labels.task_of(task), steps, B, seed, dtype)
     with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         batch = data.draw()
+    axes, options, families = _families(
+        scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=network_seeds,
+        sizes=data.sizes(batch), dtype=dtype,
+    )  # fmt: skip
     axes |= {"activation": kinds, "lag": tuple(range(int(batch.loss_steps[-1])))}
-    configuration = options | {"batch_size": B, "seed": seed}
+    configuration = options | {"batch_size": B, "seed": seed, "task": label_of(data.task)}
     study = Study(
         name="normality",
         axes=axes,
@@ -177,6 +180,7 @@ def measure(job: Job, n_threads: int) -> Found:
     }
 
 
+@takes_own()
 def pseudospectrum_sweep(
     *,
     scale: npt.ArrayLike,
@@ -186,7 +190,7 @@ def pseudospectrum_sweep(
     network_seed: int = 0,
     extent: float = 1.6,
     n_points: int = 81,
-    task: str = "characters",
+    task: Task = "characters",
     cell: str = "vanilla",
     n_layers: int = 1,
     dtype: str = "float64",
@@ -222,16 +226,18 @@ def pseudospectrum_sweep(
     """
     one_matrix_alone(cell, n_layers)
     seed = checks.whole_number("network_seed", network_seed, least=0)
+    labels.of_draws(dtype=dtype)
+    source = labels.task_of(task)
     axes, options, families = _families(
-        scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=[seed], task=task,
-        dtype=dtype,
+        scale, radius, scheme=scheme, n_hidden=n_hidden, network_seeds=[seed],
+        sizes=_sizes_alone(source, dtype), dtype=dtype,
     )  # fmt: skip
     end = checks.real_number("extent", extent, above=0.0)
     points = checks.size("n_points", n_points, least=2)
     line = tuple(np.linspace(-end, end, points).tolist())
     axes |= {"re": line, "im": line, "unit": tuple(range(options["n_hidden"]))}
     jobs = [({"scale": i}, PlaneJob(family, line)) for i, family in enumerate(families)]
-    configuration = options | {"network_seed": seed}
+    configuration = options | {"network_seed": seed, "task": label_of(source)}
     return run(Study("pseudospectra", axes, PSEUDOSPECTRA, jobs, measure_plane, configuration))
 
 
@@ -253,7 +259,7 @@ def _families(
     scheme: str,
     n_hidden: int,
     network_seeds: Any,
-    task: str,
+    sizes: tuple[int, int],
     dtype: str,
 ) -> tuple[dict[str, Any], dict[str, Any], list[Family]]:
     """Axes, configuration, and a family for each scale."""
@@ -264,13 +270,20 @@ def _families(
     checks.nonnegative("scale", list(axes["scale"]))
     options: dict[str, Any] = labels.of_draws(scheme=scheme, dtype=dtype)
     options |= {"n_hidden": checks.size("n_hidden", n_hidden)}
-    sizes = tasks.sizes(checks.one_of("task", task, tasks.TASKS))
     edge = checks.real_number("radius", radius, above=0.0, below=1.0)
     seeds = axes["network_seed"]
     gains = (1.0,) * len(seeds)
     networks = draws.Networks(seeds, gains, sizes, activation="tanh", **options)
     families = [Family(networks, edge, s) for s in axes["scale"]]
-    return axes, options | {"task": task, "radius": edge}, families
+    return axes, options | {"radius": edge}, families
+
+
+def _sizes_alone(source: str | Source, dtype: str) -> tuple[int, int]:
+    """Sizes of networks that read a task, of which the shortest batch is drawn if any."""
+    if isinstance(source, str):
+        return draws.sizes_of(source, [])
+    data = draws.Data(source, source.usual_length or 1, source.n_sequences or 1, 0, dtype)
+    return data.sizes(data.draw())
 
 
 def _of_matrices(rnn: RNN, lags: Sequence[int]) -> Found:

@@ -8,12 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from rnnsim import checks, tasks
+from rnnsim import checks
 from rnnsim.data.datasets import Variable
 from rnnsim.data.sequences import Sequences
 from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import TRAINING
 from rnnsim.experiments.cells import Cells, cells_of
+from rnnsim.experiments.own.border import takes_own
+from rnnsim.experiments.own.data import Source, Task
+from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
@@ -35,7 +38,7 @@ class Job(NamedTuple):
     """All networks, what they learn, and how: keywords of `train`."""
 
     networks: draws.Networks
-    task: str
+    task: str | Source
     length: int
     batch_size: int
     data_seed: int
@@ -43,8 +46,9 @@ class Job(NamedTuple):
     axes: dict[str, tuple[Any, ...]]  # layers and gates, where there are any
 
 
+@takes_own(scored=True, batches=True)
 def training_sweep(
-    task: str = "temporal_order",
+    task: Task = "temporal_order",
     *,
     length: int = 40,
     gain: npt.ArrayLike = (0.5, 1.0, 1.5),
@@ -67,6 +71,7 @@ def training_sweep(
     n_updates: int = 1600,
     record_every: int | None = 20,
     snapshot_every: int | None = 40,
+    weights: OwnWeights = None,
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
@@ -78,9 +83,9 @@ def training_sweep(
 
     Parameters
     ----------
-    task : str
-        One of `rnnsim.tasks`: copy_memory, echo, adding, temporal_order, characters, sentences,
-        digits.
+    task : str, Sequences or callable
+        As in `sweep`. Of `Sequences` every batch has others, drawn without replacement, 16 unless
+        `batch_size` says otherwise, and what is measured are all of them, 128 at most.
     length, n_hidden, batch_size : int
         T, H, B.
     gain, scheme, activation, cell, forget_bias, n_layers, network_seeds, dtype
@@ -91,6 +96,8 @@ def training_sweep(
         As in `train`.
     clip_norm : float
         As in `train`; 0 does not clip.
+    weights : RNN, Stack or path, optional
+        Networks of your own that training starts from, as in `sweep`; they must have a readout.
     n_threads, progress
         As in `train`.
 
@@ -117,10 +124,10 @@ def training_sweep(
     """  # noqa: E501
     settings = labels.recorded(locals())
     cells = cells_of(cell, forget_bias, activation, n_layers)
-    checked = labels.of_draws(scheme=scheme, activation=activation, dtype=dtype)
+    checked = labels.of_draws(weights, scheme=scheme, activation=activation, dtype=dtype)
     H = checks.size("n_hidden", n_hidden)
     checks.whole_number("data_seed", data_seed, least=0)
-    name = checks.one_of("task", task, tasks.TASKS)
+    source = labels.task_of(task)
     gains = labels.real_numbers("gain", gain)
     seeds = labels.seeds("network_seeds", network_seeds)
     total = checks.size("n_updates", n_updates)
@@ -130,18 +137,23 @@ def training_sweep(
             checks.whole_number(key, number, least=1)
     axes: dict[str, Any] = {"gain": tuple(sorted(gains)), "network_seed": seeds}
     place, chosen = grid(axes, "gain", "network_seed")
-    sizes = tasks.sizes(name)
-    networks = draws.Networks(chosen["network_seed"], chosen["gain"], sizes, H, **checked)
     options = {key: settings[key] for key in _OPTIONS} | {"clip_norm": labels.clip_norm(clip_norm)}
     check_settings(
         len(gains) * len(seeds), window=window, stride=stride, carry=carry, optimizer=optimizer,
         learning_rate=learning_rate, clip_norm=options["clip_norm"], penalty=penalty,
     )  # fmt: skip
+    check_readout(weights)
     T, B = checks.size("length", length), checks.size("batch_size", batch_size)
     parts = {"layer": cells.layers, "gate": cells.gates}
-    job = Job(networks, name, T, B, data_seed, options, parts)
-    with checks.renamed(n_steps="`length`"):
+    drawn = draws.Networks(
+        chosen["network_seed"], chosen["gain"], (0, 0), H, **checked, own=weights
+    )
+    job = Job(drawn, source, T, B, data_seed, options, parts)
+    with checks.renamed(n_steps="`length`", n_sequences="`batch_size`"):
         test = _test_data(job)
+        if not isinstance(source, str):  # of a task of ours it is known that there are such
+            _batches(job)(B, rng=draws.training_batches(data_seed, 0))
+    networks = drawn._replace(sizes=draws.sizes_of(source, [test], weights))
     axes |= {"updates": tuple(points(total, record_every or total)), "unit": H}
     axes |= snapshot_axes(points(total, snapshot_every), test.n_steps) | parts
     study = Study(
@@ -156,7 +168,7 @@ def training_sweep(
         ],
         measure=measure,
         configuration=settings | cells.settings,
-        provenance=test.provenance,
+        provenance={**test.provenance, **origin(weights)},
     )
     return run(study, n_threads=n_threads, progress=progress)
 
@@ -212,11 +224,14 @@ def _on_axes(variable: xr.DataArray, gates: tuple[str, ...], layered: bool) -> x
 
 
 def _batches(job: Job) -> "partial[Sequences]":
-    return partial(tasks.TASKS[job.task], job.length, dtype=job.networks.dtype)
+    own = job.networks.own
+    network = None if own is None else own.network
+    return partial(draws.batch, job.task, job.length, dtype=job.networks.dtype, network=network)
 
 
 def _test_data(job: Job) -> Sequences:
-    return _batches(job)(_TEST_SIZE, rng=draws.test_batch(job.data_seed))
+    rng = draws.test_batch(job.data_seed)
+    return draws.measured_on(_batches(job), job.task, _TEST_SIZE, rng, job.networks.own)
 
 
 def constant_loss(data: Sequences) -> float:

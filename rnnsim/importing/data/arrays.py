@@ -1,6 +1,5 @@
 """Arrays of .npy, .npz and .safetensors files; nothing in them is executed."""
 
-import io
 import math
 import warnings
 from collections.abc import Callable
@@ -24,21 +23,21 @@ _HEADERS = {
 }
 
 
-def npy(raw: bytes) -> Array:
-    """The array of a .npy file."""
-    file = io.BytesIO(raw)
-    with sound("its header is damaged"), warnings.catch_warnings(action="ignore"):
-        shape, by_columns, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
-    if dtype.kind not in "biuf":
-        what = _OBJECTS if dtype.hasobject else f"{dtype}; convert it"
-        raise ValueError(f"it must hold real numbers, got {what}")
-    count, start = math.prod(shape), file.tell()
-    if min(shape, default=0) < 0 or count * dtype.itemsize != len(raw) - start:
-        raise ValueError(
-            f"its header says shape {shape} of {dtype}, {count * dtype.itemsize} bytes, and "
-            f"{len(raw) - start} follow; it is damaged, or holds more than one array"
-        )
-    flat = np.frombuffer(raw, dtype, count, start) if count else np.empty(0, dtype)
+def npy(place: Path) -> Array:
+    """The array of a .npy file, read when its size is what its header says."""
+    with place.open("rb") as file:
+        with sound("its header is damaged"), warnings.catch_warnings(action="ignore"):
+            shape, by_columns, dtype = _HEADERS[np.lib.format.read_magic(file)](file)
+        if dtype.kind not in "biuf":
+            what = _OBJECTS if dtype.hasobject else f"{dtype}; convert it"
+            raise ValueError(f"it must hold real numbers, got {what}")
+        count, follow = math.prod(shape), place.stat().st_size - file.tell()
+        if min(shape, default=0) < 0 or count * dtype.itemsize != follow:
+            raise ValueError(
+                f"its header says shape {shape} of {dtype}, {count * dtype.itemsize} bytes, and "
+                f"{follow} follow; it is damaged, or holds more than one array"
+            )
+        flat = np.fromfile(file, dtype, count)
     array = flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)
 

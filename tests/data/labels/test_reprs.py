@@ -1,6 +1,7 @@
 """What is public says in a few lines what it is."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from every_result import NAMES, batch, networks, pairs, results
@@ -8,6 +9,7 @@ from every_result import NAMES, batch, networks, pairs, results
 import rnnsim
 from rnnsim import tasks, theory
 
+FIXTURES = Path(__file__).parents[2] / "importing" / "fixtures"
 OF_KERNELS = {"Weights", "StepNorms"}  # tuples of arrays, read by kernels
 OTHERS = {
     "RNN": networks("vanilla"),
@@ -16,6 +18,7 @@ OTHERS = {
         n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, cell="gru", rng=0
     ),
     "LossGradients": results()["Sequences of derivatives"].gradients,
+    "Description": rnnsim.describe(FIXTURES / "torch-gru-1.pt"),
     "Segment": rnnsim.Segment(0, 0, 0, 5, 5, True, 0),
     "Alphabet": tasks.number_alphabets()[0],
     "Alphabet of many": tasks.Alphabet("".join(map(chr, range(100, 9000)))),

@@ -12,7 +12,7 @@ import rnnsim
 from rnnsim import theory
 
 OF_KERNELS = {"Weights", "StepNorms", "Segment"}  # tuples of arrays that kernels read
-NOT_RESULTS = {"LossGradients"}  # part of Sequences
+NOT_RESULTS = {"LossGradients", "Description"}  # part of Sequences; words about a file
 
 
 def records():

@@ -265,3 +265,32 @@ def test_every_truncation_is_refused_or_harmless(name, tmp_path):
 def test_the_whole_files_are_read(name, tmp_path):
     (tmp_path / name).write_bytes(FILES[name])
     assert open_data(tmp_path / name).draw().n_steps > 1
+
+
+def test_huge_files_are_refused_before_they_are_read(tmp_path):
+    """Sparse ones, of a terabyte, which take no room on the disk."""
+    for name, start, message in (
+        ("a.npz", b"", "got no .npz file, or a damaged one"),
+        ("a.npy", npy(X), "its header says .* it is damaged, or holds more than one array"),
+        ("a.csv", b"1,2\n", "it must be text in UTF-8, got zero bytes"),
+        ("a.txt", b"abc", "it must be text in UTF-8, got zero bytes"),
+        ("a.safetensors", b"", "got no .safetensors file"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(start)
+        os.truncate(path, 10**12)
+        with pytest.raises(ValueError, match=f"`path` '{name}': .*{message}"):
+            rnnsim.read_sequences(path)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.safetensors"])
+def test_arrays_take_little_more_than_twice_their_file(name, tmp_path):
+    wide = np.zeros((1000, 10, 100))
+    content = {"a.npz": npz, "a.npy": lambda inputs: npy(inputs)}.get(name)
+    (tmp_path / name).write_bytes(content(inputs=wide) if content else save({"inputs": wide}))
+    tracemalloc.start()
+    try:
+        open_data(tmp_path / name, layout="tbd")
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * wide.nbytes
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,1 @@
+"""What a person brings to an experiment: data and networks of their own."""
