@@ -69,14 +69,11 @@ def _layer(own: Mapping[str, str], entries: Mapping[str, Entry]) -> Layer:
         )
     entry = len(CELLS[cell].biases) * H
     if "b_h" in own and entries[own["b_h"]].shape[-1:] != (entry,):
-        two = (
-            ": two biases, as PyTorch has them? add them up"
-            if cell != "gru"
-            else (": r, z, n of the input, n of the state")
-        )
+        came = entries[own["b_h"]].shape
+        hint = ": two biases, as PyTorch has them? add them up" if came[-1:] == (2 * rows,) else ""
+        hint = ": of r, z, n of the input, n of the state" if cell == "gru" else hint
         raise ValueError(
-            f"{own['b_h']} must be ({entry},) to fit {own['W_hh']} {hidden}, got "
-            f"{entries[own['b_h']].shape}{two}"
+            f"{own['b_h']} must be ({entry},) to fit {own['W_hh']} {hidden}, got {came}{hint}"
         )
     names = tuple(own[key] for key in ("W_xh", "W_hh", "b_h") if key in own)
     return Layer(cell, inputs[-1], H, names, lambda: _weights(own, entries), activation)

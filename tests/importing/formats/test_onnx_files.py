@@ -191,6 +191,15 @@ def test_readouts_with_activations_and_other_matrices(tmp_path):
     assert not onnx_files.contents(FIXTURES / "unrolled.onnx").linears["fc"].likely
 
 
+@pytest.mark.parametrize(("place", "likely"), [(-1, True), (1, True), (0, False), (-3, False)])
+def test_the_last_states_of_which_layer_a_readout_reads(place, likely, tmp_path):
+    made = model("top2_dynamo")
+    index = node(made.graph, "Gather").input[1]
+    tensor = next(each for each in made.graph.initializer if each.name == index)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(place), index))
+    assert onnx_files.contents(saved(tmp_path, made)).linears["fc"].likely == likely
+
+
 def test_operators_inside_loops_are_named(tmp_path):
     made = model()
     body = onnx.helper.make_graph([node(made.graph, "GRU")], "body", [], [])
