@@ -59,12 +59,22 @@ def _archive(path: Path) -> Contents:
 def _hdf5(path: Path, size: int) -> Contents:
     with tree.opened(path) as file:
         entries = tree.entries(path, file, size)
-        config = tree.text(path, file, "model_config")
-        version = tree.text(path, file, "keras_version")
+        config = tree.texts(path, file, "model_config")
+        version = tree.texts(path, file, "keras_version")
     if config:
-        return _made("Keras HDF5 file", entries, _parsed(config.encode(), size), "model_weights")
-    notes = _of_old_keras(version)
-    return _by_names("HDF5 file of Keras' weights", entries, notes)
+        model = _model([text.encode() for text in config], size)
+        return _made("Keras HDF5 file", entries, model, "model_weights")
+    return _by_names("HDF5 file of Keras' weights", entries, _of_old_keras(version))
+
+
+def _model(texts: Sequence[bytes], size: int) -> Any:
+    """The configuration of a model among other texts."""
+    for text in texts:
+        if text[:1] == b"{" and b'"class_name"' in text:
+            found = _parsed(text, size)
+            if isinstance(found, dict) and {"class_name", "config"} <= found.keys():
+                return found
+    raise RefusedError("its configuration, model_config, is damaged")
 
 
 def _parsed(text: bytes, size: int) -> Any:
@@ -75,13 +85,14 @@ def _parsed(text: bytes, size: int) -> Any:
     return json.loads(text)
 
 
-def _of_old_keras(version: str) -> tuple[str, ...]:
-    """Weights alone, of a Keras whose defaults were others."""
-    match = re.match(r"(\d+)\.(\d+)", version)
-    if not match or (int(match[1]), int(match[2])) >= (2, 3):
+def _of_old_keras(texts: Sequence[str]) -> tuple[str, ...]:
+    """Weights alone, of a Keras whose defaults were others; its version is one of the texts."""
+    matches = [re.fullmatch(r"(\d+)\.(\d+)\.\S+", text) for text in texts]
+    old = [match for match in matches if match and (int(match[1]), int(match[2])) < (2, 3)]
+    if not old:
         return ()
     return (
-        f"These are weights of Keras {version}, whose LSTM and GRU had gates of hard_sigmoid "
+        f"These are weights of Keras {old[0][0]}, whose LSTM and GRU had gates of hard_sigmoid "
         "unless told otherwise, which a file of weights does not say; they are taken as sigmoid.",
     )
 
