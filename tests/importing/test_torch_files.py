@@ -8,6 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rnnsim
+from rnnsim.importing.formats import torch_files
 from rnnsim.kernels import Weights
 
 pytestmark = pytest.mark.nojit
@@ -285,3 +286,15 @@ def test_one_layer_of_a_stack():
         read("torch-gru-2.pt", layer=0, readout="fc")
     with pytest.raises(ValueError, match=r"`layer` must be below 2, the layers of 'rnn'.*got 2"):
         read("torch-gru-2.pt", layer=2)
+
+
+def test_arrays_of_one_storage_read_it_once(monkeypatch):
+    """As those of a network that was on a GPU, or whose weights were slices of one array."""
+    calls = []
+    flat = torch_files._flat
+    monkeypatch.setattr(torch_files, "_flat", lambda *a: calls.append(a[2]) or flat(*a))
+    known = oracle("torch-shared")
+    rnn = read("torch-shared.pt")
+    assert_array_equal(rnn.W_xh[0], known["weight_ih"])
+    assert_array_equal(rnn.W_hh[0], known["weight_hh"])
+    assert len(calls) == 1

@@ -9,6 +9,7 @@ import pickletools
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,11 +78,12 @@ def entries(path: Path) -> dict[str, Entry]:
     with sound("its data.pkl is damaged"):
         tensors = dict(_leaves(_followed(data)))
     folder = f"{stem}/data/"
+    flat = lru_cache(maxsize=1)(partial(_flat, path, order.decode()))  # many may share a storage
     found: dict[str, Entry] = {}
     for name, tensor in tensors.items():
         member = folder + tensor.storage.key
         _check_tensor(name, tensor, files.get(member, 0))
-        read = _reader(path, member, tensor, order.decode())
+        read = partial(_view, flat, member, tensor)
         found[name] = Entry(tensor.shape, tensor.storage.dtype, read)
     return found
 
@@ -307,17 +309,21 @@ def _itemsize(dtype: str) -> int:
     return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
-def _reader(path: Path, member: str, tensor: _Tensor, order: str) -> Callable[[], npt.NDArray[Any]]:
-    def read() -> npt.NDArray[Any]:
-        with sound(f"{member!r} in it is damaged"), zipfile.ZipFile(path) as archive:
-            data = archive.read(member)
-        flat = numbers(data, tensor.storage.dtype, order)
-        strides = [stride * flat.itemsize for stride in tensor.strides]
-        return np.lib.stride_tricks.as_strided(
-            flat[tensor.offset :], tensor.shape, strides, writeable=False
-        )
+def _flat(path: Path, order: str, member: str, dtype: str) -> npt.NDArray[Any]:
+    """All numbers of a storage."""
+    with sound(f"{member!r} in it is damaged"), zipfile.ZipFile(path) as archive:
+        data = archive.read(member)
+    return numbers(data, dtype, order)
 
-    return read
+
+def _view(
+    flat: Callable[[str, str], npt.NDArray[Any]], member: str, tensor: _Tensor
+) -> npt.NDArray[Any]:
+    """A tensor in its storage."""
+    whole = flat(member, tensor.storage.dtype)
+    strides = [stride * whole.itemsize for stride in tensor.strides]
+    part = whole[tensor.offset :]
+    return np.lib.stride_tricks.as_strided(part, tensor.shape, strides, writeable=False)
 
 
 def numbers(data: bytes, dtype: str, order: str = "little") -> npt.NDArray[Any]:
