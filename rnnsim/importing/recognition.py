@@ -72,10 +72,10 @@ def named(format: str, entries: Mapping[str, Entry], activation: str | None = No
         networks |= recurrent
         linears |= linear
         tables |= table
-    parts = {name for network in networks.values() for name in network.arrays}
-    linears = {name: each for name, each in linears.items() if not parts.intersection(each.arrays)}
-    tables = {name: each for name, each in tables.items() if not parts.intersection(each.arrays)}
-    return Contents(format, entries, networks, linears, tables, activation=activation)
+    taken = {array for network in networks.values() for array in network.arrays}
+    free = {name: each for name, each in linears.items() if not taken & {*each.arrays}}
+    lookups = {name: each for name, each in tables.items() if not taken & {*each.arrays}}
+    return Contents(format, entries, networks, free, lookups, activation=activation)
 
 
 def _read(path: Path, start: bytes) -> Contents:

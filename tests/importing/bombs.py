@@ -109,6 +109,13 @@ def unfolding(path):
         archive.writestr("model.weights.h5", bytes(200 << 20))
 
 
+def worded(path):
+    """A .keras file whose configuration is millions of empty lists."""
+    with zipfile.ZipFile(FIXTURES / "gru.keras") as given, zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", f"[{'[],' * 2 * MANY}[]]")
+        archive.writestr("model.weights.h5", given.read("model.weights.h5"))
+
+
 def honest(folder):
     """Files of 64 MB of numbers."""
     import h5py

@@ -18,6 +18,7 @@ from rnnsim.importing.names.parts import split
 _WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
 _ROOTS = ("layers", "_layer_checkpoint_dependencies")
 _SPARE = 1 << 20  # bytes that a small file may unfold to
+_VALUE = 100  # bytes of a value of a configuration, about
 
 
 def contents(path: Path) -> Contents:
@@ -52,27 +53,46 @@ def _archive(path: Path) -> Contents:
         weights, text = archive.read(_WEIGHTS), archive.read(_CONFIG)
     with tree.opened(weights) as file:
         entries = tree.entries(weights, file, len(weights))
-    return _made("Keras file", entries, json.loads(text), "")
+    return _made("Keras file", entries, _parsed(text, size), "")
 
 
 def _hdf5(path: Path, size: int) -> Contents:
     with tree.opened(path) as file:
         entries = tree.entries(path, file, size)
-        config = tree.text(path, file, "model_config")
-        version = tree.text(path, file, "keras_version")
+        config = tree.texts(path, file, "model_config")
+        version = tree.texts(path, file, "keras_version")
     if config:
-        return _made("Keras HDF5 file", entries, json.loads(config), "model_weights")
-    notes = _of_old_keras(version)
-    return _by_names("HDF5 file of Keras' weights", entries, notes)
+        model = _model([text.encode() for text in config], size)
+        return _made("Keras HDF5 file", entries, model, "model_weights")
+    return _by_names("HDF5 file of Keras' weights", entries, _of_old_keras(version))
 
 
-def _of_old_keras(version: str) -> tuple[str, ...]:
-    """Weights alone, of a Keras whose defaults were others."""
-    match = re.match(r"(\d+)\.(\d+)", version)
-    if not match or (int(match[1]), int(match[2])) >= (2, 3):
+def _model(texts: Sequence[bytes], size: int) -> Any:
+    """The configuration of a model among other texts."""
+    for text in texts:
+        if text[:1] == b"{" and b'"class_name"' in text:
+            found = _parsed(text, size)
+            if isinstance(found, dict) and {"class_name", "config"} <= found.keys():
+                return found
+    raise RefusedError("its configuration, model_config, is damaged")
+
+
+def _parsed(text: bytes, size: int) -> Any:
+    """A configuration, unless it stands for far more objects than the file has bytes."""
+    values = sum(text.count(sign) for sign in (b"[", b"{", b","))
+    if _VALUE * values > 2 * size + 4 * _SPARE:
+        raise RefusedError(f"its configuration has {values} values, in a file of {size} bytes")
+    return json.loads(text)
+
+
+def _of_old_keras(texts: Sequence[str]) -> tuple[str, ...]:
+    """Weights alone, of a Keras whose defaults were others; its version is one of the texts."""
+    matches = [re.fullmatch(r"(\d+)\.(\d+)\.\S+", text) for text in texts]
+    old = [match for match in matches if match and (int(match[1]), int(match[2])) < (2, 3)]
+    if not old:
         return ()
     return (
-        f"These are weights of Keras {version}, whose LSTM and GRU had gates of hard_sigmoid "
+        f"These are weights of Keras {old[0][0]}, whose LSTM and GRU had gates of hard_sigmoid "
         "unless told otherwise, which a file of weights does not say; they are taken as sigmoid.",
     )
 

@@ -187,6 +187,16 @@ def test_a_text_without_a_size(tmp_path):
         rnnsim.read_network(tmp_path / "x.h5")
 
 
+def test_a_text_that_is_damaged(tmp_path):
+    data = bytearray((FIXTURES / "gru.h5").read_bytes())
+    place = data.index(b'"class_name"')
+    data[place : place + 12] = b"x" * 12
+    data = data.replace(b'"class_name"', b'"x___x_name"')
+    (tmp_path / "x.h5").write_bytes(data)
+    with pytest.raises(ValueError, match="its configuration, model_config, is damaged"):
+        rnnsim.read_network(tmp_path / "x.h5")
+
+
 def test_many_groups(tmp_path, monkeypatch):
     monkeypatch.setattr(tree, "MOST", 5)
     path = hdf5(tmp_path / "x.weights.h5", lstm)
@@ -195,7 +205,7 @@ def test_many_groups(tmp_path, monkeypatch):
 
 
 def test_a_configuration_without_end(tmp_path):
-    deep = "[" * 100_000
+    deep = "[" * 20_000
     layers = '{"class_name": "Sequential", "config": {"layers": [' * 60 + "{}" + "]}}" * 60
     cut = "cannot be read"
     for config, words in ((deep, cut), (layers, "models inside models"), ("{", cut)):

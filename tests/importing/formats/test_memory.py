@@ -26,8 +26,11 @@ def test_files_that_unfold(tmp_path):
             words[name] = "more than twice as much in memory"
     bombs.doubled(tmp_path / "doubled")
     bombs.unfolding(tmp_path / "unfolding")
+    bombs.worded(tmp_path / "worded")
     files += [("onnx_files", tmp_path / "doubled"), ("keras_files", tmp_path / "unfolding")]
+    files += [("keras_files", tmp_path / "worded")]
     words |= {"doubled": "into more than the file holds", "unfolding": "unfolds from"}
+    words["worded"] = "its configuration has 4000002 values"
     words |= dict.fromkeys(bombs.msgpack_bombs(), "far more objects than arrays need")
     words["claimed bytes"] = "it is cut off"
     for name, said, beyond in taken(files):

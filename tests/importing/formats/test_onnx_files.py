@@ -191,6 +191,15 @@ def test_readouts_with_activations_and_other_matrices(tmp_path):
     assert not onnx_files.contents(FIXTURES / "unrolled.onnx").linears["fc"].likely
 
 
+@pytest.mark.parametrize(("place", "likely"), [(-1, True), (1, True), (0, False), (-3, False)])
+def test_the_last_states_of_which_layer_a_readout_reads(place, likely, tmp_path):
+    made = model("top2_dynamo")
+    index = node(made.graph, "Gather").input[1]
+    tensor = next(each for each in made.graph.initializer if each.name == index)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(place), index))
+    assert onnx_files.contents(saved(tmp_path, made)).linears["fc"].likely == likely
+
+
 def test_operators_inside_loops_are_named(tmp_path):
     made = model()
     body = onnx.helper.make_graph([node(made.graph, "GRU")], "body", [], [])
@@ -222,3 +231,19 @@ def test_weights_that_are_inputs(tmp_path):
     made.graph.initializer.remove(tensor)
     with pytest.raises(ValueError, match="its weights are computed, not constants of the file"):
         rnnsim.read_network(saved(tmp_path, made))
+
+
+@pytest.mark.parametrize("kind", ["FLOAT16", "BFLOAT16"])
+def test_small_floats(kind, tmp_path):
+    made = model()
+    W = node(made.graph, "GRU").input[1]
+    tensor = next(each for each in made.graph.initializer if each.name == W)
+    values = onnx.numpy_helper.to_array(tensor)
+    bits = values.astype("f2") if kind == "FLOAT16" else values.view("u4") >> 16
+    tensor.ClearField("raw_data")
+    tensor.data_type = getattr(onnx.TensorProto, kind)
+    tensor.raw_data = bits.astype("f2" if kind == "FLOAT16" else "u2").tobytes()
+    entry = onnx_files.contents(saved(tmp_path, made)).entries[W]
+    assert entry.dtype == kind.lower()
+    rounded = bits if kind == "FLOAT16" else (bits << 16).view("f4")
+    np.testing.assert_array_equal(entry.read(), rounded)

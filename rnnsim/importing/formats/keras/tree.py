@@ -31,7 +31,10 @@ def opened(source: Source) -> Iterator[Any]:
 
 
 def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
-    """Every array by its path, but those of an optimiser; `size` is that of the file in bytes."""
+    """Every array by its path, but those of an optimiser, of metrics and the seeds of dropout.
+
+    `size` is that of the file in bytes.
+    """
     found: dict[str, Entry] = {}
     waiting, seen = [("", file)], 0
     addresses = set()
@@ -46,7 +49,7 @@ def entries(source: Source, file: Any, size: int) -> dict[str, Entry]:
                 if item.id.__hash__() in addresses:
                     raise RefusedError(f"{place} is a group that stands in two places")
                 addresses.add(item.id.__hash__())
-                if path or name not in _TRAINING:
+                if name != "seed_generator" and (path or name not in _TRAINING):
                     waiting.append((place, item))
             else:
                 found[place] = _entry(source, place, item, size)
@@ -70,8 +73,8 @@ def _members(path: str, group: Any) -> Iterator[tuple[str, Any]]:
 def _entry(source: Source, path: str, item: Any, size: int) -> Entry:
     """The array at a path, if it lies in the file as it is."""
     shape, dtype = item.shape, item.dtype
-    said = item.attrs.get("dtype", "") if dtype.kind == "V" or dtype.itemsize == 2 else ""
-    brain = isinstance(said, str) and said == "bfloat16"
+    # bfloat16 is two bytes of no type; what the attribute says is text, and is not read.
+    brain = dtype.kind == "V" and dtype.itemsize == 2 and not dtype.names and "dtype" in item.attrs
     if item.is_virtual or item.external:
         raise RefusedError(f"{path} keeps its numbers in another file; save them in this one")
     if shape is None or (dtype.kind not in "fiub" and not brain):
@@ -97,20 +100,26 @@ def _read(source: Source, path: str, shape: tuple[int, ...], brain: bool) -> Arr
     return from_bfloat16(array) if brain else array
 
 
-def text(source: Path, file: Any, name: str) -> str:
-    """An attribute of the whole file that is text, as str or bytes; of anything else nothing."""
+def texts(source: Path, file: Any, name: str) -> list[str]:
+    """Texts of which one is this attribute of the whole file; none where there is no such one.
+
+    HDF5 keeps texts of any length in heaps. They are taken from there, not by HDF5 itself, which a
+    damaged heap sends round in circles or to anywhere in memory.
+    """
     if name not in file.attrs:
-        return ""
+        return []
+    h5t = package("h5py", "HDF5 files").h5t
+    kind = file.attrs.get_id(name).get_type()
+    if not isinstance(kind, h5t.TypeStringID):
+        return []
+    if not kind.is_variable_str():
+        return [bytes(file.attrs[name]).decode("utf-8", "replace")]
     with source.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        _check_heaps(data)
-    value = file.attrs[name]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
+        return [text.rstrip(b"\0").decode("utf-8", "replace") for text in _heaps(data)]
 
 
-def _check_heaps(data: mmap.mmap) -> None:
-    """Refuse a heap of texts in which an object has no size: HDF5 would walk it for ever."""
+def _heaps(data: mmap.mmap) -> Iterator[bytes]:
+    """Objects of all heaps: each has a number, 0 of free space, and its size before it."""
     start = data.find(_HEAP)
     while start >= 0:
         end = min(start + int.from_bytes(data[start + 8 : start + 16], "little"), len(data))
@@ -121,5 +130,7 @@ def _check_heaps(data: mmap.mmap) -> None:
             step = size if free else 16 + (size + 7) // 8 * 8
             if step < 16 or place + step > end:
                 raise RefusedError("its attributes are damaged: a text has no end")
+            if not free:
+                yield data[place + 16 : place + 16 + size]
             place += step
         start = data.find(_HEAP, start + 8)

@@ -25,7 +25,7 @@ def linears(graph: Graph, highest: set[int]) -> tuple[dict[str, Linear], list[st
     for node in graph.nodes:
         if node.op_type not in ("Gemm", "MatMul") or len(node.input) < 2:
             continue
-        kernel, state = graph.constant(node.input[1]), graph.source(node.input[0], _PICKING)
+        kernel, state = graph.constant(node.input[1]), _state(graph, node.input[0])
         if kernel is None or len(kernel.entry.shape) != 2 or graph.constant(node.input[0]):
             continue
         last, bias = _bias(graph, node)
@@ -39,6 +39,25 @@ def linears(graph: Graph, highest: set[int]) -> tuple[dict[str, Linear], list[st
         if likely and "Sigmoid" in after:
             notes.append(f"{name} ends in a sigmoid, which is left out: outputs are logits.")
     return found, notes
+
+
+def _state(graph: Graph, name: str) -> tuple[Any, int] | None:
+    """The operator that a readout reads, also as one of the last states of all layers, `h[-1]`."""
+    state = graph.source(name, _PICKING)
+    if state is None or state[0].op_type != "Concat":
+        return state
+    picked = graph.source(name)
+    index = None
+    if picked is not None and picked[0].op_type == "Gather" and len(picked[0].input) > 1:
+        index = graph.constant(picked[0].input[1])
+    if picked is None or index is None or index.entry.shape not in ((), (1,)):
+        return None
+    parts, place = list(state[0].input), int(index.entry.read().reshape(()))
+    direct = graph.source(picked[0].input[0], ()) == state
+    axes = [attributes(each).get("axis", 0) for each in (picked[0], state[0])]
+    if not direct or axes != [0, 0] or not -len(parts) <= place < len(parts):
+        return None
+    return graph.source(parts[place], _PICKING)
 
 
 def _bias(graph: Graph, node: Any) -> tuple[Any, Constant | None]:

@@ -30,6 +30,7 @@ _SCHEMA: dict[str, dict[int, str]] = {
 _MESSAGE, _TEXT, _NUMBER, _RARE = 160, 32, 8, 64  # bytes in memory, about
 _SPARE = 1 << 20
 _DEEPEST = 100
+_MORE = bytes(range(0x80, 0x100))  # bytes of whole numbers that go on
 
 
 def check(data: bytes) -> None:
@@ -58,7 +59,8 @@ def check(data: bytes) -> None:
                     raise RefusedError("it is cut off")
                 if kind == "numbers":
                     part = data[place : place + min(length, left)]
-                    left -= _NUMBER * (length if length > left else sum(b < 0x80 for b in part))
+                    whole = length if length > left else len(part.translate(None, _MORE))
+                    left -= _NUMBER * whole
                 elif kind == "rare":
                     left -= _RARE * length
                 elif kind:
