@@ -95,6 +95,7 @@ def test_examples_of_where_to_add_work():
 
 _USED = """
 import rnnsim, tempfile
+from pathlib import Path
 from rnnsim.importing.contents import Entry
 from analysis.frame import runs
 from rnnsim import kernels
