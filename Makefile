@@ -71,7 +71,7 @@ $(FRAMEWORKS)/.ready: pyproject.toml constraints.txt tests/importing/fixtures/re
 
 # PyTorch, Keras, Flax and ONNX write their files anew, and load what rnnsim writes.
 test-frameworks: $(FRAMEWORKS)/.ready
-	$(FRAMEWORKS)/bin/pytest -m frameworks
+	$(FRAMEWORKS)/bin/pytest tests/importing -m frameworks
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
