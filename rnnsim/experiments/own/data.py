@@ -332,11 +332,14 @@ def _again(batch: Sequences, dtype: npt.DTypeLike, **origin: str) -> Sequences:
 
 def _checksum(batch: Sequences) -> str:
     """sha256 of inputs, targets and weights, or of derivatives in place of targets."""
-    arrays = [batch.inputs, batch.targets, batch.weights, *(batch.gradients or ())]
-    parts: list[str | bytes] = []
-    for array in arrays:
+    arrays: dict[str, Any] = {
+        name: getattr(batch, name) for name in ("inputs", "targets", "weights")
+    }
+    arrays |= {} if batch.gradients is None else batch.gradients._asdict()
+    parts: list[Any] = []
+    for name, array in arrays.items():
         if array is not None:
-            parts += [f"{array.dtype} {array.shape}", np.ascontiguousarray(array).tobytes()]
+            parts += [f"{name} {array.dtype} {array.shape}", array]
     return files.checksum(parts)
 
 

@@ -124,6 +124,10 @@ def test_identities_tell_data_apart_and_survive_a_pickle():
     sources = [source_of(each) for each in (FLOATS, IDS, LATE, changed)]
     assert len({source.identity for source in sources}) == 4
     assert source_of(FLOATS).identity == source_of(FLOATS.astype("float64")).identity
+    ones = np.ones((T, B, 4))
+    of_y = rnnsim.Sequences.from_gradients(FLOATS.inputs, dL_dy=ones)
+    of_h = rnnsim.Sequences.from_gradients(FLOATS.inputs, dL_dh=ones)
+    assert source_of(of_y).identity != source_of(of_h).identity
     again = pickle.loads(pickle.dumps(sources[0]))
     assert isinstance(again, Given)
     assert again.identity == sources[0].identity
