@@ -149,7 +149,8 @@ def _with_configuration(
 def main() -> None:
     """Entry point; misuse and files that cannot be used end with one line, not a traceback."""
     try:
-        app.meta(sys.argv[1:])
+        with console.warnings_told():
+            app.meta(sys.argv[1:])
     except BrokenPipeError:  # of help; who reads figures goes on without a reader
         console.hush()
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:

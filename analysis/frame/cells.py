@@ -119,7 +119,7 @@ def own_in_words(dataset: xr.Dataset) -> list[str]:
 
 def lacks_outputs(dataset: xr.Dataset) -> bool:
     """Whether networks of one's own have no outputs, and a loss that experiments gave them."""
-    where = json.loads(dataset.attrs["provenance"])
+    where = json.loads(dataset.attrs.get("provenance", "{}"))
     return any(key.rpartition(".")[2] == "functional" for key in where)
 
 

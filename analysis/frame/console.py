@@ -2,6 +2,10 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 
 def say(text: str = "") -> None:
@@ -10,6 +14,24 @@ def say(text: str = "") -> None:
         print(text, flush=True)
     except BrokenPipeError:
         hush()
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Warnings in here are lines as refusals are, each once, without the place in the code."""
+    told: set[str] = set()
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: Any = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if str(message) not in told:
+            told.add(str(message))
+            print(f"rnnsim: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def hush() -> None:

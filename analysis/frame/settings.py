@@ -165,7 +165,9 @@ class Own:
         tuple[str, ...] | None, flag("Module of --weights that is the network, of several.")
     ] = None
     layer: Annotated[int | None, flag("One layer of --weights only, from 0.")] = None
-    readout: Annotated[str | None, flag("Readout of --weights by name, of several.")] = None
+    readout: Annotated[
+        str | None, flag("Readout of --weights by name, of several; none to leave it out.")
+    ] = None
     embedding: Annotated[str | None, flag("Embedding of --weights by name, for class ids.")] = None
 
 
@@ -221,6 +223,8 @@ def _reader(settings: Any, usual: Any) -> dict[str, Any]:
     options = {name: getattr(settings, name) for name in _OF_WEIGHTS}
     said = {name: getattr(settings, name, None) for name in ("cell", "activation")}
     options |= {name: v for name, v in said.items() if v != getattr(usual, name, None)}
+    if options["readout"] == "none":
+        options["readout"] = False
     one = {name: v[0] if isinstance(v, tuple) and len(v) == 1 else v for name, v in options.items()}
     if isinstance(one.get("cell"), tuple):
         raise ValueError(

@@ -192,8 +192,7 @@ def paired_data(
         task, length, batch_size, rng=rng, dtype=dtype, options=options, network=network,
         inputs_only=inputs_only,
     )  # fmt: skip
-    if own is not None:
-        own.check_fit(drawn, label_of(task), inputs_only=inputs_only)
+    _check_fit(own, task, drawn, inputs_only=inputs_only)
     drawn = drawn.last_loss_only() if last_loss_only else drawn
     without_outputs = own is not None and own.sizes[1] == 0 and not drawn.has_gradients
     return _with_functional(drawn, own.network, seed) if own and without_outputs else drawn
@@ -212,9 +211,17 @@ def measured_on(
     """
     held = None if isinstance(task, str) else task.n_sequences
     test = draw(most if held is None else min(most, held), rng=rng)
-    if own is not None:
-        own.check_fit(test, label_of(task))
+    _check_fit(own, task, test)
     return test
+
+
+def _check_fit(
+    own: Own | None, task: str | Source, drawn: Sequences, *, inputs_only: bool = False
+) -> None:
+    """Hold networks of one's own against all of a batch that was given, or what was drawn."""
+    if own is not None:
+        whole = task.sequences if isinstance(task, Given) else drawn
+        own.check_fit(whole, label_of(task), inputs_only=inputs_only)
 
 
 def batch(

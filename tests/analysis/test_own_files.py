@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import tomllib
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from matplotlib.text import Text
 
 import rnnsim
-from analysis.__main__ import app
+from analysis.__main__ import app, main
 from analysis.dynamics import lyapunov
 from analysis.frame import figures, runs
 from analysis.gradients import gradient_norms, truncation
@@ -167,6 +168,15 @@ def test_the_exponents_of_a_network_that_reads_data_are_those_of_the_library(her
     assert found.exponents.shape == (1, 8)
 
 
+@pytest.mark.filterwarnings("ignore:.*not used. W_hy")
+def test_a_readout_may_be_left_out(here):
+    chosen = replace(
+        settings("portrait", here, weights="gru.npz", data="batch.npz"), readout="none"
+    )
+    words = portrait.summarise(portrait.compute(chosen, progress=False))
+    assert words[-1].startswith("It has no outputs")
+
+
 def test_a_layout_says_how_data_are_read(here):
     plain = portrait.compute(settings("portrait", here, data="batch.npz"), progress=False)
     chosen = replace(settings("portrait", here, data="turned.npz"), layout="btd")
@@ -194,6 +204,21 @@ def test_a_run_leaves_its_files_behind_and_is_drawn_and_made_again(here, tmp_pat
     run(*config, "depth", "--output", tmp_path / "same")
     assert (tmp_path / "same" / "configuration.toml").read_text() == text
     assert (tmp_path / "same" / "summary.txt").read_text() == said
+
+
+def test_what_is_not_read_of_a_file_is_said_once(here, monkeypatch, tmp_path, capsys):
+    rnn = rnnsim.RNN.sample(n_inputs=D, n_hidden=4, n_outputs=4, rng=0)
+    arrays = {name: array[0] for name, array in rnn.weights._asdict().items()}
+    np.savez(tmp_path / "more.npz", **arrays, other=np.ones(3))
+    words = ("portrait", "--weights", tmp_path / "more.npz", "--data", here / "batch.npz")
+    arguments = map(str, ("rnnsim", *words, "--output", tmp_path / "out"))
+    monkeypatch.setattr("sys.argv", [*arguments, "--no-progress"])
+    with contextlib.suppress(SystemExit), warnings.catch_warnings():
+        warnings.simplefilter("default")
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rnnsim: `weights` ")
+    assert "not used: other (3,)" in line
 
 
 REFUSED = {

@@ -101,7 +101,7 @@ class Made(NamedTuple):
                 f"`task` must return a rnnsim.Sequences, {self.label} returned "
                 f"{checks.shown(made)} ({type(made).__name__})"
             )
-        _check_shared(made)
+        made = _shared(made)
         if (made.n_steps, made.n_sequences) != (length, n_sequences):
             raise ValueError(
                 f"`task` must return as many steps and sequences as it is asked for, "
@@ -158,8 +158,7 @@ class File(NamedTuple):
                 f"as all windows would be the same, got {n_sequences}; give 1, or fewer steps"
             )
         drawn: Sequences = self.data.draw(length, n_sequences, rng, dtype=dtype, network=network)
-        _check_shared(drawn)
-        return drawn
+        return _shared(drawn)
 
 
 class Noise(NamedTuple):
@@ -221,7 +220,7 @@ def source_of(task: Task, *, scored: bool = False) -> str | Source:
     if isinstance(task, str | Source):
         return task
     if isinstance(task, Sequences):
-        _check_shared(task)
+        task = _shared(task)
         if scored and task.has_gradients:
             raise ValueError(
                 "`task` made by Sequences.from_gradients has no loss to evaluate: only derivatives "
@@ -333,21 +332,31 @@ def _again(batch: Sequences, dtype: npt.DTypeLike, **origin: str) -> Sequences:
 
 def _checksum(batch: Sequences) -> str:
     """sha256 of inputs, targets and weights, or of derivatives in place of targets."""
-    arrays = [batch.inputs, batch.targets, batch.weights, *(batch.gradients or ())]
-    parts: list[str | bytes] = []
-    for array in arrays:
+    arrays: dict[str, Any] = {
+        name: getattr(batch, name) for name in ("inputs", "targets", "weights")
+    }
+    arrays |= {} if batch.gradients is None else batch.gradients._asdict()
+    parts: list[Any] = []
+    for name, array in arrays.items():
         if array is not None:
-            parts += [f"{array.dtype} {array.shape}", np.ascontiguousarray(array).tobytes()]
+            parts += [f"{name} {array.dtype} {array.shape}", array]
     return files.checksum(parts)
 
 
-def _check_shared(batch: Sequences) -> None:
-    """Refuse data that networks do not share."""
-    if batch.n_networks is not None:
+def _shared(batch: Sequences) -> Sequences:
+    """The batch that all networks read; of one network it is as good as shared."""
+    if batch.n_networks is None:
+        return batch
+    if batch.n_networks > 1 or batch.has_gradients:
         raise ValueError(
             f"`task` must be one batch that all networks read, inputs (T, B, D), got a network "
             f"axis in front, N = {batch.n_networks}; measure each network on its own data by "
             "itself, or with rnnsim.bptt and rnnsim.gradient_flow, which take such data"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return Sequences(
+            batch.inputs[0], batch.targets[0], batch.weights[0], provenance=batch.provenance
         )
 
 

@@ -110,7 +110,7 @@ def refused(words, *arguments):
     [
         (["--gain", "2"], "--gain"),
         (["--n-hidden", "3", "--seed", "5"], "--n-hidden, --seed"),
-        (["--gain", "1.5"], "settings"),  # as it would be anyway, yet it means nothing
+        (["--tolerance", "0.1"], "settings"),  # as it would be anyway, yet it means nothing
     ],
 )
 def test_settings_beside_from_are_refused(flags, named, tmp_path):

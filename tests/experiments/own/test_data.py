@@ -1,6 +1,7 @@
 """Data of one's own in experiments: batches, functions, files, and what of them is refused."""
 
 import functools
+import importlib
 import json
 import pickle
 
@@ -123,6 +124,10 @@ def test_identities_tell_data_apart_and_survive_a_pickle():
     sources = [source_of(each) for each in (FLOATS, IDS, LATE, changed)]
     assert len({source.identity for source in sources}) == 4
     assert source_of(FLOATS).identity == source_of(FLOATS.astype("float64")).identity
+    ones = np.ones((T, B, 4))
+    of_y = rnnsim.Sequences.from_gradients(FLOATS.inputs, dL_dy=ones)
+    of_h = rnnsim.Sequences.from_gradients(FLOATS.inputs, dL_dh=ones)
+    assert source_of(of_y).identity != source_of(of_h).identity
     again = pickle.loads(pickle.dumps(sources[0]))
     assert isinstance(again, Given)
     assert again.identity == sources[0].identity
@@ -311,3 +316,50 @@ def test_windows_of_a_stream_differ(tmp_path):
     rng = np.random.default_rng(0)
     again = pickle.loads(pickle.dumps(source)).draw(12, 2, rng, dtype="float64")
     assert_array_equal(again.targets[:-1], again.inputs[1:])
+
+
+def test_data_of_one_network_are_as_good_as_shared():
+    one = rnnsim.Sequences(FLOATS.inputs[None], FLOATS.targets[None], FLOATS.weights[None])
+    assert_array_equal(sweep(one).loss, sweep(FLOATS).loss)
+    assert source_of(one).identity == source_of(FLOATS).identity
+
+
+@pytest.mark.parametrize("name", ["float32", "float64"])
+def test_data_are_converted_to_the_dtype_of_a_sweep(name):
+    data = sweep(FLOATS.astype("float32"), dtype=name, gain=1.0, network_seeds=1)
+    rnn = _network(0, 1.0).astype(name)
+    found = rnnsim.bptt(rnn, FLOATS.astype("float32").astype(name))
+    assert_allclose(data.loss.item(), found.loss[0], rtol=1e-6 if name == "float32" else 1e-13)
+
+
+STUDIES = {
+    "sweep": "sweeps.gradients", "cell_sweep": "sweeps.cells", "depth_sweep": "depth",
+    "step_sweep": "steps", "jacobian_sweep": "sweeps.jacobians",
+    "normality_sweep": "sweeps.normality", "lyapunov_sweep": "sweeps.exponents",
+    "training_sweep": "sweeps.training", "bias_variance_sweep": "sweeps.bias_variance",
+    "learning_sweep": "sweeps.learning",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.filterwarnings(f"ignore:.*{SEEN}")
+def test_all_jobs_can_be_sent_elsewhere(name, monkeypatch):
+    """What a job measures after a pickle is what it measured, to the bit."""
+    studies = []
+
+    def caught(study, **_):
+        studies.append(study)
+
+    module = importlib.import_module(f"rnnsim.experiments.{STUDIES[name]}")
+    monkeypatch.setattr(module, "run", caught)
+    options = OTHERS.get(name, {"gain": 1.0}) | {"batch_size": 2, "n_hidden": 3}
+    sizes = (
+        {"n_steps": 24, "burn_in": 2, "block_steps": 1} if "lyapunov" in name else {"length": 24}
+    )
+    for task in (IDS, mine):
+        getattr(rnnsim, name)(task=task, network_seeds=1, **options, **sizes)
+    for study in studies:
+        _, job = study.jobs[-1]
+        here, there = study.measure(job, 1), study.measure(pickle.loads(pickle.dumps(job)), 1)
+        for variable, values in here.items():
+            assert_array_equal(values, there[variable])

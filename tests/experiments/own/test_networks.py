@@ -274,3 +274,15 @@ def test_what_is_drawn_is_what_it_was():
     assert plain.own is None
     own = plain._replace(own=own_of(RNN), seeds=(1,))
     assert_allclose(own.draw().W_hh, 1.5 * RNN.W_hh[[1]])
+
+
+def test_ids_beyond_the_outputs_are_refused_wherever_they_stand():
+    targets = np.zeros((5, 200), int)
+    targets[4, 199] = 4
+    batch = rnnsim.Sequences(np.zeros((5, 200, 2)), targets)
+    four = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=4, rng=0)
+    message = "class ids up to 4 as targets and `weights` 'RNN' has 4 outputs"
+    with pytest.raises(ValueError, match=message):
+        rnnsim.training_sweep(batch, weights=four, n_updates=1)
+    with pytest.raises(ValueError, match=message):
+        rnnsim.sweep(batch, weights=four, batch_size=2, **FEW)
