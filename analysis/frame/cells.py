@@ -263,7 +263,7 @@ def _entitle(figure: Figure, name: str) -> None:
         size = FontProperties(size=mpl.rcParams["figure.titlesize"])
         figure.legends[0].set_title(name, prop=size)
     elif name:
-        figure.suptitle(name)
+        figure.suptitle(name, wrap=True)
 
 
 def _rows(kinds: Sequence[Kind]) -> list[Sequence[Kind]]:

@@ -33,7 +33,7 @@ def filled(panels: Sequence[Callable[..., Axes]], dataset: xr.Dataset, caption: 
         )
         for plot, place in zip(panels, "abcdeft", strict=True):
             plot(dataset, ax=axes[place])
-        figure.suptitle(figures.plain(subject_in_words(dataset)), fontsize=21)
+        figure.suptitle(figures.plain(subject_in_words(dataset)), fontsize=21, wrap=True)
         figure.supxlabel(caption, fontsize=14, color="0.2", wrap=True)
     return figure
 

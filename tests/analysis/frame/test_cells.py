@@ -176,3 +176,19 @@ def test_stacks_rest_where_their_layers_do():
     assert cells.gain_at_rest(data, "uniform", "linear") == pytest.approx(np.sqrt(3))
     assert cells.gain_at_rest(data, "gaussian", "sigmoid") is None
     assert cells.gain_at_rest(data, "pytorch", "tanh") is None
+
+
+def test_a_long_title_stays_inside_a_narrow_figure():
+    def narrow(_):
+        figure, ax = figures.new_figure(figsize=(4, 4))
+        ax.set_ylabel(r"$\partial h_t$")
+        return {"narrow": figure}
+
+    with figures.style():
+        data = dataset(cell=["lstm"], n_layers=[2], forget_bias=[1.0])
+        (figure,) = cells.drawn({"all": data}, narrow).values()
+        figure.canvas.draw()
+        box = figure._suptitle.get_window_extent()
+    assert len(figure.get_suptitle()) > 50
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
