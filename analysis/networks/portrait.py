@@ -125,9 +125,10 @@ def _slope_in_words(data: xr.Dataset) -> str:
     if not np.isfinite(rate):
         why = f": all are exactly 0 at lag {last}" if live == 0 else ""
         return f"No growth rate could be fitted to the norms of gradients{why}."
+    silent = portrait_gated.has_blocks(data) or cells.own_of(data)  # which was not drawn
     known = (
         ""
-        if portrait_gated.has_blocks(data) or np.isnan(data.theory_exponent)
+        if silent or np.isnan(data.theory_exponent)
         else f"; mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
     )
     sentence = (
