@@ -152,4 +152,19 @@ def results():
     return found | others()
 
 
-NAMES = sorted(results())
+def each_of(made):
+    """A test for the name of each of those that `made()` returns, which are not made before."""
+
+    def repeated(test):
+        def over_all():
+            for name in sorted(made()):
+                try:
+                    test(name)
+                except Exception as error:
+                    error.add_note(f"of {name}")
+                    raise
+
+        over_all.__name__, over_all.__doc__ = test.__name__, test.__doc__
+        return over_all
+
+    return repeated

@@ -2,32 +2,37 @@
 
 import inspect
 import tracemalloc
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
-from every_result import NAMES, batch, networks, pairs, results
+from every_result import batch, each_of, networks, pairs, results
 
 import rnnsim
 from rnnsim import tasks, theory
 
 FIXTURES = Path(__file__).parents[2] / "importing" / "fixtures"
 OF_KERNELS = {"Weights", "StepNorms"}  # tuples of arrays, read by kernels
-OTHERS = {
-    "RNN": networks("vanilla"),
-    "Stack": networks("lstm stack"),
-    "EncoderDecoder": rnnsim.EncoderDecoder.sample(
-        n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, cell="gru", rng=0
-    ),
-    "LossGradients": results()["Sequences of derivatives"].gradients,
-    "Description": rnnsim.describe(FIXTURES / "torch-gru-1.pt"),
-    "Segment": rnnsim.Segment(0, 0, 0, 5, 5, True, 0),
-    "Alphabet": tasks.number_alphabets()[0],
-    "Alphabet of many": tasks.Alphabet("".join(map(chr, range(100, 9000)))),
-    "Corpus": tasks.corpus(),
-    "SentenceCorpus": tasks.sentence_corpus(),
-}
-ALL = {**results(), **OTHERS}
+
+
+@cache
+def everything():
+    """All results, and what else is public."""
+    others = {
+        "RNN": networks("vanilla"),
+        "Stack": networks("lstm stack"),
+        "EncoderDecoder": rnnsim.EncoderDecoder.sample(
+            n_source_inputs=2, n_inputs=3, n_hidden=4, n_outputs=3, cell="gru", rng=0
+        ),
+        "LossGradients": results()["Sequences of derivatives"].gradients,
+        "Description": rnnsim.describe(FIXTURES / "torch-gru-1.pt"),
+        "Segment": rnnsim.Segment(0, 0, 0, 5, 5, True, 0),
+        "Alphabet": tasks.number_alphabets()[0],
+        "Alphabet of many": tasks.Alphabet("".join(map(chr, range(100, 9000)))),
+        "Corpus": tasks.corpus(),
+        "SentenceCorpus": tasks.sentence_corpus(),
+    }
+    return {**results(), **others}
 
 
 def test_every_public_class_is_among_them():
@@ -37,22 +42,22 @@ def test_every_public_class_is_among_them():
         for name in space.__all__
         if inspect.isclass(getattr(space, name))
     }
-    shown = {type(each).__name__.removeprefix("Stack") or "Stack" for each in ALL.values()}
+    shown = {type(each).__name__.removeprefix("Stack") or "Stack" for each in everything().values()}
     assert public - OF_KERNELS <= shown
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+@each_of(everything)
 def test_a_repr_fits_in_a_few_lines(name):
-    text = repr(ALL[name])
-    assert text.startswith(type(ALL[name]).__name__ + "(")
+    text = repr(everything()[name])
+    assert text.startswith(type(everything()[name]).__name__ + "(")
     assert "array(" not in text
     assert len(text) <= 300
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(results)
 def test_it_says_the_sizes_and_the_dtype(name):
-    text, dataset = repr(ALL[name]), ALL[name].to_xarray()
+    text, dataset = repr(everything()[name]), everything()[name].to_xarray()
     assert "dtype=float" in text
     if "network" in dataset.sizes:
         assert f"n_networks={dataset.sizes['network']}" in text

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from every_result import NAMES, results
+from every_result import each_of, results
 
 import rnnsim
 from rnnsim import theory
@@ -103,7 +103,7 @@ def test_every_result_has_a_dataset(name):
     assert callable(RECORDS[name].to_xarray)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(results)
 def test_every_array_is_there_with_its_values(name):
     result = results()[name]
     dataset = result.to_xarray()
@@ -112,7 +112,7 @@ def test_every_array_is_there_with_its_values(name):
             assert places(dataset, leaf), f"{path} of {result!r} is not in {list(dataset)}"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(results)
 def test_no_array_stands_for_another(name):
     """With random numbers in place of all, each is found in a variable of its own."""
     result = results()[name]
@@ -128,7 +128,7 @@ def test_no_array_stands_for_another(name):
             assert 1 <= len(found) <= sum(each is leaf for _, each in everything), (path, found)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(results)
 def test_everything_says_its_unit_and_what_it_is(name):
     dataset = results()[name].to_xarray()
     for each in dataset.variables:
@@ -147,7 +147,7 @@ def test_all_of_them_come_back_from_a_file(tmp_path):
         assert rnnsim.load(tmp_path / f"{index}.zarr", kind="result").identical(dataset)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each_of(results)
 def test_a_dataset_is_a_copy(name):
     result = results()[name]
     dataset = result.to_xarray()
