@@ -33,7 +33,7 @@ FLOORS = (
     "rnnsim/gradients rnnsim/spectra rnnsim/theory rnnsim/importing",
     "rnnsim/dynamics",
     "rnnsim/flow",
-    "rnnsim/training",
+    "rnnsim/training rnnsim/probing",
     "rnnsim/experiments",
     "rnnsim",
     "analysis/frame",
