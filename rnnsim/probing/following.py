@@ -57,7 +57,9 @@ class Session:
         """One more record."""
         call = self._calls[each.name]
         self._calls[each.name] += 1
-        self.records.append(ProbeRecord(each.name, call, network, starts, seen, each.shares))
+        h0, c0 = (a if a is None else a.astype(network.dtype) for a in starts)
+        assert h0 is not None
+        self.records.append(ProbeRecord(each.name, call, network, h0, c0, each.shares, seen))
         self.oddities.setdefault(each.name, set()).update(seen.oddities)
 
 

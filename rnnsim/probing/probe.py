@@ -20,9 +20,10 @@ def probe(module: Any) -> "Probe":
     Every nn.RNN, nn.LSTM and nn.GRU in it is followed, of any depth, with batch_first, packed or
     unbatched sequences, and their cells called in a loop. Inputs, first states and the gradients
     that arrive at `output`, `h_n` and `c_n` are kept: with the weights they give dL/dW, dL/dx and
-    every lag exactly, as autograd has them. The model is not changed: its numbers are the same, and
-    the hooks are gone when the ``with`` is left, also by an exception. (Where several parts of a
-    model read one state of a cell in a loop, autograd adds their gradients in another order.)
+    every lag exactly, as autograd has them. The model is not changed: outputs are the same to the
+    bit, and the hooks are gone when the ``with`` is left, also by an exception. Gradients of the
+    model are the same too, but for cells in a loop, where autograd may add up what arrives at a
+    state in another order: the last digit.
 
     Gradients do not cross calls: every call of a module is a record, in which lags end at its first
     step. Calls of a cell are one record where each begins with the very state that the one before
@@ -54,14 +55,12 @@ def probe(module: Any) -> "Probe":
 
     Examples
     --------
-    ::
-
-        seen = rnnsim.probe(model)
-        with seen:
-            loss = criterion(model(x), y)
-            loss.backward()
-        flow = seen.flow()
-        print(rnnsim.sufficient_window(flow, tolerance=0.1))
+    >>> seen = rnnsim.probe(model)  # doctest: +SKIP
+    >>> with seen:  # doctest: +SKIP
+    ...     loss = criterion(model(x), y)
+    ...     loss.backward()
+    >>> rnnsim.sufficient_window(seen.flow(), tolerance=0.1)  # doctest: +SKIP
+    array([13.])
     """
     return Probe(module)
 

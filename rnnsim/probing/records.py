@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,7 @@ class Seen(NamedTuple):
     oddities: set[str]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class ProbeRecord:
     """One call of a recurrent module, or one run of a cell through a loop, seen by a `probe`.
 
@@ -60,18 +62,13 @@ class ProbeRecord:
         Other modules that share some of its weights: dL/dW of these is the sum over all.
     """
 
-    def __init__(
-        self,
-        module: str,
-        call: int,
-        network: Network,
-        starts: tuple[FloatArray, FloatArray | None],
-        seen: Seen,
-        shares: tuple[str, ...] = (),
-    ) -> None:
-        self.module, self.call, self.network, self.shares = module, call, network, shares
-        self.h0, self.c0 = (None if a is None else a.astype(network.dtype) for a in starts)
-        self._seen = seen
+    module: str
+    call: int
+    network: Network
+    h0: FloatArray
+    c0: FloatArray | None
+    shares: tuple[str, ...]
+    _seen: Seen
 
     def __repr__(self) -> str:
         sharing = f", shares={self.shares!r}" if self.shares else ""
