@@ -1,5 +1,6 @@
 """Hooks of one `with`: what is kept of each call, and how states of cells go through a loop."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,21 +64,27 @@ class Session:
         self.oddities.setdefault(each.name, set()).update(seen.oddities)
 
 
+def _uncompiled(hook: Any) -> Any:
+    """The same hook, which torch.compile, where it is in use and so is loaded, leaves alone."""
+    compiler = sys.modules.get("torch._dynamo")
+    return hook if compiler is None else compiler.disable(hook)
+
+
 def follow(each: Followed, session: Session) -> list[Any]:
     """Hook onto a module; the handles that take the hooks off."""
     if not each.is_cell:
-        after = _Layers(each, session).after
+        after = _uncompiled(_Layers(each, session).after)
         return [each.module.register_forward_hook(after, with_kwargs=True)]
     cell = _Cell(each, session)
     return [
-        each.module.register_forward_pre_hook(cell.before, with_kwargs=True),
-        each.module.register_forward_hook(cell.after, with_kwargs=True),
+        each.module.register_forward_pre_hook(_uncompiled(cell.before), with_kwargs=True),
+        each.module.register_forward_hook(_uncompiled(cell.after), with_kwargs=True),
     ]
 
 
 def _given(args: Args, kwargs: Kwargs) -> tuple[Any, Any]:
     """Inputs and first states of a call."""
-    x = args[0] if args else kwargs["input"]
+    x = args[0] if args else kwargs.get("input")
     return x, args[1] if len(args) > 1 else kwargs.get("hx")
 
 
@@ -182,6 +189,8 @@ class _Cell:
         run, (x, hx), own = self._goes_on, _given(args, kwargs), _parts(output)
         self._goes_on = None
         layout = Layout(batched=len(x.shape) == 2)
+        if run is not None and run.own[0].requires_grad != own[0].requires_grad:
+            run = None  # torch.no_grad begins or ends here: no gradient goes through
         if run is None:
             seen = self._begin(module, x, hx, own, layout)
             if seen is None:

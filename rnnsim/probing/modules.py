@@ -64,7 +64,7 @@ def followed(model: Any) -> list[Followed]:
             f"({type(model).__name__})"
         )
     places: dict[int, tuple[Any, list[str]]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
+    for name, module in _named_modules(model):
         if _kind(module):
             places.setdefault(id(module), (module, []))[1].append(name or _kind(module))
     if not places:
@@ -108,6 +108,14 @@ def _variant(each: Followed) -> str:
             "set its dropout = 0, or call its eval(), for the step that is probed"
         )
     return ""
+
+
+def _named_modules(model: Any) -> list[tuple[str, Any]]:
+    """Every module by every name that it has; by one where modules hold each other."""
+    try:
+        return [*model.named_modules(remove_duplicate=False)]
+    except RecursionError:
+        return [*model.named_modules()]
 
 
 def _kind(module: Any) -> str:

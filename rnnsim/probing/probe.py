@@ -59,8 +59,7 @@ def probe(module: Any) -> "Probe":
     >>> with seen:  # doctest: +SKIP
     ...     loss = criterion(model(x), y)
     ...     loss.backward()
-    >>> rnnsim.sufficient_window(seen.flow(), tolerance=0.1)  # doctest: +SKIP
-    array([13.])
+    >>> windows = rnnsim.sufficient_window(seen.flow(), tolerance=0.1)  # doctest: +SKIP
     """
     return Probe(module)
 
@@ -108,8 +107,8 @@ class Probe:
         if odd and kind is None:
             listing = "; ".join(f"{n!r} ({', '.join(sorted(each))})" for n, each in odd.items())
             warnings.warn(
-                f"numbers of {listing} are taken over to main memory, of at most 4 bytes as "
-                "float32: what follows is of their rounded values",
+                f"numbers of {listing} are taken over as float32 in main memory (float64 stays): "
+                "what is computed from them differs by their rounding",
                 UserWarning,
                 stacklevel=2,
             )
@@ -191,6 +190,13 @@ class Probe:
             pass inside the ``with``, see `ProbeRecord.sequences`.
         """
         record = self.record(module, call)
+        if call is None and not record.is_sound:
+            sound = [str(r.call) for r in self._of(module) if r.is_sound]
+            if sound:
+                raise ValueError(
+                    f"the last call of {record.module!r}, {record.call}, has no gradients of one "
+                    f"backward pass; these calls have: give call= {' or '.join(sound)}"
+                )
         return gradient_flow(
             record.network,
             record.sequences,

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +94,20 @@ class ProbeRecord:
         return np.full(self.n_sequences, self.n_steps) if known is None else known.copy()
 
     @property
+    def is_sound(self) -> bool:
+        """Whether the gradients of one backward pass arrived inside the ``with``."""
+        return not self._seen.arrivals.trouble()
+
+    def by_length(self) -> tuple["ProbeRecord", ...]:
+        """The sequences of each length as a record of their own, the shortest first.
+
+        Of packed sequences of several lengths all gradients have a place there, also those at c_n
+        and at h_n of lower layers. dL/dW of all records add up to that of the call.
+        """
+        lengths = self.lengths
+        return tuple(self._of(np.flatnonzero(lengths == T), int(T)) for T in np.unique(lengths))
+
+    @property
     def sequences(self) -> Sequences:
         """Inputs and the gradients that arrived, as `Sequences.from_gradients` has them.
 
@@ -121,6 +135,24 @@ class ProbeRecord:
                 },
             )
 
+    def _of(self, which: Ints, T: int) -> "ProbeRecord":
+        """The sequences at `which`, all of length T."""
+        seen = self._seen
+
+        def placed(n_steps: int) -> Placed:
+            at = seen.placed(self.n_steps)
+            dL_dh = None if at.dL_dh is None else at.dL_dh[:n_steps, which]
+            h, c = (None if a is None else a[:, which] for a in (at.final_h, at.final_c))
+            return Placed(dL_dh, h, c, at.within)
+
+        h0, c0 = (None if a is None else a[..., which, :] for a in (self.h0, self.c0))
+        inputs = [np.concatenate(seen.inputs)[:T, which]]
+        part = seen._replace(
+            inputs=inputs, first=seen.first[which], lengths=np.full(len(which), T), placed=placed
+        )
+        assert h0 is not None
+        return replace(self, h0=h0, c0=c0, _seen=part)
+
     def _because(self, trouble: str) -> str:
         return f"call {self.call} of {self.module!r} cannot be followed: {trouble}"
 
@@ -134,8 +166,12 @@ class ProbeRecord:
             ours = forward(network, self._x()[:1], h0=self.h0, c0=self.c0).states[0, 1]
         off = float(np.abs(ours - theirs).max())
         half = any("float" in each for each in self._seen.oddities)
-        allowed = 0.05 if half else 5e-3 if network.dtype == np.float32 else 1e-6
-        if off <= allowed * max(1.0, float(np.abs(theirs).max())):
+        share = 0.05 if half else 5e-3 if network.dtype == np.float32 else 1e-6
+        sums = (
+            np.abs(self._x()[0]) @ np.abs(network.layers[0].W_xh[0]).T
+        )  # may be large, and cancel
+        rounding = 2.0**-8 if half else float(np.finfo(network.dtype).eps)
+        if off <= share * max(1.0, float(np.abs(theirs).max())) + rounding * float(sums.max()):
             return ""
         return (
             f"its output at step 1 is {off:.2g} away from what its weights make of its inputs: it "
@@ -162,7 +198,8 @@ class ProbeRecord:
                 self._because(
                     f"its packed sequences have {self.lengths.min()} to {self.n_steps} steps, and "
                     f"a gradient arrives at {'h_n of a lower layer' if lower else 'c_n'}, which "
-                    "has a place at one common last step only; probe sequences of one length"
+                    "has a place at one common last step only; take record.by_length(), a record "
+                    "for each length, or probe sequences of one length"
                 )
             )
         shape = (self.n_steps, *self._seen.first.shape)

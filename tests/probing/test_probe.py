@@ -103,6 +103,14 @@ def test_what_has_no_place_in_sequences_of_several_lengths(at, words):
             assert seen.flow().log_norms.shape[2] == T
     with pytest.raises(ValueError, match=f"have 2 to 6 steps, and a gradient arrives at {words}"):
         seen.flow()
+    parts = seen.record().by_length()
+    assert [each.lengths.tolist() for each in parts] == [[2], [3], [4], [6]]
+    for each, b in zip(parts, (0, 3, 2, 1), strict=True):
+        assert_array_equal(each.sequences.inputs, X[: each.n_steps, [b]])
+        assert each.h0.shape == (2, 1, H)
+        final = each.sequences.gradients[3 - at]  # dL_dh_final, then dL_dc_final
+        assert (final == 1).all()
+        assert final.shape == (2, 1, H)
 
 
 @pytest.mark.parametrize("kind", KINDS)

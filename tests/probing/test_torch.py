@@ -25,7 +25,7 @@ pytestmark = pytest.mark.frameworks
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form", ["plain", "batch_first", "unbatched", "started"])
+@pytest.mark.parametrize("form", ["plain", "batch_first", "unbatched", "started", "one alone"])
 def test_layers(form, kind, n_layers, dtype):
     for head in HEADS:
         check_layers(form, kind, n_layers, dtype, head)
@@ -33,11 +33,13 @@ def test_layers(form, kind, n_layers, dtype):
 
 def check_layers(form, kind, n_layers, dtype, head):
     module = recurrent(kind, n_layers, dtype, batch_first=form == "batch_first")
-    shape = {"batch_first": (B, T, D), "unbatched": (T, D)}.get(form, (T, B, D))
+    shape = {"batch_first": (B, T, D), "unbatched": (T, D), "one alone": (T, D)}
+    shape = shape.get(form, (T, B, D))
     x = normal(*shape, dtype=dtype).requires_grad_()
     starts = ()
-    if form == "started":
-        h, c = (normal(n_layers, B, H, dtype=dtype, seed=s) for s in (1, 2))
+    if form in ("started", "one alone"):
+        lead = (n_layers, B) if form == "started" else (n_layers,)
+        h, c = (normal(*lead, H, dtype=dtype, seed=s) for s in (1, 2))
         starts = ((h, c) if kind == "lstm" else h,)
     seen = rnnsim.probe(module)
     with seen:
@@ -46,9 +48,7 @@ def check_layers(form, kind, n_layers, dtype, head):
         HEADS[head](output, h, c, normal(*output.shape, dtype=dtype, seed=3)).backward()
     (record,) = seen.records
     grad = x.grad.numpy()
-    grad = {"batch_first": lambda: grad.swapaxes(0, 1), "unbatched": lambda: grad[:, None]}.get(
-        form, lambda: grad
-    )()
+    grad = grad.swapaxes(0, 1) if form == "batch_first" else grad.reshape(T, -1, D)
     assert_as_autograd([record], module, dtype, grad)
     assert (record.module, record.call) == (type(module).__name__, 0)
     assert (record.n_steps, record.n_sequences) == grad.shape[:2]
@@ -93,6 +93,13 @@ def test_packed_sequences_of_several_lengths_refuse_what_has_no_place():
             module(packed)[1][part].sum().backward()
         with pytest.raises(ValueError, match=f"2 to 7 steps, and a gradient arrives at {words}"):
             seen.flow()
+        (record,) = seen.records
+        parts = record.by_length()
+        assert [(each.n_steps, each.n_sequences) for each in parts] == [(2, 1), (5, 2), (7, 1)]
+        module.zero_grad()
+        with seen:
+            module(packed)[1][part].sin().sum().backward()
+        assert_as_autograd(seen.record().by_length(), module)
 
 
 def test_two_modules_one_of_them_called_twice():

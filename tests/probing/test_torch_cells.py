@@ -106,3 +106,32 @@ def test_a_state_that_goes_two_ways_begins_a_second_record():
         (one.sin().sum() + (other.cos() * 2).sum()).backward()
     assert [each.n_steps for each in seen.records] == [T, T - 3]
     assert_as_autograd(seen.records, cell)
+
+
+def test_no_gradient_goes_into_steps_without_a_graph():
+    import torch
+
+    cell, x = recurrent("lstm", cell=True), normal(T, B, D)
+    with rnnsim.probe(cell) as seen:
+        with torch.no_grad():
+            _, states = in_a_loop(cell, x[:3], None)
+        output, _ = in_a_loop(cell, x[3:], states)
+        output.sin().sum().backward()
+    assert [(each.n_steps, each.is_sound) for each in seen.records] == [(3, False), (T - 3, True)]
+    assert_as_autograd(seen.records[1:], cell)
+
+
+def test_cells_one_above_the_other():
+    import torch
+
+    lower, upper = recurrent("lstm", cell=True), torch.nn.GRUCell(H, H, dtype=torch.float64)
+    x, state, above, loss = normal(T, B, D), None, None, 0
+    with rnnsim.probe(torch.nn.ModuleList([lower, upper])) as seen:
+        for x_t in x:
+            state = lower(x_t, state)
+            above = upper(state[0], above)
+            loss = loss + above.sin().sum() + state[0].cos().sum()
+        loss.backward()
+    assert repr(seen) == "Probe(0: 1 call, 1: 1 call)"
+    assert_as_autograd([seen.record("0")], lower)
+    assert_as_autograd([seen.record("1")], upper)

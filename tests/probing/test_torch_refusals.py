@@ -139,3 +139,47 @@ def test_hooks_are_gone_after_an_exception():
             seen.__enter__()
         module(normal(T, B, D))[0].sin().sum().backward()
     assert len(seen.records) == 1
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_recomputed_calls_and_calls_without_gradients(use_reentrant):
+    from torch.utils.checkpoint import checkpoint
+
+    module, x = recurrent("gru"), normal(T, B, D).requires_grad_()
+    with rnnsim.probe(module) as seen:
+        checkpoint(lambda a: module(a)[0], x, use_reentrant=use_reentrant).sin().sum().backward()
+    (record,) = [each for each in seen.records if each.is_sound]
+    assert_as_autograd([record], module)
+    with seen:
+        module(x)[0].sin().sum().backward()
+        module(x)
+    with pytest.raises(ValueError, match=r"the last call of 'GRU', 1, has no .* give call= 0"):
+        seen.flow()
+    assert seen.flow(call=0).log_norms.shape[2] == T
+
+
+def test_compiled_models_are_followed():
+    import torch
+
+    model = torch.nn.Sequential(recurrent("lstm"))
+    compiled, x = torch.compile(model, backend="eager"), normal(T, B, D)
+    for _ in range(2):
+        model.zero_grad()
+        with rnnsim.probe(compiled) as seen:
+            compiled(x)[0].sin().sum().backward()
+        assert repr(seen) == "Probe(_orig_mod.0: 1 call)"
+        assert_as_autograd(seen.records, model[0])
+
+
+def test_mixed_precision_is_taken_over_and_said():
+    import torch
+
+    module = recurrent("lstm", dtype="float32")
+    warned = pytest.warns(UserWarning, match=r"'LSTM' \(bfloat16\)")
+    with warned, rnnsim.probe(module) as seen:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output, _ = module(normal(T, B, D, dtype="float32"))
+        output.float().sin().sum().backward()
+    ours = rnnsim.bptt(seen.record().network, seen.record().sequences).W_hh[0]
+    theirs = module.weight_hh_l0.grad.numpy()
+    assert np.linalg.norm(ours - theirs) < 0.05 * np.linalg.norm(theirs)
