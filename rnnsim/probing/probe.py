@@ -23,7 +23,8 @@ def probe(module: Any) -> "Probe":
     every lag exactly, as autograd has them. The model is not changed: outputs are the same to the
     bit, and the hooks are gone when the ``with`` is left, also by an exception. Gradients of the
     model are the same too, but for cells in a loop, where autograd may add up what arrives at a
-    state in another order: the last digit.
+    state in another order: the last digit. (What ``h.retain_grad()`` keeps of a cell's state there
+    is the direct part, without what comes back through time.)
 
     Gradients do not cross calls: every call of a module is a record, in which lags end at its first
     step. Calls of a cell are one record where each begins with the very state that the one before

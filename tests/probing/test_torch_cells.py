@@ -1,5 +1,6 @@
 """Beside PyTorch itself: cells in a loop."""
 
+import numpy as np
 import pytest
 from torch_builders import (
     HEADS,
@@ -135,3 +136,26 @@ def test_cells_one_above_the_other():
     assert repr(seen) == "Probe(0: 1 call, 1: 1 call)"
     assert_as_autograd([seen.record("0")], lower)
     assert_as_autograd([seen.record("1")], upper)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_at_every_state_are_those_of_autograd(kind, dtype):
+    cell, states, kept = recurrent(kind, dtype=dtype, cell=True), None, []
+    x = normal(T, B, D, dtype=dtype)
+
+    def loss_of(outputs):
+        return sum((t * h.sin()).sum() for t, h in enumerate(outputs))
+
+    for x_t in x:
+        states = cell(x_t, states)
+        kept.append(last(states)[0])
+        kept[-1].retain_grad()
+    loss_of(kept).backward()
+    with rnnsim.probe(cell) as seen:
+        loss_of(in_a_loop(cell, x, None)[0]).backward()
+    record = seen.record()
+    found = rnnsim.bptt(
+        record.network, record.sequences, h0=record.h0, c0=record.c0, keep=["states"]
+    )
+    assert_close(found.states[0, 1:], np.stack([h.grad for h in kept]), TOLERANCES[dtype])
