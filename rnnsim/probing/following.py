@@ -28,6 +28,7 @@ class Session:
         self.refused: dict[str, str] = {}
         self.oddities: dict[str, set[str]] = {}
         self._calls: Counter[str] = Counter()
+        self._broken: set[str] = set()
 
     def arrivals(self) -> Arrivals:
         """For the gradients of a call, as long as the `with` lasts."""
@@ -35,6 +36,8 @@ class Session:
 
     def network(self, each: Followed) -> Network | None:
         """The network that a module is in this call, or None, and then why."""
+        if each.name in self._broken:
+            return None
         found, problem = as_it_is(each)
         if found is None:
             self.refused[each.name] = problem
@@ -47,6 +50,8 @@ class Session:
             yield
         except Exception as error:  # whatever the framework makes of it
             self.refused[each.name] = f"what it read and made cannot be kept ({error})"
+            self.records = [record for record in self.records if record.module != each.name]
+            self._broken.add(each.name)
 
     def add(
         self,

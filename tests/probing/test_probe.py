@@ -297,11 +297,18 @@ def test_what_does_something_else_is_refused_and_breaks_nothing():
         module(standin.Tensor(X))[1].arrive(np.ones((1, B, H)))
     with pytest.raises(ValueError, match=r"at step 1 is 0\.\d+ away from what its weights make"):
         seen.flow()
-    module = made("GRU")
-    with rnnsim.probe(module) as seen:
-        x = standin.Tensor(X)
-        x.cpu = lambda: 1 / 0
-        x.detach = lambda: x
-        module(x)
-    with pytest.raises(ValueError, match=r"'GRU' cannot be followed: .* cannot be kept"):
-        seen.flow()
+    module, cell, states = made("GRU"), made("GRUCell"), None
+    with rnnsim.probe(standin.Module(a=module, b=cell)) as seen:
+        for t in range(T):
+            x = standin.Tensor(X)
+            step = standin.Tensor(X[t])
+            if t == 3:
+                x.detach = step.detach = lambda: 1 / 0
+            module(x)
+            states = cell(step, states)
+    assert not seen.records  # no part of what is not known as a whole
+    for name in "ab":
+        with pytest.raises(
+            ValueError, match=rf"`module` '{name}' cannot .* cannot be kept \(divis"
+        ):
+            seen.flow(name)
