@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from rnnsim.importing.describe import Description, describe
     from rnnsim.importing.read import from_state_dict, read_network
     from rnnsim.importing.write import write_network
+    from rnnsim.probing.probe import Probe, probe
+    from rnnsim.probing.records import ProbeRecord
     from rnnsim.training.train import Training, train
 
 __all__ = [
@@ -90,6 +92,8 @@ __all__ = [
     "PairFlow",
     "PairGradients",
     "Pairs",
+    "Probe",
+    "ProbeRecord",
     "Pseudospectrum",
     "Reach",
     "Segment",
@@ -133,6 +137,7 @@ __all__ = [
     "pairs_flow",
     "phase_sweep",
     "portrait",
+    "probe",
     "product_exponents",
     "pseudospectrum",
     "pseudospectrum_sweep",
@@ -181,6 +186,9 @@ _LAZY = {
     "train": "rnnsim.training.train",
     "Description": "rnnsim.importing.describe",
     "describe": "rnnsim.importing.describe",
+    "Probe": "rnnsim.probing.probe",
+    "ProbeRecord": "rnnsim.probing.records",
+    "probe": "rnnsim.probing.probe",
     "from_state_dict": "rnnsim.importing.read",
     "read_network": "rnnsim.importing.read",
     "write_network": "rnnsim.importing.write",

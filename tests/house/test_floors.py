@@ -33,7 +33,7 @@ FLOORS = (
     "rnnsim/gradients rnnsim/spectra rnnsim/theory rnnsim/importing",
     "rnnsim/dynamics",
     "rnnsim/flow",
-    "rnnsim/training",
+    "rnnsim/training rnnsim/probing",
     "rnnsim/experiments",
     "rnnsim",
     "analysis/frame",
@@ -124,6 +124,7 @@ def test_imports_run_one_way(path):
         assert found == allowed
     if name.startswith("rnnsim/"):
         assert not below(found, "matplotlib", "analysis", "benchmarks", "cyclopts")
+        assert not below(found, "torch", "keras", "tensorflow", "jax", "flax"), "read without them"
         if name != "rnnsim/__init__.py":
             assert not public_names(path), "import from the module that defines the name"
     if name.startswith("analysis/"):

@@ -12,7 +12,8 @@ import rnnsim
 from rnnsim import theory
 
 OF_KERNELS = {"Weights", "StepNorms", "Segment"}  # tuples of arrays that kernels read
-NOT_RESULTS = {"LossGradients", "Description"}  # part of Sequences; words about a file
+# part of Sequences; words about a file; what was seen of a call, with Sequences
+NOT_RESULTS = {"LossGradients", "Description", "ProbeRecord"}
 
 
 def records():
