@@ -1,0 +1,228 @@
+"""How gradients and differences of states change from step to step."""
+
+import math
+
+import numpy as np
+
+from rnnsim.diagnosis.cases import Case, Floats, error_of
+from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, told, unknown
+from rnnsim.dynamics.lyapunov import lyapunov_spectrum
+from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
+from rnnsim.flow.results import GradientFlow
+
+_FACTOR = 2.0  # over the longest lag: less is said to hold
+_ROUNDING = 64.0  # of a log norm per step, in units of epsilon, as in `growth_rate`
+_LEAST_STEPS = 23  # of `lyapunov_spectrum`: a burn-in of a tenth and 20 blocks
+
+
+def range_left(case: Case) -> list[Finding]:
+    """Whether anything left the floating-point range."""
+    first = int(case.flow.first_nonfinite[0])
+    if first < 0:
+        words = "All states and gradients are finite."
+        return [Finding("range", "finite", words, over=f"{case.data.n_sequences} sequences")]
+    words = (
+        f"States, losses or gradients leave the range of {case.network.dtype} at step {first}: "
+        "what follows from there on cannot be measured."
+    )
+    over = f"{case.data.n_sequences} sequences"
+    return [Finding("range", "not finite", words, float(first), 0.0, "step", over=over)]
+
+
+def gradient_rates(case: Case) -> list[Finding]:
+    """The rate of the gradient over lags, and what it comes to over the window."""
+    flow = case.flow
+    longest = min(flow.n_lags, int(flow.steps[-1])) - 1
+    if longest < 2:
+        needs = "a rate needs a loss at step 3 or later, of which gradients go 2 steps back"
+        return [unknown("gradient_rate", needs), *_change(case, None)]
+    curve = mean_over_steps(log_changes(flow, range(longest + 1)))[0]
+    fit = growth_rate(flow)
+    rate, error = float(fit.rate[0]), 2 * float(fit.standard_error[0])
+    parts = tuple(float(growth_rate(each).rate[0]) for each in case.flows)
+    evidence = series(lag=range(longest + 1), log_change=curve)
+    common = {"unit": "nats/step", "over": case.over, "evidence": evidence}
+    live, of = float(fit.live[0]), "" if case.of_loss else " (random cotangents at the last step)"
+    lags = f"lags {fit.first_lag} to {fit.last_lag}"
+    if flow.first_nonfinite[0] >= 0:
+        return [unknown("gradient_rate", _not_finite(flow)), *_change(case, None)]
+    if live == 0:
+        return [_dead(flow, common), *_change(case, None)]
+    more = "" if live == 1 else f" Of {100 * (1 - live):.3g} % of the gradients nothing arrives."
+    if not fit.single[0]:
+        early, late = fit.halves[0]
+        words = (
+            f"There is no single rate: the gradient{of} changes by {short(early)} nats per step "
+            f"over the first half of {lags} and by {short(late)} over the second. "
+            f"{_crossings(curve)}{more}"
+        )
+        found = Finding("gradient_rate", "no single rate", words, **common)
+        return [found, *_change(case, None)]
+    says = _direction(rate, error, longest, flow.epsilon)
+    common |= {"parts": parts, "threshold": math.log(_FACTOR) / longest, "source": OURS}
+    words = _words(says, rate, error, lags, of, longest) + " " + _crossings(curve) + more
+    found = Finding("gradient_rate", says, words, rate, error, **common)
+    return [found, *_change(case, (rate, error))]
+
+
+def _words(says: str, rate: float, error: float, lags: str, of: str, longest: int) -> str:
+    number = f"{told(rate, error)} nats per step over {lags}"
+    return {
+        "vanishes": f"The gradient{of} vanishes on its way back, by {number}.",
+        "grows": f"The gradient{of} grows on its way back, by {number}.",
+        "holds": f"The gradient{of} keeps its size within a factor of {_FACTOR:g} over {longest} "
+        f"steps: {number}.",
+    }.get(says, f"Whether the gradient{of} grows or vanishes is not decided: {number}.")
+
+
+def _direction(rate: float, error: float, longest: int, epsilon: float) -> str:
+    """What a rate says that is as well known as this; an unknown error counts as none."""
+    apart = _ROUNDING * epsilon + (0.0 if math.isnan(error) else error)
+    limit = math.log(_FACTOR) / longest
+    if abs(rate) + apart < limit:
+        return "holds"
+    if abs(rate) - apart > limit:
+        return "grows" if rate > 0 else "vanishes"
+    return "undecided"
+
+
+def _dead(flow: GradientFlow, common: dict[str, object]) -> Finding:
+    reach = np.flatnonzero(np.nan_to_num(flow.live[0]).max(axis=0) > 0)
+    last = int(reach.max(initial=-1))
+    words = (
+        f"The gradient is exactly 0 from lag {last + 1} on, in every sequence: no rate describes "
+        "that."
+    )
+    return Finding("gradient_rate", "dies", words, -math.inf, math.nan, **common)  # type: ignore[arg-type]
+
+
+def _crossings(curve: Floats) -> str:
+    """At which lags the norm is first at 1/2, 1/10, 1/100, or twice, 10 and 100 times itself."""
+    down = [_first(curve <= -math.log(factor)) for factor in (2, 10, 100)]
+    up = [_first(curve >= math.log(factor)) for factor in (2, 10, 100)]
+    found = [
+        (names, lags)
+        for names, lags in (
+            (("1/2", "1/10", "1/100"), down),
+            (("twice", "10 times", "100 times"), up),
+        )
+        if lags[0] is not None
+    ]
+    if not found:
+        last = len(curve) - 1
+        return f"It is never half or twice what it was, up to lag {last}."
+    sentences = []
+    for names, lags in found:
+        known = [f"{name} at lag {k}" for name, k in zip(names, lags, strict=True) if k is not None]
+        sentences.append(f"It is first down to {', '.join(known)}." if "/" in names[0] else
+                         f"It first comes to {', '.join(known)}.")  # fmt: skip
+    return " ".join(sentences)
+
+
+def _first(holds: np.ndarray) -> int | None:
+    return int(holds.argmax()) if holds.any() else None
+
+
+def _not_finite(flow: GradientFlow) -> str:
+    return (
+        f"states or gradients are not finite from step {flow.first_nonfinite[0]} on; it needs data "
+        "or weights that stay within the range"
+    )
+
+
+def _change(case: Case, rate: tuple[float, float] | None) -> list[Finding]:
+    """By which factor the gradient changes over the window, or over the longest lag."""
+    flow = case.flow
+    longest = min(flow.n_lags, int(flow.steps[-1])) - 1
+    lag = longest if case.window is None else case.window
+    what = f"{lag} steps, the window," if case.window else f"{lag} steps, the longest lag,"
+    if flow.first_nonfinite[0] >= 0:
+        return [unknown("change_over_window", _not_finite(flow))]
+    if lag == 0:
+        return [unknown("change_over_window", "a loss at step 2 or later")]
+    if rate is not None and not math.isnan(rate[1]):
+        log, error, how = rate[0] * lag, rate[1] * lag, "e^(rate * window)"
+        parts: tuple[float, ...] = ()
+    elif lag <= longest:
+        logs = [_log_change(each, lag) for each in (flow, *case.flows)]
+        log, parts, how = logs[0], tuple(map(_exp, logs[1:])), "measured at that lag"
+        error = error_of(log, logs[1:])
+    else:
+        needs = f"there is no single rate, and {lag} steps are more than the longest lag, {longest}"
+        return [unknown("change_over_window", f"{needs}; it needs longer sequences")]
+    number, up = _exp(log), math.nan if math.isnan(error) else _exp(log + error)
+    width = 0.0 if up == number else up - number if math.isfinite(up) else math.inf
+    says = "grows" if log > math.log(2) else "falls" if log < -math.log(2) else "holds"
+    if abs(log) != math.inf and abs(abs(log) - math.log(2)) <= (0 if math.isnan(error) else error):
+        says = "undecided"
+    words = f"Over {what} a gradient changes by a factor of {_told_factor(log, error)}, {how}."
+    common = {"threshold": 2.0, "source": OURS, "over": case.over, "parts": parts}
+    evidence = series(lag=[lag], log_change=[log], log_error=[error])
+    return [
+        Finding("change_over_window", says, words, number, width, evidence=evidence, **common)  # type: ignore[arg-type]
+    ]
+
+
+def _told_factor(log: float, error: float) -> str:
+    if abs(log) < 12 and not (error > 2):
+        up = math.nan if math.isnan(error) else math.exp(log) * math.expm1(error)
+        return told(math.exp(log), up)
+    return f"e^({told(log, error)})"
+
+
+def _exp(log: float) -> float:
+    return math.inf if log > 709 else math.exp(log)
+
+
+def _log_change(flow: GradientFlow, lag: int) -> float:
+    if lag >= flow.n_lags:
+        return math.nan
+    return float(mean_over_steps(log_changes(flow, [lag]))[0, 0])
+
+
+def largest_exponent(case: Case) -> list[Finding]:
+    """lambda_1 of the whole state along the sequences."""
+    name, T = "lambda_1", case.data.n_steps
+    if T < _LEAST_STEPS:
+        return [unknown(name, f"sequences of {_LEAST_STEPS} steps at least, got {T}")]
+    found = lyapunov_spectrum(
+        case.network, case.data.inputs, n_exponents=1, **case.whole.start, n_threads=case.n_threads
+    )
+    number, each = float(found.exponents[0, 0]), found.per_sequence[0, :, 0]
+    if found.first_nonfinite[0] >= 0 or math.isnan(number):
+        needs = f"states stay finite up to step {found.first_nonfinite[0]} only"
+        return [unknown(name, f"{needs}; it needs weights or data that stay within the range")]
+    error = 2 * float(found.standard_error[0, 0])
+    if each.size > 1:
+        error = max(error_of(float(each.mean()), each.tolist()), error)
+    if number == -math.inf:
+        words = "lambda_1 is -inf: along the way a Jacobian takes every difference to exactly 0."
+        says = "forgets at once"
+        error = math.nan
+    else:
+        rounding = _ROUNDING * float(np.finfo(case.network.dtype).eps)
+        says = "undecided"
+        if abs(number) > error + rounding:
+            says = "differences grow" if number > 0 else "differences shrink"
+        if error <= rounding and abs(number) <= rounding:
+            says = "differences hold"
+        words = (
+            f"Given these inputs small differences of the whole state change by "
+            f"{told(number, error)} nats per step (lambda_1), over {T} steps by "
+            f"{_told_factor(number * T, error * T)}: {_MEANINGS[says]}."
+        )
+    measured = f"{each.size} sequence{'s' if each.size > 1 else ''} of {T} steps"
+    over = f"{measured}, the first {found.burn_in} left out"
+    parts, evidence = tuple(each.tolist()), series(sequence=range(each.size), lambda_1=each)
+    return [
+        Finding(name, says, words, number, error, "nats/step", 0.0, DEFINITION, over, parts,
+                evidence)
+    ]  # fmt: skip
+
+
+_MEANINGS = {
+    "differences grow": "states that begin next to each other part",
+    "differences shrink": "states that begin apart come together",
+    "differences hold": "they keep their size",
+    "undecided": "growing is not told from shrinking",
+}

@@ -1,0 +1,219 @@
+"""Noise of batches beside the bias of a window, and what clipping does to the gradient."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rnnsim.diagnosis.cases import Case
+from rnnsim.diagnosis.findings import DEFINITION, Finding, percent, series, short, told, unknown
+from rnnsim.flow.reach import sufficient_window
+from rnnsim.flow.windows.bias_variance import window_bias_variance
+from rnnsim.flow.windows.results import WindowBiasVariance
+from rnnsim.gradients.bptt import bptt
+
+Floats = npt.NDArray[np.float64]
+
+_MOST_BATCHES = 32
+_LEAST_BATCHES = 3
+_NOISE = ("noise_and_bias", "best_window", "horizon")
+
+
+def noise_beside_bias(case: Case) -> list[Finding]:
+    """bias^2 of the window against the variance over batches, and which of them limits."""
+    if (needs := _needs(case)) is not None:
+        return [unknown(name, needs) for name in _NOISE]
+    B, T = case.data.n_sequences, case.data.n_steps
+    M = _batches(B)
+    K = case.window
+    if K is None:
+        found = float(sufficient_window(case.flow, 0.1, of="recurrent")[0])
+        K = T if math.isnan(found) else int(found)
+    K = min(K, T)
+    whole = case.whole.of(np.arange(B - B % M)).data
+    grid = np.unique(np.geomspace(1, T, 24).round().astype(int))
+    windows = np.unique([*grid.tolist(), K, T])
+    measured = window_bias_variance(
+        case.network, whole, M, windows=windows, n_threads=case.n_threads
+    )
+    if measured.first_nonfinite[0] >= 0 or not np.isfinite(measured.log_norm[0]):
+        needs = "a mean gradient that is finite and not exactly 0"
+        return [unknown(name, needs) for name in _NOISE]
+    over = f"{M} batches of {B // M} sequence{'s' if B // M > 1 else ''}"
+    return [_limits(case, measured, K, over), *_best(case, measured, over)]
+
+
+def _limits(case: Case, found: WindowBiasVariance, K: int, over: str) -> Finding:
+    at = int(np.flatnonzero(found.windows == K)[0])
+    scale = found.batch_size / case.batch_size
+    bias2 = float(found.bias2_estimate[0, at])
+    noise = scale * float(found.variance_estimate[0, at])
+    bias_error = 2 * float(found.bias2_error[0, at])
+    noise_error = noise * math.expm1(2 * float(found.variance_log_error[0, at]))
+    rounding = float(found.floor[0])
+    apart, error = bias2 - noise, math.hypot(bias_error, noise_error)
+    says = "undecided"
+    if abs(apart) > error + rounding:
+        says = "bias limits" if apart > 0 else "noise limits"
+    if noise == 0 and bias2 <= rounding:
+        says = "neither"
+    which = {
+        "bias limits": "the window limits the gradient more than the batch does",
+        "noise limits": "the batch limits the gradient more than the window does",
+        "undecided": "which of the two limits is not decided",
+        "neither": "neither is there",
+    }[says]
+    words = (
+        f"With a window of {K} the gradient has a bias^2 of {told(bias2, bias_error)} and, in "
+        f"{_sized(case)}, a variance of {told(noise, noise_error)}, both of the square of the mean "
+        f"gradient: {which}."
+    )
+    evidence = series(
+        window=found.windows, bias2=found.bias2_estimate[0], bias2_error=2 * found.bias2_error[0],
+        variance=scale * found.variance_estimate[0],
+    )  # fmt: skip
+    return Finding("noise_and_bias", says, words, apart, error, "||mean gradient||^2", 0.0,
+                   DEFINITION, over, evidence=evidence)  # fmt: skip
+
+
+def _best(case: Case, found: WindowBiasVariance, over: str) -> list[Finding]:
+    size, T = case.batch_size, case.data.n_steps
+    best = float(found.best_window(size)[0])
+    low, high = map(float, found.as_good_windows(size)[0])
+    error = max(best - low, high - best) if not math.isnan(low) else math.nan
+    words = (
+        f"In {_sized(case)} bias^2 and variance together are least at a window of {short(best)} of "
+        f"{T} steps, and not known to be more from {short(low)} to {short(high)}, of those tried."
+    )
+    says = "all steps" if best >= T else "fewer steps"
+    evidence = series(window=found.windows, mean_square_error=found.mean_square_error(size)[0])
+    first = Finding("best_window", says, words, best, error, "steps", over=over, evidence=evidence)
+    horizon = float(found.horizon(size)[0])
+    if math.isnan(horizon):
+        held = found.batch_size * found.n_batches
+        needs = f"four times as many sequences as a batch of {size} has, got {held}"
+        return [first, unknown("horizon", needs)]
+    lags = (
+        "every lag brings more noise than gradient"
+        if horizon < 0
+        else f"lags beyond {short(horizon)} each bring more noise than gradient"
+        if horizon < T - 1
+        else f"even the last lag, {T - 1}, brings more gradient than noise"
+    )
+    says = "none" if horizon < 0 else "within the data" if horizon < T - 1 else "all lags"
+    words = f"In {_sized(case)} {lags}."
+    evidence = series(
+        lag=range(T), signal=found.lag_signal[0],
+        noise=found.lag_noise[0] * found.batch_size / size,
+    )  # fmt: skip
+    return [first, Finding("horizon", says, words, horizon, math.nan, "steps", over=over,
+                           evidence=evidence)]  # fmt: skip
+
+
+def _sized(case: Case) -> str:
+    """A batch, and where its size comes from."""
+    one = f"batches of {case.batch_size} sequence{'s' if case.batch_size > 1 else ''}"
+    return one if case.batch_given else f"{one} (`batch_size` was not given)"
+
+
+def _batches(B: int) -> int:
+    """How many batches of one size: as many as divide B, or nearly."""
+    if B <= _MOST_BATCHES:
+        return B
+    return max(M for M in range(8, _MOST_BATCHES + 1) if B % M == min(B % k for k in range(8, 33)))
+
+
+def _needs(case: Case) -> str | None:
+    if not case.of_loss:
+        return case.needs
+    if case.flow.first_nonfinite[0] >= 0:
+        return "states and gradients within the range of floating-point numbers"
+    if len(case.parts) < _LEAST_BATCHES:
+        return f"{_LEAST_BATCHES} sequences with loss at least, to tell one batch from another"
+    if case.whole.h0 is not None or case.whole.c0 is not None:
+        return "sequences that begin from states of 0, without `h0` and `c0`"
+    return None
+
+
+def clipping(case: Case) -> list[Finding]:
+    """Which share of minibatches a norm clips, and how far the mean gradient is turned."""
+    found = []
+    limits = {"clipping_by_norm": ("clip_norm", case.clip_norm),
+              "clipping_by_value": ("clip_value", case.clip_value)}  # fmt: skip
+    for name, (option, limit) in limits.items():
+        if limit is None:
+            found.append(unknown(name, f"the limit that one trains with, as `{option}`"))
+        elif not case.of_loss:
+            found.append(unknown(name, case.needs))
+        elif case.data.n_sequences < 2 * case.batch_size:
+            needs = f"two batches of {case.batch_size} sequences, got {case.data.n_sequences}"
+            found.append(unknown(name, f"{needs}; give more, or a smaller `batch_size`"))
+        else:
+            found.append(_clipped(case, name, limit))
+    return found
+
+
+def _clipped(case: Case, name: str, limit: float) -> Finding:
+    gradients = _gradients(case)
+    if not np.isfinite(gradients).all() or not gradients.any():
+        return unknown(name, "gradients of batches that are finite and not all exactly 0")
+    by_norm = name == "clipping_by_norm"
+    norms = np.sqrt((gradients**2).sum(axis=1))
+    if by_norm:
+        touched = norms > limit
+        clipped = gradients * np.minimum(1.0, limit / np.where(norms > 0, norms, 1.0))[:, None]
+    else:
+        touched = (np.abs(gradients) > limit).any(axis=1)
+        clipped = np.clip(gradients, -limit, limit)
+    cosine = _cosine(clipped.mean(axis=0), gradients.mean(axis=0))
+    each = [_cosine(a, b) for a, b in zip(clipped, gradients, strict=True) if a.any()]
+    M, share = len(gradients), float(touched.mean())
+    error = _of_share(share, M)
+    says = "all" if share == 1 else "none" if share == 0 else "some"
+    size = f"{case.batch_size} sequence{'s' if case.batch_size > 1 else ''}"
+    turned = "" if by_norm else (
+        f" Each gradient is turned by it, by {short(_degrees(float(np.mean(each))))} degrees on "
+        "average."
+    )  # fmt: skip
+    words = (
+        f"Clipped by {'norm' if by_norm else 'value'} at {short(limit)}, "
+        f"{percent(share)} of the gradients of {M} batches of {size} change; their mean then has a "
+        f"cosine of {short(cosine)} to the mean gradient.{turned} This is of the loss that the "
+        "data state, summed over steps with their weights, and of all weights together."
+    )
+    evidence = series(batch=range(M), norm=norms, clipped=touched.astype(float))
+    evidence = series(**evidence, cosine=[_cosine(a, b) for a, b in zip(clipped, gradients,
+                      strict=True)])  # fmt: skip
+    return Finding(name, says, words, share, error, "1", limit, "given", f"{M} batches of {size}",
+                   evidence=evidence)  # fmt: skip
+
+
+def _of_share(share: float, M: int) -> float:
+    """Agresti and Coull's half width of 95 % for a share of M, about the share itself."""
+    n = M + 4
+    middle = (share * M + 2) / n
+    return 2 * math.sqrt(middle * (1 - middle) / n) + abs(middle - share)
+
+
+def _gradients(case: Case) -> Floats:
+    """Gradients of minibatches (M, all weights of all layers)."""
+    size = case.batch_size
+    rows = []
+    for first in range(0, case.data.n_sequences - size + 1, size):
+        part = case.whole.of(np.arange(first, first + size))
+        scale = case.data.n_sequences / size if case.data.has_gradients else 1.0
+        given: dict[str, Any] = {**part.start, "n_threads": case.n_threads}
+        layers = bptt(case.network, part.data, **given).layers
+        flat = [np.asarray(w, float).ravel() for layer in layers for w in layer]
+        rows.append(scale * np.concatenate(flat))
+    return np.array(rows)
+
+
+def _cosine(one: Floats, other: Floats) -> float:
+    scale = float(np.sqrt((one**2).sum()) * np.sqrt((other**2).sum()))
+    return float(one @ other) / scale if scale else math.nan
+
+
+def _degrees(cosine: float) -> float:
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
