@@ -58,7 +58,7 @@ def what_to_try(found: Found, cell: str, window: int | None) -> tuple[str, ...]:
     tried = [
         *_of_window(found, window),
         *_of_gradient(found, cell),
-        *_of_noise(found),
+        *_of_noise(found, window),
     ]
     return tuple(tried)
 
@@ -71,13 +71,13 @@ def _of_window(found: Found, window: int | None) -> list[str]:
         return []
     if error.says == "too short":
         return [
-            f"A window of {short(for_10.number)} steps in place of {window}: it leaves 10 % of the "
-            "gradient of these weights on these data."
+            f"A window of {short(for_10.number)} steps in place of {window}: with it the gradient "
+            "of these weights on these data is off by no more than 10 %."
         ]
     if error.says in ("keeps the gradient", "whole") and window > _LONGER * for_1.number:
         return [
-            f"A window of {short(for_1.number)} steps in place of {window}: it leaves 1 % of the "
-            "gradient of these weights on these data, and takes less time."
+            f"A window of {short(for_1.number)} steps in place of {window}: with it the gradient "
+            "of these weights on these data is off by no more than 1 %, in less time."
         ]
     return []
 
@@ -92,7 +92,7 @@ def _of_gradient(found: Found, cell: str) -> list[str]:
     if rate != "vanishes":
         return []
     if cell == "vanilla":
-        return [f"{_HYPOTHESIS} an orthogonal W_hh at first, as the gradient vanishes."]
+        return [f"{_HYPOTHESIS} an orthogonal W_hh of gain 1 at first, as the gradient vanishes."]
     if scale != "shorter than the data":
         return []
     steps = short(found["time_scale"].number)
@@ -102,11 +102,12 @@ def _of_gradient(found: Found, cell: str) -> list[str]:
     return [f"{_HYPOTHESIS} {which}, as half of the gates forget within {steps} steps."]
 
 
-def _of_noise(found: Found) -> list[str]:
-    limits = found["noise_and_bias"]
+def _of_noise(found: Found, window: int | None) -> list[str]:
+    limits, best = found["noise_and_bias"], found["best_window"]
     if limits.says == "noise limits":
-        return ["A larger batch, or a shorter window: noise limits the gradient more than bias."]
-    best = found["best_window"]
+        shorter = window is not None and best.known and best.number + best.error < window
+        which = "A larger batch, or a shorter window" if shorter else "A larger batch"
+        return [f"{which}: noise limits the gradient more than bias."]
     if limits.says == "bias limits" and best.known and not math.isnan(best.number):
         return [
             f"A longer window, up to {short(best.number)} steps: bias limits the gradient more "

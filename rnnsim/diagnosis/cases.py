@@ -31,7 +31,7 @@ class Part:
     c0: FloatArray | None
 
     @property
-    def start(self) -> dict[str, FloatArray | None]:
+    def start(self) -> dict[str, Any]:
         """The first states by name."""
         return {"h0": self.h0, "c0": self.c0}
 
@@ -163,6 +163,6 @@ def silently(inputs: FloatArray, targets: npt.NDArray[Any], weights: FloatArray)
 
 def last_steps(data: Sequences) -> npt.NDArray[np.int64]:
     """The last step with loss of each sequence (B,), T where none has: behind it is padding."""
-    weights = data.weights.reshape(-1, *data.weights.shape[-2:]).any(axis=0)
+    weights = np.asarray(data.weights.reshape(-1, *data.weights.shape[-2:]).any(axis=0))
     T = data.n_steps
     return np.where(weights.any(axis=0), T - weights[::-1].argmax(axis=0), T)

@@ -127,6 +127,12 @@ def percent(share: float) -> str:
     return f"{short(100 * share)} %"
 
 
+def counted(count: float, error: float) -> str:
+    """A number of steps with its error."""
+    alone = steps(count)
+    return alone if error == 0 else f"{told(count, error)} steps"
+
+
 def steps(count: float) -> str:
     """A number of steps."""
     return f"{short(count)} step{'' if count == 1 else 's'}"

@@ -1,13 +1,15 @@
 """How gradients and differences of states change from step to step."""
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rnnsim.diagnosis.cases import Case, Floats, error_of
-from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, told, unknown
+from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, steps, told, unknown
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
-from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
+from rnnsim.flow.growth import growth_rate
 from rnnsim.flow.results import GradientFlow
 
 _FACTOR = 2.0  # over the longest lag: less is said to hold
@@ -36,12 +38,12 @@ def gradient_rates(case: Case) -> list[Finding]:
     if longest < 2:
         needs = "a rate needs a loss at step 3 or later, of which gradients go 2 steps back"
         return [unknown("gradient_rate", needs), *_change(case, None)]
-    curve = mean_over_steps(log_changes(flow, range(longest + 1)))[0]
+    curve = changes(flow, longest)
     fit = growth_rate(flow)
     rate, error = float(fit.rate[0]), 2 * float(fit.standard_error[0])
     parts = tuple(float(growth_rate(each).rate[0]) for each in case.flows)
     evidence = series(lag=range(longest + 1), log_change=curve)
-    common = {"unit": "nats/step", "over": case.over, "evidence": evidence}
+    common: dict[str, Any] = {"unit": "nats/step", "over": case.over, "evidence": evidence}
     live, of = float(fit.live[0]), "" if case.of_loss else " (random cotangents at the last step)"
     lags = f"lags {fit.first_lag} to {fit.last_lag}"
     if flow.first_nonfinite[0] >= 0:
@@ -54,13 +56,15 @@ def gradient_rates(case: Case) -> list[Finding]:
         words = (
             f"There is no single rate: the gradient{of} changes by {short(early)} nats per step "
             f"over the first half of {lags} and by {short(late)} over the second. "
-            f"{_crossings(curve)}{more}"
+            f"{_crossings(curve, _origin(flow))}{more}"
         )
         found = Finding("gradient_rate", "no single rate", words, **common)
         return [found, *_change(case, None)]
     says = _direction(rate, error, longest, flow.epsilon)
     common |= {"parts": parts, "threshold": math.log(_FACTOR) / longest, "source": OURS}
-    words = _words(says, rate, error, lags, of, longest) + " " + _crossings(curve) + more
+    words = (
+        _words(says, rate, error, lags, of, longest) + f" {_crossings(curve, _origin(flow))}{more}"
+    )
     found = Finding("gradient_rate", says, words, rate, error, **common)
     return [found, *_change(case, (rate, error))]
 
@@ -86,20 +90,22 @@ def _direction(rate: float, error: float, longest: int, epsilon: float) -> str:
     return "undecided"
 
 
-def _dead(flow: GradientFlow, common: dict[str, object]) -> Finding:
+def _dead(flow: GradientFlow, common: dict[str, Any]) -> Finding:
     reach = np.flatnonzero(np.nan_to_num(flow.live[0]).max(axis=0) > 0)
     last = int(reach.max(initial=-1))
     words = (
         f"The gradient is exactly 0 from lag {last + 1} on, in every sequence: no rate describes "
         "that."
     )
-    return Finding("gradient_rate", "dies", words, -math.inf, math.nan, **common)  # type: ignore[arg-type]
+    return Finding("gradient_rate", "dies", words, -math.inf, math.nan, **common)
 
 
-def _crossings(curve: Floats) -> str:
+def _crossings(curve: Floats, origin: int) -> str:
     """At which lags the norm is first at 1/2, 1/10, 1/100, or twice, 10 and 100 times itself."""
-    down = [_first(curve <= -math.log(factor)) for factor in (2, 10, 100)]
-    up = [_first(curve >= math.log(factor)) for factor in (2, 10, 100)]
+    since = f" of that at lag {origin}" if origin else ""
+    later = np.where(np.arange(curve.size) > origin, curve, 0.0)
+    down = [_first(later <= -math.log(factor)) for factor in (2, 10, 100)]
+    up = [_first(later >= math.log(factor)) for factor in (2, 10, 100)]
     found = [
         (names, lags)
         for names, lags in (
@@ -110,16 +116,16 @@ def _crossings(curve: Floats) -> str:
     ]
     if not found:
         last = len(curve) - 1
-        return f"It is never half or twice what it was, up to lag {last}."
+        return f"It is never half or twice{since or ' what it was'}, up to lag {last}."
     sentences = []
     for names, lags in found:
         known = [f"{name} at lag {k}" for name, k in zip(names, lags, strict=True) if k is not None]
-        sentences.append(f"It is first down to {', '.join(known)}." if "/" in names[0] else
-                         f"It first comes to {', '.join(known)}.")  # fmt: skip
+        sentences.append(f"It is first down to {', '.join(known)}{since}." if "/" in names[0] else
+                         f"It first comes to {', '.join(known)}{since}.")  # fmt: skip
     return " ".join(sentences)
 
 
-def _first(holds: np.ndarray) -> int | None:
+def _first(holds: npt.NDArray[np.bool_]) -> int | None:
     return int(holds.argmax()) if holds.any() else None
 
 
@@ -135,15 +141,16 @@ def _change(case: Case, rate: tuple[float, float] | None) -> list[Finding]:
     flow = case.flow
     longest = min(flow.n_lags, int(flow.steps[-1])) - 1
     lag = longest if case.window is None else case.window
-    what = f"{lag} steps, the window," if case.window else f"{lag} steps, the longest lag,"
+    what = f"{steps(lag)}, the {'window' if case.window else 'longest lag'},"
     if flow.first_nonfinite[0] >= 0:
         return [unknown("change_over_window", _not_finite(flow))]
     if lag == 0:
         return [unknown("change_over_window", "a loss at step 2 or later")]
     if rate is not None and not math.isnan(rate[1]):
         log, error, how = rate[0] * lag, rate[1] * lag, "e^(rate * window)"
+        how += f", beyond the longest lag, {longest}," * (lag > longest)
         parts: tuple[float, ...] = ()
-    elif lag <= longest:
+    elif lag + _origin(flow) <= longest:
         logs = [_log_change(each, lag) for each in (flow, *case.flows)]
         log, parts, how = logs[0], tuple(map(_exp, logs[1:])), "measured at that lag"
         error = error_of(log, logs[1:])
@@ -151,19 +158,19 @@ def _change(case: Case, rate: tuple[float, float] | None) -> list[Finding]:
         needs = f"there is no single rate, and {lag} steps are more than the longest lag, {longest}"
         return [unknown("change_over_window", f"{needs}; it needs longer sequences")]
     number, up = _exp(log), math.nan if math.isnan(error) else _exp(log + error)
-    width = 0.0 if up == number else up - number if math.isfinite(up) else math.inf
+    width = 0.0 if up == number else up - number
     says = "grows" if log > math.log(2) else "falls" if log < -math.log(2) else "holds"
     if abs(log) != math.inf and abs(abs(log) - math.log(2)) <= (0 if math.isnan(error) else error):
         says = "undecided"
     words = f"Over {what} a gradient changes by a factor of {_told_factor(log, error)}, {how}."
-    common = {"threshold": 2.0, "source": OURS, "over": case.over, "parts": parts}
+    common: dict[str, Any] = {"threshold": 2.0, "source": OURS, "over": case.over, "parts": parts}
     evidence = series(lag=[lag], log_change=[log], log_error=[error])
-    return [
-        Finding("change_over_window", says, words, number, width, evidence=evidence, **common)  # type: ignore[arg-type]
-    ]
+    return [Finding("change_over_window", says, words, number, width, evidence=evidence, **common)]
 
 
 def _told_factor(log: float, error: float) -> str:
+    if log == -math.inf:
+        return "0"
     if abs(log) < 12 and not (error > 2):
         up = math.nan if math.isnan(error) else math.exp(log) * math.expm1(error)
         return told(math.exp(log), up)
@@ -175,9 +182,36 @@ def _exp(log: float) -> float:
 
 
 def _log_change(flow: GradientFlow, lag: int) -> float:
-    if lag >= flow.n_lags:
-        return math.nan
-    return float(mean_over_steps(log_changes(flow, [lag]))[0, 0])
+    last = _origin(flow) + lag
+    return float(changes(flow, last)[last]) if last < flow.n_lags else math.nan
+
+
+def _origin(flow: GradientFlow) -> int:
+    """The lag that norms are compared with: of LSTMs 1, as c takes part from there on."""
+    return 1 if flow.log_norms_c is not None else 0
+
+
+def changes(flow: GradientFlow, last: int) -> Floats:
+    """The change of the log norm from the first lag that counts up to each lag, (last + 1,).
+
+    The sum of mean changes from one lag to the next, each over the steps that reach so far and the
+    sequences whose norm is above 0 there: every one is compared with itself. -inf where none is.
+    """
+    if flow.per_sequence is None:
+        logs = flow.log_norms[0, :, : last + 1, None]
+    else:
+        logs = flow.per_sequence[0, :, : last + 1]
+    with np.errstate(invalid="ignore"):
+        steps = np.diff(logs, axis=1)
+    known = np.isfinite(steps)
+    number = known.sum(axis=(0, 2))
+    means = np.where(known, steps, 0.0).sum(axis=(0, 2)) / np.maximum(number, 1)
+    means[number == 0] = -np.inf
+    first = _origin(flow)
+    if first and np.isneginf(means[0]):  # nothing is there at lag 0, where h alone counts
+        means[0] = 0.0
+    curve = np.concatenate([[0.0], means.cumsum()])
+    return curve - curve[first] if math.isfinite(curve[first]) else curve
 
 
 def largest_exponent(case: Case) -> list[Finding]:

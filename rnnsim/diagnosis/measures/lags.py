@@ -6,7 +6,17 @@ from typing import Any
 import numpy as np
 
 from rnnsim.diagnosis.cases import Case
-from rnnsim.diagnosis.findings import OURS, Finding, percent, series, short, steps, told, unknown
+from rnnsim.diagnosis.findings import (
+    OURS,
+    Finding,
+    counted,
+    percent,
+    series,
+    short,
+    steps,
+    told,
+    unknown,
+)
 from rnnsim.flow.reach import reach, sufficient_window
 from rnnsim.flow.results import GradientFlow
 from rnnsim.gradients.bptt import bptt
@@ -40,7 +50,7 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     layers = [float(getattr(reach(each, 0.9), of)[0]) for each in case.flow.layers]
     by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
     words = (
-        f"A window of {told(windows[0.9], estimate['error'])} steps keeps 90 % of dL/d{of} of "
+        f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
         f"these weights on these data; {short(windows[0.5])} keep 50 % and "
         f"{short(windows[0.99])} keep 99 %. Parts of single lags add up to {short(cancels)} times "
         f"the gradient: {_ADDING[says]}.{by_layer if len(layers) > 1 else ''}"
@@ -104,9 +114,9 @@ def _smallest(case: Case, name: str, tolerance: float) -> Finding:
         return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
     T = case.data.n_steps
     words = (
-        f"From a window of {told(K, estimate['error'])} of {T} steps on the gradient of these "
-        f"weights on these data is off by no more than {percent(tolerance)}, each loss going so far "
-        "back."
+        f"From a window of {told(K, estimate['error'])} of {steps(T)} on the gradient of these "
+        f"weights on these data is off by no more than {percent(tolerance)}, going so far back "
+        "from each loss."
     )
     says = "all steps" if K >= T else "fewer steps"
     return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS, **estimate)
@@ -127,12 +137,13 @@ def _error_of_window(case: Case) -> Finding:
         says = "too short"
     elif number + known <= limit:
         says = "keeps the gradient"
-    if K >= int(case.flow.steps[-1]):
-        says, words = "whole", f"A window of {K} steps holds every step before the last loss."
+    last = int(case.flow.steps[-1])
+    if last <= K:
+        says, words = "whole", f"A window of {steps(K)} holds every step before the last loss."
     else:
         words = (
             f"Truncated to a window of {steps(K)}, the gradient of these weights on these data is "
-            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of {K} steps "
+            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of {steps(K)} "
             f"by {percent(cut)}."
         )
     sizes = range(1, case.flow.n_lags + 1)
@@ -154,7 +165,7 @@ def _error_at(flow: GradientFlow, K: int) -> float:
 
 def _segments(case: Case, K: int) -> float:
     """The same error where sequences are cut into segments of K steps, as frameworks train."""
-    given = {**case.whole.start, "n_threads": case.n_threads}
+    given: dict[str, Any] = {**case.whole.start, "n_threads": case.n_threads}
     full = bptt(case.network, case.data, **given)
     cut = truncated_bptt(case.network, case.data, window=K, **given)
     found = []

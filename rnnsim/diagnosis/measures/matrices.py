@@ -6,7 +6,7 @@ from typing import Any
 from rnnsim.diagnosis.cases import Case
 from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, unknown
 from rnnsim.networks.cells import CELLS
-from rnnsim.spectra.spectrum import GateSpectrum, spectrum
+from rnnsim.spectra.spectrum import matrix_spectrum, spectrum
 
 _ALONE: dict[str, Any] = {"error": 0.0, "over": "the weights alone"}
 _NORMAL = 0.1  # ||R||_F / ||W_hh||_F; large Gaussian matrices have .71
@@ -14,11 +14,12 @@ _NORMAL = 0.1  # ||R||_F / ||W_hh||_F; large Gaussian matrices have .71
 
 def spectra(case: Case) -> list[Finding]:
     """The spectral radius of W_hh and its departure from normality, layer by layer."""
-    found = [spectrum(layer) for layer in case.network.layers]
-    numbers = range(1, len(found) + 1)
-    if isinstance(found[0], GateSpectrum):
+    numbers = range(1, len(case.network.layers) + 1)
+    if case.network.cell != "vanilla":
         gates = CELLS[case.network.cell].gates
-        norms = [[float(x) for x in layer.spectral_norm[0]] for layer in found]
+        norms = [
+            [float(x) for x in spectrum(layer).spectral_norm[0]] for layer in case.network.layers
+        ]
         listed = "; ".join(
             ", ".join(f"{gate} {short(x)}" for gate, x in zip(gates, row, strict=True))
             for row in norms
@@ -29,6 +30,7 @@ def spectra(case: Case) -> list[Finding]:
                         evidence=series(layer=numbers, **columns), **_ALONE)  # fmt: skip
         needs = "a map from states to states; blocks of gates are none"
         return [first, unknown("non_normality", needs)]
+    found = [matrix_spectrum(layer) for layer in case.network.layers]
     radii = [float(layer.spectral_radius[0]) for layer in found]
     norms_1 = [float(layer.spectral_norm[0]) for layer in found]
     henrici = [float(layer.henrici_relative[0]) for layer in found]

@@ -8,7 +8,17 @@ import numpy.typing as npt
 
 from rnnsim.data.sequences import Sequences
 from rnnsim.diagnosis.cases import Case, Part, error_of, silently
-from rnnsim.diagnosis.findings import OURS, Finding, percent, series, short, told, unknown
+from rnnsim.diagnosis.findings import (
+    OURS,
+    Finding,
+    counted,
+    percent,
+    series,
+    short,
+    steps,
+    told,
+    unknown,
+)
 from rnnsim.gradients.simulation import evaluate
 
 Counts = npt.NDArray[np.int64]
@@ -56,8 +66,8 @@ def _said(
     least = 1e-6 * max(abs(full), 1e-300)
     if abs(excess[most]) <= max(known, least):
         words = (
-            "A state that is reset 1 step before, or more, leaves the loss of these weights on "
-            f"these data where it is, {short(full)}: {told(float(excess[most]), known)} at most. "
+            "A state that is reset to 0 one step before, or more, leaves the loss of these weights on "
+            f"these data where it is, {short(full)}, to within {short(max(known, least))}. "
             "What was read earlier takes no part in it."
         )
         number = 1.0
@@ -68,10 +78,10 @@ def _said(
     says = "carries" if excess[most] > 0 else "carries what harms"
     effect = "raises" if excess[most] > 0 else "lowers"
     words = (
-        f"Beginning from a state of 0 so that {resets[most]} step"
-        f"{'s are' if resets[most] > 1 else ' is'} read {effect} the loss of these weights on these data from {short(full)} by "
-        f"{told(abs(float(excess[most])), float(errors[most]))}; with {told(K, error)} steps it is "
-        f"back to what it is, to {percent(_LEFT)} of that."
+        f"Reading {steps(float(resets[most]))} from a state of 0 in place of all {effect} the loss "
+        f"of these weights on these data from {short(full)} by "
+        f"{told(abs(float(excess[most])), float(errors[most]))}; with {counted(K, error)} it is "
+        f"back where it was, to within {percent(_LEFT)} of that."
     )
     return Finding(name, says, words, K, error, "steps", threshold=_LEFT, parts=each, **common)
 
@@ -87,10 +97,10 @@ def _from_then_on(resets: Counts, excess: Any, most: int) -> float:
 
 def _steps(data: Sequences) -> Counts:
     """Steps with loss: all, or some that are evenly spaced, the last one among them."""
-    steps = data.loss_steps
-    if steps.size <= _MOST_STEPS:
-        return steps
-    return steps[np.unique(np.linspace(0, steps.size - 1, _MOST_STEPS).round().astype(int))]
+    found = data.loss_steps
+    if found.size <= _MOST_STEPS:
+        return found
+    return found[np.unique(np.linspace(0, found.size - 1, _MOST_STEPS).round().astype(int))]
 
 
 def _grid(T: int) -> Counts:
@@ -126,13 +136,13 @@ def _reset(case: Case, part: Part, at: Counts, K: int) -> float:
     B, D = data.n_sequences, data.n_inputs
     some = max(1, _MOST_ENTRIES // (K * B * D))
     for first in range(0, at.size, some):
-        steps = at[first : first + some]
-        rows = steps[None, :] - K + np.arange(K)[:, None]  # (K, steps)
+        chosen = at[first : first + some]
+        rows = chosen[None, :] - K + np.arange(K)[:, None]  # (K, steps)
         inputs = data.inputs[rows].reshape(K, -1, D)
         targets = data.targets[rows].reshape(K, -1, *data.targets.shape[2:])
-        weights = np.zeros((K, steps.size * B), data.dtype)
-        weights[-1] = data.weights[steps - 1].reshape(-1)
+        weights = np.zeros((K, chosen.size * B), data.dtype)
+        weights[-1] = data.weights[chosen - 1].reshape(-1)
         window = silently(inputs, targets, weights)
         loss = evaluate(case.network, window, n_threads=case.n_threads).loss[0]
-        total += float(loss) * steps.size
+        total += float(loss) * chosen.size
     return total

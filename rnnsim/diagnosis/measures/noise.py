@@ -121,7 +121,8 @@ def _batches(B: int) -> int:
     """How many batches of one size: as many as divide B, or nearly."""
     if B <= _MOST_BATCHES:
         return B
-    return max(M for M in range(8, _MOST_BATCHES + 1) if B % M == min(B % k for k in range(8, 33)))
+    _, M = min((B % M, -M) for M in range(_MOST_BATCHES // 4, _MOST_BATCHES + 1))
+    return -M
 
 
 def _needs(case: Case) -> str | None:

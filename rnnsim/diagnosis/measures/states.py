@@ -159,7 +159,8 @@ def _sizes(case: Case, part: Part, run: Forward) -> Floats:
 
 def _rms(run: Forward) -> list[float]:
     both = [run.final_h] if run.final_c is None else [run.final_h, run.final_c]
-    return [float(np.sqrt(np.mean(np.square(each.astype(float))))) for each in both]
+    with np.errstate(over="ignore"):
+        return [float(np.sqrt(np.mean(np.square(each.astype(float))))) for each in both]
 
 
 def _rows(part: Part, states: npt.NDArray[Any]) -> Floats:
