@@ -102,25 +102,20 @@ class Case:
         plural = "" if sizes == {1} else "s"
         return f"{len(self.parts)} parts of {span} sequence{plural}"
 
-    def of_flows(self, number: Callable[[GradientFlow], float]) -> dict[str, Any]:
+    def of_flows(
+        self, number: Callable[[GradientFlow], float], resolution: float = 0.0
+    ) -> dict[str, Any]:
         """A number of the flow: of all, its error and those of the parts, as findings have them."""
-        return self._together(number(self.flow), [number(flow) for flow in self.flows])
-
-    def of_parts(self, number: Callable[[Part], float]) -> dict[str, Any]:
-        """The same of a number that comes from the data themselves."""
-        return self._together(number(self.whole), [number(part) for part in self.parts])
-
-    def _together(self, whole: float, parts: Sequence[float]) -> dict[str, Any]:
-        found = tuple(map(float, parts))
-        error = error_of(float(whole), found)
-        return {"number": float(whole), "error": error, "parts": found, "over": self.over}
+        whole, parts = number(self.flow), tuple(number(flow) for flow in self.flows)
+        error = error_of(whole, parts, resolution)
+        return {"number": whole, "error": error, "parts": parts, "over": self.over}
 
     def _flow(self, part: Part) -> GradientFlow:
         data = part.data
         return gradient_flow(self.network, data, **part.start, n_threads=self.n_threads)
 
 
-def error_of(whole: float, parts: Sequence[float]) -> float:
+def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> float:
     """What holds the number of many sequences 95 times in a hundred when added to either side.
 
     ::
@@ -128,7 +123,9 @@ def error_of(whole: float, parts: Sequence[float]) -> float:
         t_975(P - 1) * deviation of the P parts / sqrt(P)  +  |whole - mean of the parts| / (P - 1)
 
     The second term is the bias of a number that is no mean: it falls as 1/B, so that a part has P
-    times that of the whole (Quenouille 1956). NaN of fewer than two parts or where one is NaN.
+    times that of the whole (Quenouille 1956). Of numbers that come in steps, such as windows, half
+    a step is added, their `resolution`, unless all are the same. NaN of fewer than two parts or
+    where one is NaN.
     """
     values = np.array(parts, float)
     if values.size < 2 or np.isnan(values).any() or math.isnan(whole):
@@ -138,7 +135,7 @@ def error_of(whole: float, parts: Sequence[float]) -> float:
     if not np.isfinite(values).all() or not math.isfinite(whole):
         return math.nan
     scatter = 2 * float(error_of_mean(values[None], np.ones((1, values.size), bool))[0])
-    return scatter + abs(whole - float(values.mean())) / (values.size - 1)
+    return scatter + abs(whole - float(values.mean())) / (values.size - 1) + resolution
 
 
 def chosen(data: Sequences, columns: npt.NDArray[np.int64]) -> Sequences:

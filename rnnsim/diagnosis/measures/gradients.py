@@ -1,13 +1,24 @@
 """How gradients and differences of states change from step to step."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rnnsim.diagnosis.cases import Case, Floats, error_of
-from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, steps, told, unknown
+from rnnsim.diagnosis.findings import (
+    DEFINITION,
+    OURS,
+    Finding,
+    percent,
+    series,
+    short,
+    steps,
+    told,
+    unknown,
+)
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
 from rnnsim.flow.growth import growth_rate
 from rnnsim.flow.results import GradientFlow
@@ -33,40 +44,39 @@ def range_left(case: Case) -> list[Finding]:
 
 def gradient_rates(case: Case) -> list[Finding]:
     """The rate of the gradient over lags, and what it comes to over the window."""
-    flow = case.flow
+    found = _rate(case)
+    return [found, *_over_window(case, found)]
+
+
+def _rate(case: Case) -> Finding:
+    name, flow = "gradient_rate", case.flow
     longest = min(flow.n_lags, int(flow.steps[-1])) - 1
+    if flow.first_nonfinite[0] >= 0:
+        return unknown(name, _not_finite(flow))
     if longest < 2:
-        needs = "a rate needs a loss at step 3 or later, of which gradients go 2 steps back"
-        return [unknown("gradient_rate", needs), *_change(case, None)]
-    curve = changes(flow, longest)
-    fit = growth_rate(flow)
+        return unknown(name, "a loss at step 3 or later, of which gradients go 2 steps back")
+    curve, fit = changes(flow, longest), growth_rate(flow)
     rate, error = float(fit.rate[0]), 2 * float(fit.standard_error[0])
-    parts = tuple(float(growth_rate(each).rate[0]) for each in case.flows)
     evidence = series(lag=range(longest + 1), log_change=curve)
     common: dict[str, Any] = {"unit": "nats/step", "over": case.over, "evidence": evidence}
     live, of = float(fit.live[0]), "" if case.of_loss else " (random cotangents at the last step)"
-    lags = f"lags {fit.first_lag} to {fit.last_lag}"
-    if flow.first_nonfinite[0] >= 0:
-        return [unknown("gradient_rate", _not_finite(flow)), *_change(case, None)]
     if live == 0:
-        return [_dead(flow, common), *_change(case, None)]
-    more = "" if live == 1 else f" Of {100 * (1 - live):.3g} % of the gradients nothing arrives."
+        return _dead(flow, common)
+    lags = f"lags {fit.first_lag} to {fit.last_lag}"
+    more = f" Of {percent(1 - live)} of the gradients nothing arrives there." if live < 1 else ""
+    crossings = f"{_crossings(curve, _origin(flow))}{more}"
     if not fit.single[0]:
         early, late = fit.halves[0]
         words = (
             f"There is no single rate: the gradient{of} changes by {short(early)} nats per step "
-            f"over the first half of {lags} and by {short(late)} over the second. "
-            f"{_crossings(curve, _origin(flow))}{more}"
+            f"over the first half of {lags} and by {short(late)} over the second. {crossings}"
         )
-        found = Finding("gradient_rate", "no single rate", words, **common)
-        return [found, *_change(case, None)]
+        return Finding(name, "no single rate", words, **common)
     says = _direction(rate, error, longest, flow.epsilon)
-    common |= {"parts": parts, "threshold": math.log(_FACTOR) / longest, "source": OURS}
-    words = (
-        _words(says, rate, error, lags, of, longest) + f" {_crossings(curve, _origin(flow))}{more}"
-    )
-    found = Finding("gradient_rate", says, words, rate, error, **common)
-    return [found, *_change(case, (rate, error))]
+    common["parts"] = tuple(float(growth_rate(each).rate[0]) for each in case.flows)
+    common |= {"threshold": math.log(_FACTOR) / longest, "source": OURS}
+    words = f"{_words(says, rate, error, lags, of, longest)} {crossings}"
+    return Finding(name, says, words, rate, error, **common)
 
 
 def _words(says: str, rate: float, error: float, lags: str, of: str, longest: int) -> str:
@@ -136,36 +146,46 @@ def _not_finite(flow: GradientFlow) -> str:
     )
 
 
-def _change(case: Case, rate: tuple[float, float] | None) -> list[Finding]:
-    """By which factor the gradient changes over the window, or over the longest lag."""
+def _over_window(case: Case, fitted: Finding) -> list[Finding]:
+    """By which factor the gradient changes over the window: measured, and as the rate has it."""
     flow = case.flow
+    names = "change_over_window", "rate_over_window"
     longest = min(flow.n_lags, int(flow.steps[-1])) - 1
-    lag = longest if case.window is None else case.window
-    what = f"{steps(lag)}, the {'window' if case.window else 'longest lag'},"
     if flow.first_nonfinite[0] >= 0:
-        return [unknown("change_over_window", _not_finite(flow))]
-    if lag == 0:
-        return [unknown("change_over_window", "a loss at step 2 or later")]
-    if rate is not None and not math.isnan(rate[1]):
-        log, error, how = rate[0] * lag, rate[1] * lag, "e^(rate * window)"
-        how += f", beyond the longest lag, {longest}," * (lag > longest)
-        parts: tuple[float, ...] = ()
-    elif lag + _origin(flow) <= longest:
+        return [unknown(name, _not_finite(flow)) for name in names]
+    lag = longest - _origin(flow) if case.window is None else case.window
+    if lag < 1:
+        return [unknown(name, "a loss at a later step") for name in names]
+    what = f"{steps(lag)}, {'the window' if case.window else 'the longest lag'},"
+    if lag + _origin(flow) <= longest:
         logs = [_log_change(each, lag) for each in (flow, *case.flows)]
-        log, parts, how = logs[0], tuple(map(_exp, logs[1:])), "measured at that lag"
-        error = error_of(log, logs[1:])
+        error, parts = error_of(logs[0], logs[1:]), tuple(map(_exp, logs[1:]))
+        words = f"Over {what} a gradient changes by a factor of {_told_factor(logs[0], error)}."
+        found = [_factor(case, names[0], words, (logs[0], error), lag)]
+        found = [replace(found[0], parts=parts)]
     else:
-        needs = f"there is no single rate, and {lag} steps are more than the longest lag, {longest}"
-        return [unknown("change_over_window", f"{needs}; it needs longer sequences")]
+        needs = f"sequences in which gradients go further back than {steps(longest)}"
+        found = [unknown(names[0], needs)]
+    if not math.isfinite(fitted.number):
+        return [*found, unknown(names[1], f"a single rate; the gradient: {fitted.says}")]
+    log = fitted.number * lag, fitted.error * lag
+    beyond = f", beyond the {longest} steps that gradients go back here" * (lag > longest)
+    words = f"e^(rate * {lag}) is {_told_factor(*log)}{beyond}."
+    return [*found, _factor(case, names[1], words, log, lag)]
+
+
+def _factor(case: Case, name: str, words: str, logs: tuple[float, float], lag: int) -> Finding:
+    """A factor from its log and the error of that; its error reaches as far as the upper end."""
+    log, error = logs
     number, up = _exp(log), math.nan if math.isnan(error) else _exp(log + error)
     width = 0.0 if up == number else up - number
-    says = "grows" if log > math.log(2) else "falls" if log < -math.log(2) else "holds"
-    if abs(log) != math.inf and abs(abs(log) - math.log(2)) <= (0 if math.isnan(error) else error):
+    known, limit = 0.0 if math.isnan(error) else error, math.log(_FACTOR)
+    says = "grows" if log > limit else "falls" if log < -limit else "holds"
+    if abs(abs(log) - limit) <= known:
         says = "undecided"
-    words = f"Over {what} a gradient changes by a factor of {_told_factor(log, error)}, {how}."
-    common: dict[str, Any] = {"threshold": 2.0, "source": OURS, "over": case.over, "parts": parts}
     evidence = series(lag=[lag], log_change=[log], log_error=[error])
-    return [Finding("change_over_window", says, words, number, width, evidence=evidence, **common)]
+    return Finding(name, says, words, number, width, "1", _FACTOR, OURS, case.over,
+                   evidence=evidence)  # fmt: skip
 
 
 def _told_factor(log: float, error: float) -> str:

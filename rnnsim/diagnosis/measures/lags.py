@@ -45,7 +45,7 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     if math.isnan(windows[0.9]):
         return unknown(name, f"dL/d{of} is exactly 0, so that no lag has a share; it needs a "
                        "loss that depends on it")  # fmt: skip
-    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]))
+    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 0.5)
     says = "cancels" if cancels > _CANCELS else "adds up"
     layers = [float(getattr(reach(each, 0.9), of)[0]) for each in case.flow.layers]
     by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
@@ -108,7 +108,7 @@ def _smallest(case: Case, name: str, tolerance: float) -> Finding:
     def number(flow: GradientFlow) -> float:
         return float(sufficient_window(flow, tolerance, of="recurrent")[0])
 
-    estimate: dict[str, Any] = case.of_flows(number)
+    estimate: dict[str, Any] = case.of_flows(number, 0.5)
     K = estimate["number"]
     if math.isnan(K):
         return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
@@ -143,8 +143,8 @@ def _error_of_window(case: Case) -> Finding:
     else:
         words = (
             f"Truncated to a window of {steps(K)}, the gradient of these weights on these data is "
-            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of {steps(K)} "
-            f"by {percent(cut)}."
+            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of "
+            f"{steps(K)} by {percent(cut)}."
         )
     sizes = range(1, case.flow.n_lags + 1)
     errors = [_error_at(case.flow, k) for k in sizes]

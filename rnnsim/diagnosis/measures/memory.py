@@ -66,15 +66,16 @@ def _said(
     least = 1e-6 * max(abs(full), 1e-300)
     if abs(excess[most]) <= max(known, least):
         words = (
-            "A state that is reset to 0 one step before, or more, leaves the loss of these weights on "
-            f"these data where it is, {short(full)}, to within {short(max(known, least))}. "
+            "A state that is reset to 0 one step before, or more, leaves the loss of these weights "
+            f"on these data where it is, {short(full)}, to within {short(max(known, least))}. "
             "What was read earlier takes no part in it."
         )
         number = 1.0
         return Finding(name, "nothing carried", words, number, math.nan, "steps", **common)
     K = _from_then_on(resets, excess, most)
     each = tuple(_from_then_on(resets, row, most) for row in tables)
-    error = error_of(K, each) if len(each) > 1 else math.nan
+    before = max(int(np.searchsorted(resets, K)) - 1, 0)
+    error = error_of(K, each, K - float(resets[before]))
     says = "carries" if excess[most] > 0 else "carries what harms"
     effect = "raises" if excess[most] > 0 else "lowers"
     words = (

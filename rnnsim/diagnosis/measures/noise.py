@@ -7,7 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim.diagnosis.cases import Case
-from rnnsim.diagnosis.findings import DEFINITION, Finding, percent, series, short, told, unknown
+from rnnsim.diagnosis.findings import (
+    DEFINITION,
+    OURS,
+    Finding,
+    percent,
+    series,
+    short,
+    told,
+    unknown,
+)
+from rnnsim.flow.growth import error_of_mean
 from rnnsim.flow.reach import sufficient_window
 from rnnsim.flow.windows.bias_variance import window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
@@ -17,6 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 _MOST_BATCHES = 32
 _LEAST_BATCHES = 3
+_STRAIGHT = 0.9  # a cosine below which a gradient counts as turned
 _NOISE = ("noise_and_bias", "best_window", "horizon")
 
 
@@ -139,26 +150,29 @@ def _needs(case: Case) -> str | None:
 
 def clipping(case: Case) -> list[Finding]:
     """Which share of minibatches a norm clips, and how far the mean gradient is turned."""
-    found = []
+    found: list[Finding] = []
     limits = {"clipping_by_norm": ("clip_norm", case.clip_norm),
               "clipping_by_value": ("clip_value", case.clip_value)}  # fmt: skip
     for name, (option, limit) in limits.items():
         if limit is None:
-            found.append(unknown(name, f"the limit that one trains with, as `{option}`"))
+            needs = f"the limit that one trains with, as `{option}`"
         elif not case.of_loss:
-            found.append(unknown(name, case.needs))
+            needs = case.needs
         elif case.data.n_sequences < 2 * case.batch_size:
             needs = f"two batches of {case.batch_size} sequences, got {case.data.n_sequences}"
-            found.append(unknown(name, f"{needs}; give more, or a smaller `batch_size`"))
+            needs += "; give more, or a smaller `batch_size`"
         else:
-            found.append(_clipped(case, name, limit))
+            found += _clipped(case, name, limit)
+            continue
+        found += [unknown(name, needs), unknown(f"{name}_cosine", needs)]
     return found
 
 
-def _clipped(case: Case, name: str, limit: float) -> Finding:
-    gradients = _gradients(case)
+def _clipped(case: Case, name: str, limit: float) -> list[Finding]:
+    gradients, turns = _gradients(case), f"{name}_cosine"
     if not np.isfinite(gradients).all() or not gradients.any():
-        return unknown(name, "gradients of batches that are finite and not all exactly 0")
+        needs = "gradients of batches that are finite and not all exactly 0"
+        return [unknown(name, needs), unknown(turns, needs)]
     by_norm = name == "clipping_by_norm"
     norms = np.sqrt((gradients**2).sum(axis=1))
     if by_norm:
@@ -167,27 +181,35 @@ def _clipped(case: Case, name: str, limit: float) -> Finding:
     else:
         touched = (np.abs(gradients) > limit).any(axis=1)
         clipped = np.clip(gradients, -limit, limit)
-    cosine = _cosine(clipped.mean(axis=0), gradients.mean(axis=0))
-    each = [_cosine(a, b) for a, b in zip(clipped, gradients, strict=True) if a.any()]
     M, share = len(gradients), float(touched.mean())
-    error = _of_share(share, M)
-    says = "all" if share == 1 else "none" if share == 0 else "some"
-    size = f"{case.batch_size} sequence{'s' if case.batch_size > 1 else ''}"
-    turned = "" if by_norm else (
-        f" Each gradient is turned by it, by {short(_degrees(float(np.mean(each))))} degrees on "
-        "average."
-    )  # fmt: skip
+    over = f"{M} batches of {case.batch_size} sequence{'s' if case.batch_size > 1 else ''}"
+    cosines = [_cosine(a, b) for a, b in zip(clipped, gradients, strict=True)]
+    evidence = series(batch=range(M), norm=norms, clipped=touched.astype(float), cosine=cosines)
+    how = f"Clipped by {'norm' if by_norm else 'value'} at {short(limit)},"
     words = (
-        f"Clipped by {'norm' if by_norm else 'value'} at {short(limit)}, "
-        f"{percent(share)} of the gradients of {M} batches of {size} change; their mean then has a "
-        f"cosine of {short(cosine)} to the mean gradient.{turned} This is of the loss that the "
-        "data state, summed over steps with their weights, and of all weights together."
+        f"{how} {percent(share)} of the gradients of {over} change: of all weights together, of "
+        "the loss as the data weigh it, summed over steps."
     )
-    evidence = series(batch=range(M), norm=norms, clipped=touched.astype(float))
-    evidence = series(**evidence, cosine=[_cosine(a, b) for a, b in zip(clipped, gradients,
-                      strict=True)])  # fmt: skip
-    return Finding(name, says, words, share, error, "1", limit, "given", f"{M} batches of {size}",
-                   evidence=evidence)  # fmt: skip
+    says = "all" if share == 1 else "none" if share == 0 else "some"
+    first = Finding(name, says, words, share, _of_share(share, M), "1", limit, "given", over,
+                    evidence=evidence)  # fmt: skip
+    cosine, error = _turned(clipped, gradients)
+    words = f"{how} the mean of them has a cosine of {told(cosine, error)} to the mean gradient."
+    if not by_norm:
+        angle = _degrees(float(np.nanmean(cosines)))
+        words += f" Each gradient by itself is turned by {short(angle)} degrees."
+    says = "turned" if cosine + (0 if math.isnan(error) else error) < _STRAIGHT else "straight"
+    return [first, Finding(turns, says, words, cosine, error, "1", _STRAIGHT, OURS, over)]
+
+
+def _turned(clipped: Floats, gradients: Floats) -> tuple[float, float]:
+    """The cosine between two means, and its error by the jackknife over batches."""
+    one, other, M = clipped.sum(axis=0), gradients.sum(axis=0), len(clipped)
+    cosine = _cosine(one, other)
+    pairs = zip(clipped, gradients, strict=True)
+    without = np.array([[_cosine(one - a, other - b) for a, b in pairs]])
+    error = (M - 1) * 2 * float(error_of_mean(without, np.isfinite(without))[0])
+    return cosine, error if np.isfinite(without).all() else math.nan
 
 
 def _of_share(share: float, M: int) -> float:
