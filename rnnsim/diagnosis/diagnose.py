@@ -144,8 +144,12 @@ def _one(network: Any, readout: Any) -> Own:
             "out, or give the path of the file as `network`"
         )
     with checks.renamed(weights="`network`"):
-        own = own_of("" if network is None else network, readout=given)
-    assert own is not None
+        own = own_of(network, readout=given)
+    if own is None:
+        raise TypeError(
+            "`network` must be a rnnsim.RNN, a rnnsim.Stack or the path of a file that "
+            "rnnsim.read_network reads, got None"
+        )
     if len(own.network) != 1:
         raise ValueError(
             f"`network` must be one network, got an ensemble of {len(own.network)}; give one of "

@@ -99,8 +99,10 @@ class Diagnosis:
             of = finding.name
             rows = dict(finding.evidence)
             if finding.parts:
-                axes[f"{of}_part"] = tuple(range(len(finding.parts)))
-                variables[f"{of}_parts"] = Variable((f"{of}_part",), finding.unit, "of each part")
+                axes[f"{of}_data_part"] = tuple(range(len(finding.parts)))
+                variables[f"{of}_parts"] = Variable(
+                    (f"{of}_data_part",), finding.unit, "of each part"
+                )
                 values[f"{of}_parts"] = np.array(finding.parts)
             if rows:
                 axis, labels = next(iter(rows.items()))

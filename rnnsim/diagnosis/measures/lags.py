@@ -81,7 +81,9 @@ def _shares(case: Case) -> Finding:
     estimate = case.of_flows(lambda flow: float(_by_part(flow)[best]))
     listed = ", ".join(f"{label} {percent(x)}" for label, x in zip(labels, whole, strict=True))
     words = f"Of the square of dL/dW_hh: {listed}."
-    return Finding(name, labels[best], words, evidence=series(part=labels, share=whole), **estimate)
+    return Finding(
+        name, labels[best], words, evidence=series(block=labels, share=whole), **estimate
+    )
 
 
 def _by_part(flow: GradientFlow) -> np.ndarray:

@@ -12,7 +12,9 @@ import rnnsim
 from rnnsim import theory
 
 OF_KERNELS = {"Weights", "StepNorms", "Segment"}  # tuples of arrays that kernels read
-NOT_RESULTS = {"LossGradients", "Description"}  # part of Sequences; words about a file
+NOT_RESULTS = {  # part of Sequences; words about a file; findings, which tests/diagnosis looks at
+    "LossGradients", "Description", "Comparison", "Diagnosis", "Finding",
+}  # fmt: skip
 
 
 def records():
