@@ -24,7 +24,7 @@ from rnnsim.networks.binding import checked_inputs
 from rnnsim.networks.states import initial_states
 from rnnsim.progress import bar
 
-MEASURES: tuple[Callable[[Case], list[Finding]], ...] = (
+QUESTIONS: tuple[Callable[[Case], list[Finding]], ...] = (
     range_left, gradient_rates, largest_exponent, reaches, windows, forward_memory,
     noise_beside_bias, carried, gates, clipping, spectra,
 )  # fmt: skip
@@ -108,30 +108,43 @@ def diagnose(
     >>> found["window_error"].known, found["gates"].words
     (True, 'Not known: gates, which a vanilla network does not have.')
     """
-    own = _one(network, readout)
-    data, of_loss, needs = _data(own, sequences)
-    B = data.n_sequences
-    options = {
-        "window": None if window is None else checks.size("window", window),
-        "batch_size": max(1, B // MOST_PARTS) if batch_size is None
-        else checks.size("batch_size", batch_size),
-        "batch_given": batch_size is not None,
-        "clip_norm": None if clip_norm is None else checks.limit("clip_norm", clip_norm),
-        "clip_value": None if clip_value is None else checks.limit("clip_value", clip_value),
-    }  # fmt: skip
-    initial_states(own.network, h0, B, c0)
-    starts: list[FloatArray | None] = [None if a is None else np.asarray(a) for a in (h0, c0)]
-    whole = Part(data, *starts)
-    case = Case(own.network, whole, of_loss, needs, n_threads=n_threads, **options)  # type: ignore[arg-type]
-    show, found = checks.boolean("progress", progress), []
-    with bar(len(MEASURES), show=show, unit="finding", description="diagnosis") as shown:
-        for measure in MEASURES:
-            found += measure(case)
-            shown(1)
+    with checks.renamed(rnn="`network`", draw="`sequences`"):
+        own = _one(network, readout)
+        data, of_loss, needs = _data(own, sequences)
+        options = _options(data, window, batch_size, clip_norm=clip_norm, clip_value=clip_value)
+        initial_states(own.network, h0, data.n_sequences, c0)
+        starts: list[FloatArray | None] = [None if a is None else np.asarray(a) for a in (h0, c0)]
+        whole = Part(data, *starts)
+        case = Case(own.network, whole, of_loss, needs, n_threads=n_threads, **options)
+        found = _findings(case, checks.boolean("progress", progress))
     by_name = {finding.name: finding for finding in found}
     to_try = what_to_try(by_name, own.network.cell, case.window)
-    about = _about(own, data, options)
-    return Diagnosis(own.label, verdict(by_name, case.window), tuple(found), to_try, about)
+    said = verdict(by_name, case.window)
+    return Diagnosis(own.label, said, tuple(found), to_try, _about(own, data, options))
+
+
+def _findings(case: Case, show: bool) -> list[Finding]:
+    found = []
+    with bar(len(QUESTIONS), show=show, unit="question", description="diagnosis") as shown:
+        for question in QUESTIONS:
+            found += question(case)
+            shown(1)
+    return found
+
+
+def _options(
+    data: Sequences, window: int | None, batch_size: int | None, **limits: float | None
+) -> dict[str, Any]:
+    """What was given, checked; a batch of an eighth of the data, where that was not."""
+    size = max(1, data.n_sequences // MOST_PARTS)
+    found: dict[str, Any] = {
+        "window": None if window is None else checks.size("window", window),
+        "batch_size": size if batch_size is None else checks.size("batch_size", batch_size),
+        "batch_given": batch_size is not None,
+    }
+    for name, value in limits.items():
+        found[name] = None if value is None else checks.real_number(name, value, above=0.0)
+    return found
 
 
 def _one(network: Any, readout: Any) -> Own:

@@ -1,5 +1,6 @@
 """A diagnosis: all findings about one network on its data, and two of them side by side."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.data.datasets import Variable, attributes, labelled, versions
+from rnnsim.data.datasets import Variable, attributes, labelled
 from rnnsim.diagnosis.findings import Finding, plain, short, told
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Diagnosis:
             "about": {name: plain(value) for name, value in self.about.items()},
             "findings": [finding.to_dict() for finding in self.findings],
             "to_try": list(self.to_try),
-            "versions": versions(),
+            "versions": json.loads(attributes({}, {})["versions"]),
         }
 
     def to_xarray(self) -> "xr.Dataset":

@@ -6,8 +6,8 @@ import numpy as np
 
 import rnnsim
 
-_LSTM = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=1, cell="lstm", rng=0)
-_DATA = rnnsim.Sequences(np.ones((4, 2, 2)), np.ones((4, 2, 1)))
+_LSTM = rnnsim.RNN.sample(n_inputs=2, n_hidden=3, n_outputs=3, cell="lstm", rng=0)
+_DATA = rnnsim.Sequences(np.ones((4, 2, 2)), np.zeros((4, 2), int))
 _FIRST = np.zeros((2, 3))
 
 

@@ -27,6 +27,9 @@ OTHERS = {
     "Corpus": tasks.corpus(),
     "SentenceCorpus": tasks.sentence_corpus(),
 }
+_FOUND = rnnsim.diagnose(networks("lstm", N=1), batch(T=4))
+OTHERS |= {"Diagnosis": _FOUND, "Comparison": _FOUND.beside(_FOUND)}
+OTHERS |= {f"Finding {each.name}": each for each in _FOUND}
 ALL = {**results(), **OTHERS}
 
 
