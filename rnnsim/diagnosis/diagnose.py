@@ -113,7 +113,7 @@ def diagnose(
         data, of_loss, needs = _data(own, sequences)
         options = _options(data, window, batch_size, clip_norm=clip_norm, clip_value=clip_value)
         initial_states(own.network, h0, data.n_sequences, c0)
-        starts: list[FloatArray | None] = [None if a is None else np.asarray(a) for a in (h0, c0)]
+        starts = [_first_states(a) for a in (h0, c0)]
         whole = Part(data, *starts)
         case = Case(own.network, whole, of_loss, needs, n_threads=n_threads, **options)
         found = _findings(case, checks.boolean("progress", progress))
@@ -121,6 +121,11 @@ def diagnose(
     to_try = what_to_try(by_name, own.network.cell, case.window)
     said = verdict(by_name, case.window)
     return Diagnosis(own.label, said, tuple(found), to_try, _about(own, data, options))
+
+
+def _first_states(given: Any) -> FloatArray | None:
+    """First states as an array; None where all are 0."""
+    return np.asarray(given) if given is not None and np.any(given) else None
 
 
 def _findings(case: Case, show: bool) -> list[Finding]:

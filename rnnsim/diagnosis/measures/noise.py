@@ -1,12 +1,13 @@
 """Noise of batches beside the bias of a window, and what clipping does to the gradient."""
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.diagnosis.cases import Case
+from rnnsim.diagnosis.cases import Case, error_of
 from rnnsim.diagnosis.findings import (
     DEFINITION,
     OURS,
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 _MOST_BATCHES = 32
 _LEAST_BATCHES = 3
+_MOST_GROUPS = 4  # of batches, which give the horizon its error
 _STRAIGHT = 0.9  # a cosine below which a gradient counts as turned
 _NOISE = ("noise_and_bias", "best_window", "horizon")
 
@@ -39,29 +41,46 @@ def noise_beside_bias(case: Case) -> list[Finding]:
     M = _batches(B)
     K = case.window
     if K is None:
-        found = float(sufficient_window(case.flow, 0.1, of="recurrent")[0])
-        K = T if math.isnan(found) else int(found)
+        enough = float(sufficient_window(case.flow, 0.1, of="recurrent")[0])
+        K = T if math.isnan(enough) else int(enough)
     K = min(K, T)
-    whole = case.whole.of(np.arange(B - B % M)).data
-    grid = np.unique(np.geomspace(1, T, 24).round().astype(int))
-    windows = np.unique([*grid.tolist(), K, T])
-    measured = window_bias_variance(
-        case.network, whole, M, windows=windows, n_threads=case.n_threads
-    )
-    if measured.first_nonfinite[0] >= 0 or not np.isfinite(measured.log_norm[0]):
+    windows = np.unique([*np.geomspace(1, T, 24).round().astype(int).tolist(), K, T])
+    found = _measured(case, (0, B - B % M), M, windows)
+    if found.first_nonfinite[0] >= 0 or not np.isfinite(found.log_norm[0]):
         needs = "a mean gradient that is finite and not exactly 0"
         return [unknown(name, needs) for name in _NOISE]
-    over = f"{M} batches of {B // M} sequence{'s' if B // M > 1 else ''}"
-    return [_limits(case, measured, K, over), *_best(case, measured, over)]
+    cuts = np.linspace(0, M, min(_MOST_GROUPS, M // _LEAST_BATCHES) + 1).astype(int)
+    size, groups = B // M, [pair for pair in itertools.pairwise(cuts.tolist()) if len(cuts) > 2]
+    parts = [_measured(case, (a * size, b * size), b - a, windows) for a, b in groups]
+    over = f"{M} batches of {size} sequence{'s' if size > 1 else ''}"
+    of_groups = f"{over}, in {len(parts)} groups" if parts else over
+    return [
+        _limits(case, found, parts, K, over),
+        _best(case, found, parts, over),
+        _horizon(case, found, parts, of_groups),
+    ]
 
 
-def _limits(case: Case, found: WindowBiasVariance, K: int, over: str) -> Finding:
+def _measured(
+    case: Case, columns: tuple[int, int], M: int, windows: npt.NDArray[np.int64]
+) -> WindowBiasVariance:
+    data = case.whole.of(np.arange(*columns)).data
+    return window_bias_variance(case.network, data, M, windows=windows, n_threads=case.n_threads)
+
+
+def _terms(case: Case, found: WindowBiasVariance, K: int) -> tuple[float, float]:
+    """bias^2 of a window, and the variance of a batch of the size that is asked about."""
+    at, scale = int(np.flatnonzero(found.windows == K)[0]), found.batch_size / case.batch_size
+    return float(found.bias2_estimate[0, at]), scale * float(found.variance_estimate[0, at])
+
+
+def _limits(
+    case: Case, found: WindowBiasVariance, parts: list[WindowBiasVariance], K: int, over: str
+) -> Finding:
     at = int(np.flatnonzero(found.windows == K)[0])
-    scale = found.batch_size / case.batch_size
-    bias2 = float(found.bias2_estimate[0, at])
-    noise = scale * float(found.variance_estimate[0, at])
+    bias2, noise = _terms(case, found, K)
     bias_error = 2 * float(found.bias2_error[0, at])
-    noise_error = noise * math.expm1(2 * float(found.variance_log_error[0, at]))
+    noise_error = noise * math.expm1(2 * float(found.variance_log_error[0, at])) if noise else 0.0
     rounding = float(found.floor[0])
     apart, error = bias2 - noise, math.hypot(bias_error, noise_error)
     says = "undecided"
@@ -69,26 +88,32 @@ def _limits(case: Case, found: WindowBiasVariance, K: int, over: str) -> Finding
         says = "bias limits" if apart > 0 else "noise limits"
     if noise == 0 and bias2 <= rounding:
         says = "neither"
-    which = {
-        "bias limits": "the window limits the gradient more than the batch does",
-        "noise limits": "the batch limits the gradient more than the window does",
-        "undecided": "which of the two limits is not decided",
-        "neither": "neither is there",
-    }[says]
     words = (
         f"With a window of {K} the gradient has a bias^2 of {told(bias2, bias_error)} and, in "
         f"{_sized(case)}, a variance of {told(noise, noise_error)}, both of the square of the mean "
-        f"gradient: {which}."
+        f"gradient: {_WHICH[says]}."
     )
+    scale = found.batch_size / case.batch_size
     evidence = series(
         window=found.windows, bias2=found.bias2_estimate[0], bias2_error=2 * found.bias2_error[0],
         variance=scale * found.variance_estimate[0],
     )  # fmt: skip
+    each = tuple(one - other for one, other in (_terms(case, part, K) for part in parts))
     return Finding("noise_and_bias", says, words, apart, error, "||mean gradient||^2", 0.0,
-                   DEFINITION, over, evidence=evidence)  # fmt: skip
+                   DEFINITION, over, each, evidence)  # fmt: skip
 
 
-def _best(case: Case, found: WindowBiasVariance, over: str) -> list[Finding]:
+_WHICH = {
+    "bias limits": "the window limits the gradient more than the batch does",
+    "noise limits": "the batch limits the gradient more than the window does",
+    "undecided": "which of the two limits is not decided",
+    "neither": "neither is there",
+}
+
+
+def _best(
+    case: Case, found: WindowBiasVariance, parts: list[WindowBiasVariance], over: str
+) -> Finding:
     size, T = case.batch_size, case.data.n_steps
     best = float(found.best_window(size)[0])
     low, high = map(float, found.as_good_windows(size)[0])
@@ -99,16 +124,26 @@ def _best(case: Case, found: WindowBiasVariance, over: str) -> list[Finding]:
     )
     says = "all steps" if best >= T else "fewer steps"
     evidence = series(window=found.windows, mean_square_error=found.mean_square_error(size)[0])
-    first = Finding("best_window", says, words, best, error, "steps", over=over, evidence=evidence)
+    each = tuple(float(part.best_window(size)[0]) for part in parts)
+    return Finding("best_window", says, words, best, error, "steps", over=over, parts=each,
+                   evidence=evidence)  # fmt: skip
+
+
+def _horizon(
+    case: Case, found: WindowBiasVariance, parts: list[WindowBiasVariance], over: str
+) -> Finding:
+    size, T = case.batch_size, case.data.n_steps
     horizon = float(found.horizon(size)[0])
     if math.isnan(horizon):
         held = found.batch_size * found.n_batches
         needs = f"four times as many sequences as a batch of {size} has, got {held}"
-        return [first, unknown("horizon", needs)]
+        return unknown("horizon", needs)
+    each = tuple(float(part.horizon(size)[0]) for part in parts)
+    error = error_of(horizon, each, 0.5)
     lags = (
         "every lag brings more noise than gradient"
         if horizon < 0
-        else f"lags beyond {short(horizon)} each bring more noise than gradient"
+        else f"lags beyond {told(horizon, error)} each bring more noise than gradient"
         if horizon < T - 1
         else f"even the last lag, {T - 1}, brings more gradient than noise"
     )
@@ -118,8 +153,8 @@ def _best(case: Case, found: WindowBiasVariance, over: str) -> list[Finding]:
         lag=range(T), signal=found.lag_signal[0],
         noise=found.lag_noise[0] * found.batch_size / size,
     )  # fmt: skip
-    return [first, Finding("horizon", says, words, horizon, math.nan, "steps", over=over,
-                           evidence=evidence)]  # fmt: skip
+    return Finding("horizon", says, words, horizon, error, "steps", 1.0, DEFINITION, over, each,
+                   evidence)  # fmt: skip
 
 
 def _sized(case: Case) -> str:
