@@ -49,7 +49,8 @@ def noise_beside_bias(case: Case) -> list[Finding]:
     if found.first_nonfinite[0] >= 0 or not np.isfinite(found.log_norm[0]):
         needs = "a mean gradient that is finite and not exactly 0"
         return [unknown(name, needs) for name in _NOISE]
-    cuts = np.linspace(0, M, min(_MOST_GROUPS, M // _LEAST_BATCHES) + 1).astype(int)
+    n_groups = min(_MOST_GROUPS, M // _LEAST_BATCHES, B // (4 * case.batch_size))
+    cuts = np.linspace(0, M, max(n_groups, 1) + 1).astype(int)
     size, groups = B // M, [pair for pair in itertools.pairwise(cuts.tolist()) if len(cuts) > 2]
     parts = [_measured(case, (a * size, b * size), b - a, windows) for a, b in groups]
     over = f"{M} batches of {size} sequence{'s' if size > 1 else ''}"
@@ -238,12 +239,13 @@ def _clipped(case: Case, name: str, limit: float) -> list[Finding]:
 
 
 def _turned(clipped: Floats, gradients: Floats) -> tuple[float, float]:
-    """The cosine between two means, and its error by the jackknife over batches."""
+    """The cosine between two means; its error, with its bias, by the jackknife over batches."""
     one, other, M = clipped.sum(axis=0), gradients.sum(axis=0), len(clipped)
     cosine = _cosine(one, other)
     pairs = zip(clipped, gradients, strict=True)
     without = np.array([[_cosine(one - a, other - b) for a, b in pairs]])
     error = (M - 1) * 2 * float(error_of_mean(without, np.isfinite(without))[0])
+    error += (M - 1) * abs(float(without.mean()) - cosine)
     return cosine, error if np.isfinite(without).all() else math.nan
 
 
