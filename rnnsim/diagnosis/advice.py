@@ -33,10 +33,10 @@ def _beside_memory(found: Found) -> str:
     vanishes = rate.says in ("vanishes", "dies")
     if memory.says == "nothing carried":
         return (
-            "It vanishes where the state holds nothing that the loss depends on: whether there is "
-            "something to learn further back, these data and weights do not say."
+            "It vanishes where nothing is seen in the state that the loss depends on: whether "
+            "there is something to learn further back, these weights on these data do not say."
             if vanishes
-            else "The state holds nothing from earlier steps that the loss depends on."
+            else "Nothing is seen in the state that the loss depends on."
         )
     return memory.words
 

@@ -40,7 +40,7 @@ REVERSED = [
     ("forward_memory", (shift_register(3), echo(3), {}), "carries", "raises the loss",
      (linear(1.0), driven(), {}), "carries what harms", "lowers the loss"),
     ("forward_memory", (shift_register(3), echo(3), {}), "carries", "with 4 steps",
-     (dead(), driven(), {}), "nothing carried", "takes no part in it"),
+     (dead(), driven(), {}), "nothing carried", "nothing is seen"),
     ("noise_and_bias", (linear(0.9), pulled("same"), {"window": 2}), "bias limits",
      "the window limits", (linear(0.5), pulled("noise"), {"window": 30, "batch_size": 1}),
      "noise limits", "the batch limits"),
@@ -161,3 +161,28 @@ def test_states_are_read_ten_times_over():
     assert found["steps"] == (T, 10 * T)
     np.testing.assert_allclose(found["rms_h"], exact, rtol=1e-9)
     assert states.shape[1] == B
+
+
+def test_a_change_within_its_error_is_not_decided():
+    """Two sequences do not tell whether the state matters to the loss; many do."""
+    rnn = carousel(1.0)
+    few = diagnose(rnn, driven(n_sequences=2))["forward_memory"]
+    assert few.says == "undecided"
+    assert "not decided" in few.words
+    assert np.isnan(few.number)
+    many = diagnose(rnn, driven(n_sequences=512))["forward_memory"]
+    assert many.says in ("carries", "carries what harms")
+
+
+@pytest.mark.parametrize(
+    ("rnn", "data", "said", "unsaid"),
+    [
+        (dead(), driven(), "vanishes where nothing is seen", "further back than a window"),
+        (linear(0.0), driven(), "vanishes where nothing is seen", "further back than a window"),
+        (shift_register(7), echo(7), "further back than a window of 3 goes", "nothing is seen"),
+    ],
+)
+def test_nothing_there_is_told_from_what_is_out_of_reach(rnn, data, said, unsaid):
+    verdict = diagnose(rnn, data, window=3).verdict
+    assert said in verdict
+    assert unsaid not in verdict

@@ -25,6 +25,8 @@ Counts = npt.NDArray[np.int64]
 
 _MOST_STEPS = 48  # of loss, evenly spaced, that stand for all
 _MOST_ENTRIES = 2**23  # of inputs that are cut out at once
+_ROUNDING = 1e-6  # of the loss
+_NOTHING = 0.01  # of the loss: less, and within its error, is said to be nothing
 _LEFT = 0.05  # of the largest rise of the loss
 _EVERY = 12  # up to here every K
 _FACTOR = 1.4
@@ -62,16 +64,24 @@ def _said(
 ) -> Finding:
     name, (full, excess, errors) = "forward_memory", found
     most = int(np.abs(excess).argmax())
-    known = 0.0 if math.isnan(errors[most]) else float(errors[most])
-    least = 1e-6 * max(abs(full), 1e-300)
-    if abs(excess[most]) <= max(known, least):
+    rise, error = abs(float(excess[most])), float(errors[most])
+    known = 0.0 if math.isnan(error) else error
+    small = rise + known <= _NOTHING * abs(full)
+    if rise <= _ROUNDING * abs(full) or (small and rise <= known):
         words = (
-            "A state that is reset to 0 one step before, or more, leaves the loss of these weights "
-            f"on these data where it is, {short(full)}, to within {short(max(known, least))}. "
-            "What was read earlier takes no part in it."
+            f"Beginning from a state of 0 one step before, or more, changes the loss of these "
+            f"weights on these data, {short(full)}, by no more than {short(rise + known)}: "
+            "nothing is seen of what was read earlier."
         )
-        number = 1.0
-        return Finding(name, "nothing carried", words, number, math.nan, "steps", **common)
+        return Finding(name, "nothing carried", words, 1.0, unit="steps", threshold=_NOTHING,
+                       **common)  # fmt: skip
+    if rise <= known:
+        words = (
+            f"Beginning from a state of 0 changes the loss of these weights on these data, "
+            f"{short(full)}, by {told(rise, error)} at most: whether what was read earlier takes "
+            "part in it is not decided."
+        )
+        return Finding(name, "undecided", words, unit="steps", **common)
     K = _from_then_on(resets, excess, most)
     each = tuple(_from_then_on(resets, row, most) for row in tables)
     before = max(int(np.searchsorted(resets, K)) - 1, 0)
