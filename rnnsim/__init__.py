@@ -45,6 +45,9 @@ from rnnsim.spectra.spectrum import GateSpectrum, Spectrum, spectrum
 from rnnsim.training.schedules import truncation_schedule
 
 if TYPE_CHECKING:
+    from rnnsim.diagnosis.diagnose import diagnose
+    from rnnsim.diagnosis.findings import Finding
+    from rnnsim.diagnosis.result import Comparison, Diagnosis
     from rnnsim.experiments.architectures.experiment import architecture_experiment
     from rnnsim.experiments.depth import depth_sweep
     from rnnsim.experiments.merging import merge
@@ -71,9 +74,12 @@ if TYPE_CHECKING:
 __all__ = [
     "RNN",
     "SCHEMES",
+    "Comparison",
     "Description",
+    "Diagnosis",
     "EncoderDecoder",
     "Evaluation",
+    "Finding",
     "FlowNorms",
     "Forward",
     "GateSpectrum",
@@ -111,6 +117,7 @@ __all__ = [
     "cell_sweep",
     "depth_sweep",
     "describe",
+    "diagnose",
     "evaluate",
     "exact_match",
     "forward",
@@ -163,6 +170,10 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Comparison": "rnnsim.diagnosis.result",
+    "Diagnosis": "rnnsim.diagnosis.result",
+    "Finding": "rnnsim.diagnosis.findings",
+    "diagnose": "rnnsim.diagnosis.diagnose",
     "sweep": "rnnsim.experiments.sweeps.gradients",
     "architecture_experiment": "rnnsim.experiments.architectures.experiment",
     "cell_sweep": "rnnsim.experiments.sweeps.cells",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from diagnosis_calls import DIAGNOSIS
 from probing_calls import PROBING
 from reading_calls import READING
 from theory_calls import THEORY
@@ -385,8 +386,11 @@ CALLS: dict[str, Call] = {
     "tasks.sizes": _call(name="adding"),
     "tasks.Alphabet.encode": _call(tasks.Alphabet("abc"), {"text": "letters"}, text="a"),
     "tasks.Alphabet.decode": _call(tasks.Alphabet("abc"), {"ids": "array"}, ids=[[0, 1]]),
-    # networks from files and models
-    **{name: Call(make, of, **k) for name, (of, k, make) in (READING | PROBING).items()},
+    # networks from files and models, and what they do
+    **{
+        name: Call(make, of, **kinds)
+        for name, (of, kinds, make) in (READING | PROBING | DIAGNOSIS).items()
+    },
     # theory
     **{f"theory.{name}": _call(kinds=kinds, **given) for name, (kinds, given) in THEORY.items()},
 }

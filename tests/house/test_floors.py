@@ -35,6 +35,7 @@ FLOORS = (
     "rnnsim/flow",
     "rnnsim/training rnnsim/probing",
     "rnnsim/experiments",
+    "rnnsim/diagnosis",
     "rnnsim",
     "analysis/frame",
     "analysis/gradients",

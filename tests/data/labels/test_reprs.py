@@ -35,6 +35,9 @@ def everything():
         "Corpus": tasks.corpus(),
         "SentenceCorpus": tasks.sentence_corpus(),
     }
+    found = rnnsim.diagnose(networks("lstm", N=1), batch(T=4))
+    others |= {"Diagnosis": found, "Comparison": found.beside(found)}
+    others |= {f"Finding {each.name}": each for each in found}
     return {**results(), **others}
 
 

@@ -12,8 +12,9 @@ import rnnsim
 from rnnsim import theory
 
 OF_KERNELS = {"Weights", "StepNorms", "Segment"}  # tuples of arrays that kernels read
-# part of Sequences; words about a file; what was seen of a call, with Sequences
-NOT_RESULTS = {"LossGradients", "Description", "ProbeRecord"}
+NOT_RESULTS = {  # part of Sequences; words about files; what was seen; findings, tested elsewhere
+    "LossGradients", "Description", "ProbeRecord", "Comparison", "Diagnosis", "Finding",
+}  # fmt: skip
 
 
 def records():

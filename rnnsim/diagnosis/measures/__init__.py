@@ -1,0 +1,1 @@
+"""What is measured: each file makes the findings of one question, by rnnsim's own functions."""

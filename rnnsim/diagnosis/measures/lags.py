@@ -1,0 +1,188 @@
+"""Where the gradient comes from, by lag, layer and gate, and what a window leaves of it."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rnnsim.diagnosis.cases import Case
+from rnnsim.diagnosis.findings import (
+    OURS,
+    Finding,
+    counted,
+    percent,
+    series,
+    short,
+    steps,
+    told,
+    unknown,
+)
+from rnnsim.flow.reach import reach, sufficient_window
+from rnnsim.flow.results import GradientFlow
+from rnnsim.gradients.bptt import bptt
+from rnnsim.gradients.truncated import truncated_bptt
+from rnnsim.networks.cells import CELLS
+
+_SHARES = (0.5, 0.9, 0.99)
+_CANCELS = 2.0  # sum of ||G_k|| / ||g||
+_TOLERANCES = (0.1, 0.01)
+
+
+def reaches(case: Case) -> list[Finding]:
+    """Windows that keep 90 % of dL/dW_hh and of dL/dW_xh, and the parts of layers and gates."""
+    names = ("reach_W_hh", "reach_W_xh")
+    if (needs := _needs(case)) is not None:
+        return [unknown(name, needs) for name in (*names, "gradient_by_layer_and_gate")]
+    return [_reach(case, name, name.removeprefix("reach_")) for name in names] + [_shares(case)]
+
+
+def _reach(case: Case, name: str, of: str) -> Finding:
+    found = {share: reach(case.flow, share) for share in _SHARES}
+    windows = {share: float(getattr(each, of)[0]) for share, each in found.items()}
+    whole = found[0.9]
+    total = getattr(whole, f"cumulative_{of}")[0]
+    cancels = float(getattr(whole, f"cancellation_{of}")[0])
+    if math.isnan(windows[0.9]):
+        return unknown(name, f"dL/d{of} is exactly 0, so that no lag has a share; it needs a "
+                       "loss that depends on it")  # fmt: skip
+    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 0.5)
+    says = "cancels" if cancels > _CANCELS else "adds up"
+    layers = [float(getattr(reach(each, 0.9), of)[0]) for each in case.flow.layers]
+    by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
+    words = (
+        f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
+        f"these weights on these data; {short(windows[0.5])} keep 50 % and "
+        f"{short(windows[0.99])} keep 99 %. Parts of single lags add up to {short(cancels)} times "
+        f"the gradient: {_ADDING[says]}.{by_layer if len(layers) > 1 else ''}"
+    )
+    evidence = series(window=range(1, total.size + 1), cumulative_share=total)
+    return Finding(name, says, words, unit="steps", threshold=0.9, source=OURS, evidence=evidence,
+                   **estimate)  # fmt: skip
+
+
+_ADDING = {
+    "adds up": "they hardly cancel each other",
+    "cancels": "they largely cancel each other, and shares tell little",
+}
+
+
+def _shares(case: Case) -> Finding:
+    """Shares of ||dL/dW_hh||^2 by layer and gate."""
+    name = "gradient_by_layer_and_gate"
+    if len(case.flow.layers) == 1 and case.network.cell == "vanilla":
+        words = "One layer without gates: all of dL/dW_hh is its own."
+        return Finding(name, "one part", words, 1.0, 0.0, over="the weights alone")
+    whole = _by_part(case.flow)
+    if not np.isfinite(whole).all():
+        return unknown(name, "a gradient that is not exactly 0")
+    gates, L = CELLS[case.network.cell].gates or ("W_hh",), len(case.flow.layers)
+    labels = [f"layer {k + 1}, {gate}" if L > 1 else gate for k in range(L) for gate in gates]
+    best = int(whole.argmax())
+    estimate = case.of_flows(lambda flow: float(_by_part(flow)[best]))
+    listed = ", ".join(f"{label} {percent(x)}" for label, x in zip(labels, whole, strict=True))
+    words = f"Of the square of dL/dW_hh: {listed}."
+    return Finding(
+        name, labels[best], words, evidence=series(block=labels, share=whole), **estimate
+    )
+
+
+def _by_part(flow: GradientFlow) -> np.ndarray:
+    """Shares of layers and their gates, (L*G,), which add up to 1."""
+    logs = np.array([layer.full_log_norm[0] for layer in flow.layers])
+    with np.errstate(invalid="ignore"):
+        of_layers = np.exp(2 * (logs - logs.max()))
+    of_layers /= of_layers.sum()
+    each = [w * layer.share_gates[0].sum(axis=0) for w, layer in
+            zip(of_layers, flow.layers, strict=True)]  # fmt: skip
+    return np.concatenate([np.where(w > 0, x, 0.0) for w, x in zip(of_layers, each, strict=True)])
+
+
+def windows(case: Case) -> list[Finding]:
+    """The error of the window that one trains with, and the smallest for 10 % and 1 %."""
+    names = [f"window_for_{t:.0%}".replace("%", "_percent") for t in _TOLERANCES]
+    if (needs := _needs(case)) is not None:
+        return [unknown(name, needs) for name in ("window_error", *names)]
+    smallest = [_smallest(case, *each) for each in zip(names, _TOLERANCES, strict=True)]
+    return [_error_of_window(case), *smallest]
+
+
+def _smallest(case: Case, name: str, tolerance: float) -> Finding:
+    def number(flow: GradientFlow) -> float:
+        return float(sufficient_window(flow, tolerance, of="recurrent")[0])
+
+    estimate: dict[str, Any] = case.of_flows(number, 0.5)
+    K = estimate["number"]
+    if math.isnan(K):
+        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+    T = case.data.n_steps
+    words = (
+        f"From a window of {told(K, estimate['error'])} of {steps(T)} on the gradient of these "
+        f"weights on these data is off by no more than {percent(tolerance)}, going so far back "
+        "from each loss."
+    )
+    says = "all steps" if K >= T else "fewer steps"
+    return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS, **estimate)
+
+
+def _error_of_window(case: Case) -> Finding:
+    name, K = "window_error", case.window
+    if K is None:
+        return unknown(name, "the window that one trains with, as `window`")
+    estimate: dict[str, Any] = case.of_flows(lambda flow: _error_at(flow, K))
+    number, error = estimate["number"], estimate["error"]
+    if math.isnan(number):
+        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+    cut, limit = _segments(case, K), _TOLERANCES[0]
+    known = 0.0 if math.isnan(error) else error
+    says = "undecided"
+    if number - known > limit:
+        says = "too short"
+    elif number + known <= limit:
+        says = "keeps the gradient"
+    last = int(case.flow.steps[-1])
+    if last <= K:
+        says, words = "whole", f"A window of {steps(K)} holds every step before the last loss."
+    else:
+        words = (
+            f"Truncated to a window of {steps(K)}, the gradient of these weights on these data is "
+            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of "
+            f"{steps(K)} by {percent(cut)}."
+        )
+    sizes = range(1, case.flow.n_lags + 1)
+    errors = [_error_at(case.flow, k) for k in sizes]
+    evidence = series(window=sizes, error=errors)
+    return Finding(name, says, words, threshold=limit, source=OURS, evidence=evidence, **estimate)
+
+
+def _error_at(flow: GradientFlow, K: int) -> float:
+    """||g_K - g|| / ||g|| of the layer where it is largest; what rounding hides counts as 0."""
+    k = min(K, flow.n_lags) - 1
+    found = []
+    for layer in flow.layers:
+        log = float(layer.recurrent.log_error[0, k])
+        hidden = math.isnan(log) and math.isfinite(float(layer.recurrent.full_log_norm[0]))
+        found.append(0.0 if hidden else math.exp(min(log, 700)))
+    return float(np.max(found))
+
+
+def _segments(case: Case, K: int) -> float:
+    """The same error where sequences are cut into segments of K steps, as frameworks train."""
+    given: dict[str, Any] = {**case.whole.start, "n_threads": case.n_threads}
+    full = bptt(case.network, case.data, **given)
+    cut = truncated_bptt(case.network, case.data, window=K, **given)
+    found = []
+    for one, other in zip(full.layers, cut.layers, strict=True):
+        pairs = [(getattr(one, name), getattr(other, name)) for name in ("W_hh", "W_xh", "b_h")]
+        size = math.sqrt(sum(float((a.astype(float) ** 2).sum()) for a, _ in pairs))
+        apart = math.sqrt(sum(float(((a - b).astype(float) ** 2).sum()) for a, b in pairs))
+        found.append(apart / size if size else math.nan)
+    return float(np.max(found))
+
+
+def _needs(case: Case) -> str | None:
+    """What a share of a gradient would need."""
+    if not case.of_loss:
+        return case.needs
+    if case.flow.first_nonfinite[0] >= 0:
+        return "states and gradients within the range of floating-point numbers"
+    return None

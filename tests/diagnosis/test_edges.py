@@ -1,0 +1,178 @@
+"""Little data, no loss, no numbers: what can be said is said, and what cannot is named."""
+
+import json
+
+import numpy as np
+import pytest
+from known_networks import B, T, carousel, driven, linear, shift_register
+
+import rnnsim
+from rnnsim import diagnose
+
+OF_LOSS = {
+    "reach_W_hh", "reach_W_xh", "gradient_by_layer_and_gate", "window_error",
+    "window_for_10_percent", "window_for_1_percent", "forward_memory", "noise_and_bias",
+    "best_window", "horizon", "clipping_by_norm", "clipping_by_value",
+}  # fmt: skip
+LIMITS = {"window": 3, "clip_norm": 1.0, "clip_value": 1.0}
+
+
+def unknown(found):
+    return {each.name for each in found if not each.known}
+
+
+def without_loss(data):
+    return rnnsim.Sequences(data.inputs, data.targets, np.zeros(data.weights.shape))
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 22, 23])
+@pytest.mark.parametrize("B", [1, 2, 3, 9])
+@pytest.mark.parametrize("rnn", [linear(0.9), carousel()], ids=["linear", "lstm"])
+def test_sizes_of_one_and_a_few(rnn, B, T):
+    found = diagnose(rnn, driven(n_sequences=B, n_steps=T), **LIMITS)
+    assert found["range"].says == "finite"
+    assert found["lambda_1"].known == (T >= 23)
+    assert found["gradient_rate"].known == (T >= 3)
+    assert found["noise_and_bias"].known == (B >= 3)
+    of_data = [each for each in found if each.known and each.over != "the weights alone"]
+    if B == 1:
+        with_errors = {each.name for each in of_data if np.isfinite(each.error)}
+        # one long sequence gives blocks of steps, and some numbers are certain
+        assert with_errors <= {"lambda_1", "gradient_by_layer_and_gate"}
+    json.dumps(found.to_dict(), allow_nan=False)
+    assert len(found.to_xarray()["number"]) == len(found)
+
+
+def test_one_sequence_has_numbers_without_errors():
+    found = diagnose(linear(0.9), driven(n_sequences=1), window=10)
+    for name in ("gradient_rate", "window_error", "reach_W_hh", "change_over_window"):
+        assert found[name].known
+        assert np.isnan(found[name].error)
+        assert "error not known" in found[name].words
+    assert found["gradient_rate"].number == pytest.approx(np.log(0.9))
+
+
+@pytest.mark.parametrize("gain", [1e5, 1e30, 1e160])
+def test_what_leaves_the_range(gain):
+    rnn = linear(gain)
+    found = diagnose(rnn, driven(), **LIMITS)
+    first = rnnsim.gradient_flow(rnn, driven()).first_nonfinite[0]
+    assert found["range"].number == first >= 1
+    assert str(first) in found.verdict
+    assert OF_LOSS - {"forward_memory"} <= unknown(found)
+    assert found["spectrum"].number == pytest.approx(gain)
+    assert found.to_try == ()
+
+
+def test_weights_of_the_loss_that_are_all_0():
+    found = diagnose(carousel(1.0), without_loss(driven()), **LIMITS)
+    assert unknown(found) >= OF_LOSS
+    assert "loss weight above 0" in found["window_error"].words
+    assert found["gradient_rate"].number == pytest.approx(-np.log(1 + np.exp(-1)))
+    assert "random cotangents" in found["gradient_rate"].words
+    assert {"lambda_1", "gates", "time_scale", "carried_state", "spectrum"}.isdisjoint(
+        unknown(found)
+    )
+
+
+def test_a_sequence_without_loss_is_no_part_by_itself():
+    data = driven(n_sequences=4)
+    weights = data.weights.copy()
+    weights[:, 1] = 0
+    found = diagnose(linear(0.9), rnnsim.Sequences(data.inputs, data.targets, weights), window=3)
+    assert len(found["window_error"].parts) == 3
+    assert found["window_error"].over == "3 parts of 1 to 2 sequences"
+
+
+def test_inputs_alone():
+    found = diagnose(linear(0.9), driven().inputs, **LIMITS)
+    assert unknown(found) >= OF_LOSS
+    assert "Sequences(inputs, targets)" in found["reach_W_hh"].words
+    assert found["gradient_rate"].number == pytest.approx(np.log(0.9))
+
+
+def test_no_readout():
+    rnn = linear(0.9)
+    silent = rnnsim.RNN(rnn.W_xh, rnn.W_hh, activation="linear")
+    found = diagnose(silent, driven(), **LIMITS)
+    assert unknown(found) >= OF_LOSS
+    assert "readout" in found["window_error"].words
+
+
+def test_derivatives_say_all_but_the_value_of_the_loss():
+    rnn, data = linear(0.9), driven()
+    dL_dy = (rnnsim.forward(rnn, data.inputs).outputs[0] - data.targets) / B
+    given = diagnose(rnn, rnnsim.Sequences.from_gradients(data.inputs, dL_dy), **LIMITS)
+    usual = diagnose(rnn, data, **LIMITS)
+    assert unknown(given) - unknown(usual) == {"forward_memory"}
+    assert "Sequences(inputs, targets)" in given["forward_memory"].words
+    for name in OF_LOSS - {"forward_memory"} | {"gradient_rate", "change_over_window"}:
+        np.testing.assert_allclose(given[name].number, usual[name].number, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(given[name].error, usual[name].error, rtol=1e-6, atol=1e-12)
+
+
+def test_first_states_are_taken_over():
+    rnn, data = carousel(), driven()
+    rng = np.random.default_rng(0)
+    first = {"h0": rng.normal(size=(B, 4)), "c0": rng.normal(size=(B, 4))}
+    found = diagnose(rnn, data, window=10, **first)
+    exact = rnnsim.lyapunov_spectrum(rnn, data.inputs, n_exponents=1, **first).exponents[0, 0]
+    assert found["lambda_1"].number == exact
+    full = found["forward_memory"].evidence
+    assert full["loss"][-1] == pytest.approx(rnnsim.evaluate(rnn, data, **first).loss[0])
+    assert not found["noise_and_bias"].known
+    assert "`h0`" in found["noise_and_bias"].words
+
+
+def test_padding_is_left_out_of_the_states():
+    rnn = linear(0.9)
+    rng = np.random.default_rng(0)
+    lengths = (5, 9, 12)
+    x = [rng.normal(size=(n, 2)) for n in lengths]
+    y = [rng.normal(size=(n, 1)) for n in lengths]
+    found = diagnose(rnn, rnnsim.Sequences.ragged(x, y))
+    rows = np.concatenate([rnnsim.forward(rnn, each[:, None]).states[0, 1:, 0] for each in x])
+    values = np.linalg.eigvalsh(np.cov(rows.T))
+    assert found["effective_rank"].number == pytest.approx(values.sum() ** 2 / (values**2).sum())
+
+
+def test_a_window_of_all_steps_is_whole():
+    found = diagnose(shift_register(2), driven(3, 3), window=T)
+    assert found["window_error"].says == "whole"
+    assert found["window_error"].number == 0
+    assert found["window_error"].error == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_dtypes(dtype):
+    found = diagnose(linear(0.9).astype(dtype), driven().astype(dtype), window=10)
+    assert found["gradient_rate"].number == pytest.approx(np.log(0.9), rel=1e-5)
+    assert found.about["dtype"] == dtype
+
+
+def test_a_network_from_a_file(tmp_path):
+    path = tmp_path / "<b>.npz"
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+    rnnsim.write_network(path, rnn)
+    found, same = diagnose(path, driven()), diagnose(rnn, driven())
+    assert found.label == "<b>.npz"
+    assert [each.number for each in found if each.number_known] == [
+        each.number for each in same if each.number_known
+    ]
+    assert "<b>" not in found.beside(same)._repr_html_()
+
+
+def test_misuse_teaches():
+    rnn = rnnsim.RNN.sample(2, n_inputs=2, n_hidden=3, n_outputs=1, rng=0)
+    with pytest.raises(ValueError, match=r"`network` must be one network, got an ensemble of 2"):
+        diagnose(rnn, driven())
+    with pytest.raises(ValueError, match=r"`readout` names a layer of a file, got 'fc'"):
+        diagnose(rnn[0], driven(), readout="fc")
+    with pytest.raises(TypeError, match=r"`network` must be a rnnsim.RNN.*got None"):
+        diagnose(None, driven())
+    with pytest.raises(FileNotFoundError, match=r"`network`"):
+        diagnose("nowhere.pt", driven())
+    with pytest.raises(TypeError, match=r"`other` must be a Diagnosis"):
+        diagnose(rnn[0], driven()).beside(None)
+    with pytest.raises(KeyError, match=r"no finding 'rate'; there are range, gradient_rate"):
+        diagnose(rnn[0], driven())["rate"]
