@@ -51,8 +51,8 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
     words = (
         f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
-        f"these weights on these data; {short(windows[0.5])} keep 50 % and "
-        f"{short(windows[0.99])} keep 99 %. Parts of single lags add up to {short(cancels)} times "
+        f"these weights on these data, one of {short(windows[0.5])} 50 % and one of "
+        f"{short(windows[0.99])} 99 %. Parts of single lags add up to {short(cancels)} times "
         f"the gradient: {_ADDING[says]}.{by_layer if len(layers) > 1 else ''}"
     )
     evidence = series(window=range(1, total.size + 1), cumulative_share=total)
