@@ -1,0 +1,1 @@
+"""A diagnosis as a command, in figures, and as one page."""
