@@ -1,6 +1,8 @@
 """Stacks of more and more layers on the same data: gradients, exponents and windows by layer."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +61,8 @@ def depth_sweep(
     max_memory: float = 2e9,
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Gradients, Lyapunov exponents and windows of every layer of stacks, against their depth.
 
@@ -73,6 +77,8 @@ def depth_sweep(
     cell, forget_bias, scheme, gain, activation, n_hidden
         Of all layers, as in `Stack.sample`.
     network_seeds, batch_size, data_seed, dtype, n_threads, progress
+        As in `sweep`.
+    executor, store
         As in `sweep`.
     length : int
         T, at least 22.
@@ -149,7 +155,7 @@ def depth_sweep(
         memory=Memory(flows, 0.0, advice),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def measure(job: Job, n_threads: int) -> Found:

@@ -1,65 +1,172 @@
 """The one runner of studies: job after job, each into its place, as one labelled dataset."""
 
-from typing import Any
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from os import PathLike
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from rnnsim import checks
 from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
-from rnnsim.experiments.study import Place, Study, measured
+from rnnsim.experiments.placing import Values
+from rnnsim.experiments.scaling.dispatch import Dispatch, Finished, check_sendable
+from rnnsim.experiments.scaling.engine import Engine, engine_of
+from rnnsim.experiments.scaling.folder import opened
+from rnnsim.experiments.scaling.plan import plan_of
+from rnnsim.experiments.scaling.work import outcome_of
+from rnnsim.experiments.study import Study, measured
 from rnnsim.parallel import thread_count
 from rnnsim.progress import bar
 
+_SHOWN = 3  # jobs that failed, in a warning
 
-def run(study: Study, *, n_threads: int | None = None, progress: bool = False) -> xr.Dataset:
+
+def run(
+    study: Study,
+    *,
+    n_threads: int | None = None,
+    progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
+) -> xr.Dataset:
     """Measure all jobs of a study.
 
     Parameters
     ----------
     study : Study
     n_threads : int, optional
-        For each job; all cores unless given.
+        For each job; all cores unless given. Jobs of an executor run on one.
     progress : bool
         Show a progress bar, on a terminal.
+    executor : concurrent.futures.Executor, optional
+        What runs the jobs; this process unless given.
+    store : path, optional
+        A folder that keeps every job that is done: the same call goes on where it was stopped.
 
     Returns
     -------
     xarray.Dataset
         The study's variables on its axes, NaN where nothing was measured; attributes
-        ``configuration``, ``provenance`` and ``versions``.
+        ``configuration``, ``provenance`` and ``versions``. It does not depend on executor and
+        store.
 
     Raises
     ------
     TypeError
-        A configuration that JSON cannot hold; before anything is measured.
+        A configuration that JSON cannot hold; before anything is measured. No executor.
+    ValueError
+        Jobs that cannot be sent; a store of something else, or one that is in use.
+    EngineError
+        The executor broke down.
+    OSError
+        The store cannot be written.
+
+    Warns
+    -----
+    UserWarning
+        Of an executor or a store: jobs that failed, and why; their values are NaN. Elsewhere what
+        a job raises is raised.
     """
     threads, shown = thread_count(n_threads), checks.boolean("progress", progress)
     about = attributes(study.configuration, study.provenance)
-    variables = measured(study)
+    engine = engine_of(study.name, executor, store)
     if checks.rehearsing():
-        nothing = {name: nothing_yet(v._replace(dims=()), {}) for name, v in variables.items()}
-        missing = {
-            name: np.broadcast_to(nothing[name], sizes_of(v, study.axes))
-            for name, v in variables.items()
-        }
-        return labelled(study.axes, study.variables, missing, about)
-    values = {name: nothing_yet(v, study.axes) for name, v in variables.items()}
+        return _nothing(study, about)
+    if engine.executor is not None:
+        check_sendable(study)
+    if engine.store is not None:
+        return _into_store(study, engine, threads, shown)
+    values = Values(study.axes, study.variables, about)
     with bar(len(study.jobs), show=shown, unit="job", description=study.name) as advance:
-        for place, job in study.jobs:
-            for name, array in study.measure(job, threads).items():
-                _put(values[name], variables[name].dims, place, array)
+        if engine.executor is None:
+            for place, job in study.jobs:
+                values.put(place, study.measure(job, threads))
+                advance(1)
+            return values.dataset()
+        each = [range(i, i + 1) for i in range(len(study.jobs))]
+        failed: dict[int, str] = {}
+        for i, (outcome,) in Dispatch(engine.executor, study, each).run(range(len(each))):
+            if outcome.found is None:
+                failed[i] = outcome.failure
+            else:
+                values.put(study.jobs[i][0], outcome.found)
             advance(1)
-    return labelled(study.axes, study.variables, values, about)
+    _say_failed(study, failed)
+    return values.dataset()
 
 
-def _put(
-    target: npt.NDArray[Any], dims: tuple[str, ...], place: Place, array: npt.NDArray[Any]
-) -> None:
-    """Write one result where it belongs: axes that are fixed first, then those of its own."""
-    fixed = [axis for axis, dim in enumerate(dims) if dim in place]
-    own = [axis for axis, dim in enumerate(dims) if dim not in place]
-    sizes = array.shape[array.ndim - len(own) :]
-    at: list[Any] = [np.array(place[dims[axis]]) for axis in fixed]
-    target.transpose(*fixed, *own)[(*at, *map(slice, sizes))] = array
+def _into_store(study: Study, engine: Engine, n_threads: int, shown: bool) -> xr.Dataset:
+    """Measure what is not in the store yet, until all of the share is there and whole."""
+    assert engine.store is not None
+    plan, prints = plan_of(study)
+    shard = engine.shard
+    mine = [part for part in range(plan.n_parts) if shard is None or shard.has(part)]
+    with opened(engine.store, plan, prints, str(shard or "")) as folder:
+        while True:
+            there = folder.done()
+            todo = [part for part in mine if part not in there]
+            total = sum(len(plan.jobs_of(part)) for part in mine)
+            done = total - sum(len(plan.jobs_of(part)) for part in todo)
+            with bar(total, show=shown, unit="job", description=study.name, done=done) as advance:
+                for part, outcomes in _measured(study, engine, plan.jobs_of, todo, n_threads):
+                    folder.put(part, [study.jobs[i][0] for i in plan.jobs_of(part)], outcomes)
+                    advance(len(outcomes))
+            dataset, damaged = folder.dataset()
+            if not set(damaged) & set(mine):
+                break
+        failed = {job: said["exception"] for job, said in folder.failures().items()}
+    _say_failed(study, failed)
+    return dataset
+
+
+def _measured(
+    study: Study, engine: Engine, jobs_of: Callable[[int], range], todo: list[int], n_threads: int
+) -> Iterator[Finished]:
+    """The outcomes of parts, by the executor or one after the other here."""
+    if engine.executor is not None:
+        parts = {part: jobs_of(part) for part in todo}
+        yield from Dispatch(engine.executor, study, parts).run(todo)
+        return
+    for part in todo:
+        yield part, [outcome_of(study.measure, study.jobs[i][1], n_threads) for i in jobs_of(part)]
+
+
+def _say_failed(study: Study, failed: dict[int, str]) -> None:
+    """Warn of jobs without values: how many, which, and why."""
+    if not failed:
+        return
+    why = "; ".join(
+        f"job {i} ({_placed(study, i)}): {failed[i].splitlines()[-1]}"
+        for i in sorted(failed)[:_SHOWN]
+    )
+    more = "; ..." if len(failed) > _SHOWN else ""
+    warnings.warn(
+        f"{len(failed)} of {len(study.jobs)} jobs of the {study.name} failed and have no values: "
+        f"{why}{more}",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _placed(study: Study, job: int) -> str:
+    """Where the values of a job belong, in words."""
+    place = study.jobs[job][0]
+    found = []
+    for axis, at in place.items():
+        labels = study.axes[axis]
+        first = at if isinstance(at, int) else at[0]
+        found.append(f"{axis} {labels[first] if isinstance(labels, tuple) else first}")
+    return ", ".join(found)
+
+
+def _nothing(study: Study, about: dict[str, str]) -> xr.Dataset:
+    """The dataset of a rehearsal: its shapes, and nothing in it."""
+    variables = measured(study)
+    nothing = {name: nothing_yet(v._replace(dims=()), {}) for name, v in variables.items()}
+    missing = {
+        name: np.broadcast_to(nothing[name], sizes_of(v, study.axes))
+        for name, v in variables.items()
+    }
+    return labelled(study.axes, study.variables, missing, about)

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +55,8 @@ def step_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Eigenvalues and singular values of one step, ``J = ds_t/ds_{t-1}``, of cells of any kind.
 
@@ -78,6 +82,8 @@ def step_sweep(
     data_seed : int
     n_threads : int, optional
         For each job; all cores unless given.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -135,7 +141,7 @@ def step_sweep(
                    "batch_size": B, "data_seed": seed} | cells.settings | named(weights),
         {**batch.provenance, **origin(weights)},
     )  # fmt: skip
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _blocks(kind: Kind) -> list[str]:

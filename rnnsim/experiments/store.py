@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,8 @@ import xarray as xr
 
 from rnnsim import checks, files
 from rnnsim.data.datasets import plain_attributes
+from rnnsim.experiments.scaling.folder import assembled
+from rnnsim.experiments.scaling.plan import has_plan, read_plan
 
 _CHECKSUM = "content_sha256"  # names, axes, values, attributes of the whole
 _LABELS = "labels_sha256"  # its kind; dtypes and attributes of variables. Older datasets have none
@@ -83,7 +86,8 @@ def load(
     Parameters
     ----------
     path : path
-        What `save` wrote; or a folder of several whose names end in .zarr, such as the data/ of a
+        What `save` wrote; the `store` of a sweep, also while it runs: what is there so far, NaN
+        elsewhere; or a folder of several whose names end in .zarr, such as the data/ of a
         command, or the folder that it left, with this data/ in it.
     kind : str, optional
         Refuse datasets of another kind; any will do unless given.
@@ -104,9 +108,27 @@ def load(
         checks.text("kind", kind)
     if not files.there(source):
         raise FileNotFoundError(f"`path` {str(source)!r} does not exist")
+    if has_plan(source):
+        return _load_store(source, kind)
     if not (source / "zarr.json").exists() and (several := _datasets_in(source)):
         return {each.stem: _load_one(each, kind) for each in several}
     return _load_one(source, kind)
+
+
+def _load_store(source: Path, kind: str | None) -> xr.Dataset:
+    """What is there so far of a sweep; a part that cannot be read is as one that is not there."""
+    if kind not in (None, "sweep"):
+        raise ValueError(f"`path` {str(source)!r} is the store of a sweep, expected {kind!r}")
+    dataset, damaged = assembled(source, read_plan(source))
+    if damaged:
+        warnings.warn(
+            f"`path` {str(source)!r} has {len(damaged)} damaged part"
+            f"{'s' if len(damaged) > 1 else ''}, {checks.shown(damaged)}, without values here; the "
+            "call that wrote it measures them again",
+            UserWarning,
+            stacklevel=3,
+        )
+    return dataset
 
 
 def _load_one(source: Path, kind: str | None) -> xr.Dataset:

@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,8 @@ def architecture_experiment(
     dtype: str = "float32",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Train networks of one architecture, score them on held-out data, map their gradients.
 
@@ -119,6 +123,8 @@ def architecture_experiment(
     dtype : {"float32", "float64"}
     n_threads, progress
         As in `train`.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -186,7 +192,7 @@ def architecture_experiment(
         configuration=configuration | {"data_seed": data_seed, "dtype": dtype, "cell": list(kinds)},
         provenance=problem.shown.provenance,
     )
-    dataset = run(study, n_threads=n_threads, progress=progress)
+    dataset = run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
     said = {key: str(dataset[key].values) for key in ("examples", "best_cell")}
     return dataset.drop_vars(list(said)).assign_attrs(said)
 

@@ -1,5 +1,7 @@
 """All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
 
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any
 
 import xarray as xr
@@ -56,6 +58,8 @@ def portrait(
     max_memory: float = 2e9,
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Spectra, Lyapunov exponents and gradient flow of one network, beside what theory says.
 
@@ -79,7 +83,7 @@ def portrait(
         As in `sufficient_window`.
     max_memory : float
         Bytes that the dataset and the norms of all steps, lags and sequences may take together.
-    n_threads, progress
+    n_threads, progress, executor, store
         As in `sweep`.
 
     Returns
@@ -147,7 +151,7 @@ def portrait(
         ),
     )
     check_memory(study, n_threads, max_memory)
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _axes(subject: Subject) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Bias and variance of every truncation window, before networks learn and after."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from functools import partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +68,8 @@ def bias_variance_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """`window_bias_variance` of networks as they are drawn, and after they were trained.
 
@@ -95,6 +99,8 @@ def bias_variance_sweep(
         Networks of your own, as in `training_sweep`.
     n_threads, progress
         As in `train`.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -162,7 +168,7 @@ def bias_variance_sweep(
         configuration=settings | cells.settings,
         provenance={**test.provenance, **origin(weights)},
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _windows(windows: Sequence[int] | None, length: int) -> tuple[int, ...]:

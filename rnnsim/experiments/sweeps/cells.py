@@ -1,6 +1,8 @@
 """Vanilla networks, GRUs and LSTMs on the same data, against where their gates begin."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +73,8 @@ def cell_sweep(
     max_memory: float = 2e9,
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """How far gradients go back in cells of each kind that read the same sequences.
 
@@ -99,6 +103,8 @@ def cell_sweep(
     gain : float
         Factor of all of W_hh.
     n_hidden, network_seeds, batch_size, data_seed, dtype, n_threads, progress
+        As in `sweep`.
+    executor, store
         As in `sweep`.
     length : int
         T, at least 22.
@@ -184,7 +190,7 @@ def cell_sweep(
         ),
     )
     check_memory(study, n_threads, max_memory)
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _variables(L: int) -> dict[str, Variable]:

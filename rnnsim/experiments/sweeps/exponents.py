@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,6 +84,8 @@ def lyapunov_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Lyapunov exponents over sizes, gains and network seeds, with or without a task's inputs.
 
@@ -92,6 +96,8 @@ def lyapunov_sweep(
     ----------
     gain, n_hidden, network_seeds, scheme, activation, cell, forget_bias, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
+    executor, store
+        As in `sweep`.
     n_layers : int or sequence of int
         L, one or several; the layers of a deeper `Stack` begin with those of a shallower one.
     n_exponents : int, optional
@@ -181,7 +187,7 @@ def lyapunov_sweep(
         configuration=configuration | {"batch_size": B, "data_seed": seed} | named(weights),
         provenance={**(batch.provenance if batch and reads else {}), **origin(weights)},
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def measure_spectra(job: LyapunovJob, n_threads: int) -> Found:
@@ -225,6 +231,8 @@ def phase_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Largest Lyapunov exponent and growth of gradients over gain and what drives the network.
 
@@ -247,6 +255,8 @@ def phase_sweep(
     ----------
     gain, network_seeds, batch_size, scheme, activation, dtype, n_threads, progress
         As in `sweep`, scheme and activation one of each.
+    executor, store
+        As in `sweep`.
     cell, forget_bias, n_layers
         As in `sweep`, one or several.
     strength : float or several
@@ -304,7 +314,7 @@ def phase_sweep(
         "phase diagram", cells.axes | axes, cells.on_axes(PHASE), jobs, measure_both_ways,
         configuration | known,
     )  # fmt: skip
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:

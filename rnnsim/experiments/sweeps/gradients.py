@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict, replace
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +61,8 @@ def sweep(
     max_memory: float = 8e9,
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Measure gradients over gain x network seed x data seed x length x window (and more).
 
@@ -136,7 +140,13 @@ def sweep(
     n_threads : int, optional
         All cores unless given.
     progress : bool
-        Show a progress bar (only on a terminal).
+        Show a progress bar (only on a terminal): jobs done, and the time left.
+    executor : concurrent.futures.Executor, optional
+        What runs the jobs, each on one thread: a ProcessPoolExecutor, dask's
+        ``client.get_executor(pure=False)``; this process unless given. It changes no bit.
+    store : path, optional
+        Folder that keeps every job that is done, as it is done: the same call goes on where it was
+        stopped, by whatever. `rnnsim.load` gives what is there so far.
 
     Returns
     -------
@@ -153,14 +163,21 @@ def sweep(
     TypeError, ValueError
         Unknown names, empty or repeated axes, sizes below 1, a length that a task cannot have.
         Functions that no other process could import; data and networks of one's own that do not
-        fit, or that other arguments contradict; several data seeds of one whole batch.
+        fit, or that other arguments contradict; several data seeds of one whole batch. No
+        executor, or one that is shut down; jobs that cannot be pickled; a store that is a file, in
+        use, or of another sweep or version, with the first difference.
     MemoryError
         The estimate exceeds `max_memory`; nothing has been computed.
+    OSError
+        The store cannot be written.
+    RuntimeError
+        The executor broke down.
 
     Warns
     -----
     UserWarning
-        A function: edits of it go unseen.
+        A function: edits of it go unseen. Of an executor or a store: jobs that failed, and why;
+        their values are NaN.
 
     Examples
     --------
@@ -221,8 +238,8 @@ def sweep(
         _memory(axes, template, tried, cells),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    jobs = list(_jobs(axes, template, tried, cells))
-    return run(study._replace(jobs=jobs), n_threads=n_threads, progress=progress)
+    study = study._replace(jobs=list(_jobs(axes, template, tried, cells)))
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 class _Tried(NamedTuple):

@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +56,8 @@ def jacobian_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """How products of Jacobians stretch and shrink, for several initialisations and gains.
 
@@ -92,6 +96,8 @@ def jacobian_sweep(
         Networks of your own, as in `sweep`.
     n_threads : int, optional
         Of the Lyapunov exponents; all cores unless given.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def jacobian_sweep(
         "Jacobian products", cells.axes | axes, cells.on_axes(JACOBIANS), jobs, measure,
         configuration | cells.settings | named(weights), {**batch.provenance, **origin(weights)},
     )  # fmt: skip
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def measure(job: Job, n_threads: int) -> Found:

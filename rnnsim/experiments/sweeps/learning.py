@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from functools import partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +68,8 @@ def learning_sweep(
     dtype: str = "float32",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Train the same networks with plain SGD, with clipping, and with clipping and a penalty.
 
@@ -105,6 +109,8 @@ def learning_sweep(
     dtype : {"float32", "float64"}
     n_threads, progress
         As in `train`.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -175,7 +181,7 @@ def learning_sweep(
         configuration=options | cells.settings,
         provenance=batches[0].provenance,
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _variables(cells: Cells) -> dict[str, Variable]:

@@ -1,6 +1,8 @@
 """Networks of the same eigenvalues, more or less normal: transients, gradients, pseudospectra."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,6 +79,8 @@ def normality_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """What a departure from normality does to gradients, at the same eigenvalues.
 
@@ -113,6 +117,8 @@ def normality_sweep(
         Each layer of a stack has a W_hh of its own: take its layers one by one.
     n_threads : int, optional
         All cores unless given.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -163,7 +169,7 @@ def normality_sweep(
         configuration=configuration | {"length": batch.n_steps, "tolerance": tolerance},
         provenance=batch.provenance,
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def measure(job: Job, n_threads: int) -> Found:
@@ -195,6 +201,8 @@ def pseudospectrum_sweep(
     cell: str = "vanilla",
     n_layers: int = 1,
     dtype: str = "float64",
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Pseudospectra of one network of `normality_sweep` at several departures from normality.
 
@@ -207,6 +215,8 @@ def pseudospectrum_sweep(
         Real and imaginary parts run from -extent to extent; above 0.
     n_points : int
         Points on each axis, at least 2.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -239,7 +249,8 @@ def pseudospectrum_sweep(
     axes |= {"re": line, "im": line, "unit": tuple(range(options["n_hidden"]))}
     jobs = [({"scale": i}, PlaneJob(family, line)) for i, family in enumerate(families)]
     configuration = options | {"network_seed": seed, "task": label_of(source)}
-    return run(Study("pseudospectra", axes, PSEUDOSPECTRA, jobs, measure_plane, configuration))
+    study = Study("pseudospectra", axes, PSEUDOSPECTRA, jobs, measure_plane, configuration)
+    return run(study, executor=executor, store=store)
 
 
 def measure_plane(job: PlaneJob, n_threads: int) -> Found:

@@ -1,7 +1,9 @@
 """Networks while they learn, over gains and seeds: what `train` records, as one dataset."""
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from functools import partial
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +77,8 @@ def training_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Train networks of several gains side by side, and record what becomes of them.
 
@@ -102,6 +106,8 @@ def training_sweep(
         Networks of your own that training starts from, as in `sweep`; they must have a readout.
     n_threads, progress
         As in `train`.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -172,7 +178,7 @@ def training_sweep(
         configuration=settings | cells.settings,
         provenance={**test.provenance, **origin(weights)},
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def _variables(cells: Cells, snapshots: bool) -> dict[str, Variable]:

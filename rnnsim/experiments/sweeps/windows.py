@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +73,8 @@ def window_sweep(
     dtype: str = "float64",
     n_threads: int | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    store: str | PathLike[str] | None = None,
 ) -> xr.Dataset:
     """Train the same networks on the same batches through truncation windows of many lengths.
 
@@ -103,6 +107,8 @@ def window_sweep(
         As in `train`; a clip_norm of 0 does not clip.
     n_threads, progress
         As in `train`.
+    executor, store
+        As in `sweep`.
 
     Returns
     -------
@@ -172,7 +178,7 @@ def window_sweep(
         configuration=settings | cells.settings,
         provenance=test.provenance,
     )
-    return run(study, n_threads=n_threads, progress=progress)
+    return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
 def problem(settings: dict[str, Any]) -> Problem:

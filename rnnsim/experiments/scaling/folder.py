@@ -1,0 +1,211 @@
+"""A study on disk: its plan, one file for each part that is done, and what failed.
+
+::
+
+    mine.sweep/   plan.json                     what is measured; written once, compared afterwards
+                  parts/00000042-<print>.npz    a part that is done: its name is there when it is
+                  failed/00000042.json          why a job has no values; tried again by the next run
+                  checkpoints/                  of training runs that are under way
+                  .lock  owner.json             of who drives it
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import xarray as xr
+
+from rnnsim import files
+from rnnsim.experiments.placing import Values
+from rnnsim.experiments.scaling import locks
+from rnnsim.experiments.scaling.parts import Held, packed, unpacked
+from rnnsim.experiments.scaling.plan import (
+    Plan,
+    check_same,
+    has_plan,
+    read_plan,
+    write_plan,
+)
+from rnnsim.experiments.scaling.work import Outcome
+from rnnsim.experiments.study import Place
+
+_PART = re.compile(r"(\d{8})-([0-9a-f]{12})\.npz")
+_OURS = re.compile(r"\..*|parts|failed|owner.*\.json")  # before there is a plan
+_SHORT = 12  # characters of a fingerprint in a name
+
+
+class Folder:
+    """A store that is open: `done` and `put` are what a driver needs."""
+
+    def __init__(self, path: Path, plan: Plan, prints: Sequence[str], stage: Path) -> None:
+        self.path, self.plan = path, plan
+        self._prints, self._stage = prints, stage
+
+    def done(self) -> set[int]:
+        """The parts that are there."""
+        return {
+            part for part, name in parts_in(self.path).items() if name == self._name(part)
+        }  # fmt: skip
+
+    def put(self, part: int, places: Sequence[Place], outcomes: Sequence[Outcome]) -> None:
+        """Keep a part, whole or not at all; one of which a job failed is not done.
+
+        Raises
+        ------
+        OSError
+            It cannot be written, as on a full disk; it says what to do.
+        """
+        jobs = self.plan.jobs_of(part)
+        failures = {job: o.failure for job, o in zip(jobs, outcomes, strict=True) if o.failure}
+        try:
+            if not failures:
+                content = packed(self._prints[part], places, outcomes)
+                self._write(self.path / "parts" / self._name(part), content)
+            for job in jobs:
+                self._note(job, failures.get(job))
+        except OSError as error:
+            raise OSError(
+                f"`store` {str(self.path)!r} cannot be written ({error.strerror or error}); what "
+                "is there stays: make room, and the same call goes on"
+            ) from error
+
+    def failures(self) -> dict[int, dict[str, Any]]:
+        """The jobs that failed: exception, tries."""
+        return failures_in(self.path)
+
+    def dataset(self) -> tuple[xr.Dataset, list[int]]:
+        """All that is there, and the parts that turned out to be damaged, which are deleted."""
+        return assembled(self.path, self.plan, self._prints)
+
+    def _name(self, part: int) -> str:
+        return f"{part:08d}-{self._prints[part][:_SHORT]}.npz"
+
+    def _write(self, target: Path, content: bytes) -> None:
+        fresh = self._stage / uuid4().hex
+        try:
+            fresh.write_bytes(content)
+            os.replace(fresh, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            raise
+
+    def _note(self, job: int, failure: str | None) -> None:
+        """Why a job failed, or that it did not."""
+        place = self.path / "failed" / f"{job:08d}.json"
+        if failure is None:
+            place.unlink(missing_ok=True)
+            return
+        tries = failures_in(self.path, job).get(job, {}).get("tries", 0) + 1
+        said = {"job": job, "tries": tries, "exception": failure}
+        self._write(place, (json.dumps(said, indent=1) + "\n").encode())
+
+
+@contextlib.contextmanager
+def opened(path: Path, plan: Plan, prints: Sequence[str], shard: str = "") -> Iterator[Folder]:
+    """A store for the block: new, or one of the same study that is gone on with.
+
+    Raises
+    ------
+    ValueError
+        A file, or a folder of something else; another study; another driver.
+    OSError
+        It cannot be written.
+    """
+    _prepare(path)
+    with locks.held(path, shard):
+        _settle(path, plan)
+        stage = path / f".writing{shard.replace('/', '-of-')}"
+        try:
+            stage.mkdir(exist_ok=True)
+            for left in stage.iterdir():  # by a driver that was killed
+                left.unlink(missing_ok=True)
+            yield Folder(path, plan, prints, stage)
+        finally:
+            with contextlib.suppress(OSError):
+                stage.rmdir()
+
+
+def parts_in(path: Path) -> dict[int, str]:
+    """The files of parts by their number."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(path / "parts") as entries:
+        for entry in entries:
+            if match := _PART.fullmatch(entry.name):
+                found[int(match[1])] = entry.name
+    return found
+
+
+def failures_in(path: Path, job: int | None = None) -> dict[int, dict[str, Any]]:
+    """What is written of jobs that failed, or of one of them."""
+    found, pattern = {}, "*.json" if job is None else f"{job:08d}.json"
+    for each in sorted((path / "failed").glob(pattern)):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            said = json.loads(each.read_bytes())
+            found[int(said["job"])] = {"tries": int(said["tries"]), "exception": said["exception"]}
+    return found
+
+
+def assembled(
+    path: Path, plan: Plan, prints: Sequence[str] | None = None
+) -> tuple[xr.Dataset, list[int]]:
+    """The dataset of what is there, NaN elsewhere, and the numbers of damaged parts.
+
+    With `prints`, a damaged part is deleted, so that it is measured again.
+    """
+    values, damaged = Values(plan.axes, plan.measured, plan.about), []
+    for part, name in sorted(parts_in(path).items()):
+        held = _read(path / "parts" / name, plan, part, prints)
+        if held is None:
+            damaged.append(part)
+            if prints is not None:
+                (path / "parts" / name).unlink(missing_ok=True)
+            continue
+        for each in held:
+            values.put(each.place, each.found)
+    return values.dataset(), damaged
+
+
+def _read(file: Path, plan: Plan, part: int, prints: Sequence[str] | None) -> list[Held] | None:
+    """The jobs of a part, or None where the file is not theirs."""
+    if part >= plan.n_parts:
+        return None
+    try:
+        held = unpacked(file.read_bytes(), None if prints is None else prints[part])
+    except (ValueError, OSError):
+        return None
+    return held if len(held) == len(plan.jobs_of(part)) else None
+
+
+def _prepare(path: Path) -> None:
+    """A folder that is empty or a store, or an error."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"`store` {str(path)!r} is a file; name a folder")
+    if path.is_dir() and not has_plan(path):
+        strangers = [e.name for e in path.iterdir() if not _OURS.fullmatch(e.name)]
+        if strangers:
+            raise ValueError(
+                f"`store` {str(path)!r} is a folder of something else, with {strangers[0]!r} in "
+                "it; name a new folder, or an empty one"
+            )
+    try:
+        for each in (path / "parts", path / "failed"):
+            each.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"`store` {str(path)!r} cannot be written ({error.strerror}); name another folder"
+        ) from error
+
+
+def _settle(path: Path, plan: Plan) -> None:
+    """Write the plan, or hold it against the one that is there."""
+    if has_plan(path):
+        check_same(path, read_plan(path), plan)
+    else:
+        files.check_writable("store", path / "plan.json")
+        write_plan(path, plan)

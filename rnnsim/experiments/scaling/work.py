@@ -1,0 +1,64 @@
+"""What a worker does: a few jobs after each other, and what came of each."""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from rnnsim.data.datasets import versions
+from rnnsim.experiments.study import Found
+
+_LINES = 12  # of a traceback
+
+
+class Outcome(NamedTuple):
+    """What came of a job: values, or why there are none; seconds that it took."""
+
+    found: Found | None
+    failure: str
+    seconds: float
+
+
+class Task(NamedTuple):
+    """All that a worker is sent: one argument, plain data that can be pickled.
+
+    Attributes
+    ----------
+    measure : callable
+        That of the study, by its name.
+    parts : tuple of tuple
+        The jobs of each part.
+    versions : mapping of str to str
+        Those of who sends it: others could give other bits.
+    """
+
+    measure: Callable[[Any, int], Found]
+    parts: tuple[tuple[Any, ...], ...]
+    versions: Mapping[str, str]
+
+
+class OtherVersionsError(RuntimeError):
+    """A worker has other versions of what computes."""
+
+
+def work(task: Task) -> list[list[Outcome]]:
+    """The outcomes of every part, on one thread: workers are as many as there are cores."""
+    ours = versions()
+    if differing := [name for name in ours if ours[name] != task.versions.get(name)]:
+        name = differing[0]
+        raise OtherVersionsError(
+            f"a worker has {name} {ours[name]}, the driver {task.versions.get(name)}: install the "
+            "same on both"
+        )
+    return [[outcome_of(task.measure, job, 1) for job in jobs] for jobs in task.parts]
+
+
+def outcome_of(measure: Callable[[Any, int], Found], job: Any, n_threads: int) -> Outcome:
+    """What comes of a job; one that raises leaves the others alone."""
+    started = time.perf_counter()
+    try:
+        found, failure = measure(job, n_threads), ""
+    except Exception as error:  # whatever a job makes of it
+        lines = traceback.format_exception(error)
+        found, failure = None, "".join(lines[-_LINES:]).strip()
+    return Outcome(found, failure, time.perf_counter() - started)
