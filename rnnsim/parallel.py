@@ -25,11 +25,29 @@ FLOPS_PER_STEP = 5e3
 # A single network below this is done before threads have met at its phases.
 _FLOPS_FOR_A_TEAM = 1e8
 
+_VARIABLE = "RNNSIM_NUM_THREADS"
+
 Worker = Callable[[int, int], Iterator[None]]
 
 
 def thread_count(n_threads: Any) -> int:
-    """`n_threads` as given, or the number of cores that this process may use."""
+    """`n_threads` as given, or the number of cores that this process may use.
+
+    The variable RNNSIM_NUM_THREADS says it where the system does not know, as within the quota of
+    a container.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number below 1.
+    """
+    if n_threads is None and (told := os.environ.get(_VARIABLE)):
+        if not told.isdecimal() or int(told) < 1:
+            raise ValueError(
+                f"the environment variable {_VARIABLE} must be a number of threads, 1 or more, got "
+                f"{checks.shown(told)}"
+            )
+        return int(told)
     if n_threads is None:
         return (
             len(os.sched_getaffinity(0))

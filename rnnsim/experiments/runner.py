@@ -1,7 +1,7 @@
 """The one runner of studies: job after job, each into its place, as one labelled dataset."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from os import PathLike
 
@@ -13,7 +13,7 @@ from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
 from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling.dispatch import Dispatch, Finished, check_sendable
 from rnnsim.experiments.scaling.engine import Engine, engine_of
-from rnnsim.experiments.scaling.folder import opened
+from rnnsim.experiments.scaling.folder import Folder, opened
 from rnnsim.experiments.scaling.plan import plan_of
 from rnnsim.experiments.scaling.work import outcome_of
 from rnnsim.experiments.study import Study, measured
@@ -110,7 +110,7 @@ def _into_store(study: Study, engine: Engine, n_threads: int, shown: bool) -> xr
             total = sum(len(plan.jobs_of(part)) for part in mine)
             done = total - sum(len(plan.jobs_of(part)) for part in todo)
             with bar(total, show=shown, unit="job", description=study.name, done=done) as advance:
-                for part, outcomes in _measured(study, engine, plan.jobs_of, todo, n_threads):
+                for part, outcomes in _measured(study, engine, folder, todo, n_threads):
                     folder.put(part, [study.jobs[i][0] for i in plan.jobs_of(part)], outcomes)
                     advance(len(outcomes))
             dataset, damaged = folder.dataset()
@@ -122,15 +122,18 @@ def _into_store(study: Study, engine: Engine, n_threads: int, shown: bool) -> xr
 
 
 def _measured(
-    study: Study, engine: Engine, jobs_of: Callable[[int], range], todo: list[int], n_threads: int
+    study: Study, engine: Engine, folder: Folder, todo: list[int], n_threads: int
 ) -> Iterator[Finished]:
     """The outcomes of parts, by the executor or one after the other here."""
+    jobs, kept = {part: folder.plan.jobs_of(part) for part in todo}, folder.checkpoints
     if engine.executor is not None:
-        parts = {part: jobs_of(part) for part in todo}
-        yield from Dispatch(engine.executor, study, parts).run(todo)
+        yield from Dispatch(engine.executor, study, jobs, kept).run(todo)
         return
     for part in todo:
-        yield part, [outcome_of(study.measure, study.jobs[i][1], n_threads) for i in jobs_of(part)]
+        yield (
+            part,
+            [outcome_of(study.measure, study.jobs[i][1], n_threads, i, kept) for i in jobs[part]],
+        )
 
 
 def _say_failed(study: Study, failed: dict[int, str]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as first_of
+from pathlib import Path
 from typing import Any
 
 from rnnsim import checks
@@ -71,9 +72,10 @@ class Dispatch:
     """
 
     def __init__(
-        self, executor: Executor, study: Study, parts: Mapping[int, range] | Sequence[range]
+        self, executor: Executor, study: Study, parts: _Parts, checkpoints: Path | None = None
     ) -> None:
         self._executor, self._study, self._jobs = executor, study, parts
+        self._checkpoints = checkpoints
         self._tries: Counter[int] = Counter()
         self._seconds: deque[float] = deque(maxlen=32)  # of recent jobs
         self._flying: dict[Future[Any], tuple[int, ...]] = {}
@@ -114,9 +116,10 @@ class Dispatch:
         return tuple(found)
 
     def _send(self, parts: tuple[int, ...]) -> None:
-        jobs = tuple(tuple(self._study.jobs[i][1] for i in self._jobs[part]) for part in parts)
+        jobs = tuple(tuple((i, self._study.jobs[i][1]) for i in self._jobs[p]) for p in parts)
+        task = Task(self._study.measure, jobs, self._checkpoints, versions())
         try:
-            future = self._executor.submit(work, Task(self._study.measure, jobs, versions()))
+            future = self._executor.submit(work, task)
         except BrokenExecutor as error:
             raise _gone(error) from error
         except RuntimeError as error:

@@ -23,6 +23,7 @@ import xarray as xr
 from rnnsim import files
 from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling import locks
+from rnnsim.experiments.scaling.checkpoints import forget
 from rnnsim.experiments.scaling.parts import Held, packed, unpacked
 from rnnsim.experiments.scaling.plan import (
     Plan,
@@ -35,7 +36,8 @@ from rnnsim.experiments.scaling.work import Outcome
 from rnnsim.experiments.study import Place
 
 _PART = re.compile(r"(\d{8})-([0-9a-f]{12})\.npz")
-_OURS = re.compile(r"\..*|parts|failed|owner.*\.json")  # before there is a plan
+_OURS = re.compile(r"\..*|parts|failed|checkpoints|owner.*\.json")  # before there is a plan
+_CHECKPOINTS = "checkpoints"
 _SHORT = 12  # characters of a fingerprint in a name
 
 
@@ -45,6 +47,7 @@ class Folder:
     def __init__(self, path: Path, plan: Plan, prints: Sequence[str], stage: Path) -> None:
         self.path, self.plan = path, plan
         self._prints, self._stage = prints, stage
+        self.checkpoints = path / _CHECKPOINTS
 
     def done(self) -> set[int]:
         """The parts that are there."""
@@ -68,6 +71,8 @@ class Folder:
                 self._write(self.path / "parts" / self._name(part), content)
             for job in jobs:
                 self._note(job, failures.get(job))
+                if job not in failures:
+                    forget(self.checkpoints, job)
         except OSError as error:
             raise OSError(
                 f"`store` {str(self.path)!r} cannot be written ({error.strerror or error}); what "
@@ -194,8 +199,8 @@ def _prepare(path: Path) -> None:
                 "it; name a new folder, or an empty one"
             )
     try:
-        for each in (path / "parts", path / "failed"):
-            each.mkdir(parents=True, exist_ok=True)
+        for each in ("parts", "failed", _CHECKPOINTS):
+            (path / each).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
             f"`store` {str(path)!r} cannot be written ({error.strerror}); name another folder"

@@ -3,9 +3,11 @@
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnsim.data.datasets import versions
+from rnnsim.experiments.scaling.checkpoints import kept_in
 from rnnsim.experiments.study import Found
 
 _LINES = 12  # of a traceback
@@ -26,14 +28,17 @@ class Task(NamedTuple):
     ----------
     measure : callable
         That of the study, by its name.
-    parts : tuple of tuple
-        The jobs of each part.
+    parts : tuple of tuple of (int, job)
+        The jobs of each part, with their numbers.
+    checkpoints : pathlib.Path or None
+        Folder for those of training runs.
     versions : mapping of str to str
         Those of who sends it: others could give other bits.
     """
 
     measure: Callable[[Any, int], Found]
-    parts: tuple[tuple[Any, ...], ...]
+    parts: tuple[tuple[tuple[int, Any], ...], ...]
+    checkpoints: Path | None
     versions: Mapping[str, str]
 
 
@@ -50,14 +55,24 @@ def work(task: Task) -> list[list[Outcome]]:
             f"a worker has {name} {ours[name]}, the driver {task.versions.get(name)}: install the "
             "same on both"
         )
-    return [[outcome_of(task.measure, job, 1) for job in jobs] for jobs in task.parts]
+    return [
+        [outcome_of(task.measure, job, 1, number, task.checkpoints) for number, job in part]
+        for part in task.parts
+    ]
 
 
-def outcome_of(measure: Callable[[Any, int], Found], job: Any, n_threads: int) -> Outcome:
+def outcome_of(
+    measure: Callable[[Any, int], Found],
+    job: Any,
+    n_threads: int,
+    number: int,
+    checkpoints: Path | None,
+) -> Outcome:
     """What comes of a job; one that raises leaves the others alone."""
     started = time.perf_counter()
     try:
-        found, failure = measure(job, n_threads), ""
+        with kept_in(checkpoints, number):
+            found, failure = measure(job, n_threads), ""
     except Exception as error:  # whatever a job makes of it
         lines = traceback.format_exception(error)
         found, failure = None, "".join(lines[-_LINES:]).strip()

@@ -19,6 +19,7 @@ from rnnsim.experiments.own.border import check_varied, takes_own
 from rnnsim.experiments.own.data import Source, Task
 from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.checkpoints import checkpoint
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
@@ -192,6 +193,7 @@ def measure(job: Job, n_threads: int) -> Found:
         rng=draws.training_batches(settings["data_seed"], 0),
         test=_test_data(job),
         n_threads=n_threads,
+        checkpoint=checkpoint(),
         progress=asked(),
     )
     found = [

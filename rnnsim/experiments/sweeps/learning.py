@@ -19,6 +19,7 @@ from rnnsim.experiments.cells import USUAL, Cells, Kind, cells_of
 from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.checkpoints import checkpoint
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, with_loss_units
@@ -226,6 +227,7 @@ def measure(job: Job, n_threads: int) -> Found:
         test=_test_data(job.task, job.length, options["test_size"], options).draw(),
         record_every=job.record_every,
         n_threads=n_threads,
+        checkpoint=checkpoint(),
         progress=asked(),
     )
     return _by_method(training.record, job)

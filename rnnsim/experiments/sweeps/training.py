@@ -20,6 +20,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task
 from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.checkpoints import checkpoint
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
 from rnnsim.training.records import (
@@ -207,6 +208,7 @@ def measure(job: Job, n_threads: int) -> Found:
         rng=draws.training_batches(job.data_seed, 0),
         test=test,
         n_threads=n_threads,
+        checkpoint=checkpoint(),
         progress=asked(),
         **job.options,
     )

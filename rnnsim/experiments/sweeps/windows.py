@@ -16,6 +16,7 @@ from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import WINDOWS
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.checkpoints import checkpoint
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.schedules import truncation_schedule
@@ -229,6 +230,7 @@ def measure(job: Job, n_threads: int) -> Found:
         test=test,
         record_every=job.every,
         n_threads=n_threads,
+        checkpoint=checkpoint(),
         progress=asked(),
     )
     updates = job.every * np.arange(job.points + 1)
