@@ -163,7 +163,7 @@ def assembled(
 
     With `prints`, a damaged part is deleted, so that it is measured again.
     """
-    values, damaged = Values(plan.axes, plan.measured, plan.about), []
+    values, damaged = Values(plan.axes, plan.variables, plan.about), []
     for part, name in sorted(parts_in(path).items()):
         held = _read(path / "parts" / name, plan, part, prints)
         if held is None:

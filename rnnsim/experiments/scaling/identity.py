@@ -37,6 +37,8 @@ def _said(value: Any) -> str:
         return f"{kind}({','.join(map(_said, value))})"
     if is_dataclass(value) and not isinstance(value, type):
         return f"{kind}({','.join(_said(getattr(value, f.name)) for f in fields(value))})"
+    if type(value).__reduce__ is not object.__reduce__:  # says itself what it is made of
+        return f"{kind}{_said(value.__reduce__())}"
     if callable(value):
         return f"{value.__module__}.{value.__qualname__}"
     raise TypeError(f"a job must be plain data, got {value!r:.80} ({kind}) in it")

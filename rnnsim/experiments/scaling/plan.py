@@ -42,12 +42,7 @@ class Plan:
     def variables(self) -> dict[str, Variable]:
         """What is measured, and what is special about an axis."""
         found = self.said["variables"].items()
-        return {n: Variable(tuple(v[0]), v[1], v[2], np.dtype(v[3])) for n, v in found}
-
-    @property
-    def measured(self) -> dict[str, Variable]:
-        """The variables that jobs measure."""
-        return {name: v for name, v in self.variables.items() if name not in self.axes}
+        return {n: Variable(tuple(v[0]), v[1], v[2], _kind(v[3])) for n, v in found}
 
     @property
     def about(self) -> dict[str, str]:
@@ -97,7 +92,7 @@ def plan_of(study: Study) -> tuple[Plan, tuple[str, ...]]:
         **{name: json.loads(about[name]) for name in _ABOUT},
         "axes": {k: v if isinstance(v, int) else [_plain(x) for x in v]
                  for k, v in study.axes.items()},
-        "variables": {name: [list(v.dims), v.units, v.long_name, np.dtype(v.dtype).str]
+        "variables": {name: [list(v.dims), v.units, v.long_name, _said(v.dtype)]
                       for name, v in study.variables.items()},
         "jobs": {"count": n_jobs, "per_part": size, "sha256": files.checksum(prints)},
     }  # fmt: skip
@@ -106,6 +101,17 @@ def plan_of(study: Study) -> tuple[Plan, tuple[str, ...]]:
 
 def _slice(study: Study, start: int, size: int) -> Iterable[Any]:
     return (study.jobs[i] for i in range(start, min(start + size, len(study.jobs))))
+
+
+def _said(dtype: Any) -> str:
+    """A dtype as text; strings of any width are "text"."""
+    found = np.dtype(dtype)
+    return "text" if found.kind == "T" else found.str
+
+
+def _kind(said: str) -> np.dtype[Any]:
+    """A dtype from what `_said` made of it."""
+    return np.dtypes.StringDType() if said == "text" else np.dtype(said)
 
 
 def _plain(label: Any) -> Any:
