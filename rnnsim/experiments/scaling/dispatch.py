@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future
@@ -17,6 +18,8 @@ from rnnsim.parallel import thread_count
 
 TRIES = 5  # of a part that does not come back, until it counts as failed
 PER_SLOT = 4  # tasks in flight for each worker: enough to keep it busy, few enough to stop at once
+_LOOK_EVERY = 1.0  # seconds, for a scheduler that is lost
+_PATIENCE = 10.0  # seconds
 _LEAST_SECONDS = 0.2  # of a task: shorter jobs are sent in groups
 _MOST_JOBS = 256  # of a task
 
@@ -81,6 +84,7 @@ class Dispatch:
         self._flying: dict[Future[Any], tuple[int, ...]] = {}
         self._most = PER_SLOT * _slots(executor)
         self._came = False
+        self._seen_alive = time.monotonic()
 
     def run(self, todo: Sequence[int]) -> Iterator[Finished]:
         """The outcomes of parts, in the order in which they come."""
@@ -89,7 +93,8 @@ class Dispatch:
             while waiting or self._flying:
                 while waiting and len(self._flying) < self._most:
                     self._send(self._group(waiting))
-                done, _ = first_of(self._flying, return_when=FIRST_COMPLETED)
+                done, _ = first_of(self._flying, _LOOK_EVERY, return_when=FIRST_COMPLETED)
+                self._check_alive()
                 for future in done:
                     parts = self._flying.pop(future)
                     outcomes, lost = self._result(future, parts)
@@ -98,6 +103,14 @@ class Dispatch:
         finally:
             for future in self._flying:
                 future.cancel()
+
+    def _check_alive(self) -> None:
+        """Of dask: a scheduler that does not come back, whose client would wait on and on."""
+        state = getattr(getattr(self._executor, "_client", None), "status", "running")
+        if state == "running":
+            self._seen_alive = time.monotonic()
+        elif state == "closed" or time.monotonic() - self._seen_alive > _PATIENCE:
+            raise _gone(ConnectionError("the scheduler is lost"))
 
     def _group(self, waiting: deque[int]) -> tuple[int, ...]:
         """Parts that are sent together: one, and of short jobs some more; of lost ones alone."""
