@@ -14,6 +14,7 @@ from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling.dispatch import Dispatch, Finished, check_sendable
 from rnnsim.experiments.scaling.engine import Engine, engine_of
 from rnnsim.experiments.scaling.folder import Folder, opened
+from rnnsim.experiments.scaling.forecast import collect
 from rnnsim.experiments.scaling.plan import plan_of
 from rnnsim.experiments.scaling.work import outcome_of
 from rnnsim.experiments.study import Study, measured
@@ -73,6 +74,7 @@ def run(
     about = attributes(study.configuration, study.provenance)
     engine = engine_of(study.name, executor, store)
     if checks.rehearsing():
+        collect(study)
         return _nothing(study, about)
     if engine.executor is not None:
         check_sendable(study)
@@ -107,6 +109,8 @@ def _into_store(study: Study, engine: Engine, n_threads: int, shown: bool) -> xr
         while True:
             there = folder.done()
             todo = [part for part in mine if part not in there]
+            if todo and engine.whole:
+                raise ValueError(_not_whole(study, engine, len(todo), len(mine)))
             total = sum(len(plan.jobs_of(part)) for part in mine)
             done = total - sum(len(plan.jobs_of(part)) for part in todo)
             with bar(total, show=shown, unit="job", description=study.name, done=done) as advance:
@@ -119,6 +123,13 @@ def _into_store(study: Study, engine: Engine, n_threads: int, shown: bool) -> xr
         failed = {job: said["exception"] for job, said in folder.failures().items()}
     _say_failed(study, failed)
     return dataset
+
+
+def _not_whole(study: Study, engine: Engine, missing: int, of: int) -> str:
+    return (
+        f"{str(engine.store)!r} is not whole: {missing} of {of} parts of the {study.name} are "
+        "missing; finish its shards, or run the command again with --store alone"
+    )
 
 
 def _measured(

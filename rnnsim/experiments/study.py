@@ -76,6 +76,12 @@ def grid(axes: Axes, *names: str) -> tuple[dict[str, tuple[int, ...]], dict[str,
     return place, {name: tuple(labels[name][i] for i in at) for name, at in place.items()}
 
 
+def dataset_bytes(study: Study) -> float:
+    """Bytes of the dataset that a study fills."""
+    shapes = ((sizes_of(v, study.axes), np.dtype(v.dtype)) for v in measured(study).values())
+    return float(sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes))
+
+
 def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None:
     """Refuse a study whose dataset and working arrays take more bytes; jobs need not be there yet.
 
@@ -88,12 +94,7 @@ def check_memory(study: Study, n_threads: int | None, max_memory: float) -> None
     """
     limit = checks.real_number("max_memory", max_memory, above=0.0)
     crew = thread_count(n_threads)
-    dataset = float(
-        sum(
-            math.prod(sizes_of(v, study.axes)) * np.dtype(v.dtype).itemsize
-            for v in measured(study).values()
-        )
-    )
+    dataset = dataset_bytes(study)
     threads = crew * study.memory.thread
     total = dataset + study.memory.job + threads
     if total > limit:

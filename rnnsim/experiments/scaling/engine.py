@@ -28,11 +28,15 @@ class Shard(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """Where jobs run and where their results stay; None is in this process."""
+    """Where jobs run and where their results stay; None is in this process.
+
+    With `whole`, nothing is measured: a store that is not whole is refused.
+    """
 
     executor: Executor | None = None
     store: Path | None = None
     shard: Shard | None = None
+    whole: bool = False
 
 
 @dataclass

@@ -15,6 +15,8 @@ from rnnsim.experiments.study import Found, Place
 
 MOST_PARTS = 10_000  # files in a folder: more are slow to list
 
+_NAMES = ("head", "values", "sha256")
+
 
 class Held(NamedTuple):
     """A job that a part holds: where its values belong, what they are, seconds that it took."""
@@ -43,10 +45,14 @@ def packed(fingerprint: str, places: Sequence[Place], outcomes: Sequence[Outcome
     data = b"".join(values)
     file = io.BytesIO()
     np.savez(
-        file, head=np.array(head), values=np.frombuffer(data, np.uint8),
-        sha256=np.array(files.checksum([head, data])),
+        file, head=_bytes(head.encode()), values=_bytes(data),
+        sha256=_bytes(files.checksum([head, data]).encode()),
     )  # fmt: skip
     return file.getvalue()
+
+
+def _bytes(content: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8)
 
 
 def _plain(array: Any) -> npt.NDArray[Any]:
@@ -65,8 +71,8 @@ def unpacked(content: bytes, fingerprint: str | None = None) -> list[Held]:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            head, data = str(archive["head"]), archive["values"].tobytes()
-            intact = str(archive["sha256"]) == files.checksum([head, data])
+            head, data, sha256 = (archive[name].tobytes() for name in _NAMES)
+            intact = sha256.decode() == files.checksum([head, data])
         said = json.loads(head)
         if not intact or fingerprint not in (None, said["fingerprint"]):
             raise ValueError("its checksum differs" if not intact else "it is of other jobs")
