@@ -1,0 +1,83 @@
+"""A command on many cores or machines: all of it, a share of it, or what it would take."""
+
+from pathlib import Path
+from typing import Any
+
+from rnnsim.experiments.scaling.forecast import Forecast, collected, forecast
+from rnnsim.experiments.scaling.status import in_words
+from rnnsim.progress import bar
+
+from ..frame import runs
+from ..frame.places import Place
+from . import stores
+from .engines import around
+from .settings import Scaling
+
+
+def run(
+    analysis: runs.Analysis,
+    settings: Any,
+    *,
+    output: Place,
+    source: Path | None,
+    progress: bool,
+    scaling: Scaling,
+    whole: bool = False,
+) -> list[str]:
+    """What `runs.run` does, as the flags say; the sentences that are printed."""
+    scaling.check(source)
+    if scaling.dry_run:
+        return _forecast(analysis, settings, progress)
+    if scaling == Scaling():
+        return runs.run(analysis, settings, output=output, source=source, progress=progress)
+    shard = scaling.share()
+    if shard is None:  # refused before workers are started
+        output.check(runs.name_of(analysis), source)
+    runs.rehearse(analysis, settings)
+    if scaling.store is not None:
+        stores.record(scaling.store, runs.name_of(analysis), settings)
+    with around(scaling, whole=whole):
+        if shard is not None:
+            analysis.compute(settings, progress)
+            assert scaling.store is not None
+            return [
+                f"Share {shard.number} of {shard.of} is done, in {str(scaling.store)!r}; when all "
+                f"are, rnnsim merge {scaling.store} draws the figures."
+            ]
+        return runs.run(analysis, settings, output=output, source=source, progress=progress)
+
+
+def _forecast(analysis: runs.Analysis, settings: Any, progress: bool) -> list[str]:
+    """What each study of a command takes, and all of them."""
+    with collected() as studies:
+        runs.rehearse(analysis, settings)
+    found = []
+    with bar(len(studies), show=progress, unit="study") as advance:
+        for study in studies:
+            found.append(forecast(study))
+            advance(1)
+    total = sum(each.seconds for each in found)
+    lines = [_in_words(each) for each in found]
+    if len(found) != 1:
+        lines.append(f"All together: {in_words(total)} of one core.")
+    return lines
+
+
+def _in_words(found: Forecast) -> str:
+    kinds = f"{found.n_kinds} kind{'s' if found.n_kinds > 1 else ''}"
+    jobs = f"{found.n_jobs} job{'s' if found.n_jobs > 1 else ''}"
+    return (
+        f"{found.name}: {jobs} of {kinds}; {_bytes(found.memory)} of memory; a store of "
+        f"{_bytes(found.disk)} in {found.n_files} file{'s' if found.n_files > 1 else ''}; about "
+        f"{in_words(found.seconds)} of one core, {found.seconds / 3600:.2g} core-hours, measured "
+        "from one job of each kind."
+    )
+
+
+def _bytes(count: float) -> str:
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
