@@ -1,4 +1,4 @@
-"""A report: one HTML file that holds words, numbers, figures and how to make it again."""
+"""What a report is made of."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from rnnsim.checks import FloatArray
 
 
 class Table(NamedTuple):
-    """Rows of text below a caption."""
+    """Rows of text below a caption; the first cell of each row names it."""
 
     caption: str
     heads: Sequence[str]
@@ -28,7 +28,18 @@ class Curve(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A figure, what it shows in words, and its numbers."""
+    """A figure, what it shows in words, and its numbers.
+
+    Attributes
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens; each occurs once in a report.
+    title, words : str
+    figure : Figure
+        Drawn in the house style, without a title of its own.
+    curves : sequence of Curve
+    table : Table
+    """
 
     name: str
     title: str
