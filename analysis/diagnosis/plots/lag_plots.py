@@ -7,7 +7,16 @@ from rnnsim.diagnosis.findings import Finding, told
 
 from ...frame import figures
 from ...frame.figures import decades
-from .axes import a_decade_at_least, beyond_window, decade_axis, legend, line, of_steps, some_room
+from .axes import (
+    a_decade_at_least,
+    beyond_window,
+    decade_axis,
+    legend,
+    line,
+    of_steps,
+    once,
+    some_room,
+)
 from .points import Points, factor_between, number, points
 from .sides import Floats, Found, Side, sides
 

@@ -34,7 +34,7 @@ class Points(NamedTuple):
 
     def curve(self, ax: Axes) -> Curve:
         """What the pointer finds on these Axes."""
-        drawn = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
+        drawn = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y)).tolist()
         texts = [f"{self.at[k]}: {self.values[k]}" for k in drawn]
         return Curve(ax, self.name, self.x[drawn], self.y[drawn], texts)
 

@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 Found: TypeAlias = Diagnosis | Sequence[Diagnosis]
 
 _LOOKS = (("#0072B2", "o"), ("#E69F00", "s"))  # dark and light, also in grey
+_WHICH = ("first", "second")
 _MOST_CHARACTERS = 30  # of a name in a legend; tables have it whole
 
 
@@ -50,7 +51,7 @@ class Side(NamedTuple):
         text = figures.plain(self.label)
         if len(text) <= _MOST_CHARACTERS:
             return text
-        return f"{'first' if self.first else 'second'}: …{text[-_MOST_CHARACTERS:]}"
+        return f"{_WHICH[not self.first]}: …{text[-_MOST_CHARACTERS:]}"
 
     def told(self, what: str) -> str:
         """The same as plain text."""
@@ -73,6 +74,8 @@ def sides(found: Found) -> Iterator[Side]:
     if isinstance(found, Diagnosis):
         yield Side(found, "", *_LOOKS[0])
         return
-    alone = len(found) == 1
-    for each, look in zip(found, _LOOKS, strict=False):
-        yield Side(each, "" if alone else each.label, *look)
+    labels = [each.label for each in found] if len(found) > 1 else [""]
+    if len({*labels}) < len(labels):
+        labels = [f"{label} ({which})" for label, which in zip(labels, _WHICH, strict=False)]
+    for each, label, look in zip(found, labels, _LOOKS, strict=False):
+        yield Side(each, label, *look)

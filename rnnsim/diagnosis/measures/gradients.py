@@ -81,7 +81,7 @@ def _rate(case: Case) -> Finding:
 
 
 def _errors(case: Case, curve: Floats) -> list[float]:
-    """The error of the change up to each lag; of lags that a part does not reach it is not known."""
+    """The error of the change up to each lag; not known of lags that a part does not reach."""
     parts = np.full((len(case.flows), curve.size), np.nan)
     for row, flow in zip(parts, case.flows, strict=True):
         found = changes(flow, min(curve.size, flow.n_lags) - 1)
