@@ -1,11 +1,13 @@
 """What a report is made of."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rnnsim import checks
 from rnnsim.checks import FloatArray
 
 
@@ -72,3 +74,41 @@ class Report(NamedTuple):
     pictures: Sequence[Picture]
     reproduce: Mapping[str, str]
     data: Mapping[str, Any]
+
+
+def check(report: Report) -> None:
+    """Refuse parts that do not fit together.
+
+    Raises
+    ------
+    ValueError
+        It names the part.
+    """
+    pictures = report.pictures
+    names = [picture.name for picture in pictures]
+    for i, name in enumerate(names):
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or name in names[:i]:
+            raise ValueError(
+                f"`pictures[{i}].name` must be lower-case letters, digits and single hyphens, and "
+                f"occur once in a report, got {checks.shown(name)}; name it as its question, such "
+                "as 'share-by-lag'"
+            )
+    for table in [*report.numbers, *(picture.table for picture in pictures)]:
+        for row in table.rows:
+            if len(row) != len(table.heads):
+                raise ValueError(
+                    f"`rows` of table {checks.shown(table.caption)} must have a cell for each of "
+                    f"{len(table.heads)} heads, got {checks.shown(list(row))}"
+                )
+    for picture in pictures:
+        for curve in picture.curves:
+            _check_curve(picture, curve)
+
+
+def _check_curve(picture: Picture, curve: Curve) -> None:
+    where = f"of picture {picture.name!r}, curve {checks.shown(curve.name)},"
+    sizes = tuple(map(len, (curve.x, curve.y, curve.texts)))
+    if len({*sizes}) > 1:
+        raise ValueError(f"`x`, `y` and `texts` {where} must be of one length, got {sizes}")
+    if curve.axes not in picture.figure.axes:
+        raise ValueError(f"`axes` {where} must be in its figure; give the Axes it is drawn into")
