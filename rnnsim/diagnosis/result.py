@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.data.datasets import Variable, attributes, labelled
-from rnnsim.diagnosis.findings import Finding, plain, short, told
+from rnnsim.diagnosis.findings import Finding, plain, short, steps, told
 from rnnsim.diagnosis.saving import save
 
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ class Diagnosis:
         about = self.about
         window = f", window {about['window']}" if about["window"] else ""
         layers = f"{about['n_layers']} layers of " if about["n_layers"] > 1 else ""
+        origin = about["provenance"].get("data") or about["provenance"].get("task")
         return (
             f"{self.label}: {layers}{about['n_hidden']} units, {about['cell']}, "
             f"{about['n_sequences']} sequence{'s' if about['n_sequences'] > 1 else ''} of "
-            f"{about['n_steps']} steps{window}. Errors cover 95 %."
+            f"{steps(about['n_steps'])}{f' of {origin}' if origin else ''}{window}. Errors cover "
+            "95 %."
         )
 
     def to_dict(self) -> dict[str, Any]:
