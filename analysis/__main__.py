@@ -126,10 +126,13 @@ def _read(file: Annotated[Path, Parameter(help="A file of weights, of any framew
         console.say(str(rnnsim.describe(file)))
 
 
-@app.command(name="diagnose", help=diagnosis.HELP, help_epilogue="")
+@app.command(
+    name="diagnose", help=diagnosis.HELP, help_epilogue="",
+    usage="Usage: rnnsim diagnose FILE [OTHER] [OPTIONS]",
+)  # fmt: skip
 def _diagnose(
     file: Annotated[Path, Parameter(help="A file of weights, of any framework.")],
-    other: Annotated[Path | None, Parameter(help="Another one, side by side.")] = None,
+    other: Annotated[Path | None, Parameter(name="FILE", help="Another one, side by side.")] = None,
     /,
     *,
     settings: Annotated[diagnosis.Settings | None, Parameter(name="*")] = None,

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from cyclopts import Parameter
+
 import rnnsim
 from rnnsim import checks
+from rnnsim.data.sequences import Sequences
 from rnnsim.diagnosis.findings import Finding
 from rnnsim.diagnosis.result import Comparison, Diagnosis
 
@@ -50,6 +53,14 @@ class Settings:
     clip_value: Annotated[
         float | None, flag("The value that entries of gradients are clipped at.")
     ] = None
+    mean_per_token: Annotated[
+        bool,
+        Parameter(
+            help="Take the mean of the loss over all steps that carry it, as frameworks do, and "
+            "not over sequences: for --clip-norm and --clip-value.",
+            negative=(),
+        ),
+    ] = False
     length: Annotated[
         int | None,
         flag(
@@ -135,6 +146,8 @@ def diagnosed(
     found = []
     for own, label in zip(owns, given.labels(files), strict=True):
         sequences = given.batch(data, own, reading)
+        if settings.mean_per_token and isinstance(sequences, Sequences):
+            sequences = sequences.mean_per_token()
         options = {name: getattr(settings, name) for name in (*_OPTIONS, "n_threads")}
         with checks.renamed(network="`FILE`", sequences="`--data`"):
             one = rnnsim.diagnose(own, sequences, progress=progress, **options)

@@ -1,5 +1,7 @@
 """What is diagnosed on the command line: networks of files, their names, and what they read."""
 
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from rnnsim.experiments.own.networks import Own
 USUAL_LENGTH = 200
 USUAL_SEQUENCES = 128
 _WINDOWS = 4  # that data, where they are cut or drawn, are long at least
+_OPTION = re.compile(r"\b(embedding|readout|prefix|layer)=(\S+)")
 DRAWN = "inputs from N(0, 1)"
 
 
@@ -44,8 +47,12 @@ def networks(files: Sequence[Path], **options: Any) -> list[Own]:
     """
     found = []
     for file in files:
-        with checks.renamed(weights="`FILE`"):
+        with checks.renamed(weights="`FILE`"), warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             found.append(network_file(file, **options))
+        for each in said:
+            text = str(each.message).replace("`weights`", "`FILE`")
+            warnings.warn(_OPTION.sub(r"--\1 \2", text), each.category, stacklevel=2)
         if len(found[-1].network) > 1:
             raise ValueError(
                 f"`FILE` {str(file)!r} holds {len(found[-1].network)} networks, and one is "

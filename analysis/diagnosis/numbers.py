@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 
 from rnnsim.diagnosis.findings import Finding
-from rnnsim.diagnosis.result import APART, Comparison, Diagnosis, Row, outcome, quantity, threshold
+from rnnsim.diagnosis.result import (
+    APART,
+    Comparison,
+    Diagnosis,
+    Row,
+    missing_of,
+    outcome,
+    quantity,
+    threshold,
+)
 
 from ..frame.report import Table
 
@@ -35,7 +44,7 @@ def tables(found: Diagnosis) -> list[Table]:
     known = [(question, [_row(each) for each in findings if each.known])
              for question, findings in by_question(found)]  # fmt: skip
     made = [Table(question, _HEADS, rows) for question, rows in known if rows]
-    missing = [(each.name, _needs(each)) for each in found if not each.known]
+    missing = [(", ".join(names), needs) for needs, names in missing_of(found).items()]
     more = Table("What is not known", ("finding", "what it would need"), missing)
     return [*made, *([more] if missing else [])]
 
@@ -53,11 +62,11 @@ def tables_of_both(both: Comparison, labels: Sequence[str]) -> list[Table]:
         ]
         made += [Table(question, heads, cells)] if cells else []
     missing = [
-        (row.name, _needs(row.first), _needs(row.second))
-        for row in both.rows
-        if not (row.first.known and row.second.known)
+        (label, ", ".join(names), needs)
+        for label, each in zip(labels, (both.first, both.second), strict=True)
+        for needs, names in missing_of(each).items()
     ]
-    more = Table("What is not known", ("finding", *labels), missing)
+    more = Table("What is not known", ("of", "finding", "what it would need"), missing)
     return [*made, *([more] if missing else [])]
 
 
@@ -82,11 +91,3 @@ def _apart(row: Row) -> str:
 
 def _side(finding: Finding) -> str:
     return outcome(finding) if finding.known else "not known"
-
-
-def _needs(finding: Finding) -> str:
-    """What a finding that is not known would need; of one that is known nothing."""
-    if finding.known:
-        return "known"
-    needs = finding.words.removeprefix("Not known: ")
-    return needs[:1].upper() + needs[1:]

@@ -66,8 +66,9 @@ class Diagnosis:
         lines = [self.verdict, "", self.subject, "", *known]
         if self.to_try:
             lines += ["", "What to try:", *(f"- {each}" for each in self.to_try)]
-        missing = [f"- {each.name}: {each.words}" for each in self if not each.known]
-        return "\n".join([*lines, *(["", "What is not known:", *missing] if missing else [])])
+        missing = [f"- {', '.join(names)}: {needs}." for needs, names in missing_of(self).items()]
+        more = ["", "What is not known, and what it would need:", *missing]
+        return "\n".join([*lines, *(more if missing else [])])
 
     @property
     def subject(self) -> str:
@@ -191,7 +192,7 @@ class Diagnosis:
             for each in self.findings
             if each.known
         ]
-        missing = [(each.name, each.words) for each in self.findings if not each.known]
+        missing = [(", ".join(names), needs) for needs, names in missing_of(self).items()]
         parts = [f"<p><strong>{escape(self.verdict)}</strong></p>", _p(self.subject)]
         parts.append(_table(("finding", "says", "number", "threshold", "in words"), rows))
         if self.to_try:
@@ -306,6 +307,16 @@ def _row(one: Finding, two: Finding) -> Row:
 
 def _line(row: Row) -> str:
     return f"{row.name}: {outcome(row.first)} | {outcome(row.second)} | {APART[row.apart]}"
+
+
+def missing_of(found: Diagnosis) -> dict[str, list[str]]:
+    """What would be needed, and the names of all findings that need it."""
+    names: dict[str, list[str]] = {}
+    for finding in found:
+        if not finding.known:
+            needs = finding.words.removeprefix("Not known: ").removesuffix(".")
+            names.setdefault(needs, []).append(finding.name)
+    return names
 
 
 def outcome(finding: Finding) -> str:

@@ -14,10 +14,11 @@ from .sides import Found, sides
 
 
 class Panel(NamedTuple):
-    """A plot, and the points that it draws: of findings that are not known none."""
+    """A plot, the points that it draws, of findings that are not known none, and how it is read."""
 
     plot: Callable[..., Axes]
     points: Callable[[Found], list[Points]]
+    how: str = ""
     bars: bool = False
 
 
@@ -30,22 +31,53 @@ class Kind(NamedTuple):
     findings: Sequence[str]
     panels: Sequence[Panel]
     stacked: bool = False
-    how: str = ""
 
+
+_GRADIENT = Panel(
+    lag_plots.plot_gradient, lag_plots.gradient_points,
+    "The size of the gradient is the typical one, of a loss with respect to the state k steps "
+    "before it: a straight line is one rate, dashed the one that was fitted.",
+)  # fmt: skip
+_MEMORY = Panel(
+    lag_plots.plot_memory, lag_plots.memory_points,
+    "The loss is that when the state is set to 0 so many steps before it: where the curve is "
+    "level, nothing is seen of what lies further back.",
+)  # fmt: skip
+_SHARES = Panel(
+    window_plots.plot_shares, window_plots.share_points,
+    "Large markers on the left are the windows that keep 90 %.",
+)  # fmt: skip
+_ERRORS = Panel(
+    window_plots.plot_window_errors, window_plots.error_points,
+    "Large markers on the curve of errors are the windows from which on it is below 10 % and 1 %.",
+)  # fmt: skip
+_BIAS = Panel(
+    noise_plots.plot_bias_and_variance, noise_plots.error_points,
+    "bias^2 and variance are beside the square of the mean gradient. Estimates of 0 or below are "
+    "not drawn: they are not to be told from 0.",
+)  # fmt: skip
+_GATES = Panel(
+    state_plots.plot_gates, state_plots.gate_points,
+    "Low is below .1 and high above .9; of g and n, which run from -1 to 1, below -.9 and above "
+    ".9.",
+)  # fmt: skip
+_EIGENVALUES = Panel(
+    state_plots.plot_eigenvalues, state_plots.eigenvalue_points,
+    "Dashed is the unit circle, on which a linear network neither forgets nor grows.",
+)  # fmt: skip
+_STATES = Panel(
+    state_plots.plot_states, state_plots.state_points, "The first point is the length of the data."
+)
 
 KINDS: tuple[Kind, ...] = (
     Kind(
         "gradient-and-memory", "How far back gradients go, and what is there", "steps back",
-        ("gradient_rate", "change_over_window", "forward_memory"),
-        (Panel(lag_plots.plot_gradient, lag_plots.gradient_points),
-         Panel(lag_plots.plot_memory, lag_plots.memory_points)), stacked=True,
+        ("gradient_rate", "change_over_window", "forward_memory"), (_GRADIENT, _MEMORY),
+        stacked=True,
     ),
     Kind(
         "windows", "What a window keeps of the gradient", "window",
-        ("reach_W_hh", "reach_W_xh", "window_error", "window_for_10_percent",
-         "window_for_1_percent"),
-        (Panel(window_plots.plot_shares, window_plots.share_points),
-         Panel(window_plots.plot_window_errors, window_plots.error_points)),
+        ("reach_W_hh", "reach_W_xh", "window_error", "window_for_10_percent"), (_SHARES, _ERRORS),
     ),
     Kind(
         "layers-and-gates", "Which layers and gates the gradient is in", "part",
@@ -55,20 +87,18 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "noise-beside-bias", "Noise of batches beside the bias of a window", "window or lag",
         ("noise_and_bias", "best_window", "horizon"),
-        (Panel(noise_plots.plot_bias_and_variance, noise_plots.error_points),
-         Panel(noise_plots.plot_horizon, noise_plots.lag_points)),
+        (_BIAS, Panel(noise_plots.plot_horizon, noise_plots.lag_points)),
     ),
     Kind(
         "states", "States carried on", "steps", ("carried_state", "idle_units", "effective_rank"),
-        (Panel(state_plots.plot_states, state_plots.state_points),),
+        (_STATES,),
     ),
     Kind(
         "gates", "What gates do", "gate or unit", ("gates", "time_scale"),
-        (Panel(state_plots.plot_gates, state_plots.gate_points),
-         Panel(state_plots.plot_time_scales, state_plots.time_points)),
+        (_GATES, Panel(state_plots.plot_time_scales, state_plots.time_points)),
     ),
     Kind(
-        "clipping", "Clipping", "batch",
+        "clipping", "What clipping does to gradients", "batch",
         ("clipping_by_norm", "clipping_by_norm_cosine", "clipping_by_value",
          "clipping_by_value_cosine"),
         (Panel(noise_plots.plot_norms, noise_plots.norm_points),
@@ -76,8 +106,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "recurrent-matrix", "The matrix of the recurrence", "part", ("spectrum", "non_normality"),
-        (Panel(state_plots.plot_eigenvalues, state_plots.eigenvalue_points),
-         Panel(state_plots.plot_blocks, state_plots.block_points, bars=True)),
+        (_EIGENVALUES, Panel(state_plots.plot_blocks, state_plots.block_points, bars=True)),
     ),
 )  # fmt: skip
 
@@ -93,7 +122,7 @@ def _picture(kind: Kind, found: Found) -> Picture | None:
     if not panels:
         return None
     shape = (len(panels), 1) if kind.stacked else (1, len(panels))
-    size = (7.6, 3.6 * len(panels)) if kind.stacked else (5.6 * len(panels) + 0.8, 4.4)
+    size = (7.6, 3.6 * len(panels)) if kind.stacked else (4.7 * len(panels) + 0.9, 4.2)
     shared: dict[str, Any] = {"sharex": True} if kind.stacked else {}
     figure, axes = figures.new_figure(*shape, figsize=size, **shared)
     curves: list[Curve] = []
@@ -110,14 +139,14 @@ def _picture(kind: Kind, found: Found) -> Picture | None:
             ax.tick_params(labelbottom=True)
     curves = [each for each in curves if len(each.texts)]
     numbers = table(f"{kind.title}: the numbers.", kind.head, told)
-    return Picture(kind.name, kind.title, _words(kind, found), figure, curves, numbers)
+    return Picture(kind.name, kind.title, _words(kind, panels, found), figure, curves, numbers)
 
 
-def _words(kind: Kind, found: Found) -> str:
-    """The sentences of the findings that are known, of two networks each by its name."""
+def _words(kind: Kind, panels: Sequence[Panel], found: Found) -> str:
+    """The sentences of findings that are known, each network's by its name; how to read it."""
     said = []
     for side in sides(found):
         known = [each for each in map(side.finding, kind.findings) if each.known]
         if known:
             said.append(side.told(" ".join(each.words for each in known)))
-    return " ".join([*said, kind.how]).strip()
+    return " ".join([*said, *(panel.how for panel in panels if panel.how)])
