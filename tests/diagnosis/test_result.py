@@ -23,9 +23,14 @@ def test_the_verdict_comes_first(found):
     lines = found.summary().split("\n")
     assert lines[0] == found.verdict
     assert found.verdict.startswith("The gradient vanishes on its way back, by -0.105")
-    assert all(f"{each.name}: " in found.summary() for each in found)
+    assert all(f"{each.name}: {each.says}. {each.words}" in lines for each in found if each.known)
     assert "What to try:" in lines
-    assert "What is not known:" in lines
+    missing = lines[lines.index("What is not known, and what it would need:") + 1 :]
+    said = {name: needs for names, needs in (line[2:].split(": ", 1) for line in missing)
+            for name in names.split(", ")}  # fmt: skip
+    assert said == {each.name: each.words.removeprefix("Not known: ") for each in found
+                    if not each.known}  # fmt: skip
+    assert len(missing) == len({*said.values()})
 
 
 def test_findings_by_name_and_in_a_row(found):
