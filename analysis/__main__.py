@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 import rnnsim
 from rnnsim import checks
+from rnnsim.experiments.scaling.dispatch import EngineError
 
 from . import demo
 from .diagnosis import command as diagnosis
@@ -21,6 +22,8 @@ from .frame.places import Place
 from .frame.settings import TASK_HELP, as_flags, told
 from .gradients import gradient_norms, truncation, window
 from .networks import architectures, cells, depth, portrait
+from .scaling import running, stores
+from .scaling.settings import Scaling
 from .spectra import nonnormal, spectra
 from .training import temporal_order, training
 
@@ -55,6 +58,7 @@ Source = Annotated[
 Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
 
 
+OTHERS = ("demo", "read", "diagnose", "merge", "status", "help")
 ANALYSES: tuple[runs.Analysis, ...] = (
     gradient_norms,
     truncation,
@@ -84,13 +88,20 @@ def _add_command(
         output: Output = None,
         overwrite: Overwrite = False,
         source: Source = None,
+        scaling: Annotated[Scaling | None, Parameter(name="*")] = None,
         progress: Progress = True,
     ) -> None:
         if source is not None and settings is not None:
             _refuse_settings(settings)
         place = Place(output or folder, usual=output is None, overwrite=overwrite)
         with as_flags(kind):
-            sentences = run(settings or kind(), output=place, source=source, progress=progress)
+            sentences = run(
+                settings or kind(),
+                output=place,
+                source=source,
+                progress=progress,
+                scaling=scaling or Scaling(),
+            )
         for sentence in sentences:
             console.say(sentence)
 
@@ -114,9 +125,9 @@ def _refuse_settings(settings: Any) -> None:
 
 for _analysis in ANALYSES:
     _name = runs.name_of(_analysis)
-    _run = partial(runs.run, _analysis)
+    _run = partial(running.run, _analysis)
     _add_command(_name, _analysis.HELP, _analysis.Settings, _run, Path("results") / _name)
-_add_command("demo", demo.HELP, demo.Settings, demo.run, Path("results"))
+_add_command("demo", demo.HELP, demo.Settings, running.all_of(demo.run), Path("results"))
 
 
 @app.command(name="read", help_epilogue="")
@@ -157,15 +168,38 @@ def _diagnose(
         )
 
 
+@app.command(name="merge", help_epilogue="")
+def _merge(
+    folder: Annotated[Path, Parameter(help="The --store of a command whose shards are done.")],
+    /,
+    *,
+    output: Output = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Put the shards of a command together: its figures and data, as if it had run in one piece."""
+    name = stores.command_of(folder)
+    words = [name, "--store", str(folder), *["--overwrite"] * overwrite]
+    words += [] if output is None else ["--output", str(output)]
+    with running.whole():
+        _with_configuration(*words, config=folder / stores.SETTINGS)
+
+
+@app.command(name="status", help_epilogue="")
+def _status(
+    folder: Annotated[Path, Parameter(help="The --store of a command, or a sweep's.")], /
+) -> None:
+    """What of a store is done, running, failed and damaged, and how long the rest will take."""
+    for sentence in stores.told(folder):
+        console.say(sentence)
+
+
 @app.command(name="help", help_epilogue="")
 def _help(
     command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
 ) -> None:
     """What a command does, and all its flags."""
     if command is not None:
-        checks.one_of(
-            "command", command, (*map(runs.name_of, ANALYSES), "demo", "read", "diagnose", "help")
-        )
+        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), *OTHERS))
     app.help_print([] if command is None else [command])
 
 
@@ -188,7 +222,7 @@ def main() -> None:
             app.meta(sys.argv[1:])
     except BrokenPipeError:  # of help; who reads figures goes on without a reader
         console.hush()
-    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError, EngineError) as error:
         print(f"rnnsim: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

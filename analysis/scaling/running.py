@@ -1,5 +1,8 @@
 """A command on many cores or machines: all of it, a share of it, or what it would take."""
 
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,42 @@ from . import stores
 from .engines import around
 from .settings import Scaling
 
+_whole: ContextVar[bool] = ContextVar("whole", default=False)
+
+
+@contextlib.contextmanager
+def whole() -> Iterator[None]:
+    """Commands in the block measure nothing: a store that is not whole is refused."""
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
+def all_of(run_all: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """`run` of what is several analyses in one, which have no share and no forecast of their own.
+
+    Raises
+    ------
+    ValueError
+        One of them is asked for.
+    """
+
+    def run_them(
+        settings: Any, *, output: Place, source: Path | None, progress: bool, scaling: Scaling
+    ) -> list[str]:
+        scaling.check(source)
+        if scaling.dry_run or scaling.shard is not None:
+            flag = "--dry-run" if scaling.dry_run else "--shard"
+            raise ValueError(f"`{flag}` is of one analysis, and this runs several; run them alone")
+        if scaling.store is not None:
+            stores.record(scaling.store, "demo", settings)
+        with around(scaling):
+            return run_all(settings, output=output, source=source, progress=progress)
+
+    return run_them
+
 
 def run(
     analysis: runs.Analysis,
@@ -22,7 +61,6 @@ def run(
     source: Path | None,
     progress: bool,
     scaling: Scaling,
-    whole: bool = False,
 ) -> list[str]:
     """What `runs.run` does, as the flags say; the sentences that are printed."""
     scaling.check(source)
@@ -36,7 +74,7 @@ def run(
     runs.rehearse(analysis, settings)
     if scaling.store is not None:
         stores.record(scaling.store, runs.name_of(analysis), settings)
-    with around(scaling, whole=whole):
+    with around(scaling, whole=_whole.get()):
         if shard is not None:
             analysis.compute(settings, progress)
             assert scaling.store is not None
@@ -79,5 +117,3 @@ def _bytes(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count:.0f} bytes"
-
-

@@ -12,7 +12,7 @@ from rnnsim import checks
 from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
 from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling.dispatch import Dispatch, Finished, check_sendable
-from rnnsim.experiments.scaling.engine import Engine, engine_of
+from rnnsim.experiments.scaling.engine import Engine, checked, engine_of
 from rnnsim.experiments.scaling.folder import Folder, opened
 from rnnsim.experiments.scaling.forecast import collect
 from rnnsim.experiments.scaling.plan import plan_of
@@ -72,10 +72,11 @@ def run(
     """
     threads, shown = thread_count(n_threads), checks.boolean("progress", progress)
     about = attributes(study.configuration, study.provenance)
-    engine = engine_of(study.name, executor, store)
     if checks.rehearsing():
+        checked(executor, store)
         collect(study)
         return _nothing(study, about)
+    engine = engine_of(study.name, executor, store)
     if engine.executor is not None:
         check_sendable(study)
     if engine.store is not None:

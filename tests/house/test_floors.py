@@ -39,6 +39,7 @@ FLOORS = (
     "rnnsim/probing",
     "rnnsim",
     "analysis/frame",
+    "analysis/scaling",
     "analysis/gradients",
     "analysis/spectra",
     "analysis/dynamics analysis/training",
