@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from rnnsim.experiments.scaling.engine import Engine, inside
 from rnnsim.experiments.scaling.forecast import Forecast, collected, forecast
 from rnnsim.experiments.scaling.status import in_words
 from rnnsim.progress import bar
@@ -87,7 +88,7 @@ def run(
 
 def _forecast(analysis: runs.Analysis, settings: Any, progress: bool) -> list[str]:
     """What each study of a command takes, and all of them."""
-    with collected() as studies:
+    with inside(Engine(store=Path())), collected() as studies:  # cut as for a store
         runs.rehearse(analysis, settings)
     found = []
     with bar(len(studies), show=progress, unit="study") as advance:

@@ -241,7 +241,7 @@ def _fit(flow: GradientFlow, members: _Members, first: int, last: int) -> tuple[
     with np.errstate(invalid="ignore"):
         curves = flow.log_norms[:, members.rows, lags].mean(axis=1)
         curves[~np.isfinite(curves)] = np.nan
-        rate = curves @ x / scatter
+        rate = (curves * x).sum(axis=1) / scatter  # the same bits beside any others
         if flow.per_sequence is None:
             slopes = np.empty(members.alive.shape)
         else:

@@ -173,9 +173,9 @@ PARAMETERS: dict[str, str] = {
         "mapping": "task_options mask tie",
         "origin": "provenance",
         "horizon": "chrono",
-        "path": "path checkpoint",
+        "path": "path checkpoint store",
         "text": "kind text",
-        "class": "dtype flow dataset datasets layers encoder_weights decoder_weights",
+        "class": "dtype executor flow dataset datasets layers encoder_weights decoder_weights",
     }.items()
     for name in names.split()
 }

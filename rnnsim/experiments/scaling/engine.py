@@ -76,9 +76,16 @@ def checked(executor: Any, store: Any) -> Engine:
     if executor is not None:
         check_executor(executor)
     place = None if store is None else checks.path("store", store)
+    if store == "":
+        raise ValueError("`store` must name a folder, got ''; '.' is the one you are in")
     if place is not None and place.exists() and not place.is_dir():
         raise ValueError(f"`store` {str(place)!r} is a file; name a folder")
     return Engine(executor, place)
+
+
+def is_scaled(executor: Any, store: Any) -> bool:
+    """Whether jobs are spread or kept, and so should be many and short."""
+    return executor is not None or store is not None or _around.get() is not None
 
 
 def engine_of(name: str, executor: Any, store: Any) -> Engine:

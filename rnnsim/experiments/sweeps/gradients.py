@@ -21,6 +21,7 @@ from rnnsim.experiments.own.border import check_seeds, takes_own
 from rnnsim.experiments.own.data import Made, Source, Task, label_of
 from rnnsim.experiments.own.networks import OwnWeights
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import is_scaled
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.cells import CELLS
@@ -238,7 +239,9 @@ def sweep(
         _memory(axes, template, tried, cells),
     )  # fmt: skip
     check_memory(study, n_threads, max_memory)
-    study = study._replace(jobs=list(_jobs(axes, template, tried, cells)))
+    gains = 1 if is_scaled(executor, store) else len(axes["gain"])  # of a job
+    most = gains * len(axes["network_seed"])
+    study = study._replace(jobs=list(_jobs(axes, template, tried, cells, most)))
     return run(study, n_threads=n_threads, progress=progress, executor=executor, store=store)
 
 
@@ -252,9 +255,9 @@ class _Tried(NamedTuple):
 
 
 def _jobs(
-    axes: Mapping[str, tuple[Any, ...]], template: Job, tried: _Tried, cells: Cells
+    axes: Mapping[str, tuple[Any, ...]], template: Job, tried: _Tried, cells: Cells, most: int
 ) -> Iterator[tuple[Place, Job]]:
-    """All ensembles of the sweep, each with its place; gains and seeds run together."""
+    """All ensembles of the sweep, each with its place; gains and seeds run together, `most`."""
     outer = ("task", "scheme", "activation", "n_hidden", "data_seed", "length")
     place, chosen = grid(axes, "gain", "network_seed")
     points = itertools.product(*(range(len(axes[axis])) for axis in outer))
@@ -271,7 +274,7 @@ def _jobs(
         per_network = _flow_bytes(
             of_cell, tried.loss_steps[name, values["length"]], values["length"]
         )
-        size = max(1, int(_JOB_BYTES / per_network))
+        size = min(most, max(1, int(_JOB_BYTES / per_network)))
         for start in range(0, len(place["gain"]), size):
             some = slice(start, start + size)
             yield (
