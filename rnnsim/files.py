@@ -77,6 +77,21 @@ def writing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         yield file
 
 
+def put(path: Path, content: bytes, stage: Path) -> None:
+    """Write one of thousands of files, whole or not at all, by way of a stage that is there.
+
+    Nobody else writes to the stage, and who owns it deletes what a killed process left in it.
+    """
+    fresh = stage / uuid4().hex
+    try:
+        fresh.write_bytes(content)
+        os.replace(fresh, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: str | PathLike[str], text: str) -> None:
     """`replacing` for one file of text, in UTF-8."""
     with replacing(path) as fresh:

@@ -1,8 +1,6 @@
 """Stacks of more and more layers on the same data: gradients, exponents and windows by layer."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Task
 from rnnsim.experiments.own.networks import OwnWeights, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Memory, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate, log_changes, mean_over_steps
@@ -62,7 +61,7 @@ def depth_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Gradients, Lyapunov exponents and windows of every layer of stacks, against their depth.
 

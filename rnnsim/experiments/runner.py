@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import Executor
-from os import PathLike
 
 import numpy as np
 import xarray as xr
@@ -12,7 +10,7 @@ from rnnsim import checks
 from rnnsim.data.datasets import attributes, labelled, nothing_yet, sizes_of
 from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling.dispatch import Dispatch, Finished, check_sendable
-from rnnsim.experiments.scaling.engine import Engine, checked, engine_of
+from rnnsim.experiments.scaling.engine import Engine, Executor, Store, checked, engine_of
 from rnnsim.experiments.scaling.folder import Folder, opened
 from rnnsim.experiments.scaling.forecast import collect
 from rnnsim.experiments.scaling.plan import plan_of
@@ -30,7 +28,7 @@ def run(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Measure all jobs of a study.
 

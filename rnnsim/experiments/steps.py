@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +18,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Task, label_of
 from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.gradients.simulation import forward
 from rnnsim.networks.cells import CELLS
@@ -56,7 +55,7 @@ def step_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Eigenvalues and singular values of one step, ``J = ds_t/ds_{t-1}``, of cells of any kind.
 

@@ -19,6 +19,9 @@ MOVERS = {"os": {"rename", "renames", "replace"}, "shutil": {"move", "copy", "co
 WRITERS = {"savefig", "saving", "savetxt", "savez", "savez_compressed", "to_zarr", "tofile"}
 
 
+GUARDS = {"replacing", "writing", "BytesIO", "StringIO"}
+
+
 def calls(node):
     """Every call below a node as (module or object, function, call)."""
     for call in ast.walk(node):
@@ -61,12 +64,12 @@ def writes(module):
 
 
 def unguarded(module):
-    """Calls of WRITERS outside of a block of `replacing` or `writing`."""
+    """Calls of WRITERS outside of a block of `replacing` or `writing`, or of a file in memory."""
     guarded = {
         call
         for block in ast.walk(module)
         if isinstance(block, ast.With)
-        and {function for _, function, _ in calls(block.items[0])} & {"replacing", "writing"}
+        and {function for _, function, _ in calls(block.items[0])} & GUARDS
         for _, _, call in calls(block)
     }
     found = [call for _, function, call in calls(module) if function in WRITERS]

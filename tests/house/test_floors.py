@@ -146,7 +146,7 @@ def test_one_place_for_each_decision(path):
     if not name.startswith(("rnnsim/kernels/cells/", "rnnsim/kernels/__init__")):
         codes = used & {"TANH", "SIGMOID", "RELU", "LINEAR"}
         assert not codes or name == "rnnsim/networks/rnn.py", "cells are told apart by the seam"
-    if name != "rnnsim/parallel.py":
+    if name != "rnnsim/parallel.py" and "/scaling/" not in name:  # executors of other processes
         assert not below(found, "threading", "concurrent", "threadpoolctl", "multiprocessing")
     if name.startswith("rnnsim/training/"):
         assert "isinstance" not in used, "data/ and networks/ tell one network from two"

@@ -3,8 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from rnnsim.experiments.architectures.learning import (
 from rnnsim.experiments.catalogue.sweeps import ARCHITECTURES as VARIABLES
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.maps import gradient_map, picture_gradients
 from rnnsim.networks.cells import CELLS
@@ -73,7 +72,7 @@ def architecture_experiment(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Train networks of one architecture, score them on held-out data, map their gradients.
 

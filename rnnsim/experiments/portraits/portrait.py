@@ -1,7 +1,5 @@
 """All that is known about one network: spectra, theory, exponents, and its gradients on a batch."""
 
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any
 
 import xarray as xr
@@ -29,6 +27,7 @@ from rnnsim.experiments.portraits.parts import (
     points,
 )
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Memory, Study, check_memory, flow_bytes
 from rnnsim.networks.cells import CELLS
 from rnnsim.networks.stack import Network, has_layers
@@ -59,7 +58,7 @@ def portrait(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Spectra, Lyapunov exponents and gradient flow of one network, beside what theory says.
 

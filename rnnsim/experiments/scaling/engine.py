@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnsim import checks
 from rnnsim.experiments.scaling.dispatch import check_executor
+
+Store = str | PathLike[str]  # a folder
 
 
 class Shard(NamedTuple):

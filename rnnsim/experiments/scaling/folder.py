@@ -16,14 +16,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import xarray as xr
 
 from rnnsim import files
 from rnnsim.experiments.placing import Values
 from rnnsim.experiments.scaling import locks
-from rnnsim.experiments.scaling.checkpoints import forget
 from rnnsim.experiments.scaling.parts import Held, packed, unpacked
 from rnnsim.experiments.scaling.plan import (
     Plan,
@@ -32,7 +30,7 @@ from rnnsim.experiments.scaling.plan import (
     read_plan,
     write_plan,
 )
-from rnnsim.experiments.scaling.work import Outcome
+from rnnsim.experiments.scaling.work import Outcome, forget
 from rnnsim.experiments.study import Place
 
 _PART = re.compile(r"(\d{8})-([0-9a-f]{12})\.npz")
@@ -91,14 +89,7 @@ class Folder:
         return f"{part:08d}-{self._prints[part][:_SHORT]}.npz"
 
     def _write(self, target: Path, content: bytes) -> None:
-        fresh = self._stage / uuid4().hex
-        try:
-            fresh.write_bytes(content)
-            os.replace(fresh, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
-            raise
+        files.put(target, content, self._stage)
 
     def _note(self, job: int, failure: str | None) -> None:
         """Why a job failed, or that it did not."""
@@ -181,8 +172,8 @@ def _read(file: Path, plan: Plan, part: int, prints: Sequence[str] | None) -> li
     if part >= plan.n_parts:
         return None
     try:
-        held = unpacked(file.read_bytes(), None if prints is None else prints[part])
-    except (ValueError, OSError):
+        held = unpacked(file, None if prints is None else prints[part])
+    except ValueError:
         return None
     return held if len(held) == len(plan.jobs_of(part)) else None
 

@@ -2,8 +2,8 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,12 +43,11 @@ def packed(fingerprint: str, places: Sequence[Place], outcomes: Sequence[Outcome
         values += [np.ascontiguousarray(a).tobytes() for a in arrays.values()]
     head = json.dumps({"fingerprint": fingerprint, "jobs": jobs}, default=int)
     data = b"".join(values)
-    file = io.BytesIO()
-    np.savez(
-        file, head=_bytes(head.encode()), values=_bytes(data),
-        sha256=_bytes(files.checksum([head, data]).encode()),
-    )  # fmt: skip
-    return file.getvalue()
+    sha256 = files.checksum([head, data])
+    with io.BytesIO() as file:
+        np.savez(file, head=_bytes(head.encode()), values=_bytes(data),
+                 sha256=_bytes(sha256.encode()))  # fmt: skip
+        return file.getvalue()
 
 
 def _bytes(content: bytes) -> npt.NDArray[np.uint8]:
@@ -61,7 +60,7 @@ def _plain(array: Any) -> npt.NDArray[Any]:
     return values.astype(str) if values.dtype.hasobject else values
 
 
-def unpacked(content: bytes, fingerprint: str | None = None) -> list[Held]:
+def unpacked(file: Path, fingerprint: str | None = None) -> list[Held]:
     """The jobs of a part.
 
     Raises
@@ -70,15 +69,14 @@ def unpacked(content: bytes, fingerprint: str | None = None) -> list[Held]:
         A file that is damaged, or of other jobs.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            head, data, sha256 = (archive[name].tobytes() for name in _NAMES)
-            intact = sha256.decode() == files.checksum([head, data])
+        found = files.read_arrays(file, _NAMES)
+        head, data, sha256 = (found[name].tobytes() for name in _NAMES)
+        intact = sha256.decode() == files.checksum([head, data])
         said = json.loads(head)
         if not intact or fingerprint not in (None, said["fingerprint"]):
             raise ValueError("its checksum differs" if not intact else "it is of other jobs")
         return _held(said["jobs"], data)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile,
-            NotImplementedError, MemoryError, RecursionError) as error:  # fmt: skip
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 
 from rnnsim import checks, files
 from rnnsim.data.datasets import Axes, Variable, attributes
-from rnnsim.experiments.scaling.identity import fingerprint
 from rnnsim.experiments.scaling.parts import jobs_in_part
 from rnnsim.experiments.study import Study
 
@@ -184,3 +183,38 @@ def _short(value: Any) -> str:
 
 def _checksum(said: Mapping[str, Any]) -> str:
     return files.checksum([json.dumps(said, sort_keys=True)])
+
+
+def fingerprint(job: Any) -> str:
+    """sha256, in hex, of a job as text.
+
+    Examples
+    --------
+    >>> fingerprint({"gain": (0.5, 1.0)}) == fingerprint({"gain": (0.5, 1.0)})
+    True
+    """
+    return files.checksum([_in_text(job)])
+
+
+def _in_text(value: Any) -> str:
+    """Plain data as text; data and networks of one's own by their identity."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    kind = type(value).__qualname__
+    if isinstance(identity := getattr(value, "identity", None), str):
+        return f"{kind}<{identity}>"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str}{value.shape}{files.checksum([np.ascontiguousarray(value)])}"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(sorted(f'{_in_text(k)}:{_in_text(v)}' for k, v in value.items()))}}}"
+    if isinstance(value, tuple | list):
+        return f"{kind}({','.join(map(_in_text, value))})"
+    if is_dataclass(value) and not isinstance(value, type):
+        return f"{kind}({','.join(_in_text(getattr(value, f.name)) for f in fields(value))})"
+    if type(value).__reduce__ is not object.__reduce__:  # says itself what it is made of
+        return f"{kind}{_in_text(value.__reduce__())}"
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    raise TypeError(f"a job must be plain data, got {value!r:.80} ({kind}) in it")

@@ -108,8 +108,8 @@ def _seconds(file: Path, plan: Plan, part: int) -> list[float] | None:
     if part >= plan.n_parts:
         return None
     try:
-        held = unpacked(file.read_bytes())
-    except (ValueError, OSError):
+        held = unpacked(file)
+    except ValueError:
         return None
     return [each.seconds for each in held] if len(held) == len(plan.jobs_of(part)) else None
 

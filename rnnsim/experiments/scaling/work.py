@@ -1,16 +1,20 @@
-"""What a worker does: a few jobs after each other, and what came of each."""
+"""What a worker does: a few jobs after each other, what came of each, and where training rests."""
 
+import contextlib
+import itertools
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnsim.data.datasets import versions
-from rnnsim.experiments.scaling.checkpoints import kept_in
 from rnnsim.experiments.study import Found
 
 _LINES = 12  # of a traceback
+
+_files: ContextVar[Iterator[Path] | None] = ContextVar("files", default=None)
 
 
 class Outcome(NamedTuple):
@@ -77,3 +81,28 @@ def outcome_of(
         lines = traceback.format_exception(error)
         found, failure = None, "".join(lines[-_LINES:]).strip()
     return Outcome(found, failure, time.perf_counter() - started)
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path | None, job: int) -> Iterator[None]:
+    """Training runs in the block have checkpoints in a folder; none where it is not there."""
+    names = None
+    if folder is not None and folder.is_dir():  # which it is not on another machine
+        names = (folder / f"{job:08d}-{i}.npz" for i in itertools.count())
+    token = _files.set(names)
+    try:
+        yield
+    finally:
+        _files.reset(token)
+
+
+def checkpoint() -> Path | None:
+    """The file of the next training run of a job, for `train`; None where none is kept."""
+    names = _files.get()
+    return None if names is None else next(names)
+
+
+def forget(folder: Path, job: int) -> None:
+    """Delete the checkpoints of a job that is done."""
+    for file in folder.glob(f"{job:08d}-*.npz"):
+        file.unlink(missing_ok=True)

@@ -1,9 +1,7 @@
 """Bias and variance of every truncation window, before networks learn and after."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from functools import partial
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +17,8 @@ from rnnsim.experiments.own.border import check_varied, takes_own
 from rnnsim.experiments.own.data import Source, Task
 from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.checkpoints import checkpoint
+from rnnsim.experiments.scaling.engine import Executor, Store
+from rnnsim.experiments.scaling.work import checkpoint
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.windows.bias_variance import OF, window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
@@ -70,7 +69,7 @@ def bias_variance_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """`window_bias_variance` of networks as they are drawn, and after they were trained.
 

@@ -1,8 +1,6 @@
 """Vanilla networks, GRUs and LSTMs on the same data, against where their gates begin."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +19,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Task
 from rnnsim.experiments.own.networks import OWN, OwnWeights, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Memory, Place, Study, check_memory, flow_bytes
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import log_changes, mean_over_steps
@@ -74,7 +73,7 @@ def cell_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """How far gradients go back in cells of each kind that read the same sequences.
 

@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +20,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Task, label_of
 from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Place, Study, grid
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import growth_rate
@@ -85,7 +84,7 @@ def lyapunov_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Lyapunov exponents over sizes, gains and network seeds, with or without a task's inputs.
 
@@ -232,7 +231,7 @@ def phase_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Largest Lyapunov exponent and growth of gradients over gain and what drives the network.
 

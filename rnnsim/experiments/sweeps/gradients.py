@@ -2,9 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import asdict, replace
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +19,7 @@ from rnnsim.experiments.own.border import check_seeds, takes_own
 from rnnsim.experiments.own.data import Made, Source, Task, label_of
 from rnnsim.experiments.own.networks import OwnWeights
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.engine import is_scaled
+from rnnsim.experiments.scaling.engine import Executor, Store, is_scaled
 from rnnsim.experiments.study import Memory, Place, Study, check_memory, flow_bytes, grid
 from rnnsim.experiments.sweeps.measures import OF_NETWORK, Job, draw_data, lags_needed, measure
 from rnnsim.networks.cells import CELLS
@@ -63,7 +61,7 @@ def sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Measure gradients over gain x network seed x data seed x length x window (and more).
 

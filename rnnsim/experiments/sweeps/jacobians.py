@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +18,7 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.own.networks import OwnWeights, named, origin
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Place, Study
 
 _LAGS = (1, 2, 5, 10, 20, 50, 100)
@@ -57,7 +56,7 @@ def jacobian_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """How products of Jacobians stretch and shrink, for several initialisations and gains.
 

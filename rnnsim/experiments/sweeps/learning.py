@@ -2,9 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from functools import partial
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +17,8 @@ from rnnsim.experiments.cells import USUAL, Cells, Kind, cells_of
 from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.checkpoints import checkpoint
+from rnnsim.experiments.scaling.engine import Executor, Store
+from rnnsim.experiments.scaling.work import checkpoint
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.records import VARIABLES, points, with_loss_units
@@ -70,7 +69,7 @@ def learning_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Train the same networks with plain SGD, with clipping, and with clipping and a penalty.
 

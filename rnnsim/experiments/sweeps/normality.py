@@ -1,8 +1,6 @@
 """Networks of the same eigenvalues, more or less normal: transients, gradients, pseudospectra."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +14,7 @@ from rnnsim.experiments.cells import one_matrix_alone
 from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task, label_of
 from rnnsim.experiments.runner import run
+from rnnsim.experiments.scaling.engine import Executor, Store
 from rnnsim.experiments.study import Found, Study
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import log_changes
@@ -80,7 +79,7 @@ def normality_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """What a departure from normality does to gradients, at the same eigenvalues.
 
@@ -202,7 +201,7 @@ def pseudospectrum_sweep(
     n_layers: int = 1,
     dtype: str = "float64",
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Pseudospectra of one network of `normality_sweep` at several departures from normality.
 

@@ -1,9 +1,7 @@
 """Networks while they learn, over gains and seeds: what `train` records, as one dataset."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from functools import partial
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,8 @@ from rnnsim.experiments.own.border import takes_own
 from rnnsim.experiments.own.data import Source, Task
 from rnnsim.experiments.own.networks import OwnWeights, check_readout, origin
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.checkpoints import checkpoint
+from rnnsim.experiments.scaling.engine import Executor, Store
+from rnnsim.experiments.scaling.work import checkpoint
 from rnnsim.experiments.study import Found, Study, grid
 from rnnsim.progress import asked
 from rnnsim.training.records import (
@@ -79,7 +78,7 @@ def training_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Train networks of several gains side by side, and record what becomes of them.
 

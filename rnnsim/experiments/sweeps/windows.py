@@ -2,8 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +14,8 @@ from rnnsim.experiments import draws, labels
 from rnnsim.experiments.catalogue.sweeps import WINDOWS
 from rnnsim.experiments.cells import cells_of
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.checkpoints import checkpoint
+from rnnsim.experiments.scaling.engine import Executor, Store
+from rnnsim.experiments.scaling.work import checkpoint
 from rnnsim.experiments.study import Found, Place, Study
 from rnnsim.progress import asked
 from rnnsim.training.schedules import truncation_schedule
@@ -75,7 +74,7 @@ def window_sweep(
     n_threads: int | None = None,
     progress: bool = False,
     executor: Executor | None = None,
-    store: str | PathLike[str] | None = None,
+    store: Store | None = None,
 ) -> xr.Dataset:
     """Train the same networks on the same batches through truncation windows of many lengths.
 
