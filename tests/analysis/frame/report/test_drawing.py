@@ -132,6 +132,17 @@ def test_points_of_curves_are_where_matplotlib_draws_them(scale):
     assert 0 < top < bottom < drawing.height
 
 
+def test_of_a_long_curve_at_most_500_points_say_their_values():
+    x = np.arange(20_000.0)
+    y = np.sin(x)
+    y[777] = 9.0
+    figure, ax = figures.new_figure()
+    ax.plot(x, y)
+    (points,) = drawn(pictured(figure, Curve(ax, "c", x, y, [str(each) for each in y]))).points
+    assert 300 < len(points["x"]) == len(points["y"]) == len(points["texts"]) <= 500
+    assert "9.0" in points["texts"]  # no peak is lost
+
+
 def test_points_out_of_view_say_nothing():
     figure, ax = figures.new_figure()
     ax.set(xlim=(0, 2), ylim=(0.1, 10), yscale="log")

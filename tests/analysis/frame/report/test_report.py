@@ -183,11 +183,33 @@ def test_tables_say_what_their_cells_belong_to(parsed):
     assert len(in_details) == len(parsed.all("figure")) == 3
 
 
+def of_class(parsed, name, kind):
+    return [t.text for t in parsed.all(name) if kind in t.attributes.get("class", "").split()]
+
+
 def test_columns_of_numbers_stand_to_the_right(parsed):
-    heads = [tag.text for tag in parsed.all("th", **{"class": "number"})]
-    assert heads[:2] == ["number", "error"]
-    cells = [tag.text for tag in parsed.all("td", **{"class": "number"})]
-    assert cells[:4] == ["-0.083", "0.004", "27", "3"]
+    assert of_class(parsed, "th", "number")[:2] == ["number", "error"]
+    assert of_class(parsed, "td", "number")[:4] == ["-0.083", "0.004", "27", "3"]
+
+
+def test_prose_has_room_and_quantities_stay_on_a_line():
+    words = "The gradient falls by a factor of e in twelve steps, and goes on to do so."
+    rows = [("rate", "-0.08\u00a0±\u00a07e-05", "", words), ("range", "in words", "3, ours", "")]
+    table = Table("t", ("finding", "number", "threshold", "in words"), rows)
+    page = Parsed(html(reports.report([])._replace(numbers=[table])))
+    assert of_class(page, "th", "prose") == ["in words"]
+    assert of_class(page, "td", "prose") == [words, ""]
+    assert of_class(page, "td", "quantity") == ["-0.08\u00a0±\u00a07e-05", "3, ours"]
+    assert "tall" in page.one("table").attributes["class"]
+    assert [t.attributes["data-head"] for t in page.all("td")][:3] == list(table.heads[1:])
+
+
+def test_the_first_sentence_of_a_verdict_stands_out_and_no_word_is_lost():
+    verdict = "a: It falls to 1.5 % of it. It is gone at lag 2. Why?\nb: It stays. So"
+    page = Parsed(html(reports.report([])._replace(verdict=verdict)))
+    seen = page.all("p", **{"class": "verdict"})
+    assert "\n".join(tag.text for tag in seen) == verdict
+    assert [tag.text for tag in page.all("span")] == ["It is gone at lag 2. Why?", "So"]
 
 
 def test_every_figure_says_what_it_shows(parsed):

@@ -259,6 +259,18 @@ def test_a_narrow_page_does_not_scroll_sideways(which, width, browser, request):
         assert page.value("document.documentElement.scrollWidth") <= width
 
 
+def test_on_a_phone_rows_with_prose_are_paragraphs(browser, hostile):
+    page = browser.open(hostile, width=360)
+    cells = "[...document.querySelector('table.tall').rows[1].cells]"
+    sides = page.value(f"{cells}.map((cell) => cell.getBoundingClientRect().left)")
+    assert len({*sides}) == 1  # one below the other
+    label = "getComputedStyle(document.querySelector('table.tall td'), '::before').content"
+    assert page.value(label) == '"says: "'
+    wide = browser.open(hostile)
+    sides = wide.value(f"{cells}.map((cell) => cell.getBoundingClientRect().left)")
+    assert sides == sorted({*sides})  # one beside the other
+
+
 def test_it_prints_with_all_numbers(browser, path):
     page = browser.open(path, dark=True)
     assert page.printed().startswith(b"%PDF-")

@@ -1,6 +1,7 @@
 """The file of a report: its name, what it does not replace, whole or not at all."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -22,6 +23,17 @@ def test_it_writes_the_page_and_says_where(report, tmp_path):
     assert write(report, str(path)) == path
     assert path.read_text(encoding="utf-8") == html(report)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_the_numbers_are_read_back_as_the_page_on_reports_says(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[4] / "docs/report.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    hostile = reports.report([], reports.HOSTILE, data={"a": ["</script>", 1.5, None]})
+    write(hostile, tmp_path / "report.html")
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(compile(code, "report.md", "exec"), found)
+    assert found["data"] == hostile.data
 
 
 def test_a_file_that_is_there_stays_unless_it_may_go(report, tmp_path):
