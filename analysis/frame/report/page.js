@@ -70,7 +70,7 @@ function speak(plot) {
   };
   plot.addEventListener("pointermove", follow);
   plot.addEventListener("pointerdown", follow);
-  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "touch" || leave());
   plot.addEventListener("blur", leave);
   document.addEventListener("keydown", (event) => event.key === "Escape" && leave());
   plot.tabIndex = 0;

@@ -164,6 +164,18 @@ def test_keys_move_along_curves_and_between_them(page, report):
     assert page.value("document.querySelector('.dot').hidden")
 
 
+def test_a_value_stays_when_the_finger_is_lifted(browser, path):
+    page = browser.open(path, width=390, height=800)
+    page.send("Emulation.setTouchEmulationEnabled", enabled=True)
+    at = show(page, 0)
+    point = {"x": at["x"] + 0.2 * at["width"], "y": at["y"] + 0.3 * at["height"]}
+    page.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[point])
+    page.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    assert page.value(TEXT.format(0)).startswith("measured")
+    page.press("Escape")
+    assert page.value(TEXT.format(0)) == ""
+
+
 def test_values_are_announced(page):
     output = "document.querySelectorAll('output')[0]"
     assert page.value(f"{output}.getAttribute('aria-live')") == "polite"
