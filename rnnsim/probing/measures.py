@@ -49,18 +49,26 @@ class Measured(NamedTuple):
 def measured(
     record: ProbeRecord, window: int | None, n_sequences: int, n_threads: int | None
 ) -> Measured:
-    """The numbers of one call, from some of its sequences that are evenly spaced in the batch."""
+    """The numbers of one call, from some of its sequences that are evenly spaced in the batch.
+
+    Raises
+    ------
+    ValueError
+        As of `ProbeRecord.sequences`; sequences without loss.
+    """
     B = record.n_sequences
     n = min(n_sequences, B)
     part = some_of(record, np.arange(n) * B // n)
     data = part.sequences
+    if not data.weights.any():
+        raise ValueError(f"all gradients at the {n} sequences that are looked at are exactly 0")
     beyond = bias2 = variance = math.nan
-    if window is not None:
-        beyond, bias2, variance = _truncated(part, data, window, B, n_threads)
-    return Measured(
-        _log_changes(part, data, n_threads), beyond, bias2, variance,
-        _largest_exponent(part, data, n_threads), record.n_steps, n,
-    )  # fmt: skip
+    with np.errstate(all="ignore"):  # what leaves the range is NaN or infinite
+        if window is not None:
+            beyond, bias2, variance = _truncated(part, data, window, B, n_threads)
+        changes = _log_changes(part, data, n_threads)
+        exponent = _largest_exponent(part, data, n_threads)
+    return Measured(changes, beyond, bias2, variance, exponent, record.n_steps, n)
 
 
 def _log_changes(part: ProbeRecord, data: Sequences, n_threads: int | None) -> Mapping[int, float]:
@@ -87,10 +95,9 @@ def _log_norms(found: Gradients) -> Floats:
     if len(found.layers) > 1:  # (L, T+1, R, H)
         parts = [layer for part in parts for layer in part]
     values = np.concatenate(parts, axis=-1).astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        peak = np.abs(values).max(axis=-1)
-        norms = np.sqrt(np.square(values / peak[..., None]).sum(axis=-1))
-        logs = np.log(peak) + np.log(norms)
+    peak = np.abs(values).max(axis=-1)
+    norms = np.sqrt(np.square(values / peak[..., None]).sum(axis=-1))
+    logs = np.log(peak) + np.log(norms)
     normal = float(np.finfo(found.h0.dtype).tiny)
     return np.where(peak < normal, -np.inf, logs)
 

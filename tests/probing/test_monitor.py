@@ -86,6 +86,39 @@ def _by_all_paths(network, data, k):
     return np.mean(changes)
 
 
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_first_states_and_gradients_at_the_last_states_count(n_layers):
+    module, K, columns = model("LSTM", num_layers=n_layers), 4, [0, 3]
+    starts, finals = (rng.normal(size=(2, n_layers, B, H)) for _ in range(2))
+
+    def take(of):
+        hx = tuple(map(standin.Tensor, starts))
+        output, last = of.modules["rnn"](standin.Tensor(X), hx)
+        output.arrive(ARRIVING)
+        for tensor, gradient in zip(last, finals, strict=True):
+            tensor.arrive(gradient)
+
+    found = monitored(module, take=take, window=K, n_sequences=2).to_xarray()
+    found, pick = found.isel(step=0, module=0), (lambda a: a if n_layers > 1 else a[0])
+    network = seen_of(module).record().network
+    first = dict(zip(("h0", "c0"), (pick(a)[..., columns, :] for a in starts), strict=True))
+    last = [pick(a)[..., columns, :] for a in finals]
+    data = rnnsim.Sequences.from_gradients(
+        X[:, columns], dL_dh=ARRIVING[:, columns], dL_dh_final=last[0], dL_dc_final=last[1]
+    )
+    flow = rnnsim.gradient_flow(network, data, **first)
+    kept = flow.recurrent.cosine[0, K - 1] * np.exp(
+        flow.recurrent.log_norms[0, K - 1] - flow.recurrent.full_log_norm[0]
+    )
+    assert_allclose(found.share_beyond, 1 - kept, rtol=1e-9)
+    spectrum = rnnsim.lyapunov_spectrum(network, data.inputs, n_exponents=1, **first)
+    assert_allclose(found.lambda_1, spectrum.exponents[0, 0], rtol=1e-9)
+    if n_layers == 1:
+        rows = np.isin(flow.steps, [T // 2, T])
+        changes = mean_over_steps(log_changes(flow, found.lag.values)[:, rows])[0]
+        assert_allclose(found.log_change, changes, rtol=1e-9)
+
+
 def test_only_every_so_many_steps_are_probed_and_the_others_have_no_hooks():
     module = model()
     monitor, rnn, hooked = rnnsim.Monitor(module, every=3, step=2), module.modules["rnn"], []
@@ -189,6 +222,10 @@ def with_dropout(module):
 @pytest.mark.parametrize(
     ("take", "words"),
     [
+        (
+            lambda module: step(module, arriving=ARRIVING * (np.arange(B) % 2)[:, None]),
+            "all gradients at the 3 sequences that are looked at are exactly 0",
+        ),
         (without_backward, "no gradient arrived"),
         (of_nan, r"step 0: 'rnn' is not measured: `dL_dh` must be finite, got nan"),
         (with_dropout, "dropout between its layers"),
@@ -197,7 +234,7 @@ def with_dropout(module):
 )
 def test_trouble_is_nan_and_said_once(take, words):
     module = model()
-    monitor = rnnsim.Monitor(module, every=1, window=3)
+    monitor = rnnsim.Monitor(module, every=1, window=3, n_sequences=3)
     with pytest.warns(UserWarning, match=words), monitor:
         take(module)
     with warnings.catch_warnings(action="error"), monitor:
@@ -266,6 +303,19 @@ def test_what_decays_beyond_the_range_is_minus_infinity(dtype):
     assert_allclose(changes[known], changes.lag[known] * math.log(1e-7), rtol=1e-6)
     assert np.isneginf(changes[~known]).all()
     assert (~known).sum() == {"float32": 3, "float64": 0}[dtype]
+
+
+def test_what_grows_beyond_the_range_is_not_known():
+    module = model("RNN", dtype="float32")
+    for name, tensor in module.modules["rnn"].weights.items():
+        tensor.array[:] = 100 * np.eye(H) if name == "weight_hh_l0" else 0  # at rest: J is W_hh
+    x = np.zeros(X.shape, "f4")
+    found = monitored(module, take=lambda m: step(m, x, ARRIVING.astype("f4")), window=3)
+    data = found.to_xarray().isel(step=0, module=0)
+    assert_allclose(data.log_change[:5], data.lag[:5] * math.log(100), rtol=1e-6)
+    assert np.isnan(data.log_change[5])
+    assert np.isnan([data.share_beyond, data.bias2, data.variance]).all()
+    assert_allclose(data.lambda_1, math.log(100), rtol=1e-6)
 
 
 def test_packed_sequences_are_measured_over_their_own_steps():
