@@ -105,11 +105,12 @@ class Probe:
             warnings.warn(taken_over(odd), UserWarning, stacklevel=2)
 
     def leave(self) -> Session:
-        """Take the hooks off; what was seen."""
+        """Take the hooks off, as the end of the ``with`` does; what was seen."""
+        if self._session is None or not self._handles:
+            raise RuntimeError("this probe is not in use: enter its `with` before leaving it")
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        assert self._session is not None
         self._session.is_open = False
         return self._session
 

@@ -224,6 +224,8 @@ def test_modules_that_share_weights_are_named_together():
 def test_backward_not_called_called_twice_and_called_outside():
     module = made("LSTM")
     seen, x = rnnsim.probe(module), standin.Tensor(X)
+    with pytest.raises(RuntimeError, match="this probe is not in use"):
+        seen.leave()
     with seen:
         output, _ = module(x)
     with pytest.raises(ValueError, match="no gradient arrived"):
