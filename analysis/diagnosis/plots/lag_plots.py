@@ -58,9 +58,8 @@ def plot_gradient(found: Found, *, ax: Axes | None = None) -> Axes:
             ax.fill_between(rows["lag"], low, high, color=side.color, alpha=0.2, lw=0)
             line(ax, side, each, side.named("" if several else "gradient"))
             if np.isfinite(rows["fitted"]).any():
-                fit = {**figures.THEORY, "color": side.color if several else "black"}
-                label = f"{told(rate.number, rate.error)} nats/step"
-                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **fit)
+                label = side.named(f"{told(rate.number, rate.error)} nats/step")
+                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **figures.THEORY)
             _where_it_dies(ax, side, change)
     of_steps(ax, found)
     beyond_window(ax, found, 0.5)
