@@ -57,7 +57,7 @@ def _as_matplotlib_draws(figure: Figure, salt: str) -> str:
     target = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": salt, "savefig.bbox": "standard"}
     with figures.style(), mpl.rc_context(settings), light(figure), _told_apart(figure):
-        figure.savefig(target, format="svg")
+        figure.canvas.print_figure(target, format="svg")
     figure.set_layout_engine("none")  # another layout would start from this one, and end elsewhere
     return target.getvalue()
 
