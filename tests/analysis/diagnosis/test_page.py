@@ -94,7 +94,7 @@ def test_numbers_have_errors_and_units(case):
 
 def test_the_page_holds_all_of_it(found, tmp_path):
     seen = read(found, tmp_path)
-    texts = "\n".join(seen.texts)
+    texts = "".join(seen.texts)
     for words in (found.verdict, found.subject, *found.to_try):
         assert in_type(words) in texts
     for each in found:
@@ -113,7 +113,7 @@ def test_two_on_one_page(case, tmp_path):
                 for name, label in (("vanishes", "before"), ("lstm", "after")))  # fmt: skip
     both = one.beside(two)
     seen = read(both, tmp_path)
-    texts = "\n".join(seen.texts)
+    texts = "".join(seen.texts)
     for each in (one, two):
         assert in_type(f"{each.label}: {each.verdict}") in texts
         assert each.about["weights_sha256"] in texts
