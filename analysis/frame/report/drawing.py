@@ -104,6 +104,8 @@ def _name_colours(root: Element) -> set[str]:
     found = {"000000"}
     for element in root.iter():
         style = re.sub(r"font-family: [^;]*(; |$)", "", element.get("style", ""))
+        for name in [name for name in ("fill", "stroke") if name in element.attrib]:
+            style = f"{name}: {element.attrib.pop(name)}; {style}"  # attributes know no names
         if element not in fixed:
             found |= {*_COLOUR.findall(style)}
             style = _COLOUR.sub(r"var(--c-\1)", style)

@@ -35,6 +35,12 @@ def html(report: Report) -> str:
         Something in `data` that JSON does not know.
     ValueError
         Parts that do not fit together, such as two pictures of one name.
+
+    Examples
+    --------
+    >>> report = Report("Diagnosis of a.pt", "It vanishes.", "", (), (), (), {}, {"rate": -0.1})
+    >>> '<script type="application/json" id="data">{"rate":-0.1}</script>' in html(report)
+    True
     """
     check(report)
     drawings = [drawn(picture) for picture in report.pictures]

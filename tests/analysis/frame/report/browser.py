@@ -7,7 +7,6 @@ import select
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -55,41 +54,33 @@ class Browser:
     """A process of Chromium; `open` gives a page. Used as a context."""
 
     def __init__(self, folder):
-        self._id = 0
-        self._rest = b""
-        self._events = []
-        with ExitStack() as after:
-            to_read, to_write = os.pipe(), os.pipe()
-            after.callback(lambda: [os.close(each) for each in (to_read[0], to_write[1])])
-            root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-            # It reads commands from descriptor 3 and answers on 4.
-            shell = f'exec "$@" 3<&{to_read[0]} 4>&{to_write[1]}'
-            self._process = subprocess.Popen(
-                [
-                    "bash",
-                    "-c",
-                    shell,
-                    "bash",
-                    program(),
-                    *FLAGS,
-                    *root,
-                    f"--user-data-dir={folder}",
-                ],
-                pass_fds=(to_read[0], to_write[1]),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self._commands, self._answers = to_read[1], to_write[0]
+        found, root = program(), hasattr(os, "geteuid") and os.geteuid() == 0
+        options = [*FLAGS, f"--user-data-dir={folder}", *(["--no-sandbox"] if root else [])]
+        (its_input, self._commands), (self._answers, its_output) = os.pipe(), os.pipe()
+        # It reads commands from descriptor 3 and answers on 4.
+        shell = f'exec "$@" 3<&{its_input} 4>&{its_output}'
+        self._process = subprocess.Popen(
+            ["bash", "-c", shell, "bash", found, *options],
+            pass_fds=(its_input, its_output),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(its_input)
+        os.close(its_output)
+        self._id, self._rest, self._events = 0, b"", []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.send("Browser.close")
-        self._process.wait(PATIENCE)
-        os.close(self._commands)
-        os.close(self._answers)
+        try:
+            self.send("Browser.close")
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            os.close(self._commands)
+            os.close(self._answers)
 
     def open(self, path, **options):
         return Page(self, path, **options)
@@ -104,12 +95,6 @@ class Browser:
         answer = self._wait(lambda found: found.get("id") == self._id)
         assert "error" not in answer, (method, answer)
         return answer["result"]
-
-    def event(self, method, session):
-        """The first event of this name that has not been taken."""
-        return self._wait(
-            lambda found: (found.get("method"), found.get("sessionId")) == (method, session)
-        )
 
     def events(self, session):
         """All events so far of a page: (name, what it says)."""
@@ -155,7 +140,10 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         self.send("Page.navigate", url=Path(path).as_uri())
-        browser.event("Page.loadEventFired", self._session)
+        end = time.monotonic() + PATIENCE
+        while self.value("location.href + document.readyState") != f"{Path(path).as_uri()}complete":
+            assert time.monotonic() < end, "the page does not load"
+            time.sleep(0.01)
 
     def send(self, method, **parameters):
         return self._browser.send(method, self._session, **parameters)

@@ -169,6 +169,15 @@ def test_things_on_a_map_keep_their_colours_and_others_take_those_of_the_page():
     assert {"000000", "ffffff", "b0b0b0"} <= drawing.colours
 
 
+def test_hatched_areas_take_the_colours_of_the_page():
+    with figures.style():
+        figure, ax = figures.new_figure()
+        ax.bar([0], [1], color="#e69f00", hatch="//", edgecolor="#123456")
+    drawing = drawn(pictured(figure))
+    assert {"e69f00", "123456"} <= drawing.colours
+    assert not re.search("(?<!--c-)(e69f00|123456)", drawing.svg)
+
+
 def test_black_that_matplotlib_does_not_name_is_that_of_the_map():
     with figures.style():
         figure, ax = figures.new_figure()

@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +109,19 @@ def test_the_same_report_gives_the_same_bytes(page):
     report = reports.report()
     assert html(report) == page
     assert html(report) == page  # drawn before: its layout stays
+
+
+def test_another_process_writes_the_same_bytes(page):
+    """Nothing hangs on the order of sets, which differs from process to process."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import reports; "
+        "from analysis.frame.report import html; sys.stdout.buffer.write("
+        "html(reports.report()).encode())"
+    )
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    result = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert result.stdout.endswith(page.encode())
 
 
 def test_hostile_texts_are_texts():

@@ -283,14 +283,33 @@ def test_on_a_phone_rows_with_prose_are_paragraphs(browser, hostile):
     assert sides == sorted({*sides})  # one beside the other
 
 
+def test_on_a_phone_a_single_panel_fits_and_two_scroll_by_themselves(browser, path):
+    page = browser.open(path, width=390, height=800)
+    held = "document.querySelectorAll('.plot')[{}].parentElement"
+    scrolls = [
+        page.value(f"{held.format(i)}.scrollWidth > {held.format(i)}.clientWidth") for i in range(3)
+    ]
+    assert scrolls == [True, True, False]
+    size = "getComputedStyle(document.querySelector('.plot text')).fontSize"
+    scale = (
+        box(page, ".plot")["width"]
+        / json.loads(page.value("document.querySelector('.plot').dataset.size"))[0]
+    )
+    assert float(page.value(size).removesuffix("px")) * scale > 7.5  # letters of two panels
+
+
 def test_it_prints_with_all_numbers(browser, path):
     page = browser.open(path, dark=True)
     assert page.printed().startswith(b"%PDF-")
-    page.send("Emulation.setEmulatedMedia", media="print")
-    assert box(page, "details table")["height"] > 50
+    numbers = "document.querySelector('details table').checkVisibility()"
+    assert not page.value(numbers)
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    page.send("Emulation.setEmulatedMedia", media="print", features=[scheme])
+    assert page.value(numbers)
     assert page.value("getComputedStyle(document.querySelector('.hint')).display") == "none"
     paper = page.value("getComputedStyle(document.documentElement).backgroundColor")
-    assert paper == "rgb(255, 255, 255)"
+    ink = page.value("getComputedStyle(document.querySelector('.plot text')).fill")
+    assert (paper, ink) == ("rgb(255, 255, 255)", "rgb(0, 0, 0)")
 
 
 @pytest.mark.parametrize("which", ["path", "hostile"])
