@@ -118,6 +118,21 @@ def test_side_by_side(found):
     assert json.loads(json.dumps(both.to_dict(), allow_nan=False))["rows"][0]["name"] == "range"
 
 
+def test_numbers_of_two_kinds_are_not_compared(found):
+    """An eigenvalue and a norm, shares of two blocks, changes over two lags."""
+    lstm = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, cell="lstm", rng=0)
+    other = diagnose(lstm, driven(), window=9, clip_norm=1.0)
+    rows = {row.name: row for row in found.beside(other).rows}
+    for name in ("spectrum", "gradient_by_layer_and_gate", "change_over_window"):
+        row = rows[name]
+        assert not np.isnan([row.first.number, row.second.number]).any()
+        assert row.apart is None
+        assert np.isnan(row.difference)
+    assert rows["lambda_1"].apart
+    same = {row.name: row for row in other.beside(other).rows}
+    assert [same[name].apart for name in ("spectrum", "gradient_by_layer_and_gate")] == [False] * 2
+
+
 def test_one_flow_of_the_whole_and_one_of_the_parts(monkeypatch):
     seen = []
 
