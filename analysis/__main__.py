@@ -1,5 +1,6 @@
 """The command line: ``rnnsim <analysis>``, in a checkout also ``python -m analysis <analysis>``."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -13,6 +14,7 @@ import rnnsim
 from rnnsim import checks
 
 from . import demo
+from .diagnosis import command as diagnosis
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
 from .frame.places import Place
@@ -124,13 +126,46 @@ def _read(file: Annotated[Path, Parameter(help="A file of weights, of any framew
         console.say(str(rnnsim.describe(file)))
 
 
+@app.command(
+    name="diagnose", help=diagnosis.HELP, help_epilogue="",
+    usage="Usage: rnnsim diagnose FILE [OTHER] [OPTIONS]",
+)  # fmt: skip
+def _diagnose(
+    file: Annotated[Path, Parameter(help="A file of weights, of any framework.")],
+    other: Annotated[Path | None, Parameter(name="FILE", help="Another one, side by side.")] = None,
+    /,
+    *,
+    settings: Annotated[diagnosis.Settings | None, Parameter(name="*")] = None,
+    output: Annotated[
+        Path | None, Parameter(help="A report to write: one HTML file with figures.")
+    ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace the report.", negative=())] = False,
+    json: Annotated[
+        bool, Parameter(help="Print all numbers as JSON, and nothing else.", negative=())
+    ] = False,
+    progress: Progress = True,
+) -> None:
+    with as_flags(diagnosis.Settings):
+        diagnosis.run(
+            [file] if other is None else [file, other],
+            settings or diagnosis.Settings(),
+            output=output,
+            overwrite=overwrite,
+            as_json=json,
+            progress=progress,
+            command=shlex.join(["rnnsim", *sys.argv[1:]]),
+        )
+
+
 @app.command(name="help", help_epilogue="")
 def _help(
     command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
 ) -> None:
     """What a command does, and all its flags."""
     if command is not None:
-        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), "demo", "read", "help"))
+        checks.one_of(
+            "command", command, (*map(runs.name_of, ANALYSES), "demo", "read", "diagnose", "help")
+        )
     app.help_print([] if command is None else [command])
 
 

@@ -88,6 +88,24 @@ def _power_of_ten(x: float) -> str:
     return f"{10.0**x:.3g}" if abs(x) < 3 else f"${factor:.1f}\\cdot10^{{{whole:.0f}}}$"
 
 
+def ticks_between(low: float, high: float) -> npt.NDArray[np.float64]:
+    """About six powers of ten between two decades; over less than two, 1, 2 and 5 times these."""
+    if high - low >= 2:
+        step = next(
+            n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, np.inf) if n * 6 >= high - low
+        )
+        step = step if np.isfinite(step) else np.ceil((high - low) / 6)
+        return np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
+    fine = (np.arange(np.floor(low), high + 1)[:, None] + np.log10([1, 2, 5])).ravel()
+    return fine[(fine >= low) & (fine <= high)]
+
+
+def power(decade: float) -> str:
+    """10^n, or the number itself where it is no power of ten."""
+    n = round(float(decade))
+    return f"$10^{{{n}}}$" if abs(decade - n) < 1e-9 else f"{10**decade:.2g}"
+
+
 def seeds_and_median(
     ax: Axes,
     x: npt.ArrayLike,

@@ -5,12 +5,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..frame import cells, figures
+from ..frame.figures import power, ticks_between
 
 configuration = figures.configuration
 
@@ -57,24 +57,6 @@ def subject_in_words(dataset: xr.Dataset) -> str:
         drawn = f"{settings['scheme']}, gain {settings['gain']:g}"
         name = f"{drawn}, {units}{each}, seed {settings['seed']}"
     return f"{name}, reading {settings['reads'].replace('_', ' ')}"
-
-
-def ticks_between(low: float, high: float) -> npt.NDArray[np.float64]:
-    """About six powers of ten between two decades; over less than two, 1, 2 and 5 times these."""
-    if high - low >= 2:
-        step = next(
-            n for n in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, np.inf) if n * 6 >= high - low
-        )
-        step = step if np.isfinite(step) else np.ceil((high - low) / 6)
-        return np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
-    fine = (np.arange(np.floor(low), high + 1)[:, None] + np.log10([1, 2, 5])).ravel()
-    return fine[(fine >= low) & (fine <= high)]
-
-
-def power(decade: float) -> str:
-    """10^n, or the number itself where it is no power of ten."""
-    n = round(float(decade))
-    return f"$10^{{{n}}}$" if abs(decade - n) < 1e-9 else f"{10**decade:.2g}"
 
 
 def log_axis(ax: Axes, low: float, high: float) -> None:

@@ -14,7 +14,7 @@ from rnnsim import theory
 
 from ..dynamics import words
 from ..frame import figures
-from ..frame.figures import decades
+from ..frame.figures import decades, power, ticks_between
 from ..gradients.norm_plots import DECADE
 from .portrait_page import (
     GUIDE,
@@ -26,8 +26,6 @@ from .portrait_page import (
     filled,
     log_axis,
     nothing,
-    power,
-    ticks_between,
     write_strip,
 )
 

@@ -5,13 +5,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rnnsim import checks
 from rnnsim.data.datasets import Variable, attributes, labelled
-from rnnsim.diagnosis.findings import Finding, plain, short, told
+from rnnsim.diagnosis.findings import Finding, plain, short, steps, told
+from rnnsim.diagnosis.saving import save
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -60,20 +63,25 @@ class Diagnosis:
     def summary(self) -> str:
         """Lines of text: the verdict, what was measured, what to try, what is not known."""
         known = [f"{each.name}: {each.says}. {each.words}" for each in self if each.known]
-        lines = [self.verdict, "", self._subject(), "", *known]
+        lines = [self.verdict, "", self.subject, "", *known]
         if self.to_try:
             lines += ["", "What to try:", *(f"- {each}" for each in self.to_try)]
-        missing = [f"- {each.name}: {each.words}" for each in self if not each.known]
-        return "\n".join([*lines, *(["", "What is not known:", *missing] if missing else [])])
+        missing = [f"- {', '.join(names)}: {needs}." for needs, names in missing_of(self).items()]
+        more = ["", "What is not known, and what it would need:", *missing]
+        return "\n".join([*lines, *(more if missing else [])])
 
-    def _subject(self) -> str:
+    @property
+    def subject(self) -> str:
+        """What was diagnosed, in a sentence."""
         about = self.about
         window = f", window {about['window']}" if about["window"] else ""
         layers = f"{about['n_layers']} layers of " if about["n_layers"] > 1 else ""
+        origin = about["provenance"].get("data") or about["provenance"].get("task")
         return (
             f"{self.label}: {layers}{about['n_hidden']} units, {about['cell']}, "
             f"{about['n_sequences']} sequence{'s' if about['n_sequences'] > 1 else ''} of "
-            f"{about['n_steps']} steps{window}. Errors cover 95 %."
+            f"{steps(about['n_steps'])}{f' of {origin}' if origin else ''}{window}. Errors cover "
+            "95 %."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,15 +145,56 @@ class Diagnosis:
             )
         return Comparison(self, other)
 
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write a report: one HTML file with words, numbers, figures and how to make it again.
+
+        It needs nothing from elsewhere, so that it can be sent as it is: verdict first, then what
+        to try, the findings question by question with errors, thresholds and their sources,
+        figures whose values show under the pointer and by the arrow keys, and all numbers as JSON.
+
+        Parameters
+        ----------
+        path : path
+            A file that ends in .html.
+        overwrite : bool
+            Replace the file if it is there.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        TypeError, ValueError
+            Another ending.
+        FileExistsError
+            The file is there, and `overwrite` is False.
+        OSError
+            The file cannot be written.
+        ImportError
+            What draws reports is not installed.
+
+        Examples
+        --------
+        >>> import os, tempfile, rnnsim
+        >>> rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=4, n_outputs=1, rng=0)
+        >>> found = rnnsim.diagnose(rnn, rnnsim.tasks.adding(12, 4, rng=0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     place = found.save(os.path.join(folder, "report.html"))
+        ...     print(place.name, place.read_text(encoding="utf-8")[:15])
+        report.html <!DOCTYPE html>
+        """
+        return save(self, path, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
         rows = [
-            (each.name, each.says, _number(each), each.words)
+            (each.name, each.says, quantity(each), threshold(each), each.words)
             for each in self.findings
             if each.known
         ]
-        missing = [(each.name, each.words) for each in self.findings if not each.known]
-        parts = [f"<p><strong>{escape(self.verdict)}</strong></p>", _p(self._subject())]
-        parts.append(_table(("finding", "says", "number", "in words"), rows))
+        missing = [(", ".join(names), needs) for needs, names in missing_of(self).items()]
+        parts = [f"<p><strong>{escape(self.verdict)}</strong></p>", _p(self.subject)]
+        parts.append(_table(("finding", "says", "number", "threshold", "in words"), rows))
         if self.to_try:
             parts.append(_p("What to try:"))
             parts.append(f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in self.to_try)}</ul>")
@@ -163,7 +212,8 @@ class Diagnosis:
 class Row(NamedTuple):
     """One finding of two diagnoses; `apart` says whether the numbers differ beyond their errors.
 
-    None where that is not known, as both errors are needed.
+    None where that is not known: both errors are needed, and two numbers of one kind, which the
+    largest eigenvalue of one network and the norm of a gate's block of the other are not.
     """
 
     name: str
@@ -200,9 +250,30 @@ class Comparison:
         ]
         return {"first": self.first.to_dict(), "second": self.second.to_dict(), "rows": rows}
 
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write one report of both, as `Diagnosis.save` does of one.
+
+        Parameters
+        ----------
+        path : path
+            A file that ends in .html.
+        overwrite : bool
+            Replace the file if it is there.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        TypeError, ValueError, OSError, ImportError
+            As of `Diagnosis.save`.
+        """
+        return save(self, path, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
         heads = ("finding", self.first.label, self.second.label, "apart")
-        rows = [(row.name, _side(row.first), _side(row.second), _APART[row.apart]) for row in
+        rows = [(row.name, outcome(row.first), outcome(row.second), APART[row.apart]) for row in
                 self.rows]  # fmt: skip
         verdicts = [_p(f"{each.label}: {each.verdict}") for each in (self.first, self.second)]
         return f"<div>{''.join(verdicts)}{_table(heads, rows)}</div>"
@@ -223,35 +294,63 @@ _TABLE = {
     "words": "the outcome in a sentence",
     "over": "what was averaged over",
 }
-_APART = {True: "apart", False: "not told apart", None: "not known"}
+APART = {True: "apart", False: "not told apart", None: "not known"}
 
 
 def _row(one: Finding, two: Finding) -> Row:
     with np.errstate(invalid="ignore"):
         difference = float(np.float64(two.number) - one.number)
+    if _kind(one) != _kind(two):
+        difference = math.nan
     error = math.hypot(one.error, two.error)
     unclear = math.isnan(error) or math.isnan(difference)
     apart = None if unclear else abs(difference) > error
     return Row(one.name, one, two, difference, apart)
 
 
+def _kind(finding: Finding) -> tuple[Any, ...]:
+    """What a number is of: its unit, whether it has a limit, the block or the lag it is of."""
+    block = finding.says if finding.name == "gradient_by_layer_and_gate" else ""
+    lag = finding.evidence.get("lag", ()) if finding.name.endswith("_over_window") else ()
+    return finding.unit, math.isnan(finding.threshold), block, lag
+
+
 def _line(row: Row) -> str:
-    return f"{row.name}: {_side(row.first)} | {_side(row.second)} | {_APART[row.apart]}"
+    return f"{row.name}: {outcome(row.first)} | {outcome(row.second)} | {APART[row.apart]}"
 
 
-def _side(finding: Finding) -> str:
-    number = _number(finding)
-    return f"{finding.says}, {number}" if number else finding.says
+def missing_of(found: Diagnosis) -> dict[str, list[str]]:
+    """What would be needed, and the names of all findings that need it."""
+    names: dict[str, list[str]] = {}
+    for finding in found:
+        if not finding.known:
+            needs = finding.words.removeprefix("Not known: ").removesuffix(".")
+            names.setdefault(needs, []).append(finding.name)
+    return names
 
 
-def _number(finding: Finding) -> str:
+def outcome(finding: Finding) -> str:
+    """What a finding says, with its number."""
+    number = quantity(finding)
+    if not number:
+        return finding.says
+    limit = threshold(finding)
+    return f"{finding.says}, {number}{'; threshold ' if limit else ''}{limit}"
+
+
+def quantity(finding: Finding) -> str:
+    """The number of a finding with its error and unit; nothing where there is none."""
     if not finding.number_known:
         return ""
     unit = "" if finding.unit == "1" else f" {finding.unit}"
-    limit = "" if math.isnan(finding.threshold) else (
-        f"; threshold {short(finding.threshold)}, {finding.source}"
-    )  # fmt: skip
-    return f"{told(finding.number, finding.error)}{unit}{limit}"
+    return f"{told(finding.number, finding.error)}{unit}"
+
+
+def threshold(finding: Finding) -> str:
+    """The limit that a finding rests on and where it comes from; nothing where there is none."""
+    if math.isnan(finding.threshold):
+        return ""
+    return f"{short(finding.threshold)}, {finding.source}"
 
 
 def _p(text: str) -> str:

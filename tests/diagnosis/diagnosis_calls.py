@@ -30,8 +30,21 @@ class Found:
         return getattr(found(), name)
 
 
+class Both:
+    """The same beside itself."""
+
+    def __getattr__(self, name):
+        return getattr(found().beside(found()), name)
+
+
+def report():
+    return {"path": "report.html", "overwrite": True}
+
+
 # Of what, kinds of parameters that differ from the usual, and the arguments.
 DIAGNOSIS = {
     "diagnose": (None, {"readout": "name or none"}, diagnosis),
     "Diagnosis.beside": (Found(), {"other": "class"}, lambda: {"other": found()}),
+    "Diagnosis.save": (Found(), {"path": "file", "overwrite": "flag"}, report),
+    "Comparison.save": (Both(), {"path": "file", "overwrite": "flag"}, report),
 }

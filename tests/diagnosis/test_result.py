@@ -23,9 +23,14 @@ def test_the_verdict_comes_first(found):
     lines = found.summary().split("\n")
     assert lines[0] == found.verdict
     assert found.verdict.startswith("The gradient vanishes on its way back, by -0.105")
-    assert all(f"{each.name}: " in found.summary() for each in found)
+    assert all(f"{each.name}: {each.says}. {each.words}" in lines for each in found if each.known)
     assert "What to try:" in lines
-    assert "What is not known:" in lines
+    missing = lines[lines.index("What is not known, and what it would need:") + 1 :]
+    said = {name: needs for names, needs in (line[2:].split(": ", 1) for line in missing)
+            for name in names.split(", ")}  # fmt: skip
+    assert said == {each.name: each.words.removeprefix("Not known: ") for each in found
+                    if not each.known}  # fmt: skip
+    assert len(missing) == len({*said.values()})
 
 
 def test_findings_by_name_and_in_a_row(found):
@@ -111,6 +116,21 @@ def test_side_by_side(found):
     for text in (found.verdict, other.verdict):
         assert text in both.summary()
     assert json.loads(json.dumps(both.to_dict(), allow_nan=False))["rows"][0]["name"] == "range"
+
+
+def test_numbers_of_two_kinds_are_not_compared(found):
+    """An eigenvalue and a norm, shares of two blocks, changes over two lags."""
+    lstm = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, cell="lstm", rng=0)
+    other = diagnose(lstm, driven(), window=9, clip_norm=1.0)
+    rows = {row.name: row for row in found.beside(other).rows}
+    for name in ("spectrum", "gradient_by_layer_and_gate", "change_over_window"):
+        row = rows[name]
+        assert not np.isnan([row.first.number, row.second.number]).any()
+        assert row.apart is None
+        assert np.isnan(row.difference)
+    assert rows["lambda_1"].apart
+    same = {row.name: row for row in other.beside(other).rows}
+    assert [same[name].apart for name in ("spectrum", "gradient_by_layer_and_gate")] == [False] * 2
 
 
 def test_one_flow_of_the_whole_and_one_of_the_parts(monkeypatch):

@@ -20,7 +20,7 @@ from rnnsim.diagnosis.findings import (
     unknown,
 )
 from rnnsim.dynamics.lyapunov import lyapunov_spectrum
-from rnnsim.flow.growth import growth_rate
+from rnnsim.flow.growth import GrowthRate, growth_rate
 from rnnsim.flow.results import GradientFlow
 
 _FACTOR = 2.0  # over the longest lag: less is said to hold
@@ -57,7 +57,8 @@ def _rate(case: Case) -> Finding:
         return unknown(name, "a loss at step 3 or later, of which gradients go 2 steps back")
     curve, fit = changes(flow, longest), growth_rate(flow)
     rate, error = float(fit.rate[0]), 2 * float(fit.standard_error[0])
-    evidence = series(lag=range(longest + 1), log_change=curve)
+    evidence = series(lag=range(longest + 1), log_change=curve, log_error=_errors(case, curve),
+                      fitted=_fitted(curve, fit))  # fmt: skip
     common: dict[str, Any] = {"unit": "nats/step", "over": case.over, "evidence": evidence}
     live, of = float(fit.live[0]), "" if case.of_loss else " (random cotangents at the last step)"
     if live == 0:
@@ -77,6 +78,24 @@ def _rate(case: Case) -> Finding:
     common |= {"threshold": math.log(_FACTOR) / longest, "source": OURS}
     words = f"{_words(says, rate, error, lags, of, longest)} {crossings}"
     return Finding(name, says, words, rate, error, **common)
+
+
+def _errors(case: Case, curve: Floats) -> list[float]:
+    """The error of the change up to each lag; not known of lags that a part does not reach."""
+    parts = np.full((len(case.flows), curve.size), np.nan)
+    for row, flow in zip(parts, case.flows, strict=True):
+        found = changes(flow, min(curve.size, flow.n_lags) - 1)
+        row[: found.size] = found
+    return [error_of(float(x), each.tolist()) for x, each in zip(curve, parts.T, strict=True)]
+
+
+def _fitted(curve: Floats, fit: GrowthRate) -> Floats:
+    """The line of the rate through the middle of its lags; NaN elsewhere and without one rate."""
+    line = np.full(curve.size, np.nan)
+    if fit.single[0]:
+        lags = np.arange(fit.first_lag, fit.last_lag + 1)
+        line[lags] = curve[lags].mean() + float(fit.rate[0]) * (lags - lags.mean())
+    return line
 
 
 def _words(says: str, rate: float, error: float, lags: str, of: str, longest: int) -> str:

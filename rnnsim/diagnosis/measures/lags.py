@@ -8,6 +8,7 @@ import numpy as np
 from rnnsim.diagnosis.cases import Case
 from rnnsim.diagnosis.findings import (
     OURS,
+    Evidence,
     Finding,
     counted,
     percent,
@@ -102,11 +103,13 @@ def windows(case: Case) -> list[Finding]:
     names = [f"window_for_{t:.0%}".replace("%", "_percent") for t in _TOLERANCES]
     if (needs := _needs(case)) is not None:
         return [unknown(name, needs) for name in ("window_error", *names)]
-    smallest = [_smallest(case, *each) for each in zip(names, _TOLERANCES, strict=True)]
-    return [_error_of_window(case), *smallest]
+    sizes = range(1, case.flow.n_lags + 1)
+    curve = series(window=sizes, error=[_error_at(case.flow, k) for k in sizes])
+    smallest = [_smallest(case, *each, curve) for each in zip(names, _TOLERANCES, strict=True)]
+    return [_error_of_window(case, curve), *smallest]
 
 
-def _smallest(case: Case, name: str, tolerance: float) -> Finding:
+def _smallest(case: Case, name: str, tolerance: float, evidence: Evidence) -> Finding:
     def number(flow: GradientFlow) -> float:
         return float(sufficient_window(flow, tolerance, of="recurrent")[0])
 
@@ -121,10 +124,11 @@ def _smallest(case: Case, name: str, tolerance: float) -> Finding:
         "from each loss."
     )
     says = "all steps" if K >= T else "fewer steps"
-    return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS, **estimate)
+    return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS,
+                   evidence=evidence, **estimate)  # fmt: skip
 
 
-def _error_of_window(case: Case) -> Finding:
+def _error_of_window(case: Case, evidence: Evidence) -> Finding:
     name, K = "window_error", case.window
     if K is None:
         return unknown(name, "the window that one trains with, as `window`")
@@ -148,9 +152,6 @@ def _error_of_window(case: Case) -> Finding:
             f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of "
             f"{steps(K)} by {percent(cut)}."
         )
-    sizes = range(1, case.flow.n_lags + 1)
-    errors = [_error_at(case.flow, k) for k in sizes]
-    evidence = series(window=sizes, error=errors)
     return Finding(name, says, words, threshold=limit, source=OURS, evidence=evidence, **estimate)
 
 

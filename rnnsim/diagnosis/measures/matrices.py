@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from rnnsim.diagnosis.cases import Case
 from rnnsim.diagnosis.findings import DEFINITION, OURS, Finding, series, short, unknown
 from rnnsim.networks.cells import CELLS
@@ -34,8 +36,11 @@ def spectra(case: Case) -> list[Finding]:
     radii = [float(layer.spectral_radius[0]) for layer in found]
     norms_1 = [float(layer.spectral_norm[0]) for layer in found]
     henrici = [float(layer.henrici_relative[0]) for layer in found]
-    evidence = series(layer=numbers, spectral_radius=radii, spectral_norm=norms_1, henrici=henrici)
-    return [_radius(radii, norms_1, evidence), _departure(henrici, evidence)]
+    by_layer = series(layer=numbers, spectral_radius=radii, spectral_norm=norms_1, henrici=henrici)
+    values = np.concatenate([each.eigenvalues[0] for each in found])
+    layers = np.repeat(numbers, case.network.n_hidden)
+    plane = series(eigenvalue=range(values.size), layer=layers, real=values.real, imag=values.imag)
+    return [_radius(radii, norms_1, plane), _departure(henrici, by_layer)]
 
 
 def _radius(radii: list[float], norms: list[float], evidence: Any) -> Finding:

@@ -120,7 +120,7 @@ def _lasting(case: Case, runs: list[Forward]) -> Finding:
         return unknown("carried_state", f"states that stay finite over {_AGAIN * T} steps")
     names = ["h", "c"][: found.shape[2]]
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratios = found[:, 1] / found[:, 0]
+        ratios = found[:, -1] / found[:, 0]
     if np.isnan(ratios[0]).any():
         words = f"h is exactly 0 after {T} steps."
         return Finding("carried_state", "0", words, 0.0, 0.0, over=case.over)
@@ -131,30 +131,30 @@ def _lasting(case: Case, runs: list[Forward]) -> Finding:
     says = _beyond(number, known, _GROWS, ("grows on", "stays"))
     listed = " and ".join(
         f"that of {name} from {short(one)} to {short(ten)}"
-        for name, one, ten in zip(names, *found[0], strict=True)
+        for name, one, ten in zip(names, found[0, 0], found[0, -1], strict=True)
     )
     words = (
         f"When these inputs are read {_AGAIN} times over, from {T} to {_AGAIN * T} steps, the root "
         f"mean square of the state changes, {listed}: by {told(number, error)}."
     )
-    evidence = series(steps=[T, _AGAIN * T], **{f"rms_{n}": found[0, :, i] for i, n in
-                      enumerate(names)})  # fmt: skip
+    rounds = [n * T for n in range(1, _AGAIN + 1)]
+    evidence = series(steps=rounds, **{f"rms_{n}": found[0, :, i] for i, n in enumerate(names)})
     return Finding("carried_state", says, words, number, error, "1", _GROWS, OURS, case.over, each,
                    evidence)  # fmt: skip
 
 
 def _sizes(case: Case, part: Part, run: Forward) -> Floats:
-    """Root mean squares of h, and of c, at the end and after ten rounds, (2, 1 or 2)."""
+    """Root mean squares of h, and of c, after each of ten rounds, (10, 1 or 2)."""
     found, now = [_rms(run)], run
     for _ in range(_AGAIN - 1):
         given: dict[str, Any] = {"h0": now.final_h}
         if now.final_c is not None:
             given["c0"] = now.final_c
         if not np.isfinite(now.final_h).all():
-            return np.full((2, len(found[0])), np.nan)
-        inputs = part.data.inputs
-        now = forward(case.network, inputs, **given, n_threads=case.n_threads)
-    return np.array([found[0], _rms(now)])
+            return np.full((_AGAIN, len(found[0])), np.nan)
+        now = forward(case.network, part.data.inputs, **given, n_threads=case.n_threads)
+        found.append(_rms(now))
+    return np.array(found)
 
 
 def _rms(run: Forward) -> list[float]:

@@ -220,7 +220,7 @@ def test_no_window_no_mark(data):
     ],
 )
 def test_ticks(low, high, expected):
-    assert_allclose(portrait_page.ticks_between(low, high), expected, atol=1e-12)
+    assert_allclose(figures.ticks_between(low, high), expected, atol=1e-12)
 
 
 def test_numbers_of_the_strip(data):
