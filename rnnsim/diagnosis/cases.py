@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rnnsim import parallel
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow.gradient_flow import gradient_flow
@@ -18,14 +19,20 @@ from rnnsim.flow.results import GradientFlow
 from rnnsim.networks.stack import Network
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 MOST_PARTS = 8
+MOST_BATCHES = 32
+_WORK = 2e12  # of one flow, in multiplications and additions: about a minute of one core
+_COLLECTED = 300.0  # of them cost as much as one entry of what a lag adds to a batch's gradient
+_KEPT = 2**26  # norms of single sequences, as in `gradient_flow`
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some of the sequences with their first states (B, H), or (L, B, H); None is 0."""
+    """Some sequences: their numbers, data and first states, (B, H) or (L, B, H); None is 0."""
 
+    columns: Ints
     data: Sequences
     h0: FloatArray | None
     c0: FloatArray | None
@@ -35,10 +42,18 @@ class Part:
         """The first states by name."""
         return {"h0": self.h0, "c0": self.c0}
 
-    def of(self, columns: npt.NDArray[np.int64]) -> "Part":
-        """Some sequences of it, by their numbers."""
+    def of(self, columns: Ints) -> "Part":
+        """Some sequences of it, by their places in it."""
         first = [None if a is None else a[..., columns, :] for a in (self.h0, self.c0)]
-        return Part(chosen(self.data, columns), *first)
+        return Part(self.columns[columns], chosen(self.data, columns), *first)
+
+    def by_length(self) -> Iterator[tuple[Ints, FloatArray, dict[str, Any]]]:
+        """Places, inputs and first states of the sequences of each length, without padding."""
+        lengths = last_steps(self.data)
+        for L in np.unique(lengths):
+            at = np.flatnonzero(lengths == L)
+            first = {k: None if a is None else a[..., at, :] for k, a in self.start.items()}
+            yield at, self.data.inputs[..., :L, :, :][..., at, :], first
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +73,7 @@ class Case:
     batch_given: bool
     clip_norm: float | None
     clip_value: float | None
+    max_lag: int | None
     n_threads: int | None
 
     @property
@@ -83,14 +99,63 @@ class Case:
         return tuple(self.whole.of(np.sort(np.concatenate(pair))) for pair in pairs)
 
     @cached_property
+    def n_lags(self) -> int:
+        """K: those that were asked for, or as many as a count of the work allows."""
+        T = self.data.n_steps
+        if self.max_lag is not None:
+            return min(self.max_lag, T - 1) + 1
+        S, B = self.data.loss_steps.size, self.data.n_sequences
+        sizes = [layer.b_h.shape[1] * (layer.n_hidden + layer.n_inputs + 1)
+                 for layer in self.network.layers]  # fmt: skip
+        a_lag = sum(sizes) * (2.0 * S * B + _COLLECTED * min(B, MOST_BATCHES))
+        return min(T, max(2, min(int(_WORK / a_lag), _KEPT // (S * B))))
+
+    @property
+    def longest(self) -> int | None:
+        """The largest lag, where not all are measured."""
+        return None if self.n_lags >= self.data.n_steps else self.n_lags - 1
+
+    @property
+    def n_possible(self) -> int:
+        """Lags that the last loss has."""
+        return int(self.data.loss_steps[-1])
+
+    @property
+    def beyond(self) -> str:
+        """What is to be said where not all lags were measured."""
+        if self.n_lags >= self.n_possible:
+            return ""
+        return f" Lags beyond {self.n_lags - 1} were not measured (`max_lag`)."
+
+    @property
+    def more_lags(self) -> str:
+        """What would be needed beyond the lags that were measured."""
+        return (
+            f"lags beyond {self.n_lags - 1}, of the {self.n_possible - 1} that there are; give a "
+            "larger `max_lag`"
+        )
+
+    @cached_property
     def flow(self) -> GradientFlow:
         """The gradient flow of all sequences."""
-        return self._flow(self.whole)
+        return self._flow(self.whole, self.n_threads)
 
     @cached_property
     def flows(self) -> tuple[GradientFlow, ...]:
-        """The flow of each part."""
-        return tuple(map(self._flow, self.parts))
+        """The flow of each part, several at once."""
+        found: dict[int, GradientFlow] = {}
+
+        def prepare() -> parallel.Worker:
+            def worker(start: int, stop: int) -> Iterator[None]:
+                for p in range(start, stop):
+                    found[p] = self._flow(self.parts[p], 1)
+                    yield
+
+            return worker
+
+        if self.parts:
+            parallel.over_networks(len(self.parts), self.n_threads, prepare, flops=math.inf)
+        return tuple(found[p] for p in range(len(self.parts)))
 
     @property
     def over(self) -> str:
@@ -110,9 +175,10 @@ class Case:
         error = error_of(whole, parts, resolution)
         return {"number": whole, "error": error, "parts": parts, "over": self.over}
 
-    def _flow(self, part: Part) -> GradientFlow:
-        data = part.data
-        return gradient_flow(self.network, data, **part.start, n_threads=self.n_threads)
+    def _flow(self, part: Part, n_threads: int | None) -> GradientFlow:
+        return gradient_flow(
+            self.network, part.data, max_lag=self.longest, **part.start, n_threads=n_threads
+        )
 
 
 def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> float:
@@ -123,9 +189,9 @@ def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> f
         t_975(P - 1) * deviation of the P parts / sqrt(P)  +  |whole - mean of the parts| / (P - 1)
 
     The second term is the bias of a number that is no mean: it falls as 1/B, so that a part has P
-    times that of the whole (Quenouille 1956). Of numbers that come in steps, such as windows, half
-    a step is added, their `resolution`, unless all are the same. NaN of fewer than two parts or
-    where one is NaN.
+    times that of the whole (Quenouille 1956). Of numbers that come in steps, such as windows, one
+    step is added, their `resolution`, unless all are the same: |ceil a - ceil b| < |a - b| + 1. NaN
+    of fewer than two parts or where one is NaN.
     """
     values = np.array(parts, float)
     if values.size < 2 or np.isnan(values).any() or math.isnan(whole):
@@ -138,27 +204,20 @@ def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> f
     return scatter + abs(whole - float(values.mean())) / (values.size - 1) + resolution
 
 
-def chosen(data: Sequences, columns: npt.NDArray[np.int64]) -> Sequences:
+def chosen(data: Sequences, columns: Ints) -> Sequences:
     """Some of the sequences."""
     inputs = data.inputs[..., columns, :]
-    if data.gradients is not None:
-        given = data.gradients._asdict()
-        kept = {k: None if a is None else a[..., columns, :] for k, a in given.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Sequences.from_gradients(inputs, **kept)
-    targets = np.take(data.targets, columns, axis=data.inputs.ndim - 2)
-    return silently(inputs, targets, data.weights[..., columns])
-
-
-def silently(inputs: FloatArray, targets: npt.NDArray[Any], weights: FloatArray) -> Sequences:
-    """Parts of data: whether axes look swapped was said of all of them when they were made."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Sequences(inputs, targets, weights)
+        warnings.simplefilter("ignore")  # whether axes look swapped was said of all data
+        if data.gradients is not None:
+            given = data.gradients._asdict()
+            kept = {k: None if a is None else a[..., columns, :] for k, a in given.items()}
+            return Sequences.from_gradients(inputs, **kept)
+        targets = np.take(data.targets, columns, axis=data.inputs.ndim - 2)
+        return Sequences(inputs, targets, data.weights[..., columns])
 
 
-def last_steps(data: Sequences) -> npt.NDArray[np.int64]:
+def last_steps(data: Sequences) -> Ints:
     """The last step with loss of each sequence (B,), T where none has: behind it is padding."""
     weights = np.asarray(data.weights.reshape(-1, *data.weights.shape[-2:]).any(axis=0))
     T = data.n_steps

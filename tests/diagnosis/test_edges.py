@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from known_networks import B, T, carousel, driven, linear, shift_register
+from known_networks import B, T, carousel, driven, echo, linear, shift_register
 
 import rnnsim
 from rnnsim import diagnose
+from rnnsim.diagnosis.cases import Case, Part
 
 OF_LOSS = {
     "reach_W_hh", "reach_W_xh", "gradient_by_layer_and_gate", "window_error",
@@ -120,8 +121,12 @@ def test_first_states_are_taken_over():
     assert found["lambda_1"].number == exact
     full = found["forward_memory"].evidence
     assert full["loss"][-1] == pytest.approx(rnnsim.evaluate(rnn, data, **first).loss[0])
-    assert not found["noise_and_bias"].known
-    assert "`h0`" in found["noise_and_bias"].words
+    noise = rnnsim.window_bias_variance(rnn, data, B, **first)
+    at = list(noise.windows).index(10)
+    scaled = noise.variance_estimate[0, at] / found.about["batch_size"]
+    assert found["noise_and_bias"].number == pytest.approx(noise.bias2_estimate[0, at] - scaled)
+    assert found["best_window"].known
+    assert found["horizon"].number == noise.horizon(found.about["batch_size"])[0]
 
 
 def test_padding_is_left_out_of_the_states():
@@ -134,6 +139,73 @@ def test_padding_is_left_out_of_the_states():
     rows = np.concatenate([rnnsim.forward(rnn, each[:, None]).states[0, 1:, 0] for each in x])
     values = np.linalg.eigvalsh(np.cov(rows.T))
     assert found["effective_rank"].number == pytest.approx(values.sum() ** 2 / (values**2).sum())
+
+
+def ragged(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(n, 2)) for n in lengths], [rng.normal(size=(n, 1)) for n in lengths]
+
+
+def test_padding_is_left_out_of_what_is_carried():
+    """Each sequence is read ten times over without what stands behind its end."""
+    rnn = carousel(1.0)
+    x, y = ragged((5, 9, 9, 30))
+    found = diagnose(rnn, rnnsim.Sequences.ragged(x, y))["carried_state"]
+    rms = []
+    for rounds in (1, 10):
+        runs = [rnnsim.forward(rnn, np.tile(each, (rounds, 1))[:, None]) for each in x]
+        rms.append([np.sqrt(np.mean([r.final_h**2 for r in runs])),
+                    np.sqrt(np.mean([r.final_c**2 for r in runs]))])  # fmt: skip
+    np.testing.assert_allclose(found.evidence["rms_h"], np.array(rms)[:, 0], rtol=1e-9)
+    np.testing.assert_allclose(found.evidence["rms_c"], np.array(rms)[:, 1], rtol=1e-9)
+    assert "up to its last loss" in found.words
+    assert "up to its last loss" not in diagnose(rnn, driven())["carried_state"].words
+
+
+def test_padding_is_left_out_of_the_exponent():
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=6, n_outputs=1, rng=0)
+    x, y = ragged((10, 40, 60, 40))
+    found = diagnose(rnn, rnnsim.Sequences.ragged(x, y))["lambda_1"]
+    alone = [rnnsim.lyapunov_spectrum(rnn, each[:, None], n_exponents=1) for each in x[1:]]
+    assert found.number == pytest.approx(np.mean([each.exponents[0, 0] for each in alone]))
+    assert found.over.startswith("3 sequences of 40 to 60 steps, the first 4 to 6 left out")
+
+
+@pytest.mark.parametrize("max_lag", [1, 5, 12, 29, 100])
+def test_lags_that_are_not_measured_are_said(max_lag):
+    rnn, data = shift_register(6), echo(6)
+    whole = diagnose(rnn, data, window=4)
+    found = diagnose(rnn, data, window=4, max_lag=max_lag)
+    all_of_it = max_lag >= 29
+    assert ("`max_lag`" in found.summary()) == (not all_of_it)
+    assert found.about["n_lags"] == min(max_lag + 1, 30)
+    of_lags = {"gradient_rate", "rate_over_window", "horizon", "best_window"}
+    for each in found:
+        if each.known and each.number_known and each.name not in of_lags:
+            assert each.number == pytest.approx(whole[each.name].number, abs=1e-12), each.name
+    assert found["window_error"].known == found["noise_and_bias"].known == (max_lag >= 3)
+    assert found["window_for_1_percent"].known == (max_lag >= 6)
+    assert found["reach_W_xh"].known == (max_lag >= 6)
+    if not found["window_error"].known:
+        assert "give a larger `max_lag`" in found["window_error"].words
+
+
+def test_the_lags_that_are_measured_depend_on_the_work_alone():
+    """Long data with loss at all steps; the last loss alone goes back all the way."""
+    rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=64, n_outputs=1, cell="lstm", rng=0)
+    long = driven(n_inputs=1, n_steps=20_000, n_sequences=4)
+
+    def lags(data):
+        whole = Part(np.arange(data.n_sequences), data, None, None)
+        given = {"window": 5, "batch_size": 1, "batch_given": False, "max_lag": None}
+        limits = {"clip_norm": None, "clip_value": None, "n_threads": 1}
+        return Case(rnn, whole, True, "", **given, **limits).n_lags
+
+    K = lags(long)
+    work = K * 4 * 64 * 66 * (2 * 20_000 * 4 + 300 * 4)
+    assert 0.99 * 2e12 < work <= 2e12
+    assert lags(driven(n_inputs=1, n_steps=2000, n_sequences=4)) == 2000
+    assert lags(long.last_loss_only()) == 20_000
 
 
 def test_a_window_of_all_steps_is_whole():

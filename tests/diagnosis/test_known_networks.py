@@ -157,6 +157,45 @@ def test_clipping_turns_the_mean_gradient():
         assert found[f"{name}_cosine"].number == pytest.approx(cosine)
 
 
+@pytest.mark.parametrize("gain", [0.5, 0.9])
+def test_what_the_state_holds_of_a_linear_network(gain):
+    """h_t - h_t(K) = W^K h_{t-K}: a gain of g leaves g^K of it, whatever came before."""
+    rnn, data = linear(gain), driven(n_steps=60)
+    found = diagnose(rnn, data.last_loss_only())["state_memory"]
+    h = rnnsim.forward(rnn, data.inputs).states[0]
+    exact = [gain**K * np.linalg.norm(h[60 - K]) / np.linalg.norm(h[60]) for K in
+             found.evidence["reset"]]  # fmt: skip
+    np.testing.assert_allclose(found.evidence["change"], exact, atol=1e-12)
+    grid = np.array(found.evidence["reset"])
+    assert found.number == grid[np.argmax(np.array(exact) <= 0.05)]
+    assert found.says == "carries"
+
+
+def test_a_state_that_holds_nothing():
+    found = diagnose(linear(0.0), driven())
+    assert found["state_memory"].says == "nothing carried"
+    assert found["state_memory"].number == 1
+    assert "0 % of itself" in found["state_memory"].words
+
+
+@pytest.mark.parametrize("delay", [2, 7])
+def test_derivatives_alone_tell_nothing_there_from_out_of_reach(delay):
+    """As a probe has them: no value of the loss, and yet what the state holds."""
+    rnn, data = shift_register(delay), echo(delay)
+    usual = diagnose(rnn, data)
+    outputs = rnnsim.forward(rnn, data.inputs).outputs[0]
+    p = np.exp(outputs - outputs.max(axis=2, keepdims=True))
+    p /= p.sum(axis=2, keepdims=True)
+    dL_dy = (p - np.eye(3)[np.maximum(data.targets, 0)]) * data.weights[..., None] / B
+    found = diagnose(rnn, rnnsim.Sequences.from_gradients(data.inputs, dL_dy))
+    assert not found["forward_memory"].known
+    assert found["state_memory"].number == usual["state_memory"].number == delay + 1
+    assert found["state_memory"].words in found.verdict
+    dark = diagnose(linear(0.0), rnnsim.Sequences.from_gradients(driven().inputs, dL_dy[:1, :, :1]
+                    * np.ones((T, 1, 1))))  # fmt: skip
+    assert "vanishes where nothing is carried" in dark.verdict
+
+
 @pytest.mark.parametrize("gain", [0.5, 1.0])
 def test_a_limit_that_nothing_reaches_turns_nothing(gain):
     found = diagnose(linear(gain), driven(), clip_norm=1e9, clip_value=1e9)

@@ -26,6 +26,7 @@ from rnnsim.networks.cells import CELLS
 _SHARES = (0.5, 0.9, 0.99)
 _CANCELS = 2.0  # sum of ||G_k|| / ||g||
 _TOLERANCES = (0.1, 0.01)
+_NOT_0 = "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer"
 
 
 def reaches(case: Case) -> list[Finding]:
@@ -42,18 +43,25 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     whole = found[0.9]
     total = getattr(whole, f"cumulative_{of}")[0]
     cancels = float(getattr(whole, f"cancellation_{of}")[0])
-    if math.isnan(windows[0.9]):
+    if np.isnan(total).all():
         return unknown(name, f"dL/d{of} is exactly 0, so that no lag has a share; it needs a "
                        "loss that depends on it")  # fmt: skip
-    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 0.5)
+    if math.isnan(windows[0.9]):
+        return unknown(name, case.more_lags)
+    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 1.0)
     says = "cancels" if cancels > _CANCELS else "adds up"
     layers = [float(getattr(reach(each, 0.9), of)[0]) for each in case.flow.layers]
     by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
+    of_99 = (
+        f"one of {short(windows[0.99])} 99 %"
+        if not math.isnan(windows[0.99])
+        else f"none of up to {total.size} 99 %"
+    )
     words = (
         f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
-        f"these weights on these data, one of {short(windows[0.5])} 50 % and one of "
-        f"{short(windows[0.99])} 99 %. Parts of single lags add up to {short(cancels)} times "
-        f"the gradient: {_ADDING[says]}.{by_layer if len(layers) > 1 else ''}"
+        f"these weights on these data, one of {short(windows[0.5])} 50 % and {of_99}. Parts of "
+        f"single lags add up to {short(cancels)} times the gradient: {_ADDING[says]}."
+        f"{by_layer if len(layers) > 1 else ''}{case.beyond}"
     )
     evidence = series(window=range(1, total.size + 1), cumulative_share=total)
     return Finding(name, says, words, unit="steps", threshold=0.9, source=OURS, evidence=evidence,
@@ -110,15 +118,15 @@ def _smallest(case: Case, name: str, tolerance: float) -> Finding:
     def number(flow: GradientFlow) -> float:
         return float(sufficient_window(flow, tolerance, of="recurrent")[0])
 
-    estimate: dict[str, Any] = case.of_flows(number, 0.5)
+    estimate: dict[str, Any] = case.of_flows(number, 1.0)
     K = estimate["number"]
     if math.isnan(K):
-        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+        return unknown(name, _zero_or_beyond(case))
     T = case.data.n_steps
     words = (
         f"From a window of {told(K, estimate['error'])} of {steps(T)} on the gradient of these "
         f"weights on these data is off by no more than {percent(tolerance)}, going so far back "
-        "from each loss."
+        f"from each loss.{case.beyond}"
     )
     says = "all steps" if K >= T else "fewer steps"
     return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS, **estimate)
@@ -128,10 +136,12 @@ def _error_of_window(case: Case) -> Finding:
     name, K = "window_error", case.window
     if K is None:
         return unknown(name, "the window that one trains with, as `window`")
+    if case.n_lags < min(K, case.n_possible):
+        return unknown(name, case.more_lags)
     estimate: dict[str, Any] = case.of_flows(lambda flow: _error_at(flow, K))
     number, error = estimate["number"], estimate["error"]
     if math.isnan(number):
-        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+        return unknown(name, _NOT_0)
     cut, limit = _segments(case, K), _TOLERANCES[0]
     known = 0.0 if math.isnan(error) else error
     says = "undecided"
@@ -152,6 +162,12 @@ def _error_of_window(case: Case) -> Finding:
     errors = [_error_at(case.flow, k) for k in sizes]
     evidence = series(window=sizes, error=errors)
     return Finding(name, says, words, threshold=limit, source=OURS, evidence=evidence, **estimate)
+
+
+def _zero_or_beyond(case: Case) -> str:
+    """Why no window is known to do."""
+    nothing = any(np.isneginf(layer.recurrent.full_log_norm[0]) for layer in case.flow.layers)
+    return _NOT_0 if nothing or not case.beyond else case.more_lags
 
 
 def _error_at(flow: GradientFlow, K: int) -> float:
