@@ -230,8 +230,8 @@ def _clipped(case: Case, name: str, limit: float) -> list[Finding]:
     evidence = series(batch=range(M), norm=norms, clipped=touched.astype(float), cosine=cosines)
     how = f"Clipped by {'norm' if by_norm else 'value'} at {short(limit)},"
     words = (
-        f"{how} {percent(share)} of the gradients of {over} change: of all weights together, of "
-        "the loss as the data weigh it, summed over steps."
+        f"{how} {percent(share)} of the gradients of {over} change: of {_together(case)}, of the "
+        "loss as the data weigh it, summed over steps."
     )
     says = "all" if share == 1 else "none" if share == 0 else "some"
     first = Finding(name, says, words, share, _of_share(share, M), "1", limit, "given", over,
@@ -243,6 +243,21 @@ def _clipped(case: Case, name: str, limit: float) -> list[Finding]:
         words += f" Each gradient by itself is turned by {short(angle)} degrees."
     says = "turned" if cosine + (0 if math.isnan(error) else error) < _STRAIGHT else "straight"
     return [first, Finding(turns, says, words, cosine, error, "1", _STRAIGHT, OURS, over)]
+
+
+def _together(case: Case) -> str:
+    """Which weights a gradient is of; a model may have more, whose gradients are clipped too."""
+    network, missing = case.network, []
+    if network.n_outputs == 0:
+        missing.append("a readout")
+    if network.embedding is not None or network.n_outputs == 0:
+        missing.append("an embedding")
+    if not missing:
+        return "all weights together"
+    return (
+        f"W_xh, W_hh and b_h together{'' if network.n_outputs == 0 else ', and the readout'} "
+        f"(without {' or '.join(missing)}, whose gradients make norms larger)"
+    )
 
 
 def _turned(clipped: Floats, gradients: Floats) -> tuple[float, float]:
