@@ -13,9 +13,11 @@ import numpy.typing as npt
 from rnnsim import parallel
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
+from rnnsim.diagnosis.findings import percent
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import error_of_mean
 from rnnsim.flow.results import GradientFlow
+from rnnsim.gradients.bptt import bptt
 from rnnsim.networks.stack import Network
 
 Floats = npt.NDArray[np.float64]
@@ -25,6 +27,7 @@ MOST_PARTS = 8
 MOST_BATCHES = 32
 _WORK = 2e12  # of one flow, in multiplications and additions: about a minute of one core
 _COLLECTED = 300.0  # of them cost as much as one entry of what a lag adds to a batch's gradient
+_MOST_NOISE = 0.2  # of the square of a mean gradient: with more, errors of its ratios do not cover
 _KEPT = 2**26  # norms of single sequences, as in `gradient_flow`
 
 
@@ -157,6 +160,39 @@ class Case:
             parallel.over_networks(len(self.parts), self.n_threads, prepare, flops=math.inf)
         return tuple(found[p] for p in range(len(self.parts)))
 
+    @cached_property
+    def noise(self) -> tuple[float, float]:
+        """The noise that these sequences leave in their mean gradient, and the error of its norm.
+
+        ::
+
+            tr Cov(g_p) / P / ||mean g||^2         g_p: of W_hh, W_xh and b_h, of each of P parts
+            <g_p, mean g> / ||mean g||^2           whose error is that of the norm, relative to it
+
+        The largest over layers. NaN of fewer than two parts, or of gradients that are exactly 0.
+        """
+        if not self.parts:
+            return math.nan, math.nan
+        found = [
+            bptt(self.network, part.data, **part.start, n_threads=self.n_threads).layers
+            for part in self.parts
+        ]
+        each = [
+            _noise(np.array(list(map(_recurrent, layer)))) for layer in zip(*found, strict=True)
+        ]
+        return max(share for share, _ in each), max(error for _, error in each)
+
+    @property
+    def noisy(self) -> str:
+        """What is to be said where these sequences are too few to tell of many."""
+        share = self.noise[0]
+        if not share > _MOST_NOISE:
+            return ""
+        return (
+            f" Noise of so few sequences is {percent(min(share, 1.0))} of the square of the mean "
+            "gradient: how far this is from what many would say is not known."
+        )
+
     @property
     def over(self) -> str:
         """What errors come from."""
@@ -172,7 +208,9 @@ class Case:
     ) -> dict[str, Any]:
         """A number of the flow: of all, its error and those of the parts, as findings have them."""
         whole, parts = number(self.flow), tuple(number(flow) for flow in self.flows)
-        error = error_of(whole, parts, resolution)
+        error = error_of(whole, parts, resolution, of_norms=True)
+        if error > 0 and self.noisy:
+            error = math.nan
         return {"number": whole, "error": error, "parts": parts, "over": self.over}
 
     def _flow(self, part: Part, n_threads: int | None) -> GradientFlow:
@@ -181,7 +219,28 @@ class Case:
         )
 
 
-def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> float:
+def _recurrent(layer: Any) -> Floats:
+    rows = [getattr(layer, name).astype(float).ravel() for name in ("W_hh", "W_xh", "b_h")]
+    return np.concatenate(rows)
+
+
+def _noise(rows: Floats) -> tuple[float, float]:
+    """Of gradients (P, Q): the square of the error of their mean, and its error along itself."""
+    unit = float(np.abs(rows).max())
+    if not (0 < unit < math.inf):
+        return math.nan, math.nan
+    mean, P = rows.mean(axis=0) / unit, len(rows)
+    square = float(mean @ mean)
+    if not square:
+        return math.inf, math.inf
+    along = (rows / unit @ mean / square)[None]
+    error = 2 * float(error_of_mean(along, np.ones(along.shape, bool))[0])
+    return float(((rows / unit - mean) ** 2).sum() / (P * (P - 1)) / square), error
+
+
+def error_of(
+    whole: float, parts: Sequence[float], resolution: float = 0.0, *, of_norms: bool = False
+) -> float:
     """What holds the number of many sequences 95 times in a hundred when added to either side.
 
     ::
@@ -189,19 +248,33 @@ def error_of(whole: float, parts: Sequence[float], resolution: float = 0.0) -> f
         t_975(P - 1) * deviation of the P parts / sqrt(P)  +  |whole - mean of the parts| / (P - 1)
 
     The second term is the bias of a number that is no mean: it falls as 1/B, so that a part has P
-    times that of the whole (Quenouille 1956). Of numbers that come in steps, such as windows, one
-    step is added, their `resolution`, unless all are the same: |ceil a - ceil b| < |a - b| + 1. NaN
-    of fewer than two parts or where one is NaN.
+    times that of the whole (Quenouille 1956); of norms that noise alone can make up, `of_norms`, it
+    falls as 1/sqrt B only, and sqrt(P) - 1 stands in its place. Of numbers that come in steps, such
+    as windows, one step is added, their `resolution`, as |ceil a - ceil b| < |a - b| + 1, unless
+    eight parts agree. NaN of fewer than two parts or where one is NaN.
     """
     values = np.array(parts, float)
     if values.size < 2 or np.isnan(values).any() or math.isnan(whole):
         return math.nan
     if (values == whole).all():
-        return 0.0
+        return 0.0 if values.size >= MOST_PARTS else resolution
     if not np.isfinite(values).all() or not math.isfinite(whole):
         return math.nan
     scatter = 2 * float(error_of_mean(values[None], np.ones((1, values.size), bool))[0])
-    return scatter + abs(whole - float(values.mean())) / (values.size - 1) + resolution
+    fewer = math.sqrt(values.size) if of_norms else values.size
+    return scatter + abs(whole - float(values.mean())) / (fewer - 1) + resolution
+
+
+def bracket(values: Floats, errors: Floats, limit: float) -> tuple[int, int]:
+    """From where on values stay within a limit, if they are less, or more, by their errors.
+
+    Two places in the series; its length where that is nowhere.
+    """
+    ends = []
+    for curve in (values - errors, values + errors):
+        beyond = np.flatnonzero(~(curve <= limit))
+        ends.append(int(beyond[-1]) + 1 if beyond.size else 0)
+    return ends[0], ends[1]
 
 
 def chosen(data: Sequences, columns: Ints) -> Sequences:

@@ -8,7 +8,8 @@ from known_networks import B, T, carousel, driven, echo, linear, shift_register
 
 import rnnsim
 from rnnsim import diagnose
-from rnnsim.diagnosis.cases import Case, Part
+from rnnsim.diagnosis.cases import Case, Part, bracket
+from rnnsim.diagnosis.findings import percent
 
 OF_LOSS = {
     "reach_W_hh", "reach_W_xh", "gradient_by_layer_and_gate", "window_error",
@@ -88,7 +89,7 @@ def test_a_sequence_without_loss_is_no_part_by_itself():
 def test_inputs_alone():
     found = diagnose(linear(0.9), driven().inputs, **LIMITS)
     assert unknown(found) >= OF_LOSS
-    assert "Sequences(inputs, targets)" in found["reach_W_hh"].words
+    assert "`targets`" in found["reach_W_hh"].words
     assert found["gradient_rate"].number == pytest.approx(np.log(0.9))
 
 
@@ -206,6 +207,94 @@ def test_the_lags_that_are_measured_depend_on_the_work_alone():
     assert 0.99 * 2e12 < work <= 2e12
     assert lags(driven(n_inputs=1, n_steps=2000, n_sequences=4)) == 2000
     assert lags(long.last_loss_only()) == 20_000
+
+
+def unfinished(words):
+    return [each for each in (" nan", "inf steps", "None") if each in words]
+
+
+def test_words_where_something_is_0_or_has_no_end():
+    """A layer without gradient, gates that never forget, gradients that cancel once clipped."""
+    rng = np.random.default_rng(0)
+    lower, upper = (rng.normal(size=(4, 4)) for _ in range(2))
+    stack = rnnsim.Stack([
+        rnnsim.RNN(lower[:, :2], lower, activation="relu", b_h=np.full(4, -1e3)),
+        rnnsim.RNN(upper, 0.1 * upper, upper[:1], np.full(4, 9.0), activation="relu"),
+    ])  # fmt: skip
+    said = diagnose(stack, driven(), window=3)["reach_W_hh"].words
+    assert "none, as it has no gradient" in said
+    never = diagnose(carousel(800.0), driven())["time_scale"]
+    assert never.number == np.inf
+    assert "half of the units do not forget by e, the slowest never; 100 %" in never.words
+    x = np.ones((3, 2, 1))
+    ends = np.array([[3.0], [-1.0]])
+    one = rnnsim.RNN(np.ones((1, 1)), np.full((1, 1), 0.5), activation="linear")
+    turned = diagnose(one, rnnsim.Sequences.from_gradients(x, dL_dh_final=ends), clip_value=0.01)
+    assert not turned["clipping_by_value_cosine"].known
+    assert "not exactly 0" in turned["clipping_by_value_cosine"].words
+    for each in (said, never.words, *(finding.words for finding in turned)):
+        assert not unfinished(each)
+
+
+def test_gradients_whose_squares_leave_the_range():
+    """Segments are compared as windows are: their gradients are numbers, their squares none."""
+    rnn, data = linear(0.9), driven()
+    found = diagnose(rnn, data, window=4)["window_error"]
+    dL_dy = (rnnsim.forward(rnn, data.inputs).outputs[0] - data.targets) / B
+    for scale in (1e-170, 1e170):
+        small = rnnsim.Sequences.from_gradients(data.inputs, dL_dy * scale)
+        same = diagnose(rnn, small, window=4)["window_error"]
+        assert same.words == found.words
+    gone = rnnsim.Sequences.from_gradients(data.inputs, dL_dy * 1e-320)
+    assert "nan" not in diagnose(rnn, gone, window=4).summary()
+
+
+def test_few_sequences_of_much_noise_are_said():
+    """Targets of noise: what 16 sequences say of ratios of the gradient is not that of many."""
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=12, n_outputs=1, cell="gru", rng=5)
+    few, many = (driven(n_sequences=n, n_steps=20) for n in (16, 1024))
+    for data, noisy in ((few, True), (many, False)):
+        rows = []
+        for part in np.array_split(np.arange(data.n_sequences), 8):
+            own = rnnsim.Sequences(data.inputs[:, part], data.targets[:, part])
+            g = rnnsim.bptt(rnn, own)
+            rows.append(np.concatenate([getattr(g, n).ravel() for n in ("W_hh", "W_xh", "b_h")]))
+        mean = np.mean(rows, axis=0)
+        share = np.var(rows, axis=0, ddof=1).sum() / 8 / (mean @ mean)
+        assert (share > 0.2) == noisy
+        found = diagnose(rnn, data, window=8)
+        for name in ("window_error", "reach_W_hh", "window_for_10_percent", "noise_and_bias"):
+            assert found[name].known
+            assert np.isnan(found[name].error) == noisy
+            said = f"Noise of so few sequences is {percent(min(share, 1.0))}"
+            assert (said in found[name].words) == noisy
+        assert found["noise_and_bias"].says == "undecided" or not noisy
+        assert np.isfinite(found["change_over_window"].error)
+
+
+def test_windows_that_its_errors_leave_open():
+    """The smallest window lies between those of the error curve less, and more, its errors."""
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, rng=0)
+    values, errors = np.array([0.5, 0.12, 0.09, 0.05, 0.0]), np.array([0.1, 0.03, 0.02, 0.01, 0])
+    assert bracket(values, errors, 0.1) == (1, 3)
+    assert bracket(values, 0 * errors, 0.1) == (2, 2)
+    assert bracket(values, np.nan * errors, 0.1) == (5, 5)
+    found = diagnose(rnn, rnnsim.tasks.adding(25, 256, rng=0))
+    for name, limit in (("window_for_10_percent", 0.1), ("window_for_1_percent", 0.01)):
+        assert found[name].threshold == limit
+        assert 0 <= found[name].error < 25
+
+
+def test_a_cosine_within_its_error_is_not_decided():
+    rng = np.random.default_rng(0)
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, rng=0)
+    data = rnnsim.Sequences(rng.normal(size=(30, 8, 2)), rng.normal(size=(30, 8, 1)))
+    for limit in (0.3, 1.0, 30.0, 1e9):
+        found = diagnose(rnn, data, clip_norm=limit)["clipping_by_norm_cosine"]
+        low, high = found.number - found.error, found.number + found.error
+        says = "straight" if low >= 0.9 else "turned" if high < 0.9 else "undecided"
+        assert found.says == says
+    assert says == "straight"
 
 
 def test_a_window_of_all_steps_is_whole():

@@ -203,3 +203,46 @@ def test_a_limit_that_nothing_reaches_turns_nothing(gain):
         assert found[name].says == "none"
         assert found[f"{name}_cosine"].number == pytest.approx(1)
         assert found[f"{name}_cosine"].says == "straight"
+
+
+@pytest.mark.parametrize(("n_steps", "gradient"), [(1, 0.9), (2, 0.36), (3, 0.108)])
+def test_a_power_of_one_weight(n_steps, gradient):
+    """x_t = w x_{t-1}, w = .2, x_0 = .9: dx_t/dw = t w^(t-1) x_0, the same part from every lag."""
+    rnn = rnnsim.RNN(np.zeros((1, 1)), np.full((1, 1), 0.2), activation="linear")
+    ends = np.ones((2, 1)) / 2  # of the mean of two sequences
+    data = rnnsim.Sequences.from_gradients(np.zeros((n_steps, 2, 1)), dL_dh_final=ends)
+    found = diagnose(rnn, data, h0=np.full((2, 1), 0.9), clip_norm=1.0, window=1)
+    shares = np.arange(1, n_steps + 1) / n_steps
+    np.testing.assert_allclose(found["reach_W_hh"].evidence["cumulative_share"], shares)
+    of_bias = sum(0.2**k for k in range(n_steps))
+    np.testing.assert_allclose(
+        found["clipping_by_norm"].evidence["norm"], np.hypot(gradient, of_bias)
+    )
+    cut = np.hypot(gradient * (1 - shares[0]), of_bias - 1) / np.hypot(gradient, of_bias)
+    assert found["window_error"].number == pytest.approx(cut, abs=1e-15)
+    if n_steps == 3:
+        assert found["gradient_rate"].number == pytest.approx(np.log(0.2))
+
+
+def test_temporal_order_solved_and_unsolved():
+    """The marks stand at steps 3 to 4 and 11 to 12 of 20: who solved it carries them so far."""
+    rnn = rnnsim.RNN.sample(
+        n_inputs=6, n_hidden=16, n_outputs=4, cell="lstm", forget_bias=2.0, rng=0
+    )
+    trained = rnnsim.train(
+        rnn, lambda rng: rnnsim.tasks.temporal_order(20, 32, rng=rng), n_updates=500,
+        optimizer="adam", learning_rate=0.02, rng=0,
+    ).rnn  # fmt: skip
+    test = rnnsim.tasks.temporal_order(20, 128, rng=10**6)
+    solved, unsolved = (diagnose(each, test, window=5) for each in (trained, rnn))
+    assert rnnsim.evaluate(trained, test).accuracy[0] == 1
+    memory = solved["forward_memory"]
+    assert memory.says == "carries"
+    assert memory.number == 20  # the first mark may stand at step 3, 18 steps back
+    rise = dict(zip(memory.evidence["reset"], memory.evidence["rise"], strict=True))
+    assert rise[17] > 1  # without the first mark, in half of them
+    assert rise[20] == 0
+    assert "further back than a window of 5 goes" in solved.verdict
+    assert unsolved["forward_memory"].says != "carries"
+    assert "further back" not in unsolved.verdict
+    assert abs(unsolved["forward_memory"].evidence["rise"][0]) < 0.1

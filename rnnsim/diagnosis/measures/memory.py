@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.diagnosis.cases import Case, Floats, Ints, error_of
+from rnnsim.diagnosis.cases import Case, Floats, Ints, bracket, error_of
 from rnnsim.diagnosis.findings import (
     OURS,
     Finding,
@@ -102,6 +102,9 @@ def _said(
     K = _from_then_on(resets, excess, limit)
     each = tuple(_from_then_on(resets, row, _LEFT * abs(row[most])) for row in tables)
     error = error_of(K, each, _step_before(resets, K))
+    if not math.isnan(error):
+        low, high = bracket(np.abs(excess), errors, limit)
+        error = max(error, float(resets[high]) - K, K - float(resets[low]))
     says = "carries" if excess[most] > 0 else "carries what harms"
     effect = "raises" if excess[most] > 0 else "lowers"
     words = (

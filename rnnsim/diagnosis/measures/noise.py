@@ -90,16 +90,20 @@ def _limits(
     bias_error = 2 * float(found.bias2_error[0, at])
     noise_error = noise * math.expm1(2 * float(found.variance_log_error[0, at])) if noise else 0.0
     rounding = float(found.floor[0])
-    apart, error = bias2 - noise, math.hypot(bias_error, noise_error)
+    apart, (share, of_norm) = bias2 - noise, case.noise
+    error = math.nan
+    if not case.noisy:  # the unit, ||mean g||^2, has noise itself, and an error
+        of_unit = abs(apart) * (share / (1 - share) + 2 * of_norm)
+        error = math.hypot(bias_error, noise_error, of_unit)
     says = "undecided"
-    if abs(apart) > error + rounding:
+    if abs(apart) > error + rounding:  # never where that is not known
         says = "bias limits" if apart > 0 else "noise limits"
     if noise == 0 and bias2 <= rounding:
         says = "neither"
     words = (
         f"With a window of {K} the gradient has a bias^2 of {told(bias2, bias_error)} and, in "
         f"{_sized(case)}, a variance of {told(noise, noise_error)}, both of the square of the mean "
-        f"gradient: {_WHICH[says]}."
+        f"gradient: {_WHICH[says]}.{case.noisy}"
     )
     scale = found.batch_size / case.batch_size
     evidence = series(
@@ -237,11 +241,16 @@ def _clipped(case: Case, name: str, limit: float) -> list[Finding]:
     first = Finding(name, says, words, share, _of_share(share, M), "1", limit, "given", over,
                     evidence=evidence)  # fmt: skip
     cosine, error = _turned(clipped, gradients)
+    if math.isnan(cosine):
+        return [first, unknown(turns, "clipped gradients whose mean is not exactly 0")]
     words = f"{how} the mean of them has a cosine of {told(cosine, error)} to the mean gradient."
     if not by_norm:
         angle = float(np.nanmean([_degrees(a, b) for a, b in pairs]))
         words += f" Each gradient by itself is turned by {short(angle)} degrees."
-    says = "turned" if cosine + (0 if math.isnan(error) else error) < _STRAIGHT else "straight"
+    known = 0.0 if math.isnan(error) else error
+    says = "undecided"
+    if cosine - known >= _STRAIGHT or cosine + known < _STRAIGHT:
+        says = "straight" if cosine >= _STRAIGHT else "turned"
     return [first, Finding(turns, says, words, cosine, error, "1", _STRAIGHT, OURS, over)]
 
 

@@ -77,10 +77,13 @@ def _time_scale(
     median = number(whole)
     error = error_of(median, each)
     longest, longer = float(units[-1]), float((units > T).mean())
+    half = "half of the units do not forget by e"
+    if math.isfinite(median):
+        half = f"half of the units forget by e within {told(median, error)} steps"
+    slowest = f"the slowest in {steps(longest)}" if math.isfinite(longest) else "the slowest never"
     words = (
-        f"By gate {cell.keeps} alone half of the units forget by e within {told(median, error)} "
-        f"steps, the slowest in {steps(longest)}; {percent(longer)} of them take longer than the "
-        f"{T} steps of these sequences.{more}"
+        f"By gate {cell.keeps} alone {half}, {slowest}; {percent(longer)} of them take longer than "
+        f"the {T} steps of these sequences.{more}"
     )
     known = 0.0 if math.isnan(error) else error
     says = _beyond(median, known, float(T), ("longer than the data", "shorter than the data"))
@@ -133,7 +136,7 @@ def _lasting(case: Case) -> Finding:
     words = (
         f"When these inputs are read {_AGAIN} times over, from {T} to {_AGAIN * T} steps"
         f"{', each sequence up to its last loss' if padded else ''}, the root mean square of the "
-        f"state changes, {listed}: by {told(number, error)}."
+        f"state changes, {listed}: by a factor of {told(number, error)}."
     )
     evidence = series(steps=[T, _AGAIN * T], **{f"rms_{n}": found[0, :, i] for i, n in
                       enumerate(names)})  # fmt: skip
