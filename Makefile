@@ -84,9 +84,10 @@ $(FRAMEWORKS)/.ready: pyproject.toml constraints.txt tests/importing/fixtures/re
 		--requirement tests/importing/fixtures/requirements.txt
 	touch $@
 
-# PyTorch, Keras, Flax and ONNX write their files anew, load what rnnsim writes, and are probed.
+# PyTorch, Keras, Flax and ONNX write their files anew, load what rnnsim writes, and are probed;
+# what was trained there is diagnosed.
 test-frameworks: $(FRAMEWORKS)/.ready
-	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing -m frameworks
+	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing tests/diagnosis -m frameworks
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

@@ -107,9 +107,9 @@ def test_side_by_side(found):
     both = found.beside(other)
     rows = {row.name: row for row in both.rows}
     assert list(rows) == [each.name for each in found]
-    row = rows["window_error"]
-    assert row.difference == other["window_error"].number - found["window_error"].number
-    far = np.hypot(found["window_error"].error, other["window_error"].error)
+    row = rows["change_over_window"]
+    assert row.difference == other[row.name].number - found[row.name].number
+    far = np.hypot(found[row.name].error, other[row.name].error)
     assert row.apart == (abs(row.difference) > far)
     assert rows["gradient_rate"].apart is None
     assert not any(row.apart for row in found.beside(found).rows)
@@ -151,6 +151,10 @@ def test_an_error_by_hand():
     scatter = 3.182446 * np.std(parts, ddof=1) / 2  # t_975 of 3 degrees of freedom
     assert error_of(3.5, parts) == pytest.approx(scatter + 0.5 / 3, rel=1e-6)
     assert error_of(3.5, parts, 0.5) == pytest.approx(scatter + 0.5 / 3 + 0.5, rel=1e-6)
+    slow = error_of(3.5, parts, of_norms=True)
+    assert slow == pytest.approx(scatter + 0.5, rel=1e-6)  # sqrt(4) - 1
+    assert error_of(2.0, [2.0] * 7, 1.0) == 1.0
+    assert error_of(2.0, [2.0] * 8, 1.0) == 0.0
     assert error_of(2.0, [2.0, 2.0]) == error_of(np.inf, [np.inf] * 3) == 0
     for whole, some in ((1.0, [1.0]), (np.nan, parts), (1.0, [1.0, np.nan]), (1.0, [np.inf, 1])):
         assert np.isnan(error_of(whole, some))
