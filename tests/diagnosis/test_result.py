@@ -129,7 +129,8 @@ def test_numbers_of_two_kinds_are_not_compared(found):
         assert row.apart is None
         assert np.isnan(row.difference)
     assert rows["lambda_1"].apart
-    same = {row.name: row for row in other.beside(other).rows}
+    quiet = diagnose(lstm, rnnsim.tasks.adding(25, 64, rng=0))  # noise leaves errors known
+    same = {row.name: row for row in quiet.beside(quiet).rows}
     assert [same[name].apart for name in ("spectrum", "gradient_by_layer_and_gate")] == [False] * 2
 
 

@@ -35,6 +35,10 @@ CURVES = {
         lag_plots.memory_points, lag_plots.plot_memory,
         [("forward_memory", "reset", "loss", same)],
     ),
+    "held": (
+        lag_plots.held_points, lag_plots.plot_held,
+        [("state_memory", "reset", "change", lambda x: 100 * np.asarray(x))],
+    ),
     "shares": (
         window_plots.share_points, window_plots.plot_shares,
         [(f"reach_{of}", "window", "cumulative_share", same) for of in ("W_hh", "W_xh")],

@@ -129,7 +129,7 @@ def test_two_on_one_page(case, tmp_path):
         assert second.startswith(row.second.says)
         numbers = row.first.number_known or row.second.number_known
         assert apart == (APART[row.apart] if numbers else "")
-    assert rows["window_error"][3] in ("apart", "not told apart")
+    assert rows["lambda_1"][3] in ("apart", "not told apart")
 
 
 def test_one_network_beside_itself(case, tmp_path):
