@@ -190,7 +190,7 @@ class Case:
             return ""
         return (
             f" Noise of so few sequences is {percent(min(share, 1.0))} of the square of the mean "
-            "gradient: how far this is from what many would say is not known."
+            "gradient, so that no error is known."
         )
 
     @property

@@ -56,13 +56,13 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     each = ("none, as it has no gradient" if math.isnan(K) else short(K) for K in layers)
     by_layer = f" By layer, the lowest first: {', '.join(each)}."
     of_99 = (
-        f"one of {short(windows[0.99])} 99 %"
+        f"99 % takes {short(windows[0.99])}"
         if not math.isnan(windows[0.99])
-        else f"none of up to {total.size} 99 %"
+        else f"no window of up to {total.size} keeps 99 %"
     )
     words = (
         f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
-        f"these weights on these data, one of {short(windows[0.5])} 50 % and {of_99}. Parts of "
+        f"these weights on these data; 50 % takes {short(windows[0.5])}, {of_99}. Parts of "
         f"single lags add up to {short(cancels)} times the gradient: {_ADDING[says]}."
         f"{by_layer if len(layers) > 1 else ''}{case.beyond}{case.noisy}"
     )
