@@ -8,8 +8,10 @@ FRAMEWORKS := .venv-frameworks
 LANE := -m 'lane and not slow' -k 'not float32'
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
+# A checker of accessibility, for pages in a browser.
+AXE := axe-core-4.14.1
 
-.PHONY: setup demo test test-processors test-oldest test-slow test-frameworks lint bench clean
+.PHONY: setup demo test test-processors test-oldest test-slow test-frameworks lint browser bench clean
 
 setup: $(VENV)/.ready
 
@@ -34,11 +36,24 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+test: lint browser
 	$(BIN)/pytest --numprocesses 2
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
 	$(MAKE) test-processors
 	$(MAKE) test-oldest
+
+# What reads reports as people do, and is no package of Python. Where it cannot be had the tests in
+# a browser are skipped, and say so; with CI set they fail, else nobody would miss them.
+browser: .browser/axe.min.js
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		(apt-get update --quiet --quiet && apt-get install --yes --quiet --quiet chromium) || \
+		echo "Chromium cannot be installed from here"
+
+.browser/axe.min.js:
+	@mkdir -p $(@D)
+	@(cd $(@D) && npm pack --silent axe-core@$(AXE:axe-core-%=%)) && \
+		tar -xzOf $(@D)/$(AXE).tgz package/axe.min.js > $@.part && mv $@.part $@ || \
+		echo "axe-core cannot be fetched from here"
 
 # As on processors without AVX-512 and without FMA, where this one has them, side by side.
 test-processors: setup
@@ -69,9 +84,10 @@ $(FRAMEWORKS)/.ready: pyproject.toml constraints.txt tests/importing/fixtures/re
 		--requirement tests/importing/fixtures/requirements.txt
 	touch $@
 
-# PyTorch, Keras, Flax and ONNX write their files anew, load what rnnsim writes, and are probed.
+# PyTorch, Keras, Flax and ONNX write their files anew, load what rnnsim writes, and are probed;
+# what was trained there is diagnosed.
 test-frameworks: $(FRAMEWORKS)/.ready
-	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing -m frameworks
+	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing tests/diagnosis -m frameworks
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
@@ -84,4 +100,4 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --rounds 3
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(OLDEST) $(FRAMEWORKS) results dist build
+	rm -rf $(VENV) $(BENCH) $(OLDEST) $(FRAMEWORKS) .browser results dist build

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from rnnsim.importing.describe import Description, describe
     from rnnsim.importing.read import from_state_dict, read_network
     from rnnsim.importing.write import write_network
+    from rnnsim.probing.monitor import Monitor
     from rnnsim.probing.probe import Probe, probe
     from rnnsim.probing.records import ProbeRecord
     from rnnsim.training.train import Training, train
@@ -93,6 +94,7 @@ __all__ = [
     "LeadingSpectrum",
     "LossGradients",
     "LyapunovSpectrum",
+    "Monitor",
     "NonNormality",
     "PairEvaluation",
     "PairFlow",
@@ -197,6 +199,7 @@ _LAZY = {
     "train": "rnnsim.training.train",
     "Description": "rnnsim.importing.describe",
     "describe": "rnnsim.importing.describe",
+    "Monitor": "rnnsim.probing.monitor",
     "Probe": "rnnsim.probing.probe",
     "ProbeRecord": "rnnsim.probing.records",
     "probe": "rnnsim.probing.probe",

@@ -10,10 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 import rnnsim
-from rnnsim import checks
-from rnnsim.data.sequences import Sequences
-from rnnsim.diagnosis.findings import Finding
-from rnnsim.diagnosis.result import Comparison, Diagnosis
+from rnnsim import Comparison, Diagnosis, Finding, Sequences, checks
 
 from ..frame.console import say
 from ..frame.report.page import check_place
@@ -182,5 +179,5 @@ def _by_flags(found: Diagnosis, *, drawn: bool, seed: int) -> Diagnosis:
 def _noted(words: str, drawn: bool) -> str:
     flags = "|".join(_OPTIONS)
     words = re.sub(rf"`({flags})`", lambda found: f"--{found[1].replace('_', '-')}", words)
-    words = words.replace("data with a loss: Sequences(inputs, targets)", "--data with targets")
+    words = words.replace("targets, as `targets`, or data that hold them,", "--data with targets")
     return f"On {given.DRAWN}: {words}" if drawn else words

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from rnnsim import checks
+from rnnsim import Sequences, checks
 from rnnsim.checks import FloatArray
-from rnnsim.data.sequences import Sequences
+from rnnsim.experiments.draws import to_diagnose
 from rnnsim.experiments.own.data import File, usual_sequences
 from rnnsim.experiments.own.files import data_file, network_file
 from rnnsim.experiments.own.networks import Own
@@ -89,13 +87,11 @@ def data_of(path: str | None, layout: str | None) -> File | None:
 
 def batch(data: File | None, own: Own, reading: Reading) -> Sequences | FloatArray:
     """What a network reads: sequences of its data, or without data inputs that are drawn."""
-    rng, dtype = np.random.default_rng(reading.seed), own.network.dtype
-    if data is None:
-        n = reading.n_sequences or USUAL_SEQUENCES
-        draw = rng.standard_normal((reading.length or reading.usual_length, n, own.sizes[0]))
-        return draw.astype(dtype)
-    longest = data.longest or 1
-    length = reading.length or (min(reading.usual_length, longest) if data.stream else longest)
-    n = reading.n_sequences or usual_sequences(data, USUAL_SEQUENCES, length)
+    length, n = reading.length or reading.usual_length, reading.n_sequences or USUAL_SEQUENCES
+    if data is not None:
+        longest = data.longest or 1
+        usual = min(reading.usual_length, longest) if data.stream else longest
+        length = reading.length or usual
+        n = reading.n_sequences or usual_sequences(data, USUAL_SEQUENCES, length)
     with checks.renamed(path="`--data`", network="`FILE`"):
-        return data.draw(length, n, rng, dtype=dtype, network=own.network)
+        return to_diagnose(data, own, length, n, reading.seed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rnnsim.diagnosis.findings import Finding
+from rnnsim import Finding
 from rnnsim.diagnosis.result import (
     APART,
     Comparison,
@@ -24,7 +24,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "reach_W_hh", "reach_W_xh", "gradient_by_layer_and_gate", "window_error",
         "window_for_10_percent", "window_for_1_percent",
     ),
-    "Forward memory": ("forward_memory",),
+    "Forward memory": ("forward_memory", "state_memory"),
     "Noise beside bias": ("noise_and_bias", "best_window", "horizon"),
     "States and gates": (
         "carried_state", "idle_units", "effective_rank", "gates", "time_scale",

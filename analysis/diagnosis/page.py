@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from rnnsim.diagnosis.result import Comparison, Diagnosis
+from rnnsim import Comparison, Diagnosis
 
 from ..frame import figures
 from ..frame.report import Report

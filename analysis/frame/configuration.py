@@ -26,12 +26,15 @@ def to_toml(settings: Any) -> str:
 def flags_from(path: Path, app: cyclopts.App) -> Callable[[Any, Any, Any], None]:
     """Flags from a TOML file; tables, and keys that no flag has, are refused."""
     check_toml(path)
-    toml = cyclopts.config.Toml(path, must_exist=True, use_commands_as_keys=False)
+    toml = _Flags(path, must_exist=True)
 
     def give(running: Any, commands: Any, arguments: Any) -> None:
-        for key, value in toml.config.items():
+        toml.commands = commands
+        flags = {name for argument in arguments for name in argument.names}
+        for key, value in toml.flags.items():
             entries = value if isinstance(value, list) else []
-            if key in app or isinstance(value, dict):
+            is_flag = f"--{key}" in flags  # `window` is a command and a flag of another
+            if (key in app and not is_flag) or isinstance(value, dict):
                 raise ValueError(
                     f"`--config` {str(path)!r} has a table or key [{key}], which no command reads; "
                     "give a command a file of its own, with a line for each flag and no tables"
@@ -44,6 +47,25 @@ def flags_from(path: Path, app: cyclopts.App) -> Callable[[Any, Any, Any], None]
         toml(running, commands, arguments)
 
     return give
+
+
+class _Flags(cyclopts.config.Toml):
+    """A file of flags of one command, some of which may have the names of other commands."""
+
+    commands: tuple[str, ...] = ()
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """What is in the file."""
+        return super().config
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The same as a table of the command, where no key is taken for another one's table."""
+        found = self.flags
+        for command in reversed(self.commands):
+            found = {command: found}
+        return found
 
 
 def check_toml(path: Path) -> None:

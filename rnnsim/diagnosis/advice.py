@@ -24,6 +24,8 @@ def verdict(found: Found, window: int | None) -> str:
             break
     if found["forward_memory"].known:
         sentences += [_beside_memory(found), *_beyond_window(found, window)]
+    elif found["state_memory"].known:
+        sentences.append(_beside_state(found))
     return " ".join(sentences)
 
 
@@ -39,6 +41,14 @@ def _beside_memory(found: Found) -> str:
             else "Nothing is seen in the state that the loss depends on."
         )
     return memory.words
+
+
+def _beside_state(found: Found) -> str:
+    """The same where the loss has no value: what the state does not hold, no loss depends on."""
+    state, vanishes = found["state_memory"], found["gradient_rate"].says in ("vanishes", "dies")
+    if state.says == "nothing carried" and vanishes:
+        return f"It vanishes where nothing is carried. {state.words}"
+    return state.words
 
 
 def _beyond_window(found: Found, window: int | None) -> list[str]:

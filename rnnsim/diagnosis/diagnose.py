@@ -15,17 +15,17 @@ from rnnsim.diagnosis.findings import Finding
 from rnnsim.diagnosis.measures.gradients import gradient_rates, largest_exponent, range_left
 from rnnsim.diagnosis.measures.lags import reaches, windows
 from rnnsim.diagnosis.measures.matrices import spectra
-from rnnsim.diagnosis.measures.memory import forward_memory
+from rnnsim.diagnosis.measures.memory import memory
 from rnnsim.diagnosis.measures.noise import clipping, noise_beside_bias
 from rnnsim.diagnosis.measures.states import carried, gates
 from rnnsim.diagnosis.result import Diagnosis
-from rnnsim.experiments.own.networks import Own, own_of
-from rnnsim.networks.binding import checked_inputs
+from rnnsim.diagnosis.subject import data_of, one_network
+from rnnsim.experiments.own.networks import Own
 from rnnsim.networks.states import initial_states
 from rnnsim.progress import bar
 
 QUESTIONS: tuple[Callable[[Case], list[Finding]], ...] = (
-    range_left, gradient_rates, largest_exponent, reaches, windows, forward_memory,
+    range_left, gradient_rates, largest_exponent, reaches, windows, memory,
     noise_beside_bias, carried, gates, clipping, spectra,
 )  # fmt: skip
 
@@ -34,11 +34,14 @@ def diagnose(
     network: Any,
     sequences: Sequences | npt.ArrayLike,
     *,
+    targets: npt.ArrayLike | None = None,
     window: int | None = None,
     readout: str | None = None,
+    embedding: str | None = None,
     batch_size: int | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    max_lag: int | None = None,
     h0: npt.ArrayLike | None = None,
     c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
@@ -50,7 +53,7 @@ def diagnose(
 
         the gradient     its rate over lags or "no single rate", e^(rate * window), lambda_1
         reach            windows that keep 50, 90, 99 % of dL/dW; the error of the one in use
-        forward memory   the loss when the state is reset K steps before
+        memory           the loss, and the state that it reads, when that is reset K steps before
         noise            variance over batches beside the bias^2 of the window, the horizon
         states           their size at 1 and 10 lengths, idle units, gates, time scales, rank
         clipping, W_hh   how far the mean gradient is turned; eigenvalues, non-normality
@@ -68,11 +71,15 @@ def diagnose(
     ----------
     network : RNN, Stack or path
         One network, or a file that `read_network` reads.
-    sequences : Sequences or (T, B, D) array
-        Its data, or inputs alone. Errors need several sequences, the more the better.
+    sequences : Sequences, (T, B, D) array or (T, B) class ids
+        Its data, or inputs; class ids become rows of the network's embedding, or one-hot where it
+        has none. Errors need several sequences, the more the better.
+    targets : (T, B) class ids or (T, B, V) floats, optional
+        Of inputs that are given as an array, with loss at every step, as of `Sequences`; (B,) class
+        ids or (B, V) floats are those of the last step alone.
     window : int, optional
         The window K that one trains with.
-    readout : str, optional
+    readout, embedding : str, optional
         As of `read_network`, where `network` is a file.
     batch_size : int, optional
         Sequences of a minibatch, for the noise and for clipping; an eighth of those given, or one,
@@ -80,6 +87,10 @@ def diagnose(
     clip_norm, clip_value : float, optional
         The limits that one clips gradients with: of the norm of all weights together, and of each
         entry.
+    max_lag : int, optional
+        The largest lag that is measured, as of `gradient_flow`. Unless given all, or as many as
+        come to 2e12 multiplications and additions in one flow, a minute or two of one core, and
+        to norms of single sequences of half a GB; words say where it is not all.
     h0, c0 : (B, H) or (1, B, H) arrays, of stacks (L, B, H) or (1, L, B, H), optional
         First states, as in `forward`.
     n_threads : int, optional
@@ -95,7 +106,8 @@ def diagnose(
     ------
     TypeError, ValueError, OSError
         As in `gradient_flow` and `read_network`; several networks; sizes below 1; limits that are
-        not above 0; a readout of a network in memory.
+        not above 0; layers named of a network in memory;
+        class ids that the network does not have.
 
     Examples
     --------
@@ -109,18 +121,21 @@ def diagnose(
     (True, 'Not known: gates, which a vanilla network does not have.')
     """
     with checks.renamed(rnn="`network`", draw="`sequences`"):
-        own = _one(network, readout)
-        data, of_loss, needs = _data(own, sequences)
+        own = one_network(network, readout, embedding)
+        data, of_loss, needs = data_of(own, sequences, targets)
         options = _options(data, window, batch_size, clip_norm=clip_norm, clip_value=clip_value)
+        most = None if max_lag is None else checks.size("max_lag", max_lag)
         initial_states(own.network, h0, data.n_sequences, c0)
         starts = [_first_states(a) for a in (h0, c0)]
-        whole = Part(data, *starts)
-        case = Case(own.network, whole, of_loss, needs, n_threads=n_threads, **options)
+        whole = Part(np.arange(data.n_sequences), data, *starts)
+        case = Case(
+            own.network, whole, of_loss, needs, max_lag=most, n_threads=n_threads, **options
+        )
         found = _findings(case, checks.boolean("progress", progress))
     by_name = {finding.name: finding for finding in found}
     to_try = what_to_try(by_name, own.network.cell, case.window)
     said = verdict(by_name, case.window)
-    return Diagnosis(own.label, said, tuple(found), to_try, _about(own, data, options))
+    return Diagnosis(own.label, said, tuple(found), to_try, _about(own, case, options))
 
 
 def _first_states(given: Any) -> FloatArray | None:
@@ -152,56 +167,8 @@ def _options(
     return found
 
 
-def _one(network: Any, readout: Any) -> Own:
-    """One network, in memory or of a file."""
-    given = None if readout is None else checks.text("readout", readout)
-    in_memory = hasattr(network, "layers")
-    if given is not None and in_memory:
-        raise ValueError(
-            f"`readout` names a layer of a file, got {given!r} with a network in memory; leave it "
-            "out, or give the path of the file as `network`"
-        )
-    with checks.renamed(weights="`network`"):
-        own = own_of(network, readout=given)
-    if own is None:
-        raise TypeError(
-            "`network` must be a rnnsim.RNN, a rnnsim.Stack or the path of a file that "
-            "rnnsim.read_network reads, got None"
-        )
-    if len(own.network) != 1:
-        raise ValueError(
-            f"`network` must be one network, got an ensemble of {len(own.network)}; give one of "
-            "them, as network[0]"
-        )
-    return own
-
-
-def _data(own: Own, sequences: Any) -> tuple[Sequences, bool, str]:
-    """Data with a loss, or with random cotangents in its place and what the loss would need."""
-    network = own.network
-    if not isinstance(sequences, Sequences):
-        inputs = checked_inputs(network, sequences, "sequences")[0]
-        needs = "data with a loss: Sequences(inputs, targets) and a network with a readout"
-        return _with_cotangents(own, inputs, {}), False, needs
-    if not sequences.weights.any():
-        needs = "a step with a loss weight above 0, or a derivative that is not 0"
-    elif network.n_outputs == 0 and not sequences.has_gradients:
-        needs = "a network with a readout (W_hy), or Sequences.from_gradients with your loss"
-    else:
-        return sequences, True, ""
-    inputs = checked_inputs(network, sequences.inputs, "inputs")[0]
-    return _with_cotangents(own, inputs, sequences.provenance), False, needs
-
-
-def _with_cotangents(own: Own, inputs: FloatArray, provenance: Any) -> Sequences:
-    """Inputs with derivatives N(0, 1) of some loss with respect to h_T of the top."""
-    rng = np.random.default_rng(0)
-    draw = rng.standard_normal((inputs.shape[1], own.network.n_hidden)).astype(inputs.dtype)
-    return Sequences.from_gradients(inputs, dL_dh_final=draw, provenance=provenance)
-
-
-def _about(own: Own, data: Sequences, options: dict[str, Any]) -> dict[str, Any]:
-    network = own.network
+def _about(own: Own, case: Case, options: dict[str, Any]) -> dict[str, Any]:
+    network, data = own.network, case.data
     return {
         "cell": network.cell if network.cell != "vanilla" else f"vanilla {network.activation}",
         "n_layers": len(network.layers),
@@ -212,6 +179,7 @@ def _about(own: Own, data: Sequences, options: dict[str, Any]) -> dict[str, Any]
         "n_steps": data.n_steps,
         "n_sequences": data.n_sequences,
         **options,
+        "n_lags": case.n_lags,
         "weights_sha256": own.identity,
         "provenance": dict(data.provenance),
     }

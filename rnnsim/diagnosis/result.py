@@ -212,7 +212,8 @@ class Diagnosis:
 class Row(NamedTuple):
     """One finding of two diagnoses; `apart` says whether the numbers differ beyond their errors.
 
-    None where that is not known, as both errors are needed.
+    None where that is not known: both errors are needed, and two numbers of one kind, which the
+    largest eigenvalue of one network and the norm of a gate's block of the other are not.
     """
 
     name: str
@@ -299,10 +300,19 @@ APART = {True: "apart", False: "not told apart", None: "not known"}
 def _row(one: Finding, two: Finding) -> Row:
     with np.errstate(invalid="ignore"):
         difference = float(np.float64(two.number) - one.number)
+    if _kind(one) != _kind(two):
+        difference = math.nan
     error = math.hypot(one.error, two.error)
     unclear = math.isnan(error) or math.isnan(difference)
     apart = None if unclear else abs(difference) > error
     return Row(one.name, one, two, difference, apart)
+
+
+def _kind(finding: Finding) -> tuple[Any, ...]:
+    """What a number is of: its unit, whether it has a limit, the block or the lag it is of."""
+    block = finding.says if finding.name == "gradient_by_layer_and_gate" else ""
+    lag = finding.evidence.get("lag", ()) if finding.name.endswith("_over_window") else ()
+    return finding.unit, math.isnan(finding.threshold), block, lag
 
 
 def _line(row: Row) -> str:

@@ -241,6 +241,16 @@ def batch(
     return task.draw(length, batch_size, rng, dtype=dtype, network=network, inputs_only=inputs_only)
 
 
+def to_diagnose(
+    data: Source | None, own: Own, length: int, n_sequences: int, seed: int
+) -> Sequences | npt.NDArray[Any]:
+    """Sequences of data that fit a network; without data inputs (T, B, D) from N(0, 1)."""
+    rng, dtype = np.random.default_rng(seed), own.network.dtype
+    if data is None:
+        return rng.standard_normal((length, n_sequences, own.sizes[0])).astype(dtype)
+    return data.draw(length, n_sequences, rng, dtype=dtype, network=own.network)
+
+
 def _with_functional(data: Sequences, network: Network, seed: int) -> Sequences:
     """The inputs with a random linear functional of h as loss, for networks without outputs.
 

@@ -24,14 +24,16 @@ class Placed(NamedTuple):
 class Arrivals:
     """Gradients of one call by what they are of: ("output", 0), ("h", 7), ("c", 7).
 
-    A tensor that none arrived at has no entry: its gradient is 0.
+    A tensor that none arrived at has no entry: its gradient is 0. `passes` counts the backward
+    passes that have gone through the module: it tells apart those that come by different tensors.
     """
 
-    def __init__(self, is_open: Callable[[], bool]) -> None:
+    def __init__(self, is_open: Callable[[], bool], passes: Callable[[], int]) -> None:
         self.arrays: dict[Key, FloatArray] = {}
         self._reached: set[Key] = set()
+        self._arrived_in: set[int] = set()
         self._has_graph = self._came_late = self._came_twice = False
-        self._is_open = is_open
+        self._is_open, self._passes = is_open, passes
 
     def wait_at(self, key: Key, tensor: Any) -> None:
         """Keep the gradient of a tensor, if it is to have one."""
@@ -45,6 +47,7 @@ class Arrivals:
                 self._came_twice = True
             else:
                 self._reached.add(key)
+                self._arrived_in.add(self._passes())
                 if gradient is not None:  # as of outputs that one operation has beside others
                     self.arrays[key] = copied(gradient)
 
@@ -53,7 +56,7 @@ class Arrivals:
 
     def trouble(self) -> str:
         """Why these are not the gradients of one backward pass, or nothing."""
-        if self._came_twice:
+        if self._came_twice or len(self._arrived_in) > 1:
             return (
                 "gradients arrived twice: backward ran more than once over it, and they would add "
                 "up; call backward once inside the `with`, on the sum of your losses"

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -28,11 +28,33 @@ class Session:
         self.refused: dict[str, str] = {}
         self.oddities: dict[str, set[str]] = {}
         self._calls: Counter[str] = Counter()
+        self._passes: Counter[int] = Counter()
         self._broken: set[str] = set()
 
-    def arrivals(self) -> Arrivals:
+    @property
+    def odd(self) -> dict[str, str]:
+        """Modules with tensors that are not of float32 or float64 in main memory, and of what."""
+        return {name: ", ".join(sorted(each)) for name, each in self.oddities.items() if each}
+
+    def arrivals(self, each: Followed) -> Arrivals:
         """For the gradients of a call, as long as the `with` lasts."""
-        return Arrivals(lambda: self.is_open)
+        return Arrivals(lambda: self.is_open, lambda: self._passes[id(each.module)])
+
+    def count_passes(self, each: Followed) -> list[Any]:
+        """Count backward passes through a module, as its lowest W_hh has a gradient once in each.
+
+        That is after all gradients of the pass have arrived at what the module returned. The handle
+        that ends it; none where these weights are not trained.
+        """
+        held = dict(each.module.named_parameters())
+        lowest = held.get("weight_hh" if each.is_cell else "weight_hh_l0")
+        if lowest is None or not lowest.requires_grad:
+            return []
+
+        def passed(_: Any) -> None:
+            self._passes[id(each.module)] += 1
+
+        return [lowest.register_hook(_uncompiled(passed))]
 
     def network(self, each: Followed) -> Network | None:
         """The network that a module is in this call, or None, and then why."""
@@ -69,6 +91,15 @@ class Session:
         self.oddities.setdefault(each.name, set()).update(seen.oddities)
 
 
+def taken_over(odd: Mapping[str, str]) -> str:
+    """What is said of these modules."""
+    listing = "; ".join(f"{name!r} ({kinds})" for name, kinds in odd.items())
+    return (
+        f"numbers of {listing} are taken over as float32 in main memory (float64 stays): what is "
+        "computed from them differs by their rounding"
+    )
+
+
 def _uncompiled(hook: Any) -> Any:
     """The same hook, which torch.compile, where it is in use and so is loaded, leaves alone."""
     compiler = sys.modules.get("torch._dynamo")
@@ -77,11 +108,13 @@ def _uncompiled(hook: Any) -> Any:
 
 def follow(each: Followed, session: Session) -> list[Any]:
     """Hook onto a module; the handles that take the hooks off."""
+    handles = session.count_passes(each)
     if not each.is_cell:
         after = _uncompiled(_Layers(each, session).after)
-        return [each.module.register_forward_hook(after, with_kwargs=True)]
+        return [*handles, each.module.register_forward_hook(after, with_kwargs=True)]
     cell = _Cell(each, session)
     return [
+        *handles,
         each.module.register_forward_pre_hook(_uncompiled(cell.before), with_kwargs=True),
         each.module.register_forward_hook(_uncompiled(cell.after), with_kwargs=True),
     ]
@@ -121,7 +154,7 @@ class _Layers:
         made = whole.data if is_packed(whole) else whole
         inputs, outputs = layout.steps(copied(read)), layout.steps(copied(made))
         T, B, H = outputs.shape
-        arrivals = self._session.arrivals()
+        arrivals = self._session.arrivals(self._each)
         arrivals.wait_at(("output", 0), made)
         for name, tensor in zip("hc", _parts(last), strict=False):
             arrivals.wait_at((name, 0), tensor)
@@ -217,7 +250,7 @@ class _Cell:
         network = self._session.network(self._each)
         if network is None:
             return None
-        first, arrivals = _row(own[0], layout), self._session.arrivals()
+        first, arrivals = _row(own[0], layout), self._session.arrivals(self._each)
         h0 = c0 = np.zeros_like(first)
         if hx is not None:
             h0, c0 = ([_row(each, layout) for each in _parts(hx)] * 2)[:2]

@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Any
 
 from rnnsim import checks
+from rnnsim.diagnosis.result import Diagnosis
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.results import GradientFlow
 from rnnsim.networks.stack import Network
-from rnnsim.probing.following import Session, follow
+from rnnsim.probing.following import Session, follow, taken_over
 from rnnsim.probing.modules import as_it_is, followed
 from rnnsim.probing.records import ProbeRecord
 
@@ -99,20 +100,19 @@ class Probe:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        odd = self.leave().odd
+        if odd and kind is None:
+            warnings.warn(taken_over(odd), UserWarning, stacklevel=2)
+
+    def leave(self) -> Session:
+        """Take the hooks off, as the end of the ``with`` does; what was seen."""
+        if self._session is None or not self._handles:
+            raise RuntimeError("this probe is not in use: enter its `with` before leaving it")
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        assert self._session is not None
         self._session.is_open = False
-        odd = {name: each for name, each in self._session.oddities.items() if each}
-        if odd and kind is None:
-            listing = "; ".join(f"{n!r} ({', '.join(sorted(each))})" for n, each in odd.items())
-            warnings.warn(
-                f"numbers of {listing} are taken over as float32 in main memory (float64 stays): "
-                "what is computed from them differs by their rounding",
-                UserWarning,
-                stacklevel=2,
-            )
+        return self._session
 
     def __repr__(self) -> str:
         calls: dict[str, int] = {each.name: 0 for each in self._followed}
@@ -120,6 +120,11 @@ class Probe:
             calls[record.module] += 1
         listing = ", ".join(f"{name}: {n} call{'s' * (n != 1)}" for name, n in calls.items())
         return f"Probe({listing if len(listing) < 200 else f'{len(calls)} modules'})"
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The names of the modules that are followed where they are called."""
+        return tuple(dict.fromkeys(each.name for each in self._followed))
 
     @property
     def records(self) -> tuple[ProbeRecord, ...]:
@@ -190,14 +195,7 @@ class Probe:
             As of `record` and `gradient_flow`; a call whose gradients are not those of one backward
             pass inside the ``with``, see `ProbeRecord.sequences`.
         """
-        record = self.record(module, call)
-        if call is None and not record.is_sound:
-            sound = [str(r.call) for r in self._of(module) if r.is_sound]
-            if sound:
-                raise ValueError(
-                    f"the last call of {record.module!r}, {record.call}, has no gradients of one "
-                    f"backward pass; these calls have: give call= {' or '.join(sound)}"
-                )
+        record = self._sound(module, call)
         return gradient_flow(
             record.network,
             record.sequences,
@@ -208,6 +206,58 @@ class Probe:
             per_sequence=per_sequence,
             state_scale=state_scale,
         )
+
+    def diagnose(
+        self,
+        module: str | None = None,
+        call: int | None = None,
+        *,
+        window: int | None = None,
+        batch_size: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Diagnosis:
+        """`rnnsim.diagnose` of one call, of the loss that backward was called on.
+
+        Parameters
+        ----------
+        module, call
+            As of `record`.
+        window, batch_size, clip_norm, clip_value, n_threads, progress
+            As of `rnnsim.diagnose`; limits of clipping are of this module's gradients alone.
+
+        Returns
+        -------
+        Diagnosis
+            See `ProbeRecord.diagnose`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `flow`.
+
+        Examples
+        --------
+        >>> print(seen.diagnose(window=35).summary())  # doctest: +SKIP
+        """
+        return self._sound(module, call).diagnose(
+            window=window, batch_size=batch_size, clip_norm=clip_norm, clip_value=clip_value,
+            n_threads=n_threads, progress=progress,
+        )  # fmt: skip
+
+    def _sound(self, module: str | None, call: int | None) -> ProbeRecord:
+        """One call, where it is the last that is meant, one that gradients arrived at."""
+        record = self.record(module, call)
+        if call is None and not record.is_sound:
+            sound = [str(r.call) for r in self._of(module) if r.is_sound]
+            if sound:
+                raise ValueError(
+                    f"the last call of {record.module!r}, {record.call}, has no gradients of one "
+                    f"backward pass; these calls have: give call= {' or '.join(sound)}"
+                )
+        return record
 
     def _of(self, wanted: str | None) -> list[ProbeRecord]:
         """The calls of the module that is meant, one at least."""

@@ -9,6 +9,8 @@ import numpy as np
 
 from rnnsim.checks import FloatArray
 from rnnsim.data.sequences import Sequences
+from rnnsim.diagnosis.diagnose import diagnose
+from rnnsim.diagnosis.result import Diagnosis
 from rnnsim.gradients.simulation import forward
 from rnnsim.networks.stack import Network
 from rnnsim.probing.arrivals import Arrivals, Placed
@@ -105,7 +107,7 @@ class ProbeRecord:
         and at h_n of lower layers. dL/dW of all records add up to that of the call.
         """
         lengths = self.lengths
-        return tuple(self._of(np.flatnonzero(lengths == T), int(T)) for T in np.unique(lengths))
+        return tuple(some_of(self, np.flatnonzero(lengths == T)) for T in np.unique(lengths))
 
     @property
     def sequences(self) -> Sequences:
@@ -128,30 +130,77 @@ class ProbeRecord:
             return Sequences.from_gradients(
                 self._x(),
                 **{name: a.astype(kind) for name, a in given.items() if a is not None},
-                provenance={
-                    "module": self.module,
-                    "call": str(self.call),
-                    "gradients": "of this call alone: they do not cross calls",
-                },
+                provenance=self._provenance(),
             )
 
-    def _of(self, which: Ints, T: int) -> "ProbeRecord":
-        """The sequences at `which`, all of length T."""
-        seen = self._seen
+    def diagnose(
+        self,
+        *,
+        window: int | None = None,
+        batch_size: int | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        n_threads: int | None = None,
+        progress: bool = False,
+    ) -> Diagnosis:
+        """`rnnsim.diagnose` of this call: the module's weights on what it read.
 
-        def placed(n_steps: int) -> Placed:
-            at = seen.placed(self.n_steps)
-            dL_dh = None if at.dL_dh is None else at.dL_dh[:n_steps, which]
-            h, c = (None if a is None else a[:, which] for a in (at.final_h, at.final_c))
-            return Placed(dL_dh, h, c, at.within)
+        The loss is the one that backward was called on. Its value is not known, nor what other
+        states would have made of it, so that what asks for these, as forward memory does, is named
+        as not known. Inputs are those that the module itself read, behind an embedding for example;
+        limits of clipping are of the gradients of this module alone.
 
-        h0, c0 = (None if a is None else a[..., which, :] for a in (self.h0, self.c0))
-        inputs = [np.concatenate(seen.inputs)[:T, which]]
-        part = seen._replace(
-            inputs=inputs, first=seen.first[which], lengths=np.full(len(which), T), placed=placed
-        )
-        assert h0 is not None
-        return replace(self, h0=h0, c0=c0, _seen=part)
+        Parameters
+        ----------
+        window, batch_size, clip_norm, clip_value, n_threads, progress
+            As of `rnnsim.diagnose`.
+
+        Returns
+        -------
+        Diagnosis
+            Its `label` is the module's name; the last sentences of its `verdict`, and `about`, say
+            which call it is of, that gradients do not cross calls, which other modules share
+            weights, and what was taken over from half precision or another device.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As of `sequences`, `rnnsim.diagnose`.
+        """
+        found = diagnose(
+            self.network, self.sequences, window=window, h0=self.h0, c0=self.c0,
+            batch_size=batch_size, clip_norm=clip_norm, clip_value=clip_value,
+            n_threads=n_threads, progress=progress,
+        )  # fmt: skip
+        about = {**found.about, "module": self.module, "call": self.call}
+        verdict = " ".join([found.verdict, *self._said()])
+        return replace(found, label=self.module, verdict=verdict, about=about)
+
+    def _provenance(self) -> dict[str, str]:
+        found = {
+            "module": self.module,
+            "call": str(self.call),
+            "gradients": "of this call alone: they do not cross calls",
+        }
+        if self.shares:
+            found["shares"] = ", ".join(self.shares)
+        if self._seen.oddities:
+            found["taken over"] = ", ".join(sorted(self._seen.oddities))
+        return found
+
+    def _said(self) -> list[str]:
+        """What holds of all that is measured on this call."""
+        said = [
+            f"All of this is of call {self.call} of {self.module!r} by itself: gradients do not "
+            "cross calls."
+        ]
+        if self.shares:
+            others = ", ".join(map(repr, self.shares))
+            said.append(f"Some of its weights are those of {others} too: their gradients add up.")
+        if self._seen.oddities:
+            odd = ", ".join(sorted(self._seen.oddities))
+            said.append(f"Numbers of {odd} were taken over as float32 in main memory.")
+        return said
 
     def _because(self, trouble: str) -> str:
         return f"call {self.call} of {self.module!r} cannot be followed: {trouble}"
@@ -207,3 +256,21 @@ class ProbeRecord:
         if final_h is not None:
             dL_dh[self.lengths - 1, np.arange(self.n_sequences)] += final_h[-1]
         return dL_dh, None, None
+
+
+def some_of(record: ProbeRecord, columns: Ints) -> ProbeRecord:
+    """Some sequences of a call, by their numbers: dL/dW is what these add to that of the call."""
+    seen, lengths = record._seen, record.lengths[columns]
+    T = int(lengths.max())
+
+    def placed(n_steps: int) -> Placed:
+        at = seen.placed(record.n_steps)
+        dL_dh = None if at.dL_dh is None else at.dL_dh[:n_steps, columns]
+        h, c = (None if a is None else a[:, columns] for a in (at.final_h, at.final_c))
+        return Placed(dL_dh, h, c, at.within)
+
+    h0, c0 = (None if a is None else a[..., columns, :] for a in (record.h0, record.c0))
+    inputs = [np.concatenate(seen.inputs)[:T, columns]]
+    part = seen._replace(inputs=inputs, first=seen.first[columns], lengths=lengths, placed=placed)
+    assert h0 is not None
+    return replace(record, h0=h0, c0=c0, _seen=part)

@@ -19,7 +19,7 @@ def found():
 def diagnosis():
     return {
         "network": _LSTM, "sequences": _DATA, "window": 2, "batch_size": 1, "clip_norm": 1.0,
-        "clip_value": 1.0, "h0": _FIRST, "c0": _FIRST,
+        "clip_value": 1.0, "max_lag": 2, "h0": _FIRST, "c0": _FIRST,
     }  # fmt: skip
 
 
@@ -30,8 +30,25 @@ class Found:
         return getattr(found(), name)
 
 
+class Both:
+    """The same beside itself."""
+
+    def __getattr__(self, name):
+        return getattr(found().beside(found()), name)
+
+
+def report():
+    return {"path": "report.html", "overwrite": True}
+
+
 # Of what, kinds of parameters that differ from the usual, and the arguments.
 DIAGNOSIS = {
-    "diagnose": (None, {"readout": "name or none"}, diagnosis),
+    "diagnose": (
+        None,
+        {"readout": "name or none", "embedding": "name or none"},
+        diagnosis,
+    ),
     "Diagnosis.beside": (Found(), {"other": "class"}, lambda: {"other": found()}),
+    "Diagnosis.save": (Found(), {"path": "file", "overwrite": "flag"}, report),
+    "Comparison.save": (Both(), {"path": "file", "overwrite": "flag"}, report),
 }

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from known_networks import B, T, carousel, driven, linear, shift_register
+from known_networks import B, T, carousel, driven, echo, linear, shift_register
 
 import rnnsim
 from rnnsim import diagnose
+from rnnsim.diagnosis.cases import Case, Part, bracket
+from rnnsim.diagnosis.findings import percent
 
 OF_LOSS = {
     "reach_W_hh", "reach_W_xh", "gradient_by_layer_and_gate", "window_error",
@@ -87,7 +89,7 @@ def test_a_sequence_without_loss_is_no_part_by_itself():
 def test_inputs_alone():
     found = diagnose(linear(0.9), driven().inputs, **LIMITS)
     assert unknown(found) >= OF_LOSS
-    assert "Sequences(inputs, targets)" in found["reach_W_hh"].words
+    assert "`targets`" in found["reach_W_hh"].words
     assert found["gradient_rate"].number == pytest.approx(np.log(0.9))
 
 
@@ -120,8 +122,12 @@ def test_first_states_are_taken_over():
     assert found["lambda_1"].number == exact
     full = found["forward_memory"].evidence
     assert full["loss"][-1] == pytest.approx(rnnsim.evaluate(rnn, data, **first).loss[0])
-    assert not found["noise_and_bias"].known
-    assert "`h0`" in found["noise_and_bias"].words
+    noise = rnnsim.window_bias_variance(rnn, data, B, **first)
+    at = list(noise.windows).index(10)
+    scaled = noise.variance_estimate[0, at] / found.about["batch_size"]
+    assert found["noise_and_bias"].number == pytest.approx(noise.bias2_estimate[0, at] - scaled)
+    assert found["best_window"].known
+    assert found["horizon"].number == noise.horizon(found.about["batch_size"])[0]
 
 
 def test_padding_is_left_out_of_the_states():
@@ -134,6 +140,162 @@ def test_padding_is_left_out_of_the_states():
     rows = np.concatenate([rnnsim.forward(rnn, each[:, None]).states[0, 1:, 0] for each in x])
     values = np.linalg.eigvalsh(np.cov(rows.T))
     assert found["effective_rank"].number == pytest.approx(values.sum() ** 2 / (values**2).sum())
+
+
+def ragged(lengths, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(n, 2)) for n in lengths], [rng.normal(size=(n, 1)) for n in lengths]
+
+
+def test_padding_is_left_out_of_what_is_carried():
+    """Each sequence is read ten times over without what stands behind its end."""
+    rnn = carousel(1.0)
+    x, y = ragged((5, 9, 9, 30))
+    found = diagnose(rnn, rnnsim.Sequences.ragged(x, y))["carried_state"]
+    rms = []
+    for rounds in (1, 10):
+        runs = [rnnsim.forward(rnn, np.tile(each, (rounds, 1))[:, None]) for each in x]
+        rms.append([np.sqrt(np.mean([r.final_h**2 for r in runs])),
+                    np.sqrt(np.mean([r.final_c**2 for r in runs]))])  # fmt: skip
+    for name, ours in zip(("rms_h", "rms_c"), np.array(rms).T, strict=True):
+        ends = np.array(found.evidence[name])[[0, -1]]
+        np.testing.assert_allclose(ends, ours, rtol=1e-9)
+    assert "up to its last loss" in found.words
+    assert "up to its last loss" not in diagnose(rnn, driven())["carried_state"].words
+
+
+def test_padding_is_left_out_of_the_exponent():
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=6, n_outputs=1, rng=0)
+    x, y = ragged((10, 40, 60, 40))
+    found = diagnose(rnn, rnnsim.Sequences.ragged(x, y))["lambda_1"]
+    alone = [rnnsim.lyapunov_spectrum(rnn, each[:, None], n_exponents=1) for each in x[1:]]
+    assert found.number == pytest.approx(np.mean([each.exponents[0, 0] for each in alone]))
+    assert found.over.startswith("3 sequences of 40 to 60 steps, the first 4 to 6 left out")
+
+
+@pytest.mark.parametrize("max_lag", [1, 5, 12, 29, 100])
+def test_lags_that_are_not_measured_are_said(max_lag):
+    rnn, data = shift_register(6), echo(6)
+    whole = diagnose(rnn, data, window=4)
+    found = diagnose(rnn, data, window=4, max_lag=max_lag)
+    all_of_it = max_lag >= 29
+    assert ("`max_lag`" in found.summary()) == (not all_of_it)
+    assert found.about["n_lags"] == min(max_lag + 1, 30)
+    of_lags = {"gradient_rate", "rate_over_window", "horizon", "best_window"}
+    for each in found:
+        if each.known and each.number_known and each.name not in of_lags:
+            assert each.number == pytest.approx(whole[each.name].number, abs=1e-12), each.name
+    assert found["window_error"].known == found["noise_and_bias"].known == (max_lag >= 3)
+    assert found["window_for_1_percent"].known == (max_lag >= 6)
+    assert found["reach_W_xh"].known == (max_lag >= 6)
+    if not found["window_error"].known:
+        assert "give a larger `max_lag`" in found["window_error"].words
+
+
+def test_the_lags_that_are_measured_depend_on_the_work_alone():
+    """Long data with loss at all steps; the last loss alone goes back all the way."""
+    rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=64, n_outputs=1, cell="lstm", rng=0)
+    long = driven(n_inputs=1, n_steps=20_000, n_sequences=4)
+
+    def lags(data):
+        whole = Part(np.arange(data.n_sequences), data, None, None)
+        given = {"window": 5, "batch_size": 1, "batch_given": False, "max_lag": None}
+        limits = {"clip_norm": None, "clip_value": None, "n_threads": 1}
+        return Case(rnn, whole, True, "", **given, **limits).n_lags
+
+    K = lags(long)
+    work = K * 4 * 64 * 66 * (2 * 20_000 * 4 + 300 * 4)
+    assert 0.99 * 2e12 < work <= 2e12
+    assert lags(driven(n_inputs=1, n_steps=2000, n_sequences=4)) == 2000
+    assert lags(long.last_loss_only()) == 20_000
+
+
+def unfinished(words):
+    return [each for each in (" nan", "inf steps", "None") if each in words]
+
+
+def test_words_where_something_is_0_or_has_no_end():
+    """A layer without gradient, gates that never forget, gradients that cancel once clipped."""
+    rng = np.random.default_rng(0)
+    lower, upper = (rng.normal(size=(4, 4)) for _ in range(2))
+    stack = rnnsim.Stack([
+        rnnsim.RNN(lower[:, :2], lower, activation="relu", b_h=np.full(4, -1e3)),
+        rnnsim.RNN(upper, 0.1 * upper, upper[:1], np.full(4, 9.0), activation="relu"),
+    ])  # fmt: skip
+    said = diagnose(stack, driven(), window=3)["reach_W_hh"].words
+    assert "none, as it has no gradient" in said
+    never = diagnose(carousel(800.0), driven())["time_scale"]
+    assert never.number == np.inf
+    assert "half of the units do not forget by e, the slowest never; 100 %" in never.words
+    x = np.ones((3, 2, 1))
+    ends = np.array([[3.0], [-1.0]])
+    one = rnnsim.RNN(np.ones((1, 1)), np.full((1, 1), 0.5), activation="linear")
+    turned = diagnose(one, rnnsim.Sequences.from_gradients(x, dL_dh_final=ends), clip_value=0.01)
+    assert not turned["clipping_by_value_cosine"].known
+    assert "not exactly 0" in turned["clipping_by_value_cosine"].words
+    for each in (said, never.words, *(finding.words for finding in turned)):
+        assert not unfinished(each)
+
+
+def test_gradients_whose_squares_leave_the_range():
+    """Segments are compared as windows are: their gradients are numbers, their squares none."""
+    rnn, data = linear(0.9), driven()
+    found = diagnose(rnn, data, window=4)["window_error"]
+    dL_dy = (rnnsim.forward(rnn, data.inputs).outputs[0] - data.targets) / B
+    for scale in (1e-170, 1e170):
+        small = rnnsim.Sequences.from_gradients(data.inputs, dL_dy * scale)
+        same = diagnose(rnn, small, window=4)["window_error"]
+        assert same.words == found.words
+    gone = rnnsim.Sequences.from_gradients(data.inputs, dL_dy * 1e-320)
+    assert "nan" not in diagnose(rnn, gone, window=4).summary()
+
+
+def test_few_sequences_of_much_noise_are_said():
+    """Targets of noise: what 16 sequences say of ratios of the gradient is not that of many."""
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=12, n_outputs=1, cell="gru", rng=5)
+    few, many = (driven(n_sequences=n, n_steps=20) for n in (16, 1024))
+    for data, noisy in ((few, True), (many, False)):
+        rows = []
+        for part in np.array_split(np.arange(data.n_sequences), 8):
+            own = rnnsim.Sequences(data.inputs[:, part], data.targets[:, part])
+            g = rnnsim.bptt(rnn, own)
+            rows.append(np.concatenate([getattr(g, n).ravel() for n in ("W_hh", "W_xh", "b_h")]))
+        mean = np.mean(rows, axis=0)
+        share = np.var(rows, axis=0, ddof=1).sum() / 8 / (mean @ mean)
+        assert (share > 0.2) == noisy
+        found = diagnose(rnn, data, window=8)
+        for name in ("window_error", "reach_W_hh", "window_for_10_percent", "noise_and_bias"):
+            assert found[name].known
+            assert np.isnan(found[name].error) == noisy
+            said = f"Noise of so few sequences is {percent(min(share, 1.0))}"
+            assert (said in found[name].words) == noisy
+        assert found["noise_and_bias"].says == "undecided" or not noisy
+        assert np.isfinite(found["change_over_window"].error)
+
+
+def test_windows_that_its_errors_leave_open():
+    """The smallest window lies between those of the error curve less, and more, its errors."""
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, rng=0)
+    values, errors = np.array([0.5, 0.12, 0.09, 0.05, 0.0]), np.array([0.1, 0.03, 0.02, 0.01, 0])
+    assert bracket(values, errors, 0.1) == (1, 3)
+    assert bracket(values, 0 * errors, 0.1) == (2, 2)
+    assert bracket(values, np.nan * errors, 0.1) == (5, 5)
+    found = diagnose(rnn, rnnsim.tasks.adding(25, 256, rng=0))
+    for name, limit in (("window_for_10_percent", 0.1), ("window_for_1_percent", 0.01)):
+        assert found[name].threshold == limit
+        assert 0 <= found[name].error < 25
+
+
+def test_a_cosine_within_its_error_is_not_decided():
+    rng = np.random.default_rng(0)
+    rnn = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, rng=0)
+    data = rnnsim.Sequences(rng.normal(size=(30, 8, 2)), rng.normal(size=(30, 8, 1)))
+    for limit in (0.3, 1.0, 30.0, 1e9):
+        found = diagnose(rnn, data, clip_norm=limit)["clipping_by_norm_cosine"]
+        low, high = found.number - found.error, found.number + found.error
+        says = "straight" if low >= 0.9 else "turned" if high < 0.9 else "undecided"
+        assert found.says == says
+    assert says == "straight"
 
 
 def test_a_window_of_all_steps_is_whole():

@@ -157,6 +157,45 @@ def test_clipping_turns_the_mean_gradient():
         assert found[f"{name}_cosine"].number == pytest.approx(cosine)
 
 
+@pytest.mark.parametrize("gain", [0.5, 0.9])
+def test_what_the_state_holds_of_a_linear_network(gain):
+    """h_t - h_t(K) = W^K h_{t-K}: a gain of g leaves g^K of it, whatever came before."""
+    rnn, data = linear(gain), driven(n_steps=60)
+    found = diagnose(rnn, data.last_loss_only())["state_memory"]
+    h = rnnsim.forward(rnn, data.inputs).states[0]
+    exact = [gain**K * np.linalg.norm(h[60 - K]) / np.linalg.norm(h[60]) for K in
+             found.evidence["reset"]]  # fmt: skip
+    np.testing.assert_allclose(found.evidence["change"], exact, atol=1e-12)
+    grid = np.array(found.evidence["reset"])
+    assert found.number == grid[np.argmax(np.array(exact) <= 0.05)]
+    assert found.says == "carries"
+
+
+def test_a_state_that_holds_nothing():
+    found = diagnose(linear(0.0), driven())
+    assert found["state_memory"].says == "nothing carried"
+    assert found["state_memory"].number == 1
+    assert "0 % of itself" in found["state_memory"].words
+
+
+@pytest.mark.parametrize("delay", [2, 7])
+def test_derivatives_alone_tell_nothing_there_from_out_of_reach(delay):
+    """As a probe has them: no value of the loss, and yet what the state holds."""
+    rnn, data = shift_register(delay), echo(delay)
+    usual = diagnose(rnn, data)
+    outputs = rnnsim.forward(rnn, data.inputs).outputs[0]
+    p = np.exp(outputs - outputs.max(axis=2, keepdims=True))
+    p /= p.sum(axis=2, keepdims=True)
+    dL_dy = (p - np.eye(3)[np.maximum(data.targets, 0)]) * data.weights[..., None] / B
+    found = diagnose(rnn, rnnsim.Sequences.from_gradients(data.inputs, dL_dy))
+    assert not found["forward_memory"].known
+    assert found["state_memory"].number == usual["state_memory"].number == delay + 1
+    assert found["state_memory"].words in found.verdict
+    dark = diagnose(linear(0.0), rnnsim.Sequences.from_gradients(driven().inputs, dL_dy[:1, :, :1]
+                    * np.ones((T, 1, 1))))  # fmt: skip
+    assert "vanishes where nothing is carried" in dark.verdict
+
+
 @pytest.mark.parametrize("gain", [0.5, 1.0])
 def test_a_limit_that_nothing_reaches_turns_nothing(gain):
     found = diagnose(linear(gain), driven(), clip_norm=1e9, clip_value=1e9)
@@ -164,3 +203,46 @@ def test_a_limit_that_nothing_reaches_turns_nothing(gain):
         assert found[name].says == "none"
         assert found[f"{name}_cosine"].number == pytest.approx(1)
         assert found[f"{name}_cosine"].says == "straight"
+
+
+@pytest.mark.parametrize(("n_steps", "gradient"), [(1, 0.9), (2, 0.36), (3, 0.108)])
+def test_a_power_of_one_weight(n_steps, gradient):
+    """x_t = w x_{t-1}, w = .2, x_0 = .9: dx_t/dw = t w^(t-1) x_0, the same part from every lag."""
+    rnn = rnnsim.RNN(np.zeros((1, 1)), np.full((1, 1), 0.2), activation="linear")
+    ends = np.ones((2, 1)) / 2  # of the mean of two sequences
+    data = rnnsim.Sequences.from_gradients(np.zeros((n_steps, 2, 1)), dL_dh_final=ends)
+    found = diagnose(rnn, data, h0=np.full((2, 1), 0.9), clip_norm=1.0, window=1)
+    shares = np.arange(1, n_steps + 1) / n_steps
+    np.testing.assert_allclose(found["reach_W_hh"].evidence["cumulative_share"], shares)
+    of_bias = sum(0.2**k for k in range(n_steps))
+    np.testing.assert_allclose(
+        found["clipping_by_norm"].evidence["norm"], np.hypot(gradient, of_bias)
+    )
+    cut = np.hypot(gradient * (1 - shares[0]), of_bias - 1) / np.hypot(gradient, of_bias)
+    assert found["window_error"].number == pytest.approx(cut, abs=1e-15)
+    if n_steps == 3:
+        assert found["gradient_rate"].number == pytest.approx(np.log(0.2))
+
+
+def test_temporal_order_solved_and_unsolved():
+    """The marks stand at steps 3 to 4 and 11 to 12 of 20: who solved it carries them so far."""
+    rnn = rnnsim.RNN.sample(
+        n_inputs=6, n_hidden=16, n_outputs=4, cell="lstm", forget_bias=2.0, rng=0
+    )
+    trained = rnnsim.train(
+        rnn, lambda rng: rnnsim.tasks.temporal_order(20, 32, rng=rng), n_updates=500,
+        optimizer="adam", learning_rate=0.02, rng=0,
+    ).rnn  # fmt: skip
+    test = rnnsim.tasks.temporal_order(20, 128, rng=10**6)
+    solved, unsolved = (diagnose(each, test, window=5) for each in (trained, rnn))
+    assert rnnsim.evaluate(trained, test).accuracy[0] == 1
+    memory = solved["forward_memory"]
+    assert memory.says == "carries"
+    assert memory.number == 20  # the first mark may stand at step 3, 18 steps back
+    rise = dict(zip(memory.evidence["reset"], memory.evidence["rise"], strict=True))
+    assert rise[17] > 1  # without the first mark, in half of them
+    assert rise[20] == 0
+    assert "further back than a window of 5 goes" in solved.verdict
+    assert unsolved["forward_memory"].says != "carries"
+    assert "further back" not in unsolved.verdict
+    assert abs(unsolved["forward_memory"].evidence["rise"][0]) < 0.1

@@ -107,15 +107,31 @@ def test_side_by_side(found):
     both = found.beside(other)
     rows = {row.name: row for row in both.rows}
     assert list(rows) == [each.name for each in found]
-    row = rows["window_error"]
-    assert row.difference == other["window_error"].number - found["window_error"].number
-    far = np.hypot(found["window_error"].error, other["window_error"].error)
+    row = rows["change_over_window"]
+    assert row.difference == other[row.name].number - found[row.name].number
+    far = np.hypot(found[row.name].error, other[row.name].error)
     assert row.apart == (abs(row.difference) > far)
     assert rows["gradient_rate"].apart is None
     assert not any(row.apart for row in found.beside(found).rows)
     for text in (found.verdict, other.verdict):
         assert text in both.summary()
     assert json.loads(json.dumps(both.to_dict(), allow_nan=False))["rows"][0]["name"] == "range"
+
+
+def test_numbers_of_two_kinds_are_not_compared(found):
+    """An eigenvalue and a norm, shares of two blocks, changes over two lags."""
+    lstm = rnnsim.RNN.sample(n_inputs=2, n_hidden=5, n_outputs=1, cell="lstm", rng=0)
+    other = diagnose(lstm, driven(), window=9, clip_norm=1.0)
+    rows = {row.name: row for row in found.beside(other).rows}
+    for name in ("spectrum", "gradient_by_layer_and_gate", "change_over_window"):
+        row = rows[name]
+        assert not np.isnan([row.first.number, row.second.number]).any()
+        assert row.apart is None
+        assert np.isnan(row.difference)
+    assert rows["lambda_1"].apart
+    quiet = diagnose(lstm, rnnsim.tasks.adding(25, 64, rng=0))  # noise leaves errors known
+    same = {row.name: row for row in quiet.beside(quiet).rows}
+    assert [same[name].apart for name in ("spectrum", "gradient_by_layer_and_gate")] == [False] * 2
 
 
 def test_one_flow_of_the_whole_and_one_of_the_parts(monkeypatch):
@@ -136,6 +152,10 @@ def test_an_error_by_hand():
     scatter = 3.182446 * np.std(parts, ddof=1) / 2  # t_975 of 3 degrees of freedom
     assert error_of(3.5, parts) == pytest.approx(scatter + 0.5 / 3, rel=1e-6)
     assert error_of(3.5, parts, 0.5) == pytest.approx(scatter + 0.5 / 3 + 0.5, rel=1e-6)
+    slow = error_of(3.5, parts, of_norms=True)
+    assert slow == pytest.approx(scatter + 0.5, rel=1e-6)  # sqrt(4) - 1
+    assert error_of(2.0, [2.0] * 7, 1.0) == 1.0
+    assert error_of(2.0, [2.0] * 8, 1.0) == 0.0
     assert error_of(2.0, [2.0, 2.0]) == error_of(np.inf, [np.inf] * 3) == 0
     for whole, some in ((1.0, [1.0]), (np.nan, parts), (1.0, [1.0, np.nan]), (1.0, [np.inf, 1])):
         assert np.isnan(error_of(whole, some))

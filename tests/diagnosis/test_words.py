@@ -36,7 +36,7 @@ REVERSED = [
     ("window_error", (shift_register(6), echo(6), {"window": 2}), "too short", "off by [1-9]",
      (shift_register(1), echo(1), {"window": 2}), "keeps the gradient", "off by 0 %"),
     ("window_for_10_percent", (shift_register(6), echo(6), {}), "fewer steps", "7 of 30",
-     (linear(0.9), driven(n_steps=2), {}), "all steps", "2 of 2 steps"),
+     (linear(0.9), driven(n_steps=2), {}), "all steps", r"2.* of 2 steps"),
     ("forward_memory", (shift_register(3), echo(3), {}), "carries", "raises the loss",
      (linear(1.0), driven(), {}), "carries what harms", "lowers the loss"),
     ("forward_memory", (shift_register(3), echo(3), {}), "carries", "with 4 steps",
@@ -157,8 +157,9 @@ def test_states_are_read_ten_times_over():
     rnn, data = tanh(1.5), driven()
     found = diagnose(rnn, data)["carried_state"].evidence
     states = rnnsim.forward(rnn, np.tile(data.inputs, (10, 1, 1))).states[0]
-    exact = [np.sqrt((states[k] ** 2).mean()) for k in (T, 10 * T)]
-    assert found["steps"] == (T, 10 * T)
+    rounds = range(T, 10 * T + 1, T)
+    exact = [np.sqrt((states[k] ** 2).mean()) for k in rounds]
+    assert found["steps"] == tuple(rounds)
     np.testing.assert_allclose(found["rms_h"], exact, rtol=1e-9)
     assert states.shape[1] == B
 

@@ -268,7 +268,7 @@ CALLS: dict[str, Call] = {
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
     "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),
     "reach": Call(lambda: {"flow": _flow()}),
-    "window_bias_variance": _call(rnn=LSTMS, draw=BATCH, n_batches=2, windows=[1, 2]),
+    "window_bias_variance": _call(**GATED, draw=BATCH, n_batches=2, windows=[1, 2], max_lag=2),
     **{
         f"WindowBiasVariance.{name}": _call(_WINDOWS, **{parameter: 4})
         for name, parameter in _OF_WINDOWS.items()

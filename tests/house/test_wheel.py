@@ -23,6 +23,7 @@ def test_it_carries_both_packages_and_their_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"rnnsim/py.typed", "analysis/py.typed", "analysis/frame/rnnsim.mplstyle"} <= names
     assert "rnnsim/tasks/paragraphs.txt" in names
+    assert {f"analysis/frame/report/page.{kind}" for kind in ("html", "css", "js")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "notebooks/")) for name in names)
 

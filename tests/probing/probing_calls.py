@@ -12,10 +12,33 @@ with SEEN:
 
 _KINDS = {"module": "name or none", "call": "count or none"}
 
+MONITOR = rnnsim.Monitor(MODULE, every=2)
+_ASKED = {"window": 2, "batch_size": 1, "clip_norm": 1.0, "clip_value": 1.0}
+
+
+class Writer:
+    """Takes numbers, as TensorBoard's does."""
+
+    def add_scalar(self, tag, value, step):
+        """Nothing is written."""
+
+
+def _monitor():
+    return {"module": MODULE, "every": 2, "to": Writer(), "n_sequences": 1, "window": 2,
+            "clip_norm": 1.0, "step": 3}  # fmt: skip
+
+
 # By name: what it is a method of, kinds of parameters, and the arguments, made anew each time.
 PROBING = {
     "probe": (None, {"module": "class"}, lambda: {"module": MODULE}),
     "Probe": (None, {"module": "class"}, lambda: {"module": MODULE}),
     "Probe.record": (SEEN, _KINDS, lambda: {"module": "a", "call": 0}),
+    "Monitor": (
+        None,
+        {"module": "class", "every": "size", "to": "class", "step": "count"},
+        _monitor,
+    ),
+    "Probe.diagnose": (SEEN, _KINDS, lambda: {"module": "a", "call": 0, **_ASKED}),
+    "ProbeRecord.diagnose": (SEEN.records[0], {}, lambda: dict(_ASKED)),
     "Probe.flow": (SEEN, _KINDS, lambda: {"module": "a", "call": 0, "state_scale": "std"}),
-}
+}  # fmt: skip

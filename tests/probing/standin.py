@@ -12,7 +12,7 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 class Tensor:
     def __init__(self, array, requires_grad=True, device="cpu"):
         self.array, self.requires_grad, self.device = np.asarray(array), requires_grad, device
-        self.hooks, self._version = [], 0
+        self.hooks, self._version, self.grad = [], 0, None
 
     dtype = property(lambda self: f"torch.{self.array.dtype}")
     shape = property(lambda self: self.array.shape)
@@ -35,8 +35,14 @@ class Tensor:
         assert other.shape == self.shape
         return Tensor(self.array, self.requires_grad, self.device)
 
+    def norm(self):
+        return Tensor(np.linalg.norm(self.array), False)
+
+    def item(self):
+        return self.array.item()
+
     def register_hook(self, hook):
-        self.hooks.append(hook)
+        return Handle(self.hooks, hook)
 
     def arrive(self, gradient):
         """A backward pass comes by."""

@@ -163,7 +163,7 @@ def test_a_changed_state_begins_a_record(how):
             if t == 3:
                 h, c = states
                 if how == "in place":  # a view has the counter of what it shows
-                    for run in seen._handles[0].hook.__self__._runs.values():
+                    for run in seen._handles[1].hook.__self__._runs.values():
                         run.own[1]._version += 1
                 else:
                     states = (h, standin.Tensor(c.array / 2))
@@ -224,6 +224,8 @@ def test_modules_that_share_weights_are_named_together():
 def test_backward_not_called_called_twice_and_called_outside():
     module = made("LSTM")
     seen, x = rnnsim.probe(module), standin.Tensor(X)
+    with pytest.raises(RuntimeError, match="this probe is not in use"):
+        seen.leave()
     with seen:
         output, _ = module(x)
     with pytest.raises(ValueError, match="no gradient arrived"):
@@ -246,6 +248,34 @@ def test_backward_not_called_called_twice_and_called_outside():
         pass
     with pytest.raises(ValueError, match="no module was called"):
         seen.flow()
+
+
+def test_two_passes_by_different_tensors_of_one_call_are_noticed():
+    module = made("LSTM")
+    passed = module.weights["weight_hh_l0"]  # where every backward pass ends
+    seen, x = rnnsim.probe(module), standin.Tensor(X)
+    for n_passes in (1, 2):
+        with seen:
+            output, (h_n, _) = module(x)
+            output.arrive(np.ones((T, B, H)))
+            if n_passes == 2:
+                passed.arrive(np.ones((4 * H, H)))
+            h_n.arrive(np.ones((1, B, H)))
+            passed.arrive(np.ones((4 * H, H)))
+        assert not passed.hooks
+        assert seen.record().is_sound == (n_passes == 1)
+    with pytest.raises(ValueError, match=r"arrived twice: .* on the sum of your losses"):
+        seen.flow()
+    with seen:  # one pass each for two calls
+        for _ in range(2):
+            output, _ = module(x)
+            output.arrive(np.ones((T, B, H)))
+            passed.arrive(np.ones((4 * H, H)))
+    assert [each.is_sound for each in seen.records] == [True, True]
+    passed.requires_grad = False  # weights that are not trained: not counted
+    with seen:
+        module(x)
+        assert not passed.hooks
 
 
 def test_what_is_refused():

@@ -77,6 +77,36 @@ def test_backward_that_was_not_once_inside():
     assert [each.n_steps for each in seen.records] == [T]
 
 
+@pytest.mark.parametrize("cell", [False, True])
+def test_two_passes_by_different_tensors_of_one_call_are_noticed(cell):
+    module, x = recurrent("lstm", cell=cell), normal(T, B, D)
+
+    def called():
+        output, (h_n, c_n) = in_a_loop(module, x, None) if cell else module(x)
+        return (c_n, output.sin()) if cell else (output.sin(), h_n)
+
+    seen = rnnsim.probe(module)
+    with seen:
+        one, other = called()
+        one.sum().backward(retain_graph=True)
+        other.sum().backward()
+    with pytest.raises(ValueError, match=r"arrived twice.*on the sum of your losses"):
+        seen.flow()
+    with pytest.raises(ValueError, match=r"arrived twice.*on the sum of your losses"):
+        seen.diagnose()
+    module.zero_grad()
+    with seen:
+        one, other = called()
+        (one.sum() + other.sum()).backward()
+    assert_as_autograd(seen.records, module)
+    module.zero_grad()
+    with seen:  # one pass for each of two calls
+        for _ in range(2):
+            called()[0].sum().backward()
+    assert_as_autograd(seen.records, module)
+    assert not (module.weight_hh if cell else module.weight_hh_l0)._backward_hooks
+
+
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_half_precision_is_taken_over_and_said(kind):
     module = recurrent(kind, dtype="bfloat16")
@@ -85,6 +115,7 @@ def test_half_precision_is_taken_over_and_said(kind):
         module(normal(T, B, D, dtype="bfloat16"))[0].float().sin().sum().backward()
     (record,) = seen.records
     assert record.sequences.dtype == record.network.dtype == np.float32
+    assert "Numbers of bfloat16 were taken over as float32" in seen.diagnose().verdict
     ours = rnnsim.bptt(record.network, record.sequences).W_hh[0]
     theirs = module.weight_hh_l0.grad.float().numpy()
     assert np.linalg.norm(ours - theirs) < 0.05 * np.linalg.norm(theirs)

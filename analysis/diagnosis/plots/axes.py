@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -39,11 +40,18 @@ def once(ax: Axes, label: str) -> str | None:
 def line(
     ax: Axes, side: Side, drawn: Points, label: str, *, hollow: bool = False, every: int = 0
 ) -> None:
-    """A curve with markers, a few of them or all, which tell it from others in grey."""
+    """A curve with markers, which tell it from others in grey: a few of them, or all.
+
+    A point that stands alone between gaps has one, or it would not be seen.
+    """
     step = every or max(1, drawn.x.size // 8)
-    faced = {"mfc": "white", "ls": "-", "lw": 1.4} if hollow else {}
-    ax.plot(drawn.x, drawn.y, color=side.color, marker=side.marker, markevery=step, label=label,
-            **faced)  # type: ignore[arg-type]  # fmt: skip
+    known = np.isfinite(drawn.y)
+    gaps = ~np.pad(known, 1)
+    alone = known & gaps[:-2] & gaps[2:]
+    at = np.flatnonzero(alone | (np.arange(known.size) % step == 0))
+    faced: dict[str, Any] = {"mfc": "white", "lw": 1.4} if hollow else {}
+    ax.plot(drawn.x, drawn.y, color=side.color, marker=side.marker, markevery=at.tolist(),
+            label=label, **faced)  # fmt: skip
 
 
 def beyond_window(ax: Axes, found: Found, half: float) -> None:
@@ -77,5 +85,5 @@ def _widen(ax: Axes, least: float) -> None:
 def legend(ax: Axes, **options: Any) -> Axes:
     """A legend where something has a label."""
     if ax.get_legend_handles_labels()[1]:
-        ax.legend(**options)
+        ax.legend(frameon=True, framealpha=0.75, edgecolor="none", **options)
     return ax

@@ -68,6 +68,11 @@ _EIGENVALUES = Panel(
 _STATES = Panel(
     state_plots.plot_states, state_plots.state_points, "The first point is the length of the data."
 )
+_HELD = Panel(
+    lag_plots.plot_held, lag_plots.held_points,
+    "The change of h is that of its root mean square when only so many steps before the loss are "
+    "read: what h does not hold, no loss can see.",
+)  # fmt: skip
 
 KINDS: tuple[Kind, ...] = (
     Kind(
@@ -90,8 +95,8 @@ KINDS: tuple[Kind, ...] = (
         (_BIAS, Panel(noise_plots.plot_horizon, noise_plots.lag_points)),
     ),
     Kind(
-        "states", "States carried on", "steps", ("carried_state", "idle_units", "effective_rank"),
-        (_STATES,),
+        "states", "What states hold, and where they go", "steps",
+        ("state_memory", "carried_state", "idle_units", "effective_rank"), (_HELD, _STATES),
     ),
     Kind(
         "gates", "What gates do", "gate or unit", ("gates", "time_scale"),

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from rnnsim.diagnosis.findings import Finding
-from rnnsim.diagnosis.result import Diagnosis
+from rnnsim import Diagnosis, Finding
 
 from ...frame import figures
 

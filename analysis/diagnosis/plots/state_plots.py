@@ -61,7 +61,8 @@ def plot_states(found: Found, *, ax: Axes | None = None) -> Axes:
     if wide:
         decade_axis(ax)
     else:
-        ax.set_ylim(0.0, 1.12 * max(float(np.max(each.get_ydata())) for each in ax.lines))
+        most = max((float(np.max(each.get_ydata())) for each in ax.lines), default=0.0)
+        ax.set_ylim(0.0, 1.12 * most or 1.0)
     ax.set_xlim(0, None)
     ax.set_xlabel("steps read")
     ax.set_ylabel("root mean square of the state")

@@ -22,13 +22,12 @@ _LAB = np.array(
 def on_dark(colour: str) -> str:
     """The colour on a dark page that does what `colour`, such as "#0072b2", does on a white one.
 
-    The hue stays and the order of lightness is turned round, in Oklab: L' = 0.95 - (0.73 - 0.31 s)
-    L with s = min(1, chroma / 0.04), so that greys go from the page (L' = 0.22) to its ink, and
-    colours end half way up, where they still stand out.
+    The hue stays and the order of lightness is turned round: L' = 0.95 - 0.73 L^3 in Oklab, from
+    the ink of the page (0.95) to the page itself (0.22). The cube keeps apart from the page what
+    stands out from white by its colour more than by being dark.
     """
     lightness, *axes = _LAB @ np.cbrt(_CONES @ _linear(colour))
-    chroma = float(np.hypot(*axes))
-    turned = 0.95 - (0.73 - 0.31 * min(1.0, chroma / 0.04)) * lightness
+    turned = 0.95 - 0.73 * lightness**3
     for share in np.linspace(1.0, 0.0, 21):  # paler, until a screen can show it
         lab = np.array([turned, *(share * each for each in axes)])
         linear = np.linalg.solve(_CONES, np.linalg.solve(_LAB, lab) ** 3)

@@ -57,7 +57,7 @@ def _as_matplotlib_draws(figure: Figure, salt: str) -> str:
     target = io.StringIO()
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": salt, "savefig.bbox": "standard"}
     with figures.style(), mpl.rc_context(settings), light(figure), _told_apart(figure):
-        figure.savefig(target, format="svg")
+        figure.canvas.print_figure(target, format="svg")
     figure.set_layout_engine("none")  # another layout would start from this one, and end elsewhere
     return target.getvalue()
 
@@ -104,6 +104,8 @@ def _name_colours(root: Element) -> set[str]:
     found = {"000000"}
     for element in root.iter():
         style = re.sub(r"font-family: [^;]*(; |$)", "", element.get("style", ""))
+        for name in [name for name in ("fill", "stroke") if name in element.attrib]:
+            style = f"{name}: {element.attrib.pop(name)}; {style}"  # attributes know no names
         if element not in fixed:
             found |= {*_COLOUR.findall(style)}
             style = _COLOUR.sub(r"var(--c-\1)", style)

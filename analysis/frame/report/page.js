@@ -55,7 +55,7 @@ function speak(plot) {
   plot.addEventListener("keydown", (event) => {
     if (!(event.key in moves) || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    if (shown) moves[event.key](shown);
+    if (shown || event.key === "End") moves[event.key](shown ?? { curve: 0, point: 0 });
     else show(0, 0);
     dot.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
@@ -70,7 +70,7 @@ function speak(plot) {
   };
   plot.addEventListener("pointermove", follow);
   plot.addEventListener("pointerdown", follow);
-  plot.addEventListener("pointerleave", leave);
+  plot.addEventListener("pointerleave", ({ pointerType }) => pointerType === "touch" || leave());
   plot.addEventListener("blur", leave);
   document.addEventListener("keydown", (event) => event.key === "Escape" && leave());
   plot.tabIndex = 0;

@@ -14,9 +14,11 @@ from rnnsim import checks, files
 
 from .colours import on_dark
 from .drawing import drawn
-from .parts import Report, check
+from .parts import Report, Table, check
 
-_NUMBER = re.compile(r"[-+−]?(\d[\d.,]*(e[-+]?\d+)?|inf|nan)( ?%)?|", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+−]?(\d[\d.,]*(e[-+]?\d+)?|inf|nan)(\s?%)?|", re.IGNORECASE)
+_QUANTITY = re.compile(r"[-+−]?\d.{,20}")  # a number with its error or unit, on one line
+_LINE = 60  # characters of a cell that need more than one
 
 
 def html(report: Report) -> str:
@@ -33,6 +35,12 @@ def html(report: Report) -> str:
         Something in `data` that JSON does not know.
     ValueError
         Parts that do not fit together, such as two pictures of one name.
+
+    Examples
+    --------
+    >>> report = Report("Diagnosis of a.pt", "It vanishes.", "", (), (), (), {}, {"rate": -0.1})
+    >>> '<script type="application/json" id="data">{"rate":-0.1}</script>' in html(report)
+    True
     """
     check(report)
     drawings = [drawn(picture) for picture in report.pictures]
@@ -42,7 +50,9 @@ def html(report: Report) -> str:
         pictures=list(zip(report.pictures, drawings, strict=True)),
         colours=[(colour, f"#{colour}", on_dark(f"#{colour}")) for colour in colours],
         data=_plain(report.data),
-        in_numbers=_in_numbers,
+        kinds=_kinds,
+        quantity=_QUANTITY.fullmatch,
+        paragraphs=_paragraphs,
     )
     return page.replace("\0", "\ufffd").encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -127,7 +137,19 @@ def _plain(value: Any, name: str = "data") -> Any:
     )
 
 
-def _in_numbers(rows: list[list[str]], column: int) -> bool:
-    """Whether a column of a table holds nothing but numbers, which stand to the right."""
-    cells = [row[column].strip() for row in rows]
-    return any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+def _kinds(table: Table) -> list[str]:
+    """What each column of a table holds, by which its cells are set: numbers, prose, or names."""
+    return [_kind([row[i].strip() for row in table.rows]) for i in range(len(table.heads))]
+
+
+def _kind(cells: list[str]) -> str:
+    if max(map(len, cells), default=0) > _LINE:
+        return "prose"
+    if any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells):
+        return "number"
+    return "name"
+
+
+def _paragraphs(text: str) -> list[list[str]]:
+    """For each line its first sentence, and the others where there are any."""
+    return [re.split(r"(?<=[.!?]) (?=[A-Z])", line, maxsplit=1) for line in text.split("\n")]

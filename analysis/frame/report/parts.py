@@ -20,7 +20,10 @@ class Table(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Points of a figure that say their values under the pointer; x and y as they are drawn."""
+    """Points of a figure that say their values under the pointer; x and y as they are drawn.
+
+    Name and texts are plain text: what figures set as formulas is not set here.
+    """
 
     axes: Axes
     name: str
@@ -57,13 +60,14 @@ class Report(NamedTuple):
     Attributes
     ----------
     title, verdict, subject : str
+        The first sentence of each line of the verdict stands out.
     to_try : sequence of str
     numbers : sequence of Table
     pictures : sequence of Picture
     reproduce : mapping of str to str
         The command, versions, checksums.
     data : mapping
-        All numbers as JSON knows them.
+        All numbers: mappings, sequences, arrays, texts, numbers and None.
     """
 
     title: str

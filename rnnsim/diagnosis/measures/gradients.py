@@ -54,7 +54,8 @@ def _rate(case: Case) -> Finding:
     if flow.first_nonfinite[0] >= 0:
         return unknown(name, _not_finite(flow))
     if longest < 2:
-        return unknown(name, "a loss at step 3 or later, of which gradients go 2 steps back")
+        needs = "a loss at step 3 or later, of which gradients go 2 steps back"
+        return unknown(name, case.more_lags if case.beyond else needs)
     curve, fit = changes(flow, longest), growth_rate(flow)
     rate, error = float(fit.rate[0]), 2 * float(fit.standard_error[0])
     evidence = series(lag=range(longest + 1), log_change=curve, log_error=_errors(case, curve),
@@ -65,7 +66,7 @@ def _rate(case: Case) -> Finding:
         return _dead(flow, common)
     lags = f"lags {fit.first_lag} to {fit.last_lag}"
     more = f" Of {percent(1 - live)} of the gradients nothing arrives there." if live < 1 else ""
-    crossings = f"{_crossings(curve, _origin(flow))}{more}"
+    crossings = f"{_crossings(curve, _origin(flow))}{more}{case.beyond}"
     if not fit.single[0]:
         early, late = fit.halves[0]
         words = (
@@ -184,11 +185,12 @@ def _over_window(case: Case, fitted: Finding) -> list[Finding]:
         found = [replace(found[0], parts=parts)]
     else:
         needs = f"sequences in which gradients go further back than {steps(longest)}"
-        found = [unknown(names[0], needs)]
+        found = [unknown(names[0], case.more_lags if case.beyond else needs)]
     if not math.isfinite(fitted.number):
         return [*found, unknown(names[1], f"a single rate; the gradient: {fitted.says}")]
     log = fitted.number * lag, fitted.error * lag
-    beyond = f", beyond the {longest} steps that gradients go back here" * (lag > longest)
+    seen = "that were measured" if case.beyond else "that gradients go back here"
+    beyond = f", beyond the {longest} steps {seen}" * (lag > longest)
     words = f"e^(rate * {lag}) is {_told_factor(*log)}{beyond}."
     return [*found, _factor(case, names[1], words, log, lag)]
 
@@ -256,16 +258,22 @@ def changes(flow: GradientFlow, last: int) -> Floats:
 def largest_exponent(case: Case) -> list[Finding]:
     """lambda_1 of the whole state along the sequences."""
     name, T = "lambda_1", case.data.n_steps
-    if T < _LEAST_STEPS:
+    found = [
+        (lyapunov_spectrum(case.network, x, n_exponents=1, **start, n_threads=case.n_threads), x)
+        for _, x, start in case.whole.by_length()
+        if x.shape[-3] >= _LEAST_STEPS
+    ]
+    if not found:
         return [unknown(name, f"sequences of {_LEAST_STEPS} steps at least, got {T}")]
-    found = lyapunov_spectrum(
-        case.network, case.data.inputs, n_exponents=1, **case.whole.start, n_threads=case.n_threads
-    )
-    number, each = float(found.exponents[0, 0]), found.per_sequence[0, :, 0]
-    if found.first_nonfinite[0] >= 0 or math.isnan(number):
-        needs = f"states stay finite up to step {found.first_nonfinite[0]} only"
+    first = max(int(one.first_nonfinite[0]) for one, _ in found)
+    each = np.concatenate([one.per_sequence[0, :, 0] for one, _ in found])
+    sizes = np.array([x.shape[-2] for _, x in found])
+    number = float(sizes @ [one.exponents[0, 0] for one, _ in found] / sizes.sum())
+    if first >= 0 or math.isnan(number):
+        needs = f"states stay finite up to step {first} only"
         return [unknown(name, f"{needs}; it needs weights or data that stay within the range")]
-    error = 2 * float(found.standard_error[0, 0])
+    error = 2 * float(np.linalg.norm(sizes * [one.standard_error[0, 0] for one, _ in found]))
+    error /= sizes.sum()
     if each.size > 1:
         error = max(error_of(float(each.mean()), each.tolist()), error)
     if number == -math.inf:
@@ -284,8 +292,10 @@ def largest_exponent(case: Case) -> list[Finding]:
             f"{told(number, error)} nats per step (lambda_1), over {T} steps by "
             f"{_told_factor(number * T, error * T)}: {_MEANINGS[says]}."
         )
-    measured = f"{each.size} sequence{'s' if each.size > 1 else ''} of {T} steps"
-    over = f"{measured}, the first {found.burn_in} left out"
+    lengths = " to ".join(str(x.shape[-3]) for _, x in (found[:1] + found[-1:])[-len(found) :])
+    burn_in = " to ".join(str(one.burn_in) for one, _ in (found[:1] + found[-1:])[-len(found) :])
+    measured = f"{each.size} sequence{'s' if each.size > 1 else ''} of {lengths} steps"
+    over = f"{measured}, the first {burn_in} left out"
     parts, evidence = tuple(each.tolist()), series(sequence=range(each.size), lambda_1=each)
     return [
         Finding(name, says, words, number, error, "nats/step", 0.0, DEFINITION, over, parts,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.diagnosis.cases import Case
+from rnnsim.diagnosis.cases import Case, Floats, bracket, error_of
 from rnnsim.diagnosis.findings import (
     OURS,
     Evidence,
@@ -27,6 +27,8 @@ from rnnsim.networks.cells import CELLS
 _SHARES = (0.5, 0.9, 0.99)
 _CANCELS = 2.0  # sum of ||G_k|| / ||g||
 _TOLERANCES = (0.1, 0.01)
+_RECURRENT = ("W_hh", "W_xh", "b_h")
+_NOT_0 = "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer"
 
 
 def reaches(case: Case) -> list[Finding]:
@@ -43,18 +45,26 @@ def _reach(case: Case, name: str, of: str) -> Finding:
     whole = found[0.9]
     total = getattr(whole, f"cumulative_{of}")[0]
     cancels = float(getattr(whole, f"cancellation_{of}")[0])
-    if math.isnan(windows[0.9]):
+    if np.isnan(total).all():
         return unknown(name, f"dL/d{of} is exactly 0, so that no lag has a share; it needs a "
                        "loss that depends on it")  # fmt: skip
-    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 0.5)
+    if math.isnan(windows[0.9]):
+        return unknown(name, case.more_lags)
+    estimate = case.of_flows(lambda flow: float(getattr(reach(flow, 0.9), of)[0]), 1.0)
     says = "cancels" if cancels > _CANCELS else "adds up"
     layers = [float(getattr(reach(each, 0.9), of)[0]) for each in case.flow.layers]
-    by_layer = f" By layer, the lowest first: {', '.join(map(short, layers))}."
+    each = ("none, as it has no gradient" if math.isnan(K) else short(K) for K in layers)
+    by_layer = f" By layer, the lowest first: {', '.join(each)}."
+    of_99 = (
+        f"99 % takes {short(windows[0.99])}"
+        if not math.isnan(windows[0.99])
+        else f"no window of up to {total.size} keeps 99 %"
+    )
     words = (
         f"A window of {counted(windows[0.9], estimate['error'])} keeps 90 % of dL/d{of} of "
-        f"these weights on these data, one of {short(windows[0.5])} 50 % and one of "
-        f"{short(windows[0.99])} 99 %. Parts of single lags add up to {short(cancels)} times "
-        f"the gradient: {_ADDING[says]}.{by_layer if len(layers) > 1 else ''}"
+        f"these weights on these data; 50 % takes {short(windows[0.5])}, {of_99}. Parts of "
+        f"single lags add up to {short(cancels)} times the gradient: {_ADDING[says]}."
+        f"{by_layer if len(layers) > 1 else ''}{case.beyond}{case.noisy}"
     )
     evidence = series(window=range(1, total.size + 1), cumulative_share=total)
     return Finding(name, says, words, unit="steps", threshold=0.9, source=OURS, evidence=evidence,
@@ -81,7 +91,7 @@ def _shares(case: Case) -> Finding:
     best = int(whole.argmax())
     estimate = case.of_flows(lambda flow: float(_by_part(flow)[best]))
     listed = ", ".join(f"{label} {percent(x)}" for label, x in zip(labels, whole, strict=True))
-    words = f"Of the square of dL/dW_hh: {listed}."
+    words = f"Of the square of dL/dW_hh: {listed}.{case.noisy}"
     return Finding(
         name, labels[best], words, evidence=series(block=labels, share=whole), **estimate
     )
@@ -104,7 +114,7 @@ def windows(case: Case) -> list[Finding]:
     if (needs := _needs(case)) is not None:
         return [unknown(name, needs) for name in ("window_error", *names)]
     sizes = range(1, case.flow.n_lags + 1)
-    curve = series(window=sizes, error=[_error_at(case.flow, k) for k in sizes])
+    curve = series(window=sizes, error=_curve(case.flow))
     smallest = [_smallest(case, *each, curve) for each in zip(names, _TOLERANCES, strict=True)]
     return [_error_of_window(case, curve), *smallest]
 
@@ -113,15 +123,18 @@ def _smallest(case: Case, name: str, tolerance: float, evidence: Evidence) -> Fi
     def number(flow: GradientFlow) -> float:
         return float(sufficient_window(flow, tolerance, of="recurrent")[0])
 
-    estimate: dict[str, Any] = case.of_flows(number, 0.5)
+    estimate: dict[str, Any] = case.of_flows(number, 1.0)
     K = estimate["number"]
+    if not math.isnan(estimate["error"]) and not math.isnan(K):
+        low, high = bracket(*_curve_with_errors(case), tolerance)
+        estimate["error"] = float(max(high + 1 - K, K - low - 1))
     if math.isnan(K):
-        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+        return unknown(name, _zero_or_beyond(case))
     T = case.data.n_steps
     words = (
         f"From a window of {told(K, estimate['error'])} of {steps(T)} on the gradient of these "
         f"weights on these data is off by no more than {percent(tolerance)}, going so far back "
-        "from each loss."
+        f"from each loss.{case.beyond}{case.noisy}"
     )
     says = "all steps" if K >= T else "fewer steps"
     return Finding(name, says, words, unit="steps", threshold=tolerance, source=OURS,
@@ -132,10 +145,12 @@ def _error_of_window(case: Case, evidence: Evidence) -> Finding:
     name, K = "window_error", case.window
     if K is None:
         return unknown(name, "the window that one trains with, as `window`")
+    if case.n_lags < min(K, case.n_possible):
+        return unknown(name, case.more_lags)
     estimate: dict[str, Any] = case.of_flows(lambda flow: _error_at(flow, K))
     number, error = estimate["number"], estimate["error"]
     if math.isnan(number):
-        return unknown(name, "a gradient of W_hh, W_xh and b_h that is not exactly 0 in some layer")
+        return unknown(name, _NOT_0)
     cut, limit = _segments(case, K), _TOLERANCES[0]
     known = 0.0 if math.isnan(error) else error
     says = "undecided"
@@ -149,34 +164,58 @@ def _error_of_window(case: Case, evidence: Evidence) -> Finding:
     else:
         words = (
             f"Truncated to a window of {steps(K)}, the gradient of these weights on these data is "
-            f"off by {told(100 * number, 100 * error)} % of itself; cut into segments of "
-            f"{steps(K)} by {percent(cut)}."
+            f"off by {told(100 * number, 100 * error)} % of itself"
         )
+        words += "." if math.isnan(cut) else f"; cut into segments of {steps(K)} by {percent(cut)}."
+        words += case.noisy
     return Finding(name, says, words, threshold=limit, source=OURS, evidence=evidence, **estimate)
 
 
+def _zero_or_beyond(case: Case) -> str:
+    """Why no window is known to do."""
+    nothing = any(np.isneginf(layer.recurrent.full_log_norm[0]) for layer in case.flow.layers)
+    return _NOT_0 if nothing or not case.beyond else case.more_lags
+
+
 def _error_at(flow: GradientFlow, K: int) -> float:
+    return float(_curve(flow)[min(K, flow.n_lags) - 1])
+
+
+def _curve(flow: GradientFlow) -> Floats:
     """||g_K - g|| / ||g|| of the layer where it is largest; what rounding hides counts as 0."""
-    k = min(K, flow.n_lags) - 1
     found = []
     for layer in flow.layers:
-        log = float(layer.recurrent.log_error[0, k])
-        hidden = math.isnan(log) and math.isfinite(float(layer.recurrent.full_log_norm[0]))
-        found.append(0.0 if hidden else math.exp(min(log, 700)))
-    return float(np.max(found))
+        log = layer.recurrent.log_error[0]
+        hidden = np.isnan(log) & np.isfinite(layer.recurrent.full_log_norm[0])
+        found.append(np.where(hidden, 0.0, np.exp(np.minimum(log, 700.0))))
+    return np.asarray(np.max(found, axis=0))
+
+
+def _curve_with_errors(case: Case) -> tuple[Floats, Floats]:
+    whole, parts = _curve(case.flow), np.array([_curve(flow) for flow in case.flows]).T
+    errors = [error_of(float(x), each.tolist(), of_norms=True) for x, each in
+              zip(whole, parts, strict=True)]  # fmt: skip
+    return whole, np.array(errors)
 
 
 def _segments(case: Case, K: int) -> float:
-    """The same error where sequences are cut into segments of K steps, as frameworks train."""
+    """The same error where sequences are cut into segments of K steps, as frameworks train.
+
+    NaN where gradients of some layer are 0, or leave the range, when they are added up as usual.
+    """
     given: dict[str, Any] = {**case.whole.start, "n_threads": case.n_threads}
     full = bptt(case.network, case.data, **given)
     cut = truncated_bptt(case.network, case.data, window=K, **given)
     found = []
     for one, other in zip(full.layers, cut.layers, strict=True):
-        pairs = [(getattr(one, name), getattr(other, name)) for name in ("W_hh", "W_xh", "b_h")]
-        size = math.sqrt(sum(float((a.astype(float) ** 2).sum()) for a, _ in pairs))
-        apart = math.sqrt(sum(float(((a - b).astype(float) ** 2).sum()) for a, b in pairs))
-        found.append(apart / size if size else math.nan)
+        g, g_cut = (
+            np.concatenate([getattr(layer, name).astype(float).ravel() for name in _RECURRENT])
+            for layer in (one, other)
+        )
+        unit = float(np.abs(g).max())  # squares may lie beyond the range where g does not
+        if not (0 < unit < math.inf):
+            return math.nan
+        found.append(float(np.linalg.norm(g / unit - g_cut / unit) / np.linalg.norm(g / unit)))
     return float(np.max(found))
 
 

@@ -77,10 +77,13 @@ def _time_scale(
     median = number(whole)
     error = error_of(median, each)
     longest, longer = float(units[-1]), float((units > T).mean())
+    half = "half of the units do not forget by e"
+    if math.isfinite(median):
+        half = f"half of the units forget by e within {told(median, error)} steps"
+    slowest = f"the slowest in {steps(longest)}" if math.isfinite(longest) else "the slowest never"
     words = (
-        f"By gate {cell.keeps} alone half of the units forget by e within {told(median, error)} "
-        f"steps, the slowest in {steps(longest)}; {percent(longer)} of them take longer than the "
-        f"{T} steps of these sequences.{more}"
+        f"By gate {cell.keeps} alone {half}, {slowest}; {percent(longer)} of them take longer than "
+        f"the {T} steps of these sequences.{more}"
     )
     known = 0.0 if math.isnan(error) else error
     says = _beyond(median, known, float(T), ("longer than the data", "shorter than the data"))
@@ -98,23 +101,19 @@ def _beyond(number: float, error: float, limit: float, says: tuple[str, str]) ->
 
 def carried(case: Case) -> list[Finding]:
     """The size of states at one and ten times the length, idle units, and directions filled."""
-    runs = [_run(case, part) for part in (case.whole, *case.parts)]
-    h = runs[0]
-    if not all(np.isfinite(layer.states).all() for layer in h.layers):
+    run = forward(case.network, case.data.inputs, **case.whole.start, n_threads=case.n_threads)
+    if not all(np.isfinite(layer.states).all() for layer in run.layers):
         needs = "finite states"
         return [unknown(name, needs) for name in ("carried_state", "idle_units", "effective_rank")]
-    return [_lasting(case, runs), _idle(case, runs), _rank(case, runs)]
+    return [_lasting(case), _idle(case, run), _rank(case, run)]
 
 
-def _run(case: Case, part: Part) -> Forward:
-    inputs = part.data.inputs
-    return forward(case.network, inputs, **part.start, n_threads=case.n_threads)
-
-
-def _lasting(case: Case, runs: list[Forward]) -> Finding:
-    """The states when the same inputs are read ten times over."""
-    parts = (case.whole, *case.parts)
-    found = np.array([_sizes(case, part, run) for part, run in zip(parts, runs, strict=True)])
+def _lasting(case: Case) -> Finding:
+    """The states when the same inputs are read ten times over, each sequence without padding."""
+    squares = _squares(case)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = np.array([np.sqrt(squares[:, :, part.columns].mean(axis=2)) for part in
+                          (case.whole, *case.parts)])  # fmt: skip
     T = case.data.n_steps
     if not np.isfinite(found[0]).all():
         return unknown("carried_state", f"states that stay finite over {_AGAIN * T} steps")
@@ -133,9 +132,11 @@ def _lasting(case: Case, runs: list[Forward]) -> Finding:
         f"that of {name} from {short(one)} to {short(ten)}"
         for name, one, ten in zip(names, found[0, 0], found[0, -1], strict=True)
     )
+    padded = bool((last_steps(case.data) < T).any())
     words = (
-        f"When these inputs are read {_AGAIN} times over, from {T} to {_AGAIN * T} steps, the root "
-        f"mean square of the state changes, {listed}: by {told(number, error)}."
+        f"When these inputs are read {_AGAIN} times over, from {T} to {_AGAIN * T} steps"
+        f"{', each sequence up to its last loss' if padded else ''}, the root mean square of the "
+        f"state changes, {listed}: by a factor of {told(number, error)}."
     )
     rounds = [n * T for n in range(1, _AGAIN + 1)]
     evidence = series(steps=rounds, **{f"rms_{n}": found[0, :, i] for i, n in enumerate(names)})
@@ -143,37 +144,37 @@ def _lasting(case: Case, runs: list[Forward]) -> Finding:
                    evidence)  # fmt: skip
 
 
-def _sizes(case: Case, part: Part, run: Forward) -> Floats:
-    """Root mean squares of h, and of c, after each of ten rounds, (10, 1 or 2)."""
-    found, now = [_rms(run)], run
-    for _ in range(_AGAIN - 1):
-        given: dict[str, Any] = {"h0": now.final_h}
-        if now.final_c is not None:
-            given["c0"] = now.final_c
-        if not np.isfinite(now.final_h).all():
-            return np.full((_AGAIN, len(found[0])), np.nan)
-        now = forward(case.network, part.data.inputs, **given, n_threads=case.n_threads)
-        found.append(_rms(now))
-    return np.array(found)
+def _squares(case: Case) -> Floats:
+    """Mean squares of h, and of c, after each of ten rounds, of each sequence (10, ., B)."""
+    kinds = 2 if case.network.cell == "lstm" else 1
+    found = np.full((_AGAIN, kinds, case.data.n_sequences), np.nan)
+    for at, inputs, start in case.whole.by_length():
+        for round_ in range(_AGAIN):
+            run = forward(case.network, inputs, **start, n_threads=case.n_threads)
+            start = {"h0": run.final_h} | ({} if run.final_c is None else {"c0": run.final_c})
+            found[round_][:, at] = _of_each(list(start.values()))
+            if not np.isfinite(run.final_h).all():
+                break
+    return found
 
 
-def _rms(run: Forward) -> list[float]:
-    both = [run.final_h] if run.final_c is None else [run.final_h, run.final_c]
+def _of_each(states: list[npt.NDArray[Any]]) -> Floats:
+    """Mean squares over units and layers of h, and of c: (1, B, H) or (1, L, B, H) to (., B)."""
     with np.errstate(over="ignore"):
-        return [float(np.sqrt(np.mean(np.square(each.astype(float))))) for each in both]
+        squares = [np.square(each[0].astype(float)).mean(axis=-1) for each in states]
+    return np.array([each.reshape(-1, each.shape[-1]).mean(axis=0) for each in squares])
 
 
-def _rows(part: Part, states: npt.NDArray[Any]) -> Floats:
-    """States (steps, H) of all sequences up to their last loss."""
-    last, T = last_steps(part.data), states.shape[1] - 1
+def _rows(case: Case, part: Part, states: npt.NDArray[Any]) -> Floats:
+    """States (steps, H) of the sequences of a part up to their last loss, of states of all."""
+    last, T = last_steps(part.data), case.data.n_steps
     inside = np.arange(1, T + 1)[:, None] <= last
-    return states[0, 1:][inside].astype(float)
+    return states[0, 1:, part.columns].swapaxes(0, 1)[inside].astype(float)
 
 
-def _idle(case: Case, runs: list[Forward]) -> Finding:
+def _idle(case: Case, run: Forward) -> Finding:
     """Units that never move, and values where the slope of tanh or sigmoid is gone."""
-    parts = (case.whole, *case.parts)
-    both = [_idle_of(case, part, run) for part, run in zip(parts, runs, strict=True)]
+    both = [_idle_of(case, part, run) for part in (case.whole, *case.parts)]
     number, each = both[0][0], tuple(found[0] for found in both[1:])
     error = error_of(number, each)
     silent, flat = both[0]
@@ -192,7 +193,7 @@ def _idle(case: Case, runs: list[Forward]) -> Finding:
 
 
 def _idle_of(case: Case, part: Part, run: Forward) -> tuple[float, float]:
-    rows = [_rows(part, layer.states) for layer in run.layers]
+    rows = [_rows(case, part, layer.states) for layer in run.layers]
     silent = float(np.mean([(each == each[0]).all(axis=0).mean() for each in rows]))
     if case.network.cell != "vanilla" or case.network.activation not in ("tanh", "sigmoid"):
         return silent, math.nan
@@ -201,10 +202,9 @@ def _idle_of(case: Case, part: Part, run: Forward) -> tuple[float, float]:
     return silent, float(np.mean(flat))
 
 
-def _rank(case: Case, runs: list[Forward]) -> Finding:
+def _rank(case: Case, run: Forward) -> Finding:
     """The participation ratio of the states of the top layer."""
-    parts = (case.whole, *case.parts)
-    found = [_ratio(_rows(part, run.states)) for part, run in zip(parts, runs, strict=True)]
+    found = [_ratio(_rows(case, part, run.states)) for part in (case.whole, *case.parts)]
     number, each = found[0], tuple(found[1:])
     if math.isnan(number):
         return unknown("effective_rank", "states that are not all one and the same")

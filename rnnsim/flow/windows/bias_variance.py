@@ -10,7 +10,7 @@ from rnnsim import checks
 from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow.team import sequences_of
-from rnnsim.flow.windows.collected import Moments
+from rnnsim.flow.windows.collected import Groups, Moments
 from rnnsim.flow.windows.parts import Bound, move
 from rnnsim.flow.windows.results import WindowBiasVariance
 from rnnsim.networks.binding import bound_alone, check_kinds, weights_for
@@ -28,6 +28,9 @@ def window_bias_variance(
     *,
     windows: npt.ArrayLike | None = None,
     of: str = "recurrent",
+    max_lag: int | None = None,
+    h0: npt.ArrayLike | None = None,
+    c0: npt.ArrayLike | None = None,
     rng: int | np.random.Generator = 0,
     n_threads: int | None = None,
     progress: bool = False,
@@ -70,14 +73,19 @@ def window_bias_variance(
         ``draw(rng) -> Sequences`` draws batches independently of each other, all of one length and
         number of sequences (pad shorter ones at the end with steps of weight 0: what follows the
         last loss has no gradient), as ``task`` of `train` does. Or a sample, whose sequences are
-        cut into n_batches in their order. h_0 = 0.
+        cut into n_batches in their order.
     n_batches : int
         M. One has no variance (NaN) and no estimates, two have estimates without errors.
     windows : series of int, optional
-        K, ascending, from 1 to T; all of them unless given.
+        K, ascending, from 1 to T; all of them unless given, or those that `max_lag` leaves.
     of : {"recurrent", "W_hh", "W_xh"}
         What g is the gradient of: [W_hh, W_xh, b_h] as one vector, or one of the two, of all layers
         together. Never of the readout, whose gradient is the same in every window.
+    max_lag : int, optional
+        The largest lag, as in `gradient_flow`: windows end at max_lag + 1, and of longer lags
+        nothing is measured but what all of them together leave of g. All T unless given.
+    h0, c0 : (B, H) or (N, B, H) arrays, of stacks (L, B, H) or (N, L, B, H), optional
+        First states of every batch that is drawn, or of the sample, as in `forward`.
     rng : int or numpy.random.Generator
         What `draw` draws from.
     n_threads : int, optional
@@ -109,15 +117,60 @@ def window_bias_variance(
     check_network(rnn)
     M = checks.size("n_batches", n_batches)
     of, show = checks.one_of("of", of, OF), checks.boolean("progress", progress)
-    bound = _batches(rnn, draw, M, checks.generator(rng))
+    bound = _batches(rnn, draw, M, checks.generator(rng), (h0, c0))
+    K = _lags(max_lag, bound)
+    moments = _moments(rnn, M, K, _checked(windows, K, _shape(bound)[0]))
+    with bar(len(rnn) * K, show=show, unit="lag", description="windows") as shown:
+        first = move(rnn, bound, of, n_threads, moments, shown, K)
+    return described(moments.result(_shape(bound)[1], first), rnn, draw, of=of)
+
+
+def in_groups(
+    rnn: Network,
+    sequences: Sequences,
+    groups: list[tuple[int, int]],
+    *,
+    windows: npt.ArrayLike,
+    max_lag: int | None,
+    h0: npt.ArrayLike | None,
+    c0: npt.ArrayLike | None,
+    n_threads: int | None,
+) -> list[WindowBiasVariance]:
+    """`window_bias_variance` of several groups of the batches, from one way back through them all.
+
+    The batches are as many as the largest end in `groups`, each of which is a range of them.
+    """
+    M = max(end for _, end in groups)
+    bound = _batches(rnn, sequences, M, checks.generator(0), (h0, c0))
+    K = _lags(max_lag, bound)
+    listed = _checked(windows, K, _shape(bound)[0])
+    each = [_moments(rnn, b - a, K, listed) for a, b in groups]
+    together = Groups([slice(*group) for group in groups], each)
+    first = move(rnn, bound, "recurrent", n_threads, together, lambda _: None, K)
+    found = [moments.result(_shape(bound)[1], first) for moments in each]
+    return [described(one, rnn, sequences, of="recurrent") for one in found]
+
+
+def _lags(max_lag: int | None, bound: list[Bound]) -> int:
+    T = _shape(bound)[0]
+    return (
+        T if max_lag is None else min(checks.whole_number("max_lag", max_lag, least=1), T - 1) + 1
+    )
+
+
+def _shape(bound: list[Bound]) -> tuple[int, int]:
+    """(T, B') of every batch."""
     T, B = bound[0].batch.inputs.shape[1:3]
-    moments = Moments(len(rnn), T, M, _checked(windows, T), float(np.finfo(rnn.dtype).eps))
-    with bar(len(rnn) * T, show=show, unit="lag", description="windows") as shown:
-        first = move(rnn, bound, of, n_threads, moments, shown)
-    return described(moments.result(B, first), rnn, draw, of=of)
+    return T, B
 
 
-def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[Bound]:
+def _moments(rnn: Network, M: int, K: int, windows: npt.NDArray[np.int64]) -> Moments:
+    return Moments(len(rnn), K, M, windows, float(np.finfo(rnn.dtype).eps))
+
+
+def _batches(
+    rnn: Network, draw: Any, M: int, rng: np.random.Generator, start: tuple[Any, Any]
+) -> list[Bound]:
     """M batches of one shape, drawn or cut, as kernels read them."""
     if not callable(draw):
         check_kinds(rnn, draw, "draw", otherwise=_OTHERWISE)
@@ -127,14 +180,15 @@ def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[
                 f"`n_batches` must divide the {B} sequences of `draw` into batches of one size, "
                 f"got {M}; give a divisor of {B}, or a callable that draws batches"
             )
-        return [_part(_bound(rnn, draw), (a, a + B // M)) for a in range(0, B, B // M)]
+        whole = _bound(rnn, draw, start)
+        return [_part(whole, (a, a + B // M)) for a in range(0, B, B // M)]
     if not checks.can_be_called(draw, 1):
         raise TypeError(
             "`draw` must be a rnnsim.Sequences, or a callable that draws one from a Generator, as "
             f"in lambda rng: rnnsim.tasks.adding(10, 20, rng=rng), got {checks.shown(draw)}"
         )
     drawn = [draw(rng) for _ in range(M)]
-    bound = [_bound(rnn, data) for data in drawn]
+    bound = [_bound(rnn, data, start) for data in drawn]
     shape = drawn[0].inputs.shape
     if other := next((data for data in drawn if data.inputs.shape != shape), None):
         raise ValueError(
@@ -145,10 +199,10 @@ def _batches(rnn: Network, draw: Any, M: int, rng: np.random.Generator) -> list[
     return bound
 
 
-def _bound(rnn: Network, data: Any) -> Bound:
+def _bound(rnn: Network, data: Any, start: tuple[Any, Any]) -> Bound:
     check_kinds(rnn, data, "draw", otherwise=_OTHERWISE)
     with checks.renamed(inputs="`inputs` of `draw`", targets="`targets` of `draw`"):
-        rnn, batch, final = bound_alone(rnn, data, None)
+        rnn, batch, final = bound_alone(rnn, data, *start)
     if data.loss_steps.size == 0:
         raise ValueError(
             "`draw` must give batches with loss at one step at least, got one whose `weights`, or "
@@ -164,15 +218,15 @@ def _part(whole: Bound, share: tuple[int, int]) -> Bound:
     return whole._replace(batch=sequences_of(whole.batch, share), final=final)
 
 
-def _checked(windows: Any, T: int) -> npt.NDArray[np.int64]:
+def _checked(windows: Any, K: int, T: int) -> npt.NDArray[np.int64]:
     if windows is None:
-        return np.arange(1, T + 1)
+        return np.arange(1, K + 1)
     listed = checks.whole_numbers("windows", windows, least=1)
     if pair := checks.descent(listed):
         raise ValueError(f"`windows` must ascend, got {pair[1]} after {pair[0]}; sort them")
-    if listed[-1] > T:
+    if listed[-1] > K:
+        most = f"n_steps = {T}, which is the whole sequence" if K == T else f"max_lag + 1 = {K}"
         raise ValueError(
-            f"`windows` must be at most n_steps = {T}, which is the whole sequence, got "
-            f"{listed[-1]}; leave the longer ones out"
+            f"`windows` must be at most {most}, got {listed[-1]}; leave the longer ones out"
         )
     return listed

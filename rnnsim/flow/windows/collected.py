@@ -69,6 +69,29 @@ class Moments:
         return WindowBiasVariance(batch_size=batch_size, first_nonfinite=first, **known)
 
 
+class Groups:
+    """Moments of groups of the batches, each in the unit of its own mean gradient."""
+
+    def __init__(self, rows: list[slice], moments: list[Moments]) -> None:
+        self._groups = list(zip(rows, moments, strict=True))
+
+    def start(self, n: int, full: Floats, exponents: npt.NDArray[np.int64]) -> int:
+        """Take the full gradients; the unit is that of the first group."""
+        units = [each.start(n, full[rows], exponents[rows]) for rows, each in self._groups]
+        self._shifts = _within(np.array(units[0] - np.array(units)))
+        return units[0]
+
+    def add(self, n: int, k: int, parts: Floats, last: bool) -> None:
+        """Take the parts of lag k."""
+        for (rows, each), shift in zip(self._groups, self._shifts, strict=True):
+            each.add(n, k, np.ldexp(parts[rows], shift) if shift else parts[rows], last)
+
+    def close(self, n: int, terms: Floats) -> None:
+        """Take what bounds the rounding of each batch."""
+        for (rows, each), shift in zip(self._groups, self._shifts, strict=True):
+            each.close(n, np.ldexp(terms[rows], shift))
+
+
 def _empty(N: int, W: int, M: int) -> tuple[Floats, Floats, Floats]:
     return np.full((N, W), np.nan), np.full((N, W), np.nan), np.full((N, W, M), np.nan)
 

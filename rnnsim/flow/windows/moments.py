@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+_AT_HAND = 2**15  # numbers, a quarter of a megabyte
+
 
 class Moment(NamedTuple):
     """Of the batches at hand, an unbiased estimate, and what each batch does to it (M,)."""
@@ -29,10 +31,14 @@ def squared_mean(x: Floats) -> Moment:
 
         estimate = 1/(M (M-1)) sum over b != c of <x_b, x_c>
     """
-    M, mean = len(x), x.mean(axis=0)
-    others = M * (x * mean).sum(axis=1) - (x * x).sum(axis=1)  # sum over c != b of <x_b, x_c>
+    M, own, others = len(x), 0.0, np.zeros(len(x))
+    for part in _blocks(x):
+        mean = part.mean(axis=0)
+        own += float((mean * mean).sum())
+        # the sum over c != b of <x_b, x_c>
+        others += M * np.einsum("bq,q->b", part, mean) - _squares(part)
     estimate = _ratio(others.sum(), M * (M - 1))
-    return Moment(float((mean * mean).sum()), estimate, _ratio(2 * _apart(others), M - 2))
+    return Moment(own, estimate, _ratio(2 * _apart(others), M - 2))
 
 
 def scatter(x: Floats) -> Moment:
@@ -42,10 +48,22 @@ def scatter(x: Floats) -> Moment:
 
         estimate = 1/(M-1) sum over b of ||x_b - mean||^2
     """
-    M, apart = len(x), _apart(x)
-    squares = (apart * apart).sum(axis=1)
+    M, squares = len(x), np.zeros(len(x))
+    for part in _blocks(x):
+        squares += _squares(_apart(part))
     own = float(squares.mean()) if M > 1 else np.nan
     return Moment(own, _ratio(squares.sum(), M - 1), _ratio(M * _apart(squares), M - 2))
+
+
+def _blocks(x: Floats) -> list[Floats]:
+    """Columns of x that a processor keeps at hand, as each is read several times."""
+    wide = max(1, _AT_HAND // len(x))
+    return [x[:, a : a + wide] for a in range(0, x.shape[1], wide)]
+
+
+def _squares(rows: Floats) -> Floats:
+    """||x||^2 of each row; einsum makes no copy of them, and starts no threads as BLAS does."""
+    return np.asarray(np.einsum("bq,bq->b", rows, rows))
 
 
 def _apart(values: Floats) -> Floats:

@@ -24,6 +24,7 @@ from rnnsim.networks.states import cell_of
 Floats = npt.NDArray[np.float64]
 
 _BEYOND = 3000  # a power of two that takes any number out of the range
+_WITHIN = 1000  # powers of two that are numbers themselves
 _KEPT = 2**25  # numbers in the parts of all batches that wait to be collected
 
 
@@ -68,13 +69,14 @@ def move(
     n_threads: int | None,
     collector: Collector,
     shown: Callable[[int], object],
+    n_lags: int,
 ) -> npt.NDArray[np.int64]:
     """Bring the parts of all lags to the collector, network by network.
 
     Gradients are of the mean over the sequences of each batch, with respect to all recurrent
     weights and biases, or to W_hh or W_xh alone, of all layers. `shown` is called with lags that
-    were done. Returns the first step (N,) that is not finite in one of the batches, -1 where
-    there is none.
+    were done, n_lags in all. Returns the first step (N,) that is not finite in one of the batches,
+    -1 where there is none.
     """
     T, B = bound[0].batch.inputs.shape[1:3]
     lags = kernels.lags_at_once(T, B, max(each.steps.size for each in bound))
@@ -92,21 +94,23 @@ def move(
 
     def advance(n: int, first: int, m: int) -> None:
         for flow in flows[m::members]:
-            flow.advance(n, first, min(first + lags, T))
+            flow.advance(n, first, min(first + lags, n_lags))
 
     def phases() -> Iterator[Callable[[int], None]]:
         for n in range(len(rnn)):
             yield partial(begin, n)
             full, exponents = zip(*(_full(flow, columns) for flow in flows), strict=True)
             unit = collector.start(n, np.array(full) / B, np.array(exponents))
-            squares = np.zeros(len(flows))
-            for first in range(0, T, lags):
+            squares, Q = np.zeros(len(flows)), full[0].size
+            for first in range(0, n_lags, lags):
                 yield partial(advance, n, first)
-                for k in range(first, min(first + lags, T)):
-                    found = [_part(flow, k - first, columns, of, unit) for flow in flows]
-                    collector.add(n, k, np.array([part for part, _ in found]) / B, k + 1 >= reach)
-                    squares += [square for _, square in found]
-                shown(min(first + lags, T) - first)
+                for k in range(first, min(first + lags, n_lags)):
+                    rows = np.empty((len(flows), Q))
+                    squares += [_part(flow, k - first, columns, of, unit, row) for flow, row in
+                                zip(flows, rows, strict=True)]  # fmt: skip
+                    rows /= B
+                    collector.add(n, k, rows, k + 1 >= reach)
+                shown(min(first + lags, n_lags) - first)
             collector.close(n, np.sqrt(squares) / B)
 
     with np.errstate(all="ignore"):
@@ -157,16 +161,24 @@ def _full(flow: Flow, columns: list[slice]) -> tuple[Floats, int]:
     return np.concatenate([np.ldexp(a, _within(e - unit)).reshape(-1) for a, e in pairs]), unit
 
 
-def _part(flow: Flow, lag: int, columns: list[slice], of: str, unit: int) -> tuple[Floats, float]:
-    """Outer products of one lag of the chunk, and the sum of their squares, in units of 2^unit."""
+def _part(flow: Flow, lag: int, columns: list[slice], of: str, unit: int, into: Floats) -> float:
+    """Put outer products of one lag of the chunk `into` a row; the sum of squares of their terms.
+
+    In units of 2^unit.
+    """
     rows = 0 if of == "W_hh" else 1  # of the terms: presynaptic h alone, or all that is
-    parts, squares = [], 0.0
+    at, squares = 0, 0.0
     for work, own in zip(flow.layers, columns, strict=True):
-        shift = _within(work.tops[lag] - unit)
-        parts.append(np.ldexp(work.outer[lag][:, own].astype(np.float64), shift).reshape(-1))
+        block, shift = work.outer[lag][:, own], _within(work.tops[lag] - unit)
+        out = into[at : at + block.size].reshape(block.shape)
+        if abs(shift) < _WITHIN:  # far faster than ldexp, and as exact
+            np.multiply(block, 2.0**shift, out=out, dtype=np.float64)
+        else:
+            np.ldexp(block.astype(np.float64), shift, out=out)
         size = _within(2 * (work.tops[lag] + work.size_exponents[rows] - unit))
         squares += float(np.ldexp(work.terms[lag, rows].sum(), size))
-    return np.concatenate(parts), squares
+        at += block.size
+    return squares
 
 
 def _within(exponent: int | np.int64) -> int:

@@ -39,8 +39,9 @@ class WindowBiasVariance(Result):
     floor : (N,)
         The square of the rounding in ||mean g_K - mean g||: what it may leave of a bias^2 that is
         0. Exactly 0 is it from the window on that reaches step 1 from every loss.
-    lag_signal, lag_noise : (N, T)
-        Estimates of ||E G_k||^2 and of tr Cov G_k in a batch of B', k = 0..T-1.
+    lag_signal, lag_noise : (N, K)
+        Estimates of ||E G_k||^2 and of tr Cov G_k in a batch of B', k = 0..K-1; K = T unless
+        `max_lag` was given.
     first_nonfinite : (N,) int64
         The first step that is not finite in one of the batches; -1 where everything is.
     """
@@ -163,8 +164,9 @@ class WindowBiasVariance(Result):
     def horizon(self, batch_size: int) -> Floats:
         """The largest lag k (N,) with ``||E G_k||^2 > tr Cov(G_k) B'/B``; -1 if there is none.
 
-        NaN where it is not known: where B is more than a quarter of all sequences of all batches
-        together, whose own noise could pass for a gradient then, of one batch, and where all is 0.
+        Of the lags that were measured. NaN where it is not known: where B is more than a quarter of
+        all sequences of all batches together, whose own noise could pass for a gradient then, of
+        one batch, and where all is 0.
         Parameters and errors as of `mean_square_error`.
         """
         scale = self._share(batch_size)

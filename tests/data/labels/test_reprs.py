@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from every_result import batch, each_of, networks, pairs, results
-from probing_calls import SEEN
+from probing_calls import MONITOR, SEEN
 
 import rnnsim
 from rnnsim import tasks, theory
@@ -27,6 +27,7 @@ def everything():
         ),
         "LossGradients": results()["Sequences of derivatives"].gradients,
         "Description": rnnsim.describe(FIXTURES / "torch-gru-1.pt"),
+        "Monitor": MONITOR,
         "Probe": SEEN,
         "ProbeRecord": SEEN.records[0],
         "Segment": rnnsim.Segment(0, 0, 0, 5, 5, True, 0),

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rnnsim
 from rnnsim import RNN, Sequences, gradient_flow, truncated_bptt, window_bias_variance
 from rnnsim.flow.windows import parts
+from rnnsim.flow.windows.bias_variance import in_groups
 
 CELLS = pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
 OF = ("recurrent", "W_hh", "W_xh")
@@ -241,6 +242,58 @@ def test_losses_of_ones_own_are_cut_into_batches_with_a_mean_of_their_own():
     g = rnnsim.bptt(made.rnn, sample)
     flat = np.concatenate([getattr(g, n).ravel() for n in ("W_hh", "W_xh", "b_h")])
     assert_allclose(found.log_norm, np.log(np.linalg.norm(flat)))
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("cell", ["tanh", "lstm"])
+def test_first_states_are_those_of_every_batch(cell):
+    made, rng = gated(cell, V=3), np.random.default_rng(0)
+    H, whole = made.rnn.n_hidden, draws(rng, B=6)
+    names = ("h0", "c0") if cell == "lstm" else ("h0",)
+    start = {name: rng.normal(size=(6, H)) for name in names}
+    found = window_bias_variance(made.rnn, whole, 3, **start)
+    g = []
+    for a in (0, 2, 4):
+        part = Sequences(*(x[:, a : a + 2] for x in (whole.inputs, whole.targets, whole.weights)))
+        rows = {name: first[a : a + 2] for name, first in start.items()}
+        layer = rnnsim.bptt(made.rnn, part, **rows)
+        g.append(np.concatenate([getattr(layer, n).ravel() for n in ("W_hh", "W_xh", "b_h")]))
+    mean = np.mean(g, axis=0)
+    unit = squares(mean)
+    assert_allclose(found.log_norm, 0.5 * np.log(unit))
+    assert_allclose(found.variance[0, -1], squares(np.array(g) - mean).mean() / unit)
+    again = iter([part] * 3)
+    same = window_bias_variance(made.rnn, lambda rng: next(again), 3, **rows)
+    assert_allclose(same.log_norm, np.log(np.linalg.norm(g[-1])))
+
+
+@pytest.mark.nojit
+def test_fewer_lags_are_the_first_of_all():
+    made = gated("lstm", V=3)
+    sample = draws(np.random.default_rng(0), B=6)
+    whole, short = (window_bias_variance(made.rnn, sample, 3, max_lag=k) for k in (None, 2))
+    assert short.windows.tolist() == [1, 2, 3]
+    assert short.lag_signal.shape == (1, 3)
+    for name in ("bias2", "variance", "bias2_estimate", "lag_signal", "lag_noise", "log_norm"):
+        every = getattr(whole, name)
+        assert_allclose(getattr(short, name), every[:, :3] if every.ndim > 1 else every)
+    assert short.horizon(1)[0] <= 2
+    with pytest.raises(ValueError, match=r"`windows` must be at most max_lag \+ 1 = 3, got 4"):
+        window_bias_variance(made.rnn, sample, 3, windows=[4], max_lag=2)
+
+
+def test_groups_are_as_if_measured_alone():
+    made = gated("gru", V=3)
+    sample = draws(np.random.default_rng(0), B=8)
+    groups = [(0, 8), (0, 3), (3, 8)]
+    given = {"windows": [1, 3, 7], "max_lag": None, "h0": None, "c0": None, "n_threads": 1}
+    together = in_groups(made.rnn, sample, groups, **given)
+    for (a, b), found in zip(groups, together, strict=True):
+        part = Sequences(*(x[:, a:b] for x in (sample.inputs, sample.targets, sample.weights)))
+        alone = window_bias_variance(made.rnn, part, b - a, windows=[1, 3, 7])
+        for name in (field.name for field in dataclasses.fields(alone)):
+            one, other = getattr(found, name), getattr(alone, name)
+            assert_allclose(one, other, rtol=1e-9, atol=1e-14, err_msg=name)
 
 
 @pytest.mark.parametrize(
