@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from analysis.__main__ import ANALYSES, app
 from analysis.frame import runs
 from rnnsim.experiments.scaling.engine import is_scaled
 
+GUIDE = Path(__file__).parents[3] / "docs" / "scaling.md"
 SMALL = ["--gain", "0.5", "1.5", "--length", "8", "12", "--n-hidden", "4", "--network-seeds", "2"]
 
 
@@ -154,6 +156,22 @@ def test_every_analysis_has_the_flags(analysis, capsys):
     said = capsys.readouterr().out
     for flag in ("--store", "--workers", "--scheduler", "--scheduler-file", "--shard", "--dry-run"):
         assert flag in said
+
+
+def test_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, GUIDE.name, "exec"), {"__name__": "guide"})
+    assert rnnsim.load("mine.sweep").sizes["gain"] == 3
+
+
+def test_the_guide_names_flags_that_there_are(capsys):
+    run("help", "gradient-norms")
+    known = capsys.readouterr().out
+    said = re.findall(r"^\$ rnnsim gradient-norms (.*)$", GUIDE.read_text("utf-8"), re.MULTILINE)
+    assert len(said) == 2
+    for flag in {flag for line in said for flag in re.findall(r"--[a-z-]+", line)}:
+        assert flag in known
 
 
 def test_what_is_around_counts_as_scaled():
