@@ -1,6 +1,7 @@
 """Drivers, schedulers and workers as processes of their own, that can be killed at any moment."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,8 +10,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from rnnsim.experiments.scaling.dispatch import PER_SLOT
+
 HERE = Path(__file__).parent
 PATIENCE = 60.0  # seconds
+IN_FLIGHT = PER_SLOT * 2  # of two workers
+
+needs_dask = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="dask.distributed is not installed"
+)
 
 
 def environment():

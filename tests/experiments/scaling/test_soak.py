@@ -5,8 +5,7 @@ import contextlib
 import fake_executors as fakes
 import numpy as np
 import pytest
-from processes import driver, kill, n_parts, runs, scheduler, until, worker
-from test_kills import IN_FLIGHT, needs_dask
+from processes import IN_FLIGHT, driver, kill, n_parts, needs_dask, runs, scheduler, until, worker
 
 import rnnsim
 from rnnsim.experiments.runner import run

@@ -1,25 +1,18 @@
 """kill -9 of drivers, workers and schedulers: what is done stays, the same call goes on."""
 
-import importlib.util
 import os
 import signal
 
 import fake_executors as fakes
 import pytest
-from processes import driver, kill, n_parts, runs, scheduler, until, worker
+from processes import IN_FLIGHT, driver, kill, n_parts, needs_dask, runs, scheduler, until, worker
 
 import rnnsim
 from rnnsim.experiments.runner import run
-from rnnsim.experiments.scaling.dispatch import PER_SLOT
 from rnnsim.experiments.scaling.status import status
 
 N = 24
 SECONDS = 0.05
-IN_FLIGHT = PER_SLOT * 2  # of two workers
-
-needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("distributed") is None, reason="dask.distributed is not installed"
-)
 
 
 def whole():
