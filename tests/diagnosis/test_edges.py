@@ -121,7 +121,8 @@ def test_first_states_are_taken_over():
     exact = rnnsim.lyapunov_spectrum(rnn, data.inputs, n_exponents=1, **first).exponents[0, 0]
     assert found["lambda_1"].number == exact
     full = found["forward_memory"].evidence
-    assert full["loss"][-1] == pytest.approx(rnnsim.evaluate(rnn, data, **first).loss[0])
+    exact = rnnsim.evaluate(rnn, data, **first).loss[0] / data.n_steps
+    assert full["loss"][-1] == pytest.approx(exact)
     noise = rnnsim.window_bias_variance(rnn, data, B, **first)
     at = list(noise.windows).index(10)
     scaled = noise.variance_estimate[0, at] / found.about["batch_size"]

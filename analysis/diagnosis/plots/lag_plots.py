@@ -121,7 +121,7 @@ def plot_memory(found: Found, *, ax: Axes | None = None) -> Axes:
     beyond_window(ax, found, 0.0)
     some_room(ax)
     ax.set_xlabel("steps $K$ read from a state of 0")
-    ax.set_ylabel("loss (per sequence)")
+    ax.set_ylabel("loss (per step with loss)")
     return legend(ax)
 
 

@@ -64,10 +64,11 @@ def _of_loss(case: Case, found: Resets) -> Finding:
     if not case.valued:
         needs = "the value of the loss: Sequences(inputs, targets), in place of its derivatives"
         return unknown(name, needs)
-    full, excess = float(found.loss.mean()), found.rise.mean(axis=1)
+    n = found.at.size  # of the steps that stand for all
+    full, excess = float(found.loss.mean()) / n, found.rise.mean(axis=1) / n
     if not (math.isfinite(full) and np.isfinite(excess).all()):
         return unknown(name, "states and losses within the range of floating-point numbers")
-    tables = np.array([found.rise[:, part.columns].mean(axis=1) for part in case.parts])
+    tables = np.array([found.rise[:, part.columns].mean(axis=1) / n for part in case.parts])
     tables = tables.reshape(len(case.parts), excess.size)
     errors = [error_of(float(x), row.tolist()) for x, row in zip(excess, tables.T, strict=True)]
     evidence = series(reset=found.resets, loss=full + excess, rise=excess, error=errors)
@@ -85,17 +86,17 @@ def _said(
     small = rise + known <= _NOTHING * abs(full)
     if rise <= _ROUNDING * abs(full) or (small and rise <= known):
         words = (
-            f"Beginning from a state of 0 one step before, or more, changes the loss of these "
-            f"weights on these data, {short(full)}, by no more than {short(rise + known)}: "
+            f"Beginning from a state of 0 one step before, or more, changes the loss per step of "
+            f"these weights on these data, {short(full)}, by no more than {short(rise + known)}: "
             "nothing is seen of what was read earlier."
         )
         return Finding(name, "nothing carried", words, 1.0, unit="steps", threshold=_NOTHING,
                        **common)  # fmt: skip
     if rise <= known:
         words = (
-            f"Beginning from a state of 0 changes the loss of these weights on these data, "
-            f"{short(full)}, by {told(rise, error)} at most: whether what was read earlier takes "
-            "part in it is not decided."
+            f"Beginning from a state of 0 changes the loss per step of these weights on these "
+            f"data, {short(full)}, by {told(rise, error)} at most: whether what was read earlier "
+            "takes part in it is not decided."
         )
         return Finding(name, "undecided", words, unit="steps", **common)
     limit = _LEFT * abs(excess[most])
@@ -109,7 +110,7 @@ def _said(
     effect = "raises" if excess[most] > 0 else "lowers"
     words = (
         f"Reading {steps(float(resets[most]))} from a state of 0 in place of all {effect} the loss "
-        f"of these weights on these data from {short(full)} by "
+        f"per step of these weights on these data from {short(full)} by "
         f"{told(abs(float(excess[most])), float(errors[most]))}; with {counted(K, error)} it is "
         f"back where it was, to within {percent(_LEFT)} of that."
     )
