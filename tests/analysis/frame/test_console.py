@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv.pop(1))
 import family
 from analysis import __main__ as commands, demo
-from analysis.frame import runs
+from analysis.scaling import running
 from analysis.frame.settings import Ensemble
 
 def slow(settings, progress):
@@ -32,7 +32,7 @@ def slow(settings, progress):
 
 def add(name, **changes):
     analysis = type(family.ANALYSIS)(**vars(family.ANALYSIS) | changes | {"__name__": name})
-    run, folder = partial(runs.run, analysis), Path("results") / name
+    run, folder = partial(running.run, analysis), Path("results") / name
     commands._add_command(name, analysis.HELP, analysis.Settings, run, folder)
     return analysis
 

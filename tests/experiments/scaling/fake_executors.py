@@ -120,3 +120,20 @@ def slow_study(n_jobs, seconds, log):
     """Jobs that take a while."""
     jobs = [({"gain": i}, (i, seconds, str(log))) for i in range(n_jobs)]
     return study(n_jobs)._replace(jobs=jobs, measure=slow_measure)
+
+
+def sleepy_measure(job, n_threads):
+    """Works as long as the job says."""
+    import time
+
+    number, seconds = job
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+    return {"square": np.array(number**2.0), "row": np.arange(3.0) * number}
+
+
+def sleepy(n_jobs, seconds):
+    """Jobs that take so long, of a processor."""
+    jobs = [({"gain": i}, (i, seconds)) for i in range(n_jobs)]
+    return study(n_jobs)._replace(jobs=jobs, measure=sleepy_measure)
