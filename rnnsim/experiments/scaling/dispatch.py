@@ -20,7 +20,8 @@ TRIES = 5  # of a part that does not come back, until it counts as failed
 PER_SLOT = 4  # tasks in flight for each worker: enough to keep it busy, few enough to stop at once
 _LOOK_EVERY = 1.0  # seconds, for a scheduler that is lost
 _PATIENCE = 10.0  # seconds
-_LEAST_SECONDS = 0.2  # of a task: shorter jobs are sent in groups
+_LEAST_SECONDS = 0.2  # of a task: shorter jobs are sent in groups,
+_A_SLOT = 0.002  # seconds, for each slot: a scheduler hands out some thousand tasks a second
 _MOST_JOBS = 256  # of a task
 
 _GOES_ON = "with a `store`, the same call goes on where this one stopped"
@@ -82,7 +83,8 @@ class Dispatch:
         self._tries: Counter[int] = Counter()
         self._seconds: deque[float] = deque(maxlen=32)  # of recent jobs
         self._flying: dict[Future[Any], tuple[int, ...]] = {}
-        self._most = PER_SLOT * _slots(executor)
+        slots = _slots(executor)
+        self._most, self._least = PER_SLOT * slots, max(_LEAST_SECONDS, _A_SLOT * slots)
         self._came = False
         self._seen_alive = time.monotonic()
 
@@ -119,7 +121,7 @@ class Dispatch:
         if not self._seconds or self._tries[first]:
             return (first,)
         mean = max(sum(self._seconds) / len(self._seconds), 1e-6)
-        n_jobs = min(_MOST_JOBS, math.ceil(_LEAST_SECONDS / mean))
+        n_jobs = min(_MOST_JOBS, math.ceil(self._least / mean))
         held = len(self._jobs[first])
         while waiting and held + len(self._jobs[waiting[0]]) <= n_jobs:
             if self._tries[waiting[0]]:

@@ -63,6 +63,16 @@ def test_short_jobs_are_sent_in_groups_and_none_is_lost_or_done_twice():
     assert len(fakes.CALLS) == 400
 
 
+def test_groups_grow_with_the_workers():
+    """So that a scheduler hands out as many tasks a second, however many take them."""
+    few, many = fakes.Fake(slots=1), fakes.Fake(slots=1000)
+    for executor in (few, many):
+        run(fakes.sleepy(1200, 0.001), executor=executor)
+    longest = [max(sum(map(len, task.parts)) for task in each.tasks) for each in (few, many)]
+    assert 100 < longest[0] <= 200
+    assert longest[1] == 256
+
+
 def test_a_job_that_raises_is_told_and_the_rest_goes_on():
     with pytest.warns(UserWarning, match=r"2 of 40 jobs of the squares failed") as told:
         found = run(fakes.study(N, odd={3: "raise", 9: "raise"}), executor=fakes.Fake())
