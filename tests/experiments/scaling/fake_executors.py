@@ -57,6 +57,18 @@ class Fake(Executor):
         future.set_result(function(task))
 
 
+class Timed(Fake):
+    """Says of every job that it took so many seconds."""
+
+    def __init__(self, seconds, slots=2):
+        super().__init__(slots)
+        self.seconds = seconds
+
+    def answer(self, future, function, task):
+        found = [[job._replace(seconds=self.seconds) for job in part] for part in function(task)]
+        future.set_result(found)
+
+
 class Late(Fake):
     """Answers when nobody is left to be sent: in reverse order."""
 
@@ -120,20 +132,3 @@ def slow_study(n_jobs, seconds, log):
     """Jobs that take a while."""
     jobs = [({"gain": i}, (i, seconds, str(log))) for i in range(n_jobs)]
     return study(n_jobs)._replace(jobs=jobs, measure=slow_measure)
-
-
-def sleepy_measure(job, n_threads):
-    """Works as long as the job says."""
-    import time
-
-    number, seconds = job
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
-    return {"square": np.array(number**2.0), "row": np.arange(3.0) * number}
-
-
-def sleepy(n_jobs, seconds):
-    """Jobs that take so long, of a processor."""
-    jobs = [({"gain": i}, (i, seconds)) for i in range(n_jobs)]
-    return study(n_jobs)._replace(jobs=jobs, measure=sleepy_measure)

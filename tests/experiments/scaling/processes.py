@@ -16,7 +16,7 @@ from rnnsim.experiments.scaling.dispatch import PER_SLOT
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0  # seconds
-IN_FLIGHT = PER_SLOT * 2  # of two workers
+IN_FLIGHT = PER_SLOT * 2  # tasks of two workers
 
 needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("distributed") is None, reason="dask.distributed is not installed"

@@ -1,5 +1,7 @@
 """What a study will take, from one job of each kind."""
 
+import time
+
 import fake_executors as fakes
 import numpy as np
 
@@ -35,13 +37,18 @@ def test_memory_is_that_of_the_dataset_and_more():
     assert found.memory >= run(fakes.study(50)).nbytes - 50 * 8 - 3 * 8
 
 
-def test_hours_come_from_kinds_that_cost_more(tmp_path):
-    study = fakes.slow_study(4, 0.0, tmp_path / "log")
-    jobs = [({**place, "length": i}, (i, 0.1 * i, str(tmp_path / "log")))
-            for i, (place, _) in enumerate(study.jobs)]  # fmt: skip
-    found = forecast(study._replace(jobs=jobs))
-    assert found.n_kinds == 4
-    assert 0.6 <= found.seconds < 1.2
+def test_hours_come_from_kinds_that_cost_more(monkeypatch):
+    clock = [0.0]
+
+    def measure(job, n_threads):
+        clock[0] += job
+        return {"square": np.array(job)}
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    jobs = [({"gain": i, "length": i // 10}, 0.5 * (1 + i // 10)) for i in range(40)]
+    found = forecast(fakes.study(40)._replace(jobs=jobs, measure=measure))
+    assert (found.n_jobs, found.n_kinds) == (40, 4)
+    assert found.seconds == 10 * 0.5 * (1 + 2 + 3 + 4)
 
 
 def test_sweeps_are_collected_as_they_are():

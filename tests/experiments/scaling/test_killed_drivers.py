@@ -11,8 +11,9 @@ import rnnsim
 from rnnsim.experiments.runner import run
 from rnnsim.experiments.scaling.status import status
 
-N = 24
+N = 60
 SECONDS = 0.05
+LOST = IN_FLIGHT * 4  # jobs of such a length go four to a task
 
 
 def whole():
@@ -38,8 +39,8 @@ def test_a_driver_is_killed(engine, parts, tmp_path):
     dataset, times = gone_on_with(store, log)
     assert dataset.identical(whole())
     again = sum(times.values()) - N
-    assert again <= IN_FLIGHT, "no more than what was in flight is done again"
-    assert done + again <= N + IN_FLIGHT
+    assert again <= LOST, "no more than what was in flight is done again"
+    assert done + again <= N + LOST
 
 
 def test_a_worker_of_a_pool_is_killed(tmp_path):
@@ -53,7 +54,7 @@ def test_a_worker_of_a_pool_is_killed(tmp_path):
     assert "the same call goes on" in said
     dataset, times = gone_on_with(store, log)
     assert dataset.identical(whole())
-    assert sum(times.values()) - N <= IN_FLIGHT
+    assert sum(times.values()) - N <= LOST
 
 
 @needs_dask
@@ -70,7 +71,7 @@ def test_a_worker_of_dask_is_killed_and_the_other_goes_on(tmp_path):
             kill(one)
             assert drives.wait(60) == 0, drives.stderr.read()
     assert rnnsim.load(store).identical(whole())
-    assert sum(runs(log).values()) - N <= IN_FLIGHT
+    assert sum(runs(log).values()) - N <= LOST
 
 
 @needs_dask
@@ -87,4 +88,4 @@ def test_a_scheduler_of_dask_is_killed_and_the_same_call_goes_on(tmp_path):
     assert "the same call goes on" in said
     dataset, times = gone_on_with(store, log)
     assert dataset.identical(whole())
-    assert sum(times.values()) - N <= IN_FLIGHT
+    assert sum(times.values()) - N <= LOST
