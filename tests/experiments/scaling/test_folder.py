@@ -13,6 +13,7 @@ from rnnsim.experiments.runner import run
 from rnnsim.experiments.scaling import parts
 from rnnsim.experiments.scaling.engine import Engine, Shard, inside, shard_of
 from rnnsim.experiments.scaling.status import status
+from rnnsim.training import runs
 
 N = 30
 
@@ -213,3 +214,30 @@ def test_what_the_rest_takes_is_told_from_what_is_done(place):
     said = " ".join(found.summary())
     assert "15 of 30 jobs are done" in said
     assert "Nothing runs" in said
+
+
+def test_training_that_was_stopped_goes_on_from_its_checkpoint(place, monkeypatch):
+    settings = {"length": 10, "n_updates": 1100, "n_hidden": 3, "network_seeds": 1, "test_size": 20,
+                "batch_size": 2, "methods": "SGD"}  # fmt: skip
+    whole = rnnsim.learning_sweep(**settings)
+    written, made = runs.write_checkpoint, []
+
+    def stopped(path, checkpoint):
+        written(path, checkpoint)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "write_checkpoint", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rnnsim.learning_sweep(**settings, store=place)
+    (file,) = (place / "checkpoints").iterdir()
+    assert file.name == "00000000-0.npz"
+    monkeypatch.setattr(runs, "write_checkpoint", lambda *given: made.append(written(*given)))
+    assert rnnsim.learning_sweep(**settings, store=place).identical(whole)
+    assert len(made) == 1, "the 1000 updates of before are not made again"
+    assert not list((place / "checkpoints").iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"`store` .* cannot be written .* name another folder"):
+        run(fakes.study(2), store=tmp_path / "file" / "s")
