@@ -154,4 +154,5 @@ def _words(kind: Kind, panels: Sequence[Panel], found: Found) -> str:
         known = [each for each in map(side.finding, kind.findings) if each.known]
         if known:
             said.append(side.told(" ".join(each.words for each in known)))
-    return " ".join([*said, *(panel.how for panel in panels if panel.how)])
+    how = " ".join(panel.how for panel in panels if panel.how)
+    return "\n".join([*said, *[how] * bool(how)])
