@@ -72,8 +72,8 @@ def run(
     shard = scaling.share()
     if shard is None:  # refused before workers are started
         output.check(runs.name_of(analysis), source)
-    runs.rehearse(analysis, settings)
     if scaling.store is not None:
+        runs.rehearse(analysis, settings)  # what is refused leaves no folder
         stores.record(scaling.store, runs.name_of(analysis), settings)
     with around(scaling, whole=_whole.get()):
         if shard is not None:

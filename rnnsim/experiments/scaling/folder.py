@@ -156,7 +156,7 @@ def assembled(
     """
     values, damaged = Values(plan.axes, plan.variables, plan.about), []
     for part, name in sorted(parts_in(path).items()):
-        held = _read(path / "parts" / name, plan, part, prints)
+        held = held_in(path / "parts" / name, plan, part, prints)
         if held is None:
             damaged.append(part)
             if prints is not None:
@@ -167,7 +167,9 @@ def assembled(
     return values.dataset(), damaged
 
 
-def _read(file: Path, plan: Plan, part: int, prints: Sequence[str] | None) -> list[Held] | None:
+def held_in(
+    file: Path, plan: Plan, part: int, prints: Sequence[str] | None = None
+) -> list[Held] | None:
     """The jobs of a part, or None where the file is not theirs."""
     if part >= plan.n_parts:
         return None

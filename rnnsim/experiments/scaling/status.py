@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.experiments.scaling import locks
-from rnnsim.experiments.scaling.folder import failures_in, parts_in
-from rnnsim.experiments.scaling.parts import unpacked
-from rnnsim.experiments.scaling.plan import Plan, read_plan
+from rnnsim.experiments.scaling.folder import failures_in, held_in, parts_in
+from rnnsim.experiments.scaling.plan import read_plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +82,11 @@ def status(path: Path) -> Status:
     seconds: list[float] = []
     damaged = []
     for part, name in sorted(parts_in(path).items()):
-        found = _seconds(path / "parts" / name, plan, part)
-        if found is None:
+        held = held_in(path / "parts" / name, plan, part)
+        if held is None:
             damaged.append(part)
         else:
-            seconds += found
+            seconds += (each.seconds for each in held)
     rest = (plan.n_jobs - len(seconds)) * statistics.fmean(seconds) if seconds else float("nan")
     return Status(
         plan.name, plan.n_jobs, len(seconds), failures_in(path), tuple(damaged),
@@ -101,17 +100,6 @@ def in_words(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.2g} seconds"
-
-
-def _seconds(file: Path, plan: Plan, part: int) -> list[float] | None:
-    """Of the jobs of a part; None where it cannot be read."""
-    if part >= plan.n_parts:
-        return None
-    try:
-        held = unpacked(file)
-    except ValueError:
-        return None
-    return [each.seconds for each in held] if len(held) == len(plan.jobs_of(part)) else None
 
 
 def _last_line(text: str) -> str:
