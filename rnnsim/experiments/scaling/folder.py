@@ -33,7 +33,8 @@ from rnnsim.experiments.scaling.plan import (
 from rnnsim.experiments.scaling.work import Outcome, forget
 from rnnsim.experiments.study import Place
 
-_PART = re.compile(r"(\d{8})-([0-9a-f]{12})\.npz")
+_PART = re.compile(r"(\d{8})-([0-9a-f]{12})(\.some)?\.npz")
+_SOME = ".some"  # of a part of which a job failed: it is not done, and what is there counts
 _OURS = re.compile(r"\..*|parts|failed|checkpoints|owner.*\.json")  # before there is a plan
 _CHECKPOINTS = "checkpoints"
 _SHORT = 12  # characters of a fingerprint in a name
@@ -64,9 +65,13 @@ class Folder:
         jobs = self.plan.jobs_of(part)
         failures = {job: o.failure for job, o in zip(jobs, outcomes, strict=True) if o.failure}
         try:
+            held = [each for each in zip(places, outcomes, strict=True) if not each[1].failure]
+            whole, some = (self.path / "parts" / self._name(part, end) for end in ("", _SOME))
+            if held:
+                content = packed(self._prints[part], *zip(*held, strict=True))
+                self._write(some if failures else whole, content)
             if not failures:
-                content = packed(self._prints[part], places, outcomes)
-                self._write(self.path / "parts" / self._name(part), content)
+                some.unlink(missing_ok=True)
             for job in jobs:
                 self._note(job, failures.get(job))
                 if job not in failures:
@@ -85,8 +90,8 @@ class Folder:
         """All that is there, and the parts that turned out to be damaged, which are deleted."""
         return assembled(self.path, self.plan, self._prints)
 
-    def _name(self, part: int) -> str:
-        return f"{part:08d}-{self._prints[part][:_SHORT]}.npz"
+    def _name(self, part: int, end: str = "") -> str:
+        return f"{part:08d}-{self._prints[part][:_SHORT]}{end}.npz"
 
     def _write(self, target: Path, content: bytes) -> None:
         files.put(target, content, self._stage)
@@ -132,7 +137,8 @@ def parts_in(path: Path) -> dict[int, str]:
     found = {}
     with contextlib.suppress(FileNotFoundError), os.scandir(path / "parts") as entries:
         for entry in entries:
-            if match := _PART.fullmatch(entry.name):
+            match = _PART.fullmatch(entry.name)
+            if match and not (match[3] and int(match[1]) in found):
                 found[int(match[1])] = entry.name
     return found
 
@@ -177,7 +183,8 @@ def held_in(
         held = unpacked(file, None if prints is None else prints[part])
     except ValueError:
         return None
-    return held if len(held) == len(plan.jobs_of(part)) else None
+    all_of_it = len(held) == len(plan.jobs_of(part))
+    return held if all_of_it or file.stem.endswith(_SOME) else None
 
 
 def _prepare(path: Path) -> None:

@@ -52,8 +52,7 @@ class Status:
         if not self.drivers and self.n_done < self.n_jobs:
             lines.append("Nothing runs: the call or command that wrote it goes on with it.")
         lines += [
-            f"Failed: job {job}, tried {said['tries']} times: {_last_line(said['exception'])}"
-            for job, said in list(self.failed.items())[:10]
+            f"Failed: job {job}, {_failure(said)}" for job, said in list(self.failed.items())[:10]
         ]
         if len(self.failed) > 10:
             lines.append(f"... and {len(self.failed) - 10} more in failed/.")
@@ -102,5 +101,7 @@ def in_words(seconds: float) -> str:
     return f"{seconds:.2g} seconds"
 
 
-def _last_line(text: str) -> str:
-    return text.splitlines()[-1] if text else ""
+def _failure(said: dict[str, Any]) -> str:
+    """How often a job was tried, and the last line of why it has no values."""
+    often = "once" if said["tries"] == 1 else f"{said['tries']} times"
+    return f"tried {often}: {(said['exception'].splitlines() or [''])[-1]}"

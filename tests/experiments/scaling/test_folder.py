@@ -46,6 +46,21 @@ def test_many_jobs_are_stored_in_few_files(place, monkeypatch):
     assert status(place).n_done == N
 
 
+def test_a_job_that_fails_takes_no_neighbour_of_its_part_with_it(place, monkeypatch):
+    monkeypatch.setattr(parts, "MOST_PARTS", 7)  # of 5 jobs each
+    for _ in range(2):
+        with pytest.warns(UserWarning, match=r"1 of 30 jobs .* failed"):
+            found = run(fakes.study(N, odd={6: "raise"}), store=place)
+        assert np.flatnonzero(np.isnan(found.square.values)).tolist() == [6]
+        assert status(place).n_done == N - 1
+        assert len(list((place / "parts").iterdir())) == 6
+    assert (fakes.CALLS[6], fakes.CALLS[7], fakes.CALLS[12]) == (2, 2, 1)
+    monkeypatch.setattr(fakes, "FAILS", False)
+    assert run(fakes.study(N, odd={6: "raise"}), store=place).square.values[6] == 36.0
+    assert sorted(each.name.count(".some") for each in (place / "parts").iterdir()) == [0] * 6
+    assert not status(place).failed
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "of other jobs", "a text"])
 def test_a_damaged_part_is_measured_again(place, damage):
     whole = run(fakes.study(N), store=place)
@@ -100,6 +115,8 @@ def test_failures_are_recorded_and_tried_again(place):
     assert fakes.CALLS[5] == 2
     assert fakes.CALLS[4] == 1
     assert status(place).failed[5]["tries"] == 2
+    said = "Failed: job 5, tried 2 times: ArithmeticError: job 5 cannot"
+    assert said in status(place).summary()
 
 
 @pytest.mark.parametrize(
