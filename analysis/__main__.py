@@ -18,6 +18,7 @@ from . import demo
 from .diagnosis import command as diagnosis
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
+from .frame.looks import Look, worn
 from .frame.places import Place
 from .frame.settings import TASK_HELP, as_flags, told
 from .gradients import gradient_norms, truncation, window
@@ -89,12 +90,13 @@ def _add_command(
         overwrite: Overwrite = False,
         source: Source = None,
         scaling: Annotated[Scaling | None, Parameter(name="*")] = None,
+        look: Annotated[Look | None, Parameter(name="*")] = None,
         progress: Progress = True,
     ) -> None:
         if source is not None and settings is not None:
             _refuse_settings(settings)
         place = Place(output or folder, usual=output is None, overwrite=overwrite)
-        with as_flags(kind):
+        with as_flags(kind), worn(look or Look()):
             sentences = run(
                 settings or kind(),
                 output=place,

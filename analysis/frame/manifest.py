@@ -8,6 +8,7 @@ from rnnsim import files
 
 NAME = "manifest.json"
 _KIND = "rnnsim run 1"
+_WORDS = ("configuration.toml", "summary.txt", "captions.txt")
 
 
 class Manifest(NamedTuple):
@@ -124,9 +125,9 @@ def _tells_a_run(name: str) -> bool:
 
 def _looks_like_ours(name: str) -> bool:
     """Whether a file has a name that runs give, where no manifest says more."""
-    figure = "/" not in name and name.endswith((".png", ".svg", ".gif"))
+    figure = "/" not in name and name.endswith((".png", ".svg", ".pdf", ".gif"))
     in_data = name.startswith("data/") and ".zarr/" in name
-    return figure or in_data or name in (NAME, "configuration.toml", "summary.txt")
+    return figure or in_data or name in (NAME, *_WORDS)
 
 
 def _checksum(content: dict[str, Any]) -> str:

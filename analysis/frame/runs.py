@@ -129,12 +129,15 @@ def _load(analysis: Analysis, source: Path) -> Run:
 
 
 def _draw(analysis: Analysis, datasets: Datasets, folder: Path) -> list[str]:
-    """Write all figures; their names."""
+    """Write all figures, and their captions as text; the names of the figures."""
     paths: list[Path] = []
+    captions = []
     with figures.style():
         for name, figure in analysis.draw(datasets).items():
+            captions.append(f"{name}: {figures.caption_of(figure)}\n")
             paths += figures.save(figure, folder, name)
         films = getattr(analysis, "films", None)
         for name, film in (films(datasets) if films else {}).items():
             paths.append(figures.save_film(film, folder, name))
+    files.write_text(folder / "captions.txt", "\n".join(captions))
     return [path.name for path in paths]

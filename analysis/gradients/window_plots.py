@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import figures
-from ..frame.figures import THEORY
+from ..frame.figures import theory
 
 _COLORS = {"segments": "#E69F00", "overlapping": "#0072B2"}
 _SHOWN = (0.25, 0.75, 1.0, 1.2, 2.0, 100.0)  # windows, in multiples of the dependency
@@ -77,12 +77,12 @@ def _label(data: xr.Dataset, index: int) -> str:
 
 
 def _chance(ax: Axes, data: xr.Dataset) -> None:
-    ax.axhline(float(np.log(figures.configuration(data)["n_symbols"])), **THEORY)
+    ax.axhline(float(np.log(figures.configuration(data)["n_symbols"])), **theory())
     figures.lower_end(ax, min(-0.03, ax.get_ylim()[0]))
 
 
 def _window_axis(ax: Axes, data: xr.Dataset) -> None:
-    ax.axvline(float(data.dependency) + 1, **THEORY)
+    ax.axvline(float(data.dependency) + 1, **theory())
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.set_xlabel("window $K$ (steps)")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ..frame import figures
-from ..frame.figures import THEORY, decades, log_axis, powers
+from ..frame.figures import decades, log_axis, powers, theory
 from ..frame.statistics import median
 
 NAMES = {"vanilla": "RNN", "gru": "GRU", "lstm": "LSTM"}
@@ -35,7 +35,7 @@ def key(data: xr.Dataset, *, dashed: str = "", dotted: str = "") -> list[Any]:
         for cell in data.cell.values
     ]
     lines += [Line2D([], [], label=dotted, **_PATH)] if dotted else []
-    return lines + ([Line2D([], [], label=dashed, **THEORY)] if dashed else [])
+    return lines + ([Line2D([], [], label=dashed, **theory())] if dashed else [])
 
 
 def norm_range(data: xr.Dataset) -> tuple[float, float]:
@@ -75,7 +75,7 @@ def plot_norm_against_lag(data: xr.Dataset, *, start: str, ax: Axes | None = Non
         middle = figures.finite(median(powers(path), 0))
         ax.plot(data.lag.values, middle, label="LSTM, path through c", **_PATH)
     guide = decades(here.theory_log_norm)
-    ax.plot(data.lag.values, guide, label="a gate that hears nothing", **THEORY)
+    ax.plot(data.lag.values, guide, label="a gate that hears nothing", **theory())
     ax.set_ylim(*norm_range(data))
     ax.set_xlim(0, data.lag.values[-1])
     ax.set_xlabel("lag $k$ (steps)")
@@ -140,7 +140,7 @@ def plot_exponents(data: xr.Dataset, *, start: str, ax: Axes | None = None) -> A
         if cell == "vanilla":
             _write_first(ax, measured[0])
             continue
-        ax.plot(index, predicted, **THEORY | {"color": _COLORS[cell], "lw": 2.0})
+        ax.plot(index, predicted, **theory() | {"color": _COLORS[cell], "lw": 2.0})
         seen += [measured, predicted]
     ax.axhline(0.0, **_GUIDE)
     if seen and np.isfinite(seen).any():
@@ -167,7 +167,7 @@ def plot_time_scales(data: xr.Dataset, *, start: str, ax: Axes | None = None) ->
     ax = figures.axes_or_new(ax)
     here, index = data.sel(start=start), np.arange(1, data.sizes["unit"] + 1)
     _draw(ax, index, np.log(here.time_scale), "unit", log=True)
-    ax.plot(index, powers(np.log(here.theory_time_scale.values)), **THEORY)
+    ax.plot(index, powers(np.log(here.theory_time_scale.values)), **theory())
     ax.axhline(np.log10(data.lag.size), **_GUIDE)
     figures.count_axis(ax.xaxis)
     ax.set_xlabel("unit, sorted")

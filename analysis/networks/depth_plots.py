@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import figures
-from ..frame.figures import THEORY, decades, log_axis, powers
+from ..frame.figures import decades, log_axis, powers, theory
 from ..frame.statistics import median
 
 _COLORS = figures.shades(3)
@@ -96,7 +96,7 @@ def plot_norm_against_lag(data: xr.Dataset, *, depth: int, ax: Axes | None = Non
         norms = powers(_by_seed(here.log_norm.sel(layer=layer), "lag"))
         _layer(ax, lags, norms, index, f"layer {layer}", lines=True)
     guide = median(powers(_by_seed(here.theory_log_norm.sel(layer=1), "lag")), 0)
-    ax.plot(lags, figures.finite(guide), label="linear, layer 1", **THEORY)
+    ax.plot(lags, figures.finite(guide), label="linear, layer 1", **theory())
     ax.set_ylim(*norm_range(data))
     ax.set_xlim(0, lags[-1])
     ax.set_xlabel("lag $k$ (steps)")
@@ -147,7 +147,7 @@ def plot_rates(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Axes:
         color=_COLORS[1],
     )  # fmt: skip
     rates = figures.finite(median(_by_seed(here.rate, "layer"), 0))
-    ax.plot(layers, rates, label="predicted", marker="_", ms=12, **THEORY)
+    ax.plot(layers, rates, label="predicted", marker="_", ms=12, **theory())
     ax.set_xlim(0.7, depth + 0.3)
     ax.set_xticks(layers)
     ax.set_xlabel("layer, 1 the lowest")

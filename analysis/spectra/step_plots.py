@@ -72,7 +72,7 @@ def plot_step(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None = N
     ax.add_patch(Circle((0, 0), 1.0, fill=False, ec=_UNIT["color"], lw=_UNIT["lw"], zorder=3))
     disc = rest_disc(data, scheme, gain)
     if disc is not None:
-        style = {name: value for name, value in figures.THEORY.items() if name != "color"}
+        style = {name: value for name, value in figures.theory().items() if name != "color"}
         ax.add_patch(Circle((disc[0], 0), disc[1], fill=False, ec="black", **style))
     ax.set_aspect("equal")
     ax.set_xlabel(r"Re $\lambda$")
@@ -87,7 +87,7 @@ def step_key() -> list[Line2D]:
         Line2D([], [], label="at rest", color="black", **_REST),
         Line2D([], [], label="at the last step", color="0.35", **_DRIVEN | {"ms": 8}),
         Line2D([], [], label="modulus 1", **_UNIT),
-        Line2D([], [], label="border at rest, large H", **figures.THEORY),
+        Line2D([], [], label="border at rest, large H", **figures.theory()),
     ]
 
 
@@ -145,7 +145,7 @@ def plot_radius(data: xr.Dataset, variable: str, *, scheme: str, index: int, ax:
     rows = radii(data.sel(scheme=scheme), variable).transpose("network_seed", "gain").values
     figures.seeds_and_median(ax, data.gain, rows, label=scheme, color=COLORS[scheme], index=index)
     if variable == "rest_eigenvalue":
-        ax.plot(data.gain, rest_radius(data, scheme), **figures.THEORY)
+        ax.plot(data.gain, rest_radius(data, scheme), **figures.theory())
     ax.axhline(1.0, **_UNIT, zorder=1)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel(r"spectral radius $\rho(\partial s_t/\partial s_{t-1})$")

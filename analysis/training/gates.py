@@ -30,7 +30,7 @@ def gate_figure(data: xr.Dataset) -> Figure:
     for column, gain in enumerate(data.gain.values):
         for ax, (variable, name, part) in zip(axes[:, column], rows, strict=False):
             plot_parts(part, variable, gain=gain, ax=ax)
-            ax.axhline(0.0, **figures.THEORY)
+            ax.axhline(0.0, **figures.theory())
             ax.set_ylabel(f"{ax.get_ylabel()}\n{name}".rstrip())
         if timed:
             plot_time_scales(data, gain=gain, ax=axes[-1, column])

@@ -105,7 +105,7 @@ def _learning_figure(data: xr.Dataset) -> Figure:
     figure, axes = grid(data, 3 if scored else 2, 11.0 if scored else 8.2)
     for column, gain in enumerate(data.gain.values):
         ax = plot_against_updates(data, "loss", gain=gain, ax=axes[0, column])
-        ax.axhline(float(data.constant_loss), **figures.THEORY, label="always the same answer")
+        ax.axhline(float(data.constant_loss), **figures.theory(), label="always the same answer")
         figures.lower_end(ax)
         if scored:
             plot_against_updates(data, "accuracy", gain=gain, ax=axes[1, column])
@@ -131,9 +131,9 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
         else:
             plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
         if not cells.is_gated(data):
-            axes[0, column].axhline(1.0, **figures.THEORY)
+            axes[0, column].axhline(1.0, **figures.theory())
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
-        axes[1, column].axhline(0.0, **figures.THEORY)
+        axes[1, column].axhline(0.0, **figures.theory())
     only_outer_labels(axes)
     if not cells.is_plain(data):
         axes[0, 0].legend(ncols=2, fontsize=11)

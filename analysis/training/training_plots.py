@@ -9,7 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patheffects import withStroke
 
 from ..frame import figures
-from ..frame.figures import THEORY, decades, log_axis, powers, relative
+from ..frame.figures import decades, log_axis, powers, relative, theory
 from ..frame.statistics import median_over
 
 _COLOR = "#0072B2"
@@ -102,7 +102,7 @@ def plot_gradient_norm(data: xr.Dataset, *, gain: float, ax: Axes | None = None)
         )
     limit = float(figures.configuration(data)["clip_norm"])
     if limit > 0:
-        ax.axhline(np.log10(limit), **THEORY, label="clipped above")
+        ax.axhline(np.log10(limit), **theory(), label="clipped above")
         for share, words in ((1.0, "all clipped"), (0.0, "none clipped")):
             face: dict[str, Any] = {"marker": "o", "mfc": str(1.0 - share), "mec": "black"}
             ax.plot([], [], ls="", label=words, **face)
@@ -124,7 +124,7 @@ def plot_eigenvalues(data: xr.Dataset, *, gain: float, index: int, ax: Axes | No
         marker: dict[str, Any] = {"marker": figures.MARKERS[i % len(figures.MARKERS)], "ms": 4.5}
         ax.plot(row.real, row.imag, ls="", color=color, mec="white", mew=0.3, **marker)
     angle = np.linspace(0.0, 2 * np.pi, 200)
-    ax.plot(np.cos(angle), np.sin(angle), **THEORY)
+    ax.plot(np.cos(angle), np.sin(angle), **theory())
     ax.set_aspect("equal")
     reach = 1.05 * max(1.0, _largest(data))
     ax.set_xlim(-reach, reach)
@@ -198,7 +198,7 @@ def plot_bias(
             index=i,
             lines=True,
         )
-    ax.axhline(0.0, **THEORY)
+    ax.axhline(0.0, **theory())
     log_axis(ax)
     ax.set_xlabel("updates")
     ax.set_ylabel(r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$")

@@ -59,7 +59,7 @@ def plot_gradient(found: Found, *, ax: Axes | None = None) -> Axes:
             line(ax, side, each, side.named("" if several else "gradient"))
             if np.isfinite(rows["fitted"]).any():
                 label = side.named(f"{told(rate.number, rate.error)} nats/step")
-                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **figures.THEORY)
+                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **figures.theory())
             _where_it_dies(ax, side, change)
     of_steps(ax, found)
     beyond_window(ax, found, 0.5)

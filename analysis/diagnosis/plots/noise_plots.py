@@ -147,7 +147,7 @@ def plot_norms(found: Found, *, ax: Axes | None = None) -> Axes:
             ax.plot(each.x, each.y, ls="", marker=side.marker, color=side.color,
                     label=side.named("gradients of batches"))  # fmt: skip
     for limit in sorted({_limit(side) for side in sides(found)} - {None}):  # type: ignore[type-var]
-        ax.axhline(np.log10(limit), label=f"clipped at {short(limit)}", **figures.THEORY)  # type: ignore[arg-type]
+        ax.axhline(np.log10(limit), label=f"clipped at {short(limit)}", **figures.theory())  # type: ignore[arg-type]
     figures.count_axis(ax.xaxis)
     decade_axis(ax)
     ax.set_xlabel("batches, by size of the gradient")

@@ -143,7 +143,7 @@ def plot_time_scales(found: Found, *, ax: Axes | None = None) -> Axes:
         for each in _times(side):
             line(ax, side, each, side.named("units"))
     for T in sorted({side.n_steps for side in sides(found)}):
-        ax.axhline(np.log10(T), label=f"length of the data, {T}", **figures.THEORY)
+        ax.axhline(np.log10(T), label=f"length of the data, {T}", **figures.theory())
     decade_axis(ax)
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
@@ -184,7 +184,7 @@ def plot_eigenvalues(found: Found, *, ax: Axes | None = None) -> Axes:
     Inside of it a linear network forgets, outside it grows. Layers differ in their markers.
     """
     ax = figures.axes_or_new(ax)
-    ax.plot(_CIRCLE.real, _CIRCLE.imag, **figures.THEORY)
+    ax.plot(_CIRCLE.real, _CIRCLE.imag, **figures.theory())
     for side in sides(found):
         for k, each in enumerate(_eigenvalues(side)):
             name = each.name.removeprefix(f"{side.label}: ") if side.label else each.name
