@@ -79,13 +79,13 @@ def _balanced(text: str, inches: float, points: float | None) -> str:
     widths = [width_of(word, points) for word in words]
     space = width_of("a a", points) - 2 * width_of("a", points)
     most = _lines(widths, space, inches)
-    low, high = max(widths, default=0.0), inches
+    low, high = 0.0, inches
     for _ in range(12):  # the narrowest width that takes no more lines
         middle = 0.5 * (low + high)
         low, high = (
             (low, middle) if len(_lines(widths, space, middle)) <= len(most) else (middle, high)
         )
-    lines = _lines(widths, space, max(high, max(widths, default=0.0)))
+    lines = _lines(widths, space, high)
     return "\n".join(" ".join(words[a:b]) for a, b in lines)
 
 
