@@ -46,16 +46,15 @@ def signed_mesh(
     unless given) is not hatched. -inf and inf count as beyond the ends, NaN is grey.
     """
     shown = np.clip(np.asarray(values, dtype=float), -bound, bound)
-    mesh = ax.pcolormesh(
-        x, y, shown, cmap=SIGNED, norm=Normalize(-bound, bound), shading="nearest", rasterized=True
-    )
+    norm, columns, rows = Normalize(-bound, bound), _edges(x), _edges(y)
+    mesh = ax.pcolormesh(columns, rows, shown, cmap=SIGNED, norm=norm, rasterized=True)
     below = shown < -(bound / 50 if least is None else least)
-    _hatch(ax, _edges(x), _edges(y), below)
+    _hatch(ax, columns, rows, below)
     return mesh
 
 
 def _edges(centres: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The borders of cells around their centres, as a mesh with shading "nearest" has them."""
+    """The borders of cells around their centres; a single one is a unit wide."""
     at = np.asarray(centres, dtype=float)
     if at.size == 1:
         return np.array([at[0] - 0.5, at[0] + 0.5])
@@ -94,7 +93,7 @@ def colour_bar(
     That of a signed map is hatched where the map is.
     """
     em = float(rcParams["font.size"]) / 72
-    where = "right" if figure.get_figwidth() / em > 40 else "bottom"
+    where = "right" if figure.get_figwidth() / em > 35 else "bottom"
     bar = figure.colorbar(mesh, ax=axes, extend=extend, location=where, **options)
     bar.set_label(label)
     if mesh.cmap.name == SIGNED.name:
