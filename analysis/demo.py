@@ -1,22 +1,18 @@
 """The demo: where gradients go on real text, and what the figures show in words."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from .commands.demo import DEMO, Demo
 from .frame import runs
 from .frame.console import say
 from .frame.places import Place
-from .frame.settings import Cells, Ensemble
 from .gradients import gradient_norms, truncation
 from .spectra import spectra
 
-HELP = "Gradient norms, truncation and spectra on real text, and what they show in words."
+HELP = DEMO.help
+Settings = Demo
 PARTS: tuple[runs.Analysis, ...] = (gradient_norms, truncation, spectra)
-
-
-@dataclass(frozen=True)
-class Settings(Cells, Ensemble):
-    """Which networks are drawn and what they read, in all parts."""
 
 
 def run(settings: Settings, *, output: Place, source: Path | None, progress: bool) -> list[str]:

@@ -1,8 +1,5 @@
 """Dynamical isometry: singular values of products of Jacobians against lag, for initialisations."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -10,9 +7,9 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.dynamics import ISOMETRY, Isometry
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
 from ..frame.words import middle
 from .isometry_plots import (
@@ -28,23 +25,8 @@ from .isometry_plots import (
     seen_range,
 )
 
-HELP = "Singular values of products of Jacobians; dynamical isometry."
-
-_LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
-
-
-@dataclass(frozen=True)
-class Settings(Cells, Ensemble):
-    """What to simulate."""
-
-    network_seeds: Annotated[int, flag("Networks per scheme and gain.")] = 3
-    batch_size: Annotated[int, flag("Sequences B along which products are taken.")] = 2
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = (0.75, 1.0, 1.5)
-    histogram_gain: Annotated[float, flag("Gain whose histograms are drawn.")] = 1.0
-    scheme: Annotated[tuple[str, ...], flag(DRAW_HELP)] = ("gaussian", "orthogonal", "identity")
-    lags: Annotated[tuple[int, ...], flag("Lags k, ascending.")] = _LAGS
-    length: Annotated[int, flag("Sequence length T, in steps; products end at its end.")] = 200
-    exponent_steps: Annotated[int, flag("Steps from which Lyapunov exponents come.")] = 1000
+HELP = ISOMETRY.help
+Settings = Isometry
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

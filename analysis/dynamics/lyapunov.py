@@ -1,8 +1,5 @@
 """Lyapunov exponents: spectra, the transition to chaos, convergence, finite-time exponents."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -11,9 +8,10 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.dynamics import LYAPUNOV, Lyapunov
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import have
 from . import words
 from .lyapunov_plots import (
@@ -30,40 +28,15 @@ from .lyapunov_plots import (
     plot_transition,
 )
 
-HELP = "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."
+HELP = LYAPUNOV.help
+Settings = Lyapunov
 
-_GAINS = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
 _SPECTRUM_GAINS = (0.5, 0.7, 0.9, 1.5, 2.0, 3.0)
 _LEADING = 0.25
 _SHOWN = (0.9, 1.1, 1.5, 2.0)
 _AROUND_1 = (0.9, 1.0, 1.1, 1.3, 1.5, 2.0)
 _BINS = 48
 _LEAST = 0.002  # nats/step
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    task: Annotated[str, flag(f"{TASK_HELP} Its inputs are what --driven networks read.")] = (
-        "characters"
-    )
-    n_hidden: Annotated[int, flag("Hidden units H of all figures but the transition.")] = 64
-    network_seeds: Annotated[int, flag("Networks per gain.")] = 8
-    batch_size: Annotated[int, flag("Sequences B: input sequences, or initial states.")] = 1
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    transition_n_hidden: Annotated[tuple[int, ...], flag("Sizes H of the transition.")] = (
-        32,
-        64,
-        128,
-    )
-    driven: Annotated[
-        bool, flag("Read the task's inputs; without, and without --data, the input is 0.")
-    ] = False
-    n_steps: Annotated[int, flag("Steps, burn-in included.")] = 2500
-    burn_in: Annotated[int, flag("Steps before measuring begins.")] = 500
-    block_steps: Annotated[int, flag("Steps of a block, of finite-time exponents.")] = 20
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,8 +1,6 @@
 """Gradient norms: against lag, against length, against time, and where they vanish or explode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -11,10 +9,11 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
+from ..commands.gradients import GRADIENT_NORMS, GradientNorms
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
 from ..frame.words import have, listing
 from . import norm_plots
@@ -33,22 +32,10 @@ from .norm_plots import (
     regime,
 )
 
-HELP = "Norms against lag, length and time; where gradients vanish and explode."
+HELP = GRADIENT_NORMS.help
+Settings = GradientNorms
 
-_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-_MAP_GAINS = (0.75, 1.0, 2.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
-        _MAP_GAINS
-    )
+_MAP_GAINS = Settings.map_gain
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

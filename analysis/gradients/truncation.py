@@ -1,8 +1,7 @@
 """Truncation: what a window loses, which window suffices, and what the geometric bound says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,9 +10,10 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.gradients import TRUNCATION, Truncation
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
 from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance
@@ -29,24 +29,8 @@ from .truncation_plots import (
     plot_truncations,
 )
 
-HELP = "Error and cosine of truncated gradients; the window that suffices."
-
-_GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (50, 100, 200)
-    windows: Annotated[
-        tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
-    ] = None
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    n_batches: Annotated[int, flag("Batches for bias and variance of windows.")] = 16
-    n_updates: Annotated[int, flag("Updates of full BPTT between their two moments.")] = 200
+HELP = TRUNCATION.help
+Settings = Truncation
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,56 +1,22 @@
 """Window: how well networks learn that were trained through truncation windows of many lengths."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.gradients import WINDOW, Window
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, flag
 from ..frame.statistics import median_over
 from ..frame.words import middle, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
 
-HELP = "Final score against truncation window, below and above a dependency of known length."
+HELP = WINDOW.help
+Settings = Window
 
 _WORSE = 0.1  # nats per answer
-
-
-@dataclass(frozen=True)
-class Settings(Cells):
-    """What to train, and through which windows."""
-
-    task: Annotated[str, flag("echo (repeat each symbol `delay` steps later) or copy_memory.")] = (
-        "echo"
-    )
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 48
-    delay: Annotated[int, flag("Steps from a symbol to its echo.")] = 8
-    n_symbols: Annotated[int, flag("Symbols.")] = 4
-    n_memory: Annotated[int, flag("Symbols to recall, of copy_memory.")] = 2
-    windows: Annotated[
-        tuple[int, ...] | None, flag("Windows K; some to both sides of the delay unless given.")
-    ] = None
-    stride: Annotated[int, flag("Stride S of overlapping windows.")] = 4
-    gain: Annotated[float, flag("Gain: factor of W_hh before training.")] = 0.9
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    network_seeds: Annotated[int, flag("Networks, the same for all windows.")] = 5
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
-    n_batches: Annotated[
-        int, flag("Batches, and updates, that are compared; rounded down to tens.")
-    ] = 600
-    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
-    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
-    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,9 +14,9 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.networks import ARCHITECTURES, Architectures
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import flag
 from ..frame.statistics import told_apart, wilson
 from .architecture_plots import (
     NORM_LABEL,
@@ -32,45 +31,10 @@ from .architecture_plots import (
     plot_scores,
 )
 
-HELP = "Text, sentences, translation and captions: held-out scores, gradients across the boundary."
+HELP = ARCHITECTURES.help
+Settings = Architectures
 
 MOMENTS = ("before", "after")
-_ALL = ("characters", "sentences", "translation", "captions")
-_CELLS = ("vanilla", "lstm", "gru")
-_OWN = "that of each architecture unless given."
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to train; each architecture has sizes of its own."""
-
-    architecture: Annotated[tuple[str, ...], flag(f"Any of {', '.join(_ALL)}.")] = _ALL
-    cell: Annotated[
-        tuple[str, ...],
-        flag("Any of vanilla, lstm, gru; the one that validates best is tested."),
-    ] = _CELLS
-    forget_bias: Annotated[
-        float | None, flag(f"Added to the bias of f (LSTM) or z (GRU); {_OWN}")
-    ] = None
-    n_layers: Annotated[int, flag("Layers of a network, or of encoder and decoder each.")] = 1
-    network_seeds: Annotated[int, flag("Networks trained side by side.")] = 3
-    n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
-    n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
-    batch_size: Annotated[int | None, flag(f"Sequences B per batch; {_OWN}")] = None
-    learning_rate: Annotated[
-        tuple[float, ...] | None, flag(f"Rates of Adam, chosen from by the validation part; {_OWN}")
-    ] = None
-    n_steps: Annotated[int | None, flag(f"T of characters and sentences; {_OWN}")] = None
-    window: Annotated[
-        int | None, flag(f"Truncation window K: trains characters, marked in all; {_OWN}")
-    ] = None
-    text: Annotated[
-        str | None, flag("A file in UTF-8 that characters reads; English unless given.")
-    ] = None
-    n_records: Annotated[int, flag("How often validation data are scored.")] = 10
-    data_seed: Annotated[int, flag("Seed of batches and held-out data.")] = 0
-    dtype: Annotated[str, flag("float32 or float64.")] = "float32"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,8 +1,5 @@
 """RNN, GRU and LSTM side by side on the same data, against where their gates begin."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -11,46 +8,19 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.networks import CELLS, ComparedCells
+from ..commands.own import of_files, with_own
 from ..frame import cells as frame
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import Ensemble, Own, flag, of_files, with_own
 from ..frame.words import known_of, middle, percent
 from . import cell_plots
 from .cell_plots import NAMES, start_in_words
 
-HELP = "RNN, GRU and LSTM side by side: gradients, windows, exponents and time scales of gates."
+HELP = CELLS.help
+Settings = ComparedCells
 
 _TENTH = np.log(10.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Ensemble):
-    """Which cells are compared, on what."""
-
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    network_seeds: Annotated[int, flag("Networks per cell and start.")] = 3
-    activation: Annotated[str, flag("Of vanilla networks: tanh, sigmoid, relu or linear.")] = "tanh"
-    cell: Annotated[tuple[str, ...], flag("vanilla, gru, lstm: one or several.")] = (
-        "vanilla", "gru", "lstm",
-    )  # fmt: skip
-    forget_bias: Annotated[
-        tuple[float, ...], flag("Added to the bias of f (LSTM) and z (GRU); a column each.")
-    ] = (0.0, 1.0, 3.0)
-    chrono: Annotated[
-        float, flag("T_max of chrono initialisation, one more column; 0 for none.")
-    ] = 200.0
-    n_layers: Annotated[int, flag("Layers of every network; of 2 and more stacks.")] = 1
-    scheme: Annotated[
-        str, flag("Initialisation: pytorch, gaussian, orthogonal, identity or uniform.")
-    ] = "pytorch"
-    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    share: Annotated[float, flag("Share of dL/dW_hh that the reach keeps.")] = 0.9
-    state_scale: Annotated[
-        str, flag("Units of norms: std, of what each component of the state varies by; or none.")
-    ] = "std"
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

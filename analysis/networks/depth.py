@@ -1,37 +1,21 @@
 """Stacks of one and more layers on the same data: gradients, exponents and windows by layer."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.networks import DEPTH, Depth
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import known_of, middle, percent
 from . import depth_plots
 from .cell_plots import NAMES
 from .depth_plots import of_depth, shown_layers
 
-HELP = "Stacks of more and more layers: gradients, exponents and windows of every layer."
-
-
-@dataclass(frozen=True)
-class Settings(Own, Ensemble):
-    """Which stacks are compared, on what."""
-
-    n_hidden: Annotated[int, flag("Hidden units H of each layer.")] = 24
-    network_seeds: Annotated[int, flag("Stacks per depth.")] = 3
-    n_layers: Annotated[tuple[int, ...], flag("Layers: one or several, a panel each.")] = (1, 2, 4)
-    cell: Annotated[str, flag("Of all layers: vanilla, lstm or gru.")] = "vanilla"
-    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
-    scheme: Annotated[str, flag(SCHEME_HELP.removesuffix(".") + ", or pytorch.")] = "gaussian"
-    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+HELP = DEPTH.help
+Settings = Depth
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,8 +1,5 @@
 """A portrait: all that is known about one network, on one page."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -10,35 +7,16 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.networks import PORTRAIT, Portrait
+from ..commands.own import of_files, with_own
 from ..dynamics import words
 from ..frame import cells
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Own, Reading, flag, of_files, with_own
 from . import portrait_gated, portrait_plots
 from .portrait_page import configuration, subject_in_words
 
-HELP = "All that is known about one network, drawn or from a file, on one page."
-
-
-@dataclass(frozen=True)
-class Settings(Own, Reading):
-    """Which network is portrayed, and what it reads."""
-
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    gain: Annotated[
-        float | None, flag("Gain: factor of W_hh; 1.5 unless given, of --weights 1.")
-    ] = None
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 64
-    seed: Annotated[int, flag("Seed of the network.")] = 0
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    cell: Annotated[str, flag("Cell: vanilla, lstm or gru.")] = "vanilla"
-    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
-    n_layers: Annotated[int, flag("Layers of a stack.")] = 1
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    batch_size: Annotated[int, flag("Sequences B.")] = 16
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+HELP = PORTRAIT.help
+Settings = Portrait
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

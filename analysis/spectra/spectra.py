@@ -1,7 +1,6 @@
 """Spectra of W_hh, of gated networks and stacks of a step, and what they say about gradients."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +10,10 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
+from ..commands.own import of_files, with_own
+from ..commands.spectra import SPECTRA, Spectra
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median, median_over
 from ..frame.words import middle, share
 from ..gradients.norm_plots import critical_gain
@@ -29,26 +29,12 @@ from .spectrum_plots import (
 )
 from .steps import step_figures, step_sentences
 
-HELP = "Eigenvalues, singular values, normality; growth of gradients against the radius."
+HELP = SPECTRA.help
+Settings = Spectra
 
 _NORMAL = 1e-6  # relative departures below are rounding
 
 _SEQUENCES = 4  # at most, whose Jacobians are taken apart
-
-_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    spectrum_gain: Annotated[
-        float | None,
-        flag("Gain whose eigen- and singular values are drawn; 1.5 unless given, of --weights 1."),
-    ] = None
-    length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
-    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = rnnsim.SCHEMES
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,9 +1,9 @@
 """Temporal order: which way of training solves it, at which length (Pascanu et al. 2013)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,43 +12,15 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.training import TEMPORAL_ORDER, TemporalOrder
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import Cells, flag
+from ..frame.settings import Cells
 from ..frame.words import middle, percent, share
 from .learning_plots import Columns, plot_error, plot_solved, plot_within, updates_until_solved
 
-HELP = "Share of networks that solve temporal order: SGD, clipping, a penalty; RNN, GRU, LSTM."
-
-
-@dataclass(frozen=True)
-class Settings(Cells):
-    """What to train; the defaults are a fraction of the published budget."""
-
-    cell: Annotated[
-        tuple[str, ...], flag("Cells that are compared: vanilla, lstm, gru, one or several.")
-    ] = ("vanilla", "gru", "lstm")
-    cell_optimizer: Annotated[
-        str, flag("What cells are compared with: sgd, momentum, adam, rmsprop or adagrad.")
-    ] = "adam"
-    cell_learning_rate: Annotated[float, flag("Its rate.")] = 0.003
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (20, 30, 50)
-    network_seeds: Annotated[int, flag("Initial networks, the same for all methods.")] = 5
-    n_updates: Annotated[int, flag("Updates of every network.")] = 6000
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 50
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 20
-    learning_rate: Annotated[float, flag("Rate of SGD, in all methods.")] = 0.01
-    clip_norm: Annotated[float, flag("Norm at which gradients are clipped.")] = 1.0
-    penalty: Annotated[float, flag("Weight of Omega.")] = 4.0
-    penalty_variant: Annotated[str, flag("code or paper, see rnnsim.train.")] = "code"
-    test_size: Annotated[int, flag("Sequences tested on.")] = 10_000
-    tolerance: Annotated[float, flag("Share of wrong answers below which it is solved.")] = 0.01
-    record_every: Annotated[
-        int | None, flag("Updates between tests; a twentieth of all unless given.")
-    ] = None
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    dtype: Annotated[str, flag("float32 or float64.")] = "float32"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+HELP = TEMPORAL_ORDER.help
+Settings = TemporalOrder
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:

@@ -1,8 +1,7 @@
 """Training: loss, gradients, eigenvalues and the bias of truncation, while networks learn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +10,11 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.own import of_files, with_own
+from ..commands.training import TRAINING, Training
 from ..frame import cells, figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, Own, flag, of_files, with_own
 from ..frame.words import middle, share
 from .carry_plots import carry_figure
 from .gates import gate_figure, gates_in_words
@@ -31,40 +31,10 @@ from .training_plots import (
     plot_reach,
 )
 
-HELP = "Networks while they learn: loss, gradients, eigenvalues, bias of truncation, reach."
+HELP = TRAINING.help
+Settings = Training
 
 _SOLVED = 0.1  # of the loss of the best constant answer
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells):
-    """What to train."""
-
-    task: Annotated[str, flag(TASK_HELP)] = "temporal_order"
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 40
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh before training.")] = (
-        0.5,
-        1.0,
-        1.5,
-    )
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    network_seeds: Annotated[int, flag("Networks per gain.")] = 5
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
-    window: Annotated[int | None, flag("Window K of truncated BPTT; full unless given.")] = None
-    stride: Annotated[int | None, flag("Stride S; the window unless given.")] = None
-    carry: Annotated[str, flag("State between segments: sequence, stream or none.")] = "sequence"
-    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
-    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
-    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
-    penalty: Annotated[float, flag("Weight of Pascanu's Omega.")] = 0.0
-    n_updates: Annotated[int, flag("Updates of every network.")] = 1600
-    record_every: Annotated[int, flag("Updates between records.")] = 20
-    snapshot_every: Annotated[int, flag("Updates between spectra and gradient flows.")] = 40
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
