@@ -235,10 +235,11 @@ def _help(
     command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
 ) -> None:
     """What a command does, and all its flags."""
-    if command is not None:
+    known = (*(each.name for each in ANALYSES), *OTHERS)
+    if command not in (None, *known):
         from rnnsim import checks
 
-        checks.one_of("command", command, (*(each.name for each in ANALYSES), *OTHERS))
+        checks.one_of("command", command, known)
     app.help_print([] if command is None else [command])
 
 

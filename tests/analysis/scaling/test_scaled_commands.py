@@ -11,7 +11,6 @@ import pytest
 
 import rnnsim
 from analysis.__main__ import ANALYSES, app
-from analysis.frame import runs
 from rnnsim.experiments.scaling.engine import is_scaled
 
 GUIDE = Path(__file__).parents[3] / "docs" / "scaling.md"
