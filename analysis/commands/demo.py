@@ -1,13 +1,25 @@
 """What the demo is of."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from ..frame.settings import Cells, Command, Ensemble
+from cyclopts import Parameter
+
+from ..frame.settings import SIMULATED, Cells, Command, Ensemble
 
 
 @dataclass(frozen=True)
 class Demo(Cells, Ensemble):
     """Which networks are drawn and what they read, in all parts."""
+
+    quick: Annotated[
+        bool,
+        Parameter(
+            help="One portrait and one picture of gain against length alone, in half a minute.",
+            negative=(),
+            group=SIMULATED,
+        ),
+    ] = False
 
 
 DEMO = Command(

@@ -1,11 +1,56 @@
-"""Numbers in the words of summaries and captions: shares, medians, listings."""
+"""What summaries are made of: parts with a heading, answer, numbers, advice; numbers in words.
 
-from collections.abc import Callable, Sequence
+A summary is a list of sentences. Some of them are marked by their type, and look like it in print.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from .statistics import middles
+
+
+class Heading(str):
+    """The title of a part, or of a kind of networks."""
+
+    __slots__ = ()
+
+
+class Answer(str):
+    """What a part says, in a sentence without jargon."""
+
+    __slots__ = ()
+
+
+class Advice(str):
+    """What to do, where the data bear it out."""
+
+    __slots__ = ()
+
+
+def part(title: str, numbers: Iterable[str], *, answer: str = "", advice: str = "") -> list[str]:
+    """A part of a summary: its title, the plain answer, the numbers behind it, one line of advice.
+
+    An answer, or advice, that the data do not bear out is "".
+    """
+    first, last = [Answer(answer)] * bool(answer), [Advice(advice)] * bool(advice)
+    return [Heading(title), *first, *numbers, *last]
+
+
+def lines(summary: Sequence[str]) -> list[str]:
+    """A summary as it is printed: a blank line before every heading but the first."""
+    found: list[str] = []
+    for each in summary:
+        if isinstance(each, Heading) and found:
+            found.append("")
+        found.append(f"Advice: {each}" if isinstance(each, Advice) else str(each))
+    return found
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 network", "2 networks"."""
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def percent(value: float) -> str:

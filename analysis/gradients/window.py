@@ -10,7 +10,7 @@ from ..commands.gradients import WINDOW, Window
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.statistics import median_over
-from ..frame.words import middle, share
+from ..frame.words import counted, middle, part, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
 
 HELP = WINDOW.help
@@ -97,22 +97,47 @@ def summarise(datasets: Datasets) -> list[str]:
 def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["window"]
     needed = int(data.dependency) + 1
-    sentences = [
-        f"An answer depends on what was shown {needed - 1} steps before: a window of {needed} "
-        f"steps reaches it. Chance is {chance(data):.2f} nats per answer."
-    ]
+    task = (
+        f"An answer depends on what was shown {counted(needed - 1, 'step')} before: a window of "
+        f"{counted(needed, 'step')} reaches it. Chance is {chance(data):.2f} nats per answer."
+    )
     losses = losses_of(data)
+    ends = []
     for budget in data.budget.values:
         for name in data.truncation.values:
             final = losses.sel(budget=budget, truncation=name).isel(share=-1)
-            sentences.append(f"At equal {budget}, {name}: {_around(final, needed)}.")
-    sentences += _worse_in_words(losses.sel(budget="sequences"), needed)
+            ends.append(f"At equal {budget}, {name}: {_around(final, needed)}.")
     if (frozen := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(
-            f"{frozen} of {data.diverged.size} networks left the floating-point range and were "
-            "frozen (one for each seed, window and way of truncating)."
+        ends.append(
+            f"{frozen} of {counted(data.diverged.size, 'network')} left the floating-point range "
+            "and were frozen (one for each seed, window and way of truncating)."
         )
-    return sentences
+    worse = _worse_in_words(losses.sel(budget="sequences"), needed)
+    answer, advice = _shortest_in_words(data, losses, needed)
+    return [
+        *part("How long a window must be", [task], answer=answer, advice=advice),
+        *part("Losses at the end", ends),
+        *(part("Losses on the way", worse) if worse else []),
+    ]
+
+
+def _shortest_in_words(data: xr.Dataset, losses: xr.DataArray, needed: int) -> tuple[str, str]:
+    """The shortest window that ends as well as the best, of segments at equal sequences."""
+    way = str(data.truncation.values[0])
+    final = losses.sel(budget="sequences", truncation=way).isel(share=-1)
+    medians = median_over(final, "network_seed").sortby("window")
+    best = float(medians.min())
+    if best > chance(data) - _WORSE:
+        return f"Nothing is learned through any window ({way}) in this time.", ""
+    good = (medians <= best + _WORSE).values
+    shortest = int(medians.window[good][0])
+    reach = "shorter than the dependency" if shortest < needed else "as the dependency asks for"
+    answer = (
+        f"Through {way}, {counted(shortest, 'step')} are enough to learn as well as through any "
+        f"window, {reach}."
+    )
+    more = " or more" * bool(good[medians.window.values >= shortest].all())
+    return answer, f"train through {counted(shortest, 'step')}{more}."
 
 
 def _worse_in_words(losses: xr.DataArray, needed: int) -> list[str]:

@@ -64,6 +64,10 @@ def names(values, none):
     return ("gain " if len(values) == 1 else "gains ") + ", ".join(f"{v:g}" for v in values)
 
 
+def several(n, noun):
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def nearest(values, wanted):
     return sorted({min(values, key=lambda v: abs(v - w)) for w in wanted})
 
@@ -143,3 +147,9 @@ def rest_gain(data, radius=1.0):
     if cell_of(data) == "lstm":
         return (1 - keep) / (0.5 * 0.5) / radius
     return (1 - keep) / ((1 - keep) * 0.5) / radius
+
+
+def facts(analysis, datasets):
+    """The sentences of a summary, and names of kinds, without titles, answers and advice."""
+    said = analysis.summarise(datasets)
+    return [each for each in said if type(each) is str or each.endswith(":")]

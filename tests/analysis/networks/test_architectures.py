@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, marked, texts
+from recomputed import facts
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
@@ -156,11 +157,11 @@ def test_what_is_left_some_steps_back(datasets):
 
 def lines(data, name="captions"):
     """What is said of one architecture: score, rate, perhaps divergence, flow, example."""
-    return architectures.summarise({name: data})
+    return facts(architectures, {name: data})
 
 
 def test_words_follow_the_data(datasets):
-    words = architectures.summarise(datasets)
+    words = facts(architectures, datasets)
     assert words[0].startswith(
         "characters (many to many): cost of the next character, test part, median of 2 networks "
         "after 4 updates "
@@ -269,7 +270,7 @@ def test_settings_reach_the_experiment(tmp_path):
     for data in found.values():
         assert data.rate.values.tolist() == [0.01, 0.02]
         assert float(data.learning_rate) == data.rate.values[np.argmin(data.trial_loss.values)]
-        said = architectures.summarise({"any": data})[1]
+        said = facts(architectures, {"any": data})[1]
         assert said.endswith("nats a sequence) after 1 updates of one network.")
     settings = architectures.Settings(architecture=("captions",), text=str(path), **tiny)
     with pytest.raises(ValueError, match=r"`text` is read by 'characters' alone, .* for captions"):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from artists import configured
+from recomputed import facts
 
 import rnnsim
 from analysis.networks import portrait, portrait_page, portrait_plots
@@ -31,7 +32,7 @@ def with_exponents(data, exponents, errors, **settings):
 
 
 def said(data):
-    sentences = portrait.summarise({"portrait": data})
+    sentences = facts(portrait, {"portrait": data})
     assert len(sentences) == 5
     return sentences
 
@@ -210,7 +211,7 @@ def test_one_sequence_has_a_rate_without_an_error(kind):
     rate, error = float(found.growth_rate), float(found.growth_rate_error)
     assert np.isfinite(rate)
     assert np.isnan(error)
-    sentences = portrait.summarise(data)
+    sentences = facts(portrait, data)
     first, last = int(found.growth_first_lag), int(found.growth_last_lag)
     start = f"Norms of gradients change by {rate:+z.3f} nats/step over lags {first} to {last}, for"
     assert sentences[1].startswith(start)
