@@ -71,8 +71,9 @@ def _norms(datasets):
         singles = here.growth_single.values.tolist()
         if bent := singles.count(0.0):
             words.append(
-                f"  Of {several(len(singles), 'network')} there {bent} {'has' if bent == 1 else 'have'} no "
-                "single rate: it differs between both halves of the lags by more than its error."
+                f"  Of {several(len(singles), 'network')} there {bent} "
+                f"{'has' if bent == 1 else 'have'} no single rate: it differs between both halves "
+                "of the lags by more than its error."
             )
     words.append("What the weights alone tell")
     if not has_one_matrix(last):
