@@ -11,7 +11,7 @@ from ..commands.dynamics import ISOMETRY, Isometry
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.statistics import median
-from ..frame.words import middle
+from ..frame.words import counted, middle, part
 from .isometry_plots import (
     RESOLVED,
     direction_key,
@@ -184,11 +184,30 @@ def summarise(datasets: Datasets) -> list[str]:
 
 def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["products"]
-    return [
-        _in_words(data.sel(scheme=scheme, gain=gain), scheme, float(gain))
-        for scheme in schemes_of(data)
-        for gain in data.gain.values
-    ]
+    places = [(scheme, float(gain)) for scheme in schemes_of(data) for gain in data.gain.values]
+    parts = {place: data.sel(scheme=place[0], gain=place[1]) for place in places}
+    return part(
+        f"Products of Jacobians over {counted(int(data.lag[-1]), 'step')}",
+        [_in_words(here, *place) for place, here in parts.items()],
+        answer=_nearest_in_words({place: _farthest(here) for place, here in parts.items()}),
+    )
+
+
+def _farthest(data: xr.Dataset) -> float:
+    """How far from 0 the largest or smallest ln singular value lies in the median."""
+    ranked = order_statistics(data.isel(lag=-1))
+    return float(np.abs([float(median(ranked[name])) for name in ("largest", "smallest")]).max())
+
+
+def _nearest_in_words(farthest: dict[tuple[str, float], float]) -> str:
+    """Which of several is nearest to isometry, where it is known of all of them."""
+    if len(farthest) < 2 or not np.isfinite(list(farthest.values())).all():
+        return ""
+    scheme, gain = min(farthest, key=farthest.__getitem__)
+    return (
+        "Nearest to isometry, where gradients keep their length in all directions: "
+        f"{scheme} at gain {gain:g}."
+    )
 
 
 def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:

@@ -16,7 +16,7 @@ from rnnsim import theory
 from ..commands.dynamics import PHASE_DIAGRAM, PhaseDiagram
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import have
+from ..frame.words import counted, have, part
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
@@ -317,11 +317,14 @@ def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["phase"]
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
-    sentences = [
-        _strength_in_words(data.sel(strength=strength))
-        for strength in figures.nearest(strengths, wanted)
+    shown = figures.nearest(strengths, wanted)
+    return [
+        *part(
+            "Where states part and gradients grow",
+            [_strength_in_words(data.sel(strength=strength)) for strength in shown],
+        ),
+        *part("Forwards beside backwards", [_agreement_in_words(data)]),
     ]
-    return [*sentences, _agreement_in_words(data)]
 
 
 def _strength_in_words(data: xr.Dataset) -> str:
@@ -336,8 +339,8 @@ def _strength_in_words(data: xr.Dataset) -> str:
     return (
         f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
         f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}. Of "
-        f"{close.size} networks there, {have(int(close.sum()))} an exponent within two standard "
-        "errors of 0."
+        f"{counted(close.size, 'network')} there, {have(int(close.sum()))} an exponent within two "
+        "standard errors of 0."
     )
 
 
@@ -373,6 +376,6 @@ def _agreement_in_words(data: xr.Dataset) -> str:
     )
     return (
         f"Both rates of a network differ by {np.median(apart):.4f} nats/step in the median and "
-        f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "
-        f"networks{where}."
+        f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of "
+        f"{counted(forth.size, 'network')}{where}."
     )

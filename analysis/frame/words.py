@@ -72,6 +72,11 @@ def have(n: int) -> str:
     return f"{n} has" if n == 1 else f"{n} have"
 
 
+def were(n: int) -> str:
+    """ "was" of one, "were" of several."""
+    return "was" if n == 1 else "were"
+
+
 def middle(
     values: npt.ArrayLike, form: Callable[[float], str], *, unknown: str = "not known"
 ) -> str:

@@ -18,6 +18,7 @@ from ..commands.networks import ARCHITECTURES, Architectures
 from ..frame import figures
 from ..frame.runs import Datasets
 from ..frame.statistics import told_apart, wilson
+from ..frame.words import counted, part
 from .architecture_plots import (
     NORM_LABEL,
     is_fraction,
@@ -207,26 +208,37 @@ def summarise(datasets: Datasets) -> list[str]:
     sentences = []
     for name, data in datasets.items():
         best = of_the_best(data)
-        sentences += [_score_words(name, data), *_choice_words(data), _rate_words(best)]
-        sentences += [*_error_words(best), _stop_words(best)]
-        sentences += _diverged_words(data) + _word_words(best)
-        sentences += [_flow_words(best), *_example_words(data)]
+        found = [_score_words(name, data), *_choice_words(data), _rate_words(best)]
+        found += [*_error_words(best), _stop_words(best)]
+        found += _diverged_words(data) + _word_words(best)
+        found += [_flow_words(best), *_example_words(data)]
+        missed = _not_beaten(data)
+        answer = f"does not beat: {', '.join(missed)}" if missed else "beats every simple rule"
+        answer = f"What was learned {answer}."
+        sentences += part(name.capitalize(), found, answer=answer)
     return sentences
+
+
+def _not_beaten(data: xr.Dataset) -> list[str]:
+    """The simple rules that score as well as networks, or better."""
+    median = float(_scores(data, of_the_best(data).test_score).median())
+    sign = 1.0 if is_fraction(data) else -1.0
+    pairs = zip(data.baseline.values, data.baseline_score.values, strict=True)
+    return [str(name) for name, score in pairs if not sign * median > sign * score]
 
 
 def _score_words(name: str, data: xr.Dataset) -> str:
     others = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
     test = _scores(data, of_the_best(data).test_score)
-    median, sign = float(test.median()), 1.0 if is_fraction(data) else -1.0
-    missed = [str(k) for k, v in others.items() if not sign * median > sign * v]
+    median, missed = float(test.median()), _not_beaten(data)
     listing = ", ".join(f"{k} {v:.3g}" for k, v in others.items())
     verdict = "better than all of them" if not missed else f"not better than: {', '.join(missed)}"
     kind = f"{data.attrs['best_cell']} " * ("cell" in data.dims)
     return (
         f"{name} ({figures.configuration(data)['kind']}): {data.test_score.attrs['long_name']}, "
-        f"median of {test.size} {kind}networks after {int(data.updates[-1])} updates {median:.3g} "
-        f"({float(test.min()):.3g} to {float(test.max()):.3g}) {data.score.attrs['units']}; "
-        f"{listing}: {verdict}."
+        f"median of {counted(test.size, f'{kind}network')} after {int(data.updates[-1])} updates "
+        f"{median:.3g} ({float(test.min()):.3g} to {float(test.max()):.3g}) "
+        f"{data.score.attrs['units']}; {listing}: {verdict}."
     )
 
 
@@ -291,7 +303,7 @@ def _diverged_words(data: xr.Dataset) -> list[str]:
     for cell, one in of_cells(data).items():
         kind = f"{cell} " * ("cell" in data.dims)
         if lost := int((one.diverged >= 0).sum()):
-            found.append(f"  {lost} of {one.diverged.size} {kind}networks diverged.")
+            found.append(f"  {lost} of {counted(one.diverged.size, f'{kind}network')} diverged.")
     return found
 
 

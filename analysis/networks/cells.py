@@ -1,5 +1,7 @@
 """RNN, GRU and LSTM side by side on the same data, against where their gates begin."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -13,7 +15,8 @@ from ..commands.own import of_files, with_own
 from ..frame import cells as frame
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.words import known_of, middle, percent
+from ..frame.statistics import middles
+from ..frame.words import known_of, middle, part, percent
 from . import cell_plots
 from .cell_plots import NAMES, start_in_words
 
@@ -186,7 +189,7 @@ def _networks(data: xr.Dataset) -> str:
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["cells"]
-    found = frame.own_in_words(data)
+    found, tenths = frame.own_in_words(data), {}
     for cell in data.cell.values:
         gated = cell != "vanilla"
         for start in data.start.values if gated else data.start.values[:1]:
@@ -195,7 +198,17 @@ def summarise(datasets: Datasets) -> list[str]:
             name += f", {start_in_words(start)}" * (gated and start != "own")
             gates = _gates_in_words(here) if gated else ""
             found.append(f"{name}: {_gradient_in_words(here)}{gates}.")
-    return found
+            tenths[name] = min(middles(tenth_lags(here)))
+    return part("Cells side by side", found, answer=_farthest_in_words(tenths))
+
+
+def _farthest_in_words(tenths: Mapping[str, float]) -> str:
+    """Whose gradients take longest to fall to a tenth, where that differs."""
+    known = {name: lag for name, lag in tenths.items() if not np.isnan(lag)}
+    farthest = [name for name, lag in known.items() if lag == max(known.values())]
+    if len(farthest) == len(known):
+        return ""
+    return f"Gradients reach farthest back in {' and in '.join(farthest)}."
 
 
 def tenth_lags(data: xr.Dataset) -> npt.NDArray[np.float64]:
@@ -218,7 +231,8 @@ def _gradient_in_words(data: xr.Dataset) -> str:
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
         f"{percent(settings['tolerance'])}{everywhere} takes a window of {window} of {T} steps, "
-        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
+        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; the largest "
+        f"Lyapunov exponent is {exponent}"
     )
 
 

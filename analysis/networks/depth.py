@@ -1,5 +1,8 @@
 """Stacks of one and more layers on the same data: gradients, exponents and windows by layer."""
 
+from itertools import pairwise
+
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -9,7 +12,8 @@ from ..commands.networks import DEPTH, Depth
 from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import known_of, middle, percent
+from ..frame.statistics import median
+from ..frame.words import counted, known_of, middle, part, percent
 from . import depth_plots
 from .cell_plots import NAMES
 from .depth_plots import of_depth, shown_layers
@@ -159,7 +163,34 @@ def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["depth"]
     depths = data.n_layers.values.tolist()
-    return [*cells.own_in_words(data), *(_depth_in_words(data, depth) for depth in depths)]
+    found = [*cells.own_in_words(data), *(_depth_in_words(data, depth) for depth in depths)]
+    windows = {depth: of_depth(data, depth).largest_window for depth in sorted(depths)}
+    known = {d: float(median(each)) for d, each in windows.items() if each.notnull().all()}
+    return part(
+        "Stacks, layer by layer",
+        found,
+        answer=_windows_in_words(known) if len(known) == len(depths) else "",
+        advice=_window_to_choose(known, data.lag.size),
+    )
+
+
+def _windows_in_words(windows: dict[int, float]) -> str:
+    """Whether windows grow with every layer."""
+    row = list(windows.values())
+    if len(row) < 2 or not all(a < b for a, b in pairwise(row)):
+        return ""
+    steps, depths = (", ".join(f"{x:g}" for x in each) for each in (row, windows))
+    return f"Deeper stacks need longer windows: {steps} steps for {depths} layers."
+
+
+def _window_to_choose(windows: dict[int, float], length: int) -> str:
+    """The window of the deepest stack, where all its networks have one."""
+    if not windows:
+        return ""
+    depth, window = max(windows), int(np.ceil(windows[max(windows)]))
+    if window == length:
+        return f"do not truncate {layers_in_words(depth)}."
+    return f"train {layers_in_words(depth)} through {counted(window, 'step')} or more."
 
 
 def _depth_in_words(data: xr.Dataset, depth: int) -> str:
@@ -169,8 +200,8 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
     window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
     rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
     return (
-        f"{layers_in_words(depth)}: lambda_1 is {first}; a gradient within {tolerance} in "
-        f"every layer takes a window of {window} of {T} steps; {rates}."
+        f"{layers_in_words(depth)}: the largest Lyapunov exponent is {first}; a gradient "
+        f"within {tolerance} in every layer takes a window of {window} of {T} steps; {rates}."
     )
 
 

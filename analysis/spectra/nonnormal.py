@@ -14,7 +14,8 @@ from rnnsim import checks
 from ..commands.spectra import NONNORMAL, Nonnormal
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import known_of, middle, percent, share
+from ..frame.statistics import median_over
+from ..frame.words import known_of, middle, part, percent, share
 from .nonnormal_plots import (
     plane_key,
     plane_norm,
@@ -195,7 +196,18 @@ def summarise(datasets: Datasets) -> list[str]:
         "departure from normality, the eigenvalues of the same draws."
     ]
     sentences += [_scale_in_words(data.sel(scale=scale), settings) for scale in data.scale.values]
-    return sentences
+    return part("The same eigenvalues, less and less normal", sentences, answer=_longer(data))
+
+
+def _longer(data: xr.Dataset) -> str:
+    """Whether windows never shrink with the departure, and grow in the end."""
+    ends = median_over(data.sufficient_window, "network_seed").sortby("scale")
+    rows = ends.transpose("activation", "scale").values
+    if not ((np.diff(rows) >= 0).all() and (rows[:, -1] > rows[:, 0]).all()):
+        return ""
+    return (
+        "With the same eigenvalues gradients need longer windows, the farther W_hh is from normal."
+    )
 
 
 def _scale_in_words(data: xr.Dataset, settings: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from ..commands.training import TRAINING, Training
 from ..frame import cells, figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.words import middle, share
+from ..frame.words import counted, listing, middle, part, share, were
 from .carry_plots import carry_figure
 from .gates import gate_figure, gates_in_words
 from .panels import grid, only_outer_labels, trained
@@ -219,22 +219,51 @@ def summarise(datasets: Datasets) -> list[str]:
 def _sentences(datasets: Datasets) -> list[str]:
     data = of_one_kind(datasets["training"])
     gains = [data.sel(gain=gain) for gain in data.gain.values]
-    sentences = [_gain_in_words(one) for one in gains]
-    sentences += [_dynamics_in_words(one) for one in gains]
+    solved = {float(one.gain): _solved(one) for one in gains}
+    found = part(
+        "What is learned",
+        [_gain_in_words(one) for one in gains],
+        answer=_learned_in_words(solved, data.sizes["network_seed"]),
+        advice=_gain_to_start_from(solved),
+    )
+    found += part("What becomes of gradients", [_dynamics_in_words(one) for one in gains])
     if cells.is_gated(data):
-        sentences += [each for one in gains for each in gates_in_words(one)]
-    sentences += [_bias_in_words(one) for one in gains]
+        found += part("Gates", [each for one in gains for each in gates_in_words(one)])
+    found += part("What truncation would lose", [_bias_in_words(one) for one in gains])
     if (lost := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(
-            f"{lost} networks left the floating-point range and were frozen, of "
-            f"{data.diverged.size}."
-        )
-    return sentences
+        text = f"{counted(lost, 'network')} left the floating-point range and {were(lost)} frozen"
+        found += part("Networks that were lost", [f"{text}, of {data.diverged.size}."])
+    return found
+
+
+def _solved(data: xr.Dataset) -> int:
+    """Networks that come below a tenth of the loss of always giving the same answer."""
+    return int((losses_of(data).isel(updates=-1) < _SOLVED * data.constant_loss).sum())
+
+
+def _learned_in_words(solved: Mapping[float, int], n_networks: int) -> str:
+    """From which gains the task is learned."""
+    learned = [gain for gain, count in solved.items() if 2 * count > n_networks]
+    others = [gain for gain in solved if gain not in learned]
+    if not learned:
+        return "From no gain do more than half of the networks learn the task."
+    if not others:
+        return "From every gain more than half of the networks learn the task."
+    return (
+        f"More than half of the networks learn the task from {listing('gain', learned, '')}, not "
+        f"from {listing('gain', others, '')}."
+    )
+
+
+def _gain_to_start_from(solved: Mapping[float, int]) -> str:
+    """The gain from which most networks learn, if it is one of several."""
+    best = [gain for gain, count in solved.items() if count == max(solved.values())]
+    return f"start from gain {best[0]:g}." * (len(best) == 1 < len(solved))
 
 
 def _gain_in_words(data: xr.Dataset) -> str:
     final = losses_of(data).isel(updates=-1)
-    solved = int((final < _SOLVED * data.constant_loss).sum())
+    solved = _solved(data)
     counts = np.where(data.clipped.isnull(), 0, updates_made(data))
     clipped = "none"
     if total := counts.sum():
@@ -245,11 +274,12 @@ def _gain_in_words(data: xr.Dataset) -> str:
         if norms.notnull().any()
         else "is not known"
     )
+    come = "comes" if final.size == 1 else "come"
     return (
-        f"From gain {float(data.gain):g}, {solved} of {final.size} networks come below a tenth of "
-        f"the loss of always giving the same answer ({float(data.constant_loss):.2f}) within "
-        f"{int(data.updates[-1])} updates; the median ends at "
-        f"{middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were clipped, and the "
+        f"From gain {float(data.gain):g}, {solved} of {counted(final.size, 'network')} {come} "
+        "below a tenth of the loss of always giving the same answer "
+        f"({float(data.constant_loss):.2f}) within {int(data.updates[-1])} updates; the "
+        f"median ends at {middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were clipped, and the "
         f"gradient's norm {highest}."
     )
 

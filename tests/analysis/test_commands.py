@@ -216,7 +216,7 @@ def test_architectures_one_at_a_time(tmp_path):
     names = sorted(p.name for p in place.glob("*.png"))
     assert names == ["gradient-flow-captions.png", "held-out-scores.png"]
     assert [p.name for p in (place / "data").iterdir()] == ["captions.zarr"]
-    assert (place / "summary.txt").read_text().startswith("captions (one to many)")
+    assert (place / "summary.txt").read_text().startswith("Captions\n")
     result = rnnsim("architectures", "--architecture", "haiku", cwd=tmp_path)
     assert result.returncode == 2
     assert "`name` must be one of 'characters'" in result.stderr
