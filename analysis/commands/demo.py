@@ -26,5 +26,9 @@ DEMO = Command(
     "analysis.demo",
     Demo,
     "Gradient norms, truncation and spectra on real text, and what they show in words.",
-    (),
+    (
+        "demo",
+        "demo --quick",
+        "demo --cell lstm --forget-bias 1 --n-hidden 32",
+    ),
 )

@@ -47,7 +47,11 @@ LYAPUNOV = Command(
     "analysis.dynamics.lyapunov",
     Lyapunov,
     "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents.",
-    (),
+    (
+        "lyapunov",
+        "lyapunov --driven --task sentences --n-hidden 32",
+        "lyapunov --gain 0.9 1 1.1 1.5 --n-steps 5000 --burn-in 1000 --cell gru",
+    ),
 )
 
 
@@ -75,7 +79,11 @@ PHASE_DIAGRAM = Command(
     "analysis.dynamics.phase_diagram",
     PhaseDiagram,
     "Chaos and exploding gradients over gain and the strength of input or biases.",
-    (),
+    (
+        "phase-diagram",
+        "phase-diagram --drive bias --strength 0 0.5 1 --n-hidden 128",
+        "phase-diagram --gain 1 1.5 2 --activation relu --n-steps 400",
+    ),
 )
 
 
@@ -100,5 +108,9 @@ ISOMETRY = Command(
     "analysis.dynamics.isometry",
     Isometry,
     "Singular values of products of Jacobians; dynamical isometry.",
-    (),
+    (
+        "isometry",
+        "isometry --scheme orthogonal --gain 0.9 1 1.1 --lags 1 10 100",
+        "isometry --cell lstm --forget-bias 1 --n-hidden 32",
+    ),
 )

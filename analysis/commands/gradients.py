@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..frame.settings import CORES, DRAW_HELP, GAIN_HELP, Cells, Command, Ensemble, Own, flag
+from ..frame.settings import (
+    CORES,
+    DRAW_HELP,
+    GAIN_HELP,
+    LEARNING,
+    Cells,
+    Command,
+    Ensemble,
+    Own,
+    flag,
+)
 
 _GRADIENT_NORMS_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 _MAP_GAINS = (0.75, 1.0, 2.0)
@@ -25,7 +35,11 @@ GRADIENT_NORMS = Command(
     "analysis.gradients.gradient_norms",
     GradientNorms,
     "Norms against lag, length and time; where gradients vanish and explode.",
-    (),
+    (
+        "gradient-norms",
+        "gradient-norms --gain 0.5 1 2 --length 50 200 --task copy_memory",
+        "gradient-norms --cell vanilla lstm gru --forget-bias 1 --n-hidden 32",
+    ),
 )
 
 
@@ -51,7 +65,11 @@ TRUNCATION = Command(
     "analysis.gradients.truncation",
     Truncation,
     "Error and cosine of truncated gradients; the window that suffices.",
-    (),
+    (
+        "truncation",
+        "truncation --gain 0.9 1 1.1 --length 200 --tolerance 0.05",
+        "truncation --weights network.pt --data sequences.npz --output results/mine",
+    ),
 )
 
 
@@ -67,9 +85,10 @@ class Window(Cells):
     n_symbols: Annotated[int, flag("Symbols.")] = 4
     n_memory: Annotated[int, flag("Symbols to recall, of copy_memory.")] = 2
     windows: Annotated[
-        tuple[int, ...] | None, flag("Windows K; some to both sides of the delay unless given.")
+        tuple[int, ...] | None,
+        flag("Windows K; some to both sides of the delay unless given.", LEARNING),
     ] = None
-    stride: Annotated[int, flag("Stride S of overlapping windows.")] = 4
+    stride: Annotated[int, flag("Stride S of overlapping windows.", LEARNING)] = 4
     gain: Annotated[float, flag("Gain: factor of W_hh before training.")] = 0.9
     scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
@@ -78,11 +97,11 @@ class Window(Cells):
     n_hidden: Annotated[int, flag("Hidden units H.")] = 32
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
     n_batches: Annotated[
-        int, flag("Batches, and updates, that are compared; rounded down to tens.")
+        int, flag("Batches, and updates, that are compared; rounded down to tens.", LEARNING)
     ] = 600
-    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
-    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
-    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
+    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.", LEARNING)] = "adam"
+    learning_rate: Annotated[float, flag("Learning rate.", LEARNING)] = 0.003
+    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.", LEARNING)] = 1.0
     dtype: Annotated[str, flag("float64 or float32.")] = "float64"
     n_threads: Annotated[int | None, flag("Threads; all cores unless given.", CORES)] = None
 
@@ -91,5 +110,9 @@ WINDOW = Command(
     "analysis.gradients.window",
     Window,
     "Final score against truncation window, below and above a dependency of known length.",
-    (),
+    (
+        "window",
+        "window --delay 12 --windows 4 8 13 16 32 --n-batches 300",
+        "window --task copy_memory --length 30 --cell lstm --forget-bias 1",
+    ),
 )

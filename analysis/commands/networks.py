@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..frame.settings import CORES, SCHEME_HELP, Command, Ensemble, Own, Reading, flag
+from ..frame.settings import CORES, LEARNING, SCHEME_HELP, Command, Ensemble, Own, Reading, flag
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ PORTRAIT = Command(
     "analysis.networks.portrait",
     Portrait,
     "All that is known about one network, drawn or from a file, on one page.",
-    (),
+    (
+        "portrait",
+        "portrait --gain 0.9 --scheme orthogonal --task digits --length 64",
+        "portrait --weights network.pt --data sequences.npz",
+    ),
 )
 
 
@@ -68,7 +72,11 @@ CELLS = Command(
     "analysis.networks.cells",
     ComparedCells,
     "RNN, GRU and LSTM side by side: gradients, windows, exponents and time scales of gates.",
-    (),
+    (
+        "cells",
+        "cells --cell lstm gru --forget-bias 0 2 --length 400",
+        "cells --task adding --chrono 100 --n-hidden 16",
+    ),
 )
 
 
@@ -91,7 +99,11 @@ DEPTH = Command(
     "analysis.networks.depth",
     Depth,
     "Stacks of more and more layers: gradients, exponents and windows of every layer.",
-    (),
+    (
+        "depth",
+        "depth --cell lstm --forget-bias 1 --n-layers 1 2 3",
+        "depth --task adding --length 100 --gain 1.1",
+    ),
 )
 
 
@@ -114,20 +126,21 @@ class Architectures:
     ] = None
     n_layers: Annotated[int, flag("Layers of a network, or of encoder and decoder each.")] = 1
     network_seeds: Annotated[int, flag("Networks trained side by side.")] = 3
-    n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
+    n_updates: Annotated[int | None, flag(f"Updates; {_OWN}", LEARNING)] = None
     n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
     batch_size: Annotated[int | None, flag(f"Sequences B per batch; {_OWN}")] = None
     learning_rate: Annotated[
-        tuple[float, ...] | None, flag(f"Rates of Adam, chosen from by the validation part; {_OWN}")
+        tuple[float, ...] | None,
+        flag(f"Rates of Adam, chosen from by the validation part; {_OWN}", LEARNING),
     ] = None
     n_steps: Annotated[int | None, flag(f"T of characters and sentences; {_OWN}")] = None
     window: Annotated[
-        int | None, flag(f"Truncation window K: trains characters, marked in all; {_OWN}")
+        int | None, flag(f"Truncation window K: trains characters, marked in all; {_OWN}", LEARNING)
     ] = None
     text: Annotated[
         str | None, flag("A file in UTF-8 that characters reads; English unless given.")
     ] = None
-    n_records: Annotated[int, flag("How often validation data are scored.")] = 10
+    n_records: Annotated[int, flag("How often validation data are scored.", LEARNING)] = 10
     data_seed: Annotated[int, flag("Seed of batches and held-out data.")] = 0
     dtype: Annotated[str, flag("float32 or float64.")] = "float32"
     n_threads: Annotated[int | None, flag("Threads; all cores unless given.", CORES)] = None
@@ -137,5 +150,9 @@ ARCHITECTURES = Command(
     "analysis.networks.architectures",
     Architectures,
     "Text, sentences, translation and captions: held-out scores, gradients across the boundary.",
-    (),
+    (
+        "architectures",
+        "architectures --architecture sentences --cell gru --n-updates 200",
+        "architectures --architecture characters --text book.txt --n-hidden 64",
+    ),
 )

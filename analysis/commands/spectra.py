@@ -27,7 +27,11 @@ SPECTRA = Command(
     "analysis.spectra.spectra",
     Spectra,
     "Eigenvalues, singular values, normality; growth of gradients against the radius.",
-    (),
+    (
+        "spectra",
+        "spectra --scheme gaussian orthogonal --gain 0.5 1 1.5",
+        "spectra --weights network.pt",
+    ),
 )
 
 
@@ -67,5 +71,8 @@ NONNORMAL = Command(
     "analysis.spectra.nonnormal",
     Nonnormal,
     "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows.",
-    (),
+    (
+        "nonnormal",
+        "nonnormal --scale 0 1 3 --plane-scale 1 --radius 0.95",
+    ),
 )

@@ -121,8 +121,8 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     unstable, size = int(chaotic(last).sum()), last.network_seed.size
     if activation == "linear" and unstable:
         return (
-            f"{which} {unstable} of {size} linear networks of {units} are unstable and have no "
-            f"attractor; of {network} the positive exponents add up to {rate:.2f} nats/step; "
+            f"{which} {unstable} of {counted(size, 'linear network')} of {units} are unstable and "
+            f"have no attractor; of {network} the positive exponents add up to {rate:.2f} nats/step; "
             f"{mean_text}."
         )
     point, low, high = (

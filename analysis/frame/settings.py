@@ -66,8 +66,10 @@ def flag(text: str, group: Group = SIMULATED) -> Parameter:
     return Parameter(help=text, converter=_converted, group=group, show_default=_as_given)
 
 
-def _as_given(value: Any) -> str:
-    """A setting as one would write it behind its flag."""
+def _as_given(value: Any) -> str | None:
+    """A setting as one would write it behind its flag; nothing of what is not given."""
+    if value is None:
+        return None
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

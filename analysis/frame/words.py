@@ -100,7 +100,7 @@ def known_of(values: npt.ArrayLike) -> str:
     """ " (of k of n networks)" where some values are not known, else nothing."""
     array = np.asarray(values, dtype=float)
     known = int((~np.isnan(array)).sum())
-    return "" if known == array.size else f" (known of {known} of {array.size} networks)"
+    return "" if known == array.size else f" (known of {known} of {counted(array.size, 'network')})"
 
 
 def listing(name: str, values: Sequence[float], none: str) -> str:

@@ -279,8 +279,8 @@ def _gain_in_words(data: xr.Dataset) -> str:
         f"From gain {float(data.gain):g}, {solved} of {counted(final.size, 'network')} {come} "
         "below a tenth of the loss of always giving the same answer "
         f"({float(data.constant_loss):.2f}) within {int(data.updates[-1])} updates; the "
-        f"median ends at {middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were clipped, and the "
-        f"gradient's norm {highest}."
+        f"median ends at {middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were "
+        f"clipped, and the gradient's norm {highest}."
     )
 
 

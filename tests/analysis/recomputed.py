@@ -44,7 +44,7 @@ def quartile(values, q):
 
 def of_known(values):
     size, found = np.size(values), len(known(values))
-    return "" if size == found else f" (known of {found} of {size} networks)"
+    return "" if size == found else f" (known of {found} of {several(size, 'network')})"
 
 
 def share(x):

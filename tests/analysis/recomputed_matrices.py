@@ -134,9 +134,9 @@ def _spectrum(data, scheme):
     return (
         f"{scheme}: the median spectral radius (largest size of an eigenvalue) of W_hh passes 1 "
         f"at gain {1 / median(ones):.2f} (theory {expected:.2f}); W_hh is {kind}, "
-        f"its spectral norm {ratio:.2f} times its radius. The norms of its powers overshoot those of "
-        f"its radius {kreiss} times at least (Kreiss constant) and {condition} times at most (condition of "
-        "the eigenvectors); medians."
+        f"its spectral norm {ratio:.2f} times its radius. The norms of its powers overshoot those "
+        f"of its radius {kreiss} times at least (Kreiss constant) and {condition} times at most "
+        "(condition of the eigenvectors); medians."
     )
 
 
