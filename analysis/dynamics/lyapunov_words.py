@@ -122,8 +122,8 @@ def _attractor_in_words(dataset: xr.Dataset) -> str:
     if activation == "linear" and unstable:
         return (
             f"{which} {unstable} of {counted(size, 'linear network')} of {units} are unstable and "
-            f"have no attractor; of {network} the positive exponents add up to {rate:.2f} nats/step; "
-            f"{mean_text}."
+            f"have no attractor; of {network} the positive exponents add up to {rate:.2f} "
+            f"nats/step; {mean_text}."
         )
     point, low, high = (
         _median(last[name]) for name in ("kaplan_yorke", "kaplan_yorke_low", "kaplan_yorke_high")

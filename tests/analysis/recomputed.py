@@ -153,3 +153,8 @@ def facts(analysis, datasets):
     """The sentences of a summary, and names of kinds, without titles, answers and advice."""
     said = analysis.summarise(datasets)
     return [each for each in said if type(each) is str or each.endswith(":")]
+
+
+def marked(analysis, datasets, kind):
+    """The answers, or the advice, of a summary."""
+    return [str(each) for each in analysis.summarise(datasets) if type(each) is kind]

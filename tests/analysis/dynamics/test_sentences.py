@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 from artists import configured
-from recomputed import facts
+from recomputed import facts, marked
 
 from analysis.dynamics import lyapunov, phase_diagram
+from analysis.frame.words import Answer
 from rnnsim import theory
 
 NUMBER = r"([-+]?(?:inf|nan|\d+(?:\.\d+)?))"
@@ -224,6 +225,25 @@ def test_sentences_on_exponents(exponents, curve, activation):
             f"Mean field says {expected:+z.3f} at gain {GAINS[middle]:g} for large networks."
         )
     assert len(sentences) == (6 if activation == "tanh" else 5)
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_answer_on_exponents(exponents, curve):
+    values = shaped(CURVES[curve], 0.002)[0]
+    half = ((values > 0.02) | np.isnan(values)).mean(axis=1) >= 0.5
+    turns = np.flatnonzero(half[1:] != half[:-1])
+    expected = []
+    if not half.any():
+        expected = [
+            f"Trajectories part in fewer than half of the networks at every gain ({UNITS} units)."
+        ]
+    elif half[-1] and len(turns) == 1:
+        gain = GAINS[turns[0] + 1]
+        expected = [
+            f"From gain {gain:g} on trajectories part in half of the networks or more "
+            f"({UNITS} units)."
+        ]
+    assert marked(lyapunov, altered(exponents, CURVES[curve]), Answer) == expected
 
 
 def attractor(datasets, dimension=(2.0, 3.25, 3.5), entropy=0.5, **settings):

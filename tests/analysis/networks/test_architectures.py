@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, marked, texts
-from recomputed import facts
+from recomputed import facts, marked
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
+from analysis.frame.words import Answer
 from analysis.networks import architecture_plots, architectures
 
 NAMES = ("characters", "sentences", "translation", "captions")
@@ -186,6 +187,10 @@ def test_the_verdict_is_of_the_test_part(datasets, name, best, worst):
         said = lines(changed(data, test_score=score, score=best + worst - score))[0]
         assert words in said
         assert f" {score:.3g} ({score:.3g} to {score:.3g})" in said
+        with_scores = {name: changed(data, test_score=score, score=best + worst - score)}
+        beaten = ", ".join(data.baseline.values)
+        answer = "beats every simple rule" if score == best else f"does not beat: {beaten}"
+        assert marked(architectures, with_scores, Answer) == [f"What was learned {answer}."]
     level = changed(data, test_score=data.baseline_score[0])
     assert f"not better than: {data.baseline.values[0]}" in lines(level)[0]
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from artists import configured
-from recomputed import facts
+from recomputed import facts, marked
 
 import rnnsim
+from analysis.frame.words import Advice, Answer
 from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim.experiments.portraits.portrait import subject_of
 
@@ -217,3 +218,31 @@ def test_one_sequence_has_a_rate_without_an_error(kind):
     assert sentences[1].startswith(start)
     assert "Its error is not known: that takes two sequences, or a stream of ten" in sentences[1]
     assert not [each for each in sentences if re.search(r"\bnan\b", each)]
+
+
+@pytest.mark.parametrize(
+    ("exponents", "error", "answer"),
+    [
+        ([-0.1], 0.04, ["Gradients vanish in this network."]),
+        ([-np.inf], np.nan, ["Gradients vanish in this network."]),
+        ([0.1], 0.06, ["Gradients neither vanish nor explode clearly in this network."]),
+        ([0.1], 0.04, ["Gradients explode in this network."]),
+        ([-0.1], np.nan, []),
+        ([np.nan], np.nan, []),
+    ],
+)
+@pytest.mark.parametrize(
+    ("window", "advice"),
+    [
+        (1.0, ["train through 1 step or more."]),
+        (12.0, ["train through 12 steps or more."]),
+        (30.0, ["do not truncate."]),
+        (np.nan, []),
+    ],
+)
+def test_answer_and_advice_follow_the_data(data, exponents, error, answer, window, advice):
+    datasets = {"portrait": with_exponents(data, exponents, [error])}
+    datasets["portrait"] = datasets["portrait"].assign(sufficient_window=window)
+    assert marked(portrait, datasets, Answer) == answer
+    clip = ["clip gradients when this network is trained."] * ("explode in" in "".join(answer))
+    assert marked(portrait, datasets, Advice) == [*clip, *advice]
