@@ -123,7 +123,7 @@ def _slope_in_words(data: xr.Dataset) -> str:
     known = (
         ""
         if silent or np.isnan(data.theory_exponent)
-        else f"; mean field says {float(data.theory_exponent):+z.3f} for that exponent"
+        else f"; mean field says {float(data.theory_exponent):+z.3f} for the largest exponent"
     )
     sentence = (
         f"Norms of gradients change by {words.with_error(rate, error)} nats/step over lags "

@@ -155,6 +155,6 @@ def facts(analysis, datasets):
     return [each for each in said if type(each) is str or each.endswith(":")]
 
 
-def marked(analysis, datasets, kind):
+def told_as(analysis, datasets, kind):
     """The answers, or the advice, of a summary."""
     return [str(each) for each in analysis.summarise(datasets) if type(each) is kind]

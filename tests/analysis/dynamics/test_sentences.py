@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from artists import configured
-from recomputed import facts, marked
+from recomputed import facts, told_as
 
 from analysis.dynamics import lyapunov, phase_diagram
 from analysis.frame.words import Answer
@@ -243,7 +243,7 @@ def test_the_answer_on_exponents(exponents, curve):
             f"From gain {gain:g} on trajectories part in half of the networks or more "
             f"({UNITS} units)."
         ]
-    assert marked(lyapunov, altered(exponents, CURVES[curve]), Answer) == expected
+    assert told_as(lyapunov, altered(exponents, CURVES[curve]), Answer) == expected
 
 
 def attractor(datasets, dimension=(2.0, 3.25, 3.5), entropy=0.5, **settings):
@@ -313,7 +313,7 @@ def test_one_network_at_one_gain_has_sentences():
     chaotic = value > max(2 * error, 0.002)
     assert where.endswith("at all of these gains." if chaotic else "at no gain.")
     np.testing.assert_allclose(numbers(mixture)[2:5], [value] * 3, atol=6e-4)
-    assert f"{int(chaotic)} of 1 networks" in mixture
+    assert f"{int(chaotic)} of 1 network is" in mixture
 
 
 @pytest.mark.parametrize("curve", ["everything crosses", "nothing crosses", "three times"])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, marked, texts
-from recomputed import facts, marked
+from recomputed import facts, told_as
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
@@ -190,7 +190,7 @@ def test_the_verdict_is_of_the_test_part(datasets, name, best, worst):
         with_scores = {name: changed(data, test_score=score, score=best + worst - score)}
         beaten = ", ".join(data.baseline.values)
         answer = "beats every simple rule" if score == best else f"does not beat: {beaten}"
-        assert marked(architectures, with_scores, Answer) == [f"What was learned {answer}."]
+        assert told_as(architectures, with_scores, Answer) == [f"What was learned {answer}."]
     level = changed(data, test_score=data.baseline_score[0])
     assert f"not better than: {data.baseline.values[0]}" in lines(level)[0]
 

@@ -146,7 +146,7 @@ def test_sentences(portraits, cell):
     said = facts(portrait, {"portrait": data})
     assert len(said) == (6 if cell == "lstm" else 5)
     assert said[0].startswith(f"gaussian, gain 1.2, {H} {cell.upper()} units, forget bias 1, seed")
-    assert f"lambda_1 is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
+    assert f"the largest Lyapunov exponent is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
     assert "mean field" not in said[1]
     steps = said[-3]
     ranges = [f(data[n]) for n in ("jacobian_radius", "jacobian_norm") for f in (np.min, np.max)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from artists import configured
-from recomputed import facts, marked
+from recomputed import facts, told_as
 
 import rnnsim
 from analysis.frame.words import Advice, Answer
@@ -106,7 +106,7 @@ def growth(data, rate, error, *, single=True, live=1.0, halves=(0.0, 0.0)):
 
 def test_the_sentence_on_growth(data):
     first, last = int(data.growth_first_lag), int(data.growth_last_lag)
-    known = f"mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
+    known = f"mean field says {float(data.theory_exponent):+z.3f} for the largest exponent"
     start = f"nats/step over lags {first} to {last}, for this network; {known}."
     assert growth(data, -0.25, 0.02) == f"Norms of gradients change by -0.250 +- 0.020 {start}"
     assert growth(data, -0.25, 0.2).endswith(f"{start} That is not to be told from 0.")
@@ -243,6 +243,6 @@ def test_one_sequence_has_a_rate_without_an_error(kind):
 def test_answer_and_advice_follow_the_data(data, exponents, error, answer, window, advice):
     datasets = {"portrait": with_exponents(data, exponents, [error])}
     datasets["portrait"] = datasets["portrait"].assign(sufficient_window=window)
-    assert marked(portrait, datasets, Answer) == answer
+    assert told_as(portrait, datasets, Answer) == answer
     clip = ["clip gradients when this network is trained."] * ("explode in" in "".join(answer))
-    assert marked(portrait, datasets, Advice) == [*clip, *advice]
+    assert told_as(portrait, datasets, Advice) == [*clip, *advice]

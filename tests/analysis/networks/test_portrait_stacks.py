@@ -158,7 +158,7 @@ def test_sentences(portraits, kind):
     data, (_, L) = portraits[kind], kind
     said = facts(portrait, {"portrait": data})
     assert f"in each of {L} layers" in said[0]
-    assert f"lambda_1 is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
+    assert f"the largest Lyapunov exponent is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
     last = int(data.growth_last_lag)
     assert said[2].startswith(f"At lag {last} gradients of h of each layer, by all paths, are")
     factors = np.exp(data.log_norms_of_parts.sel(lag=last))

@@ -176,4 +176,4 @@ def test_words(datasets, data):
     assert "Median share of wrong answers at length 12" in sentences[2]
     lost = data.copy(deep=True)
     lost["diverged"][0, 0, 0] = 3
-    assert "1 networks left" in facts(temporal_order, {"learning": lost, "cells": cells})[3]
+    assert "1 network left" in facts(temporal_order, {"learning": lost, "cells": cells})[3]
