@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -10,28 +10,23 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-import rnnsim
-from rnnsim import checks
-from rnnsim.experiments.scaling.dispatch import EngineError
-
-from . import demo
-from .diagnosis import command as diagnosis
-from .dynamics import isometry, lyapunov, phase_diagram
-from .frame import configuration, console, runs
+from .commands.demo import DEMO
+from .commands.diagnosis import DIAGNOSE, Diagnose
+from .commands.dynamics import ISOMETRY, LYAPUNOV, PHASE_DIAGRAM
+from .commands.gradients import GRADIENT_NORMS, TRUNCATION, WINDOW
+from .commands.networks import ARCHITECTURES, CELLS, DEPTH, PORTRAIT
+from .commands.spectra import NONNORMAL, SPECTRA
+from .commands.training import TEMPORAL_ORDER, TRAINING
+from .frame import console
 from .frame.looks import Look, worn
-from .frame.places import Place
-from .frame.settings import TASK_HELP, as_flags, told
-from .gradients import gradient_norms, truncation, window
-from .networks import architectures, cells, depth, portrait
-from .scaling import running, stores
+from .frame.settings import OUTPUT, TASK_EPILOGUE, Command, as_flags, told
 from .scaling.settings import Scaling
-from .spectra import nonnormal, spectra
-from .training import temporal_order, training
 
 app = App(
     name="rnnsim",
     help="Gradient flow in ensembles of recurrent networks: figures and the data behind them.",
-    help_epilogue=TASK_HELP,
+    help_format="plaintext",  # what formats text takes as long to load as all the rest
+    help_epilogue=TASK_EPILOGUE,
     error_formatter=told,
     version_flags=["--version"],
     default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
@@ -43,43 +38,51 @@ Output = Annotated[
     Path | None,
     Parameter(
         help="Folder to write, a new or an empty one; unless given results/ and the name of the "
-        "analysis, where an earlier run of it is replaced."
+        "analysis, where an earlier run of it is replaced.",
+        group=OUTPUT,
     ),
 ]
 Overwrite = Annotated[
-    bool, Parameter(help="Replace the run that is in the folder, whole.", negative=())
+    bool, Parameter(help="Replace the run that is in the folder, whole.", negative=(), group=OUTPUT)
 ]
 Source = Annotated[
     Path | None,
     Parameter(
         name="--from",
         help="Folder of an earlier run: draw its data again, compute nothing. Takes no settings.",
+        group=OUTPUT,
     ),
 ]
-Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
+Progress = Annotated[
+    bool, Parameter(help="Show how far it is: a bar on a terminal, else lines.", group=OUTPUT)
+]
 
-
-OTHERS = ("demo", "read", "diagnose", "merge", "status", "help")
-ANALYSES: tuple[runs.Analysis, ...] = (
-    gradient_norms,
-    truncation,
-    spectra,
-    lyapunov,
-    phase_diagram,
-    isometry,
-    nonnormal,
-    portrait,
-    cells,
-    depth,
-    temporal_order,
-    training,
-    window,
-    architectures,
+ANALYSES: tuple[Command, ...] = (
+    GRADIENT_NORMS,
+    TRUNCATION,
+    SPECTRA,
+    LYAPUNOV,
+    PHASE_DIAGRAM,
+    ISOMETRY,
+    NONNORMAL,
+    PORTRAIT,
+    CELLS,
+    DEPTH,
+    TEMPORAL_ORDER,
+    TRAINING,
+    WINDOW,
+    ARCHITECTURES,
 )
+OTHERS = ("demo", "read", "diagnose", "merge", "status", "help")
 
 
 def _add_command(
-    name: str, summary: str, kind: type[Any], run: Callable[..., list[str]], folder: Path
+    name: str,
+    summary: str,
+    kind: type[Any],
+    run: Callable[..., list[str]],
+    folder: Path,
+    examples: Sequence[str] = (),
 ) -> None:
     """A command whose flags are the fields of `kind`; it prints the sentences of a run."""
 
@@ -95,6 +98,8 @@ def _add_command(
     ) -> None:
         if source is not None and settings is not None:
             _refuse_settings(settings)
+        from .frame.places import Place
+
         place = Place(output or folder, usual=output is None, overwrite=overwrite)
         with as_flags(kind), worn(look or Look()):
             sentences = run(
@@ -109,7 +114,7 @@ def _add_command(
 
     # Flags are read off annotations, and a type that is a variable cannot be written as one.
     command.__annotations__["settings"] = Annotated[kind | None, Parameter(name="*")]
-    app.command(command, name=name, help=summary, help_epilogue="")
+    app.command(command, name=name, help=summary, help_epilogue=_told_by_example(examples))
 
 
 def _refuse_settings(settings: Any) -> None:
@@ -125,22 +130,47 @@ def _refuse_settings(settings: Any) -> None:
     )
 
 
-for _analysis in ANALYSES:
-    _name = runs.name_of(_analysis)
-    _run = partial(running.run, _analysis)
-    _add_command(_name, _analysis.HELP, _analysis.Settings, _run, Path("results") / _name)
-_add_command("demo", demo.HELP, demo.Settings, running.all_of(demo.run), Path("results"))
+def _told_by_example(examples: Sequence[str]) -> str:
+    """What stands below the flags of a command."""
+    return "\n".join(
+        ["Examples:", *(f"  rnnsim {example}" for example in examples)] * bool(examples)
+    )
+
+
+def _run(analysis: Command, settings: Any, **options: Any) -> list[str]:
+    """Load an analysis, and run it where and as flags say."""
+    from .scaling import running
+
+    return running.run(analysis.load(), settings, **options)
+
+
+def _run_demo(settings: Any, **options: Any) -> list[str]:
+    """The same of all parts of the demo."""
+    from .scaling import running
+
+    return running.all_of(DEMO.load().run)(settings, **options)
+
+
+for _each in ANALYSES:
+    _add_command(
+        _each.name, _each.help, _each.settings, partial(_run, _each), Path("results") / _each.name,
+        _each.examples,
+    )  # fmt: skip
+_add_command("demo", DEMO.help, DEMO.settings, _run_demo, Path("results"), DEMO.examples)
 
 
 @app.command(name="read", help_epilogue="")
 def _read(file: Annotated[Path, Parameter(help="A file of weights, of any framework.")], /) -> None:
     """What a file of weights holds: networks, readouts, embeddings, and what is not understood."""
+    import rnnsim
+    from rnnsim import checks
+
     with checks.renamed(path="`FILE`"):
         console.say(str(rnnsim.describe(file)))
 
 
 @app.command(
-    name="diagnose", help=diagnosis.HELP, help_epilogue="",
+    name="diagnose", help=DIAGNOSE.help, help_epilogue=_told_by_example(DIAGNOSE.examples),
     usage="Usage: rnnsim diagnose FILE [OTHER] [OPTIONS]",
 )  # fmt: skip
 def _diagnose(
@@ -148,20 +178,23 @@ def _diagnose(
     other: Annotated[Path | None, Parameter(name="FILE", help="Another one, side by side.")] = None,
     /,
     *,
-    settings: Annotated[diagnosis.Settings | None, Parameter(name="*")] = None,
+    settings: Annotated[Diagnose | None, Parameter(name="*")] = None,
     output: Annotated[
-        Path | None, Parameter(help="A report to write: one HTML file with figures.")
+        Path | None, Parameter(help="A report to write: one HTML file with figures.", group=OUTPUT)
     ] = None,
-    overwrite: Annotated[bool, Parameter(help="Replace the report.", negative=())] = False,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace the report.", negative=(), group=OUTPUT)
+    ] = False,
     json: Annotated[
-        bool, Parameter(help="Print all numbers as JSON, and nothing else.", negative=())
+        bool,
+        Parameter(help="Print all numbers as JSON, and nothing else.", negative=(), group=OUTPUT),
     ] = False,
     progress: Progress = True,
 ) -> None:
-    with as_flags(diagnosis.Settings):
-        diagnosis.run(
+    with as_flags(Diagnose):
+        DIAGNOSE.load().run(
             [file] if other is None else [file, other],
-            settings or diagnosis.Settings(),
+            settings or Diagnose(),
             output=output,
             overwrite=overwrite,
             as_json=json,
@@ -179,6 +212,8 @@ def _merge(
     overwrite: Overwrite = False,
 ) -> None:
     """Put the shards of a command together: its figures and data, as if it had run in one piece."""
+    from .scaling import running, stores
+
     name = stores.command_of(folder)
     words = [name, "--store", str(folder), *["--overwrite"] * overwrite]
     words += [] if output is None else ["--output", str(output)]
@@ -191,6 +226,8 @@ def _status(
     folder: Annotated[Path, Parameter(help="The --store of a command, or a sweep's.")], /
 ) -> None:
     """What of a store is done, running, failed and damaged, and how long the rest will take."""
+    from .scaling import stores
+
     for sentence in stores.told(folder):
         console.say(sentence)
 
@@ -200,8 +237,11 @@ def _help(
     command: Annotated[str | None, Parameter(help="Which; all of them unless given.")] = None,
 ) -> None:
     """What a command does, and all its flags."""
-    if command is not None:
-        checks.one_of("command", command, (*map(runs.name_of, ANALYSES), *OTHERS))
+    known = (*(each.name for each in ANALYSES), *OTHERS)
+    if command not in (None, *known):
+        from rnnsim import checks
+
+        checks.one_of("command", command, known)
     app.help_print([] if command is None else [command])
 
 
@@ -210,7 +250,10 @@ def _with_configuration(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
     config: Annotated[Path | None, Parameter(help="TOML file with values for any flag.")] = None,
 ) -> None:
-    app.config = None if config is None else configuration.flags_from(config, app)
+    if config is not None:
+        from .frame import configuration
+
+        app.config = configuration.flags_from(config, app)
     try:
         app(tokens)
     finally:
@@ -224,12 +267,21 @@ def main() -> None:
             app.meta(sys.argv[1:])
     except BrokenPipeError:  # of help; who reads figures goes on without a reader
         console.hush()
-    except (ValueError, TypeError, OSError, MemoryError, ImportError, EngineError) as error:
-        print(f"rnnsim: {error}", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         print("rnnsim: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, _refusals()):
+            raise
+        print(f"rnnsim: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What ends with one line; asked for when something has been raised, which may load much."""
+    from rnnsim.experiments.scaling.dispatch import EngineError
+
+    return ValueError, TypeError, OSError, MemoryError, ImportError, EngineError
 
 
 if __name__ == "__main__":

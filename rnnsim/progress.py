@@ -1,9 +1,11 @@
-"""What a person who waits is shown, on a terminal: the one progress bar, and what is compiled.
+"""What a person who waits is shown: the one progress bar, and what is compiled.
 
-The bar is silent unless it is asked for.
+Nothing is shown unless it is asked for. Where there is no terminal, as in a log, the bar is a line
+every ten seconds.
 """
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +16,10 @@ from numba.core import event
 from rnnsim.kernels.cells.gru import Gru
 from rnnsim.kernels.cells.lstm import Lstm
 
+EVERY = 10.0  # seconds from one line to the next
+
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
+_said: ContextVar[float] = ContextVar("said")  # when a line was written, of whichever bar
 
 
 def asked() -> bool:
@@ -28,12 +33,21 @@ def bar(
 ) -> Iterator[Callable[[int], object]]:
     """A bar of so many units; what it gives is called with the units that were done.
 
-    Within, `asked` is `show`. A bar within another goes when it is full.
+    Within, `asked` is `show`. A bar within another goes when it is full. Without a terminal it is
+    lines: none of what is done within ten seconds, and one at the end of what is not.
     """
+    outermost = not _asked.get()
     token = _asked.set(show)
     try:
         if not show:
             yield lambda _: None
+            return
+        if not sys.stderr.isatty():
+            if outermost:
+                _said.set(_clock())
+            lines = _Lines(total, done, unit, description)
+            yield lines.advance
+            lines.end()
             return
         from tqdm.auto import tqdm
 
@@ -43,6 +57,47 @@ def bar(
             yield shown.update
     finally:
         _asked.reset(token)
+
+
+class _Lines:
+    """How far it is, in a line at a time."""
+
+    def __init__(self, total: int, done: int, unit: str, name: str | None) -> None:
+        self._total, self._first, self._done = total, done, done
+        self._words = f"{unit}{'s' * (total != 1)}"
+        self._name = name or "progress"
+        self._began = _clock()
+
+    def advance(self, units: int) -> None:
+        """So many were done."""
+        self._done += units
+        if _clock() - _said.get() >= EVERY and self._done < self._total:
+            per_unit = (_clock() - self._began) / max(self._done - self._first, 1)
+            left = per_unit * (self._total - self._done)
+            share = f"{100 * self._done // self._total}%"
+            self._say(f"{self._done} of {self._total} {self._words}, {share}, {_time(left)} left")
+
+    def end(self) -> None:
+        """All were done; what took no time needs no line."""
+        if (taken := _clock() - self._began) >= EVERY:
+            self._say(f"{self._done} of {self._total} {self._words} done in {_time(taken)}")
+
+    def _say(self, words: str) -> None:
+        print(f"{self._name}: {words}", file=sys.stderr, flush=True)
+        _said.set(_clock())
+
+
+def _clock() -> float:
+    return time.monotonic()
+
+
+def _time(seconds: float) -> str:
+    """ "1 min 40 s", in the two largest units."""
+    whole = max(round(seconds), 1)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 class _Compiling(event.Listener):

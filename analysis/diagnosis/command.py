@@ -3,85 +3,22 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 import rnnsim
 from rnnsim import Comparison, Diagnosis, Finding, Sequences, checks
 
+from ..commands.diagnosis import DIAGNOSE, Diagnose
 from ..frame.console import say
 from ..frame.report.page import check_place
-from ..frame.settings import flag
 from . import given, page
 
-HELP = (
-    "What a network does with gradients and states on its data, with evidence and errors. Two "
-    "files are compared. The exit status is 0 whatever is found."
-)
+HELP = DIAGNOSE.help
+Settings = Diagnose
 _OPTIONS = "window batch_size clip_norm clip_value".split()
 _WEIGHTS_ALONE = "the weights alone"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is diagnosed, on what, and how one trains it."""
-
-    data: Annotated[
-        str | None,
-        flag(
-            "A file of data: .npz, .npy, .csv, .txt or .safetensors. Class ids go through the "
-            "network's embedding. Unless given inputs are drawn from N(0, 1), and nothing can be "
-            "said of a loss."
-        ),
-    ] = None
-    layout: Annotated[
-        str | None, flag("Axes of --data, where names do not say it: tbd or btd.")
-    ] = None
-    window: Annotated[int | None, flag("The window K that one trains with, in steps.")] = None
-    batch_size: Annotated[
-        int | None, flag("Sequences of a minibatch; an eighth of those that are read unless given.")
-    ] = None
-    clip_norm: Annotated[
-        float | None, flag("The norm that gradients are clipped at, of all weights together.")
-    ] = None
-    clip_value: Annotated[
-        float | None, flag("The value that entries of gradients are clipped at.")
-    ] = None
-    mean_per_token: Annotated[
-        bool,
-        Parameter(
-            help="Take the mean of the loss over all steps that carry it, as frameworks do, and "
-            "not over sequences: for --clip-norm and --clip-value.",
-            negative=(),
-        ),
-    ] = False
-    length: Annotated[
-        int | None,
-        flag(
-            "Steps that are read, from the first; all unless given. Of one long sequence, of a "
-            f"text and without --data {given.USUAL_LENGTH} or four windows."
-        ),
-    ] = None
-    n_sequences: Annotated[
-        int | None,
-        flag(f"Sequences that are read; {given.USUAL_SEQUENCES} or all there are, unless given."),
-    ] = None
-    seed: Annotated[int, flag("Seed of which sequences are read, or drawn.")] = 0
-    prefix: Annotated[
-        tuple[str, ...] | None, flag("Module of FILE that is the network, of several.")
-    ] = None
-    layer: Annotated[int | None, flag("One layer of FILE only, from 0.")] = None
-    readout: Annotated[
-        str | None, flag("Readout of FILE by name, of several; none to leave it out.")
-    ] = None
-    embedding: Annotated[str | None, flag("Embedding of FILE by name, for class ids.")] = None
-    activation: Annotated[
-        str | None, flag("tanh, sigmoid, relu or linear, where FILE does not say it.")
-    ] = None
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def run(

@@ -13,8 +13,8 @@ from rnnsim.experiments.own.data import File, usual_sequences
 from rnnsim.experiments.own.files import data_file, network_file
 from rnnsim.experiments.own.networks import Own
 
-USUAL_LENGTH = 200
-USUAL_SEQUENCES = 128
+from ..commands.diagnosis import USUAL_LENGTH, USUAL_SEQUENCES
+
 _WINDOWS = 4  # that data, where they are cut or drawn, are long at least
 _OPTION = re.compile(r"\b(embedding|readout|prefix|layer)=(\S+)")
 DRAWN = "inputs from N(0, 1)"

@@ -1,8 +1,5 @@
 """Dynamical isometry: singular values of products of Jacobians against lag, for initialisations."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -10,11 +7,11 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.dynamics import ISOMETRY, Isometry
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, flag
 from ..frame.statistics import median
-from ..frame.words import middle
+from ..frame.words import counted, middle, part
 from .isometry_plots import (
     RESOLVED,
     direction_key,
@@ -28,23 +25,8 @@ from .isometry_plots import (
     seen_range,
 )
 
-HELP = "Singular values of products of Jacobians; dynamical isometry."
-
-_LAGS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
-
-
-@dataclass(frozen=True)
-class Settings(Cells, Ensemble):
-    """What to simulate."""
-
-    network_seeds: Annotated[int, flag("Networks per scheme and gain.")] = 3
-    batch_size: Annotated[int, flag("Sequences B along which products are taken.")] = 2
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = (0.75, 1.0, 1.5)
-    histogram_gain: Annotated[float, flag("Gain whose histograms are drawn.")] = 1.0
-    scheme: Annotated[tuple[str, ...], flag(DRAW_HELP)] = ("gaussian", "orthogonal", "identity")
-    lags: Annotated[tuple[int, ...], flag("Lags k, ascending.")] = _LAGS
-    length: Annotated[int, flag("Sequence length T, in steps; products end at its end.")] = 200
-    exponent_steps: Annotated[int, flag("Steps from which Lyapunov exponents come.")] = 1000
+HELP = ISOMETRY.help
+Settings = Isometry
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -202,11 +184,30 @@ def summarise(datasets: Datasets) -> list[str]:
 
 def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["products"]
-    return [
-        _in_words(data.sel(scheme=scheme, gain=gain), scheme, float(gain))
-        for scheme in schemes_of(data)
-        for gain in data.gain.values
-    ]
+    places = [(scheme, float(gain)) for scheme in schemes_of(data) for gain in data.gain.values]
+    parts = {place: data.sel(scheme=place[0], gain=place[1]) for place in places}
+    return part(
+        f"Products of Jacobians over {counted(int(data.lag[-1]), 'step')}",
+        [_in_words(here, *place) for place, here in parts.items()],
+        answer=_nearest_in_words({place: _farthest(here) for place, here in parts.items()}),
+    )
+
+
+def _farthest(data: xr.Dataset) -> float:
+    """How far from 0 the largest or smallest ln singular value lies in the median."""
+    ranked = order_statistics(data.isel(lag=-1))
+    return float(np.abs([float(median(ranked[name])) for name in ("largest", "smallest")]).max())
+
+
+def _nearest_in_words(farthest: dict[tuple[str, float], float]) -> str:
+    """Which of several is nearest to isometry, where it is known of all of them."""
+    if len(farthest) < 2 or not np.isfinite(list(farthest.values())).all():
+        return ""
+    scheme, gain = min(farthest, key=farthest.__getitem__)
+    return (
+        "Nearest to isometry, where gradients keep their length in all directions: "
+        f"{scheme} at gain {gain:g}."
+    )
 
 
 def _in_words(data: xr.Dataset, scheme: str, gain: float) -> str:

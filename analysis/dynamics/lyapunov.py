@@ -1,27 +1,22 @@
 """Lyapunov exponents: spectra, the transition to chaos, convergence, finite-time exponents."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim import checks
 
+from ..commands.dynamics import LYAPUNOV, Lyapunov
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, TASK_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.words import have
-from . import words
 from .lyapunov_plots import (
     DASHED,
     GROWING,
     at_rest,
     beyond_0,
-    gain_at_rest,
     mean_field,
     plot_attractor,
     plot_convergence,
@@ -29,41 +24,17 @@ from .lyapunov_plots import (
     plot_spectrum,
     plot_transition,
 )
+from .lyapunov_words import chaotic, sentences
+from .lyapunov_words import steps as _steps
 
-HELP = "Lyapunov spectra, the transition to chaos, convergence, finite-time exponents."
+HELP = LYAPUNOV.help
+Settings = Lyapunov
 
-_GAINS = (0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
 _SPECTRUM_GAINS = (0.5, 0.7, 0.9, 1.5, 2.0, 3.0)
 _LEADING = 0.25
 _SHOWN = (0.9, 1.1, 1.5, 2.0)
 _AROUND_1 = (0.9, 1.0, 1.1, 1.3, 1.5, 2.0)
 _BINS = 48
-_LEAST = 0.002  # nats/step
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    task: Annotated[str, flag(f"{TASK_HELP} Its inputs are what --driven networks read.")] = (
-        "characters"
-    )
-    n_hidden: Annotated[int, flag("Hidden units H of all figures but the transition.")] = 64
-    network_seeds: Annotated[int, flag("Networks per gain.")] = 8
-    batch_size: Annotated[int, flag("Sequences B: input sequences, or initial states.")] = 1
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    transition_n_hidden: Annotated[tuple[int, ...], flag("Sizes H of the transition.")] = (
-        32,
-        64,
-        128,
-    )
-    driven: Annotated[
-        bool, flag("Read the task's inputs; without, and without --data, the input is 0.")
-    ] = False
-    n_steps: Annotated[int, flag("Steps, burn-in included.")] = 2500
-    burn_in: Annotated[int, flag("Steps before measuring begins.")] = 500
-    block_steps: Annotated[int, flag("Steps of a block, of finite-time exponents.")] = 20
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -267,134 +238,12 @@ def _block(dataset: xr.Dataset) -> int:
     return int(figures.configuration(dataset)["block_steps"])
 
 
-def _steps(dataset: xr.Dataset) -> str:
-    settings = figures.configuration(dataset)
-    return f"{settings['n_steps'] - settings['burn_in']} steps after {settings['burn_in']}"
-
-
 def _input(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
     reads = cells.read_in_words(settings["task"])
     return f"reading {reads}" if settings["driven"] else "no input"
 
 
-def chaotic(dataset: xr.Dataset) -> xr.DataArray:
-    """Whether the largest exponent lies above 0 by two standard errors and what a cycle may show.
-
-    Along a cycle it tends to 0 as 1/time, and its standard error is small. States that left the
-    floating-point range have no exponent: they grow.
-    """
-    first = dataset.sel(exponent=1)
-    above = first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
-    return above | first.lyapunov_exponent.isnull()
-
-
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    return cells.told(datasets, _sentences)
-
-
-def _sentences(datasets: Datasets) -> list[str]:
-    transition, spectra = datasets["transition"], datasets["spectra"]
-    sizes = [transition.sel(n_hidden=H) for H in transition.n_hidden]
-    sentences = [_criterion_in_words(transition), *(_transition_in_words(data) for data in sizes)]
-    gain = figures.nearest(transition.gain.values, [1.5])[0]
-    sentences += [_mixture_in_words(data.sel(gain=gain)) for data in sizes]
-    if (known := mean_field(transition, gain)) is not None:
-        value = float(known.largest_exponent)
-        sentences.append(f"Mean field says {value:+z.3f} at gain {gain:g} for large networks.")
-    if (critical := gain_at_rest(transition)) is not None:
-        sentences.append(f"Rest of large networks loses stability at gain {critical:.3g}.")
-    sentences.append(_attractor_in_words(spectra))
-    return sentences
-
-
-def _criterion_in_words(dataset: xr.Dataset) -> str:
-    word = beyond_0(dataset)
-    text = (
-        f"{word.capitalize()}: the largest Lyapunov exponent lies more than two standard errors, "
-        f"and {_LEAST:g} nats/step, above 0"
-    )
-    if word == "unstable":
-        return f"{text}, or the states left the floating-point range."
-    return f"{text} over {_steps(dataset)}; that may be a transient."
-
-
-def _transition_in_words(dataset: xr.Dataset) -> str:
-    most = chaotic(dataset).mean("network_seed") >= 0.5
-    ranges = words.ranges_where(most.gain.values, most.values)
-    where = words.at_gains(ranges, none="at no gain")
-    if ranges and np.isfinite(ranges[-1][1]):
-        where = f"at no gain above {ranges[-1][1]:g}, but {where}"
-    return (
-        f"H = {int(dataset.n_hidden)}: half of the networks or more are {beyond_0(dataset)} "
-        f"{where}."
-    )
-
-
-def _mixture_in_words(dataset: xr.Dataset) -> str:
-    values = dataset.lyapunov_exponent.sel(exponent=1)
-    name = f"H = {int(dataset.n_hidden)}, gain {float(dataset.gain):g}"
-    count = f"{int(chaotic(dataset).sum())} of {values.size} networks are {beyond_0(dataset)}"
-    if values.isnull().all():
-        return f"{name}: the largest exponents are not known; {count}."
-    low, middle, high = _quartiles(values.values)
-    return (
-        f"{name}: the largest exponent is {middle:+z.3f} nats/step (quartiles {low:+z.3f} to "
-        f"{high:+z.3f}); {count}."
-    )
-
-
-def _quartiles(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Quartiles of what is known; -inf counts as lowest."""
-    lowest = -1e300
-    found = np.nanquantile(np.where(np.isneginf(values), lowest, values), [0.25, 0.5, 0.75])
-    return np.where(found < 0.1 * lowest, -np.inf, found)
-
-
-def _attractor_in_words(dataset: xr.Dataset) -> str:
-    """Dimension and entropy rate of the median network at the largest gain, where it has them."""
-    last = dataset.isel(n_hidden=-1).sel(gain=dataset.gain.max())
-    activation = figures.configuration(dataset)["activation"]
-    which = f"At gain {float(last.gain):g}"
-    units = f"{int(last.n_hidden)} units{cells.in_each_layer(last)}"
-    network = f"the median network of {units}"
-    rate, mean_text = _median(last.entropy_rate), _mean_in_words(last)
-    unstable, size = int(chaotic(last).sum()), last.network_seed.size
-    if activation == "linear" and unstable:
-        return (
-            f"{which} {unstable} of {size} linear networks of {units} are unstable and have no "
-            f"attractor; of {network} the positive exponents add up to {rate:.2f} nats/step; "
-            f"{mean_text}."
-        )
-    point, low, high = (
-        _median(last[name]) for name in ("kaplan_yorke", "kaplan_yorke_low", "kaplan_yorke_high")
-    )
-    dimension = f"{point:.1f}" if np.isfinite(point) else "unknown"
-    given = ", given the input," if figures.configuration(dataset)["driven"] else ""
-    kind = (
-        "a Kaplan-Yorke dimension, that of an attractor only where states stay bounded, of"
-        if activation == "relu"
-        else "an attractor of dimension"
-    )
-    return (
-        f"{which} {network} has {kind} {dimension}{given} and an entropy rate of {rate:.2f} "
-        f"nats/step; {mean_text}. Within two standard errors the dimension is "
-        f"{words.between(low, high)}."
-    )
-
-
-def _mean_in_words(data: xr.Dataset) -> str:
-    """The mean of all exponents; of gates and stacks precision may not resolve all of them."""
-    known = data.lyapunov_exponent.notnull().sum("exponent")
-    if not cells.is_plain(data) and int(known.min()) < data.exponent.size:
-        return (
-            "the mean of its exponents is not known, as precision does not resolve all of them "
-            f"({int(known.min())} to {int(known.max())} of {data.exponent.size})"
-        )
-    mean = _median(data.lyapunov_exponent.mean("exponent"))
-    return f"the mean of its exponents is {mean:+z.2f} nats/step"
-
-
-def _median(values: xr.DataArray) -> float:
-    return float(values.median("network_seed"))
+    return cells.told(datasets, sentences)

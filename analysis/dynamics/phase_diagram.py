@@ -1,7 +1,6 @@
 """Phase diagram: gain against the strength of input or biases, forwards and backwards in time."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,17 +13,16 @@ from matplotlib.lines import Line2D
 import rnnsim
 from rnnsim import theory
 
+from ..commands.dynamics import PHASE_DIAGRAM, PhaseDiagram
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Networks, flag
-from ..frame.words import have
+from ..frame.words import counted, have, part
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
 
-HELP = "Chaos and exploding gradients over gain and the strength of input or biases."
+HELP = PHASE_DIAGRAM.help
+Settings = PhaseDiagram
 
-_GAINS = (0.5, 0.75, 1.0, 1.1, 1.2, 1.35, 1.5, 1.65, 1.8, 2.0, 2.2, 2.4, 2.7, 3.0)
-_STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.25, 1.5)
 _ZOOM = 0.15  # nats/step
 _LEAST_BOUND = 0.01  # nats/step, where colours end
 _DRIVES = {
@@ -42,22 +40,6 @@ _WORDS = {
     "lyapunov_exponent": r"$\lambda_1$ = 0 (forwards)",
     "growth_rate": "gradient growth = 0 (backwards)",
 }
-
-
-@dataclass(frozen=True)
-class Settings(Cells, Networks):
-    """What to simulate."""
-
-    network_seeds: Annotated[int, flag("Networks per gain and strength.")] = 5
-    batch_size: Annotated[int, flag("Sequences B, each with its own noise and first state.")] = 1
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    strength: Annotated[tuple[float, ...], flag("Standard deviations over units.")] = _STRENGTHS
-    drive: Annotated[str, flag("What has that strength: input (white noise) or bias (frozen).")] = (
-        "input"
-    )
-    n_steps: Annotated[int, flag("Steps, burn-in included.")] = 800
-    burn_in: Annotated[int, flag("Steps before measuring begins.")] = 100
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -335,11 +317,14 @@ def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["phase"]
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
-    sentences = [
-        _strength_in_words(data.sel(strength=strength))
-        for strength in figures.nearest(strengths, wanted)
+    shown = figures.nearest(strengths, wanted)
+    return [
+        *part(
+            "Where states part and gradients grow",
+            [_strength_in_words(data.sel(strength=strength)) for strength in shown],
+        ),
+        *part("Forwards beside backwards", [_agreement_in_words(data)]),
     ]
-    return [*sentences, _agreement_in_words(data)]
 
 
 def _strength_in_words(data: xr.Dataset) -> str:
@@ -354,8 +339,8 @@ def _strength_in_words(data: xr.Dataset) -> str:
     return (
         f"At {word} strength {strength:g} the median largest Lyapunov exponent is above 0 "
         f"{where['lyapunov_exponent']}, gradients grow {where['growth_rate']}{theirs}. Of "
-        f"{close.size} networks there, {have(int(close.sum()))} an exponent within two standard "
-        "errors of 0."
+        f"{counted(close.size, 'network')} there, {have(int(close.sum()))} an exponent within two "
+        "standard errors of 0."
     )
 
 
@@ -391,6 +376,6 @@ def _agreement_in_words(data: xr.Dataset) -> str:
     )
     return (
         f"Both rates of a network differ by {np.median(apart):.4f} nats/step in the median and "
-        f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of {forth.size} "
-        f"networks{where}."
+        f"{apart.max():.3f} at most; their signs differ in {int(differ.sum())} of "
+        f"{counted(forth.size, 'network')}{where}."
     )

@@ -16,6 +16,7 @@ import rnnsim
 from rnnsim import theory
 
 from . import figures
+from .words import Heading
 
 Datasets = dict[str, xr.Dataset]
 
@@ -225,7 +226,7 @@ def told(datasets: Datasets, summarise: Callable[[Datasets], Sequence[str]]) -> 
     for kind in kinds_of(datasets):
         first = next(iter(kind.datasets.values()))
         upper = kind.name[:1] if own_of(first) else kind.name[:1].upper()
-        found += [f"{upper}{kind.name[1:]}:"] if kind.name else []
+        found += [Heading(f"{upper}{kind.name[1:]}:")] if kind.name else []
         found += own_in_words(first)
         found += summarise(kind.datasets)
     return found

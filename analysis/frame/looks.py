@@ -9,6 +9,8 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
+from .settings import FIGURES
+
 FORMATS = ("png", "svg", "pdf")
 _MM = 25.4
 
@@ -29,26 +31,29 @@ CONTEXTS = {
 }
 
 
+def _flag(text: str) -> Parameter:
+    return Parameter(help=text, group=FIGURES)
+
+
 @dataclass(frozen=True)
 class Look:
     """The look of the figures of a run; nothing that is computed depends on it."""
 
     format: Annotated[
-        str, Parameter(help="Files of each figure: png, svg, pdf, one or several with commas.")
+        str, _flag("Files of each figure: png, svg, pdf, one or several with commas between.")
     ] = "png,svg"
     width: Annotated[
         str | None,
-        Parameter(
-            help="Width of every figure: 89mm or 183mm (columns of journals), any other in mm, or "
+        _flag(
+            "Width of every figure: 89mm or 183mm (columns of journals), any other in mm, or in "
             "inches. Panels that would be too narrow go below each other."
         ),
     ] = None
     context: Annotated[
-        str,
-        Parameter(help="Where figures are shown: paper, notebook or talk. Type, lines and marks."),
+        str, _flag("Where figures are shown: paper, notebook or talk. Type, lines and marks.")
     ] = "notebook"
     caption: Annotated[
-        bool, Parameter(help="Captions below figures; captions.txt has them in any case.")
+        bool, _flag("Captions below figures; captions.txt has them in any case.")
     ] = True
 
     def check(self) -> None:

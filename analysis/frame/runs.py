@@ -15,6 +15,7 @@ from . import figures, manifest
 from .configuration import to_toml
 from .console import say
 from .places import Place
+from .words import lines
 
 Datasets = dict[str, xr.Dataset]
 
@@ -38,7 +39,7 @@ class Analysis(Protocol):
         """The figures, by name."""
 
     def summarise(self, datasets: Datasets) -> list[str]:
-        """What they show, in words, from the data alone."""
+        """What they show, from the data alone: sentences, some of them marked as in `words`."""
 
 
 class Run(NamedTuple):
@@ -101,11 +102,12 @@ def _run(
             _save(analysis, found.datasets, folder)
         files.write_text(folder / _CONFIGURATION, found.configuration)
         names = _draw(analysis, found.datasets, folder)
-        sentences = analysis.summarise(found.datasets)
+        sentences = lines(analysis.summarise(found.datasets))
         files.write_text(folder / "summary.txt", "\n".join(sentences) + "\n")
         manifest.write(folder, name_of(analysis), found.number)
     for name in names:
         say(str(place.path / name))
+    say()
     return sentences
 
 

@@ -1,37 +1,85 @@
-"""The settings that all analyses share, and how flags and files give them."""
+"""The settings that all analyses share, and how flags and files give them.
+
+What computes is loaded when a command runs: for what --help says it would take too long.
+"""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from importlib import import_module
 from itertools import takewhile
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, NamedTuple, get_args
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-import rnnsim
-from rnnsim import checks
-from rnnsim.experiments.own.files import data_file, fitting, network_file
+SIMULATED = Group("What is simulated", sort_key=1)
+LEARNING = Group("How networks learn", sort_key=2)
+OF_ONES_OWN = Group("Networks and data of your own", sort_key=3)
+OUTPUT = Group("Output", sort_key=4)
+FIGURES = Group("How figures look", sort_key=5)
+CORES = Group("On many cores", sort_key=6)
 
-SCHEME_HELP = "Initialisation of W_hh: gaussian, orthogonal, identity or uniform."
-DRAW_HELP = (
-    "Initialisation: gaussian, orthogonal, identity, uniform (W_hh) or pytorch (all weights)."
+TASKS = {
+    "copy_memory": "recall the first symbols after a long blank",
+    "echo": "repeat every symbol some steps later",
+    "adding": "add the two marked numbers of a sequence",
+    "temporal_order": "tell in which order two marks appeared",
+    "characters": "predict the next character of English text",
+    "sentences": "tell which topic a sentence is about",
+    "digits": "read handwritten digits, pixels in a row",
+}
+TASK_HELP = f"What networks read and learn: {', '.join(TASKS)}; rnnsim --help explains each."
+TASK_EPILOGUE = "Tasks, for --task:\n" + "\n".join(
+    f"  {name:15} {words}" for name, words in TASKS.items()
 )
-TASK_HELP = f"Task of rnnsim.tasks: {', '.join(rnnsim.tasks.TASKS)}."
+SCHEME_HELP = "How the recurrent weights W_hh are drawn: gaussian, orthogonal, identity or uniform."
+DRAW_HELP = (
+    "How weights are drawn: gaussian, orthogonal, identity, uniform (W_hh) or pytorch (all of "
+    "them)."
+)
+GAIN_HELP = "Gains: factors of the recurrent weights W_hh."
 
 _WHOLE = re.compile(r"[+-]?(\d+|\d+\.0*|\d+e\d{1,2})", re.IGNORECASE)  # 30, 30.0, 1e4
 
 
-def flag(text: str) -> Parameter:
+class Command(NamedTuple):
+    """A command before it is loaded: its module, its flags, what --help says, calls of it."""
+
+    module: str
+    settings: type[Any]
+    help: str
+    examples: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.module.rpartition(".")[2].replace("_", "-")
+
+    def load(self) -> Any:
+        """The module, with what computes and draws."""
+        return import_module(self.module)
+
+
+def flag(text: str, group: Group = SIMULATED) -> Parameter:
     """What --help says of a setting. Whole numbers are taken as such and never rounded."""
-    return Parameter(help=text, converter=_converted)
+    return Parameter(help=text, converter=_converted, group=group, show_default=_as_given)
+
+
+def _as_given(value: Any) -> str | None:
+    """A setting as one would write it behind its flag; nothing of what is not given."""
+    if value is None:
+        return None
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _converted(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
     if _is_whole(kind):
         for token in tokens:
             if not _WHOLE.fullmatch(token.value):
+                from rnnsim import checks
+
                 problem = f"it must be a whole number, got {checks.shown(token.value)}"
                 raise cyclopts.CoercionError(msg=problem, token=token, target_type=int)
         tokens = [token.evolve(value=_digits(token.value)) for token in tokens]
@@ -52,6 +100,8 @@ def _digits(text: str) -> str:
 @contextmanager
 def as_flags(kind: type[Any]) -> Iterator[None]:
     """What is refused in here begins with the flag of the setting that it names."""
+    from rnnsim import checks
+
     try:
         yield
     except checks.REFUSALS as error:
@@ -68,6 +118,8 @@ def told(error: cyclopts.CycloptsError) -> Any:
     spare = _spare(error) if isinstance(error, cyclopts.UnusedCliTokensError) else None
     if spare is None:
         return cyclopts.CycloptsPanel(error)
+    from rnnsim import checks
+
     flag, takes, word = spare
     one = f"takes one value, got {checks.shown(word)} as well; give one"
     none = f"takes no value, got {checks.shown(word)}; write {flag} alone"
@@ -109,7 +161,7 @@ class Networks:
     batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
     activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
     dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+    n_threads: Annotated[int | None, flag("Threads; all cores unless given.", CORES)] = None
 
     def shared(self) -> dict[str, Any]:
         """The settings of this class as keywords of `rnnsim.phase_sweep`."""
@@ -147,117 +199,34 @@ class Own:
         str | None,
         flag(
             "A file with data of your own, in place of the task: .npz, .npy, .csv, .txt or "
-            ".safetensors. Length and batch size are at most what it has."
+            ".safetensors. Length and batch size are at most what it has.",
+            OF_ONES_OWN,
         ),
     ] = None
     layout: Annotated[
-        str | None, flag("Axes of --data, where names do not say it: tbd or btd.")
+        str | None, flag("Axes of --data, where names do not say it: tbd or btd.", OF_ONES_OWN)
     ] = None
     weights: Annotated[
         str | None,
         flag(
             "A file with a network of your own, in place of those that are drawn: sizes, cell, "
             "layers, seeds and dtype are its own, gain is 1 unless given, and scales its W_hh. It "
-            "reads --data, or the task where its sizes fit that, else white noise."
+            "reads --data, or the task where its sizes fit that, else white noise.",
+            OF_ONES_OWN,
         ),
     ] = None
     prefix: Annotated[
-        tuple[str, ...] | None, flag("Module of --weights that is the network, of several.")
+        tuple[str, ...] | None,
+        flag("Module of --weights that is the network, of several.", OF_ONES_OWN),
     ] = None
-    layer: Annotated[int | None, flag("One layer of --weights only, from 0.")] = None
+    layer: Annotated[int | None, flag("One layer of --weights only, from 0.", OF_ONES_OWN)] = None
     readout: Annotated[
-        str | None, flag("Readout of --weights by name, of several; none to leave it out.")
+        str | None,
+        flag("Readout of --weights by name, of several; none to leave it out.", OF_ONES_OWN),
     ] = None
-    embedding: Annotated[str | None, flag("Embedding of --weights by name, for class ids.")] = None
-
-
-# What a file of weights stands in place of, where it was left as it is.
-_OF_DRAWS = (
-    "n_hidden cell n_layers activation scheme forget_bias chrono gain network_seeds seed dtype"
-).split()
-
-
-def with_own(settings: Any, keywords: dict[str, Any], *, batches: bool = False) -> dict[str, Any]:
-    """Keywords of an experiment with data and a network of one's own, where there are files.
-
-    What a file has a say in and was left as it is goes without saying. With `batches` many are
-    drawn that must differ.
-    """
-    found = {name: value for name, value in keywords.items() if name not in _OF_FILES}
-    usual = type(settings)()
-
-    def drop(names: Iterable[str]) -> None:
-        for name in names:
-            if name in found and getattr(settings, name, None) == getattr(usual, name, None):
-                del found[name]
-
-    if settings.weights is None and (given := _given(settings, _OF_WEIGHTS)):
-        raise ValueError(f"`{given}` says what is read of --weights, which is not given; give both")
-    if settings.data is None and (given := _given(settings, ("layout",))):
-        raise ValueError(f"`{given}` says how --data is read, which is not given; give both")
-    if settings.weights is not None:
-        drop(_OF_DRAWS)
-        found["weights"] = network_file(settings.weights, **_reader(settings, usual))
-        drop(["task"])
-    if settings.data is not None:
-        if settings.task != usual.task:
-            raise ValueError(
-                f"`data` {settings.data!r} stands in place of a task, got --task {settings.task} "
-                "as well; leave one of them out"
-            )
-        found["task"] = data = data_file(settings.data, settings.layout)
-        found |= _within(data, found, usual, batches)
-    return found
-
-
-_OF_WEIGHTS = ("prefix", "layer", "readout", "embedding")
-_OF_FILES = ("data", "layout", *_OF_WEIGHTS)
-
-
-def _given(settings: Any, names: Iterable[str]) -> str:
-    return next((name for name in names if getattr(settings, name) is not None), "")
-
-
-def _reader(settings: Any, usual: Any) -> dict[str, Any]:
-    """Which network of a file is meant, and what the file may not say of it."""
-    options = {name: getattr(settings, name) for name in _OF_WEIGHTS}
-    said = {name: getattr(settings, name, None) for name in ("cell", "activation")}
-    options |= {name: v for name, v in said.items() if v != getattr(usual, name, None)}
-    if options["readout"] == "none":
-        options["readout"] = False
-    one = {name: v[0] if isinstance(v, tuple) and len(v) == 1 else v for name, v in options.items()}
-    if isinstance(one.get("cell"), tuple):
-        raise ValueError(
-            f"`cell` must be one where `weights` are given, got {checks.shown(list(one['cell']))}; "
-            "leave it out"
-        )
-    return one
-
-
-def _within(data: Any, found: dict[str, Any], usual: Any, batches: bool) -> dict[str, Any]:
-    """Lengths and batch sizes that were left as they are, no more than the data have."""
-    name = "n_steps" if "n_steps" in found else "length"
-    if name not in found:
-        return {}
-    left = found[name] == getattr(usual, name)
-    length, size = fitting(data, found[name], usual.batch_size, batches=batches)
-    kept = {name: length} if left else {}
-    if found.get("batch_size") == usual.batch_size:
-        kept["batch_size"] = size
-        if batches and size == data.n_sequences:  # of which no two would differ
-            kept["batch_size"] = max(1, size // 2)
-    if name == "n_steps" and left and length != found[name]:  # both as long as this allows
-        parts = [part for part in ("burn_in", "block_steps") if found[part] == getattr(usual, part)]
-        kept |= dict.fromkeys(parts)
-    return kept
-
-
-@contextmanager
-def of_files(settings: Any) -> Iterator[None]:
-    """What is refused in here goes by the flags of files, where these were given."""
-    names = {"path": "`data`", "network": "`weights`"}
-    with checks.renamed(**names, **({} if settings.data is None else {"task": "`data`"})):
-        yield
+    embedding: Annotated[
+        str | None, flag("Embedding of --weights by name, for class ids.", OF_ONES_OWN)
+    ] = None
 
 
 def _values(settings: Networks, kind: type[Networks]) -> dict[str, Any]:

@@ -1,11 +1,56 @@
-"""Numbers in the words of summaries and captions: shares, medians, listings."""
+"""What summaries are made of: parts with a heading, answer, numbers, advice; numbers in words.
 
-from collections.abc import Callable, Sequence
+A summary is a list of sentences. Some of them are marked by their type, and look like it in print.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from .statistics import middles
+
+
+class Heading(str):
+    """The title of a part, or of a kind of networks."""
+
+    __slots__ = ()
+
+
+class Answer(str):
+    """What a part says, in a sentence without jargon."""
+
+    __slots__ = ()
+
+
+class Advice(str):
+    """What to do, where the data bear it out."""
+
+    __slots__ = ()
+
+
+def part(title: str, numbers: Iterable[str], *, answer: str = "", advice: str = "") -> list[str]:
+    """A part of a summary: its title, the plain answer, the numbers behind it, one line of advice.
+
+    An answer, or advice, that the data do not bear out is "".
+    """
+    first, last = [Answer(answer)] * bool(answer), [Advice(advice)] * bool(advice)
+    return [Heading(title), *first, *numbers, *last]
+
+
+def lines(summary: Sequence[str]) -> list[str]:
+    """A summary as it is printed: a blank line before every heading but the first."""
+    found: list[str] = []
+    for each in summary:
+        if isinstance(each, Heading) and found:
+            found.append("")
+        found.append(f"Advice: {each}" if isinstance(each, Advice) else str(each))
+    return found
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 network", "2 networks"."""
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def percent(value: float) -> str:
@@ -25,6 +70,11 @@ def share(value: float) -> str:
 def have(n: int) -> str:
     """ "1 has", "2 have"."""
     return f"{n} has" if n == 1 else f"{n} have"
+
+
+def were(n: int) -> str:
+    """ "was" of one, "were" of several."""
+    return "was" if n == 1 else "were"
 
 
 def middle(
@@ -50,7 +100,7 @@ def known_of(values: npt.ArrayLike) -> str:
     """ " (of k of n networks)" where some values are not known, else nothing."""
     array = np.asarray(values, dtype=float)
     known = int((~np.isnan(array)).sum())
-    return "" if known == array.size else f" (known of {known} of {array.size} networks)"
+    return "" if known == array.size else f" (known of {known} of {counted(array.size, 'network')})"
 
 
 def listing(name: str, values: Sequence[float], none: str) -> str:

@@ -1,8 +1,6 @@
 """Gradient norms: against lag, against length, against time, and where they vanish or explode."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import xarray as xr
@@ -11,12 +9,13 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
+from ..commands.gradients import GRADIENT_NORMS, GradientNorms
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
-from ..frame.words import have, listing
+from ..frame.words import counted, have, listing, part
 from . import norm_plots
 from .norm_plots import (
     change_over_networks,
@@ -33,22 +32,10 @@ from .norm_plots import (
     regime,
 )
 
-HELP = "Norms against lag, length and time; where gradients vanish and explode."
+HELP = GRADIENT_NORMS.help
+Settings = GradientNorms
 
-_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-_MAP_GAINS = (0.75, 1.0, 2.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (25, 50, 100, 200)
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    map_gain: Annotated[tuple[float, ...], flag("Gains whose map of time and lag is drawn.")] = (
-        _MAP_GAINS
-    )
+_MAP_GAINS = Settings.map_gain
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -106,7 +93,7 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
         "norm-against-length": _length_figure(datasets["all-steps"], datasets["last-step"]),
         "contributions-against-time": _contributions_figure(datasets["all-steps"]),
         "map-time-lag": _map_figure(datasets["map"]),
-        "phase-gain-length": _phase_figure(datasets["last-step"]),
+        "phase-gain-length": phase_figure(datasets["last-step"]),
     }
 
 
@@ -216,7 +203,8 @@ def _map_figure(dataset: xr.Dataset) -> Figure:
     return figure
 
 
-def _phase_figure(dataset: xr.Dataset) -> Figure:
+def phase_figure(dataset: xr.Dataset) -> Figure:
+    """What becomes of the gradient of one loss, over gain and length."""
     figure, ax = figures.new_figure(figsize=(11, 5.6))
     plot_phase(dataset, ax=ax)
     ax.set_title("Vanishing (blue, negative) | trainable | exploding (red, positive)")
@@ -268,30 +256,36 @@ def summarise(datasets: Datasets) -> list[str]:
 
 def _sentences(datasets: Datasets) -> list[str]:
     fits = one_network_set(datasets["all-steps"]).isel(length=-1)
-    sentences = _regimes_in_words(datasets["last-step"])
+    rates = []
     for gain in dict.fromkeys((float(fits.gain[0]), float(fits.gain[-1]))):
         rate = rate_in_words(fits.sel(gain=gain), "nats a step")
         known = bool(fits.growth_rate.sel(gain=gain).notnull().any())
         text = f"norms change by {rate}" if known else "no growth rate is known"
-        sentences.append(f"At gain {gain:g} {text}.")
+        rates.append(f"At gain {gain:g} {text}.")
         if bent := int((fits.growth_single.sel(gain=gain) == 0).sum()):
-            sentences.append(
-                f"  Of {fits.network_seed.size} networks there {have(bent)} no single rate: it "
-                "differs between both halves of the lags by more than its error."
+            rates.append(
+                f"  Of {counted(fits.network_seed.size, 'network')} there {have(bent)} no single "
+                "rate: it differs between both halves of the lags by more than its error."
             )
     critical = _critical_in_words(one_network_set(datasets["last-step"]))
-    return [*sentences, *[critical] * bool(critical)]
+    return [
+        *regimes_in_words(datasets["last-step"]),
+        *part("How fast gradients change, a step back", rates),
+        *(part("What the weights alone tell", [critical]) if critical else []),
+    ]
 
 
-def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
+def regimes_in_words(dataset: xr.Dataset) -> list[str]:
+    """Which gains do what to gradients, and what to do about it."""
     data, found = one_network_set(dataset).isel(length=-1), regimes(dataset)
+    length = int(data.length)
     texts = {
         "vanish": "vanish (shrink more than tenfold)",
         "arrive": "arrive within a factor of ten",
         "explode": "explode (grow more than tenfold)",
     }
     sentences = [
-        f"Over {int(data.length)} steps, in the mean of logs over networks, gradients {text} at "
+        f"Over {length} steps, in the mean of logs over networks, gradients {text} at "
         f"{listing('gain', found[kind], 'no gain of this sweep')}."
         for kind, text in texts.items()
     ]
@@ -303,8 +297,55 @@ def _regimes_in_words(dataset: xr.Dataset) -> list[str]:
         counts = {"exactly 0": np.isneginf(change), "out of range and left out": np.isnan(change)}
         parts = [f"{int(is_so.sum())} {name}" for name, is_so in counts.items() if is_so.any()]
         if parts:
-            sentences.append(f"  Of {change.size} networks at gain {gain:g}: {', '.join(parts)}.")
-    return sentences
+            of = counted(change.size, "network")
+            sentences.append(f"  Of {of} at gain {gain:g}: {', '.join(parts)}.")
+    return part(
+        f"Gradients over {counted(length, 'step')}",
+        sentences,
+        answer=_arrival_in_words(**found),
+        advice=_gain_to_choose(length, **found),
+    )
+
+
+def _in_order(vanish: list[float], arrive: list[float], explode: list[float]) -> bool:
+    """Whether larger gains never do less to gradients."""
+    gains = [*vanish, *arrive, *explode]
+    return gains == sorted(gains)
+
+
+def _arrival_in_words(
+    vanish: list[float], arrive: list[float], explode: list[float], unknown: list[float]
+) -> str:
+    """Where gradients arrive, without a number that is no gain."""
+    known = " that is known" * bool(unknown)
+    if arrive:
+        start = f"Gradients arrive at {listing('gain', arrive, '')}"
+        if unknown or not _in_order(vanish, arrive, explode):
+            return f"{start}, and at no other gain{known}."
+        sides = ["below they vanish"] * bool(vanish) + ["above they explode"] * bool(explode)
+        return f"{start}{'; ' * bool(sides)}{', '.join(sides)}."
+    if vanish and explode:
+        return f"Gradients arrive at no gain{known}: they vanish or explode."
+    if vanish or explode:
+        return f"Gradients {'vanish' if vanish else 'explode'} at every gain{known}."
+    return ""
+
+
+def _gain_to_choose(
+    length: int,
+    vanish: list[float],
+    arrive: list[float],
+    explode: list[float],
+    unknown: list[float],
+) -> str:
+    """Which gain to take, and whether to clip; "" where that does not follow."""
+    clip = "clip gradients where they explode"
+    if arrive:
+        start = f"for what {counted(length, 'step')} back matters, choose"
+        return f"{start} {listing('gain', arrive, '')}{f'; {clip}' * bool(explode)}."
+    if vanish and explode and not unknown and _in_order(vanish, [], explode):
+        return f"try gains between {vanish[-1]:g} and {explode[0]:g}; {clip}."
+    return f"{clip}." * bool(explode)
 
 
 def _rest_in_words(critical: float | None) -> str:

@@ -1,52 +1,31 @@
 """Truncation: what a window loses, which window suffices, and what the geometric bound says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.gradients import TRUNCATION, Truncation
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
-from ..frame.statistics import median
-from ..frame.words import known_of, listing, middle, percent, share
 from .bias_variance_plots import plot_best_window, plot_bias_variance
-from .norm_plots import one_network_set
 from .truncation_plots import (
     TRUNCATIONS,
-    bounds_of,
-    known_errors,
     plot_against_window,
     plot_bound,
     plot_one_error,
     plot_sufficient_window,
     plot_truncations,
 )
+from .truncation_words import sentences
 
-HELP = "Error and cosine of truncated gradients; the window that suffices."
-
-_GAINS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (50, 100, 200)
-    windows: Annotated[
-        tuple[int, ...] | None, flag("Truncation windows K; two per octave unless given.")
-    ] = None
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    n_batches: Annotated[int, flag("Batches for bias and variance of windows.")] = 16
-    n_updates: Annotated[int, flag("Updates of full BPTT between their two moments.")] = 200
+HELP = TRUNCATION.help
+Settings = Truncation
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -242,117 +221,4 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    return cells.told(datasets, _sentences)
-
-
-def _sentences(datasets: Datasets) -> list[str]:
-    data = one_network_set(datasets["windows"]).isel(length=-1)
-    gains = figures.nearest(data.gain.values, [0.5, 1.0, 2.0])
-    tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
-    sentences = [
-        f"At gain {gain:g} a gradient within {tolerance} {_sufficient(data.sel(gain=gain))}."
-        for gain in gains
-    ]
-    sentences.append(_segments_in_words(data))
-    if cells.is_plain(data):
-        sentences.append(_bounds_in_words(datasets["windows"]))
-    if "bias-variance" in datasets:
-        sentences += _bias_variance_in_words(datasets["bias-variance"])
-    return sentences
-
-
-def _sufficient(data: xr.Dataset) -> str:
-    """The median window, of the networks that have one."""
-    windows, length = data.sufficient_window, int(data.length)
-    window = float(median(windows))
-    if np.isnan(window):
-        return "has no window that is known to suffice"
-    part = "the whole sequence" if window == length else f"{share(window / length)} of the sequence"
-    return f"needs a window of {window:g} of {length} steps ({part}){known_of(windows)}"
-
-
-def _segments_in_words(data: xr.Dataset) -> str:
-    gain = figures.nearest(data.gain.values, [1.0])[0]
-    length = int(data.length)
-    window = int(figures.nearest(data.window.values, [length / 8])[0])
-    errors = known_errors(data.sel(gain=gain, window=window))
-    sliding, segments = (np.exp(median(errors.sel(truncation=name))) for name in TRUNCATIONS)
-    start = f"At gain {gain:g} and window {window}, "
-    if np.isnan([sliding, segments]).any():
-        return f"{start}no error is known."
-    words = [f"{x:.2g}" if x > 0 else "less than is known" for x in (segments, sliding)]
-    comparison = "more" if segments > sliding else "no more"
-    return (
-        f"{start}segments err {comparison} than sliding windows: {words[0]} against {words[1]} of "
-        f"the full gradient (medians){known_of(errors.sel(truncation='sliding'))}."
-    )
-
-
-def _bounds_in_words(dataset: xr.Dataset) -> str:
-    """Where the bound says nothing, counted over all networks of each gain."""
-    n = dataset.sizes["network_seed"]
-    silent = {
-        float(gain): sum(not bound.beta < 1 for bound in bounds)
-        for gain, bounds in (
-            (gain, bounds_of(dataset, float(gain))) for gain in one_network_set(dataset).gain.values
-        )
-    }
-    everywhere = [gain for gain, count in silent.items() if count == n]
-    partly = [f"{gain:g} ({count} of {n})" for gain, count in silent.items() if 0 < count < n]
-    words = [listing("gain", everywhere, "none of the gains")]
-    words += [f"for some networks at gain {', '.join(partly)}"] if partly else []
-    return (
-        "The geometric bound says nothing (decay beta not known to be below 1) at "
-        f"{'; '.join(words)}."
-    )
-
-
-def _bias_variance_in_words(dataset: xr.Dataset) -> list[str]:
-    """Best window and horizon, for the batches that were drawn and for others."""
-    settings = figures.configuration(dataset)
-    T, B = settings["length"], settings["batch_size"]
-    sentences = []
-    for moment in dataset.moment.values:
-        data = dataset.sel(moment=moment, batch=B)
-        start = f"{str(moment).capitalize()} training, with batches of {B}, "
-        sentences.append(f"{start}{_best_in_words(data, T)}.")
-        sentences.append(f"{start}{_horizon_in_words(data.horizon)}.")
-    for moment in dataset.moment.values:
-        windows = dataset.best_window.sel(moment=moment).transpose("batch", "network_seed")
-        if np.isnan(windows).all():
-            continue
-        best = ", ".join(middle(row, lambda x: f"{x:g}") for row in windows.values)
-        sizes = ", ".join(f"{size}" for size in dataset.batch.values)
-        sentences.append(f"Best windows {moment} training for batches of {sizes}: {best} steps.")
-    if frozen := int((dataset.diverged >= 0).sum()):
-        sentences.append(
-            f"{frozen} of {dataset.diverged.size} networks left the floating-point range while "
-            "they were trained and stayed with their last finite weights."
-        )
-    return sentences
-
-
-def _best_in_words(data: xr.Dataset, length: int) -> str:
-    """Medians over networks: the best window, what it saves, which others may be as good."""
-    if np.isnan(data.best_window).all():
-        return "no best window is known"
-    low, best, high = (
-        middle(data[name], lambda x: f"{x:g}")
-        for name in ("shortest_window", "best_window", "longest_window")
-    )
-    words = f"the best window is {best} of {length} steps"
-    ratios = (data.best_error / data.full_error.where(data.full_error > 0)).values
-    if not np.isnan(ratios).all():
-        words += f", its squared error {middle(ratios, share)} of that of the full gradient"
-    if not np.isnan(data.shortest_window).all():
-        words += f", and windows from {low} to {high} are not known to be worse"
-    return f"{words} (medians){known_of(data.best_window)}"
-
-
-def _horizon_in_words(horizon: xr.DataArray) -> str:
-    lag = float(median(horizon))
-    if np.isnan(lag):
-        return "it is not known from which lag on noise prevails"
-    if lag < 0:
-        return f"even lag 0 brings more noise than gradient (median){known_of(horizon)}"
-    return f"the last lag with more gradient than noise is {lag:g} (median){known_of(horizon)}"
+    return cells.told(datasets, sentences)

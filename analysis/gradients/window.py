@@ -1,56 +1,22 @@
 """Window: how well networks learn that were trained through truncation windows of many lengths."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.gradients import WINDOW, Window
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import DRAW_HELP, Cells, flag
 from ..frame.statistics import median_over
-from ..frame.words import middle, share
+from ..frame.words import counted, middle, part, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
 
-HELP = "Final score against truncation window, below and above a dependency of known length."
+HELP = WINDOW.help
+Settings = Window
 
 _WORSE = 0.1  # nats per answer
-
-
-@dataclass(frozen=True)
-class Settings(Cells):
-    """What to train, and through which windows."""
-
-    task: Annotated[str, flag("echo (repeat each symbol `delay` steps later) or copy_memory.")] = (
-        "echo"
-    )
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 48
-    delay: Annotated[int, flag("Steps from a symbol to its echo.")] = 8
-    n_symbols: Annotated[int, flag("Symbols.")] = 4
-    n_memory: Annotated[int, flag("Symbols to recall, of copy_memory.")] = 2
-    windows: Annotated[
-        tuple[int, ...] | None, flag("Windows K; some to both sides of the delay unless given.")
-    ] = None
-    stride: Annotated[int, flag("Stride S of overlapping windows.")] = 4
-    gain: Annotated[float, flag("Gain: factor of W_hh before training.")] = 0.9
-    scheme: Annotated[str, flag(DRAW_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    network_seeds: Annotated[int, flag("Networks, the same for all windows.")] = 5
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
-    n_batches: Annotated[
-        int, flag("Batches, and updates, that are compared; rounded down to tens.")
-    ] = 600
-    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
-    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
-    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -131,22 +97,47 @@ def summarise(datasets: Datasets) -> list[str]:
 def _sentences(datasets: Datasets) -> list[str]:
     data = datasets["window"]
     needed = int(data.dependency) + 1
-    sentences = [
-        f"An answer depends on what was shown {needed - 1} steps before: a window of {needed} "
-        f"steps reaches it. Chance is {chance(data):.2f} nats per answer."
-    ]
+    task = (
+        f"An answer depends on what was shown {counted(needed - 1, 'step')} before: a window of "
+        f"{counted(needed, 'step')} reaches it. Chance is {chance(data):.2f} nats per answer."
+    )
     losses = losses_of(data)
+    ends = []
     for budget in data.budget.values:
         for name in data.truncation.values:
             final = losses.sel(budget=budget, truncation=name).isel(share=-1)
-            sentences.append(f"At equal {budget}, {name}: {_around(final, needed)}.")
-    sentences += _worse_in_words(losses.sel(budget="sequences"), needed)
+            ends.append(f"At equal {budget}, {name}: {_around(final, needed)}.")
     if (frozen := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(
-            f"{frozen} of {data.diverged.size} networks left the floating-point range and were "
-            "frozen (one for each seed, window and way of truncating)."
+        ends.append(
+            f"{frozen} of {counted(data.diverged.size, 'network')} left the floating-point range "
+            "and were frozen (one for each seed, window and way of truncating)."
         )
-    return sentences
+    worse = _worse_in_words(losses.sel(budget="sequences"), needed)
+    answer, advice = _shortest_in_words(data, losses, needed)
+    return [
+        *part("How long a window must be", [task], answer=answer, advice=advice),
+        *part("Losses at the end", ends),
+        *(part("Losses on the way", worse) if worse else []),
+    ]
+
+
+def _shortest_in_words(data: xr.Dataset, losses: xr.DataArray, needed: int) -> tuple[str, str]:
+    """The shortest window that ends as well as the best, of segments at equal sequences."""
+    way = str(data.truncation.values[0])
+    final = losses.sel(budget="sequences", truncation=way).isel(share=-1)
+    medians = median_over(final, "network_seed").sortby("window")
+    best = float(medians.min())
+    if best > chance(data) - _WORSE:
+        return f"Nothing is learned through any window ({way}) in this time.", ""
+    good = (medians <= best + _WORSE).values
+    shortest = int(medians.window[good][0])
+    reach = "shorter than the dependency" if shortest < needed else "as the dependency asks for"
+    answer = (
+        f"Through {way}, {counted(shortest, 'step')} are enough to learn as well as through any "
+        f"window, {reach}."
+    )
+    more = " or more" * bool(good[medians.window.values >= shortest].all())
+    return answer, f"train through {counted(shortest, 'step')}{more}."
 
 
 def _worse_in_words(losses: xr.DataArray, needed: int) -> list[str]:

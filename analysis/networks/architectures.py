@@ -3,9 +3,8 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,10 +14,11 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.networks import ARCHITECTURES, Architectures
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import flag
 from ..frame.statistics import told_apart, wilson
+from ..frame.words import counted, part
 from .architecture_plots import (
     NORM_LABEL,
     is_fraction,
@@ -32,45 +32,10 @@ from .architecture_plots import (
     plot_scores,
 )
 
-HELP = "Text, sentences, translation and captions: held-out scores, gradients across the boundary."
+HELP = ARCHITECTURES.help
+Settings = Architectures
 
 MOMENTS = ("before", "after")
-_ALL = ("characters", "sentences", "translation", "captions")
-_CELLS = ("vanilla", "lstm", "gru")
-_OWN = "that of each architecture unless given."
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to train; each architecture has sizes of its own."""
-
-    architecture: Annotated[tuple[str, ...], flag(f"Any of {', '.join(_ALL)}.")] = _ALL
-    cell: Annotated[
-        tuple[str, ...],
-        flag("Any of vanilla, lstm, gru; the one that validates best is tested."),
-    ] = _CELLS
-    forget_bias: Annotated[
-        float | None, flag(f"Added to the bias of f (LSTM) or z (GRU); {_OWN}")
-    ] = None
-    n_layers: Annotated[int, flag("Layers of a network, or of encoder and decoder each.")] = 1
-    network_seeds: Annotated[int, flag("Networks trained side by side.")] = 3
-    n_updates: Annotated[int | None, flag(f"Updates; {_OWN}")] = None
-    n_hidden: Annotated[int | None, flag(f"Hidden units H; {_OWN}")] = None
-    batch_size: Annotated[int | None, flag(f"Sequences B per batch; {_OWN}")] = None
-    learning_rate: Annotated[
-        tuple[float, ...] | None, flag(f"Rates of Adam, chosen from by the validation part; {_OWN}")
-    ] = None
-    n_steps: Annotated[int | None, flag(f"T of characters and sentences; {_OWN}")] = None
-    window: Annotated[
-        int | None, flag(f"Truncation window K: trains characters, marked in all; {_OWN}")
-    ] = None
-    text: Annotated[
-        str | None, flag("A file in UTF-8 that characters reads; English unless given.")
-    ] = None
-    n_records: Annotated[int, flag("How often validation data are scored.")] = 10
-    data_seed: Annotated[int, flag("Seed of batches and held-out data.")] = 0
-    dtype: Annotated[str, flag("float32 or float64.")] = "float32"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -243,26 +208,37 @@ def summarise(datasets: Datasets) -> list[str]:
     sentences = []
     for name, data in datasets.items():
         best = of_the_best(data)
-        sentences += [_score_words(name, data), *_choice_words(data), _rate_words(best)]
-        sentences += [*_error_words(best), _stop_words(best)]
-        sentences += _diverged_words(data) + _word_words(best)
-        sentences += [_flow_words(best), *_example_words(data)]
+        found = [_score_words(name, data), *_choice_words(data), _rate_words(best)]
+        found += [*_error_words(best), _stop_words(best)]
+        found += _diverged_words(data) + _word_words(best)
+        found += [_flow_words(best), *_example_words(data)]
+        missed = _not_beaten(data)
+        answer = f"does not beat: {', '.join(missed)}" if missed else "beats every simple rule"
+        answer = f"What was learned {answer}."
+        sentences += part(name.capitalize(), found, answer=answer)
     return sentences
+
+
+def _not_beaten(data: xr.Dataset) -> list[str]:
+    """The simple rules that score as well as networks, or better."""
+    median = float(_scores(data, of_the_best(data).test_score).median())
+    sign = 1.0 if is_fraction(data) else -1.0
+    pairs = zip(data.baseline.values, data.baseline_score.values, strict=True)
+    return [str(name) for name, score in pairs if not sign * median > sign * score]
 
 
 def _score_words(name: str, data: xr.Dataset) -> str:
     others = dict(zip(data.baseline.values, data.baseline_score.values, strict=True))
     test = _scores(data, of_the_best(data).test_score)
-    median, sign = float(test.median()), 1.0 if is_fraction(data) else -1.0
-    missed = [str(k) for k, v in others.items() if not sign * median > sign * v]
+    median, missed = float(test.median()), _not_beaten(data)
     listing = ", ".join(f"{k} {v:.3g}" for k, v in others.items())
     verdict = "better than all of them" if not missed else f"not better than: {', '.join(missed)}"
     kind = f"{data.attrs['best_cell']} " * ("cell" in data.dims)
     return (
         f"{name} ({figures.configuration(data)['kind']}): {data.test_score.attrs['long_name']}, "
-        f"median of {test.size} {kind}networks after {int(data.updates[-1])} updates {median:.3g} "
-        f"({float(test.min()):.3g} to {float(test.max()):.3g}) {data.score.attrs['units']}; "
-        f"{listing}: {verdict}."
+        f"median of {counted(test.size, f'{kind}network')} after {int(data.updates[-1])} updates "
+        f"{median:.3g} ({float(test.min()):.3g} to {float(test.max()):.3g}) "
+        f"{data.score.attrs['units']}; {listing}: {verdict}."
     )
 
 
@@ -327,7 +303,7 @@ def _diverged_words(data: xr.Dataset) -> list[str]:
     for cell, one in of_cells(data).items():
         kind = f"{cell} " * ("cell" in data.dims)
         if lost := int((one.diverged >= 0).sum()):
-            found.append(f"  {lost} of {one.diverged.size} {kind}networks diverged.")
+            found.append(f"  {lost} of {counted(one.diverged.size, f'{kind}network')} diverged.")
     return found
 
 

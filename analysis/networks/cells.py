@@ -1,7 +1,6 @@
 """RNN, GRU and LSTM side by side on the same data, against where their gates begin."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,46 +10,20 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.networks import CELLS, ComparedCells
+from ..commands.own import of_files, with_own
 from ..frame import cells as frame
 from ..frame import figures
 from ..frame.runs import Datasets
-from ..frame.settings import Ensemble, Own, flag, of_files, with_own
-from ..frame.words import known_of, middle, percent
+from ..frame.statistics import middles
+from ..frame.words import known_of, middle, part, percent
 from . import cell_plots
 from .cell_plots import NAMES, start_in_words
 
-HELP = "RNN, GRU and LSTM side by side: gradients, windows, exponents and time scales of gates."
+HELP = CELLS.help
+Settings = ComparedCells
 
 _TENTH = np.log(10.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Ensemble):
-    """Which cells are compared, on what."""
-
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    network_seeds: Annotated[int, flag("Networks per cell and start.")] = 3
-    activation: Annotated[str, flag("Of vanilla networks: tanh, sigmoid, relu or linear.")] = "tanh"
-    cell: Annotated[tuple[str, ...], flag("vanilla, gru, lstm: one or several.")] = (
-        "vanilla", "gru", "lstm",
-    )  # fmt: skip
-    forget_bias: Annotated[
-        tuple[float, ...], flag("Added to the bias of f (LSTM) and z (GRU); a column each.")
-    ] = (0.0, 1.0, 3.0)
-    chrono: Annotated[
-        float, flag("T_max of chrono initialisation, one more column; 0 for none.")
-    ] = 200.0
-    n_layers: Annotated[int, flag("Layers of every network; of 2 and more stacks.")] = 1
-    scheme: Annotated[
-        str, flag("Initialisation: pytorch, gaussian, orthogonal, identity or uniform.")
-    ] = "pytorch"
-    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    share: Annotated[float, flag("Share of dL/dW_hh that the reach keeps.")] = 0.9
-    state_scale: Annotated[
-        str, flag("Units of norms: std, of what each component of the state varies by; or none.")
-    ] = "std"
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -216,7 +189,7 @@ def _networks(data: xr.Dataset) -> str:
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["cells"]
-    found = frame.own_in_words(data)
+    found, tenths = frame.own_in_words(data), {}
     for cell in data.cell.values:
         gated = cell != "vanilla"
         for start in data.start.values if gated else data.start.values[:1]:
@@ -225,7 +198,17 @@ def summarise(datasets: Datasets) -> list[str]:
             name += f", {start_in_words(start)}" * (gated and start != "own")
             gates = _gates_in_words(here) if gated else ""
             found.append(f"{name}: {_gradient_in_words(here)}{gates}.")
-    return found
+            tenths[name] = min(middles(tenth_lags(here)))
+    return part("Cells side by side", found, answer=_farthest_in_words(tenths))
+
+
+def _farthest_in_words(tenths: Mapping[str, float]) -> str:
+    """Whose gradients take longest to fall to a tenth, where that differs."""
+    known = {name: lag for name, lag in tenths.items() if not np.isnan(lag)}
+    farthest = [name for name, lag in known.items() if lag == max(known.values())]
+    if len(farthest) == len(known):
+        return ""
+    return f"Gradients reach farthest back in {' and in '.join(farthest)}."
 
 
 def tenth_lags(data: xr.Dataset) -> npt.NDArray[np.float64]:
@@ -248,7 +231,8 @@ def _gradient_in_words(data: xr.Dataset) -> str:
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
         f"{percent(settings['tolerance'])}{everywhere} takes a window of {window} of {T} steps, "
-        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
+        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; the largest "
+        f"Lyapunov exponent is {exponent}"
     )
 
 

@@ -1,37 +1,25 @@
 """Stacks of one and more layers on the same data: gradients, exponents and windows by layer."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from itertools import pairwise
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.networks import DEPTH, Depth
+from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Ensemble, Own, flag, of_files, with_own
-from ..frame.words import known_of, middle, percent
+from ..frame.statistics import median
+from ..frame.words import counted, known_of, middle, part, percent
 from . import depth_plots
 from .cell_plots import NAMES
 from .depth_plots import of_depth, shown_layers
 
-HELP = "Stacks of more and more layers: gradients, exponents and windows of every layer."
-
-
-@dataclass(frozen=True)
-class Settings(Own, Ensemble):
-    """Which stacks are compared, on what."""
-
-    n_hidden: Annotated[int, flag("Hidden units H of each layer.")] = 24
-    network_seeds: Annotated[int, flag("Stacks per depth.")] = 3
-    n_layers: Annotated[tuple[int, ...], flag("Layers: one or several, a panel each.")] = (1, 2, 4)
-    cell: Annotated[str, flag("Of all layers: vanilla, lstm or gru.")] = "vanilla"
-    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
-    scheme: Annotated[str, flag(SCHEME_HELP.removesuffix(".") + ", or pytorch.")] = "gaussian"
-    gain: Annotated[float, flag("Gain: factor of all of W_hh.")] = 1.0
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
+HELP = DEPTH.help
+Settings = Depth
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -175,7 +163,34 @@ def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
     data = datasets["depth"]
     depths = data.n_layers.values.tolist()
-    return [*cells.own_in_words(data), *(_depth_in_words(data, depth) for depth in depths)]
+    found = [*cells.own_in_words(data), *(_depth_in_words(data, depth) for depth in depths)]
+    windows = {depth: of_depth(data, depth).largest_window for depth in sorted(depths)}
+    known = {d: float(median(each)) for d, each in windows.items() if each.notnull().all()}
+    return part(
+        "Stacks, layer by layer",
+        found,
+        answer=_windows_in_words(known) if len(known) == len(depths) else "",
+        advice=_window_to_choose(known, data.lag.size),
+    )
+
+
+def _windows_in_words(windows: dict[int, float]) -> str:
+    """Whether windows grow with every layer."""
+    row = list(windows.values())
+    if len(row) < 2 or not all(a < b for a, b in pairwise(row)):
+        return ""
+    steps, depths = (", ".join(f"{x:g}" for x in each) for each in (row, windows))
+    return f"Deeper stacks need longer windows: {steps} steps for {depths} layers."
+
+
+def _window_to_choose(windows: dict[int, float], length: int) -> str:
+    """The window of the deepest stack, where all its networks have one."""
+    if not windows:
+        return ""
+    depth, window = max(windows), int(np.ceil(windows[max(windows)]))
+    if window == length:
+        return f"do not truncate {layers_in_words(depth)}."
+    return f"train {layers_in_words(depth)} through {counted(window, 'step')} or more."
 
 
 def _depth_in_words(data: xr.Dataset, depth: int) -> str:
@@ -185,8 +200,8 @@ def _depth_in_words(data: xr.Dataset, depth: int) -> str:
     window = middle(here.largest_window, lambda K: f"{K:g}") + known_of(here.largest_window)
     rates = "; ".join(_layer_in_words(here.sel(layer=n), n) for n in shown_layers(depth))
     return (
-        f"{layers_in_words(depth)}: lambda_1 is {first}; a gradient within {tolerance} in "
-        f"every layer takes a window of {window} of {T} steps; {rates}."
+        f"{layers_in_words(depth)}: the largest Lyapunov exponent is {first}; a gradient "
+        f"within {tolerance} in every layer takes a window of {window} of {T} steps; {rates}."
     )
 
 

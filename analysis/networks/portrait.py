@@ -1,8 +1,5 @@
 """A portrait: all that is known about one network, on one page."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -10,35 +7,17 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.networks import PORTRAIT, Portrait
+from ..commands.own import of_files, with_own
 from ..dynamics import words
 from ..frame import cells
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Own, Reading, flag, of_files, with_own
+from ..frame.words import counted, part
 from . import portrait_gated, portrait_plots
 from .portrait_page import configuration, subject_in_words
 
-HELP = "All that is known about one network, drawn or from a file, on one page."
-
-
-@dataclass(frozen=True)
-class Settings(Own, Reading):
-    """Which network is portrayed, and what it reads."""
-
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    gain: Annotated[
-        float | None, flag("Gain: factor of W_hh; 1.5 unless given, of --weights 1.")
-    ] = None
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 64
-    seed: Annotated[int, flag("Seed of the network.")] = 0
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    cell: Annotated[str, flag("Cell: vanilla, lstm or gru.")] = "vanilla"
-    forget_bias: Annotated[float, flag("Added to the bias of f (LSTM) or z (GRU).")] = 0.0
-    n_layers: Annotated[int, flag("Layers of a stack.")] = 1
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 200
-    batch_size: Annotated[int, flag("Sequences B.")] = 16
-    tolerance: Annotated[float, flag("Relative error at which a window suffices.")] = 0.1
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+HELP = PORTRAIT.help
+Settings = Portrait
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -65,27 +44,42 @@ def summarise(datasets: Datasets) -> list[str]:
     return [*_sentences(data), *without * lost]
 
 
+_FATES = {
+    -1.0: "Gradients vanish in this network.",
+    0.0: "Gradients neither vanish nor explode clearly in this network.",
+    1.0: "Gradients explode in this network.",
+}
+
+
 def _sentences(data: xr.Dataset) -> list[str]:
-    name = subject_in_words(data)
-    if portrait_gated.has_blocks(data):
-        return [
-            f"{name}: {_fate(data)}",
-            _slope_in_words(data),
-            *portrait_gated.parts_in_words(data),
-            portrait_gated.steps_in_words(data),
-            _chaos_in_words(data),
-            _window_in_words(data),
-        ]
+    verdict = sign(data)
+    gated = portrait_gated.has_blocks(data)
+    parts = portrait_gated.parts_in_words(data) if gated else []
     return [
-        f"{name}: {_fate(data)}",
-        _slope_in_words(data),
+        *part(
+            "What becomes of gradients",
+            [f"{subject_in_words(data)}: {_fate(data)}", _slope_in_words(data), *parts],
+            answer=_FATES.get(verdict, ""),
+            advice="clip gradients when this network is trained." * (verdict > 0),
+        ),
+        *part(
+            "Weights and units",
+            [portrait_gated.steps_in_words(data) if gated else _matrix_in_words(data)],
+        ),
+        *part("States", [_chaos_in_words(data)]),
+        *part(
+            "Truncation", [_window_in_words(data)], advice="" if gated else _window_to_take(data)
+        ),
+    ]
+
+
+def _matrix_in_words(data: xr.Dataset) -> str:
+    return (
         f"W_hh has spectral radius {float(data.spectral_radius):.2f} and norm "
         f"{float(data.spectral_norm):.2f}, with a departure from normality of "
         f"{float(data.henrici_relative):.0%} of its size; the mean slope of the units is "
-        f"{float(data.mean_slope):.2f}.",
-        _chaos_in_words(data),
-        _window_in_words(data),
-    ]
+        f"{float(data.mean_slope):.2f}."
+    )
 
 
 def sign(data: xr.Dataset) -> float:
@@ -103,10 +97,10 @@ def _signs(data: xr.Dataset) -> npt.NDArray[np.float64]:
 def _fate(data: xr.Dataset) -> str:
     exponent, error = float(data.exponents[0]), float(data.exponent_errors[0])
     if np.isneginf(exponent):
-        return "lambda_1 is -inf: a Jacobian is 0, no gradient passes it."
+        return "the largest Lyapunov exponent is -inf: a Jacobian is 0, no gradient passes it."
     if not np.isfinite(exponent):
-        return "lambda_1 is not a number: the states left the range."
-    value = f"lambda_1 is {words.with_error(exponent, error)} nats/step"
+        return "the largest Lyapunov exponent is not a number: the states left the range."
+    value = f"the largest Lyapunov exponent is {words.with_error(exponent, error)} nats/step"
     verdict = sign(data)
     if np.isnan(verdict):
         return f"{value}; its error is not known, nor whether gradients vanish or explode."
@@ -129,7 +123,7 @@ def _slope_in_words(data: xr.Dataset) -> str:
     known = (
         ""
         if silent or np.isnan(data.theory_exponent)
-        else f"; mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
+        else f"; mean field says {float(data.theory_exponent):+z.3f} for the largest exponent"
     )
     sentence = (
         f"Norms of gradients change by {words.with_error(rate, error)} nats/step over lags "
@@ -185,6 +179,16 @@ def _chaos_in_words(data: xr.Dataset) -> str:
         f"{count} of {data.unit.size} Lyapunov exponents lie more than two standard errors above "
         f"0: {dimension}; the positive ones add up to {float(data.entropy_rate):.3f} nats/step."
     )
+
+
+def _window_to_take(data: xr.Dataset) -> str:
+    """Whether to truncate, and through which window; "" where none is known."""
+    window, length = float(data.sufficient_window), int(data.window[-1])
+    if not np.isfinite(window):
+        return ""
+    if window >= length:
+        return "do not truncate."
+    return f"train through {counted(int(window), 'step')} or more."
 
 
 def _window_in_words(data: xr.Dataset) -> str:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from rnnsim import checks
-from rnnsim.experiments.scaling.engine import Shard, shard_of
+from ..frame.settings import CORES, flag
 
-from ..frame.settings import flag
+if TYPE_CHECKING:
+    from rnnsim.experiments.scaling.engine import Shard
 
 _WHERE = ("workers", "scheduler", "scheduler_file")
 
@@ -18,27 +18,34 @@ class Scaling:
 
     store: Annotated[
         Path | None,
-        flag("Folder that keeps every job that is done: the same command goes on with it."),
+        flag("Folder that keeps every job that is done: the same command goes on with it.", CORES),
     ] = None
-    workers: Annotated[int | None, flag("Processes that run jobs, each on one thread.")] = None
+    workers: Annotated[int | None, flag("Processes that run jobs, each on one thread.", CORES)] = (
+        None
+    )
     scheduler: Annotated[
-        str | None, flag("Address of a dask scheduler that runs jobs, as tcp://host:8786.")
+        str | None, flag("Address of a dask scheduler that runs jobs, as tcp://host:8786.", CORES)
     ] = None
-    scheduler_file: Annotated[Path | None, flag("The file that it wrote its address to.")] = None
+    scheduler_file: Annotated[
+        Path | None, flag("The file that it wrote its address to.", CORES)
+    ] = None
     shard: Annotated[
-        str | None, flag("i/n: share i of n alone, into --store, for rnnsim merge.")
+        str | None, flag("i/n: share i of n alone, into --store, for rnnsim merge.", CORES)
     ] = None
     dry_run: Annotated[
-        bool, flag("Print jobs, memory, bytes and hours of a core, from a job of each kind.")
+        bool, flag("Print jobs, memory, bytes and hours of a core, from a job of each kind.", CORES)
     ] = False
 
-    def share(self) -> Shard | None:
+    def share(self) -> "Shard | None":
         """The share as numbers.
 
         Raises
         ------
         ValueError
         """
+        from rnnsim import checks
+        from rnnsim.experiments.scaling.engine import shard_of
+
         with checks.renamed(shard="`--shard`"):
             return None if self.shard is None else shard_of(self.shard)
 
@@ -49,6 +56,8 @@ class Scaling:
         ------
         TypeError, ValueError
         """
+        from rnnsim import checks
+
         given = [name for name in _WHERE if getattr(self, name) is not None]
         flags = [f"--{name.replace('_', '-')}" for name in given]
         if len(given) > 1:

@@ -1,7 +1,6 @@
 """Departure from normality: the same eigenvalues, other transients, other gradients."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,10 +11,11 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.spectra import NONNORMAL, Nonnormal
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, flag
-from ..frame.words import known_of, middle, percent, share
+from ..frame.statistics import median_over
+from ..frame.words import known_of, middle, part, percent, share
 from .nonnormal_plots import (
     plane_key,
     plane_norm,
@@ -26,39 +26,10 @@ from .nonnormal_plots import (
     plot_windows,
 )
 
-HELP = "The same eigenvalues, more or less normal: pseudospectra, transients, gradients, windows."
+HELP = NONNORMAL.help
+Settings = Nonnormal
 
 _SEEN_LAGS = 80  # where the axis of lags ends
-_SCALES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-
-
-@dataclass(frozen=True)
-class Settings(Cells, Ensemble):
-    """What to simulate."""
-
-    cell: Annotated[
-        tuple[str, ...], flag("vanilla alone: of gated cells see spectra and isometry.")
-    ] = ("vanilla",)
-    forget_bias: Annotated[tuple[float, ...], flag("0 alone, as there are no gates.")] = (0.0,)
-    n_layers: Annotated[tuple[int, ...], flag("1 alone: of stacks see spectra and isometry.")] = (
-        1,
-    )
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 8
-    activation: Annotated[tuple[str, ...], flag("Several of linear, tanh, sigmoid, relu.")] = (  # type: ignore[assignment]
-        "linear",
-        "tanh",
-    )
-    scale: Annotated[tuple[float, ...], flag("Factors of the departure; 1: as drawn.")] = _SCALES
-    plane_scale: Annotated[tuple[float, ...], flag("Those whose pseudospectra are drawn.")] = (
-        0.0,
-        1.0,
-        2.0,
-    )
-    radius: Annotated[float, flag("Spectral radius of all W_hh, below 1.")] = 0.9
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 150
-    tolerance: Annotated[float, flag("Error of the gradient at which a window suffices.")] = 0.1
-    n_points: Annotated[int, flag("Points on each axis of the pseudospectra.")] = 81
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -225,7 +196,18 @@ def summarise(datasets: Datasets) -> list[str]:
         "departure from normality, the eigenvalues of the same draws."
     ]
     sentences += [_scale_in_words(data.sel(scale=scale), settings) for scale in data.scale.values]
-    return sentences
+    return part("The same eigenvalues, less and less normal", sentences, answer=_longer(data))
+
+
+def _longer(data: xr.Dataset) -> str:
+    """Whether windows never shrink with the departure, and grow in the end."""
+    ends = median_over(data.sufficient_window, "network_seed").sortby("scale")
+    rows = ends.transpose("activation", "scale").values
+    if not ((np.diff(rows) >= 0).all() and (rows[:, -1] > rows[:, 0]).all()):
+        return ""
+    return (
+        "With the same eigenvalues gradients need longer windows, the farther W_hh is from normal."
+    )
 
 
 def _scale_in_words(data: xr.Dataset, settings: dict[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """Spectra of W_hh, of gated networks and stacks of a step, and what they say about gradients."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,12 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks, theory
 
+from ..commands.own import of_files, with_own
+from ..commands.spectra import SPECTRA, Spectra
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median, median_over
-from ..frame.words import middle, share
+from ..frame.words import middle, part, share
 from ..gradients.norm_plots import critical_gain
 from .spectrum_plots import (
     circle_key,
@@ -29,26 +29,12 @@ from .spectrum_plots import (
 )
 from .steps import step_figures, step_sentences
 
-HELP = "Eigenvalues, singular values, normality; growth of gradients against the radius."
+HELP = SPECTRA.help
+Settings = Spectra
 
 _NORMAL = 1e-6  # relative departures below are rounding
 
 _SEQUENCES = 4  # at most, whose Jacobians are taken apart
-
-_GAINS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells, Ensemble):
-    """What to simulate."""
-
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh.")] = _GAINS
-    spectrum_gain: Annotated[
-        float | None,
-        flag("Gain whose eigen- and singular values are drawn; 1.5 unless given, of --weights 1."),
-    ] = None
-    length: Annotated[int, flag("Sequence length T of the gradients, in steps.")] = 100
-    scheme: Annotated[tuple[str, ...], flag(SCHEME_HELP)] = rnnsim.SCHEMES
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -301,9 +287,15 @@ def summarise(datasets: Datasets) -> list[str]:
 def _sentences(data: xr.Dataset) -> list[str]:
     sentences = []
     for scheme in schemes_of(data):
-        sentences += _spectrum_in_words(one_scheme(data, scheme), scheme)
-        sentences += _growth_in_words(one_scheme(data, scheme), scheme)
+        one = one_scheme(data, scheme)
+        rows = [*_spectrum_in_words(one, scheme), *_growth_in_words(one, scheme)]
+        sentences += part(f"W_hh drawn {scheme}" if drawn(scheme) else f"W_hh of {scheme}", rows)
     return sentences
+
+
+def drawn(scheme: str) -> bool:
+    """Whether it is a way of drawing, and no network of one's own."""
+    return scheme in rnnsim.SCHEMES
 
 
 def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
@@ -311,8 +303,8 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
     if not some.any():
         return [f"{scheme}: W_hh is 0 at every gain."]
     gain = critical_gain(data, "spectral_radius")
-    drawn = scheme in rnnsim.SCHEMES
-    expected = f" (theory {1.0 / float(theory.spectral_radius(scheme, 1.0)):.2f})" if drawn else ""
+    known = drawn(scheme)
+    expected = f" (theory {1.0 / float(theory.spectral_radius(scheme, 1.0)):.2f})" if known else ""
     departure = float(median(data.henrici_relative.where(some)))
     ratio = float(median(data.spectral_norm / data.spectral_radius.where(some)))
     kreiss, condition = (
@@ -325,9 +317,9 @@ def _spectrum_in_words(data: xr.Dataset, scheme: str) -> list[str]:
         else f"not normal (departure {share(departure)} of its norm)"
     )
     return [
-        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {gain:.2f}{expected}; "
-        f"W_hh is {kind}, its spectral norm {ratio:.2f} times its radius. "
-        f"The norms of its powers overshoot those of its radius {kreiss} times at least "
+        f"{scheme}: the median spectral radius (largest size of an eigenvalue) of W_hh passes 1 "
+        f"at gain {gain:.2f}{expected}; W_hh is {kind}, its spectral norm {ratio:.2f} times its "
+        f"radius. The norms of its powers overshoot those of its radius {kreiss} times at least "
         f"(Kreiss constant) and {condition} times at most (condition of the eigenvectors); "
         "medians."
     ]

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import middle
+from ..frame.words import middle, part
 from .spectrum_plots import schemes_of
 from .step_plots import (
     blocks_of,
@@ -138,7 +138,7 @@ def _radius_figure(data: xr.Dataset) -> Figure:
 def step_sentences(datasets: Datasets) -> list[str]:
     """What the figures show of one kind of networks, in words."""
     data = of_one_kind(datasets["steps"])
-    return [_in_words(data, scheme) for scheme in schemes_of(data)]
+    return part("A step of the network", [_in_words(data, scheme) for scheme in schemes_of(data)])
 
 
 def _in_words(data: xr.Dataset, scheme: str) -> str:

@@ -1,9 +1,9 @@
 """Temporal order: which way of training solves it, at which length (Pascanu et al. 2013)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,43 +12,15 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import checks
 
+from ..commands.training import TEMPORAL_ORDER, TemporalOrder
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.settings import Cells, flag
-from ..frame.words import middle, percent, share
+from ..frame.settings import Cells
+from ..frame.words import counted, middle, part, percent, share, were
 from .learning_plots import Columns, plot_error, plot_solved, plot_within, updates_until_solved
 
-HELP = "Share of networks that solve temporal order: SGD, clipping, a penalty; RNN, GRU, LSTM."
-
-
-@dataclass(frozen=True)
-class Settings(Cells):
-    """What to train; the defaults are a fraction of the published budget."""
-
-    cell: Annotated[
-        tuple[str, ...], flag("Cells that are compared: vanilla, lstm, gru, one or several.")
-    ] = ("vanilla", "gru", "lstm")
-    cell_optimizer: Annotated[
-        str, flag("What cells are compared with: sgd, momentum, adam, rmsprop or adagrad.")
-    ] = "adam"
-    cell_learning_rate: Annotated[float, flag("Its rate.")] = 0.003
-    length: Annotated[tuple[int, ...], flag("Sequence lengths T, in steps.")] = (20, 30, 50)
-    network_seeds: Annotated[int, flag("Initial networks, the same for all methods.")] = 5
-    n_updates: Annotated[int, flag("Updates of every network.")] = 6000
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 50
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 20
-    learning_rate: Annotated[float, flag("Rate of SGD, in all methods.")] = 0.01
-    clip_norm: Annotated[float, flag("Norm at which gradients are clipped.")] = 1.0
-    penalty: Annotated[float, flag("Weight of Omega.")] = 4.0
-    penalty_variant: Annotated[str, flag("code or paper, see rnnsim.train.")] = "code"
-    test_size: Annotated[int, flag("Sequences tested on.")] = 10_000
-    tolerance: Annotated[float, flag("Share of wrong answers below which it is solved.")] = 0.01
-    record_every: Annotated[
-        int | None, flag("Updates between tests; a twentieth of all unless given.")
-    ] = None
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    dtype: Annotated[str, flag("float32 or float64.")] = "float32"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
+HELP = TEMPORAL_ORDER.help
+Settings = TemporalOrder
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -168,16 +140,36 @@ def _curves(datasets: Datasets) -> Figure:
 
 def summarise(datasets: Datasets) -> list[str]:
     """What the figures show, in words, from the data alone."""
-    sentences = _in_words(_methods(datasets), "networks", "method")
+    methods = _methods(datasets)
+    found = part(
+        "Ways of training, as Pascanu et al. (2013) compare them",
+        _in_words(methods, "", "method"),
+        answer=_best_in_words(methods),
+    )
     if "cells" not in datasets:
-        return sentences
-    ours = _in_words(_kinds(datasets), "networks of each kind", "kind")
-    return [
-        *sentences,
+        return found
+    kinds = _kinds(datasets)
+    ours = (
         "Kinds of networks beside each other, our own and not of Pascanu et al. (2013): "
-        f"{_ours(datasets['cells'])}, from the same seeds, with the same batches.",
-        *ours,
-    ]
+        f"{_ours(datasets['cells'])}, from the same seeds, with the same batches."
+    )
+    sentences = [ours, *_in_words(kinds, " of each kind", "kind")]
+    return found + part("Kinds of networks", sentences, answer=_best_in_words(kinds))
+
+
+def _best_in_words(columns: Columns) -> str:
+    """What solves the longest sequences most often, where that differs."""
+    last = {name: data.sortby("length").isel(length=-1) for name, data in columns.items()}
+    counts = {n: int(np.isfinite(updates_until_solved(each)).sum()) for n, each in last.items()}
+    first = next(iter(last.values()))
+    length, most = int(first.length), max(counts.values())
+    if most == 0:
+        return f"At length {length} nothing is solved."
+    best = [name for name, count in counts.items() if count == most]
+    if len(best) == len(counts):
+        return ""
+    solved = f"{most} of {counted(first.sizes['network_seed'], 'network')}"
+    return f"At length {length} most is solved by {' and '.join(best)}: {solved}."
 
 
 def _in_words(columns: Columns, networks: str, axis: str) -> list[str]:
@@ -190,8 +182,8 @@ def _in_words(columns: Columns, networks: str, axis: str) -> list[str]:
         counts = _of_each(here, lambda each: f"{int(np.isfinite(each).sum())}")
         medians = _of_each(here, lambda each: middle(each, partial(_updates, budget)))
         sentences.append(
-            f"At length {length}, of {seeds} {networks} solved within {budget} updates: {counts}; "
-            f"median updates (unsolved: more than {budget}): {medians}."
+            f"At length {length}, of {counted(seeds, 'network')}{networks} solved within {budget} "
+            f"updates: {counts}; median updates (unsolved: more than {budget}): {medians}."
         )
     last = {name: column.error.isel(updates=-1, length=-1) for name, column in columns.items()}
     errors = _of_each(last, lambda each: middle(each, share))
@@ -202,8 +194,8 @@ def _in_words(columns: Columns, networks: str, axis: str) -> list[str]:
     if lost > 0:
         trained = sum(column.diverged.size for column in columns.values())
         sentences.append(
-            f"{lost} networks left the floating-point range and were frozen, of {trained} (one for "
-            f"each length, {axis} and seed)."
+            f"{counted(lost, 'network')} left the floating-point range and {were(lost)} frozen, of "
+            f"{trained} (one for each length, {axis} and seed)."
         )
     return sentences
 

@@ -1,8 +1,7 @@
 """Training: loss, gradients, eigenvalues and the bias of truncation, while networks learn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,12 @@ from matplotlib.figure import Figure
 
 import rnnsim
 
+from ..commands.own import of_files, with_own
+from ..commands.training import TRAINING, Training
 from ..frame import cells, figures
 from ..frame.figures import relative
 from ..frame.runs import Datasets
-from ..frame.settings import SCHEME_HELP, TASK_HELP, Cells, Own, flag, of_files, with_own
-from ..frame.words import middle, share
+from ..frame.words import counted, listing, middle, part, share, were
 from .carry_plots import carry_figure
 from .gates import gate_figure, gates_in_words
 from .panels import grid, only_outer_labels, trained
@@ -31,40 +31,10 @@ from .training_plots import (
     plot_reach,
 )
 
-HELP = "Networks while they learn: loss, gradients, eigenvalues, bias of truncation, reach."
+HELP = TRAINING.help
+Settings = Training
 
 _SOLVED = 0.1  # of the loss of the best constant answer
-
-
-@dataclass(frozen=True)
-class Settings(Own, Cells):
-    """What to train."""
-
-    task: Annotated[str, flag(TASK_HELP)] = "temporal_order"
-    length: Annotated[int, flag("Sequence length T, in steps.")] = 40
-    gain: Annotated[tuple[float, ...], flag("Gains: factors of W_hh before training.")] = (
-        0.5,
-        1.0,
-        1.5,
-    )
-    scheme: Annotated[str, flag(SCHEME_HELP)] = "gaussian"
-    activation: Annotated[str, flag("tanh, sigmoid, relu or linear.")] = "tanh"
-    network_seeds: Annotated[int, flag("Networks per gain.")] = 5
-    data_seed: Annotated[int, flag("Seed of batches and test data.")] = 0
-    n_hidden: Annotated[int, flag("Hidden units H.")] = 32
-    batch_size: Annotated[int, flag("Sequences B per batch.")] = 16
-    window: Annotated[int | None, flag("Window K of truncated BPTT; full unless given.")] = None
-    stride: Annotated[int | None, flag("Stride S; the window unless given.")] = None
-    carry: Annotated[str, flag("State between segments: sequence, stream or none.")] = "sequence"
-    optimizer: Annotated[str, flag("sgd, momentum, adam, rmsprop or adagrad.")] = "adam"
-    learning_rate: Annotated[float, flag("Learning rate.")] = 0.003
-    clip_norm: Annotated[float, flag("Largest norm of a gradient; 0: not clipped.")] = 1.0
-    penalty: Annotated[float, flag("Weight of Pascanu's Omega.")] = 0.0
-    n_updates: Annotated[int, flag("Updates of every network.")] = 1600
-    record_every: Annotated[int, flag("Updates between records.")] = 20
-    snapshot_every: Annotated[int, flag("Updates between spectra and gradient flows.")] = 40
-    dtype: Annotated[str, flag("float64 or float32.")] = "float64"
-    n_threads: Annotated[int | None, flag("Threads; all cores unless given.")] = None
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -249,22 +219,51 @@ def summarise(datasets: Datasets) -> list[str]:
 def _sentences(datasets: Datasets) -> list[str]:
     data = of_one_kind(datasets["training"])
     gains = [data.sel(gain=gain) for gain in data.gain.values]
-    sentences = [_gain_in_words(one) for one in gains]
-    sentences += [_dynamics_in_words(one) for one in gains]
+    solved = {float(one.gain): _solved(one) for one in gains}
+    found = part(
+        "What is learned",
+        [_gain_in_words(one) for one in gains],
+        answer=_learned_in_words(solved, data.sizes["network_seed"]),
+        advice=_gain_to_start_from(solved),
+    )
+    found += part("What becomes of gradients", [_dynamics_in_words(one) for one in gains])
     if cells.is_gated(data):
-        sentences += [each for one in gains for each in gates_in_words(one)]
-    sentences += [_bias_in_words(one) for one in gains]
+        found += part("Gates", [each for one in gains for each in gates_in_words(one)])
+    found += part("What truncation would lose", [_bias_in_words(one) for one in gains])
     if (lost := int((data.diverged >= 0).sum())) > 0:
-        sentences.append(
-            f"{lost} networks left the floating-point range and were frozen, of "
-            f"{data.diverged.size}."
-        )
-    return sentences
+        text = f"{counted(lost, 'network')} left the floating-point range and {were(lost)} frozen"
+        found += part("Networks that were lost", [f"{text}, of {data.diverged.size}."])
+    return found
+
+
+def _solved(data: xr.Dataset) -> int:
+    """Networks that come below a tenth of the loss of always giving the same answer."""
+    return int((losses_of(data).isel(updates=-1) < _SOLVED * data.constant_loss).sum())
+
+
+def _learned_in_words(solved: Mapping[float, int], n_networks: int) -> str:
+    """From which gains the task is learned."""
+    learned = [gain for gain, count in solved.items() if 2 * count > n_networks]
+    others = [gain for gain in solved if gain not in learned]
+    if not learned:
+        return "From no gain do more than half of the networks learn the task."
+    if not others:
+        return "From every gain more than half of the networks learn the task."
+    return (
+        f"More than half of the networks learn the task from {listing('gain', learned, '')}, not "
+        f"from {listing('gain', others, '')}."
+    )
+
+
+def _gain_to_start_from(solved: Mapping[float, int]) -> str:
+    """The gain from which most networks learn, if it is one of several."""
+    best = [gain for gain, count in solved.items() if count == max(solved.values())]
+    return f"start from gain {best[0]:g}." * (len(best) == 1 < len(solved))
 
 
 def _gain_in_words(data: xr.Dataset) -> str:
     final = losses_of(data).isel(updates=-1)
-    solved = int((final < _SOLVED * data.constant_loss).sum())
+    solved = _solved(data)
     counts = np.where(data.clipped.isnull(), 0, updates_made(data))
     clipped = "none"
     if total := counts.sum():
@@ -275,12 +274,13 @@ def _gain_in_words(data: xr.Dataset) -> str:
         if norms.notnull().any()
         else "is not known"
     )
+    come = "comes" if final.size == 1 else "come"
     return (
-        f"From gain {float(data.gain):g}, {solved} of {final.size} networks come below a tenth of "
-        f"the loss of always giving the same answer ({float(data.constant_loss):.2f}) within "
-        f"{int(data.updates[-1])} updates; the median ends at "
-        f"{middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were clipped, and the "
-        f"gradient's norm {highest}."
+        f"From gain {float(data.gain):g}, {solved} of {counted(final.size, 'network')} {come} "
+        "below a tenth of the loss of always giving the same answer "
+        f"({float(data.constant_loss):.2f}) within {int(data.updates[-1])} updates; the "
+        f"median ends at {middle(final, lambda x: f'{x:.2g}')}, {clipped} of updates were "
+        f"clipped, and the gradient's norm {highest}."
     )
 
 

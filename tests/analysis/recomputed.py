@@ -44,7 +44,7 @@ def quartile(values, q):
 
 def of_known(values):
     size, found = np.size(values), len(known(values))
-    return "" if size == found else f" (known of {found} of {size} networks)"
+    return "" if size == found else f" (known of {found} of {several(size, 'network')})"
 
 
 def share(x):
@@ -62,6 +62,10 @@ def names(values, none):
     if not values:
         return none
     return ("gain " if len(values) == 1 else "gains ") + ", ".join(f"{v:g}" for v in values)
+
+
+def several(n, noun):
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def nearest(values, wanted):
@@ -143,3 +147,14 @@ def rest_gain(data, radius=1.0):
     if cell_of(data) == "lstm":
         return (1 - keep) / (0.5 * 0.5) / radius
     return (1 - keep) / ((1 - keep) * 0.5) / radius
+
+
+def facts(analysis, datasets):
+    """The sentences of a summary, and names of kinds, without titles, answers and advice."""
+    said = analysis.summarise(datasets)
+    return [each for each in said if type(each) is str or each.endswith(":")]
+
+
+def told_as(analysis, datasets, kind):
+    """The answers, or the advice, of a summary."""
+    return [str(each) for each in analysis.summarise(datasets) if type(each) is kind]

@@ -3,7 +3,7 @@
 import json
 import math
 
-from recomputed import LN10, known, median, middle, of_known, percent
+from recomputed import LN10, known, median, medians, middle, of_known, percent, several
 
 NAMES = {"vanilla": "RNN", "gru": "GRU", "lstm": "LSTM"}
 
@@ -11,7 +11,7 @@ NAMES = {"vanilla": "RNN", "gru": "GRU", "lstm": "LSTM"}
 def cells(datasets):
     data = datasets["cells"]
     settings = json.loads(data.attrs["configuration"])
-    found = []
+    found, tenths = [], {}
     for i, cell in enumerate(data.cell.values.tolist()):
         for j, start in enumerate(data.start.values.tolist()):
             if cell == "vanilla" and j > 0:
@@ -24,7 +24,12 @@ def cells(datasets):
             found.append(
                 _name(cell, start, settings) + _gradients(part, settings) + _gates(part, cell) + "."
             )
-    return found
+            name = _name(cell, start, settings).removesuffix(": ")
+            tenths[name] = medians([first_tenth(row) for row in part["log_norm"]])[0]
+    tenths = {name: lag for name, lag in tenths.items() if lag == lag}
+    far = [name for name, lag in tenths.items() if lag == max(tenths.values())]
+    answer = [f"Gradients reach farthest back in {' and in '.join(far)}."]
+    return ["Cells side by side", *answer * (len(far) < len(tenths)), *found]
 
 
 def _name(cell, start, settings):
@@ -59,7 +64,8 @@ def _gradients(part, settings):
     return (
         f"the first lag with a tenth of the norm is {tenth}; a gradient within "
         f"{percent(settings['tolerance'])}{every} takes a window of {window} of {T} steps, "
-        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; lambda_1 is {exponent}"
+        f"{percent(settings['share'])} of dL/dW_hh a window of {reach}; the largest "
+        f"Lyapunov exponent is {exponent}"
     )
 
 
@@ -81,7 +87,7 @@ def depth(datasets):
     """The sentences of `depth`: of each, its lowest, middle and top layer."""
     data = datasets["depth"]
     settings = json.loads(data.attrs["configuration"])
-    T, found = data.sizes["lag"], []
+    T, found, ends = data.sizes["lag"], [], {}
     for i, L in enumerate(data.n_layers.values.tolist()):
         one = {
             name: variable.transpose("n_layers", "network_seed", ...).values[i]
@@ -92,11 +98,22 @@ def depth(datasets):
         layers = {2: [1, 2]}.get(L, sorted({1, math.ceil(L / 2), L}))
         words = [_into(one, layer) for layer in layers]
         found.append(
-            f"{L} layer{'' if L == 1 else 's'}: lambda_1 is {first}; a gradient within "
-            f"{percent(settings['tolerance'])} in every layer takes a window of {window} of {T} "
-            f"steps; {'; '.join(words)}."
+            f"{L} layer{'' if L == 1 else 's'}: the largest Lyapunov exponent is {first}; a "
+            f"gradient within {percent(settings['tolerance'])} in every layer takes a window of "
+            f"{window} of {T} steps; {'; '.join(words)}."
         )
-    return found
+        ends[L] = one["largest_window"]
+    ends = {L: median(ends[L]) for L in sorted(ends) if all(x == x for x in ends[L])}
+    answer, advice = [], []
+    if len(ends) == len(found) > 1 and sorted(set(ends.values())) == list(ends.values()):
+        steps = ", ".join(f"{K:g}" for K in ends.values())
+        layers = ", ".join(map(str, ends))
+        answer = [f"Deeper stacks need longer windows: {steps} steps for {layers} layers."]
+    if ends:
+        K, stack = math.ceil(ends[max(ends)]), several(max(ends), "layer")
+        advice = [f"train {stack} through {several(K, 'step')} or more."]
+        advice = advice if K < T else [f"do not truncate {stack}."]
+    return ["Stacks, layer by layer", *answer, *found, *advice]
 
 
 def _into(one, layer):

@@ -1,5 +1,6 @@
 """The sentences of gradient-norms, truncation and window, recomputed from their data."""
 
+import itertools
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ from recomputed import (
     plain,
     quartile,
     rest_gain,
+    several,
     share,
 )
 
@@ -43,21 +45,25 @@ def _norms(datasets):
         if len(left) < len(change):
             parts.append(f"{len(change) - len(left)} out of range and left out")
         if parts:
-            notes.append(f"  Of {len(change)} networks at gain {gain:g}: {', '.join(parts)}.")
+            notes.append(
+                f"  Of {several(len(change), 'network')} at gain {gain:g}: {', '.join(parts)}."
+            )
     texts = {
         "vanish": "vanish (shrink more than tenfold)",
         "arrive": "arrive within a factor of ten",
         "explode": "explode (grow more than tenfold)",
     }
-    start = f"Over {int(last.length)} steps, in the mean of logs over networks, gradients"
-    words = [
+    T = int(last.length)
+    start = f"Over {T} steps, in the mean of logs over networks, gradients"
+    words = [f"Gradients over {several(T, 'step')}", *_arrival(found)]
+    words += [
         f"{start} {text} at {names(found[kind], 'no gain of this sweep')}."
         for kind, text in texts.items()
     ]
     if found[""]:
         where = names(found[""], "")
         words.append(f"What they do is not known at {where}: no network stayed in range.")
-    words += notes
+    words += [*notes, *_choice(found, T), "How fast gradients change, a step back"]
     fits = plain(datasets["all-steps"]).isel(length=-1)
     for gain in sorted({float(fits.gain[0]), float(fits.gain[-1])}):
         here = fits.sel(gain=gain)
@@ -65,9 +71,11 @@ def _norms(datasets):
         singles = here.growth_single.values.tolist()
         if bent := singles.count(0.0):
             words.append(
-                f"  Of {len(singles)} networks there {bent} {'has' if bent == 1 else 'have'} no "
-                "single rate: it differs between both halves of the lags by more than its error."
+                f"  Of {several(len(singles), 'network')} there {bent} "
+                f"{'has' if bent == 1 else 'have'} no single rate: it differs between both halves "
+                "of the lags by more than its error."
             )
+    words.append("What the weights alone tell")
     if not has_one_matrix(last):
         return [
             *words,
@@ -84,6 +92,40 @@ def _norms(datasets):
         f"spectral radius is 1 at gain {norms[1]:.2f}."
     )
     return words
+
+
+def _climbing(*kinds):
+    """Whether every gain of one kind is below all of the next."""
+    gains = [gain for kind in kinds for gain in kind]
+    return all(a < b for a, b in itertools.pairwise(gains))
+
+
+def _arrival(found):
+    low, mid, high = (found[kind] for kind in ("vanish", "arrive", "explode"))
+    some = " that is known" if found[""] else ""
+    if mid and (found[""] or not _climbing(low, mid, high)):
+        return [f"Gradients arrive at {names(mid, '')}, and at no other gain{some}."]
+    if mid:
+        sides = {"below they vanish": low, "above they explode": high}
+        parts = [f"Gradients arrive at {names(mid, '')}"]
+        parts += [", ".join(text for text, gains in sides.items() if gains)]
+        return ["; ".join(filter(None, parts)) + "."]
+    if low and high:
+        return [f"Gradients arrive at no gain{some}: they vanish or explode."]
+    if low or high:
+        return [f"Gradients {'vanish' if low else 'explode'} at every gain{some}."]
+    return []
+
+
+def _choice(found, T):
+    low, mid, high = (found[kind] for kind in ("vanish", "arrive", "explode"))
+    clip = "clip gradients where they explode."
+    if mid:
+        text = f"for what {several(T, 'step')} back matters, choose {names(mid, '')}"
+        return [f"{text}; {clip}" if high else f"{text}."]
+    if low and high and not found[""] and max(low) < min(high):
+        return [f"try gains between {max(low):g} and {min(high):g}; {clip}"]
+    return [clip] if high else []
 
 
 def _rate(fits):
@@ -107,7 +149,16 @@ def _truncation(datasets):
     data = plain(datasets["windows"]).isel(length=-1)
     T = int(data.length)
     tolerance = percent(figures.configuration(datasets["windows"])["tolerance"])
-    gains, words = data.gain.values.tolist(), []
+    gains, words = data.gain.values.tolist(), [f"Windows for {several(T, 'step')}"]
+    windows_of = {gain: data.sufficient_window.sel(gain=gain).values for gain in gains}
+    ends = {gain: median(each) for gain, each in windows_of.items()}
+    short = [gain for gain, K in ends.items() if K <= T / 4]
+    long = [gain for gain, K in ends.items() if 10 * K >= 9 * T]
+    if any(K == K for K in ends.values()):
+        text = f"A quarter of the sequence is enough at {names(short, 'no gain')}"
+        if long:
+            text += f"; nine tenths of it and more are needed at {names(long, '')}"
+        words.append(f"{text}.")
     for gain in nearest(gains, (0.5, 1.0, 2.0)):
         windows = data.sufficient_window.sel(gain=gain).values
         K = median(windows)
@@ -116,7 +167,12 @@ def _truncation(datasets):
             part = "the whole sequence" if K == T else f"{share(K / T)} of the sequence"
             text = f"needs a window of {K:g} of {T} steps ({part}){of_known(windows)}"
         words.append(f"At gain {gain:g} a gradient within {tolerance} {text}.")
-    words.append(_segments(data, T))
+    (gain,) = nearest(gains, (1.0,))
+    if all(K == K for K in windows_of[gain]):
+        K = math.ceil(ends[gain])
+        text = f"train through {several(K, 'step')} or more" if K < T else "do not truncate"
+        words.append(f"at gain {gain:g} {text}.")
+    words += ["Segments beside sliding windows", _segments(data, T)]
     if not has_one_matrix(data):
         return [*words, *_bias_variance(datasets["bias-variance"])]
     silent = {gain: _without_bound(data.sel(gain=gain), T) for gain in gains}
@@ -125,6 +181,7 @@ def _truncation(datasets):
     if some := [f"{g:g} ({count} of {n})" for g, count in silent.items() if 0 < count < n]:
         text += f"; for some networks at gain {', '.join(some)}"
     start = "The geometric bound says nothing (decay beta not known to be below 1) at"
+    words.append("What theory promises")
     return [*words, f"{start} {text}.", *_bias_variance(datasets["bias-variance"])]
 
 
@@ -171,10 +228,17 @@ def _bias_variance(data):
     lost = sum(int(update) >= 0 for update in data.diverged.values)
     if lost:
         lists.append(
-            f"{lost} of {data.diverged.size} networks left the floating-point range while they "
-            "were trained and stayed with their last finite weights."
+            f"{lost} of {several(data.diverged.size, 'network')} left the floating-point range "
+            "while they were trained and stayed with their last finite weights."
         )
-    return [*words, *lists]
+    here = data.sel(moment=data.moment.values[-1], batch=B)
+    best, longest = here.best_window.values, here.longest_window.values
+    if all(x == x for x in (*best, *longest)) and math.ceil(median(longest)) < T:
+        lists.append(
+            f"{here.moment.item()} training, with batches of {B}, "
+            f"{several(math.ceil(median(best)), 'step')} are better than the whole sequence."
+        )
+    return ["What noise of batches hides", *words, *lists]
 
 
 def _segments(data, T):
@@ -220,19 +284,20 @@ def window(datasets):
 
 
 def _window(datasets):
-    return by_kind(datasets, _window)
-
-
-def _window(datasets):
     data = datasets["window"]
     settings = figures.configuration(data)
-    needed = int(data.dependency) + 1
-    words = [
-        f"An answer depends on what was shown {needed - 1} steps before: a window of {needed} "
-        f"steps reaches it. Chance is {math.log(settings['n_symbols']):.2f} nats per answer."
-    ]
+    needed, chance = int(data.dependency) + 1, math.log(settings["n_symbols"])
     losses = data.loss.copy(data=np.where(np.isnan(data.loss), np.inf, data.loss))
     windows = sorted(data.window.values.tolist())
+    answer, advice = _shortest(data, losses, windows, needed, chance)
+    words = [
+        "How long a window must be",
+        answer,
+        f"An answer depends on what was shown {several(needed - 1, 'step')} before: a window of "
+        f"{several(needed, 'step')} reaches it. Chance is {chance:.2f} nats per answer.",
+        *advice,
+        "Losses at the end",
+    ]
     for budget in data.budget.values:
         for way in data.truncation.values:
             final = losses.sel(budget=budget, truncation=way).isel(share=-1)
@@ -243,6 +308,11 @@ def _window(datasets):
             shown += [(f"lowest at K = {best}", best), (f"longest, K = {windows[-1]}", windows[-1])]
             parts = [f"{name}: {middle(rows[K], lambda x: f'{x:.2g}')}" for name, K in shown]
             words.append(f"At equal {budget}, {way}: {', '.join(parts)} nats per answer.")
+    if frozen := int((data.diverged.values >= 0).sum()):
+        words.append(
+            f"{frozen} of {several(data.diverged.size, 'network')} left the floating-point range "
+            "and were frozen (one for each seed, window and way of truncating)."
+        )
     here = losses.sel(budget="sequences")
     worse = here.isel(share=-1).values > here.min("share").values + 0.1
     far = np.broadcast_to((here.window.values >= needed)[None, :, None], worse.shape)
@@ -253,10 +323,23 @@ def _window(datasets):
             "seed, window and way of truncating)"
         )
         text += f", from there on {share(worse[far].mean())}" if far.any() else ""
-        words.append(f"{text}.")
-    if frozen := int((data.diverged.values >= 0).sum()):
-        words.append(
-            f"{frozen} of {data.diverged.size} networks left the floating-point range and were "
-            "frozen (one for each seed, window and way of truncating)."
-        )
+        words += ["Losses on the way", f"{text}."]
     return words
+
+
+def _shortest(data, losses, windows, needed, chance):
+    way = data.truncation.values[0]
+    final = losses.sel(budget="sequences", truncation=way).isel(share=-1)
+    ends = {K: median(final.sel(window=K).values) for K in windows}
+    least = min(ends.values())
+    if least > chance - 0.1:
+        return f"Nothing is learned through any window ({way}) in this time.", []
+    good = [K for K, loss in ends.items() if loss <= least + 0.1]
+    K = good[0]
+    side = "as the dependency asks for" if needed <= K else "shorter than the dependency"
+    more = " or more" if good == [k for k in windows if k >= K] else ""
+    return (
+        f"Through {way}, {several(K, 'step')} are enough to learn as well as through any window, "
+        f"{side}.",
+        [f"train through {several(K, 'step')}{more}."],
+    )

@@ -16,6 +16,7 @@ from recomputed import (
     of_known,
     percent,
     plain,
+    several,
     share,
 )
 
@@ -33,11 +34,39 @@ def _products(datasets):
     data = datasets["products"]
     H = figures.configuration(data)["n_hidden"]
     data = data.isel(unit=slice(numbers_of_a_state(data, H)))
-    words = []
+    words, far = [], []
     for scheme in (s for s in SCHEMES if s in data.scheme.values):
         for gain in data.gain.values:
-            words.append(_isometry(data.sel(scheme=scheme, gain=gain), scheme, gain))
-    return words
+            here = data.sel(scheme=scheme, gain=gain)
+            words.append(_isometry(here, scheme, gain))
+            ends = [median(_ranks(here)[i]) for i in (0, 2)]
+            far.append(
+                (
+                    math.nan
+                    if ends[0] + ends[1] != ends[0] + ends[1]
+                    else max(abs(x) for x in ends),
+                    scheme,
+                    gain,
+                )
+            )
+    answer = []
+    if len(far) > 1 and all(math.isfinite(each[0]) for each in far):
+        _, scheme, gain = min(far, key=lambda each: each[0])
+        answer = [
+            "Nearest to isometry, where gradients keep their length in all directions: "
+            f"{scheme} at gain {gain:g}."
+        ]
+    title = f"Products of Jacobians over {several(int(data.lag[-1]), 'step')}"
+    return [title, *answer, *words]
+
+
+def _ranks(data):
+    here, H = data.isel(lag=-1), data.sizes["unit"]
+    raw = here.log_singular_value.transpose(..., "unit").values.reshape(-1, H)
+    rounding = here.rounding.transpose(..., "unit").values.reshape(-1, H)
+    rows = np.where(rounding < 1e-6, raw, np.nan)
+    middles = [a if a == b else 0.5 * (a + b) for a, b in rows[:, [H // 2, (H - 1) // 2]]]
+    return rows[:, 0], middles, rows[:, -1]
 
 
 def _isometry(data, scheme, gain):
@@ -46,8 +75,7 @@ def _isometry(data, scheme, gain):
     raw = here.log_singular_value.transpose(..., "unit").values.reshape(-1, H)
     rounding = here.rounding.transpose(..., "unit").values.reshape(-1, H)
     rows = np.where(rounding < 1e-6, raw, np.nan)
-    middles = [a if a == b else 0.5 * (a + b) for a, b in rows[:, [H // 2, (H - 1) // 2]]]
-    ranks = (rows[:, 0], middles, rows[:, -1])
+    ranks = _ranks(data)
     sizes = [middle(each, lambda x: f"{x:.1f}", "not resolved") for each in ranks]
     notes, ends = [], [median(ranks[0]), median(ranks[2])]
     if np.isfinite(ends).all():
@@ -84,7 +112,7 @@ def _matrices(data):
         one = (
             plain(data.sel(scheme=[scheme])).isel(length=-1).transpose("gain", "network_seed", ...)
         )
-        words += [_spectrum(one, scheme), _growth(one, scheme)]
+        words += [f"W_hh drawn {scheme}", _spectrum(one, scheme), _growth(one, scheme)]
     return words
 
 
@@ -102,12 +130,13 @@ def _spectrum(data, scheme):
         for name in ("kreiss", "eigenbasis_condition")
     )
     kind = f"not normal (departure {share(departure)} of its norm)"
+    kind = "normal" if departure < 1e-6 else kind
     return (
-        f"{scheme}: the median spectral radius of W_hh passes 1 at gain {1 / median(ones):.2f} "
-        f"(theory {expected:.2f}); W_hh is {'normal' if departure < 1e-6 else kind}, its spectral "
-        f"norm {ratio:.2f} times its radius. The norms of its powers overshoot those of its radius "
-        f"{kreiss} times at least (Kreiss constant) and {condition} times at most (condition of "
-        "the eigenvectors); medians."
+        f"{scheme}: the median spectral radius (largest size of an eigenvalue) of W_hh passes 1 "
+        f"at gain {1 / median(ones):.2f} (theory {expected:.2f}); W_hh is {kind}, "
+        f"its spectral norm {ratio:.2f} times its radius. The norms of its powers overshoot those "
+        f"of its radius {kreiss} times at least (Kreiss constant) and {condition} times at most "
+        "(condition of the eigenvectors); medians."
     )
 
 
@@ -151,7 +180,20 @@ def _growth(data, scheme):
 def nonnormal(datasets):
     data = datasets["transients"]
     settings = figures.configuration(data)
-    words = [
+    words = ["The same eigenvalues, less and less normal"]
+    ends = {}
+    for scale in sorted(data.scale.values):
+        for kind in data.activation.values:
+            row = data.sufficient_window.sel(scale=scale, activation=kind).values
+            ends.setdefault(kind, []).append(median(row))
+    if all(a <= b for row in ends.values() for a, b in pairwise(row)) and all(
+        row[0] < row[-1] for row in ends.values()
+    ):
+        words.append(
+            "With the same eigenvalues gradients need longer windows, the farther W_hh is from "
+            "normal."
+        )
+    words += [
         f"All networks have spectral radius {settings['radius']:g} and, at each scale s of their "
         "departure from normality, the eigenvalues of the same draws."
     ]
@@ -178,7 +220,8 @@ def nonnormal(datasets):
 
 def _steps(datasets):
     data = datasets["steps"]
-    return [_step(data.sel(scheme=s), s) for s in SCHEMES if s in data.scheme.values]
+    schemes = (s for s in SCHEMES if s in data.scheme.values)
+    return ["A step of the network", *(_step(data.sel(scheme=s), s) for s in schemes)]
 
 
 def _step(data, scheme):

@@ -3,7 +3,18 @@
 import math
 
 import numpy as np
-from recomputed import LN10, by_kind, by_name, cell_of, median, middle, nearest, share
+from recomputed import (
+    LN10,
+    by_kind,
+    by_name,
+    cell_of,
+    median,
+    middle,
+    names,
+    nearest,
+    several,
+    share,
+)
 
 from analysis.frame import figures
 
@@ -12,27 +23,50 @@ def temporal_order(datasets):
     data = datasets["learning"]
     methods = {name: data.sel(training=name) for name in data.training.values.tolist()}
     if "cells" not in datasets:
-        return _columns(methods, "networks", "method")
+        return [_BY_METHOD, *_columns(methods, "", "method")]
     cells = datasets["cells"]
     kinds = {name: part.sel(training="clipping") for name, part in by_name(cells)}
     settings = figures.configuration(cells)
+    answer, *others = _columns(kinds, " of each kind", "kind", apart=True)
     return [
-        *_columns(methods, "networks", "method"),
+        _BY_METHOD,
+        *_columns(methods, "", "method"),
+        "Kinds of networks",
+        *answer,
         "Kinds of networks beside each other, our own and not of Pascanu et al. (2013): trained by "
         f"{settings['optimizer']} at rate {settings['learning_rate']:g}, clipped at norm "
         f"{settings['clip_norm']:g}, from the same seeds, with the same batches.",
-        *_columns(kinds, "networks of each kind", "kind"),
+        *others,
     ]
 
 
-def _columns(columns, networks, axis):
+_BY_METHOD = "Ways of training, as Pascanu et al. (2013) compare them"
+
+
+def _most(columns, length, n):
+    """What solves most of the longest sequences, where some solve less."""
+    solved = {
+        name: sum(x == x for x in data.solved_at.sel(length=length).values)
+        for name, data in columns.items()
+    }
+    most = max(solved.values())
+    best = [name for name in solved if solved[name] == most]
+    if not most:
+        return [f"At length {length} nothing is solved."]
+    text = f"At length {length} most is solved by {' and '.join(best)}: {most} of "
+    return [f"{text}{several(n, 'network')}."] if len(best) < len(solved) else []
+
+
+def _columns(columns, networks, axis, apart=False):
     first = next(iter(columns.values()))
     budget, n = int(first.updates[-1]), first.sizes["network_seed"]
 
     def number(x):
         return f"{x:g}" if math.isfinite(x) else f"more than {budget}"
 
-    words, lengths = [], sorted(first.length.values.tolist())
+    lengths = sorted(first.length.values.tolist())
+    answer = _most(columns, lengths[-1], n)
+    words = [answer] if apart else answer
     for length in lengths:
         counts, medians = [], []
         for name, data in columns.items():
@@ -40,8 +74,8 @@ def _columns(columns, networks, axis):
             counts.append(f"{name} {sum(v == v for v in at)}")
             medians.append(f"{name} {middle(np.where(np.isnan(at), np.inf, at), number)}")
         words.append(
-            f"At length {length}, of {n} {networks} solved within {budget} updates: "
-            f"{', '.join(counts)}; median updates (unsolved: more than {budget}): "
+            f"At length {length}, of {several(n, 'network')}{networks} solved within {budget} "
+            f"updates: {', '.join(counts)}; median updates (unsolved: more than {budget}): "
             f"{', '.join(medians)}."
         )
     ends = {name: d.error.sel(length=lengths[-1]).isel(updates=-1) for name, d in columns.items()}
@@ -51,7 +85,8 @@ def _columns(columns, networks, axis):
     )
     if lost := sum(int((data.diverged.values >= 0).sum()) for data in columns.values()):
         words.append(
-            f"{lost} networks left the floating-point range and were frozen, of "
+            f"{several(lost, 'network')} left the floating-point range and "
+            f"{'was' if lost == 1 else 'were'} frozen, of "
             f"{len(columns) * len(lengths) * n} (one for each length, {axis} and seed)."
         )
     return words
@@ -66,15 +101,38 @@ def _training(datasets):
     if "layer" in data.dims and int(data.n_layers) == 1:
         data = data.sel(layer=1)
     gains = [data.sel(gain=gain) for gain in data.gain.values]
-    words = [_learning(one) for one in gains] + [_dynamics(one) for one in gains]
-    words += [each for one in gains if cell_of(data) != "vanilla" for each in _gates(one)]
-    words += [_bias(one) for one in gains]
+    answer, advice = _learned(gains)
+    words = ["What is learned", answer, *(_learning(one) for one in gains), *advice]
+    words += ["What becomes of gradients", *(_dynamics(one) for one in gains)]
+    if cell_of(data) != "vanilla":
+        words += ["Gates", *(each for one in gains for each in _gates(one))]
+    words += ["What truncation would lose", *(_bias(one) for one in gains)]
     if lost := int((data.diverged.values >= 0).sum()):
-        words.append(
-            f"{lost} networks left the floating-point range and were frozen, of "
-            f"{data.diverged.size}."
-        )
+        words += [
+            "Networks that were lost",
+            f"{several(lost, 'network')} left the floating-point range and "
+            f"{'was' if lost == 1 else 'were'} frozen, of {data.diverged.size}.",
+        ]
     return words
+
+
+def _learned(gains):
+    shares = {}
+    for one in gains:
+        final = one.loss.isel(updates=-1).values.tolist()
+        shares[float(one.gain)] = sum(x < 0.1 * float(one.constant_loss) for x in final)
+    n = gains[0].sizes["network_seed"]
+    yes = [gain for gain, count in shares.items() if count / n > 0.5]
+    no = [gain for gain, count in shares.items() if count / n <= 0.5]
+    many = "more than half of the networks learn the task"
+    if not yes or not no:
+        text = f"From every gain {many}." if yes else f"From no gain do {many}."
+    else:
+        text = f"M{many[1:]} from {names(yes, '')}, not from {names(no, '')}."
+    ranked = sorted(shares, key=shares.get)
+    if len(ranked) > 1 and shares[ranked[-1]] > shares[ranked[-2]]:
+        return text, [f"start from gain {ranked[-1]:g}."]
+    return text, []
 
 
 def _learning(data):
@@ -97,8 +155,9 @@ def _learning(data):
         largest = f"{math.exp(max(norms)):.3g}"
         highest = f"peaks at {largest} (the largest of all networks and updates)"
     return (
-        f"From gain {float(data.gain):g}, {sum(x < 0.1 * constant for x in final)} of {len(final)} "
-        "networks come below a tenth of the loss of always giving the same answer "
+        f"From gain {float(data.gain):g}, {sum(x < 0.1 * constant for x in final)} of "
+        f"{several(len(final), 'network')} {'comes' if len(final) == 1 else 'come'} "
+        "below a tenth of the loss of always giving the same answer "
         f"({constant:.2f}) within {int(updates[-1])} updates; the median ends at "
         f"{middle(final, lambda x: f'{x:.2g}')}, {part} of updates were "
         f"clipped, and the gradient's norm {highest}."

@@ -216,7 +216,7 @@ def test_architectures_one_at_a_time(tmp_path):
     names = sorted(p.name for p in place.glob("*.png"))
     assert names == ["gradient-flow-captions.png", "held-out-scores.png"]
     assert [p.name for p in (place / "data").iterdir()] == ["captions.zarr"]
-    assert (place / "summary.txt").read_text().startswith("captions (one to many)")
+    assert (place / "summary.txt").read_text().startswith("Captions\n")
     result = rnnsim("architectures", "--architecture", "haiku", cwd=tmp_path)
     assert result.returncode == 2
     assert "`name` must be one of 'characters'" in result.stderr
@@ -248,18 +248,34 @@ def test_demo_runs_every_part_and_ends_with_words(tmp_path):
     result = rnnsim("demo", *sizes, "--output", "results", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     parts = "gradient-norms truncation spectra".split()
-    words = ""
+    words = []
     for part in parts:
         assert list((tmp_path / "results" / part).glob("*.svg"))
         assert (tmp_path / "results" / part / "configuration.toml").exists()
-        words += (tmp_path / "results" / part / "summary.txt").read_text()
-    assert result.stdout.endswith(f"\n\n{words}")
+        words.append((tmp_path / "results" / part / "summary.txt").read_text())
+    assert result.stdout.endswith("\n\n" + "\n".join(words))
     configuration = tomllib.loads(
         (tmp_path / "results/gradient-norms/configuration.toml").read_text()
     )
     assert len(configuration["gain"]) >= 10
     assert len(configuration["length"]) >= 4
     assert configuration["task"] == "characters"
+
+
+def test_a_quick_demo_is_a_portrait_and_a_picture_of_gain_and_length(tmp_path):
+    sizes = "--n-hidden 4 --network-seeds 1 --batch-size 1 --cell gru vanilla".split()
+    result = rnnsim("demo", "--quick", *sizes, "--output", "results", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    results = tmp_path / "results"
+    assert sorted(each.name for each in results.iterdir()) == ["phase", "portrait"]
+    names = ["phase-gain-length-gru.png", "phase-gain-length-vanilla.png", "portrait.png"]
+    assert sorted(each.name for each in results.rglob("*.png")) == names
+    words = [(results / part / "summary.txt").read_text() for part in ("portrait", "phase")]
+    assert result.stdout.endswith("\n\n" + "\n".join(words))
+    assert "GRU" in words[0]
+    again = rnnsim("demo", "--from", "results", "--output", "again", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again/phase/summary.txt").read_text() == words[1]
 
 
 def test_help_names_every_flag():

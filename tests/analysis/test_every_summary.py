@@ -341,7 +341,7 @@ def computed():
 
 
 def test_every_command_has_its_sentences_recomputed():
-    assert {runs.name_of(a) for a in CASES} | ELSEWHERE == {runs.name_of(a) for a in ANALYSES}
+    assert {runs.name_of(a) for a in CASES} | ELSEWHERE == {a.name for a in ANALYSES}
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,7 @@ class Bars:
 def bars(monkeypatch):
     made = Bars()
     monkeypatch.setattr("tqdm.auto.tqdm", made)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     return made
 
 

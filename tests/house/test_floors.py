@@ -39,7 +39,7 @@ FLOORS = (
     "rnnsim/probing",
     "rnnsim",
     "analysis/frame",
-    "analysis/scaling",
+    "analysis/commands analysis/scaling",
     "analysis/gradients",
     "analysis/spectra",
     "analysis/dynamics analysis/training",

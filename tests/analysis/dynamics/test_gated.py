@@ -8,6 +8,7 @@ import pytest
 from artists import dashed, labelled, marked, texts
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.dynamics import isometry, isometry_plots, lyapunov, lyapunov_plots, phase_diagram
 from analysis.frame import cells, figures
@@ -72,7 +73,7 @@ def test_figures_of_gated_cells_claim_no_theory_of_tanh_networks(analysis, name,
 
 
 def test_words_of_exponents(exponents):
-    words = lyapunov.summarise(exponents)
+    words = facts(lyapunov, exponents)
     heads = [i for i, text in enumerate(words) if text.endswith(":")]
     assert [words[i] for i in heads] == [
         "Vanilla networks:", "LSTM, forget bias 0:", "LSTM, forget bias 1:",
@@ -97,7 +98,7 @@ def test_the_mean_of_exponents_is_of_all_or_not_known(exponents, lost):
     data = datasets["spectra"]
     values = data.lyapunov_exponent.copy(data=np.full(data.lyapunov_exponent.shape, -1.5))
     values[{"exponent": slice(2 * H - lost, None), "network_seed": 0}] = np.nan
-    last = lyapunov.summarise(datasets | {"spectra": data.assign(lyapunov_exponent=values)})[-1]
+    last = facts(lyapunov, datasets | {"spectra": data.assign(lyapunov_exponent=values)})[-1]
     if lost:
         assert (
             "the mean of its exponents is not known, as precision does not resolve all of them (6 "
@@ -110,7 +111,7 @@ def test_the_mean_of_exponents_is_of_all_or_not_known(exponents, lost):
 def test_driven_networks_have_no_rest(exponents):
     settings = replace(EXPONENTS, driven=True, task="adding", cell=("gru",), forget_bias=(0.0,))
     driven = lyapunov.compute(settings, progress=False)
-    assert "Rest" not in " ".join(lyapunov.summarise(driven))
+    assert "Rest" not in " ".join(facts(lyapunov, driven))
     figure = lyapunov.draw(driven)["transition"]
     assert not dashed(figure.axes[0])
 
@@ -150,7 +151,7 @@ def test_the_transition_marks_where_rest_loses_stability(exponents):
 
 
 def test_words_of_a_phase_diagram(phase):
-    *_, quiet, driven, agreement = phase_diagram.summarise(phase)
+    *_, quiet, driven, agreement = facts(phase_diagram, phase)
     assert f"; rest of large networks loses stability at {CRITICAL:.3g}. Of 6 networks" in quiet
     assert "rest of" not in driven
     assert "mean field" not in quiet + driven

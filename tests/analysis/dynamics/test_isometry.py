@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from artists import check_axes, dashed, drawn_with_captions, labelled, marked, texts, thin
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.dynamics import isometry, isometry_plots
 
@@ -142,7 +143,7 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
 
 
 def test_summary_has_the_numbers(datasets, data):
-    sentences = isometry.summarise(datasets)
+    sentences = facts(isometry, datasets)
     assert len(sentences) == 3 * len(GAINS)
     part = data.sel(scheme="gaussian", gain=0.6, lag=9)
     values = [float(part.log_singular_value.isel(unit=i).median()) for i in (0, -1)]
@@ -154,10 +155,10 @@ def test_summary_has_the_numbers(datasets, data):
     gone = data.assign(
         log_singular_value=data.log_singular_value - np.inf, rounding=0 * data.rounding
     )
-    words = isometry.summarise({"products": gone})[0]
+    words = facts(isometry, {"products": gone})[0]
     assert "are -inf, -inf and -inf (isometry: all 0; exactly 0: 24 of 24)" in words
     unknown = data.assign(rounding=data.rounding + 1.0)
-    words = isometry.summarise({"products": unknown})[0]
+    words = facts(isometry, {"products": unknown})[0]
     assert (
         "are not resolved, not resolved and not resolved (isometry: all 0; not resolved: 24"
         in words
@@ -171,7 +172,7 @@ def test_most_singular_values_exactly_0(data):
     dead = data.assign(
         log_singular_value=data.log_singular_value.copy(data=filled), rounding=0 * data.rounding
     )
-    words = isometry.summarise({"products": dead})[0]
+    words = facts(isometry, {"products": dead})[0]
     assert "are -0.5, -inf and -inf (isometry: all 0; exactly 0: 16 of 24)" in words
     ax = isometry_plots.plot_singular_values_against_lag(dead, scheme="gaussian", gain=0.6)
     assert_allclose(labelled(ax)["largest"].get_ydata(), -0.5)
@@ -185,7 +186,7 @@ def test_most_singular_values_exactly_0(data):
     ax = isometry_plots.plot_histogram(near, scheme="gaussian", gain=0.6, lag=4)
     assert texts(ax) == ["middle 90%: +0.0 to +0.0"]
     mixed = dead.assign(rounding=dead.rounding.where(dead.unit != 1, 1e-3))
-    words = isometry.summarise({"products": mixed})[0]
+    words = facts(isometry, {"products": mixed})[0]
     assert "(isometry: all 0; exactly 0: 16 of 24, not resolved: 4 of 24)" in words
 
 
@@ -197,4 +198,4 @@ def test_relu_whose_values_are_exactly_0():
     datasets = isometry.compute(settings, progress=False)
     for figure in isometry.draw(datasets).values():
         figure.draw_without_rendering()
-    assert len(isometry.summarise(datasets)) == 2
+    assert len(facts(isometry, datasets)) == 2

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from artists import check_axes, configured, dashed, drawn_with_captions, marked, only_line, thin
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.dynamics import lyapunov, lyapunov_plots
 from rnnsim import theory
@@ -191,7 +192,7 @@ def test_driven_networks_of_other_kinds_and_extreme_gains():
         figure.draw_without_rendering()
         assert not any(dashed(ax) for ax in figure.axes), "theory where there is none"
         assert "mean field" not in figure.get_supxlabel()
-    words = lyapunov.summarise(datasets)
+    words = facts(lyapunov, datasets)
     assert words[0].startswith("Unstable: ")
     assert not any("Mean field" in text for text in words)
 
@@ -218,14 +219,14 @@ def test_summary_follows_the_data(datasets):
             )
         }
 
-    words = lyapunov.summarise(altered([-0.1, 0.25, 0.5]))
+    words = facts(lyapunov, altered([-0.1, 0.25, 0.5]))
     assert words[1] == "H = 4: half of the networks or more are chaotic from gain 1 on."
     # nearest to 1.5 of gains 0.8, 1, 2: the first of the two
     assert "H = 8, gain 1: the largest exponent is +0.250 nats/step" in words[4]
     assert f"{SEEDS} of {SEEDS} networks are chaotic" in words[4]
     assert "Mean field says +0.000 at gain 1" in words[5]
-    assert "chaotic from gain 2 on" in lyapunov.summarise(altered([0.1, -0.1, 0.1]))[1]
-    assert "chaotic at no gain" in lyapunov.summarise(altered([0.1, 0.1, -0.1]))[1]
+    assert "chaotic from gain 2 on" in facts(lyapunov, altered([0.1, -0.1, 0.1]))[1]
+    assert "chaotic at no gain" in facts(lyapunov, altered([0.1, 0.1, -0.1]))[1]
 
 
 def test_summary_names_dimension_entropy_and_mean(datasets):
@@ -235,7 +236,7 @@ def test_summary_names_dimension_entropy_and_mean(datasets):
         entropy_rate=0 * data.entropy_rate + 0.5,
         lyapunov_exponent=0 * data.lyapunov_exponent - 0.75,
     )
-    last = lyapunov.summarise(datasets | {"spectra": changed})[-1]
+    last = facts(lyapunov, datasets | {"spectra": changed})[-1]
     assert "At gain 2 the median network of 8 units" in last
     assert "dimension 3.2 and an entropy rate of 0.50" in last
     assert "mean of its exponents is -0.75 nats/step" in last

@@ -5,6 +5,7 @@ import pytest
 from artists import check_axes, configured, dashed, drawn_with_captions
 from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.dynamics import phase_diagram
 from analysis.frame import figures
@@ -164,7 +165,7 @@ def test_small_and_unusual_sweeps(change):
     datasets = phase_diagram.compute(settings, progress=False)
     for figure in phase_diagram.draw(datasets).values():
         figure.draw_without_rendering()
-    assert phase_diagram.summarise(datasets)
+    assert facts(phase_diagram, datasets)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_last_crossing(values, expected):
 
 
 def test_summary_follows_the_data(made_up):
-    first, middle, last, both = phase_diagram.summarise({"phase": made_up})
+    first, middle, last, both = facts(phase_diagram, {"phase": made_up})
     assert first.startswith("At input strength 0 the median largest Lyapunov exponent is above 0 ")
     assert "from gain 1.50 on, gradients grow from gain 1.60 on; mean field" in first
     assert "large networks: 1.00." in first
@@ -194,18 +195,18 @@ def test_summary_follows_the_data(made_up):
     assert "1.86." in last
     assert "differ by 0.1000 nats/step in the median and 0.100 at most" in both
     never = made_up.assign(lyapunov_exponent=-1 - made_up.lyapunov_exponent**2)
-    words = phase_diagram.summarise({"phase": never})
+    words = facts(phase_diagram, {"phase": never})
     assert "above 0 from none of these gains on, gradients grow from gain 1.60 on" in words[0]
 
 
 def test_summary_counts_signs_that_differ(made_up):
     exponent = made_up.lyapunov_exponent + 0.05  # none is 0
     made_up = made_up.assign(lyapunov_exponent=exponent)
-    last = phase_diagram.summarise({"phase": made_up.assign(growth_rate=-exponent)})[-1]
+    last = facts(phase_diagram, {"phase": made_up.assign(growth_rate=-exponent)})[-1]
     largest = float(np.abs(exponent).max())
     assert f"signs differ in {exponent.size} of {exponent.size} networks" in last
     assert f"within {largest:.3f} of 0" in last
-    same = phase_diagram.summarise({"phase": made_up.assign(growth_rate=exponent)})[-1]
+    same = facts(phase_diagram, {"phase": made_up.assign(growth_rate=exponent)})[-1]
     assert same.endswith(f"signs differ in 0 of {exponent.size} networks.")
     nothing = made_up.assign(growth_rate=exponent * np.nan)
-    assert phase_diagram.summarise({"phase": nothing})[-1] == "No network has both rates."
+    assert facts(phase_diagram, {"phase": nothing})[-1] == "No network has both rates."

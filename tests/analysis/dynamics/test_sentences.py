@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 from artists import configured
+from recomputed import facts, told_as
 
 from analysis.dynamics import lyapunov, phase_diagram
+from analysis.frame.words import Answer
 from rnnsim import theory
 
 NUMBER = r"([-+]?(?:inf|nan|\d+(?:\.\d+)?))"
@@ -76,7 +78,7 @@ def test_sentences_on_crossings(phase, forwards, backwards):
     data = phase.assign(changed).assign(
         standard_error=(dims, error), growth_live=(dims, error * 25)
     )
-    *rows, agreement = phase_diagram.summarise({"phase": data})
+    *rows, agreement = facts(phase_diagram, {"phase": data})
     assert len(rows) == 2
     for strength, text in zip((0.0, 0.5), rows, strict=True):
         assert text.startswith(f"At input strength {strength:g} the median largest Lyapunov exp")
@@ -132,16 +134,15 @@ def test_networks_without_gradients_do_not_grow(phase):
     growth[..., :2] = np.nan  # two networks of three are dead: the median is one of them
     live = np.where(np.isnan(growth), 0.0, 1.0)
     data = phase.assign(growth_rate=(dims, growth), growth_live=(dims, live))
-    assert (
-        "gradients grow from none of these gains on" in phase_diagram.summarise({"phase": data})[0]
-    )
+    assert "gradients grow from none of these gains on" in facts(phase_diagram, {"phase": data})[0]
     left = data.assign(growth_live=(dims, np.ones_like(live)))  # not dead: not known
-    text = phase_diagram.summarise({"phase": left})[0]
+    text = facts(phase_diagram, {"phase": left})[0]
     assert "gradients grow from none of these gains on (not known at 0.5, 1, 2, 3, 4)" in text
     half = np.array(growth)
     half[..., 1:] = 0.1
-    text = phase_diagram.summarise(
-        {"phase": data.assign(growth_rate=(dims, half), growth_live=(dims, np.ones_like(live)))}
+    text = facts(
+        phase_diagram,
+        {"phase": data.assign(growth_rate=(dims, half), growth_live=(dims, np.ones_like(live)))},
     )[0]
     assert "gradients grow at all of these gains" in text
 
@@ -152,7 +153,7 @@ def test_all_chaotic_at_all_gains_as_computed():
     )
     datasets = phase_diagram.compute(settings, progress=False)
     assert (datasets["phase"].lyapunov_exponent > 0).all()
-    for text in phase_diagram.summarise(datasets)[:-1]:
+    for text in facts(phase_diagram, datasets)[:-1]:
         assert "exponent is above 0 at all of these gains, gradients grow at all of these" in text
 
 
@@ -197,7 +198,7 @@ def altered(datasets, curve, error=0.01, spread=0.002, **settings):
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_sentences_on_exponents(exponents, curve, activation):
     datasets = altered(exponents, CURVES[curve], activation=activation)
-    first, *sentences = lyapunov.summarise(datasets)
+    first, *sentences = facts(lyapunov, datasets)
     word = "chaotic" if activation == "tanh" else "unstable"
     assert first.startswith(word.capitalize())
     assert ("over 40 steps after 20; that may be a transient." in first) == (activation == "tanh")
@@ -226,6 +227,25 @@ def test_sentences_on_exponents(exponents, curve, activation):
     assert len(sentences) == (6 if activation == "tanh" else 5)
 
 
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_answer_on_exponents(exponents, curve):
+    values = shaped(CURVES[curve], 0.002)[0]
+    half = ((values > 0.02) | np.isnan(values)).mean(axis=1) >= 0.5
+    turns = np.flatnonzero(half[1:] != half[:-1])
+    expected = []
+    if not half.any():
+        expected = [
+            f"Trajectories part in fewer than half of the networks at every gain ({UNITS} units)."
+        ]
+    elif half[-1] and len(turns) == 1:
+        gain = GAINS[turns[0] + 1]
+        expected = [
+            f"From gain {gain:g} on trajectories part in half of the networks or more "
+            f"({UNITS} units)."
+        ]
+    assert told_as(lyapunov, altered(exponents, CURVES[curve]), Answer) == expected
+
+
 def attractor(datasets, dimension=(2.0, 3.25, 3.5), entropy=0.5, **settings):
     """The sentence on the attractor, of three networks around these ends and this entropy rate."""
     data = configured(datasets["spectra"], **settings)
@@ -236,7 +256,7 @@ def attractor(datasets, dimension=(2.0, 3.25, 3.5), entropy=0.5, **settings):
     }
     changes |= {"entropy_rate": entropy + 0.1 * (data.network_seed - 1) + 0 * data.gain}
     data = data.assign({name: x.expand_dims(n_hidden=data.n_hidden) for name, x in changes.items()})
-    return lyapunov.summarise(datasets | {"spectra": data})[-1], data
+    return facts(lyapunov, datasets | {"spectra": data})[-1], data
 
 
 def test_sentences_on_the_attractor(exponents):
@@ -261,7 +281,7 @@ def test_unstable_linear_networks_have_no_attractor():
     settings = vars(FEW) | {"activation": "linear", "gain": (0.5, 1.3)}
     datasets = lyapunov.compute(lyapunov.Settings(**settings), progress=False)
     spectra = datasets["spectra"].isel(n_hidden=-1).sel(gain=1.3)
-    text = lyapunov.summarise(datasets)[-1]
+    text = facts(lyapunov, datasets)[-1]
     largest = spectra.lyapunov_exponent.sel(exponent=1)
     error = spectra.standard_error.sel(exponent=1)
     unstable = int((largest > np.maximum(2 * error, 0.002)).sum())
@@ -279,7 +299,7 @@ def test_unstable_linear_networks_have_no_attractor():
         assert "chaotic" not in figure.get_supxlabel() + words
     stable = {name: data.sel(gain=[0.5]) for name, data in datasets.items()}
     assert (stable["spectra"].kaplan_yorke == 0).all()
-    text = lyapunov.summarise(stable)[-1]
+    text = facts(lyapunov, stable)[-1]
     assert "has an attractor of dimension 0.0 and an entropy rate of 0.00 nats/step" in text
     assert text.endswith("the dimension is 0.")
 
@@ -287,13 +307,13 @@ def test_unstable_linear_networks_have_no_attractor():
 def test_one_network_at_one_gain_has_sentences():
     settings = vars(FEW) | {"gain": (2.0,), "network_seeds": 1, "transition_n_hidden": (3,)}
     datasets = lyapunov.compute(lyapunov.Settings(**settings), progress=False)
-    _, where, mixture, _, _ = lyapunov.summarise(datasets)
+    _, where, mixture, _, _ = facts(lyapunov, datasets)
     data = datasets["transition"].squeeze()
     value, error = float(data.lyapunov_exponent), float(data.standard_error)
     chaotic = value > max(2 * error, 0.002)
     assert where.endswith("at all of these gains." if chaotic else "at no gain.")
     np.testing.assert_allclose(numbers(mixture)[2:5], [value] * 3, atol=6e-4)
-    assert f"{int(chaotic)} of 1 networks" in mixture
+    assert f"{int(chaotic)} of 1 network is" in mixture
 
 
 @pytest.mark.parametrize("curve", ["everything crosses", "nothing crosses", "three times"])

@@ -7,6 +7,7 @@ import pytest
 from artists import dashed, labelled, marked, texts
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
+from recomputed import facts
 
 from analysis.dynamics import isometry, isometry_plots, lyapunov, lyapunov_plots, phase_diagram
 from analysis.frame import cells, figures
@@ -72,7 +73,7 @@ def test_figures_of_stacks_claim_no_theory_of_one_layer(analysis, name, per_kind
 
 
 def test_words_of_exponents(exponents):
-    words = lyapunov.summarise(exponents)
+    words = facts(lyapunov, exponents)
     heads = [i for i, text in enumerate(words) if text.endswith(":")]
     assert [words[i] for i in heads] == [
         "Vanilla networks, 1 layer:", "Vanilla networks, 2 layers:",
@@ -116,7 +117,7 @@ def test_rest_of_a_stack_is_marked_where_that_of_its_layers_is(exponents, phase)
     assert_allclose(diamond.get_xydata(), [[1.0, 0.0]])
     one = cells.kinds_of(phase)[0].datasets["phase"]
     assert not marked(phase_diagram.plot_phase_diagram(one), "D")
-    *_, quiet, driven, _ = phase_diagram.summarise(phase)
+    *_, quiet, driven, _ = facts(phase_diagram, phase)
     assert "; rest of large networks loses stability at 1. Of 6 networks" in quiet
     assert "mean field" not in quiet + driven
     caption = phase_diagram.draw(phase)["phase-diagram-2-layers"].get_supxlabel()

@@ -13,7 +13,7 @@ from analysis import demo
 from analysis.frame import runs
 from rnnsim import files, tasks
 
-COMMANDS = {runs.name_of(analysis): analysis.Settings for analysis in program.ANALYSES}
+COMMANDS = {analysis.name: analysis.settings for analysis in program.ANALYSES}
 COMMANDS["demo"] = demo.Settings
 HUGE = "1" + "0" * 400
 WRONG = {  # and what of it may be right for some flag of that type

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from recomputed import facts
 
 import rnnsim
 from analysis.__main__ import app, main
@@ -89,7 +90,7 @@ def words_in(figure):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_reads_data(name, data, here):
     datasets = MODULES[name].compute(settings(name, here, data=data), progress=False)
-    words = MODULES[name].summarise(datasets)
+    words = facts(MODULES[name], datasets)
     assert any(f"reads {data}" in each or f"reading {data}" in each for each in words)
     for dataset in datasets.values():
         configuration = figures.configuration(dataset)
@@ -109,7 +110,7 @@ def test_every_command_reads_a_network(name, cell, here):
     file = f"{cell}.npz"
     chosen = settings(name, here, weights=file, data="batch.npz")
     datasets = MODULES[name].compute(chosen, progress=False)
-    words = " ".join(MODULES[name].summarise(datasets))
+    words = " ".join(facts(MODULES[name], datasets))
     assert file in words
     assert not OF_DRAWS.search(words), words
     for dataset in datasets.values():
@@ -142,7 +143,7 @@ def test_a_network_without_outputs_and_data_reads_noise(name, here):
     if name == "lyapunov":
         options |= {"burn_in": 10, "block_steps": 2}
     datasets = MODULES[name].compute(replace(chosen, **options), progress=False)
-    words = " ".join(MODULES[name].summarise(datasets))
+    words = " ".join(facts(MODULES[name], datasets))
     if name == "lyapunov":  # whose networks read nothing unless told
         assert "The network is that of mute_gru.npz and has no input." in words
         return
@@ -172,7 +173,7 @@ def test_a_readout_may_be_left_out(here):
     chosen = replace(
         settings("portrait", here, weights="gru.npz", data="batch.npz"), readout="none"
     )
-    words = portrait.summarise(portrait.compute(chosen, progress=False))
+    words = facts(portrait, portrait.compute(chosen, progress=False))
     assert words[-1].startswith("It has no outputs")
 
 
@@ -273,5 +274,5 @@ def test_runs_of_data_and_networks_that_were_drawn_are_as_before(tmp_path):
     chosen = replace(COMMANDS["depth"], length=22, batch_size=2, n_threads=1)
     datasets = depth.compute(chosen, progress=False)
     assert "weights" not in figures.configuration(datasets["depth"])
-    assert not any("reads" in each for each in depth.summarise(datasets))
+    assert not any("reads" in each for each in facts(depth, datasets))
     assert "weights" not in tomllib.loads(runs.to_toml(chosen))

@@ -7,6 +7,7 @@ import pytest
 from artists import labelled
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
+from recomputed import facts
 
 from analysis.frame import cells, figures
 from analysis.gradients import gradient_norms, norm_plots, truncation, window
@@ -97,8 +98,8 @@ def test_trained_networks_of_several_cells_are_told_apart():
     )  # fmt: skip
     vanilla = window.compute(settings, progress=False)["window"]
     data = vanilla.expand_dims(cell=["vanilla", "gru"])
-    words = window.summarise({"window": data})
-    alone = window.summarise({"window": vanilla})
+    words = facts(window, {"window": data})
+    alone = facts(window, {"window": vanilla})
     assert words == ["Vanilla networks:", *alone, "GRU:", *alone]
     with figures.style():
         drawn = window.draw({"window": data})

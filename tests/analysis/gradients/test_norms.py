@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from artists import dashed, drawn_with_captions, faint, labelled, marked, texts
+from recomputed import facts
 
 from analysis.gradients import gradient_norms, norm_plots
 
@@ -165,12 +166,12 @@ def changed(datasets, decades, rate):
 
 
 def test_words_follow_the_data(datasets):
-    sentences = gradient_norms.summarise(changed(datasets, [-1.5, 0.5, 2.0], -0.25))
+    sentences = facts(gradient_norms, changed(datasets, [-1.5, 0.5, 2.0], -0.25))
     assert sentences[0].endswith("vanish (shrink more than tenfold) at gain 0.5.")
     assert sentences[1].endswith("arrive within a factor of ten at gain 1.")
     assert sentences[2].endswith("explode (grow more than tenfold) at gain 2.")
     assert sentences[3] == "At gain 0.5 norms change by -0.250 nats a step, halving in 2.8 steps."
-    opposite = gradient_norms.summarise(changed(datasets, [1.5, -0.5, -2.0], 0.25))
+    opposite = facts(gradient_norms, changed(datasets, [1.5, -0.5, -2.0], 0.25))
     assert opposite[0].endswith("vanish (shrink more than tenfold) at gain 2.")
     assert opposite[2].endswith("explode (grow more than tenfold) at gain 0.5.")
     assert opposite[4] == "At gain 2 norms change by +0.250 nats a step, doubling in 2.8 steps."
@@ -181,7 +182,7 @@ def test_summary_and_phase_picture_use_one_statistic(datasets, ax):
     last = datasets["last-step"]
     by_seed = xr.DataArray([-9.0 * LN10, 0.0, 0.0], coords={"network_seed": last.network_seed})
     split = last.assign(log_change=by_seed.broadcast_like(last.log_change))
-    assert gradient_norms.summarise(datasets | {"last-step": split})[0].endswith("gains 0.5, 1, 2.")
+    assert facts(gradient_norms, datasets | {"last-step": split})[0].endswith("gains 0.5, 1, 2.")
     norm_plots.plot_phase(split, ax=ax)
     assert texts(ax) == ["-3.0"] * 6
 
@@ -192,7 +193,7 @@ def test_phase_picture_tells_exact_zeros_from_what_is_not_known(datasets, ax):
     edge = last.assign(log_change=by_gain.broadcast_like(last.log_change))
     norm_plots.plot_phase(edge, ax=ax)
     assert texts(ax) == ["-inf", "?", "+0.0"] * 2
-    words = gradient_norms.summarise(datasets | {"last-step": edge})
+    words = facts(gradient_norms, datasets | {"last-step": edge})
     assert words[3].startswith("What they do is not known at gain 1")
     assert words[4:6] == [
         "  Of 3 networks at gain 0.5: 3 exactly 0.",
@@ -205,12 +206,12 @@ def test_the_longest_length_is_meant_in_any_order(datasets):
         name: data.isel(length=slice(None, None, -1), gain=slice(None, None, -1))
         for name, data in datasets.items()
     }
-    assert gradient_norms.summarise(backwards) == gradient_norms.summarise(datasets)
+    assert facts(gradient_norms, backwards) == facts(gradient_norms, datasets)
 
 
 def test_words_name_no_gain_where_there_is_none(datasets):
     flat = {name: data.copy() for name, data in datasets.items()}
     flat["last-step"] = flat["last-step"].assign(log_change=0 * flat["last-step"].log_change)
-    sentences = gradient_norms.summarise(flat)
+    sentences = facts(gradient_norms, flat)
     assert sentences[0].endswith("vanish (shrink more than tenfold) at no gain of this sweep.")
     assert sentences[1].endswith("at gains 0.5, 1, 2.")

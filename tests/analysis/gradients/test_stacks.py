@@ -7,6 +7,7 @@ import pytest
 from artists import labelled
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
+from recomputed import facts
 
 from analysis.frame import cells, figures
 from analysis.gradients import gradient_norms, norm_plots, truncation
@@ -64,7 +65,7 @@ def test_what_holds_for_one_layer_is_not_said_of_two(norms, windows):
     assert "W_hh, W_xh and b_h of all layers" in found["error-against-window-2-layers"]
     assert "[W_hh, W_xh, b_h] of every layer" in found["sufficient-window-2-layers"]
     assert "together for stacks, of all layers" in found["cells-beside-each-other"]
-    words = truncation.summarise(windows)
+    words = facts(truncation, windows)
     assert [text for text in words if text.endswith(":")] == [
         "Vanilla networks, 1 layer:", "Vanilla networks, 2 layers:",
     ]  # fmt: skip
@@ -86,7 +87,7 @@ def test_rest_of_stacks_is_where_layers_leave_it(norms):
     last = deep(norms)["last-step"]
     (line,) = (x for x in norm_plots.plot_phase(last).lines if x.get_linestyle() == ":")
     assert_allclose(line.get_xdata(), 0.5)  # gain 1, half way from .5 to 1.5
-    said = gradient_norms.summarise(deep(norms))[-1]
+    said = facts(gradient_norms, deep(norms))[-1]
     assert said.startswith("Without input rest is stable for large networks")
     assert "below gain 1;" in said
 
@@ -94,7 +95,7 @@ def test_rest_of_stacks_is_where_layers_leave_it(norms):
 @pytest.mark.parametrize("change", [{"scheme": ["pytorch"]}, {"activation": ["sigmoid"]}])
 def test_where_rest_is_not_known_nothing_is_said_of_it(norms, change):
     datasets = {name: data.assign_coords(change) for name, data in deep(norms).items()}
-    assert "rest" not in " ".join(gradient_norms.summarise(datasets))
+    assert "rest" not in " ".join(facts(gradient_norms, datasets))
     text = drawn(gradient_norms, datasets)["phase-gain-length"]
     assert "rest" not in text
     assert "at rest" not in text

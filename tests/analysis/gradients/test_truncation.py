@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from artists import dashed, drawn_with_captions, faint, labelled
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
@@ -157,10 +158,10 @@ def test_largest_norm_of_a_state_and_steps_that_reach_a_lag(data):
 
 def test_where_the_bound_says_nothing_is_said_of_all_networks(datasets, data):
     rising = data.assign(log_rms=data.lag * (1.0 - 2.0 * (data.network_seed > 0)))
-    words = truncation.summarise(datasets | {"windows": rising})[4]
+    words = facts(truncation, datasets | {"windows": rising})[4]
     assert words.endswith("none of the gains; for some networks at gain 0.5 (1 of 3), 1 (1 of 3), "
                           "2 (1 of 3).")  # fmt: skip
-    alone = truncation.summarise(datasets | {"windows": rising.isel(network_seed=[0])})[4]
+    alone = facts(truncation, datasets | {"windows": rising.isel(network_seed=[0])})[4]
     assert alone.endswith("at gains 0.5, 1, 2.")
 
 
@@ -174,7 +175,7 @@ def test_medians_count_errors_that_rounding_hides(data, ax):
 
 
 def test_words_follow_the_data(datasets, data):
-    sentences = truncation.summarise(datasets)
+    sentences = facts(truncation, datasets)
     assert sentences[0].startswith("At gain 0.5 a gradient within 10% needs a window of")
     altered = data.assign(
         sufficient_window=data.length + 1 - data.sufficient_window,
@@ -183,13 +184,13 @@ def test_words_follow_the_data(datasets, data):
         ).assign_coords(truncation=data.truncation),
         log_rms=-data.log_rms,
     )
-    opposite = truncation.summarise(datasets | {"windows": altered})
+    opposite = facts(truncation, datasets | {"windows": altered})
     assert all(a != b for a, b in zip(sentences[:1], opposite[:1], strict=True))
     assert "segments err more" in sentences[3]
     assert "segments err no more" in opposite[3]
     assert sentences[4] != opposite[4]
     unknown = data.assign(sufficient_window=data.sufficient_window * np.nan)
-    assert "no window that is known" in truncation.summarise(datasets | {"windows": unknown})[0]
+    assert "no window that is known" in facts(truncation, datasets | {"windows": unknown})[0]
 
 
 def test_settings_go_to_both_sweeps(batches):

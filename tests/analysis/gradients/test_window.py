@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, labelled
+from recomputed import facts
 
 from analysis.gradients import window, window_plots
 from rnnsim.experiments.sweeps import windows
@@ -105,14 +106,14 @@ def test_curves_against_sequences_seen(data, ax):
 
 
 def test_words_follow_the_data(datasets, data):
-    sentences = window.summarise(datasets)
+    sentences = facts(window, datasets)
     assert "a window of 4 steps reaches it" in sentences[0]
     assert len(sentences) == 6
     assert sentences[1].startswith("At equal sequences, segments: K = 2:")
     worse = data.assign(loss=data.share + data.loss.isel(share=0) * (data.window < 4))
-    assert "100% of networks end more than 0.1" in window.summarise({"window": worse})[5]
+    assert "100% of networks end more than 0.1" in facts(window, {"window": worse})[5]
     better = data.assign(loss=data.loss * 0 - data.share * (data.window < 4) + data.share)
-    words = window.summarise({"window": better})[5]
+    words = facts(window, {"window": better})[5]
     assert words.startswith("Below 4 steps, 0% of networks")
     assert words.endswith("from there on 100%.")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from artists import drawn_with_captions, marked
-from recomputed import median
+from recomputed import facts, median
 
 from analysis.networks import architecture_plots, architectures
 
@@ -89,7 +89,7 @@ def test_one_gated_cell_is_named_where_it_is_alone(side_by_side):
     titles = [ax.get_title() for ax in drawn["gradient-flow-captions"].axes]
     assert titles[:2] == ["lstm, before training", "lstm, after training"]
     assert "cell that validates best" not in drawn["held-out-scores"].get_supxlabel()
-    assert not any("was taken" in line for line in architectures.summarise(alone))
+    assert not any("was taken" in line for line in facts(architectures, alone))
 
 
 def test_scores_of_all_cells_and_the_test_of_one(side_by_side, ax):
@@ -109,7 +109,7 @@ def test_scores_of_all_cells_and_the_test_of_one(side_by_side, ax):
 @pytest.mark.parametrize("best", CELLS)
 def test_what_is_said_is_of_the_cell_that_was_chosen(name, best):
     data = made(name, NAMES[name], best)
-    words = architectures.summarise({name: data})
+    words = facts(architectures, {name: data})
     assert words[0].startswith(f"{name} (kind): answers, test part, median of 2 {best} networks ")
     assert " 0.5 (0.4 to 0.6) " in words[0]
     last = {cell: median(data.score.sel(cell=cell)[:, -1].values) for cell in CELLS}
@@ -117,16 +117,16 @@ def test_what_is_said_is_of_the_cell_that_was_chosen(name, best):
     assert words[1] == f"  On the validation part {listing}: {best} was taken to the test."
     assert words[2].startswith(f"  Learning rate {float(data.learning_rate.sel(cell=best)):g}: ")
     lost = data.assign(diverged=data.diverged.where(data.cell != "gru", 3))
-    assert "  2 of 2 gru networks diverged." in architectures.summarise({name: lost})
+    assert "  2 of 2 gru networks diverged." in facts(architectures, {name: lost})
 
 
 def test_what_is_most_often_wrong_in_captions(side_by_side):
     data = side_by_side["captions"]
     shares = data.word_score.copy(data=np.broadcast_to([0.9, 0.8, 1.0], (3, N, 3)))
-    words = architectures.summarise({"captions": data.assign(word_score=shares)})
+    words = facts(architectures, {"captions": data.assign(word_score=shares)})
     assert (
         "  Right in captions of validation data: thin or bold 0.9, the digit 0.8, left or right 1; "
         "what is most often wrong: the digit."
     ) in words
-    level = architectures.summarise({"captions": data.assign(word_score=shares * 0 + 1.0)})
+    level = facts(architectures, {"captions": data.assign(word_score=shares * 0 + 1.0)})
     assert any(line.endswith("left or right 1: no word is ever wrong.") for line in level)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from edges import first_of
-from recomputed import median
+from recomputed import facts, median, several
 
 from analysis.networks import architectures
 
@@ -37,9 +37,11 @@ EDGES = {
 def test_scores_and_baselines_are_those_of_the_data(datasets, edge):
     data = EDGES[edge](datasets)["captions"]
     last = data.test_score.values
-    words = architectures.summarise({"captions": data})[0]
+    words = facts(architectures, {"captions": data})[0]
     middle = median(last)
-    assert f"median of {last.size} networks after {int(data.updates[-1])} updates" in words
+    assert (
+        f"median of {several(last.size, 'network')} after {int(data.updates[-1])} updates" in words
+    )
     assert f"{middle:.3g} ({min(last):.3g} to {max(last):.3g})" in words
     missed = []
     for name, score in zip(data.baseline.values, data.baseline_score.values, strict=True):

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from artists import dashed, drawn_with_captions, faint, marked, texts
+from recomputed import facts, told_as
 
 from analysis.frame import figures
 from analysis.frame.figures import decades
+from analysis.frame.words import Answer
 from analysis.networks import architecture_plots, architectures
 
 NAMES = ("characters", "sentences", "translation", "captions")
@@ -156,11 +158,11 @@ def test_what_is_left_some_steps_back(datasets):
 
 def lines(data, name="captions"):
     """What is said of one architecture: score, rate, perhaps divergence, flow, example."""
-    return architectures.summarise({name: data})
+    return facts(architectures, {name: data})
 
 
 def test_words_follow_the_data(datasets):
-    words = architectures.summarise(datasets)
+    words = facts(architectures, datasets)
     assert words[0].startswith(
         "characters (many to many): cost of the next character, test part, median of 2 networks "
         "after 4 updates "
@@ -185,6 +187,10 @@ def test_the_verdict_is_of_the_test_part(datasets, name, best, worst):
         said = lines(changed(data, test_score=score, score=best + worst - score))[0]
         assert words in said
         assert f" {score:.3g} ({score:.3g} to {score:.3g})" in said
+        with_scores = {name: changed(data, test_score=score, score=best + worst - score)}
+        beaten = ", ".join(data.baseline.values)
+        answer = "beats every simple rule" if score == best else f"does not beat: {beaten}"
+        assert told_as(architectures, with_scores, Answer) == [f"What was learned {answer}."]
     level = changed(data, test_score=data.baseline_score[0])
     assert f"not better than: {data.baseline.values[0]}" in lines(level)[0]
 
@@ -269,7 +275,7 @@ def test_settings_reach_the_experiment(tmp_path):
     for data in found.values():
         assert data.rate.values.tolist() == [0.01, 0.02]
         assert float(data.learning_rate) == data.rate.values[np.argmin(data.trial_loss.values)]
-        said = architectures.summarise({"any": data})[1]
+        said = facts(architectures, {"any": data})[1]
         assert said.endswith("nats a sequence) after 1 updates of one network.")
     settings = architectures.Settings(architecture=("captions",), text=str(path), **tiny)
     with pytest.raises(ValueError, match=r"`text` is read by 'characters' alone, .* for captions"):

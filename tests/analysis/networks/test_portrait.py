@@ -8,6 +8,7 @@ from artists import dashed, marked, only_line, texts
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
@@ -255,7 +256,7 @@ def test_every_network_gives_a_page_and_words(changes):
         (figure,) = portrait.draw(data).values()
         figure.draw_without_rendering()
     assert len(figure.axes) >= 7
-    assert len(portrait.summarise(data)) == 5
+    assert len(facts(portrait, data)) == 5
 
 
 def test_thin_lines_can_be_seen_in_grey():
@@ -267,7 +268,7 @@ def test_thin_lines_can_be_seen_in_grey():
 
 
 def words(data, **changes):
-    return portrait.summarise({"portrait": data.assign(changes)})
+    return facts(portrait, {"portrait": data.assign(changes)})
 
 
 def leading(data, value, error=0.001):

@@ -8,6 +8,7 @@ import pytest
 from artists import labelled, texts
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
@@ -142,10 +143,10 @@ def numbers(text):
 @CELLS
 def test_sentences(portraits, cell):
     data = portraits[cell]
-    said = portrait.summarise({"portrait": data})
+    said = facts(portrait, {"portrait": data})
     assert len(said) == (6 if cell == "lstm" else 5)
     assert said[0].startswith(f"gaussian, gain 1.2, {H} {cell.upper()} units, forget bias 1, seed")
-    assert f"lambda_1 is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
+    assert f"the largest Lyapunov exponent is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
     assert "mean field" not in said[1]
     steps = said[-3]
     ranges = [f(data[n]) for n in ("jacobian_radius", "jacobian_norm") for f in (np.min, np.max)]
@@ -174,7 +175,7 @@ def test_sentences_at_the_edges(portraits):
         sufficient_window=np.nan,
         sufficient_window_by_gate=data.sufficient_window_by_gate * np.nan,
     )
-    _, _, of_parts, steps, _, window = portrait.summarise({"portrait": lost})
+    _, _, of_parts, steps, _, window = facts(portrait, {"portrait": lost})
     assert of_parts.endswith(": h 10^-868.6, c 0, path through c not known.")  # e^-2000
     assert "a norm of unknown size" in steps
     assert window == (

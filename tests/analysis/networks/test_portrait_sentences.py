@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from artists import configured
+from recomputed import facts, told_as
 
 import rnnsim
+from analysis.frame.words import Advice, Answer
 from analysis.networks import portrait, portrait_page, portrait_plots
 from rnnsim.experiments.portraits.portrait import subject_of
 
@@ -31,7 +33,7 @@ def with_exponents(data, exponents, errors, **settings):
 
 
 def said(data):
-    sentences = portrait.summarise({"portrait": data})
+    sentences = facts(portrait, {"portrait": data})
     assert len(sentences) == 5
     return sentences
 
@@ -104,7 +106,7 @@ def growth(data, rate, error, *, single=True, live=1.0, halves=(0.0, 0.0)):
 
 def test_the_sentence_on_growth(data):
     first, last = int(data.growth_first_lag), int(data.growth_last_lag)
-    known = f"mean field says {float(data.theory_exponent):+z.3f} for lambda_1"
+    known = f"mean field says {float(data.theory_exponent):+z.3f} for the largest exponent"
     start = f"nats/step over lags {first} to {last}, for this network; {known}."
     assert growth(data, -0.25, 0.02) == f"Norms of gradients change by -0.250 +- 0.020 {start}"
     assert growth(data, -0.25, 0.2).endswith(f"{start} That is not to be told from 0.")
@@ -210,9 +212,37 @@ def test_one_sequence_has_a_rate_without_an_error(kind):
     rate, error = float(found.growth_rate), float(found.growth_rate_error)
     assert np.isfinite(rate)
     assert np.isnan(error)
-    sentences = portrait.summarise(data)
+    sentences = facts(portrait, data)
     first, last = int(found.growth_first_lag), int(found.growth_last_lag)
     start = f"Norms of gradients change by {rate:+z.3f} nats/step over lags {first} to {last}, for"
     assert sentences[1].startswith(start)
     assert "Its error is not known: that takes two sequences, or a stream of ten" in sentences[1]
     assert not [each for each in sentences if re.search(r"\bnan\b", each)]
+
+
+@pytest.mark.parametrize(
+    ("exponents", "error", "answer"),
+    [
+        ([-0.1], 0.04, ["Gradients vanish in this network."]),
+        ([-np.inf], np.nan, ["Gradients vanish in this network."]),
+        ([0.1], 0.06, ["Gradients neither vanish nor explode clearly in this network."]),
+        ([0.1], 0.04, ["Gradients explode in this network."]),
+        ([-0.1], np.nan, []),
+        ([np.nan], np.nan, []),
+    ],
+)
+@pytest.mark.parametrize(
+    ("window", "advice"),
+    [
+        (1.0, ["train through 1 step or more."]),
+        (12.0, ["train through 12 steps or more."]),
+        (30.0, ["do not truncate."]),
+        (np.nan, []),
+    ],
+)
+def test_answer_and_advice_follow_the_data(data, exponents, error, answer, window, advice):
+    datasets = {"portrait": with_exponents(data, exponents, [error])}
+    datasets["portrait"] = datasets["portrait"].assign(sufficient_window=window)
+    assert told_as(portrait, datasets, Answer) == answer
+    clip = ["clip gradients when this network is trained."] * ("explode in" in "".join(answer))
+    assert told_as(portrait, datasets, Advice) == [*clip, *advice]

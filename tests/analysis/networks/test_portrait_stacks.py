@@ -8,6 +8,7 @@ import pytest
 from artists import labelled, texts
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
@@ -155,9 +156,9 @@ def numbers(text):
 @EACH
 def test_sentences(portraits, kind):
     data, (_, L) = portraits[kind], kind
-    said = portrait.summarise({"portrait": data})
+    said = facts(portrait, {"portrait": data})
     assert f"in each of {L} layers" in said[0]
-    assert f"lambda_1 is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
+    assert f"the largest Lyapunov exponent is {float(data.exponents[0]):+z.2f}"[:-1] in said[0]
     last = int(data.growth_last_lag)
     assert said[2].startswith(f"At lag {last} gradients of h of each layer, by all paths, are")
     factors = np.exp(data.log_norms_of_parts.sel(lag=last))
@@ -194,4 +195,4 @@ def test_states_that_leave_the_range_have_a_page():
     )["portrait"]
     with figures.style():
         portrait.draw({"portrait": data})["portrait"].draw_without_rendering()
-    assert all(isinstance(sentence, str) for sentence in portrait.summarise({"portrait": data}))
+    assert all(isinstance(sentence, str) for sentence in facts(portrait, {"portrait": data}))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures, runs
@@ -109,10 +110,10 @@ def test_a_file_of_any_name_is_drawn(name, own, tmp_path):
 
 def test_without_outputs_the_summary_says_what_the_loss_is(own):
     data = portrait.compute(settings(weights=own(W_hy=None, b_y=None)), progress=False)
-    *others, last = portrait.summarise(data)
+    *others, last = facts(portrait, data)
     assert last == "It has no outputs, and its loss is a random linear functional of its states."
     full = portrait.compute(settings(weights=own()), progress=False)
-    assert len(portrait.summarise(full)) == len(others)
+    assert len(facts(portrait, full)) == len(others)
 
 
 @pytest.mark.parametrize(

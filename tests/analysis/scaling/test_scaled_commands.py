@@ -11,7 +11,6 @@ import pytest
 
 import rnnsim
 from analysis.__main__ import ANALYSES, app
-from analysis.frame import runs
 from rnnsim.experiments.scaling.engine import is_scaled
 
 GUIDE = Path(__file__).parents[3] / "docs" / "scaling.md"
@@ -150,9 +149,9 @@ def test_an_unreachable_scheduler_is_one_sentence():
     assert re.search(r"no dask scheduler answers within 10 s", line)
 
 
-@pytest.mark.parametrize("analysis", ANALYSES, ids=runs.name_of)
+@pytest.mark.parametrize("analysis", ANALYSES, ids=lambda each: each.name)
 def test_every_analysis_has_the_flags(analysis, capsys):
-    run("help", runs.name_of(analysis))
+    run("help", analysis.name)
     said = capsys.readouterr().out
     for flag in ("--store", "--workers", "--scheduler", "--scheduler-file", "--shard", "--dry-run"):
         assert flag in said

@@ -7,6 +7,7 @@ import pytest
 from artists import check_axes, dashed, drawn_with_captions, labelled, marked, thin
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.spectra import nonnormal, nonnormal_plots
 from rnnsim.networks.rnn import ACTIVATIONS
@@ -148,7 +149,7 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
 
 
 def test_summary_has_the_numbers(datasets, data):
-    first, *others = nonnormal.summarise(datasets)
+    first, *others = facts(nonnormal, datasets)
     assert "spectral radius 0.8" in first
     assert [text.split(":")[0] for text in others] == [
         "s = 0 (normal)",
@@ -160,7 +161,7 @@ def test_summary_has_the_numbers(datasets, data):
     window = float(median.sufficient_window.sel(activation="linear"))
     assert f"{window:g} (linear)" in others[2]
     lost = data.assign(sufficient_window=data.sufficient_window * np.nan)
-    assert "none found (linear)" in nonnormal.summarise({"transients": lost})[1]
+    assert "none found (linear)" in facts(nonnormal, {"transients": lost})[1]
 
 
 def test_one_unit_one_scale_one_step():
@@ -171,7 +172,7 @@ def test_one_unit_one_scale_one_step():
     datasets = nonnormal.compute(settings, progress=False)
     for figure in nonnormal.draw(datasets).values():
         figure.draw_without_rendering()
-    assert len(nonnormal.summarise(datasets)) == 2
+    assert len(facts(nonnormal, datasets)) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from recomputed import facts
 
 from analysis.spectra import spectra, spectrum_plots
 from rnnsim.networks.initialisation import SCHEMES
@@ -56,7 +57,7 @@ def test_sign_changes_where_there_are_none(datasets):
 
 
 def summary(datasets, scheme):
-    return [text for text in spectra.summarise(datasets) if text.startswith(scheme)]
+    return [text for text in facts(spectra, datasets) if text.startswith(scheme)]
 
 
 def test_summary_says_where_the_radius_passes_1(datasets):
@@ -104,7 +105,7 @@ def test_summary_follows_the_growth_rates(datasets):
 
 def test_inverted_rates_give_another_summary(datasets):
     inverted = with_values(datasets, growth_rate=lambda rate: -rate)
-    before, after = spectra.summarise(datasets), spectra.summarise(inverted)
+    before, after = facts(spectra, datasets), facts(spectra, inverted)
     assert before[::2] == after[::2]
     assert all(a != b for a, b in zip(before[1::2], after[1::2], strict=True))
 
@@ -119,5 +120,5 @@ def test_too_few_lags_gain_0_and_one_scheme():
         figure.draw_without_rendering()
     drawn = spectra.draw(datasets)
     assert "missing: too few lags" in drawn["growth-against-radius"].get_supxlabel()
-    assert len(spectra.summarise(datasets)) == 2
-    assert spectra.summarise(datasets)[1] == "uniform: no growth rate could be fitted."
+    assert len(facts(spectra, datasets)) == 2
+    assert facts(spectra, datasets)[1] == "uniform: no growth rate could be fitted."

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from artists import drawn_with_captions, labelled, thin
 from numpy.testing import assert_allclose, assert_array_equal
+from recomputed import facts
 
 from analysis.frame import runs
 from analysis.training import learning_plots, temporal_order
@@ -77,13 +78,13 @@ def test_unsolved_counts_as_more_than_the_budget(datasets):
         assert np.isnan(labelled(ax)[name].get_ydata()).all()
     arrows = [bar.lines[0].get_ydata()[0] for bar in ax.containers]
     assert arrows == [500, 500, 500]
-    words = temporal_order.summarise({"learning": data, "cells": cells})[0]
+    words = facts(temporal_order, {"learning": data, "cells": cells})[0]
     assert words.endswith(
         "median updates (unsolved: more than 1000): SGD at least 500, clipping at least 500, "
         "clipping + penalty at least 500."
     )
     none = data.assign(solved_at=data.solved_at * np.nan)
-    words = temporal_order.summarise({"learning": none, "cells": cells})[0]
+    words = facts(temporal_order, {"learning": none, "cells": cells})[0]
     assert "SGD more than 1000, clipping more than 1000" in words
     assert not learning_plots.plot_within(columns(none)).containers
 
@@ -117,7 +118,7 @@ def test_kinds_stand_beside_the_methods(datasets, data):
     assert_array_equal(labelled(updates)["LSTM"].get_ydata(), [3, 3])
     assert "not of Pascanu et al. (2013)" in figure.get_supxlabel()
     assert "adam at rate 0.003, clipped at norm 1" in figure.get_supxlabel()
-    words = temporal_order.summarise(made)
+    words = facts(temporal_order, made)
     assert words[3].startswith("Kinds of networks beside each other, our own and not of Pascanu")
     assert "At length 12, of 3 networks of each kind" in words[5]
     assert "vanilla networks 1, GRU 3, LSTM 2; median" in words[5]
@@ -147,7 +148,7 @@ def test_kinds_are_paired_with_the_methods_and_trained_as_told():
     made = temporal_order.compute(settings, progress=False)
     here = made["cells"].sel(cell="vanilla", forget_bias=0.0, training="clipping")
     assert_array_equal(here.loss, made["learning"].loss.sel(training="clipping"))
-    words = temporal_order.summarise(made)
+    words = facts(temporal_order, made)
     assert "sgd at rate 0.01" in words[3]
     for name in ("vanilla networks", "LSTM (forget bias 0)", "LSTM (forget bias 2)"):
         assert words[4].count(f"{name} ") == 2
@@ -170,9 +171,9 @@ def test_misuse_is_named(wrong, message):
 
 def test_words(datasets, data):
     cells = datasets["cells"]
-    sentences = temporal_order.summarise({"learning": data, "cells": cells})
+    sentences = facts(temporal_order, {"learning": data, "cells": cells})
     assert "length 10, of 3 networks solved within 4 updates: SGD 0, clipping 2" in sentences[0]
     assert "Median share of wrong answers at length 12" in sentences[2]
     lost = data.copy(deep=True)
     lost["diverged"][0, 0, 0] = 3
-    assert "1 networks left" in temporal_order.summarise({"learning": lost, "cells": cells})[3]
+    assert "1 network left" in facts(temporal_order, {"learning": lost, "cells": cells})[3]

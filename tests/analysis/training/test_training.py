@@ -7,6 +7,7 @@ import pytest
 from artists import dashed, drawn_with_captions, labelled, marked
 from matplotlib.figure import Figure
 from PIL import Image
+from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures, runs
@@ -178,17 +179,17 @@ def test_what_is_carried_is_drawn_from_the_schedule(carry, ax):
 
 
 def test_words_follow_the_data(datasets, data):
-    sentences = training.summarise(datasets)
+    sentences = facts(training, datasets)
     assert len(sentences) == 6
     assert sentences[0].startswith("From gain 0.5, 0 of 2 networks")
     solved = data.assign(loss=data.loss * 0.0, diverged=data.diverged * 0 + 3)
-    other = training.summarise({"training": solved})
+    other = facts(training, {"training": solved})
     assert other[0].startswith("From gain 0.5, 2 of 2 networks")
     assert other[-1].startswith("4 networks left")
     backwards = data.assign(
         spectral_radius=data.spectral_radius.copy(data=data.spectral_radius.values[..., ::-1])
     )
-    assert training.summarise({"training": backwards})[2] != sentences[2]
+    assert facts(training, {"training": backwards})[2] != sentences[2]
     error = data.window_log_error.sel(gain=0.5, window=6, snapshot=0).median()
     assert f"a window of 6 steps would lose {float(np.exp(error)):.2g} of" in sentences[4]
 
@@ -203,13 +204,13 @@ def test_the_peak_is_the_largest_norm_and_clipping_is_of_all_updates(data):
         largest_log_gradient_norm=uneven.clipped.copy(data=largest),
         log_gradient_norm=uneven.log_gradient_norm * 0.0,
     )
-    words = training.summarise({"training": changed})[0]
+    words = facts(training, {"training": changed})[0]
     assert "43% of updates were clipped" in words  # 3 of 7, not a half
     assert "peaks at 18.4 (the largest of all networks and updates)" in words
     frozen = changed.assign(diverged=changed.diverged.copy(data=[[3, -1]]))
     made = training.updates_made(frozen.isel(gain=0))
     np.testing.assert_array_equal(made, [[0, 2, 0, 0, 0], [0, 2, 2, 2, 1]])
-    assert "56% of updates were clipped" in training.summarise({"training": frozen})[0]  # 5 of 9
+    assert "56% of updates were clipped" in facts(training, {"training": frozen})[0]  # 5 of 9
 
 
 def test_losses_of_numbers_have_no_unit():
@@ -239,7 +240,7 @@ def test_networks_that_left_the_range_are_drawn_and_counted(activation):
     with figures.style():
         for figure in training.draw(datasets).values():
             figure.draw_without_rendering()
-    assert "left the floating-point range" in training.summarise(datasets)[-1]
+    assert "left the floating-point range" in facts(training, datasets)[-1]
 
 
 @pytest.mark.nojit
