@@ -8,6 +8,11 @@ import numpy.typing as npt
 from .statistics import middles
 
 
+def counted(n: int, noun: str) -> str:
+    """ "1 network", "2 networks"."""
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def percent(value: float) -> str:
     """A setting, in per cent, with all its digits."""
     return f"{100 * value:.10g}%"
