@@ -136,8 +136,8 @@ def _eigenvalue_figure(dataset: xr.Dataset) -> Figure:
     figures.legend_above(figure, circle_key(drawn=not own))
     figures.caption(
         figure,
-        f"Each dot an eigenvalue of W_hh: {_networks(dataset)}, gain "
-        f"{gain:g}. Radius: the largest modulus, median over networks. {_KINDS_OF_SPECTRA * (not own)}{_whose(dataset)}".strip(),
+        f"Each dot an eigenvalue of W_hh: {_networks(dataset)}, gain {gain:g}. Radius: the largest "
+        f"modulus, median over networks. {_KINDS_OF_SPECTRA * (not own)}{_whose(dataset)}".strip(),
     )
     return figure
 
@@ -213,10 +213,10 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
     networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Dots: {networks} of {kind} units at each of {counted(dataset.gain.size, 'gain')}, lines: medians; rates of means of logs over steps "
-        f"and sequences, {fit}. Dashed: linear networks at long lags; the distance to it is due to "
-        f"slopes below 1, and to finite lags. Median rates change sign at radius: "
-        f"{'; '.join(changes)}. {_whose(dataset)}".strip(),
+        f"Dots: {networks} of {kind} units at each of {counted(dataset.gain.size, 'gain')}, lines: "
+        f"medians; rates of means of logs over steps and sequences, {fit}. Dashed: linear networks "
+        "at long lags; the distance to it is due to slopes below 1, and to finite lags. Median "
+        f"rates change sign at radius: {'; '.join(changes)}. {_whose(dataset)}".strip(),
     )
     return figure
 

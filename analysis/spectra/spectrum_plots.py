@@ -208,7 +208,8 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         if np.isfinite(middle := float(median(values))):
             bar = {"color": "0.2", "lw": figures.pt(2.5), "zorder": 5}
             ax.plot([middle, middle], [y - 0.38, y + 0.38], **bar)
-        names.append("\n".join([scheme, f"{middle:.3g}", *_not_drawn(values)]))
+        number = f"{middle:.2f}" if variable == "henrici_relative" else f"{middle:.3g}"
+        names.append("\n".join([scheme, number, *_not_drawn(values)]))
         largest = max(largest, float(known.max(initial=1.0)))
     _theory_by_scheme(ax, dataset, variable, schemes)
     if variable == "participation":
@@ -226,9 +227,7 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
 
 def _at_gain_1(data: xr.Dataset) -> xr.Dataset:
     """The networks of the gain nearest to 1, by its size."""
-    return data.isel(
-        gain=int(np.abs(np.log(np.maximum(np.abs(data.gain.values), 1e-9))).argmin())
-    )
+    return data.isel(gain=int(np.abs(np.log(np.maximum(np.abs(data.gain.values), 1e-9))).argmin()))
 
 
 def _not_drawn(values: npt.NDArray[np.float64]) -> list[str]:
