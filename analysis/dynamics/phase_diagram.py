@@ -183,7 +183,7 @@ def _diamond() -> dict[str, Any]:
 
 
 def _border(ax: Axes, values: xr.DataArray, **style: Any) -> None:
-    """The line where values are 0, without specks: pieces smaller than a cell, if others are not."""
+    """The line where values are 0, without specks: pieces within a cell, if others are not."""
     x, y = values.gain.values, values.strength.values
     rates = finite(values.transpose("strength", "gain"))
     contour = ax.contour(x, y, rates, levels=[0.0])

@@ -71,7 +71,8 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     figures.legend_above(figure, handles)
     figures.caption(
         figure,
-        f"Eigenvalues of $\\partial s_t/\\partial s_{{t-1}}$, s = {_state(data)}: {_networks(data)}, gain {gain:g}. "
+        f"Eigenvalues of $\\partial s_t/\\partial s_{{t-1}}$, s = {_state(data)}: "
+        f"{_networks(data)}, gain {gain:g}. "
         f"{circles} = 0 and nothing is read; dots: the last of {_steps(data)}. {_resting(data)}of "
         "dots only products over many steps say so (rnnsim lyapunov).",
     )
@@ -103,7 +104,7 @@ def _resting(data: xr.Dataset) -> str:
 def _singular_value_figure(data: xr.Dataset) -> Figure:
     schemes, gain = schemes_of(data), _gain(data)
     figure, axes = figures.new_figure(
-        2, len(schemes), figsize=(max(4.1 * len(schemes), 8.0), 8.6), sharey="row", squeeze=False
+        2, len(schemes), figsize=(max(3.2 * len(schemes), 8.0), 8.0), sharey="row", squeeze=False
     )
     for (above, under), scheme in zip(axes.T, schemes, strict=True):
         plot_blocks(data, scheme=scheme, gain=gain, ax=above)
@@ -116,8 +117,9 @@ def _singular_value_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_networks(data)}, gain {gain:g}; thin: each of them, thick: medians. From (a): the "
-        f"{which} of W_hh, how far the state moves the sums of each gate. From ({below}): the whole "
-        f"step, s = {_state(data)}, the last of {_steps(data)}; what lies above 1 is stretched.",
+        f"{which} of W_hh, how far the state moves the sums of each gate. From ({below}): the "
+        f"whole step, s = {_state(data)}, the last of {_steps(data)}; what lies above 1 is "
+        "stretched.",
     )
     return figure
 
