@@ -1,7 +1,7 @@
 """Dynamical isometry: singular values of products of Jacobians against lag, for initialisations."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
@@ -119,7 +119,7 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
     for j, lag in enumerate(lags):
         bounds = _bounds(dataset.sel(gain=gain, lag=lag))
         for i, scheme in enumerate(schemes):
-            where = {"scheme": scheme, "gain": gain, "lag": lag}
+            where: dict[str, Any] = {"scheme": scheme, "gain": gain, "lag": lag}
             plot_histogram(dataset, **where, bounds=bounds, ax=axes[i, j])
     figures.label_outer(figure)
     figures.caption(

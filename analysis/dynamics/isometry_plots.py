@@ -78,7 +78,7 @@ def plot_singular_values_against_lag(
     for (name, marker), ranked in zip(_LINES, order_statistics(data).values(), strict=True):
         each = ranked.transpose("network_seed", "sequence", "lag").values.reshape(-1, lags.size)
         ax.plot(lags, figures.finite(each).T, color=color, alpha=0.4, lw=figures.pt(0.7))
-        middle = {"marker": marker, "ms": figures.pt(5), "zorder": 4}
+        middle: dict[str, Any] = {"marker": marker, "ms": figures.pt(5), "zorder": 4}
         ax.plot(lags, figures.finite(quantiles(each, 0.5)), color=color, label=name, **middle)
     ax.axhline(0.0, color="0.45", lw=figures.pt(1.2), zorder=1)
     exponents = median_over(data.lyapunov_exponent, "network_seed").values
@@ -145,10 +145,15 @@ def plot_histogram(
         first, last = bounds or (min(shown.min(), 0.0) - 0.5, max(shown.max(), 0.0) + 0.5)
         weights = np.full(shown.size, 100.0 / values.size)
         edges = np.linspace(first, last, _BINS + 1).tolist()
-        bars = {"color": COLORS[scheme], "edgecolor": "0.2", "lw": figures.pt(0.5)}
+        bars: dict[str, Any] = {"color": COLORS[scheme], "edgecolor": "0.2", "lw": figures.pt(0.5)}
         ax.hist(shown, edges, weights=weights, **bars)
     if np.isfinite(middle := median(values)):
-        triangle = {"marker": "^", "ms": figures.pt(11), "color": "black", "mec": "white"}
+        triangle: dict[str, Any] = {
+            "marker": "^",
+            "ms": figures.pt(11),
+            "color": "black",
+            "mec": "white",
+        }
         ax.plot(middle, 0.0, ls="", clip_on=False, zorder=6, **triangle)
     low, high = quantiles(values, _BAND)
     lines = [f"{scheme}, {counted(lag, 'step')}"]

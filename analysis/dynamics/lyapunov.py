@@ -102,7 +102,7 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     plot_spectrum(dataset, gains=gains, ax=axes[0])
     plot_spectrum(dataset, gains=gains, leading=_LEADING, ax=axes[1])
     axes[0].set_title("All exponents")
-    axes[1].set_title("The largest: where distances grow")
+    axes[1].set_title("The largest of them")
     figures.letter(axes)
     figures.caption(
         figure,

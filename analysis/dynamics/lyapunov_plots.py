@@ -206,11 +206,16 @@ def plot_finite_time(
     blocks = finite(data.finite_time.transpose("network_seed", ...))
     shown = np.clip(blocks[np.isfinite(blocks)], edges[0], edges[-1])
     shares = np.full(shown.size, 100.0 / blocks.size)
-    bars = {"color": _BLUE, "ec": "white", "lw": figures.pt(0.4)}
+    bars: dict[str, Any] = {"color": _BLUE, "ec": "white", "lw": figures.pt(0.4)}
     ax.hist(shown, edges.tolist(), weights=shares, **bars)
     means = finite(data.lyapunov_exponent.sel(exponent=1)).ravel()
-    rug = {"marker": "|", "ms": figures.pt(11), "mew": figures.pt(1.6), "color": "black"}
-    place = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+    rug: dict[str, Any] = {
+        "marker": "|",
+        "ms": figures.pt(11),
+        "mew": figures.pt(1.6),
+        "color": "black",
+    }
+    place: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
     ax.plot(means, np.full(means.size, 1.0), ls="", label="mean of one network", **rug, **place)
     known = mean_field(dataset, gain)
     if known is not None:

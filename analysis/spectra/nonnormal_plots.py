@@ -30,7 +30,7 @@ def plot_pseudospectrum(dataset: xr.Dataset, *, scale: float, ax: Axes | None = 
     data, norm = dataset.sel(scale=scale), plane_norm(dataset)
     shown = decades(data.log_sigma_min.transpose("im", "re"))
     x, y = data.re.values, data.im.values
-    filled = np.where(np.isfinite(shown), shown, norm.vmin)
+    filled = np.where(np.isfinite(shown), shown, float(norm.vmin or 0.0))
     ax.pcolormesh(x, y, filled, norm=norm, cmap="Greys_r", shading="gouraud", rasterized=True)
     for level, (color, points) in _CONTOURS.items():
         style: dict[str, Any] = {"colors": color, "linewidths": figures.pt(points)}
@@ -181,7 +181,8 @@ def _marks(
 ) -> Line2D:
     dims = ("network_seed", "scale")
     places, values = x.transpose(*dims).values, y.transpose(*dims).values
-    shown, each = figures.finite(values), {"color": color, "marker": marker}
+    shown = figures.finite(values)
+    each: dict[str, Any] = {"color": color, "marker": marker}
     ax.plot(places.ravel(), shown.ravel(), ls="", ms=figures.pt(3.5), alpha=0.5, **each)
     enough = (~np.isnan(values)).sum(axis=0) * 2 >= len(values)
     middle = np.full((2, len(enough)), np.nan)

@@ -104,7 +104,7 @@ def plot_eigenvalues(
     radius = float(in_theory("spectral_radius", scheme, gain, data.unit.size))
     if scheme in RANDOM_ENTRIES:
         ax.add_patch(Circle((0, 0), radius, color="0.5", alpha=0.15, lw=0, zorder=0))
-    unit = {"ec": _UNIT["color"], "lw": figures.pt(1.4), "zorder": 3}
+    unit: dict[str, Any] = {"ec": _UNIT["color"], "lw": figures.pt(1.4), "zorder": 3}
     ax.add_patch(Circle((0, 0), 1.0, fill=False, **unit))
     if np.isfinite(radius):
         ax.add_patch(Circle((0, 0), radius, fill=False, **figures.theory(color=None, ec="black")))
@@ -137,7 +137,7 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
     for scheme in schemes_of(dataset):
         data = one_scheme(dataset, scheme).sel(gain=gain)
         values = data.singular_values.transpose("network_seed", "unit").values
-        style = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
+        style: dict[str, Any] = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
         figures.seeds_and_median(ax, index, values, lines=True, **style)
         ax.lines[-1].set(linewidth=_width(scheme))
         edges.add(float(in_theory("spectral_norm", scheme, gain, data.unit.size)))
@@ -170,7 +170,7 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
     for i, scheme in enumerate(schemes):
         data = one_scheme(dataset, scheme)
         values = data[variable].transpose("network_seed", "gain").values
-        style = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
+        style: dict[str, Any] = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
         figures.seeds_and_median(ax, data.gain, values, **style)
         lines.append(ax.lines[-1])
         wide = {"zorder": 1.9} if scheme in _WIDTHS else {}
@@ -203,10 +203,14 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         values = _at_gain_1(one_scheme(dataset, scheme))[variable].values.ravel()
         known = values[np.isfinite(values)]
         beside = y + 0.5 * (np.arange(known.size) * _GOLDEN % 1.0 - 0.5)
-        style = {"marker": _marker(scheme), "ms": figures.pt(5), "color": COLORS[scheme]}
+        style: dict[str, Any] = {
+            "marker": _marker(scheme),
+            "ms": figures.pt(5),
+            "color": COLORS[scheme],
+        }
         ax.plot(known, beside, ls="", alpha=0.6, **style)
         if np.isfinite(middle := float(median(values))):
-            bar = {"color": "0.2", "lw": figures.pt(2.5), "zorder": 5}
+            bar: dict[str, Any] = {"color": "0.2", "lw": figures.pt(2.5), "zorder": 5}
             ax.plot([middle, middle], [y - 0.38, y + 0.38], **bar)
         number = f"{middle:.2f}" if variable == "henrici_relative" else f"{middle:.3g}"
         names.append("\n".join([scheme, number, *_not_drawn(values)]))
@@ -263,11 +267,15 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
         dims = ("network_seed", "gain")
         radius = data.spectral_radius.transpose(*dims).values
         rate = data.growth_rate.transpose(*dims).values
-        dots = {"ls": "", "marker": ".", "ms": figures.pt(4), "alpha": 0.5}
+        dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": figures.pt(4), "alpha": 0.5}
         ax.plot(radius.ravel(), figures.finite(rate).ravel(), color=COLORS[scheme], **dots)
         middle = np.stack([median(radius, 0), median(rate, 0)])
         middle = figures.finite(middle[:, np.argsort(middle[0])])
-        style = {"label": scheme, "color": COLORS[scheme], "marker": _marker(scheme)}
+        style: dict[str, Any] = {
+            "label": scheme,
+            "color": COLORS[scheme],
+            "marker": _marker(scheme),
+        }
         lines += ax.plot(*middle, lw=_width(scheme), ms=figures.pt(7), **style)
         lines[-1].set_zorder(1.9 if scheme in _WIDTHS else 3)
     radii = dataset.spectral_radius.values
@@ -277,7 +285,7 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
         reference, np.log(reference), label=r"$\ln\,\rho$ (linear)", **figures.theory()
     )
     figures.name_lines(ax, lines)
-    zero = _UNIT | {"lw": figures.pt(1.4), "zorder": 1}
+    zero: dict[str, Any] = _UNIT | {"lw": figures.pt(1.4), "zorder": 1}
     ax.axhline(0.0, **zero)
     ax.axvline(1.0, **zero)
     ax.set_xscale("log", base=2)
