@@ -1,5 +1,7 @@
 """Dynamical isometry: singular values of products of Jacobians against lag, for initialisations."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -27,6 +29,8 @@ from .isometry_plots import (
 
 HELP = ISOMETRY.help
 Settings = Isometry
+_SHOWN = (1.0, 1.5)  # gains whose singular values are drawn against lag
+_SEEN_LAGS = (1, 3, 10, 30, 100)  # of gradients' directions, which fluctuate from lag to lag
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -60,30 +64,26 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _lag_figure(dataset: xr.Dataset) -> Figure:
-    schemes, gains = schemes_of(dataset), dataset.gain.values
+    schemes, gains = schemes_of(dataset), figures.nearest(dataset.gain.values, _SHOWN)
     settings = figures.configuration(dataset)
     shape = (len(gains), len(schemes))
     figure, axes = figures.new_figure(
-        *shape, figsize=(max(4.6 * shape[1], 8.0), 3.3 * shape[0] + 1.9),
+        *shape, figsize=(max(3.9 * shape[1], 6.0), 3.4 * shape[0] + 1.2),
         sharex=True, sharey="row", squeeze=False,
     )  # fmt: skip
     for i, j in np.ndindex(*shape):
-        ax = axes[i, j]
-        plot_singular_values_against_lag(dataset, scheme=schemes[j], gain=gains[i], ax=ax)
-        ax.set_title(f"{schemes[j]}, gain {gains[i]:g}")
-        ax.set_ylim(seen_range(dataset, gains[i]))
-        ax.label_outer()
-    figure.legend(handles=direction_key(), loc="outside upper center", ncols=3, fontsize=12)
+        plot_singular_values_against_lag(dataset, scheme=schemes[j], gain=gains[i], ax=axes[i, j])
+        axes[i, j].set_ylim(seen_range(dataset, gains[i]))
+    figures.label_outer(figure)
+    figures.legend_above(figure, direction_key())
+    last = cells.last_index(dataset)
     figures.caption(
         figure,
-        f"Products end at step {settings['step']} of {_networks(dataset)}; thin lines: each of "
-        "them, thick: medians; bands: middle half and middle 90% of all singular values (ranks "
-        "count those that are exactly 0, where lines and bands end). Dashed: medians, as "
-        f"slopes lambda_1 and lambda_{cells.last_index(dataset)} from other sequences "
+        f"Products end at step {settings['step']} of {_networks(dataset)}; thin: each of them, "
+        "thick: medians. At 0 all directions arrive as they left: dynamical isometry. Dashed: "
+        f"medians of $\\lambda_1$ and $\\lambda_{{{last}}}$ over other sequences "
         f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
-        f"all where units integrate their input ({_integrating(dataset)}). At 0 all "
-        "directions arrive as they left: dynamical isometry. "
-        f"{_precision(dataset)}",
+        f"all where units integrate their input ({_integrating(dataset)}). {_precision(dataset)}",
     )
     return figure
 
@@ -94,26 +94,24 @@ def _integrating(dataset: xr.Dataset) -> str:
 
 def _histogram_figure(dataset: xr.Dataset) -> Figure:
     schemes, gain = schemes_of(dataset), _histogram_gain(dataset)
-    lags = [int(lag) for lag in figures.nearest(dataset.lag.values, (1, 10, 50))]
+    lags = [int(lag) for lag in figures.nearest(dataset.lag.values, (1, 10))]
     shape = (len(schemes), len(lags))
     figure, axes = figures.new_figure(
-        *shape, figsize=(max(4.6 * shape[1], 8.0), 2.5 * shape[0] + 1.7),
+        *shape, figsize=(max(4.6 * shape[1], 6.0), 2.7 * shape[0] + 0.8),
         sharex="col", sharey="row", squeeze=False,
     )  # fmt: skip
     for j, lag in enumerate(lags):
         bounds = _bounds(dataset.sel(gain=gain, lag=lag))
         for i, scheme in enumerate(schemes):
-            ax = axes[i, j]
-            plot_histogram(dataset, scheme=scheme, gain=gain, lag=lag, bounds=bounds, ax=ax)
-            ax.set_title(f"{scheme}, {lag} step{'s' if lag > 1 else ''}")
-            ax.label_outer()
+            where: dict[str, Any] = {"scheme": scheme, "gain": gain, "lag": lag}
+            plot_histogram(dataset, **where, bounds=bounds, ax=axes[i, j])
+    figures.label_outer(figure)
     figures.caption(
         figure,
         f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
         "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
-        "Triangle: median (none where that is exactly 0). The scale widens from left to right; see "
-        "who stays near the line. "
-        f"{_precision(dataset)}",
+        "Triangle: median (none where that is exactly 0). Scales of 1 step and of more differ: see "
+        f"who stays near the line. {_precision(dataset)}",
     )
     return figure
 
@@ -121,20 +119,18 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
 def _direction_figure(dataset: xr.Dataset) -> Figure:
     schemes = schemes_of(dataset)
     figure, axes = figures.new_figure(
-        1, len(schemes), figsize=(max(4.6 * len(schemes), 8.0), 5.6), sharey=True, squeeze=False
+        1, len(schemes), figsize=(max(4.4 * len(schemes), 6.5), 5.0), sharey=True, squeeze=False
     )
     for ax, scheme in zip(axes[0], schemes, strict=True):
-        plot_overlap(dataset, scheme=scheme, ax=ax)
+        plot_overlap(dataset, scheme=scheme, lags=_SEEN_LAGS, ax=ax)
         ax.set_title(scheme)
-        ax.label_outer()
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=len(handles[0]), fontsize=12)
+    figures.label_outer(figure)
     figures.caption(
         figure,
-        f"Thin: {_networks(dataset)}, thick: their median. Near 1 every gradient, whatever the "
-        "loss, has turned into the one direction that survives; only its size and sign are left. "
-        "Dashed: what a random direction has on average. Where singular values nearly coincide "
-        "(an isometry) there is no such direction, and the overlap stays low.",
+        f"Dots: {_networks(dataset)}, lines: their median, bands: quartiles. Near 1 every "
+        "gradient, whatever the loss, has turned into the one direction that survives; only its "
+        "size and sign are left. Dashed: what a random direction has on average. Where singular "
+        "values nearly coincide (an isometry) there is no such direction.",
     )
     return figure
 
@@ -143,9 +139,9 @@ def _networks(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
     seeds, sequences = dataset.network_seed.size, dataset.sequence.size
     return (
-        f"{seeds} network{'s' if seeds > 1 else ''} ({settings['n_hidden']} "
-        f"{cells.units(dataset, settings['activation'])}) along {sequences} sequence"
-        f"{'s' if sequences > 1 else ''} of {settings['task']}"
+        f"{counted(seeds, 'network')} ({settings['n_hidden']} "
+        f"{cells.units(dataset, settings['activation'])}) along {counted(sequences, 'sequence')} "
+        f"of {settings['task']}"
     )
 
 

@@ -11,7 +11,7 @@ from ..commands.dynamics import LYAPUNOV, Lyapunov
 from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import have
+from ..frame.words import counted, have
 from .lyapunov_plots import (
     DASHED,
     GROWING,
@@ -30,10 +30,10 @@ from .lyapunov_words import steps as _steps
 HELP = LYAPUNOV.help
 Settings = Lyapunov
 
-_SPECTRUM_GAINS = (0.5, 0.7, 0.9, 1.5, 2.0, 3.0)
+_SPECTRUM_GAINS = (0.5, 0.9, 1.5, 3.0)
 _LEADING = 0.25
-_SHOWN = (0.9, 1.1, 1.5, 2.0)
-_AROUND_1 = (0.9, 1.0, 1.1, 1.3, 1.5, 2.0)
+_SHOWN = (0.9, 1.5, 2.0)
+_AROUND_1 = (0.9, 1.1, 1.5, 2.0)
 _BINS = 48
 
 
@@ -69,41 +69,30 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     gains = figures.nearest(dataset.gain.values, _SPECTRUM_GAINS)
-    rest = [gain for gain in gains if at_rest(dataset, gain)]
-    active = [gain for gain in gains if gain not in rest]
-    linear = figures.configuration(dataset)["activation"] == "linear"
-    resting = "linear" if linear else "at rest"
-    others = "active, " if cells.is_plain(dataset) else ""  # of others it is not known
-    wanted = [
-        (rest, f"{resting}, {_input(dataset)}", None),
-        (active, f"{others}{_input(dataset)}", None),
-        (active, "the largest exponents", _LEADING),
-    ]
-    panels = [panel for panel in wanted if panel[0]]
-    size = (5.4 * max(len(panels), 2), 6.2)
-    figure, axes = figures.new_figure(1, len(panels), figsize=size, squeeze=False)
-    for ax, (group, title, leading) in zip(axes[0], panels, strict=True):
-        plot_spectrum(dataset, gains=group, leading=leading, ax=ax)
-        ax.set_title(title)
-        if leading is None:
-            ax.legend(loc="lower left", fontsize=12)
-    for ax in axes[0, 1:]:
-        ax.set_ylabel("")
-    known = []
-    if rest:
-        known.append(f"Dashed, {resting}: ln |eigenvalue| by the circular law.")
-    if active and mean_field(dataset, 1.0) is not None:
-        known.append(
-            "Theory knows two numbers of active networks: the mean of all exponents (dashed) and "
-            "the largest (stars)."
-        )
+    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.8))
+    plot_spectrum(dataset, gains=gains, ax=axes[0])
+    plot_spectrum(dataset, gains=gains, leading=_LEADING, ax=axes[1])
+    axes[0].set_title("All exponents")
+    axes[1].set_title("The largest of them")
+    figures.letter(axes)
     figures.caption(
         figure,
-        f"Thin: {_networks(dataset)} at each gain, thick: their median. {' '.join([*known, ''])}"
-        "Above the horizontal line small distances grow, below it they shrink: of no network shown "
-        f"do more than {_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
+        f"Thin: {_networks(dataset)} at each gain, {_input(dataset)}, thick: their median. "
+        f"{_known_spectrum(dataset, gains)}Above the horizontal line small distances grow, below "
+        "it they shrink: of no network shown do more than "
+        f"{_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
     )
     return figure
+
+
+def _known_spectrum(dataset: xr.Dataset, gains: list[float]) -> str:
+    """What is dashed, if anything."""
+    rest = [at_rest(dataset, gain) for gain in gains]
+    resting = "linear" if figures.configuration(dataset)["activation"] == "linear" else "at rest"
+    known = [f"ln |eigenvalue| by the circular law ({resting})"] * any(rest)
+    if mean_field(dataset, gains) is not None and not all(rest):
+        known.append("short, on the left, mean field of the largest" + " (active)" * any(rest))
+    return f"Dashed: {'; '.join(known)}. " if known else ""
 
 
 def _most_growing(dataset: xr.Dataset) -> float:
@@ -115,21 +104,20 @@ def _most_growing(dataset: xr.Dataset) -> float:
 def _transition_figure(dataset: xr.Dataset) -> Figure:
     sizes = [int(H) for H in dataset.n_hidden]
     figure, axes = figures.new_figure(
-        1, len(sizes), figsize=(4.9 * max(len(sizes), 2), 5.6), sharey=True, squeeze=False
+        1, len(sizes), figsize=(4.6 * max(len(sizes), 2), 5.2), sharey=True, squeeze=False
     )
     for ax, H in zip(axes[0], sizes, strict=True):
         plot_transition(dataset, n_hidden=H, ax=ax)
-    for ax in axes[0, 1:]:
-        ax.set_ylabel("")
-    axes[0, 0].legend(fontsize=12)
+    figures.label_outer(figure)
+    figures.legend_above(figure, *axes[0, 0].get_legend_handles_labels())
     drawn = {line.get_label() for line in axes[0, 0].lines}
     theirs = "".join(f" Dashed: {text}." for name, text in DASHED.items() if name in drawn)
+    networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Dots: {dataset.network_seed.size} networks at each gain and size, {_input(dataset)}, "
-        f"{_steps(dataset)}; band: their quartiles. Dots more than two standard errors above the "
-        f"horizontal line are {beyond_0(dataset)} networks; {_mixed(dataset)} some are and others "
-        f"are not.{theirs}",
+        f"Dots: {networks} at each gain and size, {_input(dataset)}, {_steps(dataset)}; band: "
+        "their quartiles. Dots more than two standard errors above the horizontal line are "
+        f"{beyond_0(dataset)} networks; {_mixed(dataset)} some are and others are not.{theirs}",
     )
     return figure
 
@@ -144,20 +132,18 @@ def _mixed(dataset: xr.Dataset) -> str:
 def _convergence_figure(dataset: xr.Dataset) -> Figure:
     gains = figures.nearest(dataset.gain.values, _SHOWN)
     figure, axes = figures.new_figure(
-        1, len(gains), figsize=(4.2 * max(len(gains), 2), 5.2), squeeze=False
+        1, len(gains), figsize=(4.4 * max(len(gains), 2), 5.0), sharey=True, squeeze=False
     )
     for ax, gain in zip(axes[0], gains, strict=True):
         plot_convergence(dataset, gain=gain, ax=ax)
         ax.locator_params(axis="x", nbins=4)
-    for ax in axes[0, 1:]:
-        ax.set_ylabel("")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=12)
+    figures.label_outer(figure)
+    figures.legend_above(figure, *axes[0, 0].get_legend_handles_labels())
     figures.caption(
         figure,
         f"Each line one of {_networks(dataset)}, {_input(dataset)}: mean over all blocks of "
-        f"{_block(dataset)} steps so far. Band: one standard error of the first network. Scales "
-        "differ. More steps narrow the band, not the distance between networks.",
+        f"{counted(_block(dataset), 'step')} so far. Band: one standard error of the first "
+        "network. More steps narrow the band, not the distance between networks.",
     )
     return figure
 
@@ -165,8 +151,9 @@ def _convergence_figure(dataset: xr.Dataset) -> Figure:
 def _finite_time_figure(dataset: xr.Dataset) -> Figure:
     gains = figures.nearest(dataset.gain.values, _AROUND_1)
     figure, axes = figures.new_figure(
-        len(gains), 1, figsize=(9, 1.5 * len(gains) + 2.2), sharex=True, squeeze=False
-    )
+        len(gains), 1, figsize=(8.5, 1.75 * len(gains) + 1.2), sharex=True, sharey=True,
+        squeeze=False,
+    )  # fmt: skip
     shown = dataset.finite_time.isel(n_hidden=-1).sel(gain=gains).values
     shown = shown[np.isfinite(shown)]
     low, high = np.quantile(shown, [0.002, 0.998]) if shown.size else (-1.0, 1.0)
@@ -174,15 +161,14 @@ def _finite_time_figure(dataset: xr.Dataset) -> Figure:
     bins = np.linspace(min(low, 0.0) - margin, max(high, 0.0) + margin, _BINS + 1)
     for ax, gain in zip(axes[:, 0], gains, strict=True):
         plot_finite_time(dataset, gain=gain, bins=bins, ax=ax)
-        ax.set_ylabel(f"gain {gain:g}", rotation=0, ha="right", va="center")
-        if ax is not axes[-1, 0]:
-            ax.set_xlabel("")
-    dashed = " Dashed: mean field." if mean_field(dataset, 1.0) is not None else ""
-    axes[0, 0].set_title(f"How distances grow and shrink within {_block(dataset)} steps")
+        ax.set_title(f"gain {gain:g}")
+    figures.label_outer(figure)
+    figures.legend_above(figure, *axes[0, 0].get_legend_handles_labels())
+    block = counted(_block(dataset), "step")
     figures.caption(
         figure,
-        f"Heights: share of the blocks of {_block(dataset)} steps of {_networks(dataset)}, "
-        f"{_input(dataset)}, one shade each; ticks: their means over all blocks.{dashed} "
+        f"How distances grow (right of the vertical line) and shrink (left of it) within {block}: "
+        f"share of all blocks of {_networks(dataset)}, {_input(dataset)}. "
         f"{_shrinking(dataset.isel(n_hidden=-1).sel(gain=gains))}",
     )
     return figure
@@ -220,18 +206,19 @@ def _attractor_figure(dataset: xr.Dataset) -> Figure:
     for ax, (variable, title) in zip(axes, titles.items(), strict=True):
         plot_attractor(dataset, variable, ax=ax)
         ax.set_title(title)
-    axes[0].legend(fontsize=12)
+    figures.letter(axes)
+    figures.legend_above(figure, *axes[0].get_legend_handles_labels())
     figures.caption(
         figure,
-        f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. Left: "
-        f"{left} Right: {right} (the sum of its positive exponents).",
+        f"Dots: {_networks(dataset)} at each gain, {_input(dataset)}; band: quartiles. (a): "
+        f"{left} (b): {right} (the sum of its positive exponents).",
     )
     return figure
 
 
 def _networks(dataset: xr.Dataset) -> str:
-    units = f"{int(dataset.n_hidden[-1])} units{cells.in_each_layer(dataset)}"
-    return f"{dataset.network_seed.size} networks of {units}"
+    units = counted(int(dataset.n_hidden[-1]), "unit") + cells.in_each_layer(dataset)
+    return f"{counted(dataset.network_seed.size, 'network')} of {units}"
 
 
 def _block(dataset: xr.Dataset) -> int:

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from rnnsim import theory
 
 from ..frame import cells, figures
+from ..frame.words import counted
 
-ZERO: dict[str, Any] = {"color": "0.45", "lw": 1.4, "zorder": 1}
-THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.6, "zorder": 5}
+_BLUE = "#0072B2"
+_STUB = 0.06  # of the axis, how long the dashes at a single exponent are
 _MOST_GAIN = 1000.0  # what theory covers
 RANDOM_ENTRIES = ("gaussian", "uniform")
 _MEAN_FIELD, _REST = "mean field, large $H$", "rest, large $H$"
@@ -22,6 +23,11 @@ DASHED = {
 }  # lines of theory, and what they are in captions
 GROWING = ("relu", "linear")  # activations that do not keep states bounded
 _LARGEST = r"$\lambda_1$ (nats/step)"
+
+
+def zero() -> dict[str, Any]:
+    """How the line is drawn between what grows and what shrinks."""
+    return {"color": "0.45", "lw": figures.pt(1.4), "zorder": 1}
 
 
 def beyond_0(dataset: xr.Dataset) -> str:
@@ -77,53 +83,44 @@ def plot_spectrum(
 ) -> Axes:
     """Lyapunov exponent i against i/H, for a few gains (`gains`: those nearest; all unless given).
 
-    Thin lines are networks, thick ones their median. Dashed black, where theory knows the whole
-    spectrum: ln |eigenvalue i| by the circular law. Elsewhere mean field knows two numbers: the
-    mean of all exponents, a dashed line in the colour of its gain, and the largest. With `leading`
-    only that share of the exponents is drawn, and a star for the largest in place of the mean. The
-    axis ends a little below the lowest median; single networks may go further.
+    Thin lines are networks, thick ones their median, named at the right. Dashed, where theory knows
+    the whole spectrum: ln |eigenvalue i| by the circular law. Elsewhere mean field knows the
+    largest exponent: short dashes on the left, in the colour of the gain. With `leading` only that
+    share of the exponents is drawn. The axis ends a little below the lowest median; single networks
+    may go further.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.isel(n_hidden=-1)
     if leading is not None:
         data = data.isel(exponent=slice(max(1, round(leading * int(data.n_hidden)))))
     index = data.exponent.values / int(data.n_hidden)
-    lowest = []
+    lowest, medians = [], []
     for i, gain, color in figures.shaded(data.gain.values, gains):
         values = finite(data.lyapunov_exponent.sel(gain=gain).transpose("network_seed", ...))
         label = f"gain {gain:g}"
         figures.seeds_and_median(ax, index, values, label=label, color=color, index=i, lines=True)
+        medians.append(ax.lines[-1])
         lowest.append(np.min(ax.lines[-1].get_ydata(), initial=0.0, where=np.isfinite(values[0])))
-        _spectrum_in_theory(ax, dataset, gain, color, leading is not None)
-    ax.axhline(0.0, **ZERO)
-    if leading is not None:
-        ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+        _spectrum_in_theory(ax, dataset, gain, color, index)
+    ax.axhline(0.0, **zero())
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     ax.set_ylim(bottom=max(ax.get_ylim()[0], 1.3 * min(lowest, default=0.0) - 0.1))
-    ax.set_xlabel("$i\\,/\\,H$")
+    figures.name_lines(ax, medians)
+    ax.set_xlabel("rank of the exponent, $i\\,/\\,H$")
     ax.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)")
     return ax
 
 
 def _spectrum_in_theory(
-    ax: Axes, dataset: xr.Dataset, gain: float, color: Any, leading: bool
+    ax: Axes, dataset: xr.Dataset, gain: float, color: Any, index: npt.NDArray[np.float64]
 ) -> None:
     H = int(dataset.n_hidden[-1])
     if at_rest(dataset, gain):
-        expected = theory.circular_law_log_moduli(H, _effective(dataset, gain))
-        ax.plot((np.arange(H) + 1) / H, expected, **THEORY)
-    elif (known := mean_field(dataset, gain)) is not None and leading:
-        star: dict[str, Any] = {
-            "ls": "",
-            "marker": "*",
-            "ms": 17,
-            "mec": "black",
-            "mfc": color,
-            "zorder": 6,
-        }
-        ax.plot([0.0], [float(known.largest_exponent)], clip_on=False, **star)
-    elif known is not None:
-        mean = float(known.mean_exponent)
-        ax.plot([0.0, 1.0], [mean, mean], **THEORY | {"color": color})
+        expected = theory.circular_law_log_moduli(H, _effective(dataset, gain))[: index.size]
+        ax.plot((np.arange(expected.size) + 1) / H, expected, **figures.theory())
+    elif (known := mean_field(dataset, gain)) is not None:
+        level, end = float(known.largest_exponent), _STUB * index[-1]
+        ax.plot([0.0, end], [level, level], **figures.theory(color=color, lw=figures.pt(2.5)))
 
 
 def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = None) -> Axes:
@@ -137,20 +134,27 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
     ax = figures.axes_or_new(ax)
     largest = dataset.lyapunov_exponent.sel(n_hidden=n_hidden, exponent=1)
     values = finite(largest.transpose("network_seed", "gain"))
-    figures.seeds_and_median(ax, dataset.gain, values, label="median", color="#0072B2")
-    ax.lines[0].set(markersize=8, zorder=3, color="0.25", label="one network")
+    _networks_and_median(ax, dataset.gain.values, values)
     gains = np.sort(np.unique(np.append(_dense(dataset.gain.values), dataset.gain.values)))
     known = mean_field(dataset, gains)
     if known is not None:
-        ax.plot(gains, known.largest_exponent, label=_MEAN_FIELD, **THEORY)
+        ax.plot(gains, known.largest_exponent, label=_MEAN_FIELD, **figures.theory())
     critical = gain_at_rest(dataset)
     if critical is not None and gains[0] <= critical <= gains[-1]:
-        ax.axvline(critical, label=_REST, **THEORY)
-    ax.axhline(0.0, **ZERO)
+        ax.axvline(critical, label=_REST, **figures.theory())
+    ax.axhline(0.0, **zero())
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel("largest exponent " + _LARGEST)
-    ax.set_title(f"$H$ = {n_hidden}")
+    ax.set_title(counted(n_hidden, "unit"))
     return ax
+
+
+def _networks_and_median(
+    ax: Axes, gains: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> None:
+    figures.seeds_and_median(ax, gains, values, label="median", color=_BLUE)
+    dots = {"markersize": figures.pt(8), "zorder": 3, "color": "0.25"}
+    ax.lines[0].set(label="one network", **dots)
 
 
 def _dense(gains: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -170,16 +174,17 @@ def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None
     data = dataset.isel(n_hidden=-1).sel(gain=gain)
     values = finite(data.running.transpose("network_seed", "time"))
     error = data.running_error.transpose("network_seed", "time").values[0]
-    others = ax.plot(data.time, values[1:].T, color="0.3", alpha=0.6, lw=1.3)
+    others = ax.plot(data.time, values[1:].T, color="0.3", alpha=0.6, lw=figures.pt(1.3))
     if others:
         others[0].set_label("other networks")
-    first: dict[str, Any] = {"color": "#0072B2", "zorder": 4}
+    first: dict[str, Any] = {"color": _BLUE, "zorder": 4}
     ax.fill_between(data.time, values[0] - error, values[0] + error, alpha=0.3, lw=0, **first)
-    ax.plot(data.time, values[0], lw=2.5, label="first network, with standard error", **first)
+    label = "first network, with standard error"
+    ax.plot(data.time, values[0], lw=figures.pt(2.5), label=label, **first)
     known = mean_field(dataset, gain)
     if known is not None:
-        ax.axhline(float(known.largest_exponent), label=_MEAN_FIELD, **THEORY)
-    ax.axhline(0.0, **ZERO)
+        ax.axhline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
+    ax.axhline(0.0, **zero())
     ax.set_xlabel("time after the burn-in (steps)")
     ax.set_ylabel("estimate of " + _LARGEST)
     ax.set_title(f"gain {gain:g}")
@@ -189,9 +194,9 @@ def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None
 def plot_finite_time(
     dataset: xr.Dataset, *, gain: float, bins: npt.ArrayLike, ax: Axes | None = None
 ) -> Axes:
-    """Histogram of the largest exponent over single blocks of steps, networks stacked in shades.
+    """Histogram of the largest exponent over single blocks of steps, of all networks together.
 
-    Ticks below are the networks' own means. To the right of the vertical line small distances grow
+    Ticks on top are the networks' own means. To the right of the vertical line small distances grow
     during a block. Dashed is mean field, for long times. `bins` are edges; what lies beyond counts
     in the outermost ones.
     """
@@ -199,29 +204,26 @@ def plot_finite_time(
     data = dataset.isel(n_hidden=-1).sel(gain=gain)
     edges = np.asarray(bins, dtype=float)
     blocks = finite(data.finite_time.transpose("network_seed", ...))
-    networks = [np.clip(row[np.isfinite(row)], edges[0], edges[-1]) for row in blocks]
-    shares = [np.full(row.size, 1.0 / blocks.size) for row in networks]
-    colors = figures.shades(len(networks))
-    ax.hist(
-        networks, edges.tolist(), weights=shares, stacked=True, color=colors, ec="white", lw=0.3
-    )
+    shown = np.clip(blocks[np.isfinite(blocks)], edges[0], edges[-1])
+    shares = np.full(shown.size, 100.0 / blocks.size)
+    bars: dict[str, Any] = {"color": _BLUE, "ec": "white", "lw": figures.pt(0.4)}
+    ax.hist(shown, edges.tolist(), weights=shares, **bars)
     means = finite(data.lyapunov_exponent.sel(exponent=1)).ravel()
     rug: dict[str, Any] = {
-        "ls": "",
         "marker": "|",
-        "ms": 13,
-        "mew": 1.6,
+        "ms": figures.pt(11),
+        "mew": figures.pt(1.6),
         "color": "black",
-        "clip_on": False,
     }
-    ax.plot(means, np.zeros(means.size), transform=ax.get_xaxis_transform(), **rug)
+    place: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+    ax.plot(means, np.full(means.size, 1.0), ls="", label="mean of one network", **rug, **place)
     known = mean_field(dataset, gain)
     if known is not None:
-        ax.axvline(float(known.largest_exponent), **THEORY)
-    ax.axvline(0.0, **ZERO)
-    ax.set_yticks([])
-    ax.grid(visible=False)
+        ax.axvline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
+    ax.axvline(0.0, **zero())
+    figures.lower_end(ax)
     ax.set_xlabel("largest exponent over one block " + _LARGEST)
+    ax.set_ylabel("blocks (%)")
     return ax
 
 
@@ -236,8 +238,7 @@ def plot_attractor(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
     data = dataset.isel(n_hidden=-1)
     units = int(data.n_hidden) * cells.layers_of(dataset)
     values = finite(data[variable].transpose("network_seed", "gain")) / units
-    figures.seeds_and_median(ax, data.gain, values, label="median", color="#0072B2")
-    ax.lines[0].set(markersize=8, zorder=3, color="0.25", label="one network")
+    _networks_and_median(ax, data.gain.values, values)
     ax.set_xlabel("gain of $W_{hh}$")
     layers = cells.layers_of(dataset)
     number = f"${layers if layers > 1 else ''}H$"

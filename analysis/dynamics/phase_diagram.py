@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -18,7 +18,7 @@ from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.words import counted, have, part
 from . import words
-from .lyapunov_plots import RANDOM_ENTRIES, THEORY, ZERO, beyond_0, finite
+from .lyapunov_plots import RANDOM_ENTRIES, beyond_0, finite, zero
 
 HELP = PHASE_DIAGRAM.help
 Settings = PhaseDiagram
@@ -29,16 +29,10 @@ _DRIVES = {
     "input": r"input strength: std of $(W_{xh} x_t)_i$",
     "bias": r"bias strength: std of $(b_h)_i$",
 }
-_LINES: dict[str, dict[str, Any]] = {
-    "lyapunov_exponent": {"color": "white", "ls": "-", "lw": 5.0},
-    "growth_rate": {"color": "black", "ls": ":", "lw": 3.0},
-}
-_REST: dict[str, Any] = {
-    "color": "black", "marker": "D", "ms": 10, "mec": "white", "ls": "", "zorder": 6,
-}  # fmt: skip
+_LINES = {"lyapunov_exponent": ("0.45", 7.0), "growth_rate": ("black", 2.2)}  # colour, points
 _WORDS = {
-    "lyapunov_exponent": r"$\lambda_1$ = 0 (forwards)",
-    "growth_rate": "gradient growth = 0 (backwards)",
+    "lyapunov_exponent": r"forwards: $\lambda_1$ = 0",
+    "growth_rate": "backwards: gradients neither grow nor shrink",
 }
 
 
@@ -71,43 +65,39 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _phase_figure(dataset: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(10.5, 7.2))
+    figure, ax = figures.new_figure(figsize=(9.5, 7.4))
     plot_phase_diagram(dataset, ax=ax)
-    ax.set_title(f"Stable (dark) and {beyond_0(dataset)} (bright)")
-    bar = figure.colorbar(ax.collections[0], ax=ax, extend="both")
-    bar.set_label(r"largest Lyapunov exponent $\lambda_1$ (nats/step)")
+    ax.set_title(f"Stable (blue, hatched) and {beyond_0(dataset)} (red)")
+    label = r"largest Lyapunov exponent $\lambda_1$ (nats/step)"
+    figures.colour_bar(figure, ax.collections[0], ax, label, extend="both")
     if lines := key(dataset):
-        legend = figure.legend(
-            handles=lines, loc="outside upper center", ncols=3, fontsize=12, frameon=True
-        )
-        legend.get_frame().set(facecolor="0.72", edgecolor="none")
+        figures.legend_above(figure, lines)
     settings = figures.configuration(dataset)
-    own = [_crosses(each) for each in dataset.lyapunov_exponent.transpose("network_seed", ...)]
-    thin = "; thin: where $\\lambda_1$ = 0 for each" * any(own)
     border = (
         "Neither is 0 anywhere between these gains and strengths.",
         "Only one of them is 0 between these gains and strengths.",
         "Where trajectories part, gradients explode: one border.",
     )[sum(_crosses(medians(dataset, name)) for name in _LINES)]
-    border += " Thin lines far apart: small networks differ from each other." * (sum(own) > 1)
+    steps = counted(settings["n_steps"] - settings["burn_in"], "step")
     figures.caption(
         figure,
-        f"Medians over {_networks(dataset)}{thin}. {_drive(dataset)} Both are measured over "
-        f"{settings['n_steps'] - settings['burn_in']} steps. {border}",
+        f"Medians over {_networks(dataset)}. {_drive(dataset)} Growth forwards (map) and backwards "
+        f"is measured over {steps}. {border}",
     )
     return figure
 
 
 def _scatter_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.4))
+    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.2))
     plot_forwards_backwards(dataset, ax=axes[0])
     plot_forwards_backwards(dataset, zoom=_ZOOM, ax=axes[1])
-    axes[0].set_title("all networks")
-    axes[1].set_title("around 0")
-    axes[1].set_ylabel("")
-    axes[0].legend(loc="upper left", fontsize=12)
+    axes[0].set_title("All networks")
+    axes[1].set_title("Those around 0")
+    figures.letter(axes)
+    handles, names = axes[0].get_legend_handles_labels()
+    figures.legend_above(figure, handles, names)
     label = _DRIVES[figures.configuration(dataset)["drive"]]
-    figure.colorbar(axes[0].collections[0], ax=list(axes)).set_label(label)
+    figures.colour_bar(figure, axes[0].collections[0], list(axes), label)
     figures.caption(
         figure,
         f"Each dot one network at one gain and strength ({_networks(dataset)} at each). "
@@ -119,8 +109,8 @@ def _scatter_figure(dataset: xr.Dataset) -> Figure:
 
 def _networks(dataset: xr.Dataset) -> str:
     settings = figures.configuration(dataset)
-    units = f"{settings['n_hidden']} units{cells.in_each_layer(dataset)}"
-    return f"{dataset.network_seed.size} networks of {units}"
+    units = counted(settings["n_hidden"], "unit") + cells.in_each_layer(dataset)
+    return f"{counted(dataset.network_seed.size, 'network')} of {units}"
 
 
 def _drive(dataset: xr.Dataset) -> str:
@@ -137,54 +127,53 @@ def _drive(dataset: xr.Dataset) -> str:
 def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Largest Lyapunov exponent over gain and strength, and where gradients turn from shrinking.
 
-    Colours are medians over networks: dark is stable, bright chaotic (relu and linear: unstable),
-    the middle of the colours is 0; they end at the largest exponent, up and down. White: where the
-    median is 0 (thin: each network's own). Dotted: where the median growth rate of gradients is 0.
-    Dashed: the critical line of mean field; of gated networks and stacks, which have none, a
-    diamond where rest loses stability at strength 0.
+    Colours are medians over networks: blue and hatched is stable, red chaotic (relu and linear:
+    unstable); they end at the largest exponent, up and down. Wide grey line: where the median is 0.
+    Thin black line: where the median growth rate of gradients is 0. Dashed: the critical line of
+    mean field; of gated networks and stacks, which have none, a diamond where rest loses stability
+    at strength 0.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sortby("gain").sortby("strength")
     x, y = data.gain.values, data.strength.values
-    shown = finite(medians(data, "lyapunov_exponent").transpose("strength", "gain"))
+    shown = medians(data, "lyapunov_exponent").transpose("strength", "gain").values
     known = shown[np.isfinite(shown)]
     bound = known.max(initial=0.0) if (known > 0).any() else np.abs(known).max(initial=0.0)
-    norm = TwoSlopeNorm(0.0, -max(bound, _LEAST_BOUND), max(bound, _LEAST_BOUND))
-    columns, rows = _edges(x), _edges(y)
-    ax.pcolormesh(columns, rows, shown, norm=norm, cmap="cividis", rasterized=True)
-    for seed in data.network_seed:
-        own = data.lyapunov_exponent.sel(network_seed=seed)
-        _zero_contour(ax, own, _LINES["lyapunov_exponent"] | {"lw": 0.9, "alpha": 0.8})
-    for variable, style in _LINES.items():
-        _zero_contour(ax, medians(data, variable), style)
+    figures.signed_mesh(ax, x, y, shown, bound=max(bound, _LEAST_BOUND))
+    for variable, (color, points) in _LINES.items():
+        values = medians(data, variable)
+        if _crosses(values):
+            _border(ax, values, color=color, lw=figures.pt(points))
     strengths = np.linspace(y.min(), y.max(), 200)
     critical = in_theory(dataset, strengths)
     if critical is not None:
-        ax.plot(critical, strengths, **THEORY | {"lw": 2.4})
+        ax.plot(critical, strengths, **figures.theory(lw=figures.pt(2.4)))
     rest = _rest_in_view(dataset)
     if rest is not None:
-        ax.plot([rest], [0.0], **_REST)
-    ax.set_xlim(columns[0], columns[-1])
-    ax.set_ylim(rows[0], rows[-1])
+        ax.plot([rest], [0.0], **_diamond())
+    ax.set_xlim(*_edges(x)[[0, -1]])
+    ax.set_ylim(*_edges(y)[[0, -1]])
     ax.grid(visible=False)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel(_DRIVES[figures.configuration(dataset)["drive"]])
     return ax
 
 
-def _zero_contour(ax: Axes, data: xr.DataArray, style: dict[str, Any]) -> None:
-    if not _crosses(data):
-        return
-    ax.contour(
-        data.gain,
-        data.strength,
-        finite(data.transpose("strength", "gain")),
-        levels=[0.0],
-        colors=[style["color"]],
-        linestyles=[style["ls"]],
-        linewidths=[style["lw"]],
-        alpha=style.get("alpha"),
-    )
+def _diamond() -> dict[str, Any]:
+    face = {"color": "black", "mec": "white", "ls": "", "zorder": 6}
+    return {"marker": "D", "ms": figures.pt(10)} | face
+
+
+def _border(ax: Axes, values: xr.DataArray, **style: Any) -> None:
+    """The line where values are 0, without specks: pieces within a cell, if others are not."""
+    x, y = values.gain.values, values.strength.values
+    rates = finite(values.transpose("strength", "gain"))
+    contour = ax.contour(x, y, rates, levels=[0.0])
+    pieces = contour.allsegs[0]
+    contour.remove()
+    cell = np.array([np.diff(x).max(), np.diff(y).max()])
+    long = [piece for piece in pieces if (np.ptp(piece, axis=0) >= 0.999 * cell).any()]
+    ax.add_collection(LineCollection(long or pieces, **style), autolim=False)
 
 
 def _crosses(data: xr.DataArray) -> bool:
@@ -198,17 +187,17 @@ def _crosses(data: xr.DataArray) -> bool:
 def key(dataset: xr.Dataset) -> list[Line2D]:
     """Legend of the lines that `plot_phase_diagram` draws."""
     lines = [
-        Line2D([], [], label=_WORDS[name], **style)
-        for name, style in _LINES.items()
+        Line2D([], [], label=_WORDS[name], color=color, lw=figures.pt(points))
+        for name, (color, points) in _LINES.items()
         if _crosses(medians(dataset, name))
     ]
     gains, strengths = (np.sort(dataset[axis].values) for axis in ("gain", "strength"))
     low, *_, high = _edges(gains)
     critical = in_theory(dataset, np.linspace(strengths[0], strengths[-1], 200))
     if critical is not None and ((low < critical) & (critical < high)).any():
-        lines.append(Line2D([], [], label="mean field, large $H$", **THEORY | {"lw": 2.4}))
+        lines.append(Line2D([], [], label="mean field, large $H$", **figures.theory()))
     if _rest_in_view(dataset) is not None:
-        lines.append(Line2D([], [], label="rest loses stability, large $H$", **_REST))
+        lines.append(Line2D([], [], label="rest loses stability, large $H$", **_diamond()))
     return lines
 
 
@@ -269,18 +258,18 @@ def plot_forwards_backwards(
     shade = np.broadcast_to(dataset.strength.values[:, None, None], forth.shape)
     style: dict[str, Any] = {
         "cmap": "cividis",
-        "s": 26,
+        "s": figures.pt(5.0) ** 2,
         "alpha": 0.85,
-        "lw": 0.3,
+        "lw": figures.pt(0.3),
         "edgecolors": "0.2",
     }
     ax.scatter(forth.ravel(), back.ravel(), c=shade.ravel(), zorder=3, **style)
     both = np.concatenate([forth.ravel(), back.ravel()])
     both = both[np.isfinite(both)] if zoom is None else np.array([-zoom, zoom])
     ends = np.array([both.min(initial=0.0), both.max(initial=0.0)])
-    ax.plot(ends, ends, label="both the same", **THEORY)
-    ax.axhline(0.0, **ZERO)
-    ax.axvline(0.0, **ZERO)
+    ax.plot(ends, ends, label="both the same", **figures.theory())
+    ax.axhline(0.0, **zero())
+    ax.axvline(0.0, **zero())
     if zoom is not None:
         ax.set(xlim=ends, ylim=ends)
     ax.set_xlabel(r"forwards: largest Lyapunov exponent $\lambda_1$ (nats/step)")

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import rnnsim
 from rnnsim import checks
@@ -15,8 +15,9 @@ from ..commands.spectra import NONNORMAL, Nonnormal
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.statistics import median_over
-from ..frame.words import known_of, middle, part, percent, share
+from ..frame.words import counted, known_of, middle, part, percent, share
 from .nonnormal_plots import (
+    asymptote_key,
     plane_key,
     plane_norm,
     plot_gradients,
@@ -30,6 +31,8 @@ HELP = NONNORMAL.help
 Settings = Nonnormal
 
 _SEEN_LAGS = 80  # where the axis of lags ends
+
+_SHOWN_SCALES = (0.0, 1.0, 2.0, 3.0)
 
 
 def compute(settings: Settings, progress: bool) -> Datasets:
@@ -94,92 +97,79 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 def _plane_figure(dataset: xr.Dataset) -> Figure:
     scales = dataset.scale.values
     figure, axes = figures.new_figure(
-        1, len(scales), figsize=(max(4.6 * len(scales), 9.0), 5.3), sharey=True, squeeze=False
+        1, len(scales), figsize=(max(4.2 * len(scales), 6.0), 5.2), sharey=True, squeeze=False
     )
     for ax, scale in zip(axes[0], scales, strict=True):
         plot_pseudospectrum(dataset, scale=scale, ax=ax)
         departure = float(dataset.henrici_relative.sel(scale=scale))
-        ax.set_title(f"{_name(scale)}, departure {share(departure)}")
-        ax.label_outer()
+        ax.set_title(f"{_name(scale)}:\ndeparture {share(departure)}")
+    figures.label_outer(figure)
     shades = ScalarMappable(plane_norm(dataset), "Greys_r")
-    bar = figure.colorbar(
-        shades, ax=list(axes[0]), shrink=0.75, label=r"$\sigma_{min}(z - W_{hh})$"
-    )
-    bar.ax.yaxis.set_major_formatter(lambda x, _: f"$10^{{{x:.0f}}}$")
-    figure.legend(handles=plane_key(), loc="outside upper center", ncols=4, fontsize=12)
+    label = r"$\sigma_{min}(zI - W_{hh})$: how far $z$ is from being an eigenvalue"
+    scale = {"format": lambda x, _: f"$10^{{{x:.0f}}}$", "ticks": MaxNLocator(integer=True)}
+    figures.colour_bar(figure, shades, list(axes[0]), label, extend="min", shrink=0.85, **scale)
+    figures.legend_above(figure, plane_key())
+    radius = figures.configuration(dataset)["radius"]
     figures.caption(
         figure,
-        f"One network of {dataset.unit.size} units, spectral radius "
-        f"{figures.configuration(dataset)['radius']:g}: the same eigenvalues in all panels. A "
-        "contour of 0.1 encloses all that changes of W_hh of that size (2-norm) can make of "
-        "them: points within 0.1 of an eigenvalue where W_hh is normal. Far from normal, the same "
-        "changes carry eigenvalues across the unit circle, and powers of W_hh can grow.",
+        f"One network of {counted(dataset.unit.size, 'unit')}, spectral radius {radius:g}: the "
+        "same eigenvalues in all panels. A contour of 0.1 encloses all that changes of W_hh of "
+        "that size (2-norm) can make of them: points within 0.1 of an eigenvalue where W_hh is "
+        "normal. Where a contour lies far outside the circle, powers of W_hh can grow before they "
+        "shrink.",
     )
     return figure
 
 
 def _transient_figure(dataset: xr.Dataset) -> Figure:
     kinds = list(dataset.activation.values)
+    columns = 1 + len(kinds)
     figure, axes = figures.new_figure(
-        1, 1 + len(kinds), figsize=(max(5.0 * (1 + len(kinds)), 9.0), 6.6), squeeze=False
+        1, columns, figsize=(max(4.8 * columns, 9.0), 6.0), sharey=True, squeeze=False
     )
-    plot_powers(dataset, ax=axes[0, 0])
+    seen = dataset.sel(scale=figures.nearest(dataset.scale.values, _SHOWN_SCALES))
+    seen = seen.sel(lag=slice(None, _SEEN_LAGS))
+    plot_powers(seen, ax=axes[0, 0])
     axes[0, 0].set_title("powers of $W_{hh}$")
     for ax, kind in zip(axes[0, 1:], kinds, strict=True):
-        plot_gradients(dataset, activation=kind, ax=ax)
+        plot_gradients(seen, activation=kind, ax=ax)
         ax.set_title(f"gradients, {kind} networks")
-    for ax in axes[0]:
-        ax.set_xlim(-1.5, min(_SEEN_LAGS, float(dataset.lag[-1])) or 1.0)
-        _fit_to_seen(ax)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
+    figures.letter(axes)
+    figures.label_outer(figure)
+    figures.legend_above(figure, asymptote_key())
     settings = figures.configuration(dataset)
+    sequences = counted(settings["batch_size"], "sequence")
+    networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Thin: {dataset.network_seed.size} networks of {settings['n_hidden']} units at each "
-        "scale s of their departure from normality, thick: medians; gradients: means of ln over "
-        f"{settings['batch_size']} sequences of {settings['task']}, loss at the last step. All "
-        "have the same eigenvalues: dashed, k ln rho, is what these alone say, and it holds for "
-        "s = 0 at once, for others only in the end. Diamonds: Kreiss constant, which the peak "
-        "must reach. The slopes of tanh units multiply W_hh and change its eigenvalues: what a "
-        "normal W_hh hardly feels can make others chaotic, and their gradients explode.",
+        f"Thin: {networks} of {counted(settings['n_hidden'], 'unit')}, thick: medians; gradients: "
+        f"means of ln over {sequences} of {settings['task']}, loss at the last step. s scales the "
+        "departure from normality and leaves the eigenvalues as they are: the dashed line holds "
+        "for powers of s = 0 at once, of others only in the end. The slopes of units multiply W_hh "
+        "and change its eigenvalues, which a W_hh far from normal feels most.",
     )
     return figure
 
 
 def _peak_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.0))
+    figure, axes = figures.new_figure(1, 2, figsize=(13, 5.8))
     plot_peak(dataset, ax=axes[0])
     plot_windows(dataset, ax=axes[1])
     axes[0].set_title("How far a linear network can amplify")
     axes[1].set_title("How far truncation has to reach")
-    axes[0].legend(fontsize=12, loc="upper left")
-    axes[1].legend(fontsize=12, loc="upper left", bbox_to_anchor=(0.0, 0.93))  # below a line
+    figures.letter(axes)
     settings = figures.configuration(dataset)
+    networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Each mark a network ({dataset.network_seed.size} at each of {dataset.scale.size} "
-        f"scales), lines: medians. All have spectral radius {settings['radius']:g}. Left: the peak "
-        "and the Kreiss constant below it. Right: windows at which the truncated gradient of all "
-        f"losses is within {percent(settings['tolerance'])} of the full one; dashed: where rho^K "
-        "is that small, all that eigenvalues say. At the dotted line no window shorter than the "
-        "sequence suffices.",
+        f"Small marks: {networks} at each of {counted(dataset.scale.size, 'scale')} of the "
+        f"departure, lines: medians. All have spectral radius {settings['radius']:g}. (a): the "
+        "largest norm of powers, and the Kreiss constant, which it reaches at least. (b): windows "
+        "at which the truncated gradient of all losses is within "
+        f"{percent(settings['tolerance'])} of the full one. Dashed: where $\\rho^K$ is that small, "
+        "all that eigenvalues say. Dotted: no window shorter than the sequence suffices.",
     )
     return figure
-
-
-def _fit_to_seen(ax: Axes) -> None:
-    """End the y axis at what the x axis shows."""
-    left, right = ax.get_xlim()
-    seen = [
-        figures.finite(y[(x >= left) & (x <= right)])
-        for x, y in (np.asarray(line.get_xydata()).T for line in ax.lines)
-        if x.size > 2
-    ]
-    values = np.concatenate([np.zeros(1), *seen])
-    low, high = np.nanmin(values), np.nanmax(values)
-    margin = 0.06 * (high - low) or 0.5
-    ax.set_ylim(low - margin, high + margin)
 
 
 def _name(scale: float) -> str:

@@ -15,10 +15,11 @@ from ..commands.spectra import SPECTRA, Spectra
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.statistics import median, median_over
-from ..frame.words import middle, part, share
+from ..frame.words import counted, middle, part, share
 from ..gradients.norm_plots import critical_gain
 from .spectrum_plots import (
     circle_key,
+    in_theory,
     one_scheme,
     plot_against_gain,
     plot_by_scheme,
@@ -26,6 +27,7 @@ from .spectrum_plots import (
     plot_growth,
     plot_singular_values,
     schemes_of,
+    theory_key,
 )
 from .steps import step_figures, step_sentences
 
@@ -105,113 +107,127 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 def _eigenvalue_figure(dataset: xr.Dataset) -> Figure:
     schemes, gain = schemes_of(dataset), float(dataset.gain[0])
+    rows, columns = (2, 2) if len(schemes) == 4 else (1, len(schemes))
+    size = (max(3.6 * columns, 5.2), 3.5 * rows + 0.8)
     figure, axes = figures.new_figure(
-        1, len(schemes), figsize=(4.1 * len(schemes), 5.4), squeeze=False
+        rows, columns, figsize=size, sharex=True, sharey=True, squeeze=False
     )
-    for ax, scheme in zip(axes[0], schemes, strict=True):
+    for ax, scheme in zip(axes.flat, schemes, strict=True):
         plot_eigenvalues(dataset, scheme=scheme, gain=gain, ax=ax)
-    bound = max(ax.get_xlim()[1] for ax in axes[0])
-    for ax in axes[0]:
-        ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
-        ax.label_outer()
+    radii = dataset.spectral_radius.sel(gain=gain).values
+    bound = 1.15 * max(1.0, float(np.nanmax(radii, initial=0.0)), *_in_theory(schemes, gain))
+    axes[0, 0].set(xlim=(-bound, bound), ylim=(-bound, bound))
+    figures.label_outer(figure)
     own = cells.own_of(dataset)
-    figure.legend(
-        handles=circle_key(drawn=not own), loc="outside upper center", ncols=2, fontsize=12
-    )
+    figures.legend_above(figure, circle_key(drawn=not own))
     figures.caption(
         figure,
-        f"Each dot an eigenvalue of W_hh: {dataset.network_seed.size} networks of "
-        f"{dataset.unit.size} units{_each(dataset)}, gain {gain:g}; titles: median spectral "
-        f"radius. {_KINDS_OF_SPECTRA * (not own)}{_whose(dataset)}",
+        f"Each dot an eigenvalue of W_hh: {_networks(dataset)}, gain {gain:g}. Radius: the largest "
+        f"modulus, median over networks. {_KINDS_OF_SPECTRA * (not own)}{_whose(dataset)}".strip(),
     )
     return figure
 
 
+def _in_theory(schemes: list[str], gain: float) -> list[float]:
+    radii = [float(in_theory("spectral_radius", scheme, gain, 1)) for scheme in schemes]
+    return [radius for radius in radii if np.isfinite(radius)]
+
+
 def _singular_value_figure(dataset: xr.Dataset) -> Figure:
-    gain = float(dataset.gain[0])
-    figure, ax = figures.new_figure(figsize=(8.5, 6.0))
+    gain, own = float(dataset.gain[0]), cells.own_of(dataset)
+    figure, ax = figures.new_figure(figsize=(8.5, 5.6))
     plot_singular_values(dataset, gain=gain, ax=ax)
     ax.set_title(f"How one step of $W_{{hh}}$ stretches and shrinks (gain {gain:g})")
-    ax.legend(fontsize=12)
+    if not own:
+        figures.legend_above(figure, theory_key("the largest, in large networks"))
     drawn = (
         " Orthogonal and identity treat all directions alike. Independent entries stretch some by "
         "up to twice the radius of their eigenvalues and all but lose others, at every step."
     )
     figures.caption(
         figure,
-        f"Thin: {dataset.network_seed.size} networks each, thick: their median."
-        f"{drawn * (not cells.own_of(dataset))} {_whose(dataset)}".strip(),
+        f"{_thin(dataset)}{drawn * (not own)} {_whose(dataset)}".strip(),
     )
     return figure
+
+
+def _thin(dataset: xr.Dataset) -> str:
+    return f"Thin: {_networks(dataset)}, thick: their median."
+
+
+def _networks(dataset: xr.Dataset) -> str:
+    units = dataset.unit.size if "unit" in dataset.dims else int(dataset.n_hidden[0])
+    networks = counted(dataset.network_seed.size, "network")
+    return f"{networks} of {counted(units, 'unit')}{_each(dataset)}"
 
 
 def _gain_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(2, 2, figsize=(12, 9.2), sharex=True)
-    titles = {
-        "spectral_radius": "Spectral radius: in the long run",
-        "spectral_norm": "Spectral norm: in one step, at most",
-        "henrici": "Departure from normality",
-        "henrici_relative": "the same, as a share of the norm",
-    }
-    for ax, (variable, title) in zip(axes.flat, titles.items(), strict=True):
-        plot_against_gain(dataset, variable, ax=ax)
+    figure, axes = figures.new_figure(1, 3, figsize=(14.4, 5.2))
+    plot_against_gain(dataset, "spectral_radius", ax=axes[0])
+    plot_against_gain(dataset, "spectral_norm", ax=axes[1])
+    plot_by_scheme(dataset, "henrici_relative", ax=axes[2])
+    titles = ("In the long run", "In one step, at most", "What makes the difference")
+    for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title)
-    figures.on_one_scale(axes[0])  # the norm against the radius
-    for ax in axes[0]:
-        ax.set_xlabel("")
-    axes[0, 0].legend(fontsize=12)
+    figures.letter(axes)
+    figures.on_one_scale(axes[:2])  # the norm against the radius
+    own = cells.own_of(dataset)
+    if not own:
+        figures.legend_above(figure, theory_key("large networks, in theory"))
     figures.caption(
         figure,
-        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units at each "
-        "gain, lines: median. R: strict upper triangle of the Schur form. Gain scales all but the "
-        f"share. {_KINDS_OF_NORMS * (not cells.own_of(dataset))}{_whose(dataset)}",
+        f"{_dots(dataset)}, lines and bars: medians. (c): the part of W_hh that is not normal (R, "
+        "the strict upper triangle of the Schur form), as a share of its norm; gain does not "
+        f"change it. {_KINDS_OF_NORMS * (not own)}{_whose(dataset)}".strip(),
     )
     return figure
 
 
+def _dots(dataset: xr.Dataset) -> str:
+    return f"Dots: {_networks(dataset)} and gain"
+
+
 def _growth_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(13, 6.2))
-    plot_growth(dataset, ax=axes[0])
-    plot_growth(dataset, zoom=2.2, ax=axes[1])
-    axes[0].set_title("all networks")
-    axes[1].set_title(r"around $\rho$ = 1")
-    axes[1].set_ylabel("")
-    axes[0].legend(fontsize=12)
+    figure, ax = figures.new_figure(figsize=(8.8, 6.0))
+    plot_growth(dataset, ax=ax)
+    kind = figures.configuration(dataset)["activation"][0]
+    ax.set_title("Do gradients grow where eigenvalues say so?")
     first, last = (float(median(dataset[n])) for n in ("growth_first_lag", "growth_last_lag"))
     known = bool(np.isfinite([first, last]).all())
     fit = f"fitted over lags {first:.0f} to {last:.0f}" if known else "missing: too few lags"
     changes = (f"{scheme} {_radii(dataset, scheme)}" for scheme in schemes_of(dataset))
+    networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Each mark a network ({dataset.gain.size} gains, {dataset.network_seed.size} seeds, "
-        f"{figures.configuration(dataset)['activation'][0]} units); rates of means of "
-        f"logs over steps and sequences, {fit}. Dashed: linear networks at long "
-        "lags; the distance to it is due to slopes below 1, and to finite lags. Median rates "
-        f"change sign at radius: {'; '.join(changes)}. {_whose(dataset)}".strip(),
+        f"Dots: {networks} of {kind} units at each of {counted(dataset.gain.size, 'gain')}, lines: "
+        f"medians; rates of means of logs over steps and sequences, {fit}. Dashed: linear networks "
+        "at long lags; the distance to it is due to slopes below 1, and to finite lags. Median "
+        f"rates change sign at radius: {'; '.join(changes)}. {_whose(dataset)}".strip(),
     )
     return figure
 
 
 def _beyond_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(2, 2, figsize=(13, 9.6))
+    figure, axes = figures.new_figure(2, 2, figsize=(12, 9.6))
     plot_against_gain(dataset, "numerical_radius", ax=axes[0, 0])
-    axes[0, 0].set_title("Numerical radius: below 1, powers stay below 2")
-    axes[0, 0].legend(fontsize=12)
+    axes[0, 0].set_title("Below 1, powers stay below 2")
     titles = {
-        "kreiss": "Kreiss constant: powers overshoot at least so far",
-        "eigenbasis_condition": "Condition of the eigenvectors: at most so far",
+        "kreiss": "Powers overshoot at least so far",
+        "eigenbasis_condition": "Powers overshoot at most so far",
         "participation": "Units that take part in an eigenvector",
     }
     for ax, (variable, title) in zip(axes.flat[1:], titles.items(), strict=True):
         plot_by_scheme(dataset, variable, ax=ax)
         ax.set_title(title)
-        ax.legend(fontsize=12)
+    figures.letter(axes)
+    label = "in theory: (a) large networks, (b, c) a normal $W_{hh}$, (d) a random vector"
+    figures.legend_above(figure, theory_key(label))
     figures.caption(
         figure,
-        f"Dots: {dataset.network_seed.size} networks of {int(dataset.n_hidden[0])} units"
-        f"{_each(dataset)} (bottom right: all their eigenvectors), lines and bars: medians. Gain "
-        "scales the numerical radius and leaves the other three alone, so these are shown by "
-        "scheme. ||W^k||/rho^k comes up to the Kreiss constant and never exceeds the condition: "
+        f"{_dots(dataset)} ((d): all their eigenvectors), lines and bars: medians. Gain scales (a) "
+        "and leaves the others alone. The norm of $W_{hh}^k$, relative to the radius to the power "
+        "of k, comes up to the Kreiss constant (b) and never exceeds the condition of the "
+        "eigenvectors V (c): "
         f"where both are 1{_NORMAL_ONES * (not cells.own_of(dataset))} eigenvalues tell all. "
         f"{_whose(dataset)}".strip(),
     )

@@ -15,9 +15,10 @@ from ..frame import cells, figures
 from ..frame.statistics import median, median_over
 from .spectrum_plots import COLORS
 
-_REST: dict[str, Any] = {"ls": "", "marker": "o", "ms": 6, "mfc": "none", "mew": 1.1, "zorder": 3}
-_DRIVEN: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "mew": 0, "zorder": 2.5}
-_UNIT: dict[str, Any] = {"color": "0.45", "lw": 1.4}
+_REST: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "none", "zorder": 3}
+_DRIVEN: dict[str, Any] = {"ls": "", "marker": ".", "mew": 0, "zorder": 2.5}
+_UNIT: dict[str, Any] = {"color": "0.45"}
+_MOST_BLOCKS = 4
 
 
 def of_one_kind(data: xr.Dataset) -> xr.Dataset:
@@ -65,28 +66,37 @@ def plot_step(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None = N
     """
     ax = figures.axes_or_new(ax)
     here = data.sel(scheme=scheme, gain=gain)
-    for variable, style in (("eigenvalue", _DRIVEN), ("rest_eigenvalue", _REST)):
+    for variable, style in (("eigenvalue", _driven(4)), ("rest_eigenvalue", _rest())):
         values = here[variable].values.ravel()
         color = COLORS[scheme] if variable == "eigenvalue" else "black"
         ax.plot(values.real, values.imag, color=color, **style)
-    ax.add_patch(Circle((0, 0), 1.0, fill=False, ec=_UNIT["color"], lw=_UNIT["lw"], zorder=3))
+    unit = {"ec": _UNIT["color"], "lw": figures.pt(1.4), "zorder": 3}
+    ax.add_patch(Circle((0, 0), 1.0, fill=False, **unit))
     disc = rest_disc(data, scheme, gain)
     if disc is not None:
-        style = {name: value for name, value in figures.theory().items() if name != "color"}
-        ax.add_patch(Circle((disc[0], 0), disc[1], fill=False, ec="black", **style))
+        border = figures.theory(color=None, ec="black")
+        ax.add_patch(Circle((disc[0], 0), disc[1], fill=False, **border))
     ax.set_aspect("equal")
-    ax.set_xlabel(r"Re $\lambda$")
-    ax.set_ylabel(r"Im $\lambda$")
+    ax.set_xlabel(r"real part of $\lambda$")
+    ax.set_ylabel(r"imaginary part of $\lambda$")
     ax.set_title(scheme)
     return ax
+
+
+def _rest() -> dict[str, Any]:
+    return _REST | {"ms": figures.pt(6), "mew": figures.pt(1.1)}
+
+
+def _driven(points: float) -> dict[str, Any]:
+    return _DRIVEN | {"ms": figures.pt(points)}
 
 
 def step_key() -> list[Line2D]:
     """Legend of `plot_step`."""
     return [
-        Line2D([], [], label="at rest", color="black", **_REST),
-        Line2D([], [], label="at the last step", color="0.35", **_DRIVEN | {"ms": 8}),
-        Line2D([], [], label="modulus 1", **_UNIT),
+        Line2D([], [], label="at rest", color="black", **_rest()),
+        Line2D([], [], label="at the last step", color="0.35", **_driven(8)),
+        Line2D([], [], label="modulus 1", lw=figures.pt(1.4), **_UNIT),
         Line2D([], [], label="border at rest, large H", **figures.theory()),
     ]
 
@@ -99,19 +109,30 @@ def blocks_of(data: xr.Dataset) -> list[str]:
     return [layer + gate for layer in layers for gate in gates]
 
 
-def plot_blocks(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None = None) -> Axes:
-    """Singular values of every block of W_hh, in descending order, medians over networks.
+def blocks_shown(data: xr.Dataset) -> list[str]:
+    """Those that `plot_blocks` draws: all, or where these are many those of the highest layers."""
+    names = blocks_of(data)
+    each = len(names) // cells.layers_of(data)
+    return names[-each * max(1, _MOST_BLOCKS // each) :] if len(names) > _MOST_BLOCKS else names
 
-    The norm of a block says how far the state can move the sums of one gate.
+
+def plot_blocks(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None = None) -> Axes:
+    """Singular values of the blocks of W_hh (`blocks_shown`), in descending order, named.
+
+    Thin lines are networks, thick ones medians. The norm of a block says how far the state can move
+    the sums of one gate.
     """
     ax = figures.axes_or_new(ax)
     here = data.sel(scheme=scheme, gain=gain).block_singular_value
-    names = blocks_of(data)
+    names, lines = blocks_shown(data), []
     index = np.arange(1, data.unit.size + 1)
     for i, (name, color) in enumerate(zip(names, figures.shades(len(names)), strict=True)):
         rows = here.sel(block=name).transpose("network_seed", "unit").values
         figures.seeds_and_median(ax, index, rows, label=name, color=color, index=i, lines=True)
+        lines.append(ax.lines[-1])
+    figures.name_lines(ax, lines)
     figures.lower_end(ax)
+    figures.count_axis(ax.xaxis)
     ax.set_xlabel("index $i$, in descending order")
     ax.set_ylabel(r"$\sigma_i$ of a block of $W_{hh}$")
     ax.set_title(scheme)
@@ -129,24 +150,29 @@ def plot_stretch(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None 
     rows = rows.reshape(-1, rows.shape[-1])
     index = np.arange(1, rows.shape[1] + 1)
     figures.seeds_and_median(ax, index, rows, label="median", color=COLORS[scheme], lines=True)
-    ax.axhline(1.0, **_UNIT, zorder=1)
+    ax.axhline(1.0, **_UNIT, lw=figures.pt(1.4), zorder=1)
     figures.lower_end(ax)
+    figures.count_axis(ax.xaxis)
+    ax.set_title(scheme)
     ax.set_xlabel("index $i$, in descending order")
     ax.set_ylabel(r"$\sigma_i(\partial s_T/\partial s_{T-1})$")
     return ax
 
 
-def plot_radius(data: xr.Dataset, variable: str, *, scheme: str, index: int, ax: Axes) -> Axes:
+def plot_radius(
+    data: xr.Dataset, variable: str, *, scheme: str, index: int = 0, ax: Axes | None = None
+) -> Axes:
     """Spectral radius of one step against gain: dots are networks, lines medians.
 
     Of `rest_eigenvalue` with what many units come to, dashed; of `eigenvalue` the median over
     sequences of each network.
     """
+    ax = figures.axes_or_new(ax)
     rows = radii(data.sel(scheme=scheme), variable).transpose("network_seed", "gain").values
     figures.seeds_and_median(ax, data.gain, rows, label=scheme, color=COLORS[scheme], index=index)
     if variable == "rest_eigenvalue":
         ax.plot(data.gain, rest_radius(data, scheme), **figures.theory())
-    ax.axhline(1.0, **_UNIT, zorder=1)
+    ax.axhline(1.0, **_UNIT, lw=figures.pt(1.4), zorder=1)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel(r"spectral radius $\rho(\partial s_t/\partial s_{t-1})$")
     return ax

@@ -6,10 +6,11 @@ from matplotlib.figure import Figure
 
 from ..frame import cells, figures
 from ..frame.runs import Datasets
-from ..frame.words import middle, part
+from ..frame.words import counted, middle, part
 from .spectrum_plots import schemes_of
 from .step_plots import (
     blocks_of,
+    blocks_shown,
     crossing,
     largest,
     of_one_kind,
@@ -42,30 +43,36 @@ def _networks(data: xr.Dataset) -> str:
     settings = figures.configuration(data)
     kind = cells.units(data, settings["activation"])
     each = "" if cells.own_of(data) else " for each scheme"
-    return f"{data.network_seed.size} networks of {settings['n_hidden']} {kind}{each}"
+    return f"{counted(data.network_seed.size, 'network')} of {settings['n_hidden']} {kind}{each}"
 
 
 def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     schemes, gain = schemes_of(data), _gain(data)
+    columns = min(len(schemes), 2)
+    rows = -(-len(schemes) // columns)
     figure, axes = figures.new_figure(
-        1, len(schemes), figsize=(max(4.1 * len(schemes), 8.0), 5.4), squeeze=False
-    )
-    for ax, scheme in zip(axes[0], schemes, strict=True):
+        rows, columns, figsize=(max(3.8 * columns, 5.2), 3.7 * rows + 0.8),
+        sharex=True, sharey=True, squeeze=False,
+    )  # fmt: skip
+    for ax in axes.flat[len(schemes) :]:
+        ax.remove()
+    drawn = axes.flat[: len(schemes)]
+    for ax, scheme in zip(drawn, schemes, strict=True):
         plot_step(data, scheme=scheme, gain=gain, ax=ax)
-    low = min(ax.get_xlim()[0] for ax in axes[0])
-    bound = 1.05 * max(1.1, -low, *(ax.get_xlim()[1] for ax in axes[0]))
-    for ax in axes[0]:
-        ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
-        ax.label_outer()
+    low, high = axes[0, 0].get_xlim()
+    bound = 1.05 * max(1.1, -low, high)
+    axes[0, 0].set(xlim=(-bound, bound), ylim=(-bound, bound))
+    figures.label_outer(figure)
     handles, circles = step_key(), "At rest s"
     if cells.own_of(data):
         circles = "Circles: s"
         handles = handles[:3]
         handles[0].set_label(_at(data))
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=12)
+    figures.legend_above(figure, handles)
     figures.caption(
         figure,
-        f"Eigenvalues of ds_t/ds_(t-1), s = {_state(data)}: {_networks(data)}, gain {gain:g}. "
+        f"Eigenvalues of $\\partial s_t/\\partial s_{{t-1}}$, s = {_state(data)}: "
+        f"{_networks(data)}, gain {gain:g}. "
         f"{circles} = 0 and nothing is read; dots: the last of {_steps(data)}. {_resting(data)}of "
         "dots only products over many steps say so (rnnsim lyapunov).",
     )
@@ -80,7 +87,8 @@ def _state(data: xr.Dataset) -> str:
 def _steps(data: xr.Dataset) -> str:
     settings = figures.configuration(data)
     reads = cells.read_in_words(settings["task"])
-    return f"{settings['length']} steps of {data.sequence.size} sequences of {reads}"
+    steps, sequences = settings["length"], data.sequence.size
+    return f"{counted(steps, 'step')} of {counted(sequences, 'sequence')} of {reads}"
 
 
 def _resting(data: xr.Dataset) -> str:
@@ -96,38 +104,43 @@ def _resting(data: xr.Dataset) -> str:
 def _singular_value_figure(data: xr.Dataset) -> Figure:
     schemes, gain = schemes_of(data), _gain(data)
     figure, axes = figures.new_figure(
-        2, len(schemes), figsize=(max(4.1 * len(schemes), 8.0), 8.6), sharey="row", squeeze=False
+        2, len(schemes), figsize=(max(3.2 * len(schemes), 8.0), 8.0), sharey="row", squeeze=False
     )
-    for (above, below), scheme in zip(axes.T, schemes, strict=True):
+    for (above, under), scheme in zip(axes.T, schemes, strict=True):
         plot_blocks(data, scheme=scheme, gain=gain, ax=above)
-        plot_stretch(data, scheme=scheme, gain=gain, ax=below)
-    for ax in axes[:, 1:].flat:
-        ax.set_ylabel("")
-    axes[0, 0].legend(fontsize=11, ncols=2)
+        plot_stretch(data, scheme=scheme, gain=gain, ax=under)
+    figures.letter(axes)
+    figures.label_outer(figure)
+    shown, every = blocks_shown(data), blocks_of(data)
+    which = "blocks" if shown == every else "blocks in the highest layers"
+    below = chr(ord("a") + len(schemes))
     figures.caption(
         figure,
-        f"{_networks(data)}, gain {gain:g}; thin: each of them, thick: medians. Top: the blocks of "
-        "W_hh, how far the state moves the sums of each gate. Bottom: the whole step, s = "
-        f"{_state(data)}, the last of {_steps(data)}; what lies above 1 is stretched. Slopes of "
-        "gates, and what they let through, make of the blocks what a step does.",
+        f"{_networks(data)}, gain {gain:g}; thin: each of them, thick: medians. From (a): the "
+        f"{which} of W_hh, how far the state moves the sums of each gate. From ({below}): the "
+        f"whole step, s = {_state(data)}, the last of {_steps(data)}; what lies above 1 is "
+        "stretched.",
     )
     return figure
 
 
 def _radius_figure(data: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(12.5, 5.9), sharey=True)
+    figure, axes = figures.new_figure(1, 2, figsize=(12.5, 5.6), sharey=True)
     titles = {"rest_eigenvalue": _at(data), "eigenvalue": "at the last step"}
     for ax, (variable, title) in zip(axes, titles.items(), strict=True):
+        lines = []
         for index, scheme in enumerate(schemes_of(data)):
             plot_radius(data, variable, scheme=scheme, index=index, ax=ax)
+            lines += [line for line in ax.lines if line.get_label() == scheme]
+        figures.name_lines(ax, lines)
         ax.set_title(title)
         figures.lower_end(ax)
-    axes[1].set_ylabel("")
-    axes[0].legend(fontsize=12)
+    figures.letter(axes)
+    figures.label_outer(figure)
     figures.caption(
         figure,
-        f"Dots: {_networks(data)} at each gain, lines: median; right: the median over "
-        f"{data.sequence.size} sequences of each. "
+        f"Dots: {_networks(data)} at each gain, lines: median; (b): the median over "
+        f"{counted(data.sequence.size, 'sequence')} of each. "
         f"{'' if cells.own_of(data) else 'Dashed: what many units come to at rest. '}"
         "Inputs open and close gates, and units saturate: what a step does then is not what it "
         "does at rest.",

@@ -41,7 +41,7 @@ def _fit_caption(figure: Figure) -> None:
             continue
         size = float(label.get_fontsize())
         label.set_wrap(False)
-        label.set_text(wrapped(label.get_text(), width - 0.2, size))
+        label.set_text(wrapped(label.get_text(), 0.97 * width - 0.2, size))
         if label.get_gid() == "caption":
             label.set(ha="left", x=0.1 / width, multialignment="left", linespacing=1.25)
             height += height_of(label.get_text().count("\n") + 1, size)

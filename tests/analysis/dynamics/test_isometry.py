@@ -40,14 +40,13 @@ def test_lines_are_the_largest_the_median_and_the_smallest(data):
     assert "lag" in ax.get_xlabel()
 
 
-def test_bands_hold_half_and_nine_tenths(data):
+def test_the_band_holds_nine_tenths(data):
     ax = isometry_plots.plot_singular_values_against_lag(data, scheme="orthogonal", gain=0.6)
     values = data.log_singular_value.sel(scheme="orthogonal", gain=0.6, lag=9).values.ravel()
-    wide, narrow = (
-        [y for x, y in band.get_paths()[0].vertices if x == 9] for band in ax.collections
-    )
-    assert_allclose([min(wide), max(wide)], np.quantile(values, [0.05, 0.95]))
-    assert_allclose([min(narrow), max(narrow)], np.quantile(values, [0.25, 0.75]))
+    (band,) = ax.collections
+    edge = [y for x, y in band.get_paths()[0].vertices if x == 9]
+    assert_allclose([min(edge), max(edge)], np.quantile(values, [0.05, 0.95]))
+    assert "90% of all values" in [each.get_label() for each in isometry_plots.direction_key()]
 
 
 def test_dashed_slopes_are_the_lyapunov_exponents(data):
@@ -56,9 +55,8 @@ def test_dashed_slopes_are_the_lyapunov_exponents(data):
     slopes = [np.ptp(line.get_ydata()) / np.ptp(line.get_xdata()) for line in dashed(ax)]
     assert_allclose(slopes, np.abs(exponents.values[[0, -1]]))
     assert all(line.get_ydata()[0] == 0 for line in dashed(ax))
-    (text,) = texts(ax)
-    assert f"{float(exponents[0]):+z.2f}" in text
-    assert f"{float(exponents[-1]):+z.2f} nats/step" in text
+    assert ax.get_title() == "identity, gain 1.4"
+    assert not texts(ax), "no words over the data"
 
 
 def test_range_holds_the_largest_values_and_the_medians(data):
@@ -97,8 +95,29 @@ def test_histograms_add_up_and_name_their_middle(data):
         (median,) = marked(ax, "^")
         assert_allclose(median.get_xdata(), np.median(values))
         low, high = np.quantile(values, [0.05, 0.95])
-        assert texts(ax)[0] == f"middle 90%: {low:+z.1f} to {high:+z.1f}"
+        number = isometry_plots._rounded
+        assert ax.get_title() == (
+            f"gaussian, {lag} step{'s' * (lag > 1)}\nmiddle 90%: {number(low)} to {number(high)}"
+        )
+        assert not texts(ax)
         assert any(list(line.get_xdata()) == [0, 0] for line in ax.lines)
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [(0.04, "0.0"), (-0.04, "0.0"), (0.06, "+0.1"), (-2.34, "-2.3"), (-np.inf, "-inf")],
+)
+def test_what_rounds_to_nothing_has_no_sign(x, text):
+    assert isometry_plots._rounded(x) == text
+
+
+def test_overlap_at_a_few_lags(data):
+    ax = isometry_plots.plot_overlap(data, scheme="identity", lags=(1, 10))
+    values = data.gradient_overlap.sel(scheme="identity", gain=0.6, lag=[1, 9]).values
+    line = labelled(ax)["gain 0.6"]
+    assert_array_equal(line.get_xdata(), [1, 9])
+    assert_allclose(line.get_ydata(), np.median(values.reshape(4, 2), axis=0))
+    assert texts(ax) == ["gain 0.6", "gain 1.4", "chance"]
 
 
 def test_overlap_has_a_line_for_each_gain_and_chance_dashed(data):
@@ -177,14 +196,14 @@ def test_most_singular_values_exactly_0(data):
     ax = isometry_plots.plot_singular_values_against_lag(dead, scheme="gaussian", gain=0.6)
     assert_allclose(labelled(ax)["largest"].get_ydata(), -0.5)
     assert np.isnan(labelled(ax)["median"].get_ydata()).all()
-    assert any("exactly 0: 16 of 24" in text for text in texts(ax))
+    assert ax.get_title() == "gaussian, gain 0.6\n(at lag 9 exactly 0: 16 of 24)"
     ax = isometry_plots.plot_histogram(dead, scheme="gaussian", gain=0.6, lag=4)
     assert_allclose(sum(bar.get_height() for bar in ax.patches), 100 / 3)
-    assert texts(ax) == ["middle 90%: -inf to -0.5\nexactly 0: 16 of 24"]
+    assert ax.get_title() == ("gaussian, 4 steps\nmiddle 90%: -inf to -0.5\nexactly 0: 16 of 24")
     assert not marked(ax, "^")
     near = dead.assign(log_singular_value=0 * data.log_singular_value - 0.04)
     ax = isometry_plots.plot_histogram(near, scheme="gaussian", gain=0.6, lag=4)
-    assert texts(ax) == ["middle 90%: +0.0 to +0.0"]
+    assert ax.get_title().endswith("middle 90%: 0.0 to 0.0")
     mixed = dead.assign(rounding=dead.rounding.where(dead.unit != 1, 1e-3))
     words = facts(isometry, {"products": mixed})[0]
     assert "(isometry: all 0; exactly 0: 16 of 24, not resolved: 4 of 24)" in words

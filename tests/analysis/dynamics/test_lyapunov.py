@@ -59,13 +59,17 @@ def test_spectrum_has_every_network_and_the_median(spectra):
 def test_spectrum_beside_theory(spectra):
     (law,) = dashed(lyapunov_plots.plot_spectrum(spectra, gains=[0.8]))
     assert_allclose(law.get_ydata(), theory.circular_law_log_moduli(H, 0.8))
-    (mean,) = dashed(lyapunov_plots.plot_spectrum(spectra, gains=[2.0]))
-    assert_allclose(mean.get_ydata(), -1.14902, atol=1e-5)  # the mean exponent at g = 2
-    ax = lyapunov_plots.plot_spectrum(spectra, gains=[2.0], leading=0.5)
-    (star,) = marked(ax, "*")
-    assert_allclose(star.get_ydata(), 0.154724, atol=1e-6)  # lambda_1 at g = 2
-    assert not dashed(ax)
-    assert only_line(ax, label="gain 2").get_xdata().size == H // 2
+    for leading, end in ((None, 1.0), (0.5, 0.5)):
+        ax = lyapunov_plots.plot_spectrum(spectra, gains=[2.0], leading=leading)
+        (largest,) = dashed(ax)
+        assert_allclose(largest.get_ydata(), 0.154724, atol=1e-6)  # lambda_1 at g = 2
+        x = only_line(ax, label="gain 2").get_xdata()
+        assert x[-1] == end
+        assert largest.get_xdata()[0] == 0
+        assert largest.get_xdata()[1] < 0.1 * end, "short, as it is one number"
+        assert largest.get_color() == only_line(ax, label="gain 2").get_color()
+    ax = lyapunov_plots.plot_spectrum(spectra, gains=[0.8], leading=0.5)
+    assert_allclose(dashed(ax)[0].get_ydata(), law.get_ydata()[: H // 2])
 
 
 @pytest.mark.parametrize(
@@ -127,15 +131,23 @@ def test_convergence_has_every_network_and_the_error_of_the_first(spectra):
     assert "steps" in ax.get_xlabel()
 
 
+def test_panels_that_are_compared_have_one_scale(datasets):
+    drawn = lyapunov.draw(datasets)
+    for name in ("transition", "convergence", "finite-time"):
+        assert len({ax.get_ylim() for ax in drawn[name].axes}) == 1
+    assert len({ax.get_xlim() for ax in drawn["finite-time"].axes}) == 1
+
+
 def test_histogram_counts_every_block_once_and_marks_the_means(spectra):
     data = spectra.sel(n_hidden=H, gain=2.0)
     bins = np.linspace(-0.2, 0.3, 11)
     ax = lyapunov_plots.plot_finite_time(spectra, gain=2.0, bins=bins)
     blocks = np.clip(data.finite_time.values.ravel(), -0.2, 0.3)
     expected, _ = np.histogram(blocks, bins)
-    heights = np.array([patch.get_height() for patch in ax.patches]).reshape(SEEDS, -1)
-    assert_allclose(heights.sum(axis=0), expected / blocks.size)
-    assert_allclose(heights.sum(axis=1), 1 / SEEDS)
+    heights = [patch.get_height() for patch in ax.patches]
+    assert_allclose(heights, 100 * expected / blocks.size)
+    assert_allclose(sum(heights), 100)
+    assert "%" in ax.get_ylabel()
     (rug,) = marked(ax, "|")
     assert_array_equal(rug.get_xdata(), data.lyapunov_exponent.sel(exponent=1))
     assert_allclose(dashed(ax)[0].get_xdata(), 0.154724, atol=1e-6)
@@ -174,13 +186,25 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
     )
     for figure in drawn.values():
         assert f"{SEEDS} networks" in figure.get_supxlabel()
-        assert "no input" in figure.get_supxlabel() + figure.axes[0].get_title()
-    assert [ax.get_title() for ax in drawn["lyapunov-spectrum"].axes] == [
-        "at rest, no input",
-        "active, no input",
-        "the largest exponents",
-    ]
+        assert "no input" in figure.get_supxlabel()
+    said = " ".join(drawn["lyapunov-spectrum"].get_supxlabel().split())
+    assert (
+        "Dashed: ln |eigenvalue| by the circular law (at rest); short, on the left, mean field of "
+        "the largest (active)."
+    ) in said
     assert "10 steps" in drawn["finite-time"].get_supxlabel()
+
+
+@pytest.mark.parametrize(
+    ("gains", "words"),
+    [
+        ([0.8, 1.0], "Dashed: ln |eigenvalue| by the circular law (at rest). "),
+        ([2.0], "Dashed: short, on the left, mean field of the largest. "),
+    ],
+)
+def test_the_caption_names_the_dashes_that_are_drawn(spectra, gains, words):
+    assert lyapunov._known_spectrum(spectra, gains) == words
+    assert lyapunov._known_spectrum(configured(spectra, scheme="orthogonal"), gains) == ""
 
 
 def test_driven_networks_of_other_kinds_and_extreme_gains():

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from artists import check_axes, configured, dashed, drawn_with_captions
 from matplotlib.colors import to_rgb
+from matplotlib.path import Path
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
@@ -40,40 +42,55 @@ def made_up(phase):
 
 
 def borders(ax):
-    """Contour sets with the colour, width and points (gain, strength) of each."""
-    found = []
-    for contour in ax.collections[1:]:
-        points = np.concatenate([path.vertices for path in contour.get_paths()])
-        found.append((to_rgb(contour.get_edgecolor()[0]), contour.get_linewidths()[0], points))
-    return found
+    """The lines on the map: colour, width and points (gain, strength) of each."""
+    return [
+        (to_rgb(lines.get_color()[0]), lines.get_linewidths()[0], np.concatenate(pieces))
+        for lines in ax.collections[1:]
+        for pieces in [lines.get_segments()]
+    ]
 
 
-def test_map_has_the_medians_centred_at_0(made_up):
+def test_map_has_the_medians_and_keeps_their_sign_in_grey(made_up):
     ax = phase_diagram.plot_phase_diagram(made_up)
     mesh = ax.collections[0]
     expected = np.subtract.outer(-np.array(STRENGTHS), -np.array(GAINS)) - 1.5
-    assert_allclose(mesh.get_array(), expected, atol=1e-12)
-    assert mesh.norm.vcenter == 0.0
+    assert_allclose(mesh.get_array(), np.maximum(expected, -1.5), atol=1e-12)
     assert mesh.norm.vmax == -mesh.norm.vmin == 1.5
-    grey = np.array([mesh.cmap(mesh.norm(x))[:3] for x in np.linspace(-1.5, 1.5, 9)]).mean(axis=1)
-    assert (np.diff(grey) > 0).all(), "brighter is more chaotic, also in grey"
+    assert mesh.cmap.name == figures.SIGNED.name
     corners = mesh.get_coordinates()
     assert_allclose(corners[0, :, 0], [0.25, 0.75, 1.5, 2.5, 3.5])
     assert_allclose(corners[:, 0, 1], [-0.25, 0.25, 0.75, 1.25])
+    (hatched,) = (each for each in ax.get_children() if each.get_gid() == "hatch")
+    for (row, column), value in np.ndenumerate(expected):
+        middle = (GAINS[column], STRENGTHS[row])
+        inside = any(
+            path.contains_point(middle, radius=1e-9) for path in _pieces(hatched.get_path())
+        )
+        assert inside == (value < -0.03)
+
+
+def _pieces(path):
+    return [Path(corners) for corners in path.to_polygons()]
 
 
 def test_borders_lie_where_the_data_cross_0(made_up):
-    ax = phase_diagram.plot_phase_diagram(made_up)
-    *seeds, forwards, backwards = borders(ax)
-    assert len(seeds) == SEEDS
-    for (color, width, points), offset in zip(seeds, (-0.2, 0.0, 0.2), strict=True):
-        assert color == (1, 1, 1)
-        assert width < 1
-        assert_allclose(points[:, 0] - points[:, 1], 1.5 - offset, atol=1e-9)
-    assert forwards[0] == (1, 1, 1)
+    forwards, backwards = borders(phase_diagram.plot_phase_diagram(made_up))
     assert_allclose(forwards[2][:, 0] - forwards[2][:, 1], 1.5, atol=1e-9)
-    assert backwards[0] == (0, 0, 0)
     assert_allclose(backwards[2][:, 0] - backwards[2][:, 1], 1.6, atol=1e-9)
+    assert forwards[1] > 2 * backwards[1], "both are seen where they coincide"
+    assert forwards[0] != backwards[0]
+
+
+def test_a_speck_within_one_cell_is_no_border_unless_it_is_all(made_up):
+    gains, strengths = np.arange(9.0), np.arange(7.0)
+    grid = xr.Dataset(coords={"gain": gains, "strength": strengths})
+    wide = (grid.gain - 5.4).broadcast_like(grid.strength + grid.gain)
+    speck = ((grid.gain - 2) ** 2 + (grid.strength - 3) ** 2) == 0
+    for values, pieces in ((wide.where(~speck, 0.1), 1), (-1 + 1.2 * speck, 1)):
+        _, ax = figures.new_figure()
+        phase_diagram._border(ax, values)
+        assert len(ax.collections[0].get_segments()) == pieces
+    assert_allclose(np.ptp(ax.collections[0].get_segments()[0], axis=0), 1 / 3)
 
 
 @pytest.mark.parametrize("drive", ["input", "bias"])
@@ -103,21 +120,21 @@ def test_theory_of_other_networks(phase, made_up):
 @pytest.mark.parametrize(
     ("shifted", "n_lines", "words"),
     [
-        ((), 2, "gradients explode: one border. Thin lines far apart"),
-        (("growth_rate",), 1, "Only one of them is 0 between these gains and strengths. Thin"),
+        ((), 2, "gradients explode: one border."),
+        (("growth_rate",), 1, "Only one of them is 0 between these gains and strengths."),
         (("lyapunov_exponent", "growth_rate"), 0, "Neither is 0 anywhere"),
     ],
 )
 def test_legend_and_caption_name_what_is_drawn(made_up, shifted, n_lines, words):
     data = made_up.assign({name: made_up[name] + 100.0 for name in shifted})
-    thick = [width for _, width, _ in borders(phase_diagram.plot_phase_diagram(data)) if width > 1]
+    thick = borders(phase_diagram.plot_phase_diagram(data))
     names = [line.get_label() for line in phase_diagram.key(data)]
-    assert len(thick) == sum("= 0" in name for name in names) == n_lines
+    said = [name for name in names if name.startswith(("forwards", "backwards"))]
+    assert len(thick) == len(said) == n_lines
     with figures.style():
         drawn = phase_diagram._phase_figure(data)
     said = " ".join(drawn.get_supxlabel().split())
     assert words in said
-    assert ("thin: where" in said) == ("lyapunov_exponent" not in shifted)
     assert bool(drawn.legends) == bool(names)
     off = data.assign_coords(gain=data.gain + 100.0)
     assert "mean field, large $H$" not in [line.get_label() for line in phase_diagram.key(off)]

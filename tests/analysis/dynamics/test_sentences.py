@@ -163,7 +163,7 @@ def test_all_chaotic_at_all_gains_as_computed():
 def test_the_title_says_what_lies_above_0(phase, activation, word):
     data = {"phase": configured(phase, activation=activation)}
     figure = phase_diagram.draw(data)["phase-diagram"]
-    assert figure.axes[0].get_title() == f"Stable (dark) and {word} (bright)"
+    assert figure.axes[0].get_title() == f"Stable (blue, hatched) and {word} (red)"
 
 
 # Lyapunov exponents.
@@ -343,4 +343,6 @@ def test_captions_on_exponents(exponents, curve):
 
 def test_linear_networks_are_not_said_to_rest(exponents):
     figure = lyapunov.draw(altered(exponents, CURVES["from below"], activation="linear"))
-    assert [ax.get_title() for ax in figure["lyapunov-spectrum"].axes] == ["linear, no input"]
+    said = figure["lyapunov-spectrum"].get_supxlabel()
+    assert "Dashed: ln |eigenvalue| by the circular law (linear). " in said
+    assert "rest" not in said

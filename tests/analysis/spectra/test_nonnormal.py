@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import check_axes, dashed, drawn_with_captions, labelled, marked, thin
+from artists import check_axes, dashed, drawn_with_captions, labelled, texts, thin
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
@@ -58,10 +58,22 @@ def test_contours_lie_where_sigma_min_is_a_tenth(datasets):
     assert any(each.max() < 0.35 for each in radii)
 
 
-def test_shades_are_the_same_for_all_scales_and_whole_decades(datasets):
-    norm = nonnormal_plots.plane_norm(datasets["pseudospectra"])
-    assert_array_equal(np.diff(norm.boundaries), 1)
-    assert norm.boundaries[-1] == 1
+def test_shades_are_the_same_for_all_scales_and_end_at_whole_decades(datasets):
+    plane = datasets["pseudospectra"]
+    norm = nonnormal_plots.plane_norm(plane)
+    assert norm.vmax == 1
+    assert norm.vmin == int(norm.vmin) <= -2
+    for scale in plane.scale.values:
+        mesh = nonnormal_plots.plot_pseudospectrum(plane, scale=scale).collections[0]
+        assert (mesh.norm.vmin, mesh.norm.vmax) == (norm.vmin, norm.vmax)
+
+
+@pytest.mark.parametrize("lost", [-np.inf, np.nan])
+def test_an_eigenvalue_on_the_grid_is_drawn_darkest(datasets, lost):
+    plane = datasets["pseudospectra"].copy(deep=True)
+    plane.log_sigma_min.loc[{"scale": 0.0}] = lost
+    mesh = nonnormal_plots.plot_pseudospectrum(plane, scale=0.0).collections[0]
+    assert_array_equal(mesh.get_array(), mesh.norm.vmin)
 
 
 @pytest.mark.parametrize(
@@ -89,25 +101,20 @@ def test_curves_are_medians_beside_the_line_of_the_eigenvalues(data, plot, varia
     assert "nats" in ax.get_ylabel()
 
 
-def test_kreiss_constants_are_marked_below_the_peaks(data):
-    ax = nonnormal_plots.plot_powers(data)
-    marks = [x for x in marked(ax, "D") if len(x.get_xdata()) == 1]
-    median = data.median("network_seed")
-    expected = [(median.peak_lag.sel(scale=s), median.log_kreiss.sel(scale=s)) for s in SCALES[1:]]
-    assert_allclose([(m.get_xdata()[0], m.get_ydata()[0]) for m in marks], expected)
-
-
 def test_peak_and_kreiss_constant_against_departure(data):
     ax = nonnormal_plots.plot_peak(data)
     median = data.median("network_seed")
     lines = labelled(ax)
-    for label, variable in (("peak of the powers", "peak"), ("Kreiss constant", "log_kreiss")):
+    for label, variable in (("peak", "peak"), ("Kreiss\nconstant", "log_kreiss")):
         assert_allclose(lines[label].get_xdata(), median.henrici_relative)
         assert_allclose(lines[label].get_ydata(), median[variable])
     clouds = [line for line in ax.lines if line.get_linestyle() == "None"]
     assert_array_equal(
         clouds[0].get_ydata(), data.peak.transpose("network_seed", "scale").values.ravel()
     )
+    assert not dashed(ax), "both are measured"
+    assert texts(ax) == list(lines)
+    assert (data.log_kreiss <= data.peak + 1e-9).all(), "as the caption says"
 
 
 def test_windows_beside_what_eigenvalues_say(data):
@@ -117,7 +124,9 @@ def test_windows_beside_what_eigenvalues_say(data):
         assert_allclose(labelled(ax)[kind].get_ydata(), expected)
     (alone,) = dashed(ax)
     assert_allclose(alone.get_ydata(), np.log(0.1) / np.log(0.8))
-    assert_allclose(labelled(ax)["whole sequence"].get_ydata(), 15)
+    (end,) = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert_allclose(end.get_ydata(), 15)
+    assert texts(ax) == ["linear", "tanh", "eigenvalues\nalone", "whole\nsequence"]
     assert "steps" in ax.get_ylabel()
 
 
@@ -139,7 +148,8 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
         nonnormal, datasets, "pseudospectra", "transient-growth", "peak-and-window"
     )
     assert "spectral radius 0.8" in drawn["pseudospectra"].get_supxlabel()
-    powers, linear, _ = drawn["transient-growth"].axes
+    powers, linear, tanh = drawn["transient-growth"].axes
+    assert powers.get_ylim() == linear.get_ylim() == tanh.get_ylim()
     for ax, variable in ((powers, "log_power_norm"), (linear, "log_gradient_norm")):
         values = datasets["transients"][variable]
         values = values.sel(activation="linear") if "activation" in values.dims else values

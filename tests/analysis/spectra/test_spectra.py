@@ -90,8 +90,8 @@ def test_eigenvalues_lie_beside_the_unit_circle_and_the_radius_of_theory(one_gai
 def test_eigenvalue_axes_are_equal_labelled_and_wide_enough(one_gain):
     ax = spectrum_plots.plot_eigenvalues(one_gain, scheme="gaussian", gain=DRAWN)
     assert ax.get_aspect() == 1.0
-    assert "Re" in ax.get_xlabel()
-    assert "Im" in ax.get_ylabel()
+    assert "real part" in ax.get_xlabel()
+    assert "imaginary part" in ax.get_ylabel()
     radius = float(one_gain.spectral_radius.sel(scheme="gaussian").max())
     for low, high in (ax.get_xlim(), ax.get_ylim()):
         assert low == -high
@@ -126,7 +126,7 @@ def test_singular_value_edges_are_dashed_once_for_each_value(one_gain):
     assert all(height[0] == height[1] for height in heights)
     expected = sorted({DRAWN * factor for factor in NORM.values()})
     assert_allclose(sorted(height[0] for height in heights), expected)
-    assert f"orthogonal, identity: {DRAWN:.2f}" in texts(ax)
+    assert sorted(texts(ax)) == sorted(SCHEMES), "each line has its name"
 
 
 @pytest.mark.parametrize(
@@ -184,43 +184,55 @@ def test_numerical_radius_of_large_networks_is_what_theory_says():
         assert_allclose(found, expected, rtol=0.05)
 
 
-@pytest.mark.parametrize("variable", ["kreiss", "eigenbasis_condition", "participation"])
+@pytest.mark.parametrize(
+    "variable", ["kreiss", "eigenbasis_condition", "participation", "henrici_relative"]
+)
 def test_what_gain_does_not_change_is_drawn_by_scheme(schemes, variable):
     ax = spectrum_plots.plot_by_scheme(schemes, variable)
     clouds = [line for line in ax.lines if line.get_linestyle() == "None"]
-    bars = [line for line in ax.lines if line.get_linewidth() == 2.5]
-    for x, (scheme, cloud, bar) in enumerate(zip(SCHEMES, clouds, bars, strict=True)):
+    bars = [line for line in ax.lines if line.get_color() == "0.2"]
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    for y, (scheme, cloud, bar) in enumerate(zip(SCHEMES, clouds, bars, strict=True)):
         values = schemes[variable].sel(scheme=scheme).isel(gain=0).values.ravel()
-        assert_array_equal(np.sort(cloud.get_ydata()), np.sort(values))
-        assert np.abs(cloud.get_xdata() - x).max() <= 0.25
-        assert_allclose(bar.get_ydata(), np.median(values))
-    (theory,) = dashed(ax)
-    assert_allclose(theory.get_ydata(), (H + 1) / 2 if variable == "participation" else 1.0)
-    assert [text.get_text() for text in ax.get_xticklabels()] == list(SCHEMES)
+        assert_array_equal(np.sort(cloud.get_xdata()), np.sort(values))
+        assert np.abs(cloud.get_ydata() - y).max() <= 0.25
+        assert_allclose(bar.get_xdata(), np.median(values))
+        number = f"{np.median(values):{'.2f' if variable == 'henrici_relative' else '.3g'}}"
+        assert names[y] == f"{scheme}\n{number}"
+    expected = {
+        "participation": [(H + 1) / 2],
+        "henrici_relative": [np.sqrt(0.5) * (NORM[scheme] != 1) for scheme in SCHEMES],
+    }.get(variable, [1.0])
+    assert_allclose([line.get_xdata()[0] for line in dashed(ax)], expected)
+    assert all(np.ptp(line.get_xdata()) == 0 for line in dashed(ax))
 
 
 def test_infinite_values_are_counted_not_drawn(schemes):
     broken = schemes.assign(kreiss=schemes.kreiss.where(schemes.network_seed > 0, np.inf))
     ax = spectrum_plots.plot_by_scheme(broken, "kreiss")
-    assert [text for text in texts(ax) if "infinite" in text] == ["1 infinite"] * 4
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert [name.split("\n")[-1] for name in names] == ["1 infinite"] * 4
+    assert all(np.isfinite(line.get_xdata()).all() for line in ax.lines)
 
 
-def test_growth_has_a_mark_for_each_network_and_the_log_of_the_radius(schemes):
+def test_growth_has_a_dot_for_each_network_the_medians_and_the_log_of_the_radius(schemes):
     ax = spectrum_plots.plot_growth(schemes)
-    marks = medians(ax)
-    assert tuple(marks) == SCHEMES
-    assert len({line.get_marker() for line in marks.values()}) == len(SCHEMES)
-    for scheme, line in marks.items():
-        assert line.get_linestyle() == "None"
-        x, y = line.get_data()
-        assert_array_equal(x, measured(schemes, scheme, "spectral_radius").ravel())
-        assert_array_equal(y, measured(schemes, scheme, "growth_rate").ravel())
+    lines, clouds = medians(ax), dots(ax, ".")
+    assert tuple(lines) == SCHEMES
+    assert len({line.get_marker() for line in lines.values()}) == len(SCHEMES)
+    for (scheme, line), cloud in zip(lines.items(), clouds, strict=True):
+        radius, rate = (measured(schemes, scheme, v) for v in ("spectral_radius", "growth_rate"))
+        assert_array_equal(cloud.get_xdata(), radius.ravel())
+        assert_array_equal(cloud.get_ydata(), rate.ravel())
+        assert_allclose(line.get_xdata(), np.median(radius, axis=0))
+        assert_allclose(line.get_ydata(), np.median(rate, axis=0))
     (reference,) = dashed(ax)
     assert_allclose(reference.get_ydata(), np.log(reference.get_xdata()))
     bounds = reference.get_xdata()[[0, -1]]
     assert_allclose(bounds, [schemes.spectral_radius.min(), schemes.spectral_radius.max()])
     straight = [tuple(map(tuple, line.get_data())) for line in ax.lines[-2:]]
     assert straight == [((0, 1), (0.0, 0.0)), ((1.0, 1.0), (0, 1))]
+    assert sorted(texts(ax)) == sorted([*SCHEMES, reference.get_label()])
 
 
 def test_growth_axes_say_quantity_and_unit_and_can_close_in(schemes):
@@ -286,6 +298,7 @@ def test_eigenvalues_have_a_panel_for_each_scheme_on_one_scale(datasets):
         assert ax.get_title().startswith(f"{scheme}: ")
         assert ax.get_title().endswith(f"{radius:.2f}")
         assert ax.get_xlim() == figure.axes[0].get_xlim() == ax.get_ylim()
+    assert figure.axes[0].get_xlim()[1] > float(np.abs(datasets["one-gain"].eigenvalues).max())
 
 
 def test_radius_and_norm_share_a_scale(datasets):
