@@ -8,8 +8,10 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import rnnsim
@@ -20,6 +22,8 @@ from . import figures
 Datasets = dict[str, xr.Dataset]
 
 AXES = ("cell", "forget_bias", "n_layers")
+# Of cells wherever they are compared, each with the marker of its place here.
+COLORS = {"vanilla": "#000000", "gru": "#009E73", "lstm": "#D55E00"}
 NAMES = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
 _LINES = 4  # in one panel
 _STATE = r" ($h$ in $\partial h$: %s)"
@@ -240,30 +244,48 @@ def beside(
 
     ``plot(kind, gain, ax, style)`` draws one line and its seeds; style has label, color and index.
     """
-    rows = _rows(kinds)
-    size = (4.7 * max(len(gains), 2) + 0.5, 4.6 * len(rows) + 1.2)
+    rows, looks = _rows(kinds), _looks(kinds)
+    size = (4.7 * max(len(gains), 2) + 0.5, 4.2 * len(rows) + 1.0)
     figure, axes = figures.new_figure(
         len(rows), len(gains), figsize=size, sharex=True, sharey=True, squeeze=False
     )
     for i, j in np.ndindex(axes.shape):
-        ax, colors = axes[i, j], figures.shades(len(rows[i]))
-        for index, kind in enumerate(rows[i]):
-            style = {"label": kind.name, "color": colors[index], "index": index}
-            plot(kind, float(gains[j]), ax, style)
-        ax.set_title(f"gain {gains[j]:g}" if i == 0 else "")
-        ax.label_outer()
-    for ax in axes[:, 0]:
-        ax.legend(fontsize=11)
+        for kind in rows[i]:
+            plot(kind, float(gains[j]), axes[i, j], {"label": kind.name} | looks[kind.name])
+    figures.entitle(axes, [f"gain {gain:g}" for gain in gains])
+    figures.label_outer(figure)
+    figures.legend_above(
+        figure,
+        [
+            Line2D([], [], color=look["color"], marker=figures.MARKERS[look["index"]], label=name)
+            for name, look in looks.items()
+        ],
+    )
     return figure, axes
+
+
+def _looks(kinds: Sequence[Kind]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each kind: those of its cell, lighter and others for further ones."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell, color in COLORS.items():
+        same = [kind for kind in kinds if kind.cell == cell]
+        first = list(COLORS).index(cell)
+        for i, kind in enumerate(same):
+            pale = 0.6 * i / max(len(same) - 1, 1)
+            mixed = tuple((1 - pale) * c + pale for c in to_rgb(color))
+            index = (first + i * len(COLORS)) % len(figures.MARKERS)
+            found[kind.name] = {"color": mixed, "index": index}
+    return {kind.name: found[kind.name] for kind in kinds}
 
 
 def _entitle(figure: Figure, name: str) -> None:
     """The name above all panels, and above a legend that stands there."""
     if figure.legends and name:
         size = FontProperties(size=mpl.rcParams["figure.titlesize"])
-        figure.legends[0].set_title(name, prop=size)
+        room = figure.get_figwidth() - 0.3
+        figure.legends[0].set_title(figures.wrapped(name, room, size.get_size()), prop=size)
     elif name:
-        figure.suptitle(name, wrap=True)
+        figure.suptitle(name)
 
 
 def _rows(kinds: Sequence[Kind]) -> list[Sequence[Kind]]:
