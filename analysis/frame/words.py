@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from .statistics import middles
 
@@ -25,6 +26,12 @@ def share(value: float) -> str:
 def have(n: int) -> str:
     """ "1 has", "2 have"."""
     return f"{n} has" if n == 1 else f"{n} have"
+
+
+def networks_of(data: xr.Dataset) -> str:
+    """How many networks of each kind a dataset has: "1 network", "2 networks"."""
+    n = data.sizes["network_seed"]
+    return f"{n} network{'s' * (n != 1)}"
 
 
 def middle(

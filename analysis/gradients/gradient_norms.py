@@ -16,7 +16,7 @@ from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
 from ..frame.settings import DRAW_HELP, Cells, Ensemble, Own, flag, of_files, with_own
 from ..frame.statistics import median
-from ..frame.words import have, listing, middle, share
+from ..frame.words import have, listing, middle, networks_of, share
 from . import norm_plots
 from .norm_plots import (
     CONTRIBUTION_GAINS,
@@ -89,8 +89,8 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
     )
     figures.caption(
         figure,
-        f"Thin: {_networks(first)} of each kind, thick: their median; means of logs over steps and "
-        "sequences. Norms are of the whole state: h, of an LSTM h and c, where "
+        f"Thin: {networks_of(first)} of each kind, thick: their median; means of logs over steps "
+        "and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
         f"c has no gradient of its own at lag 0{_of_stacks(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
@@ -120,16 +120,11 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     )
     figures.caption(
         figure,
-        f"Thin: {_networks(data)} of each gain, thick: their median; means of logs over steps and "
-        f"sequences{_living(data)}. A straight line vanishes or explodes exponentially. "
+        f"Thin: {networks_of(data)} of each gain, thick: their median; means of logs over steps "
+        f"and sequences{_living(data)}. A straight line vanishes or explodes exponentially. "
         f"{_fit_in_words(data)}{_at_lag_0(dataset)}",
     )
     return figure
-
-
-def _networks(data: xr.Dataset) -> str:
-    n = data.sizes["network_seed"]
-    return f"{n} network{'s' * (n != 1)}"
 
 
 def _at_lag_0(dataset: xr.Dataset) -> str:
@@ -165,16 +160,12 @@ def _length_figure(dataset: xr.Dataset) -> Figure:
     shortest = int(dataset.length.min())
     figures.caption(
         figure,
-        f"Dots: {_networks(dataset)} of each gain, relative to their gradient at T = {shortest}; "
+        f"Dots: {networks_of(dataset)} of each gain, relative to their gradient at T = {shortest}; "
         "lines: median, bands: quartiles. (a) A sum over steps grows with T by itself. (b) Per "
-        f"unit of loss weight a gradient goes on growing only where it explodes"
-        f"{_slowly(dataset)}.",
+        "unit of loss weight it levels off once sequences are longer than gradients last; where "
+        "they explode it does not.",
     )
     return figure
-
-
-def _slowly(dataset: xr.Dataset) -> str:
-    return ", or has not decayed within T steps" * (not cells.is_plain(dataset))
 
 
 def _contributions_figure(dataset: xr.Dataset) -> Figure:
@@ -187,8 +178,8 @@ def _contributions_figure(dataset: xr.Dataset) -> Figure:
     )
     figures.caption(
         figure,
-        f"Thin: {_networks(data)} of each gain, thick: their median. The gradient is the sum of a "
-        "part for each step; where it explodes, the first steps, on the right, outweigh all "
+        f"Thin: {networks_of(data)} of each gain, thick: their median. The gradient is the sum of "
+        "a part for each step; where it explodes, the first steps, on the right, outweigh all "
         f"others. Parts cancel: {_cancellation_in_words(data)}.",
     )
     return figure
@@ -227,7 +218,8 @@ def _map_figure(dataset: xr.Dataset) -> Figure:
 
 
 def _phase_figure(dataset: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(8.8, 6.4))
+    rows = int(np.clip(dataset.gain.size, 4, 24))
+    figure, ax = figures.new_figure(figsize=(8.8, 2.4 + 0.34 * rows))
     plot_phase(dataset, ax=ax)
     ax.set_title("Does the gradient of the last loss arrive at the first step?")
     label = r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
@@ -238,7 +230,7 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Colours and numbers: powers of ten by which its norm grows on the way, mean of logs over "
-        f"{_networks(dataset)} and all sequences{_left_out(dataset)}; blue and hatched: it "
+        f"{networks_of(dataset)} and all sequences{_left_out(dataset)}; blue and hatched: it "
         f"shrinks. Thick borders: a factor of ten down and up.{_marks(dataset)}",
     )
     return figure

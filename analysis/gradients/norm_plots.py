@@ -180,7 +180,12 @@ def _name_levels(ax: Axes, end: float, by_lag: np.ndarray, levels: list[float]) 
     for level in levels:
         beyond = np.flatnonzero(by_lag * np.sign(level) >= abs(level))
         if beyond.size and beyond[0] > 0:
-            style = {"ls": "", "marker": TICKRIGHT, "color": "black", "clip_on": False}
+            style: dict[str, Any] = {
+                "ls": "",
+                "marker": TICKRIGHT,
+                "color": "black",
+                "clip_on": False,
+            }
             ax.plot(end + 0.5, float(beyond[0]), label=f"$10^{{{level:.0f}}}$", **style)
     figures.name_lines(ax)
 

@@ -22,6 +22,7 @@ from .norm_plots import (
 
 _NAMES = {-1.0: "vanishes", 0.0: "arrives:\nwithin a\nfactor of 10", 1.0: "explodes"}
 _INSIDE = 0.62  # of a figure's width and height, the part that cells have
+_MARKS = 0.035  # of the width of the picture, where marks stand
 _AIR = 1.3  # cells are so much larger than their numbers
 
 
@@ -88,9 +89,9 @@ def critical_gains(data: xr.Dataset) -> list[Critical]:
 
 
 def _mark_gain(ax: Axes, critical: Critical, position: float) -> Line2D:
-    """A mark on the left axis, where no number stands; theory is filled, what is measured not."""
+    """A mark where no number stands: filled for theory, open for what is measured."""
     (line,) = ax.plot(
-        [0.0],
+        [_MARKS],
         [position],
         transform=ax.get_yaxis_transform(),
         ls="",
@@ -99,7 +100,6 @@ def _mark_gain(ax: Axes, critical: Critical, position: float) -> Line2D:
         mew=pt(1.4),
         mfc="black" if critical.theory else "white",
         color="black",
-        clip_on=False,
         zorder=6,
         label=critical.label,
         gid="theory" if critical.theory else None,
@@ -135,7 +135,12 @@ def _number(value: float) -> str:
 def _draw_borders(ax: Axes, change: npt.NDArray[np.float64]) -> None:
     """Thick lines between cells of different regime: vanishing, arriving, exploding."""
     kinds = np.nan_to_num(regime(change), nan=2.0)  # what is not known is one more
-    style = {"color": "black", "lw": pt(2.5), "zorder": 3, "solid_capstyle": "projecting"}
+    style: dict[str, Any] = {
+        "color": "black",
+        "lw": pt(2.5),
+        "zorder": 3,
+        "solid_capstyle": "projecting",
+    }
     for row, column in np.argwhere(kinds[:, 1:] != kinds[:, :-1]):
         ax.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], **style)
     for row, column in np.argwhere(kinds[1:] != kinds[:-1]):
