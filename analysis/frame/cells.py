@@ -244,7 +244,8 @@ def beside(
 
     ``plot(kind, gain, ax, style)`` draws one line and its seeds; style has label, color and index.
     """
-    rows, looks = _rows(kinds), _looks(kinds)
+    rows = _rows(kinds)
+    looks = _looks(rows)
     size = (4.7 * max(len(gains), 2) + 0.5, 4.2 * len(rows) + 1.0)
     figure, axes = figures.new_figure(
         len(rows), len(gains), figsize=size, sharex=True, sharey=True, squeeze=False
@@ -264,18 +265,20 @@ def beside(
     return figure, axes
 
 
-def _looks(kinds: Sequence[Kind]) -> dict[str, dict[str, Any]]:
+def _looks(rows: Sequence[Sequence[Kind]]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each kind: those of its cell, lighter and others for further ones."""
+    kinds, places = [kind for row in rows for kind in row], list(COLORS)
     found: dict[str, dict[str, Any]] = {}
-    for cell, color in COLORS.items():
-        same = [kind for kind in kinds if kind.cell == cell]
-        first = list(COLORS).index(cell)
-        for i, kind in enumerate(same):
-            pale = 0.6 * i / max(len(same) - 1, 1)
-            mixed = tuple((1 - pale) * c + pale for c in to_rgb(color))
-            index = (first + i * len(COLORS)) % len(figures.MARKERS)
-            found[kind.name] = {"color": mixed, "index": index}
-    return {kind.name: found[kind.name] for kind in kinds}
+    for row in rows:
+        own = [places.index(kind.cell) for kind in row]
+        free = [i for i in range(len(figures.MARKERS)) if i not in own]
+        for i, kind in enumerate(row):
+            same = [other.name for other in kinds if other.cell == kind.cell]
+            pale = 0.65 * same.index(kind.name) / max(len(same) - 1, 1)
+            color = tuple((1 - pale) * part + pale for part in to_rgb(COLORS[kind.cell]))
+            index = own[i] if own[i] not in own[:i] else free.pop(0)
+            found[kind.name] = {"color": color, "index": index}
+    return found
 
 
 def _entitle(figure: Figure, name: str) -> None:
@@ -285,7 +288,7 @@ def _entitle(figure: Figure, name: str) -> None:
         room = figure.get_figwidth() - 0.3
         figure.legends[0].set_title(figures.wrapped(name, room, size.get_size()), prop=size)
     elif name:
-        figure.suptitle(name)
+        figure.suptitle(name, wrap=True)
 
 
 def _rows(kinds: Sequence[Kind]) -> list[Sequence[Kind]]:

@@ -18,7 +18,7 @@ DECADE = float(np.log(10.0))
 MOST_DECADES = 12.0  # where the colours of a map end
 _CONTOURS = 4  # to either side of 1
 _LAG_GAINS = (0.75, 1.0, 1.5, 2.0)
-_LENGTH_GAINS = (0.5, 1.0, 1.25, 1.5)
+_LENGTH_GAINS = (0.5, 1.0, 1.25, 1.6)  # the last is 1.5, or 2, where there is one
 CONTRIBUTION_GAINS = (0.5, 1.0, 1.5, 2.0)
 _OF_LAG_0 = r"$\|\partial l_t/\partial h_{t-k}\|\,/\,\|\partial l_t/\partial h_t\|$"
 
@@ -56,9 +56,10 @@ def plot_one_against_lag(
 ) -> Axes:
     """The same for one gain, without its name; `style` as of `figures.seeds_and_median`."""
     ax = figures.axes_or_new(ax)
+    look = {"label": f"gain {gain:g}", "color": "#0072B2"} | style
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
     curves = powers(relative(data.log_norm, "lag").transpose("network_seed", "lag"))
-    figures.seeds_and_median(ax, data.lag, curves, lines=True, **style)
+    figures.seeds_and_median(ax, data.lag, curves, lines=True, **look)
     ax.set_xlabel("lag $k$ (steps back from the loss)")
     ax.set_ylabel(f"norm of the gradient ({_OF_LAG_0})")
     log_axis(ax)

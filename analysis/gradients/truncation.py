@@ -167,8 +167,8 @@ def _window_figure(dataset: xr.Dataset) -> Figure:
     figures.legend_above(figure, _named(axes[:1]))
     figures.caption(
         figure,
-        f"The gradient $g$ of {_weights(dataset)} (T = {int(dataset.length.max())}) and what is left "
-        f"of it, $g_K$, where each loss goes back $K$ steps (sliding windows). Thin: "
+        f"The gradient $g$ of {_weights(dataset)} (T = {int(dataset.length.max())}) and what is "
+        "left of it, $g_K$, where each loss goes back $K$ steps (sliding windows). Thin: "
         f"{networks_of(dataset)} of each gain, thick: their median. Where gradients vanish a short "
         f"window does; where they {_last(dataset)}explode the error stays near 100% until the "
         "window is nearly the whole sequence.",

@@ -95,9 +95,10 @@ def plot_one_error(
 ) -> Axes:
     """The error for one gain; `style` as of `figures.seeds_and_median`."""
     ax = figures.axes_or_new(ax)
+    look = {"label": f"gain {gain:g}", "color": "#0072B2"} | style
     data = one_network_set(dataset).sel(length=length, truncation="sliding", gain=gain)
     errors = powers(known_errors(data).transpose("network_seed", "window"))
-    figures.seeds_and_median(ax, data.window, errors, lines=True, **style)
+    figures.seeds_and_median(ax, data.window, errors, lines=True, **look)
     _window_axis(ax, length)
     log_axis(ax)
     ax.set_ylabel(_ERROR_LABEL)
