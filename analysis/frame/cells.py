@@ -8,8 +8,10 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 import rnnsim
@@ -21,6 +23,8 @@ from .words import Heading
 Datasets = dict[str, xr.Dataset]
 
 AXES = ("cell", "forget_bias", "n_layers")
+# Of cells wherever they are compared, each with the marker of its place here.
+COLORS = {"vanilla": "#000000", "gru": "#009E73", "lstm": "#D55E00"}
 NAMES = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
 _LINES = 4  # in one panel
 _STATE = r" ($h$ in $\partial h$: %s)"
@@ -242,27 +246,48 @@ def beside(
     ``plot(kind, gain, ax, style)`` draws one line and its seeds; style has label, color and index.
     """
     rows = _rows(kinds)
-    size = (4.7 * max(len(gains), 2) + 0.5, 4.6 * len(rows) + 1.2)
+    looks = _looks(rows)
+    size = (4.7 * max(len(gains), 2) + 0.5, 4.2 * len(rows) + 1.0)
     figure, axes = figures.new_figure(
         len(rows), len(gains), figsize=size, sharex=True, sharey=True, squeeze=False
     )
     for i, j in np.ndindex(axes.shape):
-        ax, colors = axes[i, j], figures.shades(len(rows[i]))
-        for index, kind in enumerate(rows[i]):
-            style = {"label": kind.name, "color": colors[index], "index": index}
-            plot(kind, float(gains[j]), ax, style)
-        ax.set_title(f"gain {gains[j]:g}" if i == 0 else "")
-        ax.label_outer()
-    for ax in axes[:, 0]:
-        ax.legend(fontsize=11)
+        for kind in rows[i]:
+            plot(kind, float(gains[j]), axes[i, j], {"label": kind.name} | looks[kind.name])
+    figures.entitle(axes, [f"gain {gain:g}" for gain in gains])
+    figures.label_outer(figure)
+    figures.legend_above(
+        figure,
+        [
+            Line2D([], [], color=look["color"], marker=figures.MARKERS[look["index"]], label=name)
+            for name, look in looks.items()
+        ],
+    )
     return figure, axes
+
+
+def _looks(rows: Sequence[Sequence[Kind]]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each kind: those of its cell, lighter and others for further ones."""
+    kinds, places = [kind for row in rows for kind in row], list(COLORS)
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        own = [places.index(kind.cell) for kind in row]
+        free = [i for i in range(len(figures.MARKERS)) if i not in own]
+        for i, kind in enumerate(row):
+            same = [other.name for other in kinds if other.cell == kind.cell]
+            pale = 0.65 * same.index(kind.name) / max(len(same) - 1, 1)
+            color = tuple((1 - pale) * part + pale for part in to_rgb(COLORS[kind.cell]))
+            index = own[i] if own[i] not in own[:i] else free.pop(0)
+            found[kind.name] = {"color": color, "index": index}
+    return found
 
 
 def _entitle(figure: Figure, name: str) -> None:
     """The name above all panels, and above a legend that stands there."""
     if figure.legends and name:
         size = FontProperties(size=mpl.rcParams["figure.titlesize"])
-        figure.legends[0].set_title(name, prop=size)
+        room = figure.get_figwidth() - 0.3
+        figure.legends[0].set_title(figures.wrapped(name, room, size.get_size()), prop=size)
     elif name:
         figure.suptitle(name, wrap=True)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from .statistics import middles
 
@@ -75,6 +76,11 @@ def have(n: int) -> str:
 def were(n: int) -> str:
     """ "was" of one, "were" of several."""
     return "was" if n == 1 else "were"
+
+
+def networks_of(data: xr.Dataset) -> str:
+    """How many networks of each kind a dataset has: "1 network", "2 networks"."""
+    return counted(data.sizes["network_seed"], "network")
 
 
 def middle(

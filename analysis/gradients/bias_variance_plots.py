@@ -1,14 +1,20 @@
 """Plots of bias and variance over batches: a dataset in, Axes out."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import figures
-from ..frame.figures import log_axis, powers
+from ..frame.figures import log_axis, powers, pt
 from ..frame.statistics import median
 
-_COLORS = {"bias2": "#0072B2", "variance": "#E69F00", "sum": "#000000"}
+_LOOKS: dict[str, dict[str, Any]] = {
+    "bias2": {"color": "#56B4E9", "index": 3},
+    "variance": {"color": "#AA4499", "index": 4},
+    "sum": {"color": "#000000", "index": 5},
+}
 _SHOWN = 3.0  # decades below the least sum
 
 
@@ -28,26 +34,19 @@ def plot_bias_variance(dataset: xr.Dataset, *, moment: str, ax: Axes | None = No
     """bias^2, variance and their sum against the window K, relative to ||mean g||^2.
 
     Thin lines are networks, thick ones their median. The star stands at the medians of best window
-    and least sum, the dotted line at the median horizon as a window: the lag after it. Where bias
-    falls below the picture it is 0 to the eye, or not to be told from 0.
+    and least sum, the triangle on the axis at the median horizon as a window: the lag after it.
+    Where bias falls below the picture it is 0 to the eye, or not to be told from 0.
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sel(moment=moment)
     B, T = figures.configuration(dataset)["batch_size"], int(dataset.window[-1])
     names = {"bias2": "bias$^2$", "variance": f"variance ($B$ = {B})", "sum": "sum"}
     logs = {name: powers(v.transpose("network_seed", "window")) for name, v in terms(data).items()}
-    for i, (name, values) in enumerate(logs.items()):
+    for name, values in logs.items():
         figures.seeds_and_median(
-            ax, data.window, values, label=names[name], color=_COLORS[name], index=i, lines=True
+            ax, data.window, values, label=names[name], lines=True, **_LOOKS[name]
         )
-    at = data.sel(batch=B)
-    best, error, horizon = (
-        float(median(at[name])) for name in ("best_window", "best_error", "horizon")
-    )
-    if np.isfinite([best, error]).all() and error > 0:
-        ax.plot(best, np.log10(error), "k*", ms=17, mfc="white", zorder=6, label="best window")
-    if horizon >= 0:
-        ax.axvline(horizon + 1, color="0.35", ls=":", lw=2.0, label="horizon")
+    _draw_best(ax, data.sel(batch=B))
     sums = logs["sum"][np.isfinite(logs["sum"])]
     if sums.size:
         low, high = sums.min() - _SHOWN, sums.max()
@@ -61,21 +60,39 @@ def plot_bias_variance(dataset: xr.Dataset, *, moment: str, ax: Axes | None = No
     return ax
 
 
+def _draw_best(ax: Axes, at: xr.Dataset) -> None:
+    """The best window and the horizon, medians over networks, where they are known."""
+    best, error, horizon = (
+        float(median(at[name])) for name in ("best_window", "best_error", "horizon")
+    )
+    style: dict[str, Any] = {
+        "ls": "",
+        "color": "black",
+        "mfc": "white",
+        "mew": pt(1.2),
+        "zorder": 6,
+    }
+    if np.isfinite([best, error]).all() and error > 0:
+        ax.plot(best, np.log10(error), marker="*", ms=pt(17), label="best window", **style)
+    if horizon >= 0:
+        at_axis: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+        ax.plot(horizon + 1, 0.0, marker="^", ms=pt(11), label="horizon", **style, **at_axis)
+
+
 def plot_best_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """The best window against the batch size, before and after training.
 
-    Dots are networks, lines their median, bands quartiles. Horizontal: the whole sequence.
+    Dots are networks, lines their median, bands quartiles. Dotted: the whole sequence.
     """
     ax = figures.axes_or_new(ax)
-    for i, (moment, color) in enumerate(
-        zip(dataset.moment.values, ("#0072B2", "#000000"), strict=False)
-    ):
+    moments = dataset.moment.values
+    for i, (moment, color) in enumerate(zip(moments, figures.shades(len(moments)), strict=True)):
         values = dataset.best_window.sel(moment=moment).transpose("network_seed", "batch").values
         figures.seeds_and_median(
-            ax, dataset.batch, values, label=f"{moment} training", color=color, index=i
+            ax, dataset.batch, values, label=f"{moment}\ntraining", color=color, index=i
         )
     T, sizes = float(dataset.window[-1]), dataset.batch.values
-    ax.axhline(T, color="0.35", lw=0.8)
+    ax.axhline(T, **figures.mark(), label="whole\nsequence")
     ax.set_xlim(sizes.min() / 1.2, sizes.max() * 1.2)
     ax.set_ylim(0.9, T * 1.2)
     for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
@@ -83,5 +100,5 @@ def plot_best_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         axis.set_major_formatter(lambda x, _: f"{x:g}")
     ax.set_xlabel("batch size $B$ (sequences)")
     ax.set_ylabel("best window (steps)")
-    ax.legend(loc="lower right")
+    figures.name_lines(ax)
     return ax

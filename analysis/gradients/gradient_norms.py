@@ -15,9 +15,10 @@ from ..frame import cells, figures
 from ..frame.figures import decades, relative
 from ..frame.runs import Datasets
 from ..frame.statistics import median
-from ..frame.words import counted, have, listing, part
+from ..frame.words import counted, have, listing, middle, networks_of, part, share
 from . import norm_plots
 from .norm_plots import (
+    CONTRIBUTION_GAINS,
     change_over_networks,
     critical_gain,
     gain_at_rest,
@@ -27,10 +28,10 @@ from .norm_plots import (
     plot_norm_against_lag,
     plot_norm_against_length,
     plot_one_against_lag,
-    plot_phase,
     rate_in_words,
     regime,
 )
+from .phase_plots import critical_gains, plot_phase
 
 HELP = GRADIENT_NORMS.help
 Settings = GradientNorms
@@ -75,8 +76,8 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
     )
     figures.caption(
         figure,
-        f"Thin: {first.network_seed.size} networks of each kind, thick: their median; means of "
-        "logs over steps and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
+        f"Thin: {networks_of(first)} of each kind, thick: their median; means of logs over steps "
+        "and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
         f"c has no gradient of its own at lag 0{_of_stacks(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
@@ -90,7 +91,7 @@ def _of_stacks(kinds: Sequence[cells.Kind]) -> str:
 def _figures(datasets: Datasets) -> dict[str, Figure]:
     return {
         "norm-against-lag": _lag_figure(datasets["all-steps"]),
-        "norm-against-length": _length_figure(datasets["all-steps"], datasets["last-step"]),
+        "norm-against-length": _length_figure(datasets["all-steps"]),
         "contributions-against-time": _contributions_figure(datasets["all-steps"]),
         "map-time-lag": _map_figure(datasets["map"]),
         "phase-gain-length": phase_figure(datasets["last-step"]),
@@ -98,15 +99,17 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _lag_figure(dataset: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(8.5, 6.2))
+    figure, ax = figures.new_figure(figsize=(9.0, 5.8))
     plot_norm_against_lag(dataset, ax=ax)
     data = one_network_set(dataset).isel(length=-1)
-    ax.set_title(f"How much of a loss reaches the state $k$ steps before (T = {int(data.length)})")
+    ax.set_title(
+        f"How much of a loss's gradient is left $k$ steps before it? (T = {data.length:d})"
+    )
     figures.caption(
         figure,
-        f"Thin: {data.network_seed.size} networks each, thick: their median; means of logs over "
-        f"steps and sequences{_living(data)}. {_fit_in_words(data)} Straight lines: gradients "
-        f"vanish or explode exponentially.{_at_lag_0(dataset)}",
+        f"Thin: {networks_of(data)} of each gain, thick: their median; means of logs over steps "
+        f"and sequences{_living(data)}. A straight line vanishes or explodes exponentially. "
+        f"{_fit_in_words(data)}{_at_lag_0(dataset)}",
     )
     return figure
 
@@ -128,110 +131,109 @@ def _fit_in_words(data: xr.Dataset) -> str:
     first, last, error = (float(median(data[name])) for name in names)
     if not np.isfinite([first, last]).all():
         return "No rate is fitted: too few lags."
-    spread = "" if np.isnan(error) else f" (median standard error {error:.1g} nats/step)"
-    return f"Dashed: rate fitted over lags {first:g} to {last:g}{spread}."
+    spread = "" if np.isnan(error) else f" (median standard error {error:.1g} nats a step)"
+    return f"Rates, medians, are fitted over lags {first:g} to {last:g}{spread}."
 
 
-def _length_figure(all_steps: xr.Dataset, last_step: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 3, figsize=(14, 5.2))
-    panels = (
-        (all_steps, "log_gradient_norm", "summed loss", r"$\|\partial L/\partial W_{hh}\|_F$"),
-        (
-            all_steps,
-            "log_gradient_norm_per_weight",
-            "per unit of loss weight",
-            r"$\|\partial L/\partial W_{hh}\|_F\;/\;\sum_t w_t$",
-        ),
-        (
-            last_step,
-            "log_gradient_norm",
-            "loss at the last step only",
-            r"$\|\partial l_T/\partial W_{hh}\|_F$",
-        ),
-    )
-    for ax, (data, variable, title, label) in zip(axes, panels, strict=True):
-        plot_norm_against_length(data, variable, ax=ax)
-        ax.set_title(title)
-        ax.set_ylabel(label)
-    axes[0].legend()
+def _length_figure(dataset: xr.Dataset) -> Figure:
+    figure, axes = figures.new_figure(1, 2, figsize=(11.5, 4.8), sharey=True)
+    variables = ("log_gradient_norm", "log_gradient_norm_per_weight")
+    for ax, variable in zip(axes, variables, strict=True):
+        plot_norm_against_length(dataset, variable=variable, ax=ax)
+    axes[0].set_title("loss summed over all steps")
+    axes[1].set_title("loss per step that carries loss")
+    figures.letter(axes)
+    figures.label_outer(figure)
+    shortest = int(dataset.length.min())
     figures.caption(
         figure,
-        "Dots: networks, lines: median, bands: quartiles. A sum over t grows with T alone "
-        "(left); per unit of loss (middle) and from one loss (right) a gradient grows with T only "
-        f"where it explodes{_slowly(all_steps)}.",
+        f"Dots: {networks_of(dataset)} of each gain, relative to their gradient at T = {shortest}; "
+        "lines: median, bands: quartiles. (a) A sum over steps grows with T by itself. (b) Per "
+        "unit of loss weight it levels off once sequences are longer than gradients last; where "
+        "they explode it does not.",
     )
     return figure
-
-
-def _slowly(dataset: xr.Dataset) -> str:
-    return ", or has not decayed within T steps" * (not cells.is_plain(dataset))
 
 
 def _contributions_figure(dataset: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(8.5, 6.0))
+    figure, ax = figures.new_figure(figsize=(8.5, 5.6))
     plot_contributions(dataset, ax=ax)
-    length = int(dataset.length.max())
+    data = one_network_set(dataset).isel(length=-1)
     layers = " of all layers" * (cells.layers_of(dataset) > 1)
-    ax.set_title(f"What each step's own copy of $W_{{hh}}${layers} contributes (T = {length})")
+    ax.set_title(
+        f"Which steps does the gradient of $W_{{hh}}${layers} come from? (T = {data.length:d})"
+    )
     figures.caption(
         figure,
-        f"Thin: {dataset.network_seed.size} networks, thick: median. The gradient is the sum of "
-        "these contributions; the legend says how much of their norms survives the sum (median).",
+        f"Thin: {networks_of(data)} of each gain, thick: their median. The gradient is the sum of "
+        "a part for each step; where it explodes, the first steps, on the right, outweigh all "
+        f"others. Parts cancel: {_cancellation_in_words(data)}.",
     )
     return figure
+
+
+def _cancellation_in_words(data: xr.Dataset) -> str:
+    """The norm of the sum in the sum of norms, medians, for the gains that are drawn."""
+    gains = figures.nearest(data.gain.values, CONTRIBUTION_GAINS)
+    parts = [
+        f"{middle(data.cancellation.sel(gain=gain), share)} at gain {gain:g}" for gain in gains
+    ]
+    return f"the norm of their sum is {', '.join(parts)} of the sum of their norms (medians)"
 
 
 def _map_figure(dataset: xr.Dataset) -> Figure:
     gains = [float(gain) for gain in dataset.gain]
     figure, axes = figures.new_figure(
-        1, len(gains), figsize=(4.6 * len(gains) + 1, 5.2), sharey=True, squeeze=False
+        1, len(gains), figsize=(4.6 * len(gains) + 1, 4.6), sharey=True, squeeze=False
     )
     shown = decades(relative(dataset.log_norm_map, "lag"))
     finite = shown[np.isfinite(shown)]
     bound = float(np.clip(np.abs(finite).max(initial=1.0), 1.0, norm_plots.MOST_DECADES))
     for ax, gain in zip(axes[0], gains, strict=True):
         plot_map(dataset, gain=gain, bound=bound, ax=ax)
-        if ax is not axes[0, 0]:
-            ax.set_ylabel("")
-    bar = figure.colorbar(axes[0, -1].collections[0], ax=list(axes[0]), shrink=0.9, extend="both")
-    bar.set_label(r"$\log_{10}\,\|\partial l_t/\partial h_{t-k}\|/\|\partial l_t/\partial h_t\|$")
+    figures.label_outer(figure)
+    label = r"$\log_{10}\,\|\partial l_t/\partial h_{t-k}\|/\|\partial l_t/\partial h_t\|$"
+    mesh = axes[0, 0].collections[0]
+    figures.colour_bar(figure, mesh, list(axes[0]), f"growth, {label}", extend="both")
     figures.caption(
         figure,
-        "One network each; means of logs over sequences. Up a column the gradient of one loss goes "
-        "back in time. Level contours: only the lag counts, not the step.",
+        "One network for each gain; means of logs over sequences. Up a column the gradient of one "
+        "loss goes back in time: blue and hatched it is smaller than at the loss, red larger, by "
+        "so many powers of ten. Where contours are level, the lag counts and not the step.",
     )
     return figure
 
 
 def phase_figure(dataset: xr.Dataset) -> Figure:
     """What becomes of the gradient of one loss, over gain and length."""
-    figure, ax = figures.new_figure(figsize=(11, 5.6))
+    rows = int(np.clip(dataset.gain.size, 4, 24))
+    figure, ax = figures.new_figure(figsize=(8.8, 2.4 + 0.34 * rows))
     plot_phase(dataset, ax=ax)
-    ax.set_title("Vanishing (blue, negative) | trainable | exploding (red, positive)")
-    figure.colorbar(ax.collections[0], ax=ax, extend="both").set_label(
-        r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
-    )
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.14), ncols=2)
+    ax.set_title("Does the gradient of the last loss arrive at the first step?")
+    label = r"$\log_{10}\;\|\partial l_T/\partial h_1\|\,/\,\|\partial l_T/\partial h_T\|$"
+    figures.colour_bar(figure, ax.collections[0], ax, f"growth, {label}", extend="both")
+    handles = [line for line in ax.lines if not str(line.get_label()).startswith("_")]
+    if handles:
+        figures.legend_above(figure, handles)
     figures.caption(
         figure,
-        f"Mean over {dataset.network_seed.size} networks and all sequences of the log change"
-        f"{_left_out(dataset)}. Thick borders: a factor of ten down and up. {_lines(dataset)}",
+        f"Colours and numbers: powers of ten by which its norm grows on the way, mean of logs over "
+        f"{networks_of(dataset)} and all sequences{_left_out(dataset)}; blue and hatched: it "
+        f"shrinks. Thick borders: a factor of ten down and up.{_marks(dataset)}",
     )
     return figure
 
 
-def _lines(dataset: xr.Dataset) -> str:
-    """What vertical lines say."""
-    if not cells.is_plain(dataset):
-        resting = gain_at_rest(one_network_set(dataset)) is not None
-        return (
-            "Left of the dotted line rest is stable for large networks with these biases and no "
-            "input; these read their task."
-        ) * resting
+def _marks(dataset: xr.Dataset) -> str:
+    """What the marks at the left axis say."""
+    data = one_network_set(dataset)
+    if not critical_gains(data):
+        return ""
+    if cells.is_plain(data):
+        return " Marks at the left: where this measure of W_hh is 1 in the median network."
     return (
-        "Left of the dashed line the norm of W_hh alone proves that gradients vanish (in the "
-        "median network)."
+        " Below the mark at the left rest is stable for large networks with these biases and no "
+        "input; these read their task."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 import rnnsim
 
@@ -13,11 +14,15 @@ from ..commands.gradients import TRUNCATION, Truncation
 from ..commands.own import of_files, with_own
 from ..frame import cells, figures
 from ..frame.runs import Datasets
+from ..frame.words import networks_of
 from .bias_variance_plots import plot_best_window, plot_bias_variance
 from .truncation_plots import (
     TRUNCATIONS,
-    plot_against_window,
+    bounds_of,
+    decay,
     plot_bound,
+    plot_cosine,
+    plot_error,
     plot_one_error,
     plot_sufficient_window,
     plot_truncations,
@@ -77,7 +82,7 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
     figure, _ = cells.beside(kinds, figures.nearest(first.gain.values, [0.5, 1.0, 2.0]), plot)
     figures.caption(
         figure,
-        f"Thin: {first.network_seed.size} networks of each kind, thick: median; sliding windows, "
+        f"Thin: {networks_of(first)} of each kind, thick: median; sliding windows, "
         f"T = {length}. Gradients are of W_hh for vanilla networks, of W_hh, W_xh and b_h together "
         f"for {_together(kinds)}.",
     )
@@ -120,101 +125,112 @@ def _last(dataset: xr.Dataset) -> str:
 
 def _gradient(dataset: xr.Dataset) -> str:
     if cells.is_plain(dataset):
-        return "dL/dW_hh"
-    return "dL/d[W_hh, W_xh, b_h]" + " of every layer" * (cells.layers_of(dataset) > 1)
+        return r"$\partial L/\partial W_{hh}$"
+    return r"$\partial L/\partial(W_{hh}, W_{xh}, b_h)$" + " of every layer" * (
+        cells.layers_of(dataset) > 1
+    )
+
+
+def _named(axes: Sequence[Axes]) -> list[Line2D]:
+    """The lines of panels that a legend names, each once; what is set is named where it stands."""
+    lines = [line for ax in axes for line in ax.lines if line.get_gid() != "mark"]
+    named = {str(line.get_label()): line for line in reversed(lines)}
+    return [line for name, line in reversed(named.items()) if not name.startswith("_")]
 
 
 def _window_figure(dataset: xr.Dataset) -> Figure:
-    lengths = sorted(dataset.length.values.tolist())
-    figure, axes = figures.new_figure(
-        2, len(lengths), figsize=(4.7 * len(lengths) + 0.5, 8.4), sharey="row", squeeze=False
-    )
-    for column, length in enumerate(lengths):
-        for row, variable in enumerate(("truncation_log_error", "truncation_cosine")):
-            ax = plot_against_window(dataset, variable, length=length, ax=axes[row, column])
-            if column:
-                ax.set_ylabel("")
-        axes[0, column].set_title(f"T = {length} steps")
-        axes[0, column].set_xlabel("")
-    axes[0, 0].legend(loc="lower left")
+    figure, axes = figures.new_figure(1, 2, figsize=(11.5, 5.0))
+    plot_error(dataset, ax=axes[0])
+    plot_cosine(dataset, ax=axes[1])
+    axes[0].set_title("what a window loses")
+    axes[1].set_title("whether it points the right way")
+    figures.letter(axes)
+    figures.legend_above(figure, _named(axes[:1]))
     figures.caption(
         figure,
-        "Thin: networks, thick: median, in which what rounding hides lies below all else. Sliding "
-        f"windows (stride 1) beside the full gradient of {_weights(dataset)}. Where gradients "
-        f"vanish a short window does; where they {_last(dataset)}explode the error stays near 1 "
-        "until the window is nearly the whole sequence.",
+        f"The gradient $g$ of {_weights(dataset)} (T = {int(dataset.length.max())}) and what is "
+        "left of it, $g_K$, where each loss goes back $K$ steps (sliding windows). Thin: "
+        f"{networks_of(dataset)} of each gain, thick: their median. Where gradients vanish a short "
+        f"window does; where they {_last(dataset)}explode the error stays near 100% until the "
+        "window is nearly the whole sequence.",
     )
     return figure
 
 
 def _sufficient_figure(dataset: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(8.5, 5.8))
+    figure, ax = figures.new_figure(figsize=(8.5, 5.6))
     plot_sufficient_window(dataset, ax=ax)
+    ax.set_title("Which window suffices?")
     figures.caption(
         figure,
-        "Dots: networks, lines: median, bands: quartiles; the smallest sliding window from which "
-        f"on the relative error of {_gradient(dataset)} stays in tolerance. Thin horizontal lines: "
-        "the whole sequence. Where a line meets its horizontal, no shorter window suffices.",
+        f"From this window on the relative error of {_gradient(dataset)} stays in tolerance "
+        f"(sliding windows). Dots: {networks_of(dataset)} for each gain and T, lines: median, "
+        "bands: quartiles. Dotted: the whole sequence; a line that meets it says that no shorter "
+        "window suffices.",
     )
     return figure
 
 
 def _truncations_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(12, 5.6), sharey=True)
+    figure, axes = figures.new_figure(1, 2, figsize=(11.5, 5.2), sharey=True)
     gain = figures.nearest([float(g) for g in dataset.gain], [1.0])[0]
     for ax, against in zip(axes, ("window", "reach"), strict=True):
         plot_truncations(dataset, gain=gain, against=against, ax=ax)
-    axes[0].set_title("equal window")
-    axes[1].set_title("equal mean reach")
-    axes[1].set_ylabel("")
-    axes[0].legend(loc="lower left")
+    axes[0].set_title("at equal window")
+    axes[1].set_title("at equal mean reach")
+    figures.letter(axes)
+    figures.label_outer(figure)
+    figures.legend_above(figure, _named(axes[:1]))
     figures.caption(
         figure,
-        f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: networks, thick: median. A loss "
-        "in a segment reaches (K + 1)/2 steps on average, in a sliding window K: left at equal "
-        "window, right at equal mean reach, where what is left of the difference is due to the "
-        "cuts.",
+        f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: {networks_of(dataset)}, thick: "
+        "median. (a) A loss in a segment reaches (K + 1)/2 steps on average, in a sliding window "
+        "K. (b) At equal mean reach what is left of the difference is due to the cuts.",
     )
     return figure
 
 
 def _bound_figure(dataset: xr.Dataset) -> Figure:
-    gains = figures.nearest([float(g) for g in dataset.gain], [0.5, 0.75, 0.9])
+    gains = figures.nearest([float(g) for g in dataset.gain], [0.5, 0.9])
     figure, axes = figures.new_figure(
-        1, len(gains), figsize=(4.7 * len(gains) + 0.5, 5.2), sharey=True, squeeze=False
+        1, len(gains), figsize=(5.75 * len(gains), 5.2), sharey=True, squeeze=False
     )
     for ax, gain in zip(axes[0], gains, strict=True):
         plot_bound(dataset, gain=gain, ax=ax)
-        if ax is not axes[0, 0]:
-            ax.set_ylabel("")
-    axes[0, 0].legend(loc="upper right")
+        ax.set_title(f"gain {gain:g}: decay factor {decay(dataset, gain)}")
+    figures.label_outer(figure)
+    figures.legend_above(figure, _named(axes[0]))
     figures.caption(
         figure,
-        "Solid: exact relative error (thin: networks, thick: median). Dashed: the bound of Aicher, "
-        "Foti and Fox (2019) for geometric decay, one line for each network that has one, its "
-        "parameters in each panel (beta: median). Compare slopes; the distance is the price of "
-        "adding up norms.",
+        "How far theory is from what a window loses. Dashed: the bound of Aicher, Foti and Fox "
+        f"(2019), from the size of states and from gradients that decay by a constant factor a "
+        f"step from lag {bounds_of(dataset, gains[0])[0].tau} on (estimated; medians over "
+        "networks, of which one without a bound counts as infinite). Thin: "
+        f"{networks_of(dataset)}, thick: their median. Compare slopes; the "
+        "distance is the price of adding up norms.",
     )
     return figure
 
 
 def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 3, figsize=(15, 5.4))
+    figure, axes = figures.new_figure(1, 3, figsize=(15, 5.0))
     settings = figures.configuration(dataset)
-    for ax, moment in zip(axes, dataset.moment.values, strict=False):
-        plot_bias_variance(dataset, moment=str(moment), ax=ax)
+    moments = [str(moment) for moment in dataset.moment.values]
+    for ax, moment in zip(axes, moments, strict=False):
+        plot_bias_variance(dataset, moment=moment, ax=ax)
         ax.set_title(f"{moment} training")
-    axes[0].legend(loc="lower left")
-    axes[1].set_ylabel("")
     plot_best_window(dataset, ax=axes[2])
+    axes[2].set_title("best window")
+    figures.letter(axes)
+    figures.legend_above(figure, _named(axes[:2]))
     figures.caption(
         figure,
         f"Gain {settings['gain']:g}, T = {settings['length']}, {settings['n_batches']} batches of "
-        f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT. "
-        "Thin: networks, thick: median. A window cuts off gradient (bias) and noise (variance): "
-        "where the sum of a network is least (star: in the median) its steps along the gradient "
-        "are best. Behind the horizon (dotted) lags by themselves bring more noise than gradient. "
-        "Right: the best window for batches of other sizes (dots: networks, bands: quartiles).",
+        f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT; "
+        f"{networks_of(dataset)}. A window cuts off gradient (bias) and noise (variance): where "
+        "their sum is least (star: medians) steps along the gradient are best. From the horizon on "
+        "lags by themselves bring more noise than gradient. (c) The best window for batches of "
+        "other sizes.",
     )
     return figure
 

@@ -1,24 +1,34 @@
 """Plots of truncation: a dataset in, Axes out. What each shows is in its docstring."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
 
 from rnnsim import theory
 
 from ..frame import figures
-from ..frame.figures import decades, log_axis, powers
+from ..frame.figures import log_axis, powers
+from ..frame.statistics import median
 from ..frame.words import middle, percent
 from .norm_plots import one_network_set
 
 TRUNCATIONS = ("sliding", "segments")
+# Ways of truncating wherever they are compared: a colour, and the place of a marker.
+LOOKS: dict[str, dict[str, Any]] = {
+    "sliding": {"color": "#0072B2", "index": 0},
+    "segments": {"color": "#E69F00", "index": 1},
+    "overlapping": {"color": "#009E73", "index": 2},
+}
+_GAINS = (0.75, 1.0, 1.25, 2.0)
 _TAU = 5  # from this lag on decay is taken to be geometric
 _WITHIN_ONE = ("tanh", "sigmoid")  # activations whose units stay between -1 and 1
-_ERROR_LABEL = r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$"
-_LEAST_DECADE = -16.0  # no exact error is known below
+_ERROR_LABEL = r"relative error, $\|g_K - g\|_F\,/\,\|g\|_F$"
+_LEAST_DECADE = -12.0  # errors below it are rounding
 
 
 def known_errors(data: xr.Dataset) -> xr.DataArray:
@@ -31,54 +41,64 @@ def known_errors(data: xr.Dataset) -> xr.DataArray:
     return xr.where(hidden, -np.inf, errors)
 
 
-def plot_against_window(
-    dataset: xr.Dataset,
-    variable: str,
-    *,
-    length: int,
-    gains: list[float] | None = None,
-    ax: Axes | None = None,
+def plot_error(
+    dataset: xr.Dataset, *, gains: Sequence[float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Error or cosine to the full dL/dW_hh of sliding windows, against the window K.
+    """Relative error of the gradient through sliding windows against the window K.
 
-    Of gated cells and stacks to dL/d[W_hh, W_xh, b_h]. `variable` is "truncation_log_error" or
-    "truncation_cosine". Thin lines are networks, thick ones their median. Read off where the error
-    falls below what you can accept.
+    Of dL/dW_hh; of gated cells and stacks of dL/d[W_hh, W_xh, b_h]. Thin lines are networks, thick
+    ones their median, in which what rounding hides lies below all else and is drawn as 0. Dotted:
+    the tolerance. Read off where a line falls below it.
     """
     ax = figures.axes_or_new(ax)
-    data = one_network_set(dataset).sel(length=length, truncation="sliding")
-    data = data.transpose("network_seed", "window", ...)
-    wanted = gains or [0.5, 0.75, 1.0, 1.25, 2.0]
-    is_error = variable == "truncation_log_error"
-    for i, gain, color in figures.shaded(data.gain.values, wanted):
-        here = data.sel(gain=gain)
-        values = powers(known_errors(here)) if is_error else here[variable].values
-        figures.seeds_and_median(
-            ax,
-            data.window,
-            values,
-            label=f"gain {gain:g}",
-            color=color,
-            index=i,
-            lines=True,
-        )
-    _window_axis(ax, length)
-    if is_error:
-        log_axis(ax)
-        ax.set_ylabel(_ERROR_LABEL)
-    else:
-        ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03, auto=None)
-        ax.set_ylabel(r"cosine of $g_K$ and $g$")
+    data = one_network_set(dataset).isel(length=-1).sel(truncation="sliding")
+    _draw_gains(ax, data, xr.ufuncs.exp(known_errors(data)), gains)
+    tolerance = figures.configuration(dataset)["tolerance"]
+    line = ax.axhline(tolerance, **figures.mark(), label=f"{percent(tolerance)}:\ntolerance")
+    figures.name_lines(ax, [line])
+    figures.lower_end(ax, -0.03)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylabel(_ERROR_LABEL)
     return ax
 
 
+def plot_cosine(
+    dataset: xr.Dataset, *, gains: Sequence[float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Cosine of the gradient through sliding windows to the full one, against the window K.
+
+    At 1 the direction is right, at 0 nothing of it is left, below 0 it leads uphill. Lines as in
+    `plot_error`.
+    """
+    ax = figures.axes_or_new(ax)
+    data = one_network_set(dataset).isel(length=-1).sel(truncation="sliding")
+    _draw_gains(ax, data, data.truncation_cosine, gains)
+    ax.set_ylim(min(-0.05, ax.get_ylim()[0]), 1.03, auto=None)
+    ax.set_ylabel("cosine of $g_K$ and $g$")
+    return ax
+
+
+def _draw_gains(
+    ax: Axes, data: xr.Dataset, values: xr.DataArray, gains: Sequence[float] | None
+) -> None:
+    """A line for each gain, against the window."""
+    for i, gain, color in figures.shaded(data.gain.values, gains or _GAINS):
+        here = values.sel(gain=gain).transpose("network_seed", "window").values
+        figures.seeds_and_median(
+            ax, data.window, here, label=f"gain {gain:g}", color=color, index=i, lines=True
+        )
+    _window_axis(ax, int(data.length))
+
+
 def plot_one_error(
-    dataset: xr.Dataset, *, length: int, gain: float, ax: Axes, **style: Any
+    dataset: xr.Dataset, *, length: int, gain: float, ax: Axes | None = None, **style: Any
 ) -> Axes:
     """The error for one gain; `style` as of `figures.seeds_and_median`."""
+    ax = figures.axes_or_new(ax)
+    look = {"label": f"gain {gain:g}", "color": "#0072B2"} | style
     data = one_network_set(dataset).sel(length=length, truncation="sliding", gain=gain)
     errors = powers(known_errors(data).transpose("network_seed", "window"))
-    figures.seeds_and_median(ax, data.window, errors, lines=True, **style)
+    figures.seeds_and_median(ax, data.window, errors, lines=True, **look)
     _window_axis(ax, length)
     log_axis(ax)
     ax.set_ylabel(_ERROR_LABEL)
@@ -88,20 +108,23 @@ def plot_one_error(
 def plot_sufficient_window(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """The smallest sufficient window against gain, one line for each sequence length.
 
-    A median at its horizontal line means that the window is the whole sequence.
+    Dots are networks, lines their median, bands quartiles. Dotted: the whole sequence; a median on
+    it means that no shorter window suffices.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset)
     tolerance = figures.configuration(dataset)["tolerance"]
     for i, length, color in figures.shaded(data.length.values.tolist()):
         values = data.sufficient_window.sel(length=length).transpose("network_seed", "gain").values
-        figures.seeds_and_median(ax, data.gain, values, label=f"T = {length}", color=color, index=i)
-        ax.axhline(length, color=color, lw=0.8)
+        ax.axhline(length, **figures.mark(color=color))
+        figures.seeds_and_median(
+            ax, data.gain, values, label=f"T = {length:g}", color=color, index=i
+        )
     ax.set_yscale("log", base=2)
     ax.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     ax.set_xlabel("gain of $W_{hh}$")
-    ax.set_ylabel(f"sufficient window at {percent(tolerance)} (steps)")
-    ax.legend(loc="lower right")
+    ax.set_ylabel(f"shortest window with an error of {percent(tolerance)} at most (steps)")
+    figures.name_lines(ax)
     return ax
 
 
@@ -125,7 +148,7 @@ def plot_truncations(
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
     length = int(data.length)
-    for i, (name, color) in enumerate(zip(TRUNCATIONS, ("#0072B2", "#E69F00"), strict=True)):
+    for name in TRUNCATIONS:
         errors = known_errors(data.sel(truncation=name))
         x = data.window.values if against == "window" else mean_reach(data.window, length, name)
         figures.seeds_and_median(
@@ -133,9 +156,8 @@ def plot_truncations(
             x,
             powers(errors.transpose("network_seed", "window")),
             label=f"{name} (stride {'1' if name == 'sliding' else 'K'})",
-            color=color,
-            index=i,
             lines=True,
+            **LOOKS[name],
         )
     _window_axis(ax, length)
     if against == "reach":
@@ -178,11 +200,17 @@ def bounds_of(dataset: xr.Dataset, gain: float) -> list[theory.AicherBound]:
     return [log_bound(dataset, gain=gain, seed=seed) for seed in seeds]
 
 
+def decay(dataset: xr.Dataset, gain: float) -> str:
+    """The median of the estimates of beta, "not known" where there is none, in words."""
+    return middle([bound.beta for bound in bounds_of(dataset, gain)], lambda x: f"{x:.2f}")
+
+
 def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
     """Exact relative error of sliding windows beside Aicher's geometric bound (dashed).
 
-    One bound for each network that has one; tau, M and the median estimate of beta are in the
-    title. No exact error lies above its bound.
+    Thin lines are networks, thick ones their median. The bound is the median of those of all
+    networks; one that has none counts as infinite. No exact error lies above its bound, so that the
+    medians keep their order too.
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain, truncation="sliding")
@@ -190,18 +218,13 @@ def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> A
         ax,
         data.window,
         powers(known_errors(data).transpose("network_seed", "window")),
-        label="exact error",
+        label="exact error (measured)",
         color="#0072B2",
         lines=True,
     )
-    bounds = bounds_of(dataset, gain)
-    for i, bound in enumerate(bounds):
-        label = "geometric bound" if i == 0 else None
-        ax.plot(data.window, decades(bound.log_bound), "k--", lw=1.0, label=label)
-    beta = middle([bound.beta for bound in bounds], lambda x: f"{x:.2f}")
-    within = str(np.asarray(dataset.activation)[0]) in _WITHIN_ONE
-    M = r"\sqrt{H}" if within else r"\max\,\|h_t\|"
-    ax.set_title(rf"gain {gain:g}: $\tau$ = {bounds[0].tau}, $\beta$ = {beta}, $M$ = ${M}$")
+    bounds = powers([bound.log_bound for bound in bounds_of(dataset, gain)])
+    middles = figures.finite(median(np.where(np.isnan(bounds), np.inf, bounds), 0))
+    ax.plot(data.window, middles, **figures.theory(), label="geometric bound (theory)")
     _window_axis(ax, int(data.length))
     ax.set_ylim(bottom=_LEAST_DECADE)
     log_axis(ax)

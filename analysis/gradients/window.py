@@ -10,7 +10,7 @@ from ..commands.gradients import WINDOW, Window
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.statistics import median_over
-from ..frame.words import counted, middle, part, share
+from ..frame.words import counted, middle, networks_of, part, share
 from .window_plots import losses_of, plot_curves, plot_score, plot_share
 
 HELP = WINDOW.help
@@ -35,7 +35,7 @@ def _figures(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _score_figure(data: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 3, figsize=(16, 6.2))
+    figure, axes = figures.new_figure(1, 3, figsize=(15.5, 5.0))
     plot_share(data, ax=axes[0])
     for ax, budget in zip(axes[1:], data.budget.values, strict=True):
         plot_score(data, budget=budget, ax=ax)
@@ -43,34 +43,34 @@ def _score_figure(data: xr.Dataset) -> Figure:
     axes[0].set_title("what the gradient can see")
     axes[1].set_title(f"equal sequences: {batches * B}")
     axes[2].set_title(f"equal updates: {batches}")
-    axes[2].set_ylabel("")
+    figures.letter(axes)
     figures.on_one_scale(axes[1:])
-    axes[0].legend(loc="upper left")
+    figures.legend_above(figure, axes[0].get_legend_handles_labels()[0])
     figures.caption(
         figure,
-        f"{_what(data)}. Dots: {data.sizes['network_seed']} networks, lines: median, band: "
-        "quartiles. Dashed: chance, and the first window that reaches from an answer to its cause. "
-        "Left: by the schedule alone. States are carried across cuts at all windows; only "
-        "gradients are cut.",
+        f"{_what(data)}. (a) By the schedule alone: how many answers reach what they depend on. "
+        f"(b), (c) After training: dots: {networks_of(data)}, lines: median, bands: quartiles. "
+        "States are carried across cuts at all windows; only gradients are cut.",
     )
     return figure
 
 
 def _curves_figure(data: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(1, 2, figsize=(12.5, 6.0), sharey=True)
+    figure, axes = figures.new_figure(1, 2, figsize=(11.5, 5.0), sharey=True)
     for ax, name in zip(axes, data.truncation.values, strict=True):
         plot_curves(data, truncation=name, ax=ax)
-    axes[0].set_title("segments, stride K")
+    axes[0].set_title("segments, stride $K$")
     axes[1].set_title(f"overlapping, stride {figures.configuration(data)['stride']}")
-    axes[1].set_ylabel("")
-    handles, names = axes[0].get_legend_handles_labels()
-    names = [f"window {name}" for name in names]
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=12)
+    figures.letter(axes)
+    figures.label_outer(figure)
+    lines = [line for line in axes[0].lines if str(line.get_label()).startswith("window")]
+    figures.legend_above(figure, lines)
     figures.caption(
         figure,
-        f"{_what(data)}. Thin: networks, thick: median. Dashed: chance. Networks start out with "
-        "some memory of their own and first learn to read it. Look at what becomes of it below "
-        "and above the dependency.",
+        f"{_what(data)}. Thin: {networks_of(data)}, thick: their median. Windows of more than "
+        f"{int(data.dependency)} steps reach from an answer to its cause. Networks start out with "
+        "some memory of their own and first learn to read it: look at what becomes of it at "
+        "shorter windows, and at longer ones.",
     )
     return figure
 

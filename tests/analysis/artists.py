@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.frame import figures
+from analysis.frame.figures.lines import EndName
 
 
 def labelled(ax):
@@ -42,6 +43,21 @@ def marked(ax, marker):
 
 def texts(ax):
     return [text.get_text() for text in ax.texts]
+
+
+def titled(ax):
+    """The title of a panel, wherever the style puts it."""
+    return "".join(ax.get_title(loc=where) for where in ("left", "center", "right"))
+
+
+def dotted(ax):
+    """What was set: windows, tolerances, chance, ends of sequences."""
+    return [line for line in ax.lines if line.get_linestyle() == ":"]
+
+
+def named_at_the_end(ax):
+    """The names that stand beside lines, and their colours."""
+    return {text.get_text(): text.get_color() for text in ax.texts if isinstance(text, EndName)}
 
 
 def drawn_with_captions(analysis, datasets, *names):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
-from artists import configured
+from artists import configured, titled
+from matplotlib.colors import to_hex
 
 from analysis.frame import cells, figures
 
@@ -102,11 +103,13 @@ def test_sentences_stand_under_the_name_of_their_kind():
 @pytest.mark.parametrize("biases", [[0.0], [0.0, 1.0], [0.0, 1.0, 2.0, 3.0, 4.0]])
 def test_no_panel_compares_more_than_four_kinds(biases):
     kinds = cells.kinds_of({"all": dataset(cell=BOTH["cell"], forget_bias=biases)})
-    seen = {}
+    seen, looks = {}, {}
 
     def plot(kind, gain, ax, style):
         seen.setdefault((id(ax), gain), []).append(style["label"])
+        looks[style["label"]] = (style["color"], style["index"])
         ax.plot([0, 1], label=style["label"], color=style["color"])
+        ax.set(xlabel="x", ylabel="y")
 
     figure, axes = cells.beside(kinds, [0.5, 1.0], plot)
     assert axes.shape[1] == 2
@@ -117,7 +120,28 @@ def test_no_panel_compares_more_than_four_kinds(biases):
         assert all(len({name[:3] for name in names}) == 1 for names in seen.values())
     else:
         assert axes.shape[0] == 1
+    for names in seen.values():  # told apart in colour and by marker
+        assert len({looks[name][0] for name in names}) == len(names)
+        assert len({looks[name][1] for name in names}) == len(names)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [kind.name for kind in kinds]
+    assert [titled(ax) for ax in axes[0]] == ["gain 0.5", "gain 1"]
+    assert [ax.get_ylabel() for ax in axes[-1]] == ["y", ""]
     figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("biases", [[0.0], [0.0, 1.0]])
+@pytest.mark.parametrize("chosen", [["vanilla", "lstm", "gru"], ["gru", "lstm"], ["lstm"]])
+def test_a_cell_looks_the_same_in_every_comparison(chosen, biases):
+    """Of several kinds of one cell the first has its look."""
+    looks = {}
+
+    def plot(kind, gain, ax, style):
+        looks.setdefault(kind.cell, (to_hex(style["color"]), figures.MARKERS[style["index"]]))
+
+    cells.beside(cells.kinds_of({"all": dataset(cell=chosen, forget_bias=biases)}), [1.0], plot)
+    markers = {"vanilla": "o", "gru": "s", "lstm": "^"}
+    assert looks == {cell: (cells.COLORS[cell].lower(), markers[cell]) for cell in chosen}
 
 
 @pytest.mark.parametrize(("cell", "bias", "gain"), [("lstm", 1.0, 1.07577), ("gru", 3.0, 2.0)])

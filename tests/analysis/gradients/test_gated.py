@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from recomputed import facts
 
 from analysis.frame import cells, figures
-from analysis.gradients import gradient_norms, norm_plots, truncation, window
+from analysis.gradients import gradient_norms, phase_plots, truncation, window
 
 FEW = {"n_hidden": 4, "network_seeds": 3, "batch_size": 2, "n_threads": 1}
 CELLS = {"cell": ("vanilla", "lstm"), "forget_bias": (0.0, 1.0)}
@@ -52,23 +52,22 @@ def test_what_holds_for_tanh_networks_alone_is_not_drawn_for_others(norms, windo
         if "lstm" in name:
             assert "LSTM, forget bias" in text
             assert ("the state $(h, c)$" in text) == (r"\partial h" in text), name
-            assert not re.search(r"Pascanu|geometric bound|norm of W_hh alone", text)
+            assert not re.search(r"must vanish|geometric bound|this measure of", text)
     assert "geometric-bound-vanilla" in drawn
+    assert "must vanish" in captions(drawn)["phase-gain-length-vanilla"]
     for name in ("error-against-window", "sufficient-window"):
-        assert "W_hh, W_xh" in captions(drawn)[f"{name}-lstm-forget-bias-1"]
-        assert "W_xh" not in captions(drawn)[f"{name}-vanilla"]
+        assert "W_{xh}" in captions(drawn)[f"{name}-lstm-forget-bias-1"]
+        assert "W_{xh}" not in captions(drawn)[f"{name}-vanilla"]
 
 
-def test_the_line_of_rest_stands_where_an_lstm_leaves_it(norms):
-    ax = norm_plots.plot_phase(of_lstm(norms)["last-step"])
-    (line,) = (line for line in ax.lines if line.get_linestyle() == ":")
+def test_the_mark_of_rest_stands_where_an_lstm_leaves_it(norms):
+    (mark,) = labelled(phase_plots.plot_phase(of_lstm(norms)["last-step"])).values()
     critical = 4 / (1 + np.e)  # between the gains 1 and 2, which stand at 1 and 2
-    assert_allclose(line.get_xdata(), critical)
-    assert "at rest, large" in line.get_label()
-    assert not [line for line in ax.lines if line.get_linestyle() == "--"]
+    assert_allclose(mark.get_ydata(), critical)
+    assert "at rest, no input" in mark.get_label()
+    assert mark.get_gid() == "theory"
     few = of_lstm(norms)["last-step"].sel(gain=[0.5, 1.0])
-    lines = norm_plots.plot_phase(few).lines
-    assert np.isnan(next(line for line in lines if line.get_linestyle() == ":").get_xdata()).all()
+    assert not labelled(phase_plots.plot_phase(few))
 
 
 def test_kinds_beside_each_other_are_medians_of_their_networks(norms, windows):

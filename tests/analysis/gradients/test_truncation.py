@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 import xarray as xr
-from artists import dashed, drawn_with_captions, faint, labelled
+from artists import (
+    configured,
+    dashed,
+    dotted,
+    drawn_with_captions,
+    faint,
+    labelled,
+    named_at_the_end,
+    titled,
+)
 from recomputed import facts
 
 import rnnsim
@@ -43,31 +52,60 @@ def test_all_figures_are_drawn_with_captions(datasets):
 
 
 @pytest.mark.parametrize(
-    ("variable", "scale"), [("truncation_log_error", LN10), ("truncation_cosine", 1.0)]
+    ("plot", "variable"),
+    [("plot_error", "truncation_log_error"), ("plot_cosine", "truncation_cosine")],
 )
-def test_every_network_and_the_median_against_the_window(data, ax, variable, scale):
-    assert truncation_plots.plot_against_window(data, variable, length=24, ax=ax) is ax
-    chosen = norm_plots.one_network_set(data).sel(length=24, truncation="sliding", gain=1.0)
-    values = chosen[variable].transpose("network_seed", "window").values / scale
-    values = np.where(np.isfinite(values), values, np.nan)
+def test_every_network_and_the_median_against_the_window(data, ax, plot, variable):
+    assert getattr(truncation_plots, plot)(data, ax=ax) is ax
+    chosen = norm_plots.one_network_set(data).sel(length=24, truncation="sliding")
+    values = chosen[variable].transpose("gain", "network_seed", "window").values
+    if plot == "plot_error":  # what rounding hides, and the whole sequence, are 0
+        values = np.exp(np.where(np.isnan(values), -np.inf, values))
     networks = faint(ax)
     assert len(networks) == 9
-    np.testing.assert_allclose(np.array([line.get_ydata() for line in networks[3:6]]), values)
+    np.testing.assert_allclose([line.get_ydata() for line in networks], values.reshape(9, -1))
+    medians = [line for name, line in labelled(ax).items() if name.startswith("gain")]
+    np.testing.assert_allclose([line.get_ydata() for line in medians], np.median(values, axis=1))
     assert ax.get_xlabel() == "window $K$ (steps)"
     assert ax.get_xscale() == "log"
-    assert ("error" in ax.get_ylabel()) == (scale == LN10)
+    assert ("error" in ax.get_ylabel()) == (plot == "plot_error")
 
 
-def test_sufficient_window_against_gain(data, ax):
-    truncation_plots.plot_sufficient_window(data, ax=ax)
-    data = norm_plots.one_network_set(data)
-    medians = [line for line in ax.lines if line.get_label().startswith("T =")]
-    assert [line.get_label() for line in medians] == ["T = 12", "T = 24"]
-    expected = data.sufficient_window.sel(length=24).median("network_seed")
-    np.testing.assert_allclose(medians[1].get_ydata(), expected)
-    assert ax.get_ylabel() == "sufficient window at 10% (steps)"
-    levels = [line.get_ydata()[0] for line in ax.lines if len(set(line.get_ydata())) == 1]
-    assert {12, 24} <= set(levels)
+def test_errors_stand_beside_the_tolerance(data, ax):
+    truncation_plots.plot_error(data, ax=ax)
+    (line,) = dotted(ax)
+    assert set(line.get_ydata()) == {0.1}
+    assert list(named_at_the_end(ax)) == ["10%:\ntolerance"]
+    assert ax.yaxis.get_major_formatter()(0.25, 0) == "25%"
+    low, high = ax.get_ylim()
+    assert low < 0.0
+    assert high >= np.exp(data.truncation_log_error.sel(length=24, truncation="sliding").max())
+    strict = truncation_plots.plot_error(configured(data, tolerance=0.02))
+    assert list(named_at_the_end(strict)) == ["2%:\ntolerance"]
+
+
+def test_four_gains_at_most_unless_asked_for(data):
+    many = data.isel(gain=[0] * 8).assign_coords(gain=np.linspace(0.25, 2.0, 8))
+    for plot in (truncation_plots.plot_error, truncation_plots.plot_cosine):
+        for expected, gains in ((4, None), (8, many.gain.values.tolist())):
+            lines = labelled(plot(many, gains=gains))
+            assert sum(name.startswith("gain") for name in lines) == expected
+        assert "gain 0.5" in labelled(plot(data.isel(gain=[0])))
+
+
+def test_what_is_named_above_the_panels_is_drawn_in_them(datasets):
+    with figures.style():
+        drawn = truncation.draw(datasets)
+    names = {
+        name: [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        for name, figure in drawn.items()
+    }
+    assert names["error-against-window"] == ["gain 0.5", "gain 1", "gain 2"]
+    assert names["segments-and-sliding"] == ["sliding (stride 1)", "segments (stride K)"]
+    assert names["geometric-bound"] == ["exact error (measured)", "geometric bound (theory)"]
+    assert names["bias-and-variance"][:4] == [
+        "bias$^2$", "variance ($B$ = 2)", "sum", "best window",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -96,17 +134,48 @@ def test_segments_and_sliding_share_the_axes(data, ax):
 
 
 def test_the_bound_lies_above_the_exact_error(data, ax):
+    """For every network, and so in the medians that are drawn."""
     truncation_plots.plot_bound(data, gain=0.5, ax=ax)
-    bounds = dashed(ax)
-    assert len(bounds) == 3
+    (line,) = dashed(ax)
     exact = norm_plots.one_network_set(data).isel(length=-1).sel(gain=0.5, truncation="sliding")
-    for seed, line in enumerate(bounds):
+    bounds = [bound.log_bound / LN10 for bound in truncation_plots.bounds_of(data, 0.5)]
+    for seed, bound in enumerate(bounds):
         errors = exact.truncation_log_error.isel(network_seed=seed).values / LN10
-        bound = line.get_ydata()
         known = np.isfinite(bound) & np.isfinite(errors)
         assert known.sum() >= 3
         assert (bound[known] >= errors[known]).all()
-    assert r"\beta" in ax.get_title()
+    expected = np.median(bounds, axis=0)
+    expected = np.where(np.isfinite(expected), expected, np.nan)
+    np.testing.assert_allclose(line.get_ydata(), expected)
+    middles = labelled(ax)["exact error (measured)"].get_ydata()
+    known = np.isfinite(middles) & np.isfinite(expected)
+    assert known.sum() >= 3
+    assert (expected[known] >= middles[known]).all()
+
+
+def test_a_network_without_a_bound_counts_as_infinite(data, ax):
+    """Of three: where one has none the median is the larger of the others, where two, none."""
+    own = [bound.log_bound / LN10 for bound in truncation_plots.bounds_of(data, 0.5)]
+    one = data.assign(log_rms=data.log_rms.where(data.network_seed > 0, data.lag * 1.0))
+    (line,) = dashed(truncation_plots.plot_bound(one, gain=0.5, ax=ax))
+    expected = np.maximum(*own[1:])
+    np.testing.assert_allclose(line.get_ydata(), np.where(np.isfinite(expected), expected, np.nan))
+    two = data.assign(log_rms=data.log_rms.where(data.network_seed > 1, data.lag * 1.0))
+    (line,) = dashed(truncation_plots.plot_bound(two, gain=0.5))
+    assert np.isnan(line.get_ydata()).all()
+
+
+def test_panels_of_the_bound_say_the_decay(datasets, data):
+    with figures.style():
+        panels = truncation.draw(datasets)["geometric-bound"].axes
+    betas = [bound.beta for bound in truncation_plots.bounds_of(data, 0.5)]
+    assert titled(panels[0]) == f"gain 0.5: decay factor {np.median(betas):.2f}"
+    caption = panels[0].figure.get_supxlabel()
+    assert f"from lag {truncation_plots.bounds_of(data, 0.5)[0].tau} on" in caption
+    dead = datasets | {"windows": data.assign(log_rms=data.log_rms * np.nan)}
+    with figures.style():
+        panels = truncation.draw(dead)["geometric-bound"].axes
+    assert titled(panels[0]) == "gain 0.5: decay factor not known"
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "linear"])
@@ -128,8 +197,6 @@ def test_no_exact_error_lies_above_its_bound(activation, task):
             assert (errors[known] <= bound.log_bound[known]).all()
             compared += known.sum()
     assert compared > 50
-    ax = truncation_plots.plot_bound(dataset, gain=0.95)
-    assert ("sqrt{H}" in ax.get_title()) == (activation == "tanh")
 
 
 @pytest.mark.parametrize(
@@ -168,10 +235,14 @@ def test_where_the_bound_says_nothing_is_said_of_all_networks(datasets, data):
 def test_medians_count_errors_that_rounding_hides(data, ax):
     hidden = data.truncation_log_error.where(data.network_seed == 0)
     changed = data.assign(truncation_log_error=hidden)
-    truncation_plots.plot_against_window(changed, "truncation_log_error", length=24, ax=ax)
-    assert np.isnan(
-        labelled(ax)["gain 1"].get_ydata()
-    ).all()  # two of three lie below what is known
+    truncation_plots.plot_error(changed, ax=ax)
+    assert not labelled(ax)["gain 1"].get_ydata().any()  # two of three lie below what is known
+    logs = truncation_plots.plot_one_error(changed, length=24, gain=1.0)
+    assert np.isnan(labelled(logs)["gain 1"].get_ydata()).all()
+    nothing = data.assign(log_gradient_norm=data.log_gradient_norm * np.nan)
+    nothing = nothing.assign(truncation_log_error=data.truncation_log_error * np.nan)
+    lines = labelled(truncation_plots.plot_error(nothing))
+    assert np.isnan(lines["gain 1"].get_ydata()).all()  # not known is not 0
 
 
 def test_words_follow_the_data(datasets, data):
@@ -223,6 +294,7 @@ def test_bias_variance_and_their_sum_against_the_window(batches, moment, ax):
     assert ("horizon" in lines) == (horizon >= 0)
     if horizon >= 0:
         assert set(lines["horizon"].get_xdata()) == {horizon + 1}
+    assert not dotted(ax)  # nothing in it was set
     assert ax.get_xlabel() == "window $K$ (steps)"
     assert ax.get_ylabel().startswith("squared error")
 
@@ -230,7 +302,9 @@ def test_bias_variance_and_their_sum_against_the_window(batches, moment, ax):
 def test_the_horizon_is_drawn_where_there_is_one(batches, ax):
     some = batches.assign(horizon=batches.horizon * 0 + [[[3.0], [5.0], [4.0]]])
     bias_variance_plots.plot_bias_variance(some, moment="before", ax=ax)
-    assert set(labelled(ax)["horizon"].get_xdata()) == {5.0}
+    horizon = labelled(ax)["horizon"]
+    assert (horizon.get_xdata()[0], horizon.get_ydata()[0]) == (5.0, 0.0)
+    assert horizon.get_transform() == ax.get_xaxis_transform()  # on the axis
     none = batches.assign(horizon=batches.horizon * 0 - 1)
     other = bias_variance_plots.plot_bias_variance(none, moment="before")
     assert "horizon" not in labelled(other)
@@ -239,11 +313,13 @@ def test_the_horizon_is_drawn_where_there_is_one(batches, ax):
 def test_the_best_window_against_the_batch_size(batches, ax):
     assert bias_variance_plots.plot_best_window(batches, ax=ax) is ax
     lines = labelled(ax)
-    assert list(lines) == ["before training", "after training"]
+    assert list(lines) == ["before\ntraining", "after\ntraining", "whole\nsequence"]
+    assert set(named_at_the_end(ax)) == set(lines)
     for moment in ("before", "after"):
         medians = batches.best_window.sel(moment=moment).median("network_seed")
-        np.testing.assert_allclose(lines[f"{moment} training"].get_ydata(), medians)
-        assert lines[f"{moment} training"].get_xdata().tolist() == [2, 8, 32]
+        np.testing.assert_allclose(lines[f"{moment}\ntraining"].get_ydata(), medians)
+        assert lines[f"{moment}\ntraining"].get_xdata().tolist() == [2, 8, 32]
+    assert [line.get_ydata()[0] for line in dotted(ax)] == [24]
     assert ax.get_xscale() == ax.get_yscale() == "log"
     assert ax.get_xlabel() == "batch size $B$ (sequences)"
     assert ax.get_ylabel() == "best window (steps)"

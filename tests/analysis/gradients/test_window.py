@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
-from artists import dashed, drawn_with_captions, faint, labelled
+from artists import dashed, dotted, drawn_with_captions, faint, labelled, named_at_the_end, titled
 from recomputed import facts
 
-from analysis.gradients import window, window_plots
+from analysis.frame import figures
+from analysis.gradients import truncation_plots, window, window_plots
 from rnnsim.experiments.sweeps import windows
 
 SIZES = {"length": 12, "delay": 3, "network_seeds": 2, "n_hidden": 6, "batch_size": 3, "stride": 2}
@@ -68,8 +69,23 @@ def test_windows_to_both_sides_of_the_dependency():
 
 def test_all_figures_are_drawn_with_captions(datasets):
     drawn = drawn_with_captions(window, datasets, "score-against-window", "learning-curves")
-    titles = [ax.get_title() for ax in drawn["score-against-window"].axes]
-    assert titles == ["what the gradient can see", "equal sequences: 60", "equal updates: 20"]
+    assert [titled(ax) for ax in drawn["score-against-window"].axes] == [
+        "(a) what the gradient can see", "(b) equal sequences: 60", "(c) equal updates: 20",
+    ]  # fmt: skip
+    assert [titled(ax) for ax in drawn["learning-curves"].axes] == [
+        "(a) segments, stride $K$", "(b) overlapping, stride 2",
+    ]  # fmt: skip
+    caption = drawn["learning-curves"].get_supxlabel()
+    assert "2 networks, thick" in " ".join(caption.split())
+    assert "Windows of more than 3 steps" in " ".join(caption.split())
+    legends = {
+        name: [text.get_text() for text in figure.legends[0].get_texts()]
+        for name, figure in drawn.items()
+    }
+    assert legends["score-against-window"] == [
+        "segments (stride $K$)", "overlapping (stride 2)", "window 4: the first to reach a cause",
+    ]  # fmt: skip
+    assert legends["learning-curves"] == ["window 2", "window 4", "window 12"]
 
 
 def test_losses_of_later_panels_are_not_cut_off(data):
@@ -89,15 +105,37 @@ def test_final_scores_chance_and_the_window_that_reaches(data, ax):
     median = labelled(ax)["segments (stride $K$)"]
     np.testing.assert_allclose(median.get_ydata(), final.median("network_seed"))
     np.testing.assert_array_equal(median.get_xdata(), WINDOWS)
-    first, chance = dashed(ax)[:2]
-    assert first.get_xdata()[0] == 4
+    assert not dashed(ax)  # no theory in it
+    first, chance = dotted(ax)
+    assert set(first.get_xdata()) == {4}
+    assert list(named_at_the_end(ax)) == ["chance"]
     assert chance.get_ydata()[0] == pytest.approx(np.log(4))
     assert ax.get_xscale() == "log"
     assert ax.get_ylabel() == "final loss (nats per answer)"
 
 
+def test_ways_of_truncating_look_alike_wherever_they_are_drawn(data):
+    for plot in (window_plots.plot_share, lambda d: window_plots.plot_score(d, budget="updates")):
+        lines = [line for name, line in labelled(plot(data)).items() if "stride" in name]
+        for line, name in zip(lines, ("segments", "overlapping"), strict=True):
+            look = truncation_plots.LOOKS[name]
+            assert line.get_label().startswith(name)
+            assert line.get_color() == look["color"]
+            assert line.get_marker() == figures.MARKERS[look["index"]]
+    looks = truncation_plots.LOOKS.values()
+    assert len({look["color"] for look in looks}) == len({look["index"] for look in looks}) == 3
+
+
+def test_the_share_that_reaches_is_the_schedules(data, ax):
+    assert window_plots.plot_share(data, ax=ax) is ax
+    for name in ("segments", "overlapping"):
+        (line,) = (line for label, line in labelled(ax).items() if label.startswith(name))
+        np.testing.assert_allclose(line.get_ydata(), data.reaching.sel(truncation=name))
+
+
 def test_curves_against_sequences_seen(data, ax):
     window_plots.plot_curves(data, truncation="overlapping", ax=ax)
+    assert [line.get_ydata()[0] for line in dotted(ax)] == [pytest.approx(np.log(4))]
     networks = faint(ax)
     expected = data.loss.sel(truncation="overlapping", budget="sequences", window=2)
     np.testing.assert_allclose([line.get_ydata() for line in networks[:2]], expected)
