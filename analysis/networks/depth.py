@@ -96,7 +96,7 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
 def _rate_figure(data: xr.Dataset) -> Figure:
     handles = [
         Line2D([], [], color=figures.MEASURED, marker="o", label="measured over these lags"),
-        Line2D([], [], label="predicted for long ones", **figures.theory()),
+        Line2D([], [], label="predicted in the end", **figures.theory()),
         Line2D([], [], label="of the layer alone", **depth_plots.own()),
     ]
     figure = _panels(
