@@ -24,8 +24,6 @@ from .axes import (
 from .points import Points, factor_between, number, points
 from .sides import Floats, Found, Side, sides
 
-_FITTED: dict[str, Any] = {"color": "black", "zorder": 5}
-
 
 def gradient_points(found: Found) -> list[Points]:
     """The size of the gradient at each lag, beside that at the first that counts."""
@@ -65,7 +63,8 @@ def plot_gradient(found: Found, *, ax: Axes | None = None) -> Axes:
             line(ax, side, each, side.named("" if several else "gradient"))
             if np.isfinite(rows["fitted"]).any():
                 label = side.named(f"{told(rate.number, rate.error)} nats/step")
-                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **_FITTED | {"lw": pt(1.4)})
+                fit: dict[str, Any] = {"color": "black", "lw": pt(1.4), "zorder": 5}
+                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **fit)
             _where_it_dies(ax, side, change)
     of_steps(ax, found)
     beyond_window(ax, found, 0.5)

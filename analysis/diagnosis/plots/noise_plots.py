@@ -102,8 +102,8 @@ def _lags(side: Side) -> list[Points]:
 def plot_horizon(found: Found, *, ax: Axes | None = None) -> Axes:
     """What each lag adds to the gradient, and the noise that it brings with it.
 
-    Both squared. Beyond the horizon, the line upwards, every lag brings more noise than gradient. Estimates
-    of the signal that are 0 or below are not drawn: they are not to be told from 0.
+    Both squared. Beyond the horizon, the line upwards, every lag brings more noise than gradient.
+    Estimates of the signal that are 0 or below are not drawn: they are not to be told from 0.
     """
     ax = figures.axes_or_new(ax)
     for side in sides(found):

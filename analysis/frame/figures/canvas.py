@@ -148,15 +148,20 @@ def legend_above(
     `title` is what the figure asks or says, above it, in the type of titles of figures.
     """
     names = [str(each.get_label()) for each in handles] if labels is None else list(labels)
-    size = float(rcParams["legend.fontsize"])
+    size = _points("legend.fontsize")
     room = max((width_of(name, size) for name in names), default=0.0) + 4.2 * size / 72
     columns = int(np.clip((figure.get_figwidth() - 0.3) // room, 1, max(len(names), 1)))
     rows = -(-len(names) // columns)
     columns = -(-len(names) // rows) if rows else 1
     if title:
-        large = float(FontProperties(size=rcParams["figure.titlesize"]).get_size_in_points())
+        large = _points("figure.titlesize")
         words = wrapped(title, figure.get_figwidth() - 0.3, large)
         options = {"title": words, "title_fontsize": large} | options
     return figure.legend(
         handles, names, loc="outside upper center", ncols=columns, fontsize=size, **options
     )
+
+
+def _points(setting: str) -> float:
+    """A size of type in points, which settings may have by a name."""
+    return float(FontProperties(size=rcParams[setting]).get_size_in_points())

@@ -107,7 +107,7 @@ def test_the_page(portraits, cell):
     assert page.get_suptitle() == (
         f"gaussian, gain 1.2, {H} {cell.upper()} units, forget bias 1, seed 0, reading characters"
     )
-    assert ("the state" in page.get_supxlabel()) == (cell == "lstm")
+    assert ("Norms are of the state $(h, c)$." in page.get_supxlabel()) == (cell == "lstm")
 
 
 def test_lines_of_gates_and_of_parts(portraits):
