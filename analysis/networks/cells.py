@@ -1,10 +1,12 @@
 """RNN, GRU and LSTM side by side on the same data, against where their gates begin."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rnnsim
@@ -37,52 +39,65 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """All figures of this family."""
+    """All figures of this family; those of gates where a cell has any."""
     data = datasets["cells"]
-    return {
+    found = {
         "norm-against-lag": _norm_figure(data),
         "windows": _window_figure(data),
-        "exponents-and-time-scales": _exponent_figure(data),
+        "shares": _share_figure(data),
+        "exponents": _exponent_figure(data),
     }
+    return found | ({"time-scales": _time_figure(data)} if _gated(data) else {})
 
 
-def _norm_figure(data: xr.Dataset) -> Figure:
+def _panels(
+    data: xr.Dataset, plot: Callable[..., Axes], handles: list[Any], question: str
+) -> Figure:
+    """A panel for each start, two side by side, on the same axes; above them what lines are."""
     starts = data.start.values
     columns = min(2, len(starts))
     rows = -(-len(starts) // columns)
     figure, axes = figures.new_figure(
-        rows, columns, figsize=(max(5.4 * columns, 9.0), 3.5 * rows + 2.2),
+        rows, columns, figsize=(max(5.4 * columns, 7.5), 3.6 * rows + 0.8),
         sharex=True, sharey=True, squeeze=False,
     )  # fmt: skip
     for ax in axes.ravel()[len(starts) :]:
-        ax.set_axis_off()
+        ax.remove()
     for ax, start in zip(axes.ravel(), starts, strict=False):
-        cell_plots.plot_norm_against_lag(data, start=start, ax=ax)
+        plot(data, start=start, ax=ax)
         ax.set_title(start_in_words(start))
-        ax.label_outer()
-    for ax in axes.ravel()[len(starts) - columns : len(starts)]:  # the lowest of each column
-        ax.set_xlabel("lag $k$ (steps)")
-        ax.xaxis.set_tick_params(labelbottom=True)
-    dotted = "LSTM, path through c" if "lstm" in data.cell.values else ""
-    path = ", and how much of an LSTM's gradient takes the path through c alone (dotted)"
-    own = frame.own_of(data)
-    guide = "" if own else "a gate that hears nothing"
-    handles = cell_plots.key(data, dashed=guide, dotted=dotted)
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, fontsize=11.5)
+    figures.label_outer(figure)
+    figures.legend_above(figure, handles, title=question)
+    return figure
+
+
+def _gated(data: xr.Dataset) -> bool:
+    return any(cell != "vanilla" for cell in data.cell.values)
+
+
+def _guided(data: xr.Dataset) -> bool:
+    """Whether there is a theory of where gates begin."""
+    return _gated(data) and not frame.own_of(data)
+
+
+def _norm_figure(data: xr.Dataset) -> Figure:
+    guide = "a gate that hears nothing" * _guided(data)
+    figure = _panels(
+        data, cell_plots.plot_norm_against_lag, cell_plots.key(data, path=True, dashed=guide),
+        "How far back does the gradient reach?",
+    )  # fmt: skip
+    path = " The path through c is what of an LSTM's gradient never leaves its memory."
     figures.caption(
         figure,
-        f"{_networks(data)} Norms are of the whole state, (h, c) of LSTMs{_of_layers(data)}"
-        f"{_units(data)}, each "
-        "relative to its own at lag 0. Thin: networks, thick: medians. "
-        f"{'' if own else _GUIDED}"
-        f"See how far {'gradients go' if own else 'each cell follows it'}{path if dotted else ''}."
-        f"{_cut(data)}",
+        f"{_networks(data)} Norm of the gradient of a loss with respect to the state k steps "
+        f"before it, (h, c) of LSTMs{_of_layers(data)}{_units(data)}. {_GUIDED * _guided(data)}"
+        f"A line that falls slowly reaches far.{path * cell_plots.has_path(data)}{_cut(data)}",
     )
     return figure
 
 
 _GUIDED = (
-    r"Dashed, as a guide: what a gate keeps that hears nothing, $\sigma(b)^k$, of chrono "
+    r"Dashed: what a gate keeps that hears nothing, $\sigma(b)^k$ at bias $b$, of chrono "
     "initialisation the root mean square over units. "
 )
 
@@ -112,63 +127,76 @@ def _cut(data: xr.Dataset) -> str:
 
 
 def _window_figure(data: xr.Dataset) -> Figure:
-    settings = figures.configuration(data)
-    figure, axes = _grid(data)
-    for j, start in enumerate(data.start.values):
-        cell_plots.plot_window_error(data, start=start, ax=axes[0, j])
-        cell_plots.plot_cumulative_share(data, start=start, ax=axes[1, j])
-        axes[0, j].set_title(start_in_words(start))
-    _finish(figure, axes, cell_plots.key(data))
+    tolerance = percent(figures.configuration(data)["tolerance"])
+    figure = _panels(
+        data, cell_plots.plot_window_error, cell_plots.key(data, dotted=f"error of {tolerance}"),
+        "Which window does the gradient need?",
+    )  # fmt: skip
     figures.caption(
         figure,
-        f"{_networks(data)} Thin: networks, thick: medians. Top: error of the gradient of all "
-        "recurrent weights, truncated at window K; grey: the tolerance of "
-        f"{percent(settings['tolerance'])}. Bottom: share of dL/dW_hh that comes from lags below "
-        f"K, which may exceed 1 on its way; grey: 1, and {percent(settings['share'])}. See which "
-        f"window a cell needs for these weights on these data{_moved(data)}.",
+        f"{_networks(data)} Error of the gradient of all recurrent weights when it goes back only "
+        "K steps from every loss. The window suffices from where on a line stays below the dotted "
+        f"one: see how far right that is for each cell{_moved(data)}.",
+    )
+    return figure
+
+
+def _share_figure(data: xr.Dataset) -> Figure:
+    share = percent(figures.configuration(data)["share"])
+    figure = _panels(
+        data, cell_plots.plot_cumulative_share, cell_plots.key(data, dotted=f"share of {share}"),
+        "How much of the gradient is near?",
+    )  # fmt: skip
+    figures.caption(
+        figure,
+        f"{_networks(data)} Share of the gradient of W_hh that comes from the last K steps before "
+        "a loss; it may exceed 1 on its way, where later parts cancel. A line that rises late has "
+        "much of its gradient far back.",
     )
     return figure
 
 
 def _moved(data: xr.Dataset) -> str:
-    return ", and how that moves with its gates" * (not frame.own_of(data))
-
-
-def _gates_alone(data: xr.Dataset) -> str:
-    """What the dashed lines of time scales say of networks that were drawn."""
-    return "dashed: of gates that hear nothing; " * (not frame.own_of(data))
+    return ", and how it moves with the gates" * _guided(data)
 
 
 def _exponent_figure(data: xr.Dataset) -> Figure:
-    figure, axes = _grid(data)
-    for j, start in enumerate(data.start.values):
-        cell_plots.plot_exponents(data, start=start, ax=axes[0, j])
-        cell_plots.plot_time_scales(data, start=start, ax=axes[1, j])
-        axes[0, j].set_title(start_in_words(start))
-    _finish(figure, axes, cell_plots.key(data, dashed="gates alone"))
+    gates = "what gates alone predict" * _gated(data)
+    figure = _panels(
+        data, cell_plots.plot_exponents, cell_plots.key(data, dashed=gates),
+        "How fast does a state forget?",
+    )  # fmt: skip
+    alone = (
+        " Dashed: what gates alone predict, the mean of ln f of LSTMs and of ln z of GRUs, sorted; "
+        "where the two part, more than the gate acts."
+    )
+    below = bool((data.exponent < cell_plots.exponent_range(data)[0]).any())
     figures.caption(
         figure,
-        f"{_networks(data)} Thin: networks, thick: medians. Top, on axes of their own: the "
-        f"{_times(data)}H largest Lyapunov exponents of the state; dashed: what gates alone "
-        "predict, <ln f> of LSTMs and <ln z> of GRUs, sorted. See where the two part: there more "
-        "than the gate acts. Bottom: time scales of units, -1/<ln f> or -1/<ln z>, sorted; "
-        f"{_gates_alone(data)}grey: the {data.lag.size} steps of a sequence.",
+        f"{_networks(data)} The {_times(data)}H largest Lyapunov exponents of the state: a "
+        "difference along direction i grows by $\\lambda_i$ nats a step, and dies the slower the "
+        f"closer that is to 0 from below.{alone * _gated(data)}"
+        f"{' What lies below the panels is not shown.' * below}",
     )
     return figure
 
 
-def _grid(data: xr.Dataset) -> tuple[Figure, npt.NDArray[np.object_]]:
-    columns = len(data.start.values)
-    return figures.new_figure(
-        2, columns, figsize=(max(4.3 * columns, 9.0), 9.0), sharex="row", squeeze=False
+def _time_figure(data: xr.Dataset) -> Figure:
+    gated = data.sel(cell=data.cell != "vanilla")
+    key = cell_plots.key(
+        gated, dashed="gates that hear nothing" * _guided(data),
+        dotted=f"the {data.lag.size} steps of a sequence",
     )  # fmt: skip
-
-
-def _finish(figure: Figure, axes: npt.NDArray[np.object_], handles: list[object]) -> None:
-    for ax in axes[:, 1:].ravel():
-        ax.set_ylabel("")
-    figures.on_one_scale(axes[1])
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=12)
+    figure = _panels(
+        gated, cell_plots.plot_time_scales, key, "How long do gates hold what they have?"
+    )
+    figures.caption(
+        figure,
+        f"{_networks(data)} The steps in which the gate of a unit shrinks its state by a factor e, "
+        "-1/<ln f> of LSTMs and -1/<ln z> of GRUs, units sorted. Units above the dotted line hold "
+        "on for longer than a sequence lasts.",
+    )
+    return figure
 
 
 def _networks(data: xr.Dataset) -> str:
@@ -183,6 +211,7 @@ def _networks(data: xr.Dataset) -> str:
         f"{each}{how}, gain {settings['gain']:g}), "
         f"{B} sequence{'s' if B > 1 else ''} of {data.lag.size} "
         f"steps of {frame.read_in_words(settings['task'])}."
+        f"{' Thin lines: networks, thick: medians.' * (seeds > 1)}"
     )
 
 

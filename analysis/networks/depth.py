@@ -1,10 +1,13 @@
 """Stacks of one and more layers on the same data: gradients, exponents and windows by layer."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 import rnnsim
 
@@ -35,6 +38,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     return {
         "norm-against-lag": _norm_figure(data),
         "exponents": _exponent_figure(data),
+        "rates": _rate_figure(data),
         "window-errors": _error_figure(data),
         "window-by-depth": _window_figure(data),
     }
@@ -44,12 +48,11 @@ def _norm_figure(data: xr.Dataset) -> Figure:
     figure = _panels(data, depth_plots.plot_norm_against_lag)
     figures.caption(
         figure,
-        f"{_networks(data)} Gradients into h of a layer by all paths, those up through the layers "
-        "within a step as well, each relative to its own at lag 0. Thin: networks, thick: medians. "
-        r"Dashed, for layer 1: $C(k+d, d)\,\rho^k$, $d$ layers below the top, $\ln\rho$ the "
-        "largest exponent of all layers from this one up: exact for linear layers whose W_hh is "
-        r"$\rho$ times the identity, else a guide. See whether the many paths to a lower layer "
-        f"hold its gradient up at first, and how far it follows the guide.{_cut(data)}",
+        f"{_networks(data)} {_lines(data)}Norm of the gradient of a loss with respect to h of a "
+        "layer k steps before it, by all paths, those up through the layers as well. "
+        r"Dashed: $C(k+d, d)\,\rho^k$ for layer 1, $d$ layers below the top, $\ln\rho$ the largest "
+        r"exponent of all layers; exact for linear layers whose W_hh is $\rho$ times the identity, "
+        f"else a guide. See whether the many paths hold the gradient of low layers up.{_cut(data)}",
     )
     return figure
 
@@ -63,74 +66,108 @@ def _cut(data: xr.Dataset) -> str:
 
 
 def _exponent_figure(data: xr.Dataset) -> Figure:
-    depths = data.n_layers.values.tolist()
-    figure, axes = figures.new_figure(
-        2, len(depths), figsize=(_width(depths), 8.6), sharey="row", squeeze=False
+    figure = _panels(
+        data, depth_plots.plot_spectrum,
+        depth_plots.key(data, Line2D([], [], label="the stack", **depth_plots.whole()), marks=True),
+        "Which layer forgets slowest?", sharex=False,
     )  # fmt: skip
-    for column, depth in zip(axes.T, depths, strict=True):
-        depth_plots.plot_spectrum(data, depth=depth, ax=column[0])
-        depth_plots.plot_rates(data, depth=depth, ax=column[1])
-        column[0].set_title(layers_in_words(depth))
-    for ax in axes[:, 1:].ravel():
-        ax.set_ylabel("")
-    axes[1, -1].legend(fontsize=10.5)
-    several = data.sizes["network_seed"] > 1
-    ranked = " of each rank, so marks may lie beside the line" * several
+    ranked = ", of each rank, so marks may lie beside the line" * _several(data)
     figures.caption(
         figure,
-        f"{_networks(data)} Top, medians{ranked}: the Lyapunov exponents of the stack (grey) are "
-        "those of its layers, each driven by the one below: see which layers hold the largest. "
-        "Bottom, dots networks, lines medians: slope of the log norm of the gradient into a layer; "
-        "dashed: the largest exponent from that layer up to the top, the rate in the end; "
-        "squares: its own largest exponent. "
-        "See which of the two a slope follows, and how far the lags of these sequences are from "
-        "the end.",
+        f"{_networks(data)} Lyapunov exponents{', medians' * _several(data)}{ranked}. Those of a "
+        "stack (grey) are those of its layers, each driven by the one below: see which layers hold "
+        "the largest, on the left.",
+    )
+    return figure
+
+
+def _rate_figure(data: xr.Dataset) -> Figure:
+    handles = [
+        Line2D([], [], color=figures.MEASURED, marker="o", label="measured over these lags"),
+        Line2D([], [], label="predicted in the end", **figures.theory()),
+        Line2D([], [], label="of the layer alone", **depth_plots.own()),
+    ]
+    figure = _panels(
+        data, depth_plots.plot_rates, handles, "How fast does the gradient of a layer change?",
+        sharex=False,
+    )  # fmt: skip
+    dots = "Dots: networks, line: their median. " * _several(data)
+    figures.caption(
+        figure,
+        f"{_networks(data)} {dots}Slope of the log norm of the gradient into h of each layer. "
+        "Dashed: the largest Lyapunov exponent from that layer up to the top, which rules in the "
+        "end; squares: that of the layer alone. Where the two part, see which one the gradient "
+        "follows.",
     )
     return figure
 
 
 def _error_figure(data: xr.Dataset) -> Figure:
-    figure = _panels(data, depth_plots.plot_window_error)
-    tolerance = figures.configuration(data)["tolerance"]
+    tolerance = percent(figures.configuration(data)["tolerance"])
+    figure = _panels(
+        data, depth_plots.plot_window_error,
+        depth_plots.key(
+            data, Line2D([], [], label="all layers", **depth_plots.whole()),
+            Line2D([], [], label=f"error of {tolerance}", **figures.mark()),
+        ),
+        "Which window does each layer need?",
+    )  # fmt: skip
     figures.caption(
         figure,
-        f"{_networks(data)} Error of the gradient of the recurrent weights (W_hh, W_xh, b_h), "
-        "truncated at window K: of a layer, and (thick grey, median) of all layers as one vector. "
-        f"Thin: networks, thick: medians; grey: the tolerance of {percent(tolerance)}. See "
-        "which layer needs the longest window, and which layers rule the error of all.",
+        f"{_networks(data)} {_lines(data)}Error of the gradient of the recurrent weights (W_hh, "
+        "W_xh, b_h) when it goes back only K steps from every loss, layer by layer and of all "
+        "layers as one vector (grey). A window suffices from where on a line stays below the "
+        "dotted one.",
     )
     return figure
 
 
 def _window_figure(data: xr.Dataset) -> Figure:
-    figure, ax = figures.new_figure(figsize=(7.4, 5.6))
+    figure, ax = figures.new_figure(figsize=(7.4, 5.0))
     depth_plots.plot_window_by_depth(data, ax=ax)
+    ax.set_title("What depth does to the window")
     tolerance = figures.configuration(data)["tolerance"]
+    dots = "Dots: networks, lines: their medians. " * _several(data)
     figures.caption(
         figure,
-        f"{_networks(data)} The window from which on the gradient of a layer's recurrent weights "
-        f"is within {percent(tolerance)}: of the lowest layer, of the top, and (thick grey) the "
-        "largest of all layers. Dots: networks, lines: medians. See what depth does to the window, "
-        "for these weights on these data.",
+        f"{_networks(data)} {dots}The window from which on the gradient of the recurrent weights "
+        f"is within {percent(tolerance)}: of the lowest layer, of the top one, and of every layer "
+        "(grey), which the slowest of them decides.",
     )
     return figure
 
 
-def _panels(data: xr.Dataset, plot: object) -> Figure:
-    """A panel for each depth."""
+def _panels(
+    data: xr.Dataset,
+    plot: Callable[..., Axes],
+    handles: Sequence[Line2D] = (),
+    question: str = "How far back does the gradient of a layer reach?",
+    *,
+    sharex: bool = True,
+) -> Figure:
+    """A panel for each depth, all with one y axis; above them what lines are."""
     depths = data.n_layers.values.tolist()
     figure, axes = figures.new_figure(
-        1, len(depths), figsize=(_width(depths), 5.6), sharey=True, squeeze=False
+        1, len(depths), figsize=(max(4.6 * len(depths), 7.0), 4.8),
+        sharex=sharex, sharey=True, squeeze=False,
     )  # fmt: skip
     for ax, depth in zip(axes[0], depths, strict=True):
-        plot(data, depth=depth, ax=ax)  # type: ignore[operator]
+        plot(data, depth=depth, ax=ax)
         ax.set_title(layers_in_words(depth))
-        ax.label_outer()
+    figures.label_outer(figure)
+    if handles:
+        figures.legend_above(figure, handles, title=question)
+    else:
+        figure.suptitle(question)
     return figure
 
 
-def _width(depths: list[int]) -> float:
-    return max(4.6 * len(depths), 9.0)
+def _several(data: xr.Dataset) -> bool:
+    return bool(data.sizes["network_seed"] > 1)
+
+
+def _lines(data: xr.Dataset) -> str:
+    return "Thin lines: networks, thick: medians. " * _several(data)
 
 
 def layers_in_words(depth: int) -> str:

@@ -6,33 +6,21 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 
 from ..frame import figures
-from ..frame.figures import decades
+from ..frame.figures import decades, powers, pt
 from ..frame.statistics import median
-from ..gradients.norm_plots import DECADE
 from . import portrait_plots as plots
-from .portrait_page import (
-    GUIDE,
-    MEASURED,
-    RATIO,
-    THEORY,
-    THIN,
-    configuration,
-    filled,
-    log_axis,
-    nothing,
-    write_strip,
-)
+from .cell_plots import even_markers
+from .portrait_page import Table, configuration, filled
 
+# How h, c and the path through c look, and of stacks the layers that are drawn.
 _PARTS: dict[str, dict[str, Any]] = {
     "h": {"color": "#E69F00", "marker": "s"},
     "c": {"color": "#56B4E9", "marker": "^"},
     "path through c": {"color": "0.2", "marker": "v"},
 }
-_SHARES = (1.15, 1.15, 1.45, 1.45, 1.25, 1.0, 1.25, 1.6)  # of the page's width
-_TOP, _ROW = 0.42, 0.075  # where the gates' rows begin, and their height, of the panel
+_SHORT = {"path through c": "through c"}
 
 
 def has_blocks(dataset: xr.Dataset) -> bool:
@@ -48,24 +36,20 @@ def n_layers(dataset: xr.Dataset) -> int:
 def page(dataset: xr.Dataset) -> Figure:
     """All panels, the numbers below them, and what to see."""
     panels = (
-        plot_eigenvalues, plot_gates, plot_exponents, plots.plot_map, plot_lags, plot_truncation,
-        write_numbers,
+        plot_eigenvalues, plot_gates, plot_exponents, plots.plot_map, plot_lags, plot_truncation
     )  # fmt: skip
-    return filled(panels, dataset, _caption(dataset))
+    return filled(panels, numbers(dataset), dataset, _caption(dataset))
 
 
 def _caption(dataset: xr.Dataset) -> str:
     settings, stacked = configuration(dataset), n_layers(dataset) > 1
     state = "the state $(h, c)$" if settings.get("cell") == "lstm" else "the state" * stacked
     state += " of all layers, in the lines of layers $h$ of that one by all paths" * stacked
-    state = f"; $h$ in $\\partial h$: {state}" * bool(state)
+    state = f" Norms are of {state}." * bool(state)
+    rooms = "of layers, (a) of a whole step" if stacked else "of gates, (a) of a step"
     return (
-        f"{settings['batch_size']} sequences of {settings['length']} steps; thin lines: sequences, "
-        "thick lines and the map: their mean; logs are averaged. Dashed: the slope that "
-        f"$\\lambda_1$ predicts{state}. Top: what single steps and "
-        f"{'blocks' if stacked else 'gates'} do, and what many steps do. Bottom: what becomes of "
-        "gradients on their way back, and the window that catches them "
-        "(of $W_{hh}$, $W_{xh}$ and $b_h$ together)."
+        f"{plots.sequences_in_words(dataset)} (b) The blocks of $W_{{hh}}$ {rooms}, (c) what many "
+        f"steps do. {plots.gradients_in_words(dataset)}{state} Dashed: the rate $\\lambda_1$."
     )
 
 
@@ -77,48 +61,68 @@ def plot_eigenvalues(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     values = dataset.jacobian_eigenvalues.values.ravel()
     known = values[np.isfinite(values)]
-    ax.plot(known.real, known.imag, ls="", marker="o", ms=6, mew=0, color=MEASURED, alpha=0.5)
-    ax.add_patch(Circle((0, 0), 1.0, fill=False, ec="0.35", lw=2.0, zorder=3))
-    bound = 1.1 * max(1.0, float(np.abs(known).max(initial=0.0)))
-    ax.set_aspect("equal")
-    ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
-    ax.set_xlabel(r"Re $\lambda$")
-    ax.set_ylabel(r"Im $\lambda$")
-    ax.set_title(rf"Eigenvalues of $\partial h_t/\partial h_{{t-1}}$, {dataset.point.size} steps")
+    plots.circle(ax, 1.0)
+    plots.draw_plane(ax, known, float(np.abs(known).max(initial=0.0)), alpha=0.5)
+    n = dataset.point.size
+    ax.set_title(f"Eigenvalues of {n} step{'s' * (n > 1)}")
     return ax
 
 
 def plot_gates(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Singular values of the block of W_hh of each gate: how strongly states can move the gate.
 
-    Of stacks those of some layers, each in a colour of its own.
+    Of stacks of vanilla networks those of some layers. Of stacks with gates the largest alone, for
+    each gate of the lowest, the middle and the top layer.
     """
     ax = figures.axes_or_new(ax)
-    index = np.arange(1, dataset.sizes["direction"] + 1)
-    every, L = max(1, index.size // 8), n_layers(dataset)
-    names = np.reshape(dataset.gate.values, (L, -1))  # by layer, gates
-    shown = names if L == 1 else names[np.array(_shown(dataset, len(names[0]))) - 1]
-    colors = figures.shades(shown.size if L == 1 else len(shown))
-    for k, (layer, gate) in enumerate(np.ndindex(*shown.shape)):
-        values = dataset.gate_singular_values.sel(gate=shown[layer, gate]).values
-        marker = figures.MARKERS[gate if names.shape[1] > 1 else layer]
-        color = colors[k if L == 1 else layer]
-        ax.plot(
-            index, values, color=color, lw=2.5, marker=marker, markevery=every,
-            label=shown[layer, gate],
-        )  # fmt: skip
-    ax.set_ylim(bottom=0.0)
-    ax.set_xlabel("index $i$")
-    ax.set_ylabel(r"singular value $\sigma_i$")
-    ax.set_title("Blocks of $W_{hh}$, by " + ("gate" if L == 1 else "layer"))
-    ax.legend(ncols=len(shown) if shown.size > 4 else 1)
+    names = np.reshape(dataset.gate.values, (n_layers(dataset), -1))  # by layer, gates
+    if min(names.shape) > 1:
+        _draw_norms(ax, dataset, names)
+    else:
+        shown = names.ravel() if len(names) == 1 else names[_shown(dataset), 0]
+        _draw_spectra(ax, dataset, shown)
+    most = float(np.nanmax(dataset.gate_singular_values.values, initial=0.0))
+    ax.set_ylim(0.0, 1.1 * most or 1.0)
+    ax.set_ylabel(r"stretches by $\sigma_i$")
+    ax.set_title("Blocks of $W_{hh}$, by " + ("gate" if len(names) == 1 else "layer"))
     return ax
 
 
-def _shown(dataset: xr.Dataset, n_blocks: int = 1) -> list[int]:
-    """Layers that are drawn: the lowest, the middle and the top; of many blocks no middle."""
+def _draw_spectra(ax: Axes, dataset: xr.Dataset, names: Any) -> None:
+    """A line for each block, named at its end."""
+    index = np.arange(1, dataset.sizes["direction"] + 1)
+    every = max(1, index.size // 8)
+    for k, (name, color) in enumerate(zip(names, figures.shades(len(names)), strict=True)):
+        values = dataset.gate_singular_values.sel(gate=name).values
+        ax.plot(
+            index, values, color=color, marker=figures.MARKERS[k], label=name,
+            markevery=(k * every // len(names), every),
+        )  # fmt: skip
+    figures.count_axis(ax.xaxis)
+    ax.set_xlabel("index $i$, the largest first")
+    figures.name_lines(ax)
+
+
+def _draw_norms(ax: Axes, dataset: xr.Dataset, names: Any) -> None:
+    """The largest singular value of each gate, a mark for each layer."""
+    gates = [str(name).rpartition(" ")[2] for name in names[0]]
+    rows = _shown(dataset)
+    for k, (row, color) in enumerate(zip(rows, figures.shades(len(rows)), strict=True)):
+        values = dataset.gate_singular_values.sel(gate=names[row]).isel(direction=0).values
+        ax.plot(
+            range(len(gates)), values, ls="", color=color, marker=figures.MARKERS[k], ms=pt(8),
+            label=f"layer {row + 1}",
+        )  # fmt: skip
+    ax.set_xticks(range(len(gates)), gates)
+    ax.set_xlim(-0.5, len(gates) - 0.5)
+    ax.set_xlabel("gate; the largest $\\sigma_i$ of its block")
+    figures.name_lines(ax)
+
+
+def _shown(dataset: xr.Dataset) -> list[int]:
+    """Indices of layers that are drawn: the lowest, the middle and the top."""
     L = n_layers(dataset)
-    return sorted({1, L} if n_blocks > 1 else {1, (1 + L) // 2, L})
+    return sorted({0, (1 + L) // 2 - 1, L - 1})
 
 
 def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
@@ -136,39 +140,29 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     range of the fit.
     """
     ax = figures.axes_or_new(ax)
-    lag, last = dataset.lag.values, int(dataset.growth_last_lag)
-    curves = decades(dataset.log_norms.transpose("sequence", "lag"))
-    if not np.isfinite(curves[:, 1:]).any():
-        return nothing(ax, "Gradients against lag", dataset)
-    known = np.asarray(np.isfinite(curves).all(axis=0))
-    mean = np.where(known, np.where(known, curves, 0.0).mean(axis=0), np.nan)
-    ax.plot(lag, curves.T, **THIN)
-    ax.plot(lag, mean, color=MEASURED, lw=3.5, label="state" if _parts(dataset) else "measured")
-    styles = _PARTS if n_layers(dataset) == 1 else _layer_styles(dataset)
-    for name in [name for name in _parts(dataset) if name in styles]:
+    if plots.draw_lags(ax, dataset, "state" if _parts(dataset) else "mean") is None:
+        return ax
+    every = max(1, int(dataset.growth_last_lag) // 6)
+    for k, (name, look) in enumerate(_looks(dataset).items()):
         values = decades(dataset.log_norms_of_parts.sel(part=name))
-        style: dict[str, Any] = {"ms": 8, "lw": 2.2, "markevery": max(1, last // 8)}
-        ax.plot(lag, values, label=name, **styles[name], **style)
-    first, slope = int(dataset.growth_first_lag), float(dataset.exponents[0]) / DECADE
-    middle = float(median(mean[first : last + 1]))
-    if np.isfinite([slope, middle]).all():
-        line = middle + slope * (lag - 0.5 * (first + last))
-        ax.plot(lag[: last + 1], line[: last + 1], **THEORY, label=r"slope $\lambda_1$")
-    ax.set_xlim(0, last)
-    low, high = ax.get_ylim()
-    log_axis(ax, min(low, -0.5), max(high, 0.5) + 0.1 * max(high - low, 1.0))
-    ax.axhline(0.0, **GUIDE, zorder=1)
-    ax.set_xlabel("lag $k$ (steps)")
-    ax.set_ylabel(RATIO)
-    ax.legend(loc="best")
-    ax.set_title("Gradients on their way back")
+        ax.plot(
+            dataset.lag.values, values, label=_SHORT.get(name, name), lw=pt(1.7),
+            markevery=(k * every // 3, every), **look,
+        )  # fmt: skip
+    plots.finish_lags(ax, *plots.lag_limits(ax))
     return ax
 
 
-def _layer_styles(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """How the layers that are drawn look, by name."""
-    looks = zip(_shown(dataset), list(_PARTS.values()), strict=False)
-    return {f"layer {layer}": look for layer, look in looks}
+def _looks(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """How the parts that are drawn look, by name."""
+    if n_layers(dataset) == 1:
+        return {name: _PARTS[name] for name in _parts(dataset)}
+    names = [f"layer {row + 1}" for row in _shown(dataset)]
+    colors = figures.shades(len(names))
+    return {
+        name: {"color": color, "marker": marker}
+        for name, color, marker in zip(names, colors, figures.MARKERS, strict=False)
+    }
 
 
 def _parts(dataset: xr.Dataset) -> list[str]:
@@ -180,29 +174,18 @@ def _parts(dataset: xr.Dataset) -> list[str]:
 def plot_truncation(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Relative error of the gradient of all recurrent weights, truncated at window K, stride 1.
 
-    The mark is the smallest window from which on the error stays below the thin horizontal; the
-    letters below are where the rows of each gate alone have theirs. Of stacks the numbers below are
-    the layers, thin lines are errors of some of them, and the mark is the window that suffices in
-    each.
+    The mark is the smallest window from which on the error stays below the dotted line. Of stacks
+    thin lines are errors of some layers, and the window is the one that suffices in each.
     """
     ax = plots.plot_truncation(dataset, ax=ax)
     if n_layers(dataset) > 1 and np.isfinite(decades(dataset.truncation_log_error)).any():
-        for layer in _shown(dataset):
+        every = max(1, dataset.sizes["window"] // 8)
+        for name, look in _looks(dataset).items():
+            layer = int(name.rpartition(" ")[2])
             error = decades(dataset.truncation_log_error_of_layers.sel(layer=layer))
-            ax.plot(dataset.window, error, color="0.3", lw=1.2, label=f"_layer {layer}")
-    marked = _windows(dataset)
-    if n_layers(dataset) > 1:
-        marked = [marked[layer - 1] for layer in _shown(dataset)]
-    for i, (name, window) in enumerate(marked):
-        if np.isfinite(window):
-            place = (window, _TOP - i * _ROW)
-            where: dict[str, Any] = {"transform": ax.get_xaxis_transform()}
-            marker = figures.MARKERS[i % len(figures.MARKERS)]
-            ax.plot(*place, ls="", marker=marker, ms=8, color="0.3", **where)
-            ax.annotate(
-                name, place, (-9, 0), xycoords=where["transform"], textcoords="offset points",
-                ha="right", va="center",
-            )  # fmt: skip
+            ax.plot(dataset.window, error, lw=pt(1.4), markevery=every, label=name, **look)
+        even_markers(ax)
+        ax.legend(loc="lower left")
     return ax
 
 
@@ -213,27 +196,43 @@ def _windows(dataset: xr.Dataset) -> list[tuple[str, float]]:
     return list(zip(names, windows.values.tolist(), strict=True))
 
 
-def numbers(dataset: xr.Dataset) -> list[tuple[str, str]]:
-    """What the strip of numbers says: (name, value with unit) from left to right."""
+def numbers(dataset: xr.Dataset) -> list[Table]:
+    """What the tables of a page say; of steps medians."""
 
     def of_steps(name: str) -> str:
-        value = float(median(dataset[name]))
-        return f"{value:.2f}" if np.isfinite(value) else "unknown"
+        number = float(median(dataset[name]))
+        return f"{number:.2f}" if np.isfinite(number) else "unknown"
 
+    length, H = int(dataset.window[-1]), dataset.unit.size
+    steps = [
+        ("radius (median)", of_steps("jacobian_radius")),
+        ("norm (median)", of_steps("jacobian_norm")),
+        ("Kaplan-Yorke dim.", f"{plots.dimension(dataset)} of {H}"),
+    ]
+    whole = f"{plots.value(dataset, 'sufficient_window', '.0f')} of {length}"
     return [
-        ("radius of a step\n(median)", of_steps("jacobian_radius")),
-        ("norm of a step\n(median)", of_steps("jacobian_norm")),
-        *plots.measured_numbers(dataset),
-        (f"windows of {_rooms(dataset)}s\n(steps)", _in_short(dataset)),
+        Table("Single steps", steps),
+        plots.rates(dataset),
+        Table("Windows (steps)", [("of all", whole), *_in_short(dataset)]),
     ]
 
 
-def _in_short(dataset: xr.Dataset) -> str:
-    """As many as the strip has room for: of many layers the lowest and the top."""
-    words = _in_words(dataset)
-    if n_layers(dataset) > 3:
-        words = [words[0], words[-1]]
-    return " ".join(words) if n_layers(dataset) == 1 else ", ".join(words)
+def _in_short(dataset: xr.Dataset) -> list[tuple[str, str]]:
+    """Windows of all gates, or layers, two in a row; of many layers of the lowest and the top."""
+    found = _windows(dataset)
+    found = [found[0], found[-1]] if len(found) > 4 else found
+    rows = [found[i : i + 2] for i in range(0, len(found), 2)]
+    return [
+        (
+            f"{_rooms(dataset)}{'s' * (len(row) > 1)} {', '.join(name for name, _ in row)}",
+            ", ".join(_whole(window) for _, window in row),
+        )
+        for row in rows
+    ]
+
+
+def _whole(window: float) -> str:
+    return f"{window:.0f}" if np.isfinite(window) else "?"
 
 
 def _rooms(dataset: xr.Dataset) -> str:
@@ -244,10 +243,7 @@ def _rooms(dataset: xr.Dataset) -> str:
 def _in_words(dataset: xr.Dataset) -> list[str]:
     """The window of each gate or layer."""
     between = " " if n_layers(dataset) == 1 else ": "
-    return [
-        f"{name}{between}{f'{window:.0f}' if np.isfinite(window) else '?'}"
-        for name, window in _windows(dataset)
-    ]
+    return [f"{name}{between}{_whole(window)}" for name, window in _windows(dataset)]
 
 
 def window_in_words(dataset: xr.Dataset, tolerance: float) -> str:
@@ -259,11 +255,6 @@ def window_in_words(dataset: xr.Dataset, tolerance: float) -> str:
     if not np.isfinite(window):
         return f"No window is known to suffice for {what} ({rooms})."
     return f"A{what[1:]} needs a window of {window:.0f} of {length} steps ({rooms})."
-
-
-def write_numbers(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
-    """A strip of the numbers that say it all: names above, values below."""
-    return write_strip(numbers(dataset), _SHARES, ax=ax)
 
 
 def steps_in_words(dataset: xr.Dataset) -> str:
@@ -310,7 +301,7 @@ def _factor(log: float) -> str:
     """e^log, also beyond the range of numbers; 0 where it is exactly that."""
     if np.isnan(log):
         return "not known"
-    decade = log / DECADE
+    decade = float(powers(log))
     if np.isneginf(log) or abs(decade) < 3:
         return f"{np.exp(log):.2g}"
     return f"10^{decade:.1f}"

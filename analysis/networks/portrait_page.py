@@ -1,41 +1,54 @@
-"""What pages of portraits share: layout, names, styles, axes of decades, the strip of numbers."""
+"""What pages of portraits share: panels, names, axes of decades, the tables of numbers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..frame import cells, figures
-from ..frame.figures import power, ticks_between
+from ..frame.figures import power, pt, ticks_between
 
 configuration = figures.configuration
 
-MEASURED = "#0072B2"
-THIN: dict[str, Any] = {"color": MEASURED, "alpha": 0.3, "lw": 0.8}
-THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 2.0, "zorder": 5}
-GUIDE: dict[str, Any] = {"color": "0.45", "lw": 1.4}
-_PAGE: Any = {"font.size": 15, "axes.titlesize": 16.5, "axes.labelsize": 16, "legend.fontsize": 14}
-RATIO = r"$\|\partial l_t/\partial h_{t-k}\|\,/\,\|\partial l_t/\partial h_t\|$"
+NORM = "gradient norm, lag 0 = 1"
 
 
-def filled(panels: Sequence[Callable[..., Axes]], dataset: xr.Dataset, caption: str) -> Figure:
-    """A page of six panels in two rows, a strip below them, and a caption."""
-    with mpl.rc_context(_PAGE):
-        figure = Figure(figsize=(17.5, 12.2))
-        axes = figure.subplot_mosaic(
-            [list("abc"), list("def"), list("ttt")],
-            height_ratios=[1.0, 1.0, 0.3],
-            gridspec_kw={"wspace": 0.06, "hspace": 0.05},
-        )
-        for plot, place in zip(panels, "abcdeft", strict=True):
-            plot(dataset, ax=axes[place])
-        figure.suptitle(figures.plain(subject_in_words(dataset)), fontsize=21, wrap=True)
-        figure.supxlabel(caption, fontsize=14, color="0.2", wrap=True)
+class Table(NamedTuple):
+    """Some numbers that belong together: a title, (name, value) in rows."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
+def filled(
+    panels: Sequence[Callable[..., Axes]],
+    tables: Sequence[Table],
+    dataset: xr.Dataset,
+    caption: str,
+) -> Figure:
+    """A page of six panels, three tables and a caption; three side by side where there is room."""
+    figure, axes = figures.new_figure(3, 3, figsize=(12.6, 9.2), height_ratios=[1.0, 1.0, 0.33])
+    for plot, ax in zip(panels, axes[:2].flat, strict=True):
+        plot(dataset, ax=ax)
+    figures.letter(axes[:2])
+    n_rows = max(len(table.rows) for table in tables)
+    for table, ax in zip(tables, axes[2], strict=True):
+        write_table(table, n_rows=n_rows, ax=ax)
+    figure.suptitle(figures.plain(subject_in_words(dataset)))
+    figures.caption(figure, caption)
     return figure
+
+
+def thin() -> dict[str, Any]:
+    """How single sequences are drawn."""
+    return {"color": figures.MEASURED, "alpha": 0.3, "lw": pt(0.8)}
+
+
+def guide() -> dict[str, Any]:
+    """How a level is drawn that curves are held against: 1 of factors, 0 of rates."""
+    return {"color": "0.45", "lw": pt(0.9), "zorder": 1}
 
 
 def subject_in_words(dataset: xr.Dataset) -> str:
@@ -43,7 +56,8 @@ def subject_in_words(dataset: xr.Dataset) -> str:
     settings = configuration(dataset)
     cell = settings.get("cell", "vanilla")
     kind = settings["activation"] if cell == "vanilla" else cells.NAMES[cell]
-    units = f"{settings['n_hidden']} {kind} units"
+    H = settings["n_hidden"]
+    units = f"{H} {kind} unit{'s' * (H > 1)}"
     layers = settings.get("n_layers", 1)
     each = f" in each of {layers} layers" * (layers > 1)
     if settings.get("weights") is not None:
@@ -70,24 +84,25 @@ def nothing(ax: Axes, title: str, dataset: xr.Dataset) -> Axes:
     """Say why a panel has nothing to show."""
     step = int(dataset.first_nonfinite)
     why = f"step {step} left the\nfloating-point range" if step >= 0 else "exactly 0 throughout"
-    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center")
-    ax.set(xticks=[], yticks=[])
+    return instead(ax, title, why)
+
+
+def instead(ax: Axes, title: str, why: str) -> Axes:
+    """A panel of words, without axes."""
+    ax.text(0.5, 0.5, why, transform=ax.transAxes, ha="center", va="center", wrap=False)
+    ax.set_axis_off()
     ax.set_title(title)
     return ax
 
 
-def write_strip(
-    entries: list[tuple[str, str]], shares: tuple[float, ...], *, ax: Axes | None = None
-) -> Axes:
-    """(name, value) from left to right, each on its share of the width."""
+def write_table(table: Table, *, n_rows: int = 0, ax: Axes | None = None) -> Axes:
+    """Names and values, one below the other, as if there were at least `n_rows` of them."""
     ax = figures.axes_or_new(ax)
     ax.set_axis_off()
-    ax.set(xlim=(0, sum(shares)), ylim=(0, 1))
-    edges = np.cumsum((0.0, *shares))
-    for (name, value), low, high in zip(entries, edges, edges[1:], strict=False):
-        middle = 0.5 * (low + high)
-        ax.text(middle, 0.72, name, ha="center", va="center", fontsize=13.5, color="0.25")
-        ax.text(middle, 0.22, value, ha="center", va="center", fontsize=17.5, weight="bold")
-        if low:
-            ax.axvline(low, 0.05, 0.95, color="0.7", lw=1.0)
+    ax.set(xlim=(0, 1), ylim=(max(n_rows, len(table.rows)), 0))
+    ax.set_title(table.title, fontsize="medium")
+    for i, (name, value) in enumerate(table.rows):
+        ax.text(0.0, i + 0.5, name, va="center", fontsize="small", color="0.25")
+        ax.text(1.0, i + 0.5, value, va="center", ha="right", fontsize="small", weight="bold")
+        ax.axhline(i, color="0.8", lw=pt(0.8), clip_on=False)
     return ax

@@ -49,7 +49,7 @@ def line(
     gaps = ~np.pad(known, 1)
     alone = known & gaps[:-2] & gaps[2:]
     at = np.flatnonzero(alone | (np.arange(known.size) % step == 0))
-    faced: dict[str, Any] = {"mfc": "white", "lw": 1.4} if hollow else {}
+    faced: dict[str, Any] = {"mfc": "white", "lw": figures.pt(1.4)} if hollow else {}
     ax.plot(drawn.x, drawn.y, color=side.color, marker=side.marker, markevery=at.tolist(),
             label=label, **faced)  # fmt: skip
 
@@ -80,6 +80,17 @@ def _widen(ax: Axes, least: float) -> None:
     if high - low < least:
         middle = 0.5 * (low + high)
         ax.set_ylim(middle - 0.5 * least, middle + 0.5 * least)
+
+
+def level(ax: Axes, y: float, **options: Any) -> None:
+    """A thin line across that curves are held against."""
+    style: dict[str, Any] = {"color": "0.35", "lw": figures.pt(0.9), "zorder": 1}
+    ax.axhline(y, **style | options)
+
+
+def found_at(ax: Axes, side: Side, x: float, label: str) -> None:
+    """A line upwards where something was found."""
+    ax.axvline(x, color=side.color, lw=figures.pt(1.4), label=label)
 
 
 def legend(ax: Axes, **options: Any) -> Axes:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from ...frame import figures
 from .axes import ABOVE, legend
 from .points import Points, points
 from .sides import Floats, Found, Side, sides
@@ -54,7 +55,7 @@ def plot_bars(ax: Axes, found: Found, read: Bars) -> Axes:
     for side, y, height in rungs(found, lambda side: read(side)[0]):
         ax.barh(y, read(side)[1], height, color=side.color, label=side.named(""), zorder=2)
     label_rungs(ax, names(found, lambda side: read(side)[0]))
-    ax.axvline(0.0, color="0.2", lw=1.0)
+    ax.axvline(0.0, color="0.2", lw=figures.pt(1.0))
     return legend(ax, **ABOVE)
 
 
@@ -64,7 +65,7 @@ def label_rungs(ax: Axes, labels: Sequence[str]) -> None:
     layers = [label.partition(",")[0] if "," in label else "" for label in labels]
     for k, (one, other) in enumerate(pairwise(layers)):
         if one != other:
-            ax.axhline(k + 0.5, color="0.6", lw=0.8)
+            ax.axhline(k + 0.5, color="0.6", lw=figures.pt(0.8))
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
 

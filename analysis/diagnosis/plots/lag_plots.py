@@ -1,17 +1,21 @@
 """Figures over lags: how far the gradient goes back, and beside it what the loss depends on."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from rnnsim.diagnosis.findings import Finding, percent, told
 
 from ...frame import figures
-from ...frame.figures import decades
+from ...frame.figures import decades, pt
 from .axes import (
     a_decade_at_least,
     beyond_window,
     decade_axis,
+    found_at,
     legend,
+    level,
     line,
     of_steps,
     once,
@@ -44,7 +48,7 @@ def _origin(change: Floats) -> int:
 def plot_gradient(found: Found, *, ax: Axes | None = None) -> Axes:
     """The typical size of the gradient of a loss with respect to the state k steps before it.
 
-    A straight line is one rate; dashed is the one that was fitted, over its lags. The band holds
+    A straight line is one rate; the thin black one was fitted, over its lags. The band holds
     the curve of many such sequences 95 times in a hundred, at each lag. Grey is what a truncated
     gradient does not see.
     """
@@ -59,7 +63,8 @@ def plot_gradient(found: Found, *, ax: Axes | None = None) -> Axes:
             line(ax, side, each, side.named("" if several else "gradient"))
             if np.isfinite(rows["fitted"]).any():
                 label = side.named(f"{told(rate.number, rate.error)} nats/step")
-                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **figures.theory())
+                fit: dict[str, Any] = {"color": "black", "lw": pt(1.4), "zorder": 5}
+                ax.plot(rows["lag"], decades(rows["fitted"]), label=label, **fit)
             _where_it_dies(ax, side, change)
     of_steps(ax, found)
     beyond_window(ax, found, 0.5)
@@ -77,7 +82,7 @@ def _where_it_dies(ax: Axes, side: Side, change: Floats) -> None:
     dead = np.isneginf(change)
     if dead.any():
         label = side.named(f"exactly 0 from lag {int(dead.argmax())} on")
-        ax.axvline(int(dead.argmax()), color=side.color, ls=":", lw=2.0, label=label)
+        found_at(ax, side, int(dead.argmax()), label)
 
 
 def memory_points(found: Found) -> list[Points]:
@@ -101,8 +106,8 @@ def plot_memory(found: Found, *, ax: Axes | None = None) -> Axes:
     """The loss when the state is set to 0 K steps before it, so that K steps are read.
 
     Where the curve is level nothing is seen that the state carries so far. Bars hold the rise of
-    the loss of many such sequences 95 times in a hundred; dotted is the loss after all steps, the
-    ring the K from which on the loss is back.
+    the loss of many such sequences 95 times in a hundred; the thin line is the loss after all
+    steps, the ring the K from which on the loss is back.
     """
     ax = figures.axes_or_new(ax)
     for side in sides(found):
@@ -111,11 +116,12 @@ def plot_memory(found: Found, *, ax: Axes | None = None) -> Axes:
             full = float(rows["loss"][0] - rows["rise"][0])
             line(ax, side, each, side.named("" if side.label else "loss"), every=1)
             ax.errorbar(rows["reset"], rows["loss"], figures.finite(rows["error"]), ls="",
-                        color=side.color, capsize=3, lw=1.2)  # fmt: skip
-            ax.axhline(full, color=side.color, ls=":", lw=1.6, label=once(ax, "after all steps"))
+                        color=side.color, capsize=pt(3), lw=pt(1.2))  # fmt: skip
+            level(ax, full, color=side.color, label=once(ax, "after all steps"))
             if back.number_known and back.says.startswith("carries"):
                 at = float(rows["loss"][list(rows["reset"]).index(back.number)])
-                ax.plot(back.number, at, "o", ms=13, mfc="none", mec="black", mew=1.8,
+                ax.plot(back.number, at, "o", ms=pt(13), mfc="none", mec="black",
+                        mew=pt(1.8),
                         label=once(ax, f"back from there on{_steps(side, back)}"))  # fmt: skip
     of_steps(ax, found)
     beyond_window(ax, found, 0.0)
@@ -151,9 +157,9 @@ def plot_held(found: Found, *, ax: Axes | None = None) -> Axes:
             rows, held = side.rows("state_memory"), side.finding("state_memory")
             line(ax, side, each, side.named("" if side.label else "$h$"), every=1)
             ax.errorbar(rows["reset"], each.y, figures.finite(100 * rows["error"]), ls="",
-                        color=side.color, capsize=3, lw=1.2)  # fmt: skip
+                        color=side.color, capsize=pt(3), lw=pt(1.2))  # fmt: skip
             limit = once(ax, f"{percent(held.threshold)} of $h$")
-            ax.axhline(100 * held.threshold, color="0.3", ls=":", lw=1.6, label=limit)
+            ax.axhline(100 * held.threshold, label=limit, **figures.mark())
     of_steps(ax, found)
     ax.set_ylim(0.0, None)
     ax.set_xlabel("steps $K$ read from a state of 0")

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from rnnsim.diagnosis.findings import short
 
 from ...frame import figures
-from ...frame.figures import decades
-from .axes import beyond_window, decade_axis, legend, line, of_steps, once
+from ...frame.figures import decades, pt
+from .axes import beyond_window, decade_axis, found_at, legend, level, line, of_steps, once
 from .points import Points, logs, number, points
 from .sides import Found, Side, sides
 from .window_plots import at_windows, window_axis
@@ -55,7 +55,7 @@ def plot_bias_and_variance(found: Found, *, ax: Axes | None = None) -> Axes:
         for each, look, name in zip(drawn, looks, names, strict=False):
             line(ax, side, each, side.named(name), **look)
         if len(drawn) == 3:
-            ax.plot(drawn[2].x, drawn[2].y, color="black", lw=1.2, label="sum")
+            ax.plot(drawn[2].x, drawn[2].y, color="black", lw=pt(1.2), label="sum")
         if drawn:
             sums += [_mark_best(ax, side)]
     window_axis(ax, found)
@@ -77,7 +77,7 @@ def _mark_best(ax: Axes, side: Side) -> float:
     y = float(decades(logs(rows["mean_square_error"]))[at])
     of = "" if side.label else f", $K$ = {best.number:.0f}"
     label = once(ax, f"best window{of}")
-    ax.plot(best.number, y, "*", ms=17, mfc="white", mec=side.color if side.label else "black",
+    ax.plot(best.number, y, "*", ms=pt(17), mfc="white", mec=side.color if side.label else "black",
             zorder=6, ls="", label=label)  # fmt: skip
     return y
 
@@ -102,8 +102,8 @@ def _lags(side: Side) -> list[Points]:
 def plot_horizon(found: Found, *, ax: Axes | None = None) -> Axes:
     """What each lag adds to the gradient, and the noise that it brings with it.
 
-    Both squared. Beyond the horizon, dotted, every lag brings more noise than gradient. Estimates
-    of the signal that are 0 or below are not drawn: they are not to be told from 0.
+    Both squared. Beyond the horizon, the line upwards, every lag brings more noise than gradient.
+    Estimates of the signal that are 0 or below are not drawn: they are not to be told from 0.
     """
     ax = figures.axes_or_new(ax)
     for side in sides(found):
@@ -114,7 +114,7 @@ def plot_horizon(found: Found, *, ax: Axes | None = None) -> Axes:
         horizon = side.finding("horizon")
         if horizon.number_known and 0 <= horizon.number < side.n_steps - 1:
             label = side.named(f"horizon, lag {horizon.number:.0f}")
-            ax.axvline(horizon.number + 0.5, color=side.color, ls=":", lw=2.0, label=label)
+            found_at(ax, side, horizon.number + 0.5, label)
     of_steps(ax, found)
     beyond_window(ax, found, 0.5)
     decade_axis(ax)
@@ -147,7 +147,7 @@ def plot_norms(found: Found, *, ax: Axes | None = None) -> Axes:
             ax.plot(each.x, each.y, ls="", marker=side.marker, color=side.color,
                     label=side.named("gradients of batches"))  # fmt: skip
     for limit in sorted({_limit(side) for side in sides(found)} - {None}):  # type: ignore[type-var]
-        ax.axhline(np.log10(limit), label=f"clipped at {short(limit)}", **figures.theory())  # type: ignore[arg-type]
+        ax.axhline(np.log10(limit), label=f"clipped at {short(limit)}", **figures.mark())  # type: ignore[arg-type]
     figures.count_axis(ax.xaxis)
     decade_axis(ax)
     ax.set_xlabel("batches, by size of the gradient")
@@ -186,7 +186,7 @@ def plot_cosines(found: Found, *, ax: Axes | None = None) -> Axes:
     figures.count_axis(ax.xaxis)
     low, _ = ax.get_ylim()
     ax.set_ylim(min(low - 0.05 * (1.0 - low), 0.88), 1.02)
-    ax.axhline(1.0, color="0.35", lw=0.9, zorder=1)
+    level(ax, 1.0)
     ax.set_xlabel("batches, by how far they are turned")
     ax.set_ylabel("cosine to the gradient before")
     return legend(ax)

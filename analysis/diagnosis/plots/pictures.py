@@ -36,7 +36,7 @@ class Kind(NamedTuple):
 _GRADIENT = Panel(
     lag_plots.plot_gradient, lag_plots.gradient_points,
     "The size of the gradient is the typical one, of a loss with respect to the state k steps "
-    "before it: a straight line is one rate, dashed the one that was fitted.",
+    "before it: a straight line is one rate, the thin black one was fitted.",
 )  # fmt: skip
 _MEMORY = Panel(
     lag_plots.plot_memory, lag_plots.memory_points,
@@ -63,7 +63,7 @@ _GATES = Panel(
 )  # fmt: skip
 _EIGENVALUES = Panel(
     state_plots.plot_eigenvalues, state_plots.eigenvalue_points,
-    "Dashed is the unit circle, on which a linear network neither forgets nor grows.",
+    "Grey is the unit circle, on which a linear network neither forgets nor grows.",
 )  # fmt: skip
 _STATES = Panel(
     state_plots.plot_states, state_plots.state_points, "The first point is the length of the data."

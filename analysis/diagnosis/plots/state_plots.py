@@ -108,7 +108,7 @@ def plot_gates(found: Found, *, ax: Axes | None = None) -> Axes:
             )
         for k, mean in enumerate(rows["mean"]):
             of = f", {side.brief}" if side.label else ""
-            ax.text(1.02, y[k], f"mean {mean:.2f}{of}", va="center", fontsize=10.5)
+            ax.text(1.02, y[k], f"mean {mean:.2f}{of}", va="center", fontsize="small")
     label_rungs(ax, [f"${name}$" for name in names(found, _named_gates)])
     ax.set_xlim(0.0, 1.0)
     ax.grid(visible=False)
@@ -136,14 +136,14 @@ def _times(side: Side) -> list[Points]:
 def plot_time_scales(found: Found, *, ax: Axes | None = None) -> Axes:
     """In how many steps each unit forgets by e, by its gate alone, the fastest first.
 
-    Dashed is the length of the data: what lies above remembers for longer than they last.
+    Dotted is the length of the data: what lies above remembers for longer than they last.
     """
     ax = figures.axes_or_new(ax)
     for side in sides(found):
         for each in _times(side):
             line(ax, side, each, side.named("units"))
     for T in sorted({side.n_steps for side in sides(found)}):
-        ax.axhline(np.log10(T), label=f"length of the data, {T}", **figures.theory())
+        ax.axhline(np.log10(T), label=f"length of the data, {T}", **figures.mark())
     decade_axis(ax)
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
@@ -179,12 +179,12 @@ def _complex(real: float, imag: float) -> str:
 
 
 def plot_eigenvalues(found: Found, *, ax: Axes | None = None) -> Axes:
-    """Eigenvalues of W_hh in the plane, and the unit circle, dashed.
+    """Eigenvalues of W_hh in the plane, and the unit circle, grey.
 
     Inside of it a linear network forgets, outside it grows. Layers differ in their markers.
     """
     ax = figures.axes_or_new(ax)
-    ax.plot(_CIRCLE.real, _CIRCLE.imag, **figures.theory())
+    ax.plot(_CIRCLE.real, _CIRCLE.imag, color="0.45", lw=figures.pt(1.6), zorder=1)
     for side in sides(found):
         for k, each in enumerate(_eigenvalues(side)):
             name = each.name.removeprefix(f"{side.label}: ") if side.label else each.name

@@ -12,7 +12,7 @@ from rnnsim.diagnosis.findings import percent
 
 from ...frame import figures
 from ...frame.figures import decades
-from .axes import beyond_window, legend, line
+from .axes import beyond_window, legend, level, line
 from .bars import bar_points, plot_bars
 from .points import Points, logs, points
 from .sides import Found, Side, sides
@@ -47,7 +47,7 @@ def plot_shares(found: Found, *, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     for share in _SHARES:
-        ax.axhline(share, color="0.35", lw=0.9, zorder=1)
+        level(ax, share)
     for side in sides(found):
         for each in _shares(side):
             of = each.name[-len("W_hh") :]
@@ -88,7 +88,7 @@ def plot_window_errors(found: Found, *, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     for error in _ERRORS:
-        ax.axhline(np.log10(error), color="0.35", lw=0.9, zorder=1)
+        level(ax, np.log10(error))
     for side in sides(found):
         for each in _errors(side):
             line(ax, side, each, side.named("error of the window"))
@@ -111,7 +111,8 @@ def _mark_window(ax: Axes, side: Side, name: str, y: float, *, hollow: bool = Fa
     error = window.error if np.isfinite(window.error) else 0.0
     left = min(error, window.number - 1.0)
     ax.errorbar(window.number, y, xerr=[[left], [error]], color=side.color, marker=side.marker,
-                ms=11, mec="black", mfc="white" if hollow else side.color, capsize=4, lw=1.6,
+                ms=figures.pt(11), mec="black", mfc="white" if hollow else side.color,
+                capsize=figures.pt(4), lw=figures.pt(1.6),
                 zorder=6)  # fmt: skip
 
 

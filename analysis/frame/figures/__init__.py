@@ -10,7 +10,7 @@ given by `pt`, so that type, lines and marks grow together in another `Look`.
 
 from ..looks import Look, look
 from .canvas import axes_or_new, entitle, label_outer, legend_above, letter, new_figure
-from .house import MARKERS, mark, pt, shades, style, theory
+from .house import CELLS, MARKERS, MEASURED, mark, pt, shades, style, theory
 from .lines import name_lines, seeds_and_median, shaded
 from .maps import SIGNED, colour_bar, contour, signed_mesh
 from .saving import Film, save, save_film
@@ -32,7 +32,9 @@ from .settling import settle
 from .texts import caption, caption_of, plain, symbols, width_of, wrapped
 
 __all__ = [
+    "CELLS",
     "MARKERS",
+    "MEASURED",
     "SIGNED",
     "Film",
     "Look",

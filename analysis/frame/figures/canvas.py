@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 
 from ..looks import CONTEXTS, look
 from .house import pt
-from .texts import width_of
+from .texts import width_of, wrapped
 
 Panels = npt.NDArray[np.object_]
 _SQUEEZE = 1.3  # how much narrower than they were meant panels may stand side by side
@@ -136,15 +136,32 @@ def letter(axes: Panels | Sequence[Axes]) -> None:
 
 
 def legend_above(
-    figure: Figure, handles: Sequence[Any], labels: Sequence[str] | None = None, **options: Any
+    figure: Figure,
+    handles: Sequence[Any],
+    labels: Sequence[str] | None = None,
+    *,
+    title: str = "",
+    **options: Any,
 ) -> Legend:
-    """A legend above all panels, in as many columns as the width of the figure has room for."""
+    """A legend above all panels, in as many columns as the width of the figure has room for.
+
+    `title` is what the figure asks or says, above it, in the type of titles of figures.
+    """
     names = [str(each.get_label()) for each in handles] if labels is None else list(labels)
-    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    size = _points("legend.fontsize")
     room = max((width_of(name, size) for name in names), default=0.0) + 4.2 * size / 72
     columns = int(np.clip((figure.get_figwidth() - 0.3) // room, 1, max(len(names), 1)))
     rows = -(-len(names) // columns)
     columns = -(-len(names) // rows) if rows else 1
+    if title:
+        large = _points("figure.titlesize")
+        words = wrapped(title, figure.get_figwidth() - 0.3, large)
+        options = {"title": words, "title_fontsize": large} | options
     return figure.legend(
         handles, names, loc="outside upper center", ncols=columns, fontsize=size, **options
     )
+
+
+def _points(setting: Any) -> float:
+    """A size of type in points, which settings may have by a name."""
+    return float(FontProperties(size=rcParams[setting]).get_size_in_points())

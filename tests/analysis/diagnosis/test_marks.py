@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.diagnosis.plots import lag_plots, noise_plots, state_plots, window_plots
 from analysis.diagnosis.plots.pictures import KINDS, pictures
+from analysis.frame import figures
 
 LN10 = np.log(10)
 PLOTS = [panel.plot for kind in KINDS for panel in kind.panels]
@@ -32,9 +33,27 @@ def test_nothing_known_draws_nothing_and_does_not_fail(plot, case):
     ax.figure.draw_without_rendering()
 
 
-def test_the_fitted_rate_is_dashed_over_its_lags(case):
+def fitted(ax):
+    """Lines of rates that were fitted."""
+    return [line for label, line in labelled(ax).items() if label.endswith("nats/step")]
+
+
+def dotted(ax):
+    """Lines of what was set."""
+    return [line for line in ax.lines if line.get_linestyle() == ":"]
+
+
+@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
+@pytest.mark.parametrize("name", ["vanishes", "lstm", "dead"])
+def test_nothing_that_is_measured_or_set_looks_like_theory(plot, name, case):
+    ax = plot(case(name))
+    assert not dashed(ax)
+    assert all(line.get_gid() == "mark" for line in dotted(ax))
+
+
+def test_the_fitted_rate_is_drawn_over_its_lags(case):
     found = case("vanishes")
-    (line,) = dashed(lag_plots.plot_gradient(found))
+    (line,) = fitted(lag_plots.plot_gradient(found))
     x, y = np.array(line.get_xdata(), float), np.array(line.get_ydata(), float)
     known = np.isfinite(y)
     assert f"lags {x[known][0]:.0f} to {x[known][-1]:.0f}." in found["gradient_rate"].words
@@ -48,7 +67,7 @@ def test_the_fitted_rate_is_dashed_over_its_lags(case):
 def test_no_line_where_there_is_no_single_rate(case):
     found = case("lstm")
     assert found["gradient_rate"].says == "no single rate"
-    assert not dashed(lag_plots.plot_gradient(found))
+    assert not fitted(lag_plots.plot_gradient(found))
 
 
 def test_the_band_holds_the_errors(case):
@@ -112,12 +131,12 @@ def test_memory_has_bars_the_full_loss_and_where_it_is_back(case):
 def test_windows_that_keep_90_percent_and_that_are_off_by_10_and_1(case):
     found = case("vanishes")
     large = [line for line in window_plots.plot_shares(found).lines
-             if line.get_markersize() == 11]  # fmt: skip
+             if line.get_markersize() == figures.pt(11)]  # fmt: skip
     reach = [found[f"reach_{of}"] for of in ("W_hh", "W_xh")]
     assert [float(line.get_xdata()[0]) for line in large] == [each.number for each in reach]
     assert all(float(line.get_ydata()[0]) == 0.9 for line in large)
     ax = window_plots.plot_window_errors(found)
-    large = [line for line in ax.lines if line.get_markersize() == 11]
+    large = [line for line in ax.lines if line.get_markersize() == figures.pt(11)]
     windows = [found[f"window_for_{n}_percent"] for n in (10, 1)]
     assert [float(line.get_xdata()[0]) for line in large] == [each.number for each in windows]
     assert_allclose([line.get_ydata()[0] for line in large], [-1, -2])
@@ -151,7 +170,7 @@ def test_the_horizon_stands_behind_its_lag(case):
 
 
 def test_the_limit_of_clipping(case):
-    (line,) = dashed(noise_plots.plot_norms(case("vanishes")))
+    (line,) = dotted(noise_plots.plot_norms(case("vanishes")))
     assert_allclose(line.get_ydata(), 0.0)  # log10 of 1
     assert line.get_label() == "clipped at 1"
     low, high = noise_plots.plot_cosines(case("vanishes")).get_ylim()
@@ -170,9 +189,11 @@ def test_gates_fill_their_bars_and_say_their_means(case):
 
 
 def test_the_unit_circle_and_the_length_of_the_data(case):
-    (circle,) = dashed(state_plots.plot_eigenvalues(case("vanishes")))
+    circle = state_plots.plot_eigenvalues(case("vanishes")).lines[0]
+    assert circle.get_linestyle() == "-"
     assert_allclose(np.hypot(circle.get_xdata(), circle.get_ydata()), 1)
-    (line,) = dashed(state_plots.plot_time_scales(case("lstm")))
+    (line,) = dotted(state_plots.plot_time_scales(case("lstm")))
+    assert line.get_label() == "length of the data, 25"
     assert_allclose(line.get_ydata(), np.log10(25))
 
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from artists import check_axes, dashed, drawn_with_captions, faint, labelled, texts
+from artists import check_axes, dashed, drawn_with_captions, faint, labelled
 from numpy.testing import assert_allclose, assert_array_equal
 
+from analysis.frame import figures
 from analysis.networks import cell_plots, cells
 
 ANALYSED = cells
@@ -17,6 +18,11 @@ TINY = cells.Settings(
     batch_size=2, n_threads=1,
 )  # fmt: skip
 CHRONO = xr.DataArray([0, 0, 1], {"start": ["bias 0", "bias 2", "chrono 9"]})
+
+
+def dotted(ax):
+    """Lines of what was set."""
+    return [line for line in ax.lines if line.get_linestyle() == ":"]
 
 
 def test_norms_are_medians_beside_the_path_and_the_guide(data):
@@ -29,13 +35,17 @@ def test_norms_are_medians_beside_the_path_and_the_guide(data):
             norms = here.log_norm.sel(cell=cell)[seed] / LN10
             assert any(np.allclose(norms, line.get_ydata()) for line in faint(ax))
     path = np.median(here.log_norm_path_c.sel(cell="lstm"), axis=0) / LN10
-    assert_allclose(lines["LSTM, path through c"].get_ydata()[1:], path[1:])
-    assert np.isnan(lines["LSTM, path through c"].get_ydata()[0])  # an exact 0
+    through_c = lines[cell_plots.PATH]
+    assert_allclose(through_c.get_ydata()[1:], path[1:])
+    assert np.isnan(through_c.get_ydata()[0])  # an exact 0
+    assert through_c.get_linestyle() == "-"  # it is measured
     (guide,) = dashed(ax)
     assert_allclose(guide.get_ydata(), -np.arange(T) * np.log1p(np.exp(-2)) / LN10)
     assert "lag" in ax.get_xlabel()
     markers = [lines[name].get_marker() for name in cell_plots.NAMES.values()]
-    assert len(set(markers)) == 3  # told apart in grey
+    assert markers == list(figures.MARKERS[:3])  # told apart in grey
+    colors = [lines[name].get_color() for name in cell_plots.NAMES.values()]
+    assert colors == [figures.CELLS[cell] for cell in cell_plots.NAMES]
 
 
 def test_windows_have_error_tolerance_and_share(data):
@@ -45,12 +55,14 @@ def test_windows_have_error_tolerance_and_share(data):
     known = np.isfinite(line.get_ydata())
     assert_allclose(line.get_ydata()[known], np.median(error, axis=0)[known] / LN10)
     assert_array_equal(line.get_xdata(), data.window)
-    assert any(list(each.get_ydata()) == [-1.0, -1.0] for each in ax.lines)
+    (tolerance,) = dotted(ax)
+    assert list(tolerance.get_ydata()) == [-1.0, -1.0]
     ax = cell_plots.plot_cumulative_share(data, start="bias 0")
     share = data.sel(start="bias 0", cell="lstm").cumulative_share
     assert_allclose(labelled(ax)["LSTM"].get_ydata(), np.median(share, axis=0))
     levels = [each.get_ydata()[0] for each in ax.lines if len(each.get_ydata()) == 2]
     assert levels == [0.9, 1.0]
+    assert [each.get_ydata()[0] for each in dotted(ax)] == [0.9]
 
 
 def test_exponents_stand_beside_what_gates_predict(data):
@@ -65,9 +77,28 @@ def test_exponents_stand_beside_what_gates_predict(data):
             assert (shown > ax.get_ylim()[0]).all()
             assert (shown < ax.get_ylim()[1]).all()
     assert len(dashed(ax)) == 2
-    first = np.median(here.exponent.sel(cell="vanilla")[:, 0])
-    assert texts(ax) == [f"RNN: $\\lambda_1$ = {first:+z.2f}"]
+    assert {line.get_color() for line in dashed(ax)} == {
+        figures.CELLS[cell] for cell in ("gru", "lstm")
+    }
     assert "nats/step" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize("cells_there", [["vanilla"], ["vanilla", "lstm"], ["gru"]])
+def test_panels_of_exponents_hold_the_largest_of_every_cell(data, cells_there):
+    here = data.sel(cell=cells_there)
+    low, high = cell_plots.exponent_range(here)
+    assert low < 0 < high
+    for cell, start in ((cell, start) for cell in cells_there for start in here.start.values):
+        ax = cell_plots.plot_exponents(here, start=start)
+        assert ax.get_ylim() == (low, high)
+        shown = labelled(ax)[cell_plots.NAMES[cell]].get_ydata()
+        assert low < shown[0] < high
+        if cell != "vanilla":
+            assert (shown > low).all()
+    dead = here.assign(
+        exponent=here.exponent * 0 - np.inf, predicted_exponent=np.nan * here.exponent
+    )
+    assert cell_plots.plot_exponents(dead, start="bias 0").get_ylim() == (-0.06, 0.06)
 
 
 def test_time_scales_are_sorted_beside_those_of_deaf_gates(data):
@@ -78,27 +109,50 @@ def test_time_scales_are_sorted_beside_those_of_deaf_gates(data):
     assert "RNN" not in labelled(ax)
     (guide,) = dashed(ax)
     assert_allclose(guide.get_ydata(), np.log10(here.theory_time_scale))
-    assert any(np.allclose(line.get_ydata(), np.log10(T)) for line in ax.lines)
+    (length,) = dotted(ax)
+    assert_allclose(length.get_ydata(), np.log10(T))
     assert "steps" in ax.get_ylabel()
 
 
-def test_panels_of_a_row_show_what_all_of_them_hold(data):
+def test_panels_show_what_all_of_them_hold(data):
     """On one scale, and the lags of every column have numbers, also above an empty place."""
     drawn = cells.draw({"cells": data.assign(time_scale=data.time_scale * (1 + 99 * CHRONO))})
-    for name in ("windows", "exponents-and-time-scales"):
-        bottom = drawn[name].axes[3:]
-        assert len({ax.get_ylim() for ax in bottom}) == 1
-        low, high = bottom[0].get_ylim()
-        shown = np.concatenate(
-            [y for ax in bottom for line in ax.lines for y in [line.get_ydata()]]
-        )
-        assert low <= np.nanmin(shown)
-        assert np.nanmax(shown) <= high
+    panels = drawn["time-scales"].axes
+    assert len(panels) == 3
+    assert len({ax.get_ylim() for ax in panels}) == 1
+    low, high = panels[0].get_ylim()
+    shown = np.concatenate([line.get_ydata() for ax in panels for line in ax.lines])
+    assert low <= np.nanmin(shown)
+    assert np.nanmax(shown) <= high
     lags = [ax for ax in drawn["norm-against-lag"].axes if ax.get_xlabel()]
     assert [ax.get_title() for ax in lags] == ["forget bias 2", "chrono to 9 steps"]
     for ax in lags:
         ax.figure.draw_without_rendering()
         assert any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks())
+
+
+def named(figure):
+    """What the legend of a figure names."""
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_legends_name_what_is_drawn_and_nothing_else(datasets):
+    drawn = cells.draw(datasets)
+    three = ["RNN", "GRU", "LSTM"]
+    assert named(drawn["norm-against-lag"]) == [
+        *three, cell_plots.PATH, "a gate that hears nothing",
+    ]  # fmt: skip
+    assert named(drawn["windows"]) == [*three, "error of 10%"]
+    assert named(drawn["shares"]) == [*three, "share of 90%"]
+    assert named(drawn["exponents"]) == [*three, "what gates alone predict"]
+    assert named(drawn["time-scales"]) == [
+        "GRU", "LSTM", "gates that hear nothing", f"the {T} steps of a sequence",
+    ]  # fmt: skip
+    one = cells.draw({"cells": datasets["cells"].sel(cell=["vanilla"])})
+    assert "time-scales" not in one
+    assert named(one["norm-against-lag"]) == named(one["exponents"]) == ["RNN"]
+    for figure in one.values():
+        assert not any(word in figure.get_supxlabel() for word in ("Dashed", "path", "gates"))
 
 
 def test_indices_are_whole_numbers(data):
@@ -122,11 +176,12 @@ def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
 
 
 def test_figures_have_a_panel_for_each_start_and_say_what_is_cut(datasets):
-    names = "norm-against-lag", "windows", "exponents-and-time-scales"
+    names = "norm-against-lag", "windows", "shares", "exponents", "time-scales"
     drawn = drawn_with_captions(cells, datasets, *names)
     for figure in drawn.values():
         assert figure.get_supxlabel().startswith("3 networks of each kind (5 units, pytorch, gain")
-        titles = {ax.get_title() for ax in figure.axes}
+        assert "Thin lines: networks, thick: medians." in figure.get_supxlabel()
+        titles = {ax.get_title(loc="left") for ax in figure.axes}
         assert {"forget bias 0", "forget bias 2", "chrono to 9 steps"} <= titles
     data = datasets["cells"]
     for slope, cut in ((-0.5, False), (-2.0, True)):
@@ -134,19 +189,25 @@ def test_figures_have_a_panel_for_each_start_and_say_what_is_cut(datasets):
         caption = cells.draw({"cells": steep})["norm-against-lag"].get_supxlabel()
         assert (slope * (T - 1) < -8 * LN10) == cut
         assert ("What lies below $10^{-8}$ is not shown." in caption) is cut
+    for shift, cut in ((0.0, False), (-9.0, True)):
+        flat = data.assign(exponent=0 * data.exponent - 1.0, predicted_exponent=data.exponent * 0)
+        lower = flat.assign(
+            exponent=flat.exponent + shift * (flat.cell == "vanilla") * (flat.unit > 0)
+        )
+        caption = cells.draw({"cells": lower})["exponents"].get_supxlabel()
+        assert ("What lies below the panels is not shown." in caption) is cut
 
 
 def test_captions_say_in_which_units_norms_are(datasets):
-    words = "(h, c) of LSTMs, in units of what each component varies by, each relative"
+    words = "(h, c) of LSTMs, in units of what each component varies by. Dashed"
     assert words in cells.draw(datasets)["norm-against-lag"].get_supxlabel()
     plain = cells.compute(replace(TINY, state_scale="none", forget_bias=(0.0,)), progress=False)
-    assert "(h, c) of LSTMs, each" in cells.draw(plain)["norm-against-lag"].get_supxlabel()
+    assert "(h, c) of LSTMs. Dashed" in cells.draw(plain)["norm-against-lag"].get_supxlabel()
 
 
 def test_no_chrono_is_a_start_less():
     data = cells.compute(replace(TINY, chrono=0.0, cell=("gru",)), progress=False)["cells"]
     assert data.start.values.tolist() == ["bias 0", "bias 2"]
     figure = cells.draw({"cells": data})["norm-against-lag"]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["GRU", "a gate that hears nothing"]
-    assert "dotted" not in figure.get_supxlabel()
+    assert named(figure) == ["GRU", "a gate that hears nothing"]
+    assert "path through c" not in figure.get_supxlabel()

@@ -5,6 +5,7 @@ import pytest
 from artists import check_axes, dashed, drawn_with_captions, faint, labelled, texts
 from numpy.testing import assert_allclose, assert_array_equal
 
+from analysis.frame import figures
 from analysis.networks import depth, depth_plots
 
 ANALYSED = depth
@@ -36,6 +37,11 @@ def test_norms_are_medians_beside_the_guide(data):
     assert len(lines) == 4
     assert set(lines) == set(texts(ax))  # named at the line
     assert len({line.get_marker() for line in lines.values()}) == 4  # told apart in grey
+    looks = depth_plots.looks(data)
+    assert list(looks) == [1, 2, 4]
+    assert [lines[f"layer {layer}"].get_color() for layer in looks] == figures.shades(3)
+    one = labelled(depth_plots.plot_norm_against_lag(data, depth=1))
+    assert one["layer 1"].get_color() == lines["layer 1"].get_color()
     assert "lag" in ax.get_xlabel()
 
 
@@ -56,10 +62,11 @@ def test_exponents_of_layers_stand_at_their_ranks(data):
 def test_rates_are_beside_slopes(data):
     ax = depth_plots.plot_rates(data, depth=4)
     here, lines = data.sel(n_layers=4), labelled(ax)
-    assert_allclose(lines["slope"].get_ydata(), np.median(here.slope, axis=0))
-    assert_allclose(lines["predicted"].get_ydata(), np.median(here.rate, axis=0))
-    assert_allclose(lines["own"].get_ydata(), np.median(here.layer_exponent[..., 0], axis=0))
-    assert dashed(ax) == [lines["predicted"]]
+    assert_allclose(lines["measured"].get_ydata(), np.median(here.slope, axis=0))
+    assert_allclose(lines["in the end"].get_ydata(), np.median(here.rate, axis=0))
+    alone = np.median(here.layer_exponent[..., 0], axis=0)
+    assert_allclose(lines["of the layer alone"].get_ydata(), alone)
+    assert dashed(ax) == [lines["in the end"]]
 
 
 def test_windows_have_error_and_tolerance(data):
@@ -70,9 +77,10 @@ def test_windows_have_error_and_tolerance(data):
         shown = lines[f"layer {layer}"].get_ydata()
         assert_allclose(shown[np.isfinite(shown)], error[np.isfinite(shown)])
     joint = np.median(here.joint_window_log_error, axis=0) / LN10
-    shown = lines["all"].get_ydata()
+    shown = lines["all layers"].get_ydata()
     assert_allclose(shown[:-1], joint[:-1])
-    assert any(list(each.get_ydata()) == [-1.0, -1.0] for each in ax.lines)
+    (tolerance,) = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert list(tolerance.get_ydata()) == [-1.0, -1.0]
     ax = depth_plots.plot_window_by_depth(data)
     lines = labelled(ax)
     for name, values in (
@@ -99,23 +107,37 @@ def test_plots_draw_on_the_given_axes_or_on_new_ones(data, plot):
     check_axes(lambda ax: depth_plots.plot_window_by_depth(data, ax=ax))
 
 
-def test_names_of_lines_keep_apart():
-    places = depth_plots._spread({"a": 0.5, "b": 0.5, "c": 0.97, "d": 0.96})
-    ordered = sorted(places.values())
-    assert np.diff(ordered).min() >= 0.064
-    assert ordered[-1] <= 0.97
-    assert places["c"] > places["d"] > places["b"]
-    assert depth_plots._spread({}) == {}
+def named(figure):
+    """What the legend of a figure names."""
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_legends_name_what_is_drawn(datasets):
+    drawn = depth.draw(datasets)
+    layers = ["layer 1", "layer 2", "layer 4"]
+    assert named(drawn["exponents"]) == [*layers, "the stack"]
+    assert named(drawn["window-errors"]) == [*layers, "all layers", "error of 10%"]
+    assert len(named(drawn["rates"])) == 3
+    (ax,) = drawn["window-by-depth"].axes
+    assert set(texts(ax)) == set(labelled(ax)) == {"every layer", "lowest layer", "top layer"}
+
+
+def test_one_network_has_no_medians(datasets):
+    one = datasets["depth"].isel(network_seed=slice(1))
+    for figure in depth.draw({"depth": one}).values():
+        words = figure.get_supxlabel()
+        assert words.startswith("1 tanh RNN stack of each depth")
+        assert not any(word in words for word in ("median", "thick", "dots", "Dots"))
 
 
 def test_figures_have_a_panel_for_each_depth_and_say_what_is_cut(datasets):
-    names = "norm-against-lag", "exponents", "window-errors", "window-by-depth"
+    names = "norm-against-lag", "exponents", "rates", "window-errors", "window-by-depth"
     drawn = drawn_with_captions(depth, datasets, *names)
     for name, figure in drawn.items():
         words = figure.get_supxlabel()
         assert words.startswith("3 tanh RNN stacks of each depth (3 units a layer, gaussian, gain")
         if name != "window-by-depth":
-            assert {"1 layer", "4 layers"} <= {ax.get_title() for ax in figure.axes}
+            assert {"1 layer", "4 layers"} <= {ax.get_title(loc="left") for ax in figure.axes}
     data = datasets["depth"]
     for slope, cut in ((-0.5, False), (-2.0, True), (2.0, True)):
         steep = data.assign(log_norm=slope * data.lag + 0 * data.log_norm)

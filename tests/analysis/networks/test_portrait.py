@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import dashed, marked, only_line, texts
+from artists import dashed, labelled, marked, only_line, texts
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
@@ -124,6 +124,7 @@ def test_singular_values_and_their_law(data):
     assert_array_equal(only_line(ax, style="--").get_ydata(), data.theory_singular_values)
     assert_array_equal(ax.lines[0].get_ydata(), data.singular_values)
     assert ax.lines[-1].get_ydata()[0] == 1.0
+    assert ax.get_ylim()[1] > float(data.singular_values.max())
 
 
 def test_exponents_with_errors_sequences_and_mean_field(data):
@@ -135,8 +136,10 @@ def test_exponents_with_errors_sequences_and_mean_field(data):
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     assert_allclose(ends[:, 1] - ends[:, 0], 2 * data.exponent_errors, atol=1e-12)
     assert "nats/step" in ax.get_ylabel()
-    drawn = [x for a in (ax, *ax.child_axes) for x in dashed(a)]
-    assert [float(x.get_ydata()[0]) for x in drawn] == [float(data.theory_exponent)]
+    (expected,) = dashed(ax)
+    assert list(expected.get_ydata()) == [float(data.theory_exponent)] * 2
+    assert expected.get_label() in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert not dashed(portrait_plots.plot_exponents(data.assign(theory_exponent=np.nan)))
 
 
 def test_silent_units_are_said_to_have_no_exponent():
@@ -145,34 +148,46 @@ def test_silent_units_are_said_to_have_no_exponent():
     assert np.isfinite(ax.containers[0].lines[0].get_ydata()).all()
 
 
-def test_map_is_relative_to_lag_0_with_a_key(data):
+def test_map_is_relative_to_lag_0_with_a_named_bar(data):
     ax = portrait_plots.plot_map(data)
     shown = ax.collections[0].get_array().reshape(T, T)  # (lag, step)
     assert_allclose(shown[0], 0.0)
     expected = (data.log_norm_map[20, 7] - data.log_norm_map[20, 0]) / LN10
     assert_allclose(shown[7, 20], expected)
     assert np.ma.getmaskarray(shown)[20, 7] or np.isnan(shown[20, 7])  # before step 1
-    assert len(ax.child_axes) == 1
+    (bar,) = [other for other in ax.figure.axes if other is not ax]
+    assert portrait_page.NORM in (bar.get_xlabel(), bar.get_ylabel())
     assert "step" in ax.get_xlabel()
     assert "lag" in ax.get_ylabel()
 
 
-def test_map_has_a_column_for_each_sequence_where_one_step_carries_loss():
+def test_sequences_are_held_against_their_mean_where_one_step_carries_loss():
     data = computed(task="adding")
     assert_array_equal(data.column, [1, 2, 3])
     ax = portrait_plots.plot_map(data)
-    assert ax.get_xlabel() == "sequence"
+    assert ax.get_title() == "How sequences differ"
     rnn, sequences, _ = subject(task="adding")
     norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0, 0]
-    shown = ax.collections[0].get_array().reshape(T, B)
-    assert_allclose(shown[5, 2], (norms[5, 2] - norms[0, 2]) / LN10)
+    expected = (norms - norms[0]) / LN10  # (lag, sequence)
+    expected = expected - expected.mean(axis=1, keepdims=True)
+    lines = [line for line in ax.lines if line.get_alpha()]
+    assert len(lines) == B
+    for line, values in zip(lines, expected.T, strict=True):
+        assert_array_equal(line.get_xdata(), data.lag)
+        assert_allclose(line.get_ydata(), values, atol=1e-12)
+    low, high = ax.get_ylim()
+    assert low <= expected.min() <= expected.max() <= high
+    alone = portrait_plots.plot_map(data.isel(column=slice(1)))
+    assert texts(alone) == ["there is one sequence,\nand one step with loss"]
+    caption = portrait_plots.page(data).get_supxlabel()
+    assert "from the last step with loss, sequence by sequence" in caption
 
 
 def test_slope_of_lambda_1_lies_beside_the_measured_norms(data):
     ax = portrait_plots.plot_lags(data)
     y = only_line(ax, style="--").get_ydata()
     assert_allclose(np.diff(y), float(data.exponents[0]) / LN10, rtol=1e-9)
-    measured = only_line(ax, label="measured").get_ydata()
+    measured = only_line(ax, label="mean").get_ydata()
     first, last = int(data.growth_first_lag), int(data.growth_last_lag)
     assert_allclose(measured[: last + 1], data.log_norms[:, : last + 1].mean("sequence") / LN10)
     middle = slice(first, last + 1)
@@ -180,14 +195,25 @@ def test_slope_of_lambda_1_lies_beside_the_measured_norms(data):
     assert len([x for x in ax.lines if x.get_alpha() == 0.3]) == B
 
 
-def test_the_bound_is_drawn_where_it_fits_only(data):
-    steep = portrait_plots.plot_lags(data.assign(spectral_norm=1e3))
-    assert not [x for x in steep.lines if x.get_linestyle() == ":"]
+def test_the_bound_is_drawn_where_it_stays_in_the_picture(data):
+    assert "bound" not in labelled(portrait_plots.plot_lags(data.assign(spectral_norm=1e3)))
+    leaves = data.assign(spectral_norm=1.5)  # begins inside, and leaves before the last lag
+    ax = portrait_plots.plot_lags(leaves)
+    last = int(data.growth_last_lag)
+    assert np.log10(1.5) < ax.get_ylim()[1] < last * np.log10(1.5)
+    assert "bound" not in labelled(ax)
     contracting = computed(gain=0.3)
-    bound = only_line(portrait_plots.plot_lags(contracting), style=":")
-    norm = float(contracting.spectral_norm)
+    bound = only_line(portrait_plots.plot_lags(contracting), label="bound")
+    norm, last = float(contracting.spectral_norm), int(contracting.growth_last_lag)
     assert norm < 1
-    assert_allclose(bound.get_ydata(), np.arange(T) * np.log10(norm), atol=1e-12)
+    assert_allclose(bound.get_ydata(), np.arange(last + 1) * np.log10(norm), atol=1e-12)
+    assert bound.get_linestyle() == "--"  # theory
+
+
+def test_lines_over_lags_are_named_at_their_ends(data):
+    ax = portrait_plots.plot_lags(data)
+    assert texts(ax) == ["mean", portrait_plots.RATE]
+    assert list(labelled(ax)) == texts(ax)
 
 
 def test_truncation_marks_the_sufficient_window():
@@ -196,7 +222,9 @@ def test_truncation_marks_the_sufficient_window():
     window = float(data.sufficient_window)
     (dot,) = marked(ax, "o")
     assert_allclose(dot.get_xydata(), [[window, np.log10(0.2)]])
-    assert texts(ax)[0] == f"{window:.0f} steps\nfor 20%"
+    assert ax.get_title() == f"Window for an error of 20%: {window:.0f} of {T} steps"
+    (level,) = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert_allclose(level.get_ydata(), np.log10(0.2))
     K, y = only_line(ax, style="--").get_data()
     assert_allclose(y[window == K], np.log10(0.2))
     assert_allclose(np.diff(y), float(data.exponents[0]) / LN10)
@@ -206,7 +234,7 @@ def test_truncation_marks_the_sufficient_window():
 
 def test_no_window_no_mark(data):
     ax = portrait_plots.plot_truncation(data.assign(sufficient_window=np.nan))
-    assert not ax.texts
+    assert ax.get_title() == "Window for an error of 10%: not known"
     assert not marked(ax, "o")
 
 
@@ -224,21 +252,40 @@ def test_ticks(low, high, expected):
     assert_allclose(figures.ticks_between(low, high), expected, atol=1e-12)
 
 
-def test_numbers_of_the_strip(data):
-    values = [value for _, value in portrait_plots.numbers(data)]
-    assert values[0] == f"{float(data.spectral_radius):.2f}"
-    assert values[-1] == f"{float(data.sufficient_window):.0f} of {T}"
-    assert values[5].endswith(f" of {H}")
+def told(dataset):
+    """What all tables say, by name."""
+    return {name: value for table in portrait_plots.numbers(dataset) for name, value in table.rows}
+
+
+def test_numbers_of_the_tables(data):
+    matrix, rates, short = portrait_plots.numbers(data)
+    assert [table.title for table in (matrix, rates)] == ["$W_{hh}$", "Rates (nats/step)"]
+    values = told(data)
+    assert values["spectral radius"] == f"{float(data.spectral_radius):.2f}"
+    assert values["norm"] == f"{float(data.spectral_norm):.2f}"
+    assert values["departure from normality"] == f"{float(data.henrici_relative):.0%}"
+    assert values["entropy"] == f"{float(data.entropy_rate):.2f}"
+    assert values["mean slope of units"] == f"{float(data.mean_slope):.2f}"
+    assert values["window (steps)"] == f"{float(data.sufficient_window):.0f} of {T}"
+    assert values["Kaplan-Yorke dim."].endswith(f" of {H}")
+    assert len(values) == 9
+    assert len(short.rows) == 3
     one = data.exponents.copy()
     one[0] = 0.12345
     errors = data.exponent_errors.copy()
     for error, text in ((0.02, "+0.123 ± 0.020"), (3e-5, "+0.12345 ± 0.00003")):
         errors[0] = error
         changed = data.assign(exponents=one, exponent_errors=errors)
-        assert dict(portrait_plots.numbers(changed))["$\\lambda_1$\n(nats/step)"] == text
-    unknown = portrait_plots.numbers(data.assign(growth_rate=np.nan, sufficient_window=np.nan))
-    assert unknown[4][1] == "unknown"
-    assert unknown[-1][1] == f"unknown of {T}"
+        assert told(changed)["$\\lambda_1$"] == text
+    unknown = told(data.assign(growth_rate=np.nan, sufficient_window=np.nan))
+    assert unknown["gradients"] == "unknown"
+    assert unknown["window (steps)"] == f"unknown of {T}"
+
+
+def test_tables_are_written_as_they_are(data):
+    for table in portrait_plots.numbers(data):
+        ax = portrait_page.write_table(table)
+        assert texts(ax) == [word for row in table.rows for word in row]
 
 
 @pytest.mark.parametrize(
@@ -255,12 +302,14 @@ def test_every_network_gives_a_page_and_words(changes):
     with figures.style():
         (figure,) = portrait.draw(data).values()
         figure.draw_without_rendering()
-    assert len(figure.axes) >= 7
+    assert len(figure.axes) >= 9
+    letters = [ax.get_title(loc="left")[:3] for ax in figure.axes[:6]]
+    assert letters == ["(a)", "(b)", "(c)", "(d)", "(e)", "(f)"]
     assert len(facts(portrait, data)) == 5
 
 
 def test_thin_lines_can_be_seen_in_grey():
-    red, green, blue = to_rgb(portrait_page.MEASURED)
+    red, green, blue = to_rgb(figures.MEASURED)
     assert 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
 
 

@@ -12,7 +12,7 @@ from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
-from analysis.networks import portrait, portrait_gated, portrait_page
+from analysis.networks import portrait, portrait_gated, portrait_page, portrait_plots
 from rnnsim import checks
 from rnnsim.experiments.portraits.portrait import subject_of
 
@@ -108,32 +108,40 @@ def test_the_page(portraits, cell):
     assert page.get_suptitle() == (
         f"gaussian, gain 1.2, {H} {cell.upper()} units, forget bias 1, seed 0, reading characters"
     )
-    assert ("the state" in page.get_supxlabel()) == (cell == "lstm")
+    assert ("Norms are of the state $(h, c)$." in page.get_supxlabel()) == (cell == "lstm")
 
 
 def test_lines_of_gates_and_of_parts(portraits):
     data = portraits["lstm"]
     gates = labelled(portrait_gated.plot_gates(data))
     assert list(gates) == list("ifgo")
+    assert len({(line.get_color(), line.get_marker()) for line in gates.values()}) == 4
     for gate, line in gates.items():
         assert_array_equal(line.get_ydata(), data.gate_singular_values.sel(gate=gate))
+    assert texts(portrait_gated.plot_gates(data)) == list("ifgo")  # at their ends
     lines = labelled(portrait_gated.plot_lags(data))
-    assert list(lines) == ["state", *ENDS, r"slope $\lambda_1$"]
-    for name in ENDS:
+    assert list(lines) == ["state", portrait_plots.RATE, "h", "c", "through c"]
+    for name, short in zip(ENDS, ("h", "c", "through c"), strict=True):
         expected = data.log_norms_of_parts.sel(part=name).values[1:] / np.log(10)
-        assert_allclose(lines[name].get_ydata()[1:], expected)
-    assert next(iter(labelled(portrait_gated.plot_lags(portraits["gru"])))) == "measured"
+        assert_allclose(lines[short].get_ydata()[1:], expected)
+    names = list(labelled(portrait_gated.plot_lags(portraits["gru"])))
+    assert names == ["mean", portrait_plots.RATE]
 
 
 @CELLS
-def test_marks_stand_at_the_windows_of_gates(portraits, cell):
+def test_tables_have_the_windows_of_gates(portraits, cell):
     data = portraits[cell].copy(deep=True)
     data.sufficient_window_by_gate[0] = np.nan
-    ax = portrait_gated.plot_truncation(data)
-    shown = [text for text in texts(ax) if len(text) == 1]
-    assert shown == list(GATES[cell][1:])
-    at = [line.get_xdata()[0] for line in ax.lines if line.get_color() == "0.3"]
-    assert_array_equal(at, data.sufficient_window_by_gate[1:])
+    steps, _, windows = portrait_gated.numbers(data)
+    assert dict(steps.rows)["norm (median)"] == f"{float(data.jacobian_norm.median()):.2f}"
+    assert dict(steps.rows)["radius (median)"] == f"{float(data.jacobian_radius.median()):.2f}"
+    (whole, of_all), *rows = windows.rows
+    assert (whole, of_all) == ("of all", f"{float(data.sufficient_window):.0f} of {T}")
+    names = ", ".join(name.partition(" ")[2] for name, _ in rows)
+    assert names == ", ".join(GATES[cell])
+    found = ", ".join(value for _, value in rows).split(", ")
+    assert found == ["?", *(f"{K:.0f}" for K in data.sufficient_window_by_gate.values[1:])]
+    assert "gates" in rows[0][0]
 
 
 def numbers(text):

@@ -164,17 +164,17 @@ def test_sentences_of_extreme_networks_say_nothing_that_is_no_number(changes):
     assert ("explode, doubling" in first) == (verdict == 1)
 
 
-def test_the_strip_gives_the_error_of_growth_and_an_undecided_dimension(data):
+def test_tables_give_the_error_of_growth_and_an_undecided_dimension(data):
     changed = with_exponents(data, [0.01], [0.02]).assign(
         kaplan_yorke=1.0, growth_rate=-0.25, growth_rate_error=0.02
     )
-    values = [value for _, value in portrait_plots.numbers(changed)]
-    assert values[4] == "-0.250 ± 0.020"
-    assert values[5] == "0 to 2 of 9"
+    _, rates, short = (dict(table.rows) for table in portrait_plots.numbers(changed))
+    assert rates["gradients"] == "-0.250 ± 0.020"
+    assert short["Kaplan-Yorke dim."] == "0 to 2 of 9"
     alone = changed.assign(growth_rate_error=np.nan, kaplan_yorke=np.nan)
-    values = [value for _, value in portrait_plots.numbers(alone)]
-    assert values[4] == "-0.250 ± ?"
-    assert values[5] == "unknown of 9"
+    _, rates, short = (dict(table.rows) for table in portrait_plots.numbers(alone))
+    assert rates["gradients"] == "-0.250 ± ?"
+    assert short["Kaplan-Yorke dim."] == "unknown of 9"
 
 
 def test_the_map_compares_each_sequence_with_itself():

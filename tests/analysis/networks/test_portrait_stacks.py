@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import labelled, texts
+from artists import labelled
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
 import rnnsim
 from analysis.frame import figures
-from analysis.networks import portrait, portrait_gated
+from analysis.networks import portrait, portrait_gated, portrait_plots
 from rnnsim.experiments.portraits.portrait import subject_of
 
 H, T, B = 4, 26, 2
@@ -44,10 +44,10 @@ def network(kind):
     return found.rnn, found.sequences
 
 
-def shown(kind, n_blocks=1):
+def shown(kind):
     """Layers that are drawn."""
     L = kind[1]
-    return sorted({1, L} if n_blocks > 1 else {1, (1 + L) // 2, L})
+    return sorted({1, (1 + L) // 2, L})
 
 
 @EACH
@@ -117,36 +117,49 @@ def test_the_page(portraits, kind):
 
 @EACH
 def test_lines_of_blocks_and_of_layers(portraits, kind):
-    data, (_, L) = portraits[kind], kind
-    blocks = labelled(portrait_gated.plot_gates(data))
-    rows = data.gate.values.reshape(L, -1)
-    expected = rows[np.array(shown(kind, rows.shape[1])) - 1]
-    assert list(blocks) == expected.ravel().tolist()
-    for name, line in blocks.items():
-        assert_array_equal(line.get_ydata(), data.gate_singular_values.sel(gate=name))
+    data, (cell, L) = portraits[kind], kind
+    ax = portrait_gated.plot_gates(data)
+    blocks, rows = labelled(ax), data.gate.values.reshape(L, -1)
+    assert list(blocks) == [f"layer {k}" for k in shown(kind)]
+    for k, line in zip(shown(kind), blocks.values(), strict=True):
+        values = data.gate_singular_values.sel(gate=rows[k - 1])
+        expected = values[0] if cell == "vanilla" else values[:, 0]  # all of one, or all largest
+        assert_array_equal(line.get_ydata(), expected)
+    if cell != "vanilla":
+        assert "".join(tick.get_text() for tick in ax.get_xticklabels()) in ("ifgo", "rzn")
+    assert ax.get_ylim()[1] > max(line.get_ydata().max() for line in blocks.values())
     looks = {(line.get_color(), line.get_marker()) for line in blocks.values()}
     assert len(looks) == len(blocks)
     lines = labelled(portrait_gated.plot_lags(data))
     layers = [f"layer {k}" for k in shown(kind)]
-    assert list(lines) == ["state", *layers, r"slope $\lambda_1$"]
+    assert list(lines) == ["state", portrait_plots.RATE, *layers]
     for name in layers:
         expected = data.log_norms_of_parts.sel(part=name).values / np.log(10)
         assert_allclose(lines[name].get_ydata(), expected)
 
 
 @EACH
-def test_marks_stand_at_the_windows_of_layers(portraits, kind):
-    data = portraits[kind].copy(deep=True)
+def test_errors_of_layers_and_a_table_of_their_windows(portraits, kind):
+    data, L = portraits[kind].copy(deep=True), kind[1]
     data.sufficient_window_by_layer[0] = np.nan
-    ax = portrait_gated.plot_truncation(data)
-    assert [t for t in texts(ax) if len(t) == 1] == [str(k) for k in shown(kind)[1:]]
-    marked = [line for line in ax.lines if line.get_color() == "0.3"]
-    at = [line.get_xdata()[0] for line in marked if line.get_linestyle() == "None"]
-    assert_array_equal(at, data.sufficient_window_by_layer.sel(layer=shown(kind)[1:]))
-    thin = [line.get_ydata() for line in marked if line.get_linestyle() != "None"]
-    errors = data.truncation_log_error_of_layers.sel(layer=shown(kind))
-    for found, expected in zip(thin, errors, strict=True):
-        assert_allclose(found[:10], expected[:10] / np.log(10))
+    lines = labelled(portrait_gated.plot_truncation(data))
+    for k in shown(kind):
+        expected = data.truncation_log_error_of_layers.sel(layer=k)[:10] / np.log(10)
+        assert_allclose(lines[f"layer {k}"].get_ydata()[:10], expected)
+    (_, whole), *rows = portrait_gated.numbers(data)[2].rows
+    assert whole == f"{float(data.sufficient_window):.0f} of {T}"
+    assert rows[0][0].startswith("layers 1, ")
+    found = ", ".join(value for _, value in rows).split(", ")
+    assert found == ["?", *(f"{K:.0f}" for K in data.sufficient_window_by_layer.values[1:])]
+    assert len(found) == L
+
+
+def test_of_many_layers_the_table_has_the_ends(portraits):
+    data = portraits["vanilla", 4]
+    many = data.isel(layer=[0, 1, 2, 2, 2, 3]).assign_coords(layer=range(1, 7))
+    (row,) = portrait_gated._in_short(many)
+    windows = data.sufficient_window_by_layer.values
+    assert row == ("layers 1, 6", f"{windows[0]:.0f}, {windows[-1]:.0f}")
 
 
 def numbers(text):
