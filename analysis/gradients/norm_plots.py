@@ -54,8 +54,11 @@ def plot_norm_against_lag(
     return ax
 
 
-def plot_one_against_lag(dataset: xr.Dataset, *, gain: float, ax: Axes, **style: Any) -> Axes:
+def plot_one_against_lag(
+    dataset: xr.Dataset, *, gain: float, ax: Axes | None = None, **style: Any
+) -> Axes:
     """The same for one gain, without its fit; `style` as of `figures.seeds_and_median`."""
+    ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1).sel(gain=gain)
     curves = powers(relative(data.log_norm, "lag").transpose("network_seed", "lag"))
     figures.seeds_and_median(ax, data.lag, curves, lines=True, **style)

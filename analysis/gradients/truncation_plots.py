@@ -73,9 +73,10 @@ def plot_against_window(
 
 
 def plot_one_error(
-    dataset: xr.Dataset, *, length: int, gain: float, ax: Axes, **style: Any
+    dataset: xr.Dataset, *, length: int, gain: float, ax: Axes | None = None, **style: Any
 ) -> Axes:
     """The error for one gain; `style` as of `figures.seeds_and_median`."""
+    ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).sel(length=length, truncation="sliding", gain=gain)
     errors = powers(known_errors(data).transpose("network_seed", "window"))
     figures.seeds_and_median(ax, data.window, errors, lines=True, **style)

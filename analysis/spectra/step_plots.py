@@ -136,12 +136,15 @@ def plot_stretch(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None 
     return ax
 
 
-def plot_radius(data: xr.Dataset, variable: str, *, scheme: str, index: int, ax: Axes) -> Axes:
+def plot_radius(
+    data: xr.Dataset, variable: str, *, scheme: str, index: int, ax: Axes | None = None
+) -> Axes:
     """Spectral radius of one step against gain: dots are networks, lines medians.
 
     Of `rest_eigenvalue` with what many units come to, dashed; of `eigenvalue` the median over
     sequences of each network.
     """
+    ax = figures.axes_or_new(ax)
     rows = radii(data.sel(scheme=scheme), variable).transpose("network_seed", "gain").values
     figures.seeds_and_median(ax, data.gain, rows, label=scheme, color=COLORS[scheme], index=index)
     if variable == "rest_eigenvalue":

@@ -9,7 +9,7 @@ from ..frame import cells, figures
 from ..frame.figures import log_axis, powers
 from ..frame.statistics import median_over
 from .panels import grid, only_outer_labels, trained
-from .parts import ends, ends_of_parts, layers_apart, plot_lines, plot_parts
+from .parts import draw_lines, ends, ends_of_parts, layers_apart, plot_parts
 
 _KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what a unit keeps
 _TIMES = "gate_time_scale"
@@ -84,7 +84,7 @@ def plot_time_scales(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -
     for name, part in layers_apart(here, _TIMES).items():
         logs = log_times(part)
         lines[name or "median"] = logs.copy(data=powers(logs))
-    plot_lines(lines, ax)
+    draw_lines(lines, ax)
     log_axis(ax)
     ax.set_ylabel(f"time scale of ${_kept(data)}$ (steps)")
     return ax
