@@ -10,6 +10,7 @@ given by `pt`, so that type, lines and marks grow together in another `Look`.
 
 from ..looks import Look, look
 from .canvas import axes_or_new, entitle, label_outer, legend_above, letter, new_figure
+from .categories import MEASURED, categories, category, marker
 from .house import MARKERS, mark, pt, shades, style, theory
 from .lines import name_lines, seeds_and_median, shaded
 from .maps import SIGNED, colour_bar, contour, signed_mesh
@@ -18,6 +19,7 @@ from .scales import (
     configuration,
     count_axis,
     decades,
+    few,
     finite,
     log_axis,
     lower_end,
@@ -33,18 +35,22 @@ from .texts import caption, caption_of, plain, symbols, width_of, wrapped
 
 __all__ = [
     "MARKERS",
+    "MEASURED",
     "SIGNED",
     "Film",
     "Look",
     "axes_or_new",
     "caption",
     "caption_of",
+    "categories",
+    "category",
     "colour_bar",
     "configuration",
     "contour",
     "count_axis",
     "decades",
     "entitle",
+    "few",
     "finite",
     "label_outer",
     "legend_above",
@@ -53,6 +59,7 @@ __all__ = [
     "look",
     "lower_end",
     "mark",
+    "marker",
     "name_lines",
     "nearest",
     "new_figure",

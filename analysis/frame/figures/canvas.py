@@ -130,7 +130,8 @@ def letter(axes: Panels | Sequence[Axes]) -> None:
     """(a), (b), (c) in front of titles, for captions to refer to."""
     flat = list(np.ravel(np.asarray(axes, dtype=object)))
     for name, ax in zip("abcdefghijklmnopqrstuvwxyz"[: len(flat)], flat, strict=True):
-        ax.set_title(f"({name}) {ax.get_title()}".rstrip())
+        title = ax.get_title(loc="left") or ax.get_title()
+        ax.set_title(f"({name}) {title}".rstrip())
 
 
 def legend_above(
