@@ -233,7 +233,7 @@ def _bias_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{trained(data)}. What sliding windows of K steps would lose of the gradient of W_hh on "
         f"the test data.{drawn(data)} Errors that rounding hides lie below all others. Dashed: 1, "
-        "as large as the gradient itself. A window that suffices at the start need not suffice later.",
+        "as large as the gradient. A window that suffices at the start need not suffice later.",
     )
     return figure
 

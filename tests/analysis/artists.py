@@ -27,6 +27,10 @@ def dashed(ax):
     return [line for line in ax.lines if line.get_linestyle() == "--"]
 
 
+def dotted(ax):
+    return [line for line in ax.lines if line.get_linestyle() == ":"]
+
+
 def thin(ax):
     return [line for line in ax.lines if line.get_linewidth() < 1]
 

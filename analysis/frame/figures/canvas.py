@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.legend import Legend
 
 from ..looks import CONTEXTS, look
@@ -139,7 +140,7 @@ def legend_above(
 ) -> Legend:
     """A legend above all panels, in as many columns as the width of the figure has room for."""
     names = [str(each.get_label()) for each in handles] if labels is None else list(labels)
-    size = float(rcParams["legend.fontsize"])
+    size = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
     room = max((width_of(name, size) for name in names), default=0.0) + 4.2 * size / 72
     columns = int(np.clip((figure.get_figwidth() - 0.3) // room, 1, max(len(names), 1)))
     rows = -(-len(names) // columns)
