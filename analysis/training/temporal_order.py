@@ -108,20 +108,21 @@ def _compared(datasets: Datasets) -> list[Columns]:
     return [columns for columns in (_methods(datasets), _kinds(datasets)) if columns]
 
 
-_TITLES = ("Ways of training vanilla networks", "Kinds of networks")
+_TITLES = ("Ways of training", "Kinds of networks")
 
 
 def _solved_figure(datasets: Datasets) -> Figure:
     compared = _compared(datasets)
     figure, axes = figures.new_figure(
-        2, len(compared), figsize=(5.8 * len(compared), 8.4), sharey="row", squeeze=False
+        2, len(compared), figsize=(5.5 * len(compared), 8.0), sharey="row", squeeze=False
     )
     for columns, pair in zip(compared, axes.T, strict=True):
         plot_solved(columns, ax=pair[0])
         plot_within(columns, ax=pair[1])
         for ax in pair:
             figures.name_lines(ax)
-    figures.entitle(axes, _TITLES[: len(compared)], ["solved", "after"])
+    titles = [f"by {title.lower()}" for title in _TITLES[: len(compared)]]
+    figures.entitle(axes, titles, ["Share solved", "Updates needed"])
     figures.letter(axes)
     data = datasets["learning"]
     figures.caption(
@@ -153,7 +154,7 @@ def _curves(datasets: Datasets) -> Figure:
     lengths = [int(each) for each in figures.few(datasets["learning"].length.values, _PANELS)]
     compared = _compared(datasets)
     figure, axes = figures.new_figure(
-        len(compared), len(lengths), figsize=(4.2 * len(lengths), 3.9 * len(compared)),
+        len(compared), len(lengths), figsize=(3.8 * len(lengths), 3.9 * len(compared)),
         sharex=True, sharey=True, squeeze=False,
     )  # fmt: skip
     for columns, row in zip(compared, axes, strict=True):
