@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.axes import Axes
 
 import analysis
+from analysis.frame.looks import CONTEXTS
 
 ROOT = Path(analysis.__file__).parent
 LOADED = sorted(name for name in analysis.__all__ if name.startswith("plot_"))
@@ -61,6 +63,26 @@ def test_plots_are_loaded_when_they_are_asked_for():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split("\n")[:2] == ["[]", "True analysis.gradients.norm_plots"]
+
+
+def test_code_of_the_page_on_figures_runs(tmp_path, monkeypatch):
+    text = (ROOT.parent / "docs" / "figures.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    exec(compile("".join(blocks), "figures.md", "exec"), {"__name__": "page"})
+    assert {path.name for path in tmp_path.iterdir()} == {"lags.png", "both.pdf", "column.pdf"}
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_page_on_figures_says_what_looks_are(context):
+    text = (ROOT.parent / "docs" / "figures.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| `--context {context}`")]
+    points, width, dpi = CONTEXTS[context]
+    assert f"{points:g} points" in row
+    assert f"{dpi} dots per inch" in row
+    assert f"{width:g} inches" in row or f"{width * 25.4:g} mm" in row
 
 
 def test_what_is_not_there_is_named():
