@@ -1,6 +1,7 @@
 """Plots of architecture_experiment: a dataset in, Axes out. What each shows is in its docstring."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..frame import figures
 from ..frame.figures import decades, pt
 
 NAMES = {"vanilla": "vanilla", "lstm": "LSTM", "gru": "GRU"}
-_BASELINE = {"color": "0.45", "zorder": 1}
+_BASELINE: dict[str, Any] = {"color": "0.45", "zorder": 1}
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
 NORM_LABEL = r"norm of $\partial\ell_t/\partial h_s$ (powers of ten, mean of logs)"
 
@@ -123,7 +124,7 @@ def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     last = np.full(test.size, data.updates.values[-1])
     ax.plot(last, test, ls="", marker="D", ms=pt(6), mew=pt(1.2), mfc="none", mec="black", zorder=6)
     for name, value in zip(data.baseline.values, data.baseline_score.values, strict=True):
-        ax.axhline(float(value), label=str(name).replace(" ", "\n", 1), **_BASELINE, lw=pt(1.1))
+        ax.axhline(float(value), label=fill(str(name), 16), **_BASELINE, lw=pt(1.1))
     figures.name_lines(ax)
     found = np.concatenate([data.score.values.ravel(), test, data.baseline_score.values])
     high = 1.0 if is_fraction(data) else float(found[np.isfinite(found)].max())
@@ -178,15 +179,16 @@ def _mark_boundary(ax: Axes, places: npt.NDArray[np.int64]) -> None:
     ax.axvline(0.5, color="white", lw=pt(3.5))
     ax.axvline(0.5, color="black", lw=pt(1.6))
     ax.set_xlabel("step $s$ of the state (0: handed to the decoder)")
-    names = [("encoder", -6, "right"), ("decoder", 6, "left")]
-    for text, x, side in names[int(places[0] == 0) :]:  # a picture is one step
+    names = [("encoder", -6, "right", 0.97), ("decoder", 6, "left", 0.03)]
+    for text, x, side, y in names[int(places[0] == 0) :]:  # a picture is one step
         ax.annotate(
             text,
-            (0.5, 0.03),
+            (0.5, y),
             xycoords=("data", "axes fraction"),
             xytext=(pt(x), 0),
             textcoords="offset points",
             ha=side,
+            va="top" if y > 0.5 else "bottom",
             fontsize="small",
             bbox=_BOX,
         )

@@ -154,7 +154,7 @@ def _curves(datasets: Datasets) -> Figure:
     lengths = [int(each) for each in figures.few(datasets["learning"].length.values, _PANELS)]
     compared = _compared(datasets)
     figure, axes = figures.new_figure(
-        len(compared), len(lengths), figsize=(3.8 * len(lengths), 3.9 * len(compared)),
+        len(compared), len(lengths), figsize=(4.2 * len(lengths), 3.9 * len(compared)),
         sharex=True, sharey=True, squeeze=False,
     )  # fmt: skip
     for columns, row in zip(compared, axes, strict=True):

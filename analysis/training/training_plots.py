@@ -116,7 +116,7 @@ def plot_eigenvalues(
     shown = {"at the start": 0, "at the end": last} if index is None else {"at the end": index}
     for label, i in shown.items():
         values = data.eigenvalues.sel(gain=gain).isel(snapshot=i).values.ravel()
-        style = {"ls": "", "ms": pt(4.5), "mew": pt(1.0)} | _MOMENTS[label]
+        style: dict[str, Any] = {"ls": "", "ms": pt(4.5), "mew": pt(1.0)} | _MOMENTS[label]
         ax.plot(values.real, values.imag, label=label, **style)
     angle = np.linspace(0.0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), **theory())
