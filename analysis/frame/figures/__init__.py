@@ -12,7 +12,7 @@ from ..looks import Look, look
 from .canvas import axes_or_new, entitle, label_outer, legend_above, letter, new_figure
 from .categories import MEASURED, categories, category, marker
 from .house import MARKERS, mark, pt, shades, style, theory
-from .lines import EndName, name_lines, seeds_and_median, shaded
+from .lines import name_lines, seeds_and_median, shaded
 from .maps import SIGNED, colour_bar, contour, signed_mesh
 from .saving import Film, save, save_film
 from .scales import (
@@ -37,7 +37,6 @@ __all__ = [
     "MARKERS",
     "MEASURED",
     "SIGNED",
-    "EndName",
     "Film",
     "Look",
     "axes_or_new",
