@@ -12,9 +12,7 @@ from matplotlib.patches import Patch
 from ..frame import figures
 from ..frame.statistics import median, median_over, quantiles
 from ..frame.words import counted
-from ..spectra import spectrum_plots
 
-COLORS = spectrum_plots.COLORS | {"pytorch": "#009E73"}
 RESOLVED = 1e-6  # nats of rounding in ln sigma from which on a value is not drawn
 _BAND, _OPACITY = (0.05, 0.95), 0.2  # of the singular values
 _LINES = (("largest", "^"), ("median", "o"), ("smallest", "v"))
@@ -24,7 +22,7 @@ _SEEN = 1.35  # an axis reaches so many times the lowest median
 
 def schemes_of(dataset: xr.Dataset) -> list[str]:
     """The schemes of a dataset, in the order in which they are drawn."""
-    return [scheme for scheme in COLORS if scheme in dataset.scheme.values]
+    return [scheme for scheme in figures.SCHEMES if scheme in dataset.scheme.values]
 
 
 def resolved(data: xr.Dataset) -> xr.DataArray:
@@ -71,7 +69,7 @@ def plot_singular_values_against_lag(
     """
     ax = figures.axes_or_new(ax)
     data = dataset.sel(scheme=scheme, gain=gain)
-    lags, color = data.lag.values, COLORS[scheme]
+    lags, color = data.lag.values, figures.SCHEMES[scheme]
     values = resolved(data).transpose("network_seed", "sequence", "unit", "lag").values
     edges = figures.finite(quantiles(values, _BAND, (0, 1, 2)))
     ax.fill_between(lags, *edges, color=color, alpha=_OPACITY, lw=0)
@@ -145,7 +143,11 @@ def plot_histogram(
         first, last = bounds or (min(shown.min(), 0.0) - 0.5, max(shown.max(), 0.0) + 0.5)
         weights = np.full(shown.size, 100.0 / values.size)
         edges = np.linspace(first, last, _BINS + 1).tolist()
-        bars: dict[str, Any] = {"color": COLORS[scheme], "edgecolor": "0.2", "lw": figures.pt(0.5)}
+        bars: dict[str, Any] = {
+            "color": figures.SCHEMES[scheme],
+            "edgecolor": "0.2",
+            "lw": figures.pt(0.5),
+        }
         ax.hist(shown, edges, weights=weights, **bars)
     if np.isfinite(middle := median(values)):
         triangle: dict[str, Any] = {

@@ -23,8 +23,6 @@ from .words import Heading
 Datasets = dict[str, xr.Dataset]
 
 AXES = ("cell", "forget_bias", "n_layers")
-# Of cells wherever they are compared, each with the marker of its place here.
-COLORS = {"vanilla": "#000000", "gru": "#009E73", "lstm": "#D55E00"}
 NAMES = {"vanilla": "vanilla networks", "lstm": "LSTM", "gru": "GRU"}
 _LINES = 4  # in one panel
 _STATE = r" ($h$ in $\partial h$: %s)"
@@ -268,7 +266,7 @@ def beside(
 
 def _looks(rows: Sequence[Sequence[Kind]]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each kind: those of its cell, lighter and others for further ones."""
-    kinds, places = [kind for row in rows for kind in row], list(COLORS)
+    kinds, places = [kind for row in rows for kind in row], list(figures.CELLS)
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         own = [places.index(kind.cell) for kind in row]
@@ -276,7 +274,7 @@ def _looks(rows: Sequence[Sequence[Kind]]) -> dict[str, dict[str, Any]]:
         for i, kind in enumerate(row):
             same = [other.name for other in kinds if other.cell == kind.cell]
             pale = 0.65 * same.index(kind.name) / max(len(same) - 1, 1)
-            color = tuple((1 - pale) * part + pale for part in to_rgb(COLORS[kind.cell]))
+            color = tuple((1 - pale) * part + pale for part in to_rgb(figures.CELLS[kind.cell]))
             index = own[i] if own[i] not in own[:i] else free.pop(0)
             found[kind.name] = {"color": color, "index": index}
     return found

@@ -1,6 +1,8 @@
 """Plots of architecture_experiment: a dataset in, Axes out. What each shows is in its docstring."""
 
 from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,11 +10,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from ..frame import figures
-from ..frame.figures import decades
+from ..frame.figures import decades, pt
 
-_CUT = "#D55E00"
+NAMES = {"vanilla": "vanilla", "lstm": "LSTM", "gru": "GRU"}
+_BASELINE: dict[str, Any] = {"color": "0.45", "zorder": 1}
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-NORM_LABEL = r"$\|\partial\ell_t/\partial h_s\|$, mean of log$_{10}$"
+NORM_LABEL = r"norm of $\partial\ell_t/\partial h_s$ (powers of ten, mean of logs)"
 
 
 def of_cells(data: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -75,63 +78,55 @@ def plot_gradient_map(
 
 
 def plot_row(data: xr.Dataset, *, moment: str, ax: Axes | None = None) -> Axes:
-    """The last row of the map as a curve for each network, and their median, against the step.
+    """The last row of the map as a curve for each network, and their medians, against the step.
 
-    A straight slope is a constant factor for each step back; what lies left of the dashed line is
-    cut off by a truncation window K.
+    Of several cells a line each. A straight slope is a constant factor for each step back; what
+    lies left of the dotted line is cut off by a truncation window K.
     """
     ax = figures.axes_or_new(ax)
-    logs = data.log_norms.sel(moment=moment).isel(loss_step=-1)
-    values = decades(logs.transpose("network_seed", "place").values)
-    figures.seeds_and_median(
-        ax, data.place.values, values, label="median", color="#0072B2", lines=True
-    )
+    for one, style in _each(data):
+        logs = one.log_norms.sel(moment=moment).isel(loss_step=-1)
+        values = decades(logs.transpose("network_seed", "place").values)
+        figures.seeds_and_median(ax, data.place.values, values, lines=True, **style)
     K = int(figures.configuration(data)["window"])
-    ax.axvline(float(data.loss_step[-1]) - K + 0.5, color=_CUT, lw=2.2, ls="--")
+    ax.axvline(float(data.loss_step[-1]) - K + 0.5, **figures.mark())
     ax.set_xlim(data.place.values[0] - 0.5, data.place.values[-1] + 0.5)
+    figures.log_axis(ax)
     ax.set_xlabel("step $s$ of the state")
-    ax.set_ylabel(r"$\|\partial\ell_T/\partial h_s\|$, mean of log$_{10}$")
+    ax.set_ylabel(r"norm of $\partial\ell_T/\partial h_s$")
     return ax
+
+
+def _each(data: xr.Dataset) -> list[tuple[xr.Dataset, dict[str, Any]]]:
+    """The data of each cell, and how its line is drawn: of one alone as what was measured."""
+    cells = of_cells(data)
+    if len(cells) == 1:
+        return [(one, {"label": "median", "color": figures.MEASURED}) for one in cells.values()]
+    return [(one, figures.category(cell) | {"label": NAMES[cell]}) for cell, one in cells.items()]
 
 
 def plot_scores(data: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Validation score against updates, every network and the median; what the test part says.
 
-    Of several cells each has a marker and a shade of its own. Diamonds at the end are the test
-    scores of the networks of the cell that validates best, dashed lines those of the baselines:
-    compare these two.
+    Diamonds at the end are the test scores of the networks of the cell that validates best, the
+    level lines those of the baselines: compare these two. Lines are named at their ends.
     """
     ax = figures.axes_or_new(ax)
-    test, cells = of_the_best(data).test_score.values, of_cells(data)
-    scores = figures.finite(data.score.values)
-    colors = figures.shades(len(cells)) if len(cells) > 1 else ["#0072B2"]
-    for i, (cell, one) in enumerate(cells.items()):
+    test, several = of_the_best(data).test_score.values, len(of_cells(data)) > 1
+    for one, style in _each(data):
         figures.seeds_and_median(
             ax,
             data.updates.values,
             figures.finite(one.score.transpose("network_seed", "updates").values),
-            label=cell if len(cells) > 1 else "validation",
-            color=colors[i],
-            index=i,
             lines=True,
+            **(style if several else style | {"label": "validation"}),
         )
-    if len(cells) > 1:
-        ax.legend(title="validation", fontsize=10.5, title_fontsize=10.5)
     last = np.full(test.size, data.updates.values[-1])
-    ax.plot(last, test, ls="", marker="D", ms=6, mfc="none", mec="black", label="test", zorder=6)
+    ax.plot(last, test, ls="", marker="D", ms=pt(6), mew=pt(1.2), mfc="none", mec="black", zorder=6)
     for name, value in zip(data.baseline.values, data.baseline_score.values, strict=True):
-        ax.axhline(float(value), color="0.15", ls="--", lw=1.2)
-        ax.annotate(
-            str(name).replace(" ", "\n", 1),
-            (1.0, float(value)),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=10.5,
-            annotation_clip=False,
-        )
-    found = np.concatenate([scores.ravel(), test, data.baseline_score.values])
+        ax.axhline(float(value), label=fill(str(name), 16), **_BASELINE, lw=pt(1.1))
+    figures.name_lines(ax)
+    found = np.concatenate([data.score.values.ravel(), test, data.baseline_score.values])
     high = 1.0 if is_fraction(data) else float(found[np.isfinite(found)].max())
     ax.set_ylim(-0.04 * high, 1.08 * high)
     ax.set_xlabel("updates")
@@ -151,9 +146,9 @@ def plot_picture(data: xr.Dataset, *, moment: str, word: str, ax: Axes | None = 
     ax.imshow(pixels.reshape(8, 8) / largest, vmin=0.0, vmax=1.0)
     ax.grid(visible=False)
     ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_title(word, fontsize=12)
-    ax.set_xlabel(f"largest {largest:.1g} nats", fontsize=10.5)
+    ax.yaxis.set_visible(False)
+    ax.set_title(word)
+    ax.set_xlabel(f"largest: {largest:.1g} nats")
     return ax
 
 
@@ -181,18 +176,20 @@ def _mark_boundary(ax: Axes, places: npt.NDArray[np.int64]) -> None:
     """Between place 0, where the encoder or the picture hands over a state, and the decoder."""
     if places[0] > 0:
         return
-    ax.axvline(0.5, color="white", lw=3.5)
-    ax.axvline(0.5, color="black", lw=1.6)
+    ax.axvline(0.5, color="white", lw=pt(3.5))
+    ax.axvline(0.5, color="black", lw=pt(1.6))
     ax.set_xlabel("step $s$ of the state (0: handed to the decoder)")
-    names = [("encoder", -6, "right"), ("decoder", 6, "left")]
-    for text, x, side in names[int(places[0] == 0) :]:  # a picture is one step
+    names = [("encoder", -6, "right", 0.97), ("decoder", 6, "left", 0.03)]
+    for text, x, side, y in names[int(places[0] == 0) :]:  # a picture is one step
         ax.annotate(
             text,
-            (0.5, 0.03),
+            (0.5, y),
             xycoords=("data", "axes fraction"),
-            xytext=(x, 0),
+            xytext=(pt(x), 0),
             textcoords="offset points",
             ha=side,
+            va="top" if y > 0.5 else "bottom",
+            fontsize="small",
             bbox=_BOX,
         )
 
@@ -210,17 +207,16 @@ def _mark_window(ax: Axes, data: xr.Dataset) -> None:
     else:
         y = np.array([max(steps[0], places[0] + K) - 0.5, steps[-1] + 0.5])
         x = y - K
-    ax.plot(x, y, color="white", lw=4.5, solid_capstyle="butt")
-    ax.plot(x, y, color=_CUT, lw=2.2, ls="--")
+    ax.plot(x, y, color="white", lw=pt(5.0), solid_capstyle="butt")
+    ax.plot(x, y, **figures.mark(color="black", lw=pt(2.4)))
     ax.annotate(
         f"K = {K}",
         (float(x[1]), float(y[1])),
-        xytext=(8, -6),
+        xytext=(pt(8), -pt(6)),
         textcoords="offset points",
         ha="left",
         va="top",
-        color=_CUT,
-        fontweight="bold",
+        fontsize="small",
         bbox=_BOX,
     )
     ax.set_xlim(*x_limits)

@@ -1,14 +1,9 @@
 """Four architectures learn real data: held-out scores, and how gradients cross the boundary."""
 
 import json
-import math
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import rnnsim
@@ -20,6 +15,7 @@ from ..frame.runs import Datasets
 from ..frame.statistics import told_apart, wilson
 from ..frame.words import counted, part
 from .architecture_plots import (
+    NAMES,
     NORM_LABEL,
     is_fraction,
     kept,
@@ -59,10 +55,14 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 
 
 def draw(datasets: Datasets) -> dict[str, Figure]:
-    """Scores of all, and the gradient flow of each."""
+    """Scores of all, the gradient flow of each, and the pixels that words of captions hang on."""
     drawn = {"held-out-scores": _score_figure(datasets)}
     for name, data in datasets.items():
-        drawn[f"gradient-flow-{name}"] = _flow_figure(data)
+        drawn[f"gradient-flow-{name}"] = (
+            _row_figure(data) if data.sizes["loss_step"] == 1 else _map_figure(data)
+        )
+        if "word" in data.dims:
+            drawn[f"pixels-{name}"] = _pixel_figure(data)
     return drawn
 
 
@@ -71,7 +71,7 @@ def _score_figure(datasets: Datasets) -> Figure:
     columns = min(n, 2)
     rows = -(-n // columns)
     figure, axes = figures.new_figure(
-        rows, columns, figsize=(6.2 * columns + 0.5, 4.3 * rows + 0.8), squeeze=False
+        rows, columns, figsize=(5.8 * columns, 4.0 * rows), squeeze=False
     )
     for ax, (name, data) in zip(axes.flat, datasets.items(), strict=False):
         plot_scores(data, ax=ax)
@@ -84,123 +84,102 @@ def _score_figure(datasets: Datasets) -> Figure:
         figure,
         f"Lines: scores on validation data{', which also chose the rates' * tried}; thin: "
         "networks, thick: median. Diamonds: scores on test data, after the last update, "
-        f"of the networks{' of the cell that validates best' * several}. Dashed: what answers "
-        "without a recurrent network score on the same test data. Of "
-        "costs diamonds should lie below the dashed lines, of fractions above.",
+        f"of the networks{' of the cell that validates best' * several}. Level grey lines: what "
+        "answers without a recurrent network score on the same test data. Of costs diamonds should "
+        "lie below them, of fractions above.",
     )
     return figure
 
 
 _NOTES = {
-    "characters": "Every step carries a loss, so the map is a triangle; it was trained with this "
-    "window.",
-    "sentences": "Only the last step carries a loss: one row, drawn as a curve below (thin: "
-    "networks). The gradient must come back through the whole sentence.",
-    "translation": "Steps up to 0 are the encoder's. Colour scales differ: after training losses "
-    "are small, and rows that stay light, across the boundary too, are letters that the networks "
-    "are least sure of, where a word is decided.",
-    "captions": "Step 0 is the picture's image in the decoder's first state; colour scales differ. "
-    "Light rows after training are letters it is least sure of, where a word is decided. Below: "
-    "the pixels whose usual changes matter most for each word of the caption (light).",
+    "characters": "Every step carries a loss; it was trained with this window.",
+    "translation": "Steps up to 0 are the encoder's. Rows that stay light after training, across "
+    "the boundary too, are letters that the networks are least sure of.",
+    "captions": "Step 0 is the picture's image in the decoder's first state. Rows that are light "
+    "after training are letters that the networks are least sure of.",
 }
 
 
-def _flow_figure(data: xr.Dataset) -> Figure:
-    """Of one cell both moments side by side; of several the cells, one row for each moment."""
+def _map_figure(data: xr.Dataset) -> Figure:
+    """A column for each cell, a row for each moment; of one cell the moments side by side."""
     settings, cells = figures.configuration(data), of_cells(data)
-    name, several = settings["name"], len(cells) > 1
-    panels = [[(cell, moment) for cell in cells] for moment in MOMENTS]
-    if not several:
-        panels = [[row[0] for row in panels]]
-    below = _below(name, data, panels[-1])
-    width = math.lcm(len(panels[0]), max(len(below), 1))
-    rows: list[Any] = [
-        [_key(*at) for at in row for _ in range(width // len(row))] for row in panels
-    ]
-    ratios = [1.0 if name == "sentences" and not several else 2.2] * len(rows)
-    if below:
-        rows.append(
-            [_key("below", i) for i in range(len(below)) for _ in range(width // len(below))]
-        )
-        ratios.append(2.4 if name == "sentences" and not several else 1.6 if several else 1.0)
-    height = {1: 5.6, 2: 9.6}[len(panels)] + 2.6 * bool(below)
-    figure = Figure(figsize=(12.5 + 2.5 * max(0, len(panels[0]) - 2), height))
-    axes: dict[Any, Axes] = figure.subplot_mosaic(rows, height_ratios=ratios)
-    shared = int(data.place[0]) > 0  # else trained decoders have small losses: a scale of their own
+    shape = (len(MOMENTS), len(cells)) if len(cells) > 1 else (1, len(MOMENTS))
+    figure, axes = figures.new_figure(
+        *shape, figsize=(4.0 * shape[1], 3.9 * shape[0]), sharex=True, sharey=True, squeeze=False
+    )
     limits = [map_limits(each) for each in cells.values()]
     whole = (min(low for low, _ in limits), max(high for _, high in limits))
-    for cell, moment in (at for row in panels for at in row):
-        one, ax = cells[cell], axes[_key(cell, moment)]
-        span = whole if shared else map_limits(one, (moment,))
-        plot_gradient_map(one, moment=moment, limits=span, ax=ax)
-        ax.set_title(f"{cell if 'cell' in data.dims else name}, {moment} training")
-        if not shared:
-            bar = figure.colorbar(ax.collections[0], ax=ax, extend="min")
-            if not several or cell == panels[0][-1][0]:
-                bar.set_label(NORM_LABEL)
-        if (cell, moment) not in [row[0] for row in panels]:
-            ax.set_ylabel("")
-    if shared:
-        mesh = axes[_key(*panels[-1][-1])].collections[0]
-        figure.colorbar(mesh, ax=list(axes.values()), extend="min").set_label(NORM_LABEL)
-    for i, draw_in in enumerate(below):
-        draw_in(axes[_key("below", i)])
-    if name == "sentences":
-        _same_height([axes[_key("below", i)] for i in range(len(below))])
-    figure.suptitle(f"{name}: {settings['kind']}")
-    figures.caption(figure, _flow_caption(data, several))
+    at = [(cell, moment) for moment in MOMENTS for cell in cells]
+    for ax, (cell, moment) in zip(axes.flat, at, strict=True):
+        plot_gradient_map(cells[cell], moment=moment, limits=whole, ax=ax)
+        cell_name = NAMES.get(cell, cell) if "cell" in data.dims else settings["name"]
+        ax.set_title(f"{cell_name}, {moment} training")
+    figures.label_outer(figure)
+    mesh = axes.flat[-1].collections[0]
+    figures.colour_bar(figure, mesh, list(axes.flat), NORM_LABEL, extend="min")
+    figures.caption(
+        figure,
+        f"{_means(data)} Read a row from right to left: the gradient of one loss on its way back. "
+        f"Left of the dotted line is what a window of K = {settings['window']} steps cuts off. "
+        f"{_NOTES[settings['name']]}{_pairs(data)}",
+    )
     return figure
 
 
-def _key(*parts: object) -> str:
-    """The name of a panel."""
-    return " ".join(map(str, parts))
-
-
-def _below(
-    name: str, data: xr.Dataset, panels: list[tuple[str, str]]
-) -> list[Callable[[Axes], object]]:
-    """What is drawn under the maps: of sentences their row, of captions pictures."""
-    cells = of_cells(data)
-    if name == "sentences":
-        return [partial(_row, cells[cell], moment) for cell, moment in panels]
-    if name == "captions":
-        moments = MOMENTS[len(cells) > 1 :]
-        words = [(moment, str(word)) for moment in moments for word in data.word.values]
-        best = of_the_best(data)
-        return [partial(_picture, best, moment, word) for moment, word in words]
-    return []
-
-
-def _row(data: xr.Dataset, moment: str, ax: Axes) -> None:
-    plot_row(data, moment=moment, ax=ax)
-    ax.set_xlabel("")
-
-
-def _picture(data: xr.Dataset, moment: str, word: str, ax: Axes) -> None:
-    plot_picture(data, moment=moment, word=word, ax=ax)
-
-
-def _flow_caption(data: xr.Dataset, several: bool) -> str:
-    settings = figures.configuration(data)
-    name, best = settings["name"], data.attrs.get("best_cell", "vanilla")
-    words = (
-        f"Mean over {data.sizes['network_seed']} networks and validation data. Read a row from "
-        "right to left: the gradient of one loss on its way back. Left of the dashed line is what "
-        f"a window of K = {settings['window']} steps cuts off. {_NOTES[name]}"
-    )
-    if not several:
-        return words
-    below = {"sentences": " The curves are those after training.", "captions": " These are of "
-             f"{best}, which validates best, after training."}  # fmt: skip
-    state = " The state of an LSTM is (h, c)." * ("lstm" in of_cells(data))
-    return f"{words}{below.get(name, '')}{state}"
-
-
-def _same_height(axes: list[Axes]) -> None:
+def _row_figure(data: xr.Dataset) -> Figure:
+    """Of one loss at the last step: a panel for each moment, a line for each cell."""
+    figure, axes = figures.new_figure(1, len(MOMENTS), figsize=(11.0, 4.4), sharex=True)
+    for ax, moment in zip(axes, MOMENTS, strict=True):
+        plot_row(data, moment=moment, ax=ax)
+        ax.set_title(f"{moment} training")
+        if len(of_cells(data)) > 1:
+            figures.name_lines(ax)
     figures.on_one_scale(axes)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
+    figures.caption(
+        figure,
+        f"{_over(data)} Only the last step carries a loss: read from right to left how its "
+        "gradient fares on its way back through the whole sentence. Thin: networks, thick: median. "
+        "Left of the dotted line is what a window of K = "
+        f"{figures.configuration(data)['window']} steps cuts off.{_pairs(data)}",
+    )
+    return figure
+
+
+def _pixel_figure(data: xr.Dataset) -> Figure:
+    """The words of a caption, side by side, by the cell that validates best, after training."""
+    words, best = data.word.values, of_the_best(data)
+    figure, axes = figures.new_figure(1, len(words), figsize=(3.6 * len(words), 3.8), squeeze=False)
+    for ax, word in zip(axes[0], words, strict=True):
+        plot_picture(best, moment=MOMENTS[-1], word=str(word), ax=ax)
+    bar = "effect on the loss / the largest"
+    figures.colour_bar(figure, axes[0, 0].images[0], axes[0].tolist(), bar)
+    cell = data.attrs.get("best_cell", "vanilla")
+    several = f" {NAMES[cell]}" * (len(of_cells(data)) > 1)
+    figures.caption(
+        figure,
+        f"Which pixels of a picture the words of its caption hang on: |dl/dpixel| times the "
+        f"pixel's spread, mean over {_networks(data, several)} and validation data, after "
+        "training. Light pixels are those whose usual changes matter most for the word.",
+    )
+    return figure
+
+
+def _networks(data: xr.Dataset, kind: str = "") -> str:
+    n = data.sizes["network_seed"]
+    return f"{n}{kind} network{'s' * (n > 1)}"
+
+
+def _means(data: xr.Dataset) -> str:
+    return f"Means of logs over {_networks(data)} and validation data."
+
+
+def _over(data: xr.Dataset) -> str:
+    cells = " of each cell" * (len(of_cells(data)) > 1)
+    return f"{_networks(data)}{cells}; means of logs over validation data."
+
+
+def _pairs(data: xr.Dataset) -> str:
+    return " The state of an LSTM is (h, c)." * ("lstm" in of_cells(data))
 
 
 def summarise(datasets: Datasets) -> list[str]:

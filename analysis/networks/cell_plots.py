@@ -28,10 +28,7 @@ def start_in_words(start: str) -> str:
 
 def key(data: xr.Dataset, *, path: bool = False, dashed: str = "", dotted: str = "") -> list[Any]:
     """What a legend names: the cells that there are, the path through c, and other lines."""
-    lines = [
-        Line2D([], [], color=figures.CELLS[cell], marker=_marker(cell), label=NAMES[cell])
-        for cell in data.cell.values
-    ]
+    lines = [Line2D([], [], label=NAMES[cell], **figures.marked(cell)) for cell in data.cell.values]
     lines += [Line2D([], [], label=PATH, **_path())] if path and has_path(data) else []
     lines += [Line2D([], [], label=dashed, **theory())] if dashed else []
     return lines + ([Line2D([], [], label=dotted, **mark())] if dotted else [])
@@ -71,10 +68,6 @@ def exponent_range(data: xr.Dataset) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _marker(cell: str) -> str:
-    return figures.MARKERS[list(NAMES).index(cell)]
-
-
 def _draw(ax: Axes, x: npt.ArrayLike, data: xr.DataArray, along: str, *, log: bool = False) -> None:
     """Every cell that is known: networks thin, their median thick."""
     for cell in data.cell.values:
@@ -83,7 +76,7 @@ def _draw(ax: Axes, x: npt.ArrayLike, data: xr.DataArray, along: str, *, log: bo
             continue
         figures.seeds_and_median(
             ax, x, powers(values) if log else values, label=NAMES[cell],
-            color=figures.CELLS[cell], index=list(NAMES).index(cell), lines=True,
+            color=figures.CELLS[cell], index=figures.category(cell)["index"], lines=True,
         )  # fmt: skip
 
 

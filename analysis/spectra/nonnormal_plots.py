@@ -15,8 +15,6 @@ from ..frame.statistics import median
 
 _CONTOURS = {-1: ("#D55E00", 3.0), -2: ("#0072B2", 1.5)}  # by power of ten: colour, points
 _FLOOR = -7  # decades: smaller values are drawn as this
-_COLORS = {"linear": "#0072B2", "tanh": "#D55E00", "relu": "#009E73", "sigmoid": "#CC79A7"}
-_MARKERS = {"linear": "o", "tanh": "s", "relu": "^", "sigmoid": "D"}
 _DEPARTURE = r"departure from normality, $\|R\|_F\,/\,\|W_{hh}\|_F$"
 
 
@@ -142,8 +140,8 @@ def plot_peak(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     departure = dataset.henrici_relative
     lines = [
-        _marks(ax, departure, dataset.peak, "#0072B2", "o", "peak"),
-        _marks(ax, departure, dataset.log_kreiss, "#E69F00", "D", "Kreiss\nconstant"),
+        _marks(ax, departure, dataset.peak, "peak", color="#0072B2", marker="o"),
+        _marks(ax, departure, dataset.log_kreiss, "Kreiss\nconstant", color="#E69F00", marker="D"),
     ]
     figures.name_lines(ax, lines)
     ax.set_xlabel(_DEPARTURE)
@@ -160,9 +158,9 @@ def plot_windows(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax = figures.axes_or_new(ax)
     lines = []
     for kind in dataset.activation.values:
-        windows, style = dataset.sufficient_window.sel(activation=kind), (_COLORS, _MARKERS)
-        color, marker = (each[kind] for each in style)
-        lines.append(_marks(ax, dataset.henrici_relative, windows, color, marker, str(kind)))
+        windows = dataset.sufficient_window.sel(activation=kind)
+        style = figures.marked(str(kind))
+        lines.append(_marks(ax, dataset.henrici_relative, windows, str(kind), **style))
     settings = configuration(dataset)
     alone = np.log(settings["tolerance"]) / np.log(settings["radius"])
     lines.append(ax.axhline(alone, label="eigenvalues\nalone", **figures.theory()))
@@ -177,7 +175,7 @@ def plot_windows(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 
 
 def _marks(
-    ax: Axes, x: xr.DataArray, y: xr.DataArray, color: str, marker: str, label: str
+    ax: Axes, x: xr.DataArray, y: xr.DataArray, label: str, *, color: str, marker: str
 ) -> Line2D:
     dims = ("network_seed", "scale")
     places, values = x.transpose(*dims).values, y.transpose(*dims).values

@@ -17,14 +17,6 @@ from ..frame.statistics import median
 from ..gradients.norm_plots import one_network_set
 
 RANDOM_ENTRIES = ("gaussian", "uniform")  # independent entries: circular law, singular value edge
-# Blue: independent entries; orange: normal. Of each pair one is dark, one light, in grey too.
-COLORS = {
-    "gaussian": "#0072B2",
-    "orthogonal": "#E69F00",
-    "identity": "#D55E00",
-    "uniform": "#56B4E9",
-    "own": "#0072B2",
-}
 _ORDER = (*rnnsim.SCHEMES, "own")  # in which they are drawn
 _WIDTHS = {"orthogonal": 7.0}  # points; seen under the identity, often of the same values
 _WIDTH = 2.6
@@ -100,7 +92,7 @@ def plot_eigenvalues(
         "mew": 0,
         "zorder": 2.5,
     }
-    ax.plot(values.real, values.imag, color=COLORS[scheme], alpha=0.8, **style)
+    ax.plot(values.real, values.imag, color=figures.SCHEMES[scheme], alpha=0.8, **style)
     radius = float(in_theory("spectral_radius", scheme, gain, data.unit.size))
     if scheme in RANDOM_ENTRIES:
         ax.add_patch(Circle((0, 0), radius, color="0.5", alpha=0.15, lw=0, zorder=0))
@@ -137,7 +129,7 @@ def plot_singular_values(dataset: xr.Dataset, *, gain: float, ax: Axes | None = 
     for scheme in schemes_of(dataset):
         data = one_scheme(dataset, scheme).sel(gain=gain)
         values = data.singular_values.transpose("network_seed", "unit").values
-        style: dict[str, Any] = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
+        style = {"label": scheme} | figures.category(scheme)
         figures.seeds_and_median(ax, index, values, lines=True, **style)
         ax.lines[-1].set(linewidth=_width(scheme))
         edges.add(float(in_theory("spectral_norm", scheme, gain, data.unit.size)))
@@ -170,7 +162,7 @@ def plot_against_gain(dataset: xr.Dataset, variable: str, *, ax: Axes | None = N
     for i, scheme in enumerate(schemes):
         data = one_scheme(dataset, scheme)
         values = data[variable].transpose("network_seed", "gain").values
-        style: dict[str, Any] = {"label": scheme, "color": COLORS[scheme], "index": _index(scheme)}
+        style = {"label": scheme} | figures.category(scheme)
         figures.seeds_and_median(ax, data.gain, values, **style)
         lines.append(ax.lines[-1])
         wide = {"zorder": 1.9} if scheme in _WIDTHS else {}
@@ -206,7 +198,7 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         style: dict[str, Any] = {
             "marker": _marker(scheme),
             "ms": figures.pt(5),
-            "color": COLORS[scheme],
+            "color": figures.SCHEMES[scheme],
         }
         ax.plot(known, beside, ls="", alpha=0.6, **style)
         if np.isfinite(middle := float(median(values))):
@@ -268,12 +260,12 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
         radius = data.spectral_radius.transpose(*dims).values
         rate = data.growth_rate.transpose(*dims).values
         dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": figures.pt(4), "alpha": 0.5}
-        ax.plot(radius.ravel(), figures.finite(rate).ravel(), color=COLORS[scheme], **dots)
+        ax.plot(radius.ravel(), figures.finite(rate).ravel(), color=figures.SCHEMES[scheme], **dots)
         middle = np.stack([median(radius, 0), median(rate, 0)])
         middle = figures.finite(middle[:, np.argsort(middle[0])])
         style: dict[str, Any] = {
             "label": scheme,
-            "color": COLORS[scheme],
+            "color": figures.SCHEMES[scheme],
             "marker": _marker(scheme),
         }
         lines += ax.plot(*middle, lw=_width(scheme), ms=figures.pt(7), **style)
@@ -310,9 +302,9 @@ def _width(scheme: str) -> float:
 
 
 def _marker(scheme: str) -> str:
-    return figures.MARKERS[_index(scheme)]
+    return figures.marker(_index(scheme))
 
 
 def _index(scheme: str) -> int:
-    """Which marker a scheme has; networks of one's own stand alone."""
-    return rnnsim.SCHEMES.index(scheme) if scheme in rnnsim.SCHEMES else 0
+    """Which marker a scheme has."""
+    return int(figures.category(scheme)["index"])

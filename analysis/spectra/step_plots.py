@@ -13,7 +13,6 @@ from rnnsim import theory
 
 from ..frame import cells, figures
 from ..frame.statistics import median, median_over
-from .spectrum_plots import COLORS
 
 _REST: dict[str, Any] = {"ls": "", "marker": "o", "mfc": "none", "zorder": 3}
 _DRIVEN: dict[str, Any] = {"ls": "", "marker": ".", "mew": 0, "zorder": 2.5}
@@ -68,7 +67,7 @@ def plot_step(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None = N
     here = data.sel(scheme=scheme, gain=gain)
     for variable, style in (("eigenvalue", _driven(4)), ("rest_eigenvalue", _rest())):
         values = here[variable].values.ravel()
-        color = COLORS[scheme] if variable == "eigenvalue" else "black"
+        color = figures.SCHEMES[scheme] if variable == "eigenvalue" else "black"
         ax.plot(values.real, values.imag, color=color, **style)
     unit = {"ec": _UNIT["color"], "lw": figures.pt(1.4), "zorder": 3}
     ax.add_patch(Circle((0, 0), 1.0, fill=False, **unit))
@@ -149,7 +148,9 @@ def plot_stretch(data: xr.Dataset, *, scheme: str, gain: float, ax: Axes | None 
     rows = values.transpose("network_seed", "sequence", "value").values
     rows = rows.reshape(-1, rows.shape[-1])
     index = np.arange(1, rows.shape[1] + 1)
-    figures.seeds_and_median(ax, index, rows, label="median", color=COLORS[scheme], lines=True)
+    figures.seeds_and_median(
+        ax, index, rows, label="median", color=figures.SCHEMES[scheme], lines=True
+    )
     ax.axhline(1.0, **_UNIT, lw=figures.pt(1.4), zorder=1)
     figures.lower_end(ax)
     figures.count_axis(ax.xaxis)
@@ -169,7 +170,9 @@ def plot_radius(
     """
     ax = figures.axes_or_new(ax)
     rows = radii(data.sel(scheme=scheme), variable).transpose("network_seed", "gain").values
-    figures.seeds_and_median(ax, data.gain, rows, label=scheme, color=COLORS[scheme], index=index)
+    figures.seeds_and_median(
+        ax, data.gain, rows, label=scheme, color=figures.SCHEMES[scheme], index=index
+    )
     if variable == "rest_eigenvalue":
         ax.plot(data.gain, rest_radius(data, scheme), **figures.theory())
     ax.axhline(1.0, **_UNIT, lw=figures.pt(1.4), zorder=1)

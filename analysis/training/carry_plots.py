@@ -20,17 +20,14 @@ _GAP = 1.6  # between the two batches
 def carry_figure() -> Figure:
     """Rows: the three ways to carry the state; columns: segments and overlapping windows."""
     figure, axes = figures.new_figure(
-        len(_CARRIES), len(_CASES), figsize=(15, 12.5), sharex=True, sharey="col"
+        len(_CARRIES), len(_CASES), figsize=(11.5, 9.6), sharex=True, sharey="col"
     )
     for row, carry in enumerate(_CARRIES):
-        for column, (title, (window, stride)) in enumerate(_CASES.items()):
-            ax = plot_carry(carry, window=window, stride=stride, ax=axes[row, column])
-            if row == 0:
-                ax.set_title(title)
-            if row + 1 < len(_CARRIES):
-                ax.set_xlabel("")
-        axes[row, 0].set_ylabel(f'carry="{carry}"', fontsize=14)
-    figure.legend(handles=_legend(), loc="outside upper center", ncols=3, fontsize=12.5)
+        for column, (window, stride) in enumerate(_CASES.values()):
+            plot_carry(carry, window=window, stride=stride, ax=axes[row, column])
+    figures.entitle(axes, list(_CASES), [f"carry {carry}" for carry in _CARRIES])
+    figures.label_outer(figure)
+    figures.legend_above(figure, _legend())
     figures.caption(
         figure,
         f"Two batches of {_LENGTH} steps, from left to right; each bar is one update. States flow "
@@ -58,7 +55,7 @@ def plot_carry(
     for lane, (segment, offset) in enumerate(bars):
         _draw_bar(ax, segment, offset, -lane)
         if segment.fresh or lane == 0:  # a stream, too, begins somewhere
-            ax.plot(offset + segment.begin - 0.35, -lane, **_ZERO)
+            ax.plot(offset + segment.begin - 0.35, -lane, **_zero())
     for lane, ((before, at), (after, then)) in enumerate(pairwise(bars)):
         if not after.fresh:
             start = (at + before.keep, -lane - 0.3)
@@ -66,13 +63,13 @@ def plot_carry(
             _arrow(ax, start, end, _STATE)
     for batch in range(2):
         middle = batch * (length + _GAP) + length / 2
-        ax.text(middle, 0.8, f"batch {batch + 1}", ha="center", fontsize=13)
+        ax.text(middle, 0.8, f"batch {batch + 1}", ha="center")
     steps = [1, *range(4, length + 1, 4)]
     ax.set_xticks(
         [batch * (length + _GAP) + step - 0.5 for batch in range(2) for step in steps],
         [str(step) for _ in range(2) for step in steps],
     )
-    ax.set_yticks([])
+    ax.yaxis.set_visible(False)
     ax.grid(visible=False)
     ax.spines["left"].set_visible(False)
     ax.set_xlim(-1.0, 2 * length + _GAP + 0.3)
@@ -82,18 +79,20 @@ def plot_carry(
 
 
 def _draw_bar(ax: Axes, segment: rnnsim.Segment, offset: float, y: float) -> None:
-    edge: dict[str, Any] = {"height": 0.5, "edgecolor": "white", "linewidth": 1.5}
+    edge: dict[str, Any] = {"height": 0.5, "edgecolor": "white", "linewidth": figures.pt(1.5)}
     for step in range(segment.begin, segment.end):
         color = _DARK if step >= segment.first else _LIGHT
         ax.barh(y, 1.0, left=offset + step, align="center", color=color, **edge)
     _arrow(ax, (offset + segment.end, y - 0.36), (offset + segment.begin, y - 0.36), _GRADIENT)
 
 
-_ZERO: dict[str, Any] = {"marker": "o", "ms": 10, "mfc": "white", "mec": "black", "mew": 1.6}
+def _zero() -> dict[str, Any]:
+    pt = figures.pt
+    return {"marker": "o", "ms": pt(8), "mfc": "white", "mec": "black", "mew": pt(1.4)}
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-    style = {"arrowstyle": "-|>", "color": color, "lw": 1.8, "shrinkA": 0, "shrinkB": 0}
+    style = {"arrowstyle": "-|>", "color": color, "lw": figures.pt(1.6), "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=style, zorder=5)
 
 
@@ -104,7 +103,7 @@ def _legend() -> list[Any]:
     return [
         Patch(color=_DARK, label="steps whose loss this update uses"),
         Patch(color=_LIGHT, label="earlier steps, computed again"),
-        Line2D([], [], ls="", **_ZERO, label="starts from zero"),
+        Line2D([], [], ls="", **_zero(), label="starts from zero"),
         Line2D([], [], color=_STATE, marker=">", label="state carried, as a value"),
-        Line2D([], [], color=_GRADIENT, marker="<", label="gradient, cut at the bar's end"),
+        Line2D([], [], color=_GRADIENT, marker="<", label="gradient, cut at the end"),
     ]

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from ..frame import cells, figures
 from ..frame.figures import log_axis, powers
 from ..frame.statistics import median_over
-from .panels import grid, only_outer_labels, trained
-from .parts import ends, ends_of_parts, layers_apart, plot_lines, plot_parts
+from .panels import drawn, gains_of, grid, trained
+from .parts import draw_lines, ends, ends_of_parts, layers_apart, plot_parts
 
 _KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what a unit keeps
 _TIMES = "gate_time_scale"
@@ -26,19 +26,18 @@ def gate_figure(data: xr.Dataset) -> Figure:
         for name, part in layers_apart(data, variable).items()
     ]
     timed = _TIMES in data
-    figure, axes = grid(data, len(rows) + timed, 3.7 * (len(rows) + timed) + 2.2)
-    for column, gain in enumerate(data.gain.values):
+    figure, axes = grid(data, len(rows) + timed, 3.7 * (len(rows) + timed))
+    for column, gain in enumerate(gains_of(data)):
         for ax, (variable, name, part) in zip(axes[:, column], rows, strict=False):
             plot_parts(part, variable, gain=gain, ax=ax)
-            ax.axhline(0.0, **figures.theory())
+            ax.axhline(0.0, color="0.6", lw=figures.pt(0.8), zorder=1)
             ax.set_ylabel(f"{ax.get_ylabel()}\n{name}".rstrip())
         if timed:
             plot_time_scales(data, gain=gain, ax=axes[-1, column])
-    only_outer_labels(axes)
-    if timed and cells.layers_of(data) > 1:
-        axes[-1, 0].legend(fontsize=11)
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=4, fontsize=12)
+            if cells.layers_of(data) > 1:
+                figures.name_lines(axes[-1, column])
+    figures.label_outer(figure)
+    figures.legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     figures.caption(figure, _caption(data))
     return figure
 
@@ -46,17 +45,17 @@ def gate_figure(data: xr.Dataset) -> Figure:
 def _caption(data: xr.Dataset) -> str:
     layered = "layer" in data.gate_share.dims
     text = (
-        f"{trained(data)}. Thin: networks, thick: median. The shares of all gates"
-        f"{' of a layer' * layered} add up to 1: of what a small step along dL/dW_hh"
-        f"{' of that layer' * layered} takes off the loss, so much is owed to each gate's block. "
-        "Look for the gate that takes over while the loss falls."
+        f"{trained(data)}.{drawn(data)} The shares of all gates"
+        f"{' of a layer' * layered} add up to 1: of what a small step along the gradient of "
+        f"W_hh{' of that layer' * layered} takes off the loss, so much is owed to each gate's "
+        "block. Look for the gate that takes over while the loss falls."
     )
     if _TIMES not in data:
         return text
     lost = " Infinite ones, of gates that never close, are not drawn."
     return (
-        f"{text} Below: means of gates over test data and units, and the steps in which "
-        f"{_kept(data)} alone shrinks what a unit keeps by e, median over units."
+        f"{text} Means of gates are over test data and units; time scales are the steps in "
+        f"which {_kept(data)} alone shrinks what a unit keeps by e, median over units."
         f"{lost * bool(np.isposinf(log_times(data)).any())}"
     )
 
@@ -84,7 +83,7 @@ def plot_time_scales(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -
     for name, part in layers_apart(here, _TIMES).items():
         logs = log_times(part)
         lines[name or "median"] = logs.copy(data=powers(logs))
-    plot_lines(lines, ax)
+    draw_lines(lines, ax)
     log_axis(ax)
     ax.set_ylabel(f"time scale of ${_kept(data)}$ (steps)")
     return ax

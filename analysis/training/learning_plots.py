@@ -1,20 +1,21 @@
 """Plots of learning_sweep: columns in, Axes out. What each shows is in its docstring."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from ..frame import figures
+from ..frame import cells, figures
+from ..frame.figures import pt
 from ..frame.statistics import middles, wilson
 
 Columns = Mapping[str, xr.Dataset]  # ways of training, or kinds of networks, by name
 
-_COLORS = ("#D55E00", "#0072B2", "#000000")
 _CHANCE = 0.75  # of temporal order: four classes
 _WIDTH = 0.04  # of the axis, between columns
+_CELLS = {name: cell for cell, name in cells.NAMES.items()}
 
 
 def updates_until_solved(data: xr.Dataset) -> xr.DataArray:
@@ -22,22 +23,22 @@ def updates_until_solved(data: xr.Dataset) -> xr.DataArray:
     return data.solved_at.fillna(np.inf)
 
 
-def _colors(columns: Columns) -> list[Any]:
-    n = len(columns)
-    return list(_COLORS[:n]) if n <= len(_COLORS) else figures.shades(n)
+def _each(columns: Columns) -> Iterator[tuple[str, xr.Dataset, Any, dict[str, Any]]]:
+    """(name, data by length, its places, its colour and marker): lengths, a little apart."""
+    styles = figures.categories([_CELLS.get(name, name) for name in columns])
+    for i, (name, style) in enumerate(zip(columns, styles, strict=True)):
+        data = columns[name].sortby("length")
+        lengths = data.length.values.astype(float)
+        apart = _WIDTH * (np.ptp(lengths) or 1.0) * min(1.0, 2 / max(len(columns) - 1, 1))
+        yield name, data, lengths + (i - (len(columns) - 1) / 2) * apart, style
 
 
-def _places(columns: Columns) -> list[np.ndarray[Any, Any]]:
-    """Where the points of each column stand: lengths, a little apart."""
-    lengths = next(iter(columns.values())).length.values.astype(float)
-    apart = _WIDTH * (np.ptp(lengths) or 1.0) * min(1.0, 2 / max(len(columns) - 1, 1))
-    return [lengths + (i - (len(columns) - 1) / 2) * apart for i in range(len(columns))]
-
-
-def _set_lengths(ax: Axes, places: list[np.ndarray[Any, Any]]) -> None:
+def _set_lengths(ax: Axes, columns: Columns) -> None:
+    places = [at for _, _, at, _ in _each(columns)]
     low, high = float(np.min(places)), float(np.max(places))
     margin = 0.04 * ((high - low) or 1.0)
     ax.set_xlim(low - margin, high + margin)
+    ax.set_xticks(np.unique(next(iter(columns.values())).length.values))
     ax.set_xlabel("sequence length $T$ (steps)")
 
 
@@ -48,69 +49,64 @@ def plot_solved(columns: Columns, *, ax: Axes | None = None) -> Axes:
     95% for the share among all seeds (Wilson 1927); columns stand a little apart.
     """
     ax = figures.axes_or_new(ax)
-    columns = {name: data.sortby("length") for name, data in columns.items()}
-    places, colors = _places(columns), _colors(columns)
-    for i, (name, data) in enumerate(columns.items()):
+    for name, data, places, style in _each(columns):
         solved = np.isfinite(data.solved_at.transpose("network_seed", "length").values)
         share = solved.mean(axis=0)
         low, high = wilson(solved.sum(axis=0), len(solved))
         ax.errorbar(
-            places[i], share, yerr=[share - low, high - share], fmt="none", ecolor=colors[i],
-            elinewidth=1.2, capsize=3, alpha=0.7,
+            places, share, yerr=[share - low, high - share], fmt="none", ecolor=style["color"],
+            elinewidth=pt(1.2), capsize=pt(3), alpha=0.7,
         )  # fmt: skip
-        marker = figures.MARKERS[i % len(figures.MARKERS)]
-        ax.plot(places[i], share, color=colors[i], marker=marker, label=name, ms=9)
-    _set_lengths(ax, places)
-    ax.set_ylabel("share of networks that solve the task")
+        marker = figures.marker(style["index"])
+        ax.plot(places, share, color=style["color"], marker=marker, label=name, ms=pt(8))
+    _set_lengths(ax, columns)
+    ax.set_ylabel("share of networks that solve it")
     ax.set_ylim(-0.04, 1.04)
-    ax.legend(loc="best")
     return ax
 
 
 def plot_within(columns: Columns, *, ax: Axes | None = None) -> Axes:
     """The number of updates after which each network has solved the task, against length.
 
-    A network that has not within the budget has no dot and counts as more than the budget. Where
-    that leaves the median between a number and more than the budget, an arrow up from the number
-    says "at least"; where it is more than the budget there is nothing.
+    A network that has not within the budget (dotted) has no dot and counts as more than the budget.
+    Where that leaves the median between a number and more than the budget, an arrow up from the
+    number says "at least"; where it is more than the budget there is nothing.
     """
     ax = figures.axes_or_new(ax)
-    columns = {name: data.sortby("length") for name, data in columns.items()}
-    places, colors = _places(columns), _colors(columns)
-    for i, (name, data) in enumerate(columns.items()):
+    for name, data, places, style in _each(columns):
         at = updates_until_solved(data).transpose("network_seed", "length").values
-        figures.seeds_and_median(ax, places[i], at, label=name, color=colors[i], index=i)
-        for place, column in zip(places[i], at.T, strict=True):
+        figures.seeds_and_median(ax, places, at, label=name, **style)
+        for place, column in zip(places, at.T, strict=True):
             low, high = middles(column)
             if np.isfinite(low) and not np.isfinite(high):
                 ax.errorbar(
-                    place, low, yerr=0.15 * low, lolims=True, marker="_", ms=12, color=colors[i]
-                )
+                    place, low, yerr=0.15 * low, lolims=True, marker="_", ms=pt(12),
+                    color=style["color"],
+                )  # fmt: skip
     updates = next(iter(columns.values())).updates
-    _set_lengths(ax, places)
+    _set_lengths(ax, columns)
     ax.set_yscale("log")
     ax.set_ylim(0.8 * float(updates[1]), 1.15 * float(updates[-1]))
-    ax.axhline(float(updates[-1]), color="0.5", lw=0.8)
-    ax.annotate(
-        "budget", (0.01, float(updates[-1])), xycoords=("axes fraction", "data"), va="bottom"
-    )
+    ax.axhline(float(updates[-1]), **figures.mark(label="budget"))
     ax.set_ylabel("updates until solved")
     return ax
 
 
 def plot_error(columns: Columns, *, length: int, ax: Axes | None = None) -> Axes:
-    """Share of wrong answers on the test data against updates, at one length."""
+    """Share of wrong answers on the test data against updates, at one length.
+
+    Thin lines are networks, thick ones their median. Dotted: chance, three quarters wrong, and the
+    share below which a network has solved the task.
+    """
     ax = figures.axes_or_new(ax)
     first = figures.configuration(next(iter(columns.values())))
     least = 0.5 / int(first["test_size"])  # no wrong answer at all
-    for i, (name, color) in enumerate(zip(columns, _colors(columns), strict=True)):
-        here = columns[name].sel(length=length)
+    for name, data, _, style in _each(columns):
+        here = data.sel(length=length)
         errors = np.maximum(here.error.transpose("network_seed", "updates").values, least)
-        figures.seeds_and_median(
-            ax, here.updates, errors, label=name, color=color, index=i, lines=True
-        )
-    ax.axhline(_CHANCE, color="k", ls="--", lw=1.0)
-    ax.axhline(first["tolerance"], color="k", ls=":", lw=1.0)
+        figures.seeds_and_median(ax, here.updates, errors, label=name, lines=True, **style)
+    for level, name in ((_CHANCE, "chance"), (first["tolerance"], "solved below")):
+        ax.axhline(level, **figures.mark(label=name))
     ax.set_yscale("log")
     ax.set_xlabel("updates")
     ax.set_ylabel("share of wrong answers")

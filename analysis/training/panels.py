@@ -7,33 +7,36 @@ from matplotlib.figure import Figure
 
 from ..frame import cells, figures
 
+_COLUMNS = 3
+
+
+def gains_of(data: xr.Dataset) -> list[float]:
+    """The gains that have a column: all, or a few from the least to the greatest."""
+    return figures.few(data.gain.values, _COLUMNS)
+
 
 def grid(data: xr.Dataset, rows: int, height: float) -> tuple[Figure, Any]:
-    """Panels with a column for each gain."""
-    columns = data.sizes["gain"]
-    size = (4.4 * max(columns, 2) + 0.8, height)
+    """Panels with a column for each of `gains_of`, of one scale in every row."""
+    gains = gains_of(data)
+    size = (3.7 * max(len(gains), 2), height)
     figure, axes = figures.new_figure(
-        rows, columns, figsize=size, sharex=True, sharey="row", squeeze=False
+        rows, len(gains), figsize=size, sharex=True, sharey="row", squeeze=False
     )
-    for column, gain in enumerate(data.gain.values):
-        axes[0, column].set_title(f"gain {gain:g} at the start")
+    figures.entitle(axes, [f"gain {gain:g} at the start" for gain in gains])
     return figure, axes
-
-
-def only_outer_labels(axes: Any) -> None:
-    """No label that the panel to the left, or below, has already."""
-    for ax in axes[:, 1:].flat:
-        ax.set_ylabel("")
-    for ax in axes[:-1].flat:
-        ax.set_xlabel("")
 
 
 def trained(data: xr.Dataset) -> str:
     """Which networks were trained on what, and how."""
     s = figures.configuration(data)
     window = f"window {s['window']}" if s["window"] else "full BPTT"
+    n = data.sizes["network_seed"]
     return (
-        f"{data.sizes['network_seed']} networks of {s['n_hidden']} units"
-        f"{cells.in_each_layer(data)} a gain on "
+        f"{n} network{'s' * (n > 1)} of {s['n_hidden']} units{cells.in_each_layer(data)} a gain on "
         f"{cells.read_in_words(s['task'])}, T = {s['length']}, {s['optimizer']}, {window}"
     )
+
+
+def drawn(data: xr.Dataset) -> str:
+    """What lines are: of one network itself, of several with their median."""
+    return "" if data.sizes["network_seed"] == 1 else " Thin: networks, thick: median."

@@ -66,12 +66,12 @@ def plot_parts(data: xr.Dataset, variable: str, *, gain: float, ax: Axes | None 
     told apart by their markers and, from dark to light, by their order.
     """
     ax = figures.axes_or_new(ax)
-    plot_lines(parts_of(data.sel(gain=gain), variable), ax)
+    draw_lines(parts_of(data.sel(gain=gain), variable), ax)
     ax.set_ylabel(_LABELS[variable])
     return ax
 
 
-def plot_lines(parts: Mapping[str, xr.DataArray], ax: Axes) -> None:
+def draw_lines(parts: Mapping[str, xr.DataArray], ax: Axes) -> None:
     """A line of each against updates, as `plot_parts` draws them."""
     for i, (color, (name, values)) in enumerate(
         zip(figures.shades(len(parts)), parts.items(), strict=True)

@@ -80,62 +80,72 @@ def _compared(datasets: Datasets) -> list[Columns]:
     return [columns for columns in (_methods(datasets), _kinds(datasets)) if columns]
 
 
+_TITLES = ("Ways of training", "Kinds of networks")
+
+
 def _solved_figure(datasets: Datasets) -> Figure:
     compared = _compared(datasets)
     figure, axes = figures.new_figure(
-        2, len(compared), figsize=(5 * len(compared) + 2, 10.4), sharex=True, sharey="row",
-        squeeze=False,
-    )  # fmt: skip
-    titles = ("Vanilla networks, the paper's ways of training", "Our own: kinds of networks")
-    for columns, pair, title in zip(compared, axes.T, titles, strict=False):
+        2, len(compared), figsize=(5.5 * len(compared), 8.0), sharey="row", squeeze=False
+    )
+    for columns, pair in zip(compared, axes.T, strict=True):
         plot_solved(columns, ax=pair[0])
         plot_within(columns, ax=pair[1])
         for ax in pair:
-            ax.label_outer()
-        pair[0].set_title(title)
+            figures.name_lines(ax)
+    titles = [f"by {title.lower()}" for title in _TITLES[: len(compared)]]
+    figures.entitle(axes, titles, ["Share solved", "Updates needed"])
+    figures.letter(axes)
     data = datasets["learning"]
-    ours = ""
-    if "cells" in datasets:
-        how = _ours(datasets["cells"])
-        ours = f" Right: kinds of networks {how}; not of Pascanu et al. (2013)."
     figures.caption(
         figure,
-        f"Top: share of {data.sizes['network_seed']} initial networks that answer all but "
+        f"How many of {_networks(data)} answer all but "
         f"{percent(figures.configuration(data)['tolerance'])} of the test sequences within the "
-        "budget; bars: 95% intervals of Wilson (1927). Bottom: the updates each took (dots; none "
-        "where unsolved) and their medians, in which unsolved counts as more than the budget "
-        "(arrow up: at least so many). All start from the same seeds and see the same batches."
-        f"{ours}",
+        "budget (bars: 95% intervals of Wilson 1927), and after how many updates (dots; none where "
+        "unsolved) with their medians, in which unsolved counts as more than the budget (arrow up: "
+        "at least so many). All start from the same seeds and see the same batches. "
+        f"{_sources(datasets)}",
     )
     return figure
+
+
+def _networks(data: xr.Dataset) -> str:
+    n = data.sizes["network_seed"]
+    return f"{n} initial network{'s' * (n > 1)}"
+
+
+def _sources(datasets: Datasets) -> str:
+    """Whose the ways of training are."""
+    theirs = "The ways of training are those of Pascanu et al. (2013)"
+    if "cells" not in datasets:
+        return f"{theirs}."
+    return f"{theirs}; the kinds of networks, {_ours(datasets['cells'])}, are our own."
 
 
 def _curves(datasets: Datasets) -> Figure:
-    lengths = sorted(datasets["learning"].length.values.tolist())
+    lengths = [int(each) for each in figures.few(datasets["learning"].length.values, _PANELS)]
     compared = _compared(datasets)
-    size = (4.7 * len(lengths) + 0.5, 4.6 * len(compared) + 1.2)
     figure, axes = figures.new_figure(
-        len(compared), len(lengths), figsize=size, sharex=True, sharey=True, squeeze=False
-    )
+        len(compared), len(lengths), figsize=(4.2 * len(lengths), 3.9 * len(compared)),
+        sharex=True, sharey=True, squeeze=False,
+    )  # fmt: skip
     for columns, row in zip(compared, axes, strict=True):
         for ax, length in zip(row, lengths, strict=True):
             plot_error(columns, length=length, ax=ax)
-            ax.set_title(f"T = {length} steps")
-            ax.label_outer()
-        row[0].legend(loc="center right", fontsize=11, frameon=True, framealpha=0.9)
-    rows = ""
-    if "cells" in datasets:
-        rows = (
-            " Top: vanilla networks, the paper's ways of training. Bottom, our own: kinds of "
-            f"networks {_ours(datasets['cells'])}."
-        )
+            figures.name_lines(ax)
+    names = [f"T = {length} steps" for length in lengths]
+    figures.entitle(axes, names, _TITLES[: len(compared)])
+    figures.label_outer(figure)
     figures.caption(
         figure,
-        "Thin: networks, thick: median. Dashed: chance, three quarters wrong; dotted: the share "
-        "below which a network has solved the task. Look for where the thick lines leave chance."
-        f"{rows}",
+        f"Wrong answers on the test data while learning: thin, of {_networks(datasets['learning'])}"
+        "; thick, their median. Look for where the thick lines leave chance, three quarters wrong. "
+        f"{_sources(datasets)}",
     )
     return figure
+
+
+_PANELS = 3  # lengths that have a panel
 
 
 def summarise(datasets: Datasets) -> list[str]:

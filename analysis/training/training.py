@@ -18,7 +18,7 @@ from ..frame.runs import Datasets
 from ..frame.words import counted, listing, middle, part, share, were
 from .carry_plots import carry_figure
 from .gates import gate_figure, gates_in_words
-from .panels import grid, only_outer_labels, trained
+from .panels import drawn, gains_of, grid, trained
 from .parts import ends, ends_of_parts, of_one_kind, plot_parts, with_all_eigenvalues
 from .training_plots import (
     eigenvalue_film,
@@ -72,41 +72,75 @@ def films(datasets: Datasets) -> Mapping[str, figures.Film]:
 
 def _learning_figure(data: xr.Dataset) -> Figure:
     scored = bool(data.accuracy.notnull().any())
-    figure, axes = grid(data, 3 if scored else 2, 11.0 if scored else 8.2)
-    for column, gain in enumerate(data.gain.values):
-        ax = plot_against_updates(data, "loss", gain=gain, ax=axes[0, column])
-        ax.axhline(float(data.constant_loss), **figures.theory(), label="always the same answer")
-        figures.lower_end(ax)
-        if scored:
-            plot_against_updates(data, "accuracy", gain=gain, ax=axes[1, column])
-            axes[1, column].set_ylim(-0.03, 1.03)
-        plot_gradient_norm(data, gain=gain, ax=axes[-1, column])
-    only_outer_labels(axes)
-    axes[0, -1].legend(loc="best")
-    axes[-1, 0].legend(loc="best")
+    clipped = float(_settings(data)["clip_norm"]) > 0
+    wanted = ["loss", *["accuracy"] * scored, "gradient", *["clipped"] * clipped]
+    columns = 3 if len(wanted) == 3 else 2
+    figure, axes = figures.new_figure(
+        len(wanted) // columns, columns, figsize=(5.6 * columns, 3.9 * (len(wanted) // columns))
+    )
+    panels = dict(zip(wanted, axes.flat, strict=True))
+    for name, ax in panels.items():
+        if name == "gradient":
+            plot_gradient_norm(data, ax=ax)
+        else:
+            plot_against_updates(data, name, ax=ax)
+        ax.set_title(_TITLES[name])
+    constant = {"label": "always the\nsame answer"} | figures.theory()
+    panels["loss"].axhline(float(data.constant_loss), **constant)
+    figures.lower_end(panels["loss"])
+    for ax in panels.values():
+        figures.name_lines(ax)
+    figures.letter(list(panels.values()))
     figures.caption(
         figure,
-        f"{trained(data)}. Thin: networks, thick: median. Bottom: norms before clipping, mean of "
-        "logs since the record before; circles fill up with the share of updates that were "
-        "clipped at the dashed line. Look at what the norm does when the loss leaves its plateau.",
+        f"{trained(data)}.{drawn(data)} Loss{' and answers' * scored}: of test data; dashed is "
+        "the loss of the best constant answer. Norms are those before clipping, means of logs "
+        "since the record before. Look at what the norm does where a loss leaves its plateau.",
     )
     return figure
 
 
+_TITLES = {
+    "loss": "Is it learned?",
+    "accuracy": "How often is it right?",
+    "gradient": "How large is the gradient?",
+    "clipped": "How often is it clipped?",
+}
+
+
 def _dynamics_figure(data: xr.Dataset) -> Figure:
-    figure, axes = grid(data, 2, 8.2)
-    for column, gain in enumerate(data.gain.values):
-        if cells.is_plain(data):
-            plot_against_updates(data, "spectral_radius", gain=gain, ax=axes[0, column])
-        else:
-            plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
+    if not cells.is_plain(data):
+        return _dynamics_of_parts(data)
+    figure, axes = figures.new_figure(1, 2, figsize=(11.0, 4.4))
+    for ax, variable, level in zip(
+        axes, ("spectral_radius", "lyapunov_exponent"), (1.0, 0.0), strict=True
+    ):
+        plot_against_updates(data, variable, ax=ax)
+        ax.axhline(level, **figures.theory())
+        figures.name_lines(ax)
+    axes[0].set_title("How strong is the recurrence?")
+    axes[1].set_title("Do small distances grow?")
+    figures.letter(axes)
+    figures.caption(
+        figure,
+        f"{trained(data)}.{drawn(data)} Dashed: spectral radius 1 and exponent 0, where distances "
+        "neither grow nor shrink. A radius above 1 need not mean a positive exponent: inputs and "
+        "saturation damp what W_hh alone would let grow.",
+    )
+    return figure
+
+
+def _dynamics_of_parts(data: xr.Dataset) -> Figure:
+    """Of gated networks and stacks: each gate or layer, a column for each gain."""
+    figure, axes = grid(data, 2, 7.6)
+    for column, gain in enumerate(gains_of(data)):
+        plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
         if not cells.is_gated(data):
             axes[0, column].axhline(1.0, **figures.theory())
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
         axes[1, column].axhline(0.0, **figures.theory())
-    only_outer_labels(axes)
-    if not cells.is_plain(data):
-        axes[0, 0].legend(ncols=2, fontsize=11)
+    figures.label_outer(figure)
+    figures.legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     ones = "spectral radius 1 and exponent 0, where distances neither grow nor shrink"
     why = (
         "A radius above 1 need not mean a positive exponent: inputs and saturation damp what W_hh "
@@ -118,9 +152,7 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
             "Blocks of W_hh have no eigenvalues that mean anything; their norms say how strongly "
             f"the state can move each gate{_largest(data)}."
         )
-    figures.caption(
-        figure, f"{trained(data)}. Thin: networks, thick: median. Dashed: {ones}. {why}"
-    )
+    figures.caption(figure, f"{trained(data)}.{drawn(data)} Dashed: {ones}. {why}")
     return figure
 
 
@@ -134,29 +166,25 @@ def _largest(data: xr.Dataset) -> str:
 
 
 def _eigenvalue_figure(data: xr.Dataset) -> Figure:
-    last = data.sizes["snapshot"] - 1
-    chosen = sorted({0, last // 2, last})
-    rows = data.sizes["gain"]
+    gains = gains_of(data)
     figure, axes = figures.new_figure(
-        rows,
-        len(chosen),
-        figsize=(3.9 * len(chosen) + 0.8, 3.7 * rows + 1.6),
+        1,
+        len(gains),
+        figsize=(3.7 * max(len(gains), 2), 4.6),
         sharex=True,
         sharey=True,
         squeeze=False,
     )
-    for row, gain in enumerate(data.gain.values):
-        for ax, index in zip(axes[row], chosen, strict=True):
-            plot_eigenvalues(data, gain=gain, index=index, ax=ax)
-            if row == 0:
-                ax.set_title(f"after {int(data.snapshot[index])} updates")
-        axes[row, 0].set_ylabel(f"gain {gain:g}\n" + axes[row, 0].get_ylabel())
-    only_outer_labels(axes)
+    for ax, gain in zip(axes[0], gains, strict=True):
+        plot_eigenvalues(data, gain=gain, ax=ax)
+    figures.entitle(axes, [f"gain {gain:g} at the start" for gain in gains])
+    figures.label_outer(figure)
+    names = ("before training", f"after {int(data.snapshot[-1])} updates")
+    figures.legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], names)
     figures.caption(
         figure,
-        f"{trained(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}, one shade "
-        "and marker each; dashed: the unit circle. Look for the few that learning moves out, and "
-        "the many that stay.",
+        f"{trained(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}; dashed: the "
+        "unit circle. Look for the few that learning moves out, and the many that stay.",
     )
     return figure
 
@@ -166,35 +194,33 @@ def _and_layers(data: xr.Dataset) -> str:
 
 
 def _bias_figure(data: xr.Dataset) -> Figure:
-    figure, axes = grid(data, 1, 5.9)
-    for column, gain in enumerate(data.gain.values):
-        plot_bias(data, gain=gain, trained=_settings(data)["window"], ax=axes[0, column])
-    only_outer_labels(axes)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    names = [f"window {name}" for name in names]
-    figure.legend(handles, names, loc="outside upper center", ncols=5, fontsize=12)
+    figure, axes = grid(data, 1, 4.6)
+    for ax, gain in zip(axes[0], gains_of(data), strict=True):
+        plot_bias(data, gain=gain, trained=_settings(data)["window"], ax=ax)
+        figures.name_lines(ax)
+    figures.label_outer(figure)
     figures.caption(
         figure,
-        f"{trained(data)}. What sliding windows would lose on the test data: thin: networks, "
-        "thick: median, in which errors that rounding hides lie below all others. Dashed: 1, all "
-        "of the gradient lost. A window that suffices at the start need not suffice later.",
+        f"{trained(data)}. What sliding windows of K steps would lose of the gradient of W_hh on "
+        f"the test data.{drawn(data)} Errors that rounding hides lie below all others. Dashed: 1, "
+        "as large as the gradient. A window that suffices at the start need not suffice later.",
     )
     return figure
 
 
 def _reach_figure(data: xr.Dataset) -> Figure:
-    figure, axes = grid(data, 1, 5.9)
-    for column, gain in enumerate(data.gain.values):
-        mesh = plot_reach(data, gain=gain, ax=axes[0, column]).collections[0]
-    only_outer_labels(axes)
-    bar = figure.colorbar(mesh, ax=axes[0].tolist(), extend="both", pad=0.02)
-    bar.set_label("relative to lag 0 (powers of ten)")
+    figure, axes = grid(data, 1, 4.6)
+    for ax, gain in zip(axes[0], gains_of(data), strict=True):
+        mesh = plot_reach(data, gain=gain, ax=ax).collections[0]
+    figures.label_outer(figure)
+    label = "norm relative to lag 0 (powers of ten)"
+    figures.colour_bar(figure, mesh, axes[0].tolist(), label, extend="both")
     figures.caption(
         figure,
         f"{trained(data)}. Follow a column upwards: how the gradient of a loss fares as it goes "
-        f"back in time{_whole(data)}, median over networks. Contours: each power of ten. Contours "
-        "that rise to the right: the gradient comes to reach further back while the network "
-        "learns.",
+        f"back in time{_whole(data)}, median over networks. Hatched: it shrinks; contours: factors "
+        "of 100. Contours that rise to the right: the gradient comes to reach further back while "
+        "the network learns.",
     )
     return figure
 

@@ -1,25 +1,28 @@
 """Plots of networks while they learn: a dataset in, Axes out; docstrings say what each shows."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patheffects import withStroke
 
 from ..frame import figures
-from ..frame.figures import decades, log_axis, powers, relative, theory
+from ..frame.figures import decades, log_axis, powers, pt, relative, theory
 from ..frame.statistics import median_over
 
-_COLOR = "#0072B2"
 _LABELS = {
     "accuracy": "share of right answers",
+    "clipped": "share of updates clipped",
     "spectral_radius": r"spectral radius of $W_{hh}$",
-    "lyapunov_exponent": r"largest exponent $\lambda_1$ (nats/step)",
+    "lyapunov_exponent": r"largest Lyapunov exponent $\lambda_1$ (nats/step)",
 }
 _BOUND = 8.0  # powers of ten where the colours of the map end
-_CIRCLES = 20  # along each line
+_MOMENTS: dict[str, dict[str, Any]] = {
+    "at the start": {"color": "#E69F00", "marker": "o", "mfc": "none"},
+    "at the end": {"color": figures.MEASURED, "marker": "x"},
+}
 
 
 def losses_of(data: xr.Dataset) -> xr.DataArray:
@@ -41,23 +44,33 @@ def _axis(data: xr.Dataset, variable: str) -> str:
     return "snapshot" if "snapshot" in data[variable].dims else "updates"
 
 
-def plot_against_updates(
-    data: xr.Dataset, variable: str, *, gain: float, ax: Axes | None = None
-) -> Axes:
-    """Loss, accuracy, spectral radius or exponent against updates, of the networks of one gain.
+def _lines(data: xr.Dataset, gain: float | None) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The one gain, or at most four, and how each is drawn."""
+    if gain is not None:
+        yield gain, {"label": "median", "color": figures.MEASURED, "index": 0}
+        return
+    for i, each, color in figures.shaded(figures.few(data.gain.values)):
+        yield each, {"label": f"gain {each:g}", "color": color, "index": i}
 
-    Thin lines are networks, the thick one their median, the band their quartiles.
+
+def plot_against_updates(
+    data: xr.Dataset, variable: str, *, gain: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Loss, accuracy, share of clipped updates, spectral radius or exponent against updates.
+
+    Of one gain, or unless it is given of at most four. Thin lines are networks, the thick one their
+    median, the band their quartiles. Clipped are those of the updates since the record before.
     """
     ax = figures.axes_or_new(ax)
     axis = _axis(data, variable)
     shown = losses_of(data) if variable == "loss" else data[variable]
-    values = shown.sel(gain=gain).transpose("network_seed", axis).values
-    figures.seeds_and_median(
-        ax, data[axis], values, label="median", color=_COLOR, index=0, lines=True
-    )
-    _plainer(ax)
+    for each, style in _lines(data, gain):
+        values = shown.sel(gain=each).transpose("network_seed", axis).values
+        figures.seeds_and_median(ax, data[axis], values, lines=True, **style)
     ax.set_xlabel("updates")
     ax.set_ylabel(_loss_label(data) if variable == "loss" else _LABELS[variable])
+    if variable in ("accuracy", "clipped"):
+        ax.set_ylim(-0.03, 1.03)
     return ax
 
 
@@ -67,70 +80,52 @@ def _loss_label(data: xr.Dataset) -> str:
     return "loss per sequence" if unit == "1" else f"loss ({unit})"
 
 
-def _plainer(ax: Axes) -> None:
-    """Single networks well visible; no markers on the median."""
-    for line in ax.lines:
-        line.set(alpha=0.6, lw=1.0) if line.get_alpha() else line.set_marker("")
+def plot_gradient_norm(
+    data: xr.Dataset, *, gain: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Norm of the gradient before clipping against updates, mean of logs since the record before.
 
-
-def plot_gradient_norm(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
-    """Norm of the gradient before clipping against updates, of the networks of one gain.
-
-    Each circle is a record of one network. It is empty where no update since the record before was
-    clipped, black where all were. Dashed: the norm at which gradients are clipped.
+    Of one gain, or unless it is given of at most four. Thin lines are networks, the thick one their
+    median. Dotted: the norm at which gradients are clipped.
     """
     ax = figures.axes_or_new(ax)
-    here = data.sel(gain=gain).isel(updates=slice(1, None))
-    norms = powers(here.log_gradient_norm.transpose("network_seed", "updates"))
-    figures.seeds_and_median(ax, here.updates, norms, label="median", color=_COLOR, lines=True)
-    _plainer(ax)
-    clipped = here.clipped.transpose("network_seed", "updates").values
-    every = max(1, here.sizes["updates"] // _CIRCLES)
-    for seed, (line, shares) in enumerate(zip(figures.finite(norms), clipped, strict=True)):
-        shown = slice(seed * every // len(norms), None, every)
-        ax.scatter(
-            here.updates.values[shown],
-            line[shown],
-            c=1.0 - shares[shown],
-            cmap="gray",
-            vmin=0.0,
-            vmax=1.0,
-            s=34,
-            edgecolors="black",
-            linewidths=0.8,
-            zorder=4,
-        )
+    here = data.isel(updates=slice(1, None))
+    for each, style in _lines(data, gain):
+        norms = here.log_gradient_norm.sel(gain=each).transpose("network_seed", "updates")
+        figures.seeds_and_median(ax, here.updates, powers(norms), lines=True, **style)
     limit = float(figures.configuration(data)["clip_norm"])
     if limit > 0:
-        ax.axhline(np.log10(limit), **theory(), label="clipped above")
-        for share, words in ((1.0, "all clipped"), (0.0, "none clipped")):
-            face: dict[str, Any] = {"marker": "o", "mfc": str(1.0 - share), "mec": "black"}
-            ax.plot([], [], ls="", label=words, **face)
+        ax.axhline(np.log10(limit), **figures.mark(), label=f"clipped\nabove {limit:g}")
     log_axis(ax)
     ax.set_xlabel("updates")
     ax.set_ylabel("norm of the gradient")
     return ax
 
 
-def plot_eigenvalues(data: xr.Dataset, *, gain: float, index: int, ax: Axes | None = None) -> Axes:
-    """Eigenvalues of W_hh in the complex plane at one snapshot, of all networks of one gain.
+def plot_eigenvalues(
+    data: xr.Dataset, *, gain: float, index: int | None = None, ax: Axes | None = None
+) -> Axes:
+    """Eigenvalues of W_hh in the complex plane, of all networks of one gain.
 
-    Each network has a shade and a marker of its own. Dashed: the unit circle.
+    At the snapshot of that index; unless it is given at the first (circles) and at the last
+    (crosses): what learning moves. Dashed: the unit circle, where a linear network neither grows
+    nor shrinks.
     """
     ax = figures.axes_or_new(ax)
-    values = data.eigenvalues.sel(gain=gain).isel(snapshot=index)
-    values = values.transpose("network_seed", ...).values
-    for i, (row, color) in enumerate(zip(values, figures.shades(len(values)), strict=True)):
-        marker: dict[str, Any] = {"marker": figures.MARKERS[i % len(figures.MARKERS)], "ms": 4.5}
-        ax.plot(row.real, row.imag, ls="", color=color, mec="white", mew=0.3, **marker)
+    last = data.sizes["snapshot"] - 1
+    shown = {"at the start": 0, "at the end": last} if index is None else {"at the end": index}
+    for label, i in shown.items():
+        values = data.eigenvalues.sel(gain=gain).isel(snapshot=i).values.ravel()
+        style: dict[str, Any] = {"ls": "", "ms": pt(4.5), "mew": pt(1.0)} | _MOMENTS[label]
+        ax.plot(values.real, values.imag, label=label, **style)
     angle = np.linspace(0.0, 2 * np.pi, 200)
     ax.plot(np.cos(angle), np.sin(angle), **theory())
     ax.set_aspect("equal")
     reach = 1.05 * max(1.0, _largest(data))
     ax.set_xlim(-reach, reach)
     ax.set_ylim(-reach, reach)
-    ax.set_xlabel(r"Re $\lambda$")
-    ax.set_ylabel(r"Im $\lambda$")
+    ax.set_xlabel(r"real part of $\lambda$")
+    ax.set_ylabel(r"imaginary part of $\lambda$")
     return ax
 
 
@@ -145,7 +140,7 @@ def eigenvalue_film(data: xr.Dataset) -> figures.Film:
 
     The vertical line shows where in training a frame is.
     """
-    gains = data.gain.values
+    gains = figures.few(data.gain.values)
     figure, axes = figures.new_figure(
         2,
         len(gains),
@@ -159,7 +154,7 @@ def eigenvalue_film(data: xr.Dataset) -> figures.Film:
         plot_against_updates(data, "loss", gain=gain, ax=ax)
         figures.lower_end(ax)
         ax.set_ylabel("loss")
-        cursors.append(ax.axvline(0.0, color="black", lw=1.5))
+        cursors.append(ax.axvline(0.0, color="black", lw=pt(1.5)))
     for ax in axes[:, 1:].flat:
         ax.set_ylabel("")
 
@@ -181,11 +176,12 @@ def plot_bias(
 ) -> Axes:
     """Exact relative error of dL/dW_hh from sliding windows against updates, at one gain.
 
-    With truncated training the window that was `trained` with, else a few. Dashed: an error of 1.
+    With truncated training the window that was `trained` with, else four. Dashed: an error of 1,
+    all of the gradient lost.
     """
     ax = figures.axes_or_new(ax)
     longest = int(data.window[-1])
-    wanted = [1.0, longest / 4, longest / 2, 0.75 * longest, 0.9 * longest]
+    wanted = [1.0, longest / 4, longest / 2, 0.9 * longest]
     wanted = wanted if trained is None else [trained]
     for i, window, color in figures.shaded(data.window.values, wanted):
         errors = known_errors(data).sel(gain=gain, window=window)
@@ -193,7 +189,7 @@ def plot_bias(
             ax,
             data.snapshot,
             powers(errors.transpose("network_seed", "snapshot")),
-            label=f"{window:g}",
+            label=f"K = {window:g}",
             color=color,
             index=i,
             lines=True,
@@ -201,28 +197,26 @@ def plot_bias(
     ax.axhline(0.0, **theory())
     log_axis(ax)
     ax.set_xlabel("updates")
-    ax.set_ylabel(r"relative error $\|g_K - g\|_F\,/\,\|g\|_F$")
+    ax.set_ylabel(r"relative error $\|g_K - g\|\,/\,\|g\|$ of window $K$")
     return ax
 
 
 def plot_reach(data: xr.Dataset, *, gain: float, ax: Axes | None = None) -> Axes:
     """Norm of dl_t/dh_{t-k}, relative to lag 0, over updates and lag k: median over networks.
 
-    Colours end at a factor of 10^8 down and up; contours are powers of ten. Blank: nothing is left
-    at all, or nothing is known.
+    Blue and hatched: less arrives than at lag 0; red: more. Colours end at a factor of 10^8 down
+    and up; contours are factors of 100. Grey: nothing is left at all, or nothing is known.
     """
     ax = figures.axes_or_new(ax)
     kept = median_over(relative(data.log_norms, "lag").sel(gain=gain), "network_seed")
     shown = decades(kept.transpose("lag", "snapshot"))
-    norm = TwoSlopeNorm(0.0, -_BOUND, _BOUND)
-    ax.pcolormesh(data.snapshot, data.lag, shown, norm=norm, cmap="RdBu_r", rasterized=True)
-    levels = np.setdiff1d(np.arange(-_BOUND, _BOUND + 1), 0.0)
-    lines: dict[str, Any] = {"colors": "black", "linewidths": 0.8, "linestyles": "-"}
+    figures.signed_mesh(ax, data.snapshot, data.lag, shown, bound=_BOUND)
+    levels = np.setdiff1d(np.arange(-_BOUND, _BOUND + 1, 2), 0.0)
+    lines: dict[str, Any] = {"colors": "black", "linewidths": pt(1.0), "linestyles": "-"}
     drawn = figures.contour(ax, data.snapshot, data.lag, shown, levels=levels, **lines)
     if drawn is not None:
-        named = [level for level in drawn.levels if level % 2 == 0]
-        for text in ax.clabel(drawn, named, fmt=lambda x: f"$10^{{{x:.0f}}}$", fontsize=11):
-            text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+        for text in ax.clabel(drawn, fmt=lambda x: f"$10^{{{x:.0f}}}$", fontsize="small"):
+            text.set(gid="inline", path_effects=[withStroke(linewidth=pt(3), foreground="white")])
     ax.grid(visible=False)
     ax.set_xlabel("updates")
     ax.set_ylabel("lag $k$ (steps)")

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from analysis.frame import figures
+from analysis.frame.figures import pt
 
 from ..peers.contestants import PORTED
 from .runner import Comparison
@@ -26,7 +27,6 @@ _DTYPES: dict[str, dict[str, Any]] = {
     "float64": {"color": "#0072B2", "marker": "o"},
     "float32": {"color": "#E69F00", "marker": "s"},
 }
-_THEORY: dict[str, Any] = {"color": "black", "ls": "--", "lw": 1.4, "zorder": 5}
 
 
 def plot_ratios(comparisons: Sequence[Comparison], *, ax: Axes | None = None) -> Axes:
@@ -43,10 +43,10 @@ def plot_ratios(comparisons: Sequence[Comparison], *, ax: Axes | None = None) ->
             ported = key.name.startswith(PORTED)
             if (key.library, ported) not in drawn:
                 drawn.add((key.library, ported))
-                look = _LIBRARIES[key.library] | ({"mfc": "none", "mew": 1.8} if ported else {})
-                ax.plot([timing.best / ours], [row], ls="", ms=9, zorder=3, **look)
-        ax.plot([comparison.workload.goal] * 2, [row - 0.32, row + 0.32], color="black", lw=2.5)
-    ax.axvline(1.0, color="0.45", lw=1.4, zorder=1)
+                look = _LIBRARIES[key.library] | ({"mfc": "none", "mew": pt(1.8)} if ported else {})
+                ax.plot([timing.best / ours], [row], ls="", ms=pt(9), zorder=3, **look)
+        ax.plot([comparison.workload.goal] * 2, [row - 0.32, row + 0.32], color="black", lw=pt(2.5))
+    ax.axvline(1.0, color="0.45", lw=pt(1.4), zorder=1)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
@@ -62,16 +62,17 @@ def _ratio_key(comparisons: Sequence[Comparison]) -> list[Line2D]:
     keys = [key for comparison in comparisons for key in comparison.peers]
     present = {key.library for key in keys}
     handles = [
-        Line2D([], [], ls="", ms=9, label=library, **look)
+        Line2D([], [], ls="", ms=pt(9), label=library, **look)
         for library, look in _LIBRARIES.items()
         if library in present
     ]
     if any(key.name.startswith(PORTED) for key in keys):
-        hollow: dict[str, Any] = {"ls": "", "ms": 9, "marker": "o", "mfc": "none", "mew": 1.8}
+        hollow: dict[str, Any] = {"ls": "", "ms": pt(9), "marker": "o", "mfc": "none"}
+        hollow |= {"mew": pt(1.8)}
         handles.append(Line2D([], [], color="0.3", label="with rnnsim's algorithm", **hollow))
     return [
         *handles,
-        Line2D([], [], ls="", marker="|", ms=14, mew=2.5, color="black", label="goal"),
+        Line2D([], [], ls="", marker="|", ms=pt(14), mew=pt(2.5), color="black", label="goal"),
     ]
 
 
@@ -89,8 +90,8 @@ def plot_law(measured: Measured, *, ax: Axes | None = None) -> Axes:
     for i, seconds in enumerate(measured.seconds.values()):
         expected = seconds[-1] * (x / x[-1]) ** law.expected
         label = f"expected: {law.expected:g}" if i == 0 else None
-        ax.plot(x, expected, label=label, **_THEORY)
-    ax.legend(title="slope", title_fontsize=10.5)
+        ax.plot(x, expected, label=label, **figures.theory())
+    ax.legend(title="slope")
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -119,7 +120,7 @@ def draw_laws(laws: Sequence[Measured], path: Path) -> None:
     columns = 3
     rows = -(-len(laws) // columns)
     with figures.style():
-        figure, axes = figures.new_figure(rows, columns, figsize=(14, 3.9 * rows), squeeze=False)
+        figure, axes = figures.new_figure(rows, columns, figsize=(12, 3.9 * rows), squeeze=False)
         for ax, measured in zip(axes.flat, laws, strict=False):
             plot_law(measured, ax=ax)
         for ax in axes.flat[len(laws) :]:
@@ -127,11 +128,12 @@ def draw_laws(laws: Sequence[Measured], path: Path) -> None:
         figures.caption(
             figure,
             "Best time of a call, everything else fixed. Measured courses should run parallel to "
-            "the dashed lines at the large end (right; for threads: throughout). Slopes are fitted "
+            "the dashed lines at the large end (for threads: throughout). Slopes are fitted "
             "from a quarter of the largest value on.",
         )
         _save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:
+    figures.settle(figure)
     figure.savefig(path, metadata={"Software": None})

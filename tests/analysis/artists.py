@@ -28,6 +28,10 @@ def dashed(ax):
     return [line for line in ax.lines if line.get_linestyle() == "--"]
 
 
+def dotted(ax):
+    return [line for line in ax.lines if line.get_linestyle() == ":"]
+
+
 def thin(ax):
     return [line for line in ax.lines if line.get_linewidth() < 1]
 
@@ -48,11 +52,6 @@ def texts(ax):
 def titled(ax):
     """The title of a panel, wherever the style puts it."""
     return "".join(ax.get_title(loc=where) for where in ("left", "center", "right"))
-
-
-def dotted(ax):
-    """What was set: windows, tolerances, chance, ends of sequences."""
-    return [line for line in ax.lines if line.get_linestyle() == ":"]
 
 
 def named_at_the_end(ax):

@@ -50,7 +50,7 @@ def bar_points(found: Found, read: Bars, name: str, value: Callable[[float], str
     return curves
 
 
-def plot_bars(ax: Axes, found: Found, read: Bars) -> Axes:
+def draw_bars(ax: Axes, found: Found, read: Bars) -> Axes:
     """Bars from 0, with a line between layers."""
     for side, y, height in rungs(found, lambda side: read(side)[0]):
         ax.barh(y, read(side)[1], height, color=side.color, label=side.named(""), zorder=2)

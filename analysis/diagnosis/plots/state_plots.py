@@ -10,7 +10,7 @@ from rnnsim.diagnosis.findings import percent, short
 from ...frame import figures
 from ...frame.figures import decades
 from .axes import ABOVE, decade_axis, legend, line, once
-from .bars import bar_points, by_layer, label_rungs, names, plot_bars, rungs
+from .bars import bar_points, by_layer, draw_bars, label_rungs, names, rungs
 from .points import Points, logs, number, points
 from .sides import Found, Side, sides
 
@@ -210,6 +210,6 @@ def _blocks(side: Side) -> tuple[list[str], list[float]]:
 
 def plot_blocks(found: Found, *, ax: Axes | None = None) -> Axes:
     """The largest singular value of each gate's block of W_hh."""
-    ax = plot_bars(figures.axes_or_new(ax), found, _blocks)
+    ax = draw_bars(figures.axes_or_new(ax), found, _blocks)
     ax.set_xlabel("largest singular value")
     return ax

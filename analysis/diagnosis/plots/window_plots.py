@@ -13,7 +13,7 @@ from rnnsim.diagnosis.findings import percent
 from ...frame import figures
 from ...frame.figures import decades
 from .axes import beyond_window, legend, level, line
-from .bars import bar_points, plot_bars
+from .bars import bar_points, draw_bars
 from .points import Points, logs, points
 from .sides import Found, Side, sides
 
@@ -143,7 +143,7 @@ def _parts(side: Side) -> tuple[list[str], list[float]]:
 
 def plot_parts(found: Found, *, ax: Axes | None = None) -> Axes:
     """The share of each layer and gate in the square of the gradient of W_hh: they add up to 1."""
-    ax = plot_bars(figures.axes_or_new(ax), found, _parts)
+    ax = draw_bars(figures.axes_or_new(ax), found, _parts)
     ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
     ax.set_xlabel(r"share of $\|\partial L/\partial W_{hh}\|^2$")
     return ax

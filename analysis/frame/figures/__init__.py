@@ -10,7 +10,17 @@ given by `pt`, so that type, lines and marks grow together in another `Look`.
 
 from ..looks import Look, look
 from .canvas import axes_or_new, entitle, label_outer, legend_above, letter, new_figure
-from .house import CELLS, MARKERS, MEASURED, mark, pt, shades, style, theory
+from .categories import (
+    ACTIVATIONS,
+    CELLS,
+    MEASURED,
+    SCHEMES,
+    categories,
+    category,
+    marked,
+    marker,
+)
+from .house import MARKERS, mark, pt, shades, style, theory
 from .lines import name_lines, seeds_and_median, shaded
 from .maps import SIGNED, colour_bar, contour, signed_mesh
 from .saving import Film, save, save_film
@@ -18,6 +28,7 @@ from .scales import (
     configuration,
     count_axis,
     decades,
+    few,
     finite,
     log_axis,
     lower_end,
@@ -32,21 +43,26 @@ from .settling import settle
 from .texts import caption, caption_of, plain, symbols, width_of, wrapped
 
 __all__ = [
+    "ACTIVATIONS",
     "CELLS",
     "MARKERS",
     "MEASURED",
+    "SCHEMES",
     "SIGNED",
     "Film",
     "Look",
     "axes_or_new",
     "caption",
     "caption_of",
+    "categories",
+    "category",
     "colour_bar",
     "configuration",
     "contour",
     "count_axis",
     "decades",
     "entitle",
+    "few",
     "finite",
     "label_outer",
     "legend_above",
@@ -55,6 +71,8 @@ __all__ = [
     "look",
     "lower_end",
     "mark",
+    "marked",
+    "marker",
     "name_lines",
     "nearest",
     "new_figure",

@@ -12,8 +12,6 @@ from ..looks import CONTEXTS, Look, look, worn
 STYLE = Path(__file__).with_name("rnnsim.mplstyle")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 # Colours of cells, and in this order their MARKERS: the same in all figures, told apart in grey.
-CELLS = {"vanilla": "#0072B2", "gru": "#009E73", "lstm": "#E69F00"}
-MEASURED = "#0072B2"  # what stands alone
 _HOUSE = 12.0  # points that `rnnsim.mplstyle` and `pt` are meant for
 _IN_POINTS = (
     "font.size axes.titlesize axes.labelsize legend.fontsize lines.linewidth lines.markersize "

@@ -92,6 +92,13 @@ def nearest(values: Sequence[float], wanted: Sequence[float]) -> list[float]:
     return sorted({float(array[np.abs(array - w).argmin()]) for w in wanted})
 
 
+def few(values: npt.ArrayLike, most: int = 4) -> list[float]:
+    """At most so many of the values, ascending: all, or evenly spread from the least on."""
+    array = np.unique(np.asarray(values, dtype=float))
+    at = np.linspace(0, array.size - 1, min(most, array.size)).round().astype(int)
+    return [float(value) for value in array[at]]
+
+
 def configuration(dataset: xr.Dataset) -> dict[str, Any]:
     """The settings of the sweep that made a dataset."""
     settings: dict[str, Any] = json.loads(dataset.attrs["configuration"])

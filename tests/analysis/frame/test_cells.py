@@ -141,7 +141,7 @@ def test_a_cell_looks_the_same_in_every_comparison(chosen, biases):
 
     cells.beside(cells.kinds_of({"all": dataset(cell=chosen, forget_bias=biases)}), [1.0], plot)
     markers = {"vanilla": "o", "gru": "s", "lstm": "^"}
-    assert looks == {cell: (cells.COLORS[cell].lower(), markers[cell]) for cell in chosen}
+    assert looks == {cell: (figures.CELLS[cell].lower(), markers[cell]) for cell in chosen}
 
 
 @pytest.mark.parametrize(("cell", "bias", "gain"), [("lstm", 1.0, 1.07577), ("gru", 3.0, 2.0)])

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
-from artists import drawn_with_captions, marked
+from artists import drawn_with_captions, labelled, marked
 from recomputed import facts, median
 
+from analysis.frame import figures
 from analysis.networks import architecture_plots, architectures
 
-CELLS = ("vanilla", "lstm", "gru")
+SHOWN = {"vanilla": "vanilla", "lstm": "LSTM", "gru": "GRU"}
+CELLS = tuple(SHOWN)
 N, STEPS = 2, np.arange(1, 13)
 BY_CELL = ("cell", "network_seed")
 
@@ -66,28 +68,37 @@ def side_by_side():
 
 
 def test_every_cell_has_its_maps(side_by_side):
-    names = ["held-out-scores", *(f"gradient-flow-{name}" for name in NAMES)]
+    names = ["held-out-scores", *(f"gradient-flow-{name}" for name in NAMES), "pixels-captions"]
     drawn = drawn_with_captions(architectures, side_by_side, *names)
-    titles = [f"{cell}, {moment} training" for moment in ("before", "after") for cell in CELLS]
-    for name in NAMES:
-        axes = drawn[f"gradient-flow-{name}"].axes
-        assert [ax.get_title() for ax in axes if ax.get_title() in titles] == titles
-        for ax in (ax for ax in axes if ax.get_title() in titles):
-            cell, moment = ax.get_title().removesuffix(" training").split(", ")
+    at = [(cell, moment) for moment in ("before", "after") for cell in CELLS]
+    titles = [f"{SHOWN[cell]}, {moment} training" for cell, moment in at]
+    for name in ("characters", "translation", "captions"):
+        axes = drawn[f"gradient-flow-{name}"].axes[: len(at)]
+        assert [ax.get_title(loc="left") for ax in axes] == titles
+        assert len({ax.collections[0].get_clim() for ax in axes}) == 1
+        for ax, (cell, moment) in zip(axes, at, strict=True):
             one = side_by_side[name].sel(cell=cell)
             shown = ax.collections[0].get_array().compressed()
             expected = architecture_plots.map_decades(one, moment)
             np.testing.assert_allclose(shown, expected[np.isfinite(expected)])
-    pictures = [ax for ax in drawn["gradient-flow-captions"].axes if ax.images]
+    for ax, moment in zip(drawn["gradient-flow-sentences"].axes, ("before", "after"), strict=True):
+        lines = labelled(ax)
+        assert list(lines) == list(SHOWN.values())
+        for cell, line in zip(CELLS, lines.values(), strict=True):
+            logs = side_by_side["sentences"].log_norms.sel(cell=cell, moment=moment)
+            expected = logs.isel(loss_step=-1).median("network_seed") / np.log(10.0)
+            np.testing.assert_allclose(line.get_ydata(), expected)
+    pictures = [ax for ax in drawn["pixels-captions"].axes if ax.images]
     assert len(pictures) == 3
-    assert "These are of lstm, which" in drawn["gradient-flow-captions"].get_supxlabel()
+    assert "mean over 2 LSTM networks" in figures.caption_of(drawn["pixels-captions"])
 
 
 def test_one_gated_cell_is_named_where_it_is_alone(side_by_side):
     alone = {"captions": side_by_side["captions"].sel(cell=["lstm"])}
-    drawn = drawn_with_captions(architectures, alone, "held-out-scores", "gradient-flow-captions")
-    titles = [ax.get_title() for ax in drawn["gradient-flow-captions"].axes]
-    assert titles[:2] == ["lstm, before training", "lstm, after training"]
+    names = ("held-out-scores", "gradient-flow-captions", "pixels-captions")
+    drawn = drawn_with_captions(architectures, alone, *names)
+    titles = [ax.get_title(loc="left") for ax in drawn["gradient-flow-captions"].axes]
+    assert titles[:2] == ["LSTM, before training", "LSTM, after training"]
     assert "cell that validates best" not in drawn["held-out-scores"].get_supxlabel()
     assert not any("was taken" in line for line in facts(architectures, alone))
 
@@ -95,9 +106,10 @@ def test_one_gated_cell_is_named_where_it_is_alone(side_by_side):
 def test_scores_of_all_cells_and_the_test_of_one(side_by_side, ax):
     data = side_by_side["captions"]
     architecture_plots.plot_scores(data, ax=ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(CELLS)
-    curves = {line.get_label(): line for line in ax.lines if line.get_label() in CELLS}
-    for cell, line in curves.items():
+    curves = labelled(ax)
+    assert list(curves) == [*SHOWN.values(), "guesses"]
+    assert curves.pop("guesses").get_ydata()[0] == data.baseline_score
+    for cell, line in zip(CELLS, curves.values(), strict=True):
         expected = data.score.sel(cell=cell).median("network_seed")
         np.testing.assert_allclose(line.get_ydata(), expected)
     assert len({line.get_marker() for line in curves.values()}) == 3

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from artists import dashed, drawn_with_captions, faint, marked, texts
+from artists import dashed, dotted, drawn_with_captions, faint, labelled, marked, texts
 from recomputed import facts, told_as
 
 from analysis.frame import figures
@@ -45,15 +45,28 @@ def datasets():
 
 
 def test_all_figures_are_drawn_with_captions(datasets):
-    names = ["held-out-scores", *(f"gradient-flow-{name}" for name in NAMES)]
+    names = ["held-out-scores", *(f"gradient-flow-{name}" for name in NAMES), "pixels-captions"]
     drawn = drawn_with_captions(architectures, datasets, *names)
-    pictures = [a for a in drawn["gradient-flow-captions"].axes if a.images]
-    assert len(pictures) == 6
+    data = datasets["captions"]
+    pictures = [a for a in drawn["pixels-captions"].axes if a.images]
+    assert len(pictures) == data.sizes["word"] == 3
+    for picture, word in zip(pictures, data.word.values, strict=True):
+        gradients = data.pixel_gradients.sel(moment="after", word=word).mean("network_seed")
+        expected = (gradients * data.pixel_spread).values.reshape(8, 8)
+        np.testing.assert_allclose(picture.images[0].get_array(), expected / expected.max())
+
+
+@pytest.mark.parametrize("name", ["characters", "translation", "captions"])
+def test_maps_that_are_compared_have_one_scale(datasets, name):
+    figure = architectures.draw({name: datasets[name]})[f"gradient-flow-{name}"]
+    limits = [ax.collections[0].get_clim() for ax in figure.axes[:2]]
+    assert limits == [architecture_plots.map_limits(datasets[name])] * 2
 
 
 def test_one_architecture_alone(datasets):
     alone = {"captions": datasets["captions"]}
-    drawn_with_captions(architectures, alone, "held-out-scores", "gradient-flow-captions")
+    names = ("held-out-scores", "gradient-flow-captions", "pixels-captions")
+    drawn_with_captions(architectures, alone, *names)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +90,8 @@ def test_the_window_divides_what_is_kept_from_what_is_cut_off(datasets, ax, name
     K = figures.configuration(data)["window"]
     architecture_plots.plot_gradient_map(data, moment="before", limits=(-5, 0), ax=ax)
     assert f"K = {K}" in texts(ax)
-    line = dashed(ax)[0]
+    (line,) = dotted(ax)
+    assert not dashed(ax)
     x, y = line.get_xdata(), line.get_ydata()
     if name == "sentences":
         assert x.tolist() == [data.loss_step[-1] - K + 0.5] * 2
@@ -85,16 +99,20 @@ def test_the_window_divides_what_is_kept_from_what_is_cut_off(datasets, ax, name
         np.testing.assert_array_equal(y - x, [K, K])  # between the places t - K and t - K + 1
 
 
-def test_scores_every_network_median_and_dashed_baselines(datasets, ax):
+def test_scores_every_network_median_and_level_baselines(datasets, ax):
     data = datasets["characters"]
     architecture_plots.plot_scores(data, ax=ax)
     np.testing.assert_allclose(np.array([line.get_ydata() for line in faint(ax)]), data.score)
-    baselines = [line.get_ydata()[0] for line in dashed(ax)]
+    lines = labelled(ax)
+    assert list(lines) == ["validation", "uniform", "unigram", "bigram"]
+    np.testing.assert_allclose(lines.pop("validation").get_ydata(), data.score.median(axis=0))
+    baselines = [line.get_ydata()[0] for line in lines.values()]
     np.testing.assert_allclose(baselines, data.baseline_score)
+    assert not dashed(ax)
     (test,) = marked(ax, "D")
     np.testing.assert_array_equal(test.get_ydata(), data.test_score)
     np.testing.assert_array_equal(test.get_xdata(), [4, 4])
-    assert texts(ax) == ["uniform", "unigram", "bigram"]
+    assert texts(ax) == ["validation", "uniform", "unigram", "bigram"]
     assert ax.get_ylabel() == "bits per character"
     low, high = ax.get_ylim()
     assert low < 0 < data.score.max() < high

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import drawn_with_captions, labelled, thin
+from artists import dashed, dotted, drawn_with_captions, labelled, thin
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
-from analysis.frame import runs
+from analysis.frame import figures, runs
 from analysis.training import learning_plots, temporal_order
 
 ANALYSED = temporal_order
@@ -60,6 +60,7 @@ def test_shares_of_networks_that_solve(data):
 
 def test_updates_until_solved(data):
     ax = learning_plots.plot_within(columns(data))
+    assert [line.get_ydata()[0] for line in dotted(ax)] == [data.updates[-1]]
     assert_allclose(labelled(ax)["clipping + penalty"].get_ydata(), [1, 4])  # of 4, 3 and more
     assert ax.get_yscale() == "log"
     low, high = ax.get_ylim()
@@ -94,8 +95,9 @@ def test_curves_with_chance_and_tolerance(data):
     errors = data.error.sel(length=12, training="SGD")
     median = labelled(ax)["SGD"].get_ydata()
     assert_allclose(median, np.maximum(errors.median("network_seed"), 0.025))
-    levels = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() in ("--", ":")]
-    assert_allclose(levels, [0.75, 0.7])
+    levels = {line.get_label(): line.get_ydata()[0] for line in dotted(ax)}
+    assert levels == {"chance": 0.75, "solved below": 0.7}
+    assert not dashed(ax)
     assert len(thin(ax)) == 9
 
 
@@ -113,11 +115,14 @@ def test_kinds_stand_beside_the_methods(datasets, data):
     (theirs, ours), (_, updates) = np.reshape(figure.axes, (2, 2))
     assert list(labelled(theirs)) == ["SGD", "clipping", "clipping + penalty"]
     for ax in (ours, updates):
-        assert list(labelled(ax)) == ["vanilla networks", "GRU", "LSTM"]
+        assert list(labelled(ax))[:3] == ["vanilla networks", "GRU", "LSTM"]
+    colors = [line.get_color() for ax in (theirs, ours) for line in labelled(ax).values()]
+    assert len({tuple(np.atleast_1d(color)) for color in colors}) == 6  # one meaning each
     assert_allclose([line.get_ydata()[1] for line in labelled(ours).values()], [1 / 3, 1, 2 / 3])
     assert_array_equal(labelled(updates)["LSTM"].get_ydata(), [3, 3])
-    assert "not of Pascanu et al. (2013)" in figure.get_supxlabel()
-    assert "adam at rate 0.003, clipped at norm 1" in figure.get_supxlabel()
+    assert "those of Pascanu et al. (2013); the kinds" in figures.caption_of(figure)
+    assert "are our own" in figures.caption_of(figure)
+    assert "adam at rate 0.003, clipped at norm 1" in figures.caption_of(figure)
     words = facts(temporal_order, made)
     assert words[3].startswith("Kinds of networks beside each other, our own and not of Pascanu")
     assert "At length 12, of 3 networks of each kind" in words[5]
@@ -137,9 +142,10 @@ def test_a_run_of_before_is_drawn_without_our_columns(data, tmp_path, monkeypatc
     drawn = temporal_order.draw({"learning": data})
     for figure, panels in ((drawn["solved-against-length"], 2), (drawn["learning-curves"], 2)):
         assert len(figure.axes) == panels
-        said = figure.get_supxlabel() + "".join(ax.get_title() for ax in figure.axes)
-        assert not re.search("our own|kinds|Right|Top: vanilla|Bottom, our", said, re.IGNORECASE)
-    assert drawn["solved-against-length"].axes[0].get_title().startswith("Vanilla networks, the")
+        titles = [ax.get_title(loc="left") + ax.get_title() for ax in figure.axes]
+        said = figure.get_supxlabel() + "".join(titles)
+        assert not re.search("our own|kinds", said, re.IGNORECASE)
+        assert "ays of training" in said
 
 
 def test_kinds_are_paired_with_the_methods_and_trained_as_told():

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from artists import dashed, drawn_with_captions, labelled, marked
+from artists import dashed, dotted, drawn_with_captions, faint, labelled, marked
 from matplotlib.figure import Figure
 from PIL import Image
 from recomputed import facts
@@ -58,45 +58,74 @@ def test_every_network_and_the_median_against_updates(data, ax, variable, axis):
     assert ax.get_xlabel() == "updates"
 
 
-def test_circles_fill_with_the_share_of_clipped_updates(data, ax):
-    clipped = data.clipped.copy(data=np.linspace(0, 1, data.clipped.size).reshape(2, 2, 5))
-    training_plots.plot_gradient_norm(data.assign(clipped=clipped), gain=0.5, ax=ax)
-    circles = ax.collections[1:]  # the first is the band
-    assert len(circles) == 2
-    for seed, circle in enumerate(circles):
-        here = data.sel(gain=0.5, network_seed=seed).isel(updates=slice(1, None))
-        expected = np.stack([here.updates, here.log_gradient_norm / LN10], axis=1)
-        np.testing.assert_allclose(circle.get_offsets(), expected)
-        shares = clipped.sel(gain=0.5, network_seed=seed)[1:]
-        np.testing.assert_allclose(circle.get_array(), 1 - shares)
-    assert dashed(ax)[0].get_ydata()[0] == 0.0  # clipped at norm 1
-    names = {text.get_text() for text in ax.legend().get_texts()}
-    assert {"all clipped", "none clipped", "clipped above"} <= names
+def test_gains_stand_side_by_side_at_most_four_of_them(data, ax):
+    training_plots.plot_against_updates(data, "lyapunov_exponent", ax=ax)
+    lines = labelled(ax)
+    assert list(lines) == ["gain 0.5", "gain 1.2"]
+    for name, line in lines.items():
+        values = data.lyapunov_exponent.sel(gain=float(name.removeprefix("gain ")))
+        np.testing.assert_allclose(line.get_ydata(), values.median("network_seed"))
+    many = data.isel(gain=[0, 1] * 3).assign_coords(gain=[0.5, 0.6, 0.7, 0.8, 0.9, 1.2])
+    other = training_plots.plot_against_updates(many, "loss")
+    assert list(labelled(other)) == ["gain 0.5", "gain 0.7", "gain 0.8", "gain 1.2"]
+
+
+def test_norms_are_drawn_beside_the_norm_at_which_they_are_clipped(data, ax):
+    training_plots.plot_gradient_norm(data, gain=0.5, ax=ax)
+    here = data.sel(gain=0.5).isel(updates=slice(1, None)).transpose("network_seed", ...)
+    drawn = np.array([line.get_ydata() for line in faint(ax)])
+    np.testing.assert_allclose(drawn, here.log_gradient_norm / LN10)
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), here.updates)
+    (limit,) = dotted(ax)
+    assert limit.get_ydata()[0] == 0.0  # clipped at norm 1
+    assert limit.get_label() == "clipped\nabove 1"
+    assert not dashed(ax)
+
+
+def test_shares_of_clipped_updates_are_those_of_the_records(data, ax):
+    shares = np.linspace(0, 1, data.clipped.size).reshape(2, 2, 5)
+    clipped = data.clipped.copy(data=shares)
+    training_plots.plot_against_updates(data.assign(clipped=clipped), "clipped", ax=ax)
+    for gain in (0.5, 1.2):
+        expected = clipped.sel(gain=gain).median("network_seed")
+        np.testing.assert_allclose(labelled(ax)[f"gain {gain}"].get_ydata(), expected)
+    low, high = ax.get_ylim()
+    assert low < 0 < 1 < high
 
 
 def test_nothing_is_marked_without_clipping(ax):
     settings = training.Settings(**SIZES | {"gain": (1.0,)}, **SHORT, clip_norm=0.0)
-    data = training.compute(settings, progress=False)["training"]
+    datasets = training.compute(settings, progress=False)
+    data = datasets["training"]
     assert float(data.clipped.max()) == 0.0
     training_plots.plot_gradient_norm(data, gain=1.0, ax=ax)
-    assert not dashed(ax)
+    assert not dotted(ax)
+    names = [panel.get_ylabel() for panel in training.draw(datasets)["learning"].axes]
+    assert len(names) == 3
+    assert "share of updates clipped" not in names
 
 
-def test_eigenvalues_are_those_of_the_snapshot(data, ax):
+def test_eigenvalues_are_those_of_the_snapshots(data, ax):
     training_plots.plot_eigenvalues(data, gain=1.2, index=1, ax=ax)
-    expected = data.eigenvalues.sel(gain=1.2).isel(snapshot=1).values
-    drawn = [line.get_xdata() + 1j * line.get_ydata() for line in ax.lines[:2]]
-    np.testing.assert_array_equal(drawn, expected)
-    circle = ax.lines[2].get_xydata()
+    values = data.eigenvalues.sel(gain=1.2).transpose("snapshot", ...).values
+    drawn = ax.lines[0].get_xdata() + 1j * ax.lines[0].get_ydata()
+    np.testing.assert_array_equal(drawn, values[1].ravel())
+    circle = ax.lines[1].get_xydata()
     np.testing.assert_allclose(np.hypot(*circle.T), 1.0)
+    assert ax.lines[1] in dashed(ax)
     assert ax.get_aspect() == 1.0
+    both = labelled(training_plots.plot_eigenvalues(data, gain=1.2))
+    for name, expected in (("at the start", values[0]), ("at the end", values[-1])):
+        found = both[name].get_xdata() + 1j * both[name].get_ydata()
+        np.testing.assert_array_equal(found, expected.ravel())
+    assert len({line.get_marker() for line in both.values()}) == 2
 
 
 def test_bias_and_reach(data, ax):
     training_plots.plot_bias(data, gain=0.5, trained=None, ax=ax)
     labels = list(labelled(ax))
-    assert labels[0] == "1"
-    assert len(labels) >= 4
+    assert labels[0] == "K = 1"
+    assert len(labels) == 4
     one = Figure().subplots()
     training_plots.plot_bias(data, gain=0.5, trained=3, ax=one)
     errors = data.window_log_error.sel(gain=0.5, window=3).transpose("network_seed", "snapshot")
@@ -104,8 +133,9 @@ def test_bias_and_reach(data, ax):
     reach = Figure().subplots()
     training_plots.plot_reach(data, gain=0.5, ax=reach)
     median = (data.log_norms - data.log_norms.sel(lag=0)).sel(gain=0.5).median("network_seed")
-    shown = reach.collections[0].get_array()
-    np.testing.assert_allclose(np.ma.filled(shown, np.nan).ravel(), median.T.values.ravel() / LN10)
+    shown = np.ma.filled(reach.collections[0].get_array(), np.nan)
+    expected = np.clip(median.transpose("lag", "snapshot").values / LN10, -8, 8)
+    np.testing.assert_allclose(shown.ravel(), expected.ravel())
     assert reach.get_ylabel() == "lag $k$ (steps)"
 
 
@@ -152,8 +182,10 @@ def test_truncated_training_of_a_task_without_classes():
     assert json.loads(datasets["training"].attrs["configuration"])["stride"] == 2
     with figures.style():
         drawn = training.draw(datasets)
-    assert len(drawn["learning"].axes) == 2  # no accuracy
+    names = [ax.get_ylabel() for ax in drawn["learning"].axes]
+    assert names == ["loss per sequence", "norm of the gradient", "share of updates clipped"]
     assert "window 4" in drawn["bias"].get_supxlabel()
+    assert list(labelled(drawn["bias"].axes[0])) == ["K = 4"]
 
 
 def test_loss_of_the_best_constant_answer():
