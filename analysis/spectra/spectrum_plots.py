@@ -87,7 +87,7 @@ def plot_eigenvalues(
     values = values[np.isfinite(values)]
     style: dict[str, Any] = {
         "ls": "",
-        "marker": _marker(scheme),
+        "marker": figures.marked(scheme)["marker"],
         "ms": figures.pt(11 if scheme == "identity" else 4.5),
         "mew": 0,
         "zorder": 2.5,
@@ -196,7 +196,7 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
         known = values[np.isfinite(values)]
         beside = y + 0.5 * (np.arange(known.size) * _GOLDEN % 1.0 - 0.5)
         style: dict[str, Any] = {
-            "marker": _marker(scheme),
+            "marker": figures.marked(scheme)["marker"],
             "ms": figures.pt(5),
             "color": figures.SCHEMES[scheme],
         }
@@ -266,7 +266,7 @@ def plot_growth(dataset: xr.Dataset, *, zoom: float | None = None, ax: Axes | No
         style: dict[str, Any] = {
             "label": scheme,
             "color": figures.SCHEMES[scheme],
-            "marker": _marker(scheme),
+            "marker": figures.marked(scheme)["marker"],
         }
         lines += ax.plot(*middle, lw=_width(scheme), ms=figures.pt(7), **style)
         lines[-1].set_zorder(1.9 if scheme in _WIDTHS else 3)
@@ -299,12 +299,3 @@ def circle_key(*, drawn: bool = True) -> list[Line2D]:
 
 def _width(scheme: str) -> float:
     return figures.pt(_WIDTHS.get(scheme, _WIDTH))
-
-
-def _marker(scheme: str) -> str:
-    return figures.marker(_index(scheme))
-
-
-def _index(scheme: str) -> int:
-    """Which marker a scheme has."""
-    return int(figures.category(scheme)["index"])
