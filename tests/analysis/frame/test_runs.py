@@ -44,7 +44,8 @@ def test_a_run_is_whole_and_alone(first, capsys):
 
 def test_what_is_printed_is_there(tmp_path, capsys):
     run(tmp_path / "out")
-    lines = capsys.readouterr().out.splitlines()
+    *lines, space = capsys.readouterr().out.splitlines()
+    assert space == ""  # what comes next is the summary
     assert lines == [str(tmp_path / "out" / f"{n}.{s}") for n in ("first", "second")
                      for s in ("png", "svg")]  # fmt: skip
     assert all(os.path.exists(line) for line in lines)
