@@ -76,7 +76,7 @@ def critical_gains(data: xr.Dataset) -> list[Critical]:
         norm, radius = (critical_gain(data, name) for name in ("spectral_norm", "spectral_radius"))
         found = [
             Critical(
-                r"$\sigma_{max}(W_{hh}) = 1$: from here down they must vanish", norm, ">", True
+                r"$\sigma_{max}(W_{hh}) = 1$: from here down gradients must vanish", norm, ">", True
             ),
             Critical(r"spectral radius $\rho(W_{hh}) = 1$", radius, "D", False),
         ]
