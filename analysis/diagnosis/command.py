@@ -13,7 +13,7 @@ import rnnsim
 from rnnsim import Comparison, Diagnosis, Finding, Sequences, checks
 
 from ..frame.console import say
-from ..frame.report.page import check_place
+from ..frame.report.places import check_place
 from ..frame.settings import flag
 from . import given, page
 
