@@ -16,6 +16,7 @@ from rnnsim.experiments.scaling.dispatch import EngineError
 
 from . import demo
 from .diagnosis import command as diagnosis
+from .explore import command as explore
 from .dynamics import isometry, lyapunov, phase_diagram
 from .frame import configuration, console, runs
 from .frame.places import Place
@@ -58,7 +59,7 @@ Source = Annotated[
 Progress = Annotated[bool, Parameter(help="Show progress bars, on a terminal.")]
 
 
-OTHERS = ("demo", "read", "diagnose", "merge", "status", "help")
+OTHERS = ("demo", "read", "diagnose", "explore", "merge", "status", "help")
 ANALYSES: tuple[runs.Analysis, ...] = (
     gradient_norms,
     truncation,
@@ -163,6 +164,27 @@ def _diagnose(
             output=output,
             overwrite=overwrite,
             as_json=json,
+            progress=progress,
+            command=shlex.join(["rnnsim", *sys.argv[1:]]),
+        )
+
+
+@app.command(name="explore", help=explore.HELP, help_epilogue="")
+def _explore(
+    *,
+    settings: Annotated[explore.Settings | None, Parameter(name="*")] = None,
+    output: Annotated[
+        Path | None,
+        Parameter(help="The page to write; unless given results/explore.html, which is replaced."),
+    ] = None,
+    overwrite: Annotated[bool, Parameter(help="Replace the page.", negative=())] = False,
+    progress: Progress = True,
+) -> None:
+    with as_flags(explore.Settings):
+        explore.run(
+            settings or explore.Settings(),
+            output=output,
+            overwrite=overwrite,
             progress=progress,
             command=shlex.join(["rnnsim", *sys.argv[1:]]),
         )

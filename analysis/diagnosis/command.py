@@ -13,7 +13,7 @@ import rnnsim
 from rnnsim import Comparison, Diagnosis, Finding, Sequences, checks
 
 from ..frame.console import say
-from ..frame.report.places import check_place
+from ..frame.report.places import check_output
 from ..frame.settings import flag
 from . import given, page
 
@@ -103,7 +103,7 @@ def run(
         before anything is computed.
     """
     if output is not None:
-        _check_output(output, overwrite)
+        check_output(output, overwrite=overwrite)
     elif overwrite:
         raise ValueError("`--overwrite` replaces the report of --output, which is not given")
     found = diagnosed(files, settings, progress=progress)
@@ -113,15 +113,6 @@ def run(
             page.write(found, output, overwrite=overwrite, command=command)
         if not as_json:
             say(f"\nReport: {given.printable(str(output))}")
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Refuse a report that cannot be written, in the words of the command."""
-    try:
-        with checks.renamed(path="`--output`"):
-            check_place(output, overwrite=overwrite)
-    except OSError as error:
-        raise OSError(str(error).replace("overwrite=True", "--overwrite")) from error
 
 
 def diagnosed(

@@ -42,3 +42,18 @@ def check_place(path: str | PathLike[str], *, overwrite: bool = False) -> Path:
             "overwrite=True"
         )
     return place
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """What `check_place` refuses, in the words of a command with --output and --overwrite.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As of `check_place`.
+    """
+    try:
+        with checks.renamed(path="`--output`"):
+            check_place(path, overwrite=overwrite)
+    except OSError as error:
+        raise OSError(str(error).replace("overwrite=True", "--overwrite")) from error
