@@ -16,8 +16,8 @@ from rnnsim.experiments.scaling.dispatch import EngineError
 
 from . import demo
 from .diagnosis import command as diagnosis
-from .explore import command as explore
 from .dynamics import isometry, lyapunov, phase_diagram
+from .explore import command as explore
 from .frame import configuration, console, runs
 from .frame.places import Place
 from .frame.settings import TASK_HELP, as_flags, told

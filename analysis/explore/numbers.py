@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 NAMES = {"vanilla": "Vanilla network", "lstm": "LSTM", "gru": "GRU"}
 MOST_DECADES = 6.0  # where the axis of norms ends at the latest
 _QUARTILES = (0.5, 0.25, 0.75)  # the median first
-_DIGITS = 3  # of decades: a fifth of a per cent
+_DIGITS = ((4,), (2,), (2,))  # of decades, of each: a fiftieth of a per cent where words say it
 
 
 class Kind(NamedTuple):
@@ -118,7 +118,7 @@ class Numbers:
     def largest_error(self) -> float:
         """Where the axis of errors ends: the same for every setting, between 1 and 2."""
         medians = np.concatenate([each.error[0] for each in self.settings.values()])
-        most = 10.0 ** medians[np.isfinite(medians)].max(initial=0.0)
+        most = 10.0 ** min(medians[np.isfinite(medians)].max(initial=0.0), 1.0)
         return float(np.clip(np.ceil(4 * most) / 4, 1.0, 2.0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,7 +189,8 @@ def _setting(kind: Kind, data: xr.Dataset) -> Setting:
 
 def _shown(values: Floats) -> Floats:
     """The median and both quartiles over networks, where half of them are known."""
-    found = np.round(quantiles(values, _QUARTILES), _DIGITS) + 0.0  # there is no -0
+    units = 10.0 ** np.array(_DIGITS)
+    found = np.rint(quantiles(values, _QUARTILES) * units) / units + 0.0  # there is no -0
     return np.where(_half_known(values), found, np.nan)
 
 

@@ -89,13 +89,19 @@ def captions(numbers: Numbers) -> dict[str, str]:
         f"size at the loss: a straight line down is a vanishing gradient, a line up explodes.{band}"
         " The shaded part is what the window cuts off. The axis ends at "
         f"{words.power(-numbers.decades)} and {words.power(numbers.decades)}.",
-        "error": "What a window of so many steps misses of the gradient of all weights in the "
-        "recurrence (of vanilla networks W_hh): the distance from the exact one, in per cent of "
-        f"it. See from which window on it stays below {whole}.{band}",
+        "error": "What a window of so many steps misses of the gradient of the recurrent weights"
+        f"{_joined(numbers)}: the distance from the exact one, in per cent of its size. See from "
+        f"which window on it stays below {whole}.{band}",
         "phase": "The change of the gradient over the whole sequence, as a power of ten: −3 is a "
         "thousandth, 0 less than a factor of 3.2 either way. Blue shrinks, orange with stripes "
         "grows. The frame is the setting above; click another cell to go there.",
     }
+
+
+def _joined(numbers: Numbers) -> str:
+    """What gated cells are held against besides."""
+    gated = any(kind.forget_bias is not None for kind in numbers.kinds)
+    return " (of gated cells with those of inputs, and biases)" * gated
 
 
 def table(numbers: Numbers) -> Table:

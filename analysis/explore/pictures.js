@@ -88,7 +88,9 @@ function drawNorm(plot, setting, window, { decades }) {
   const { length, norm } = setting;
   const lags = [...norm[0].keys()];
   const last = Math.max(length - 1, 1);
-  const powers = ticks(-decades, decades, 5).filter(Number.isInteger);
+  const step = Math.ceil(decades / 3);
+  const most = Math.floor(decades / step);
+  const powers = Array.from({ length: 2 * most + 1 }, (_, i) => (i - most) * step);
   const drawn = framed(plot, {
     x: [0, last], y: [-decades, decades],
     above: 2, names: ["lag (steps before the loss)", "gradient, relative to lag 0"],

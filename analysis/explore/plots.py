@@ -42,11 +42,11 @@ def plot_error(setting: Setting, window: int, *, top: float, ax: Axes | None = N
     The median over networks and their quartiles (band). See where it falls below what you accept.
     """
     ax = figures.axes_or_new(ax)
-    _curve(ax, np.arange(1, setting.length + 1), 10.0**setting.error)
+    _curve(ax, np.arange(1, setting.length + 1), 10.0 ** np.minimum(setting.error, 9.0))
     at, error = min(window, setting.length), setting.error_at(window)
     ax.axvline(at, color=COLOURS["window"], lw=1.6)
     if not np.isnan(error):
-        ax.plot([at], [min(10.0**error, top)], "o", color=COLOURS["window"], ms=9, clip_on=False)
+        ax.plot([at], [min(10.0 ** min(error, 9.0), top)], "o", color=COLOURS["window"], ms=9, clip_on=False)
     ax.set_title(f"window {window}: {missed(error)}")
     ax.set(xlim=(1, max(2, setting.length)), ylim=(0.0, top))
     ax.set(xlabel="window (steps)", ylabel="missed, of the gradient")

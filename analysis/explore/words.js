@@ -14,17 +14,18 @@ function missed(error) {
   const percent = 100 * 10 ** error;
   if (error === -Infinity) return "nothing";
   if (Number.isNaN(error)) return "not known";
+  if (error >= 3) return `${times(error)} times`;
   if (percent < 0.1) return "less than 0.1%";
   if (percent >= 99.5 && percent < 100) return "more than 99%";
-  if (percent >= 1e5) return `${times(error)} times`;
   return `${percent.toFixed(percent < 9.95 ? 1 : 0)}%`;
 }
 
 function eachStep(decades) {
   const factor = 10 ** decades;
+  if (decades >= 2) return `by a factor of ${times(decades)} per step`;
   if (factor >= 0.995 && factor < 1.005) return "by less than 0.5% per step";
   if (factor < 0.005) return "by a factor of less than 0.01 per step";
-  return `by a factor of ${factor < 100 ? factor.toFixed(2) : times(decades)} per step`;
+  return `by a factor of ${factor.toFixed(2)} per step`;
 }
 
 function wayBack({ length, norm }) {
@@ -46,13 +47,13 @@ function whatIsMissed(setting, window) {
   const error = errorAt(setting, window);
   if (Number.isNaN(error)) return `What a ${start} misses of the gradient is not known`;
   if (error === -Infinity) return `A ${start} misses nothing of the gradient that rounding does not hide`;
-  if (error >= 0) return `A ${start} is off by ${missed(error)} of the gradient, no better than no update`;
+  if (error >= 0) return `A ${start} is off by ${missed(error)}${error < 3 ? " of" : ""} the gradient, no better than no update`;
   return `A ${start} misses ${missed(error)} of the gradient`;
 }
 
 function whatIsNeeded({ length, sufficient }, tolerance) {
   const most = `at most ${Number((100 * tolerance).toPrecision(10))}%`;
-  if (Number.isNaN(sufficient)) return `no window is known to miss ${most}`;
+  if (Number.isNaN(sufficient)) return `no shorter window is known to miss ${most}`;
   if (sufficient === length) return `to miss ${most} takes the whole sequence`;
   return `to miss ${most} takes a window of ${counted(sufficient)}`;
 }

@@ -7,6 +7,7 @@ from .numbers import Setting
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SAME = 0.02  # decades: 5 per cent, what keeps its size
+_THOUSAND = 3.0  # decades, from which on powers of ten say more
 
 
 def sentences(setting: Setting, window: int, tolerance: float) -> list[str]:
@@ -35,14 +36,14 @@ def _way_back(setting: Setting) -> str:
 
 
 def _each_step(decades: float) -> str:
+    if decades >= 2:
+        return f"by a factor of {times(decades)} per step"
     factor = 10.0**decades
     if 0.995 <= factor < 1.005:
         return "by less than 0.5% per step"
     if factor < 0.005:
         return "by a factor of less than 0.01 per step"
-    return f"by a factor of {factor:.2f} per step" if factor < 100 else (
-        f"by a factor of {times(decades)} per step"
-    )  # fmt: skip
+    return f"by a factor of {factor:.2f} per step"
 
 
 def _missed(setting: Setting, window: int) -> str:
@@ -55,14 +56,15 @@ def _missed(setting: Setting, window: int) -> str:
     if error == -math.inf:
         return f"A {start} misses nothing of the gradient that rounding does not hide"
     if error >= 0:
-        return f"A {start} is off by {missed(error)} of the gradient, no better than no update"
+        much = missed(error) + " of" * (error < _THOUSAND)
+        return f"A {start} is off by {much} the gradient, no better than no update"
     return f"A {start} misses {missed(error)} of the gradient"
 
 
 def _needed(setting: Setting, tolerance: float) -> str:
     most, window = f"at most {percent(tolerance)}", setting.sufficient
     if math.isnan(window):
-        return f"no window is known to miss {most}"
+        return f"no shorter window is known to miss {most}"
     if window == setting.length:
         return f"to miss {most} takes the whole sequence"
     return f"to miss {most} takes a window of {counted(window)}"
@@ -70,15 +72,15 @@ def _needed(setting: Setting, tolerance: float) -> str:
 
 def missed(error: float) -> str:
     """An error, given as a power of ten, in per cent: "3.4%", "38%", "140%"."""
-    per_cent = 100 * 10.0**error
     if error == -math.inf or math.isnan(error):
         return "nothing" if error < 0 else "not known"
+    if error >= _THOUSAND:
+        return f"{times(error)} times"
+    per_cent = 100 * 10.0**error
     if per_cent < 0.1:
         return "less than 0.1%"
     if 99.5 <= per_cent < 100:
         return "more than 99%"
-    if per_cent >= 1e5:
-        return f"{times(error)} times"
     return f"{per_cent:.1f}%" if per_cent < 9.95 else f"{per_cent:.0f}%"
 
 
@@ -89,7 +91,7 @@ def part(change: float) -> str:
 
 def times(change: float) -> str:
     """How many times, given as a power of ten: "1.4", "27", "about 10⁶"."""
-    if change >= 3:
+    if change >= _THOUSAND:
         return f"about {power(change)}"
     return f"{10.0**change:.1f}" if change < 1 else f"{10.0**change:.0f}"
 
