@@ -2,7 +2,7 @@
 
 from .computing import Settings, compute
 from .numbers import Numbers, numbers_of
-from .page import write
+from .page import html, write
 from .widgets import widget
 
-__all__ = ["Numbers", "Settings", "compute", "numbers_of", "widget", "write"]
+__all__ = ["Numbers", "Settings", "compute", "html", "numbers_of", "widget", "write"]

@@ -20,10 +20,10 @@ function ticks(low, high, n) {
 }
 
 // A box with named axes in a plot, and where numbers are in it; x and y are [low, high].
-function framed(plot, { x, y, names, xTicks, yTicks, above = 0, grid = true }) {
+function framed(plot, { x, y, names, xTicks, yTicks, beside = 70, above = 0, grid = true }) {
   const width = Math.max(plot.clientWidth, 240);
   const height = Math.min(Math.max(0.62 * width, 250), 340);
-  const [left, top, right, bottom] = [70, 10 + 17 * above, width - 12, height - 50];
+  const [left, top, right, bottom] = [beside, 10 + 17 * above, width - 12, height - 50];
   const X = (at) => left + ((at - x[0]) / (x[1] - x[0])) * (right - left);
   const Y = (at) => bottom - ((Math.min(Math.max(at, y[0] - 9), y[1] + 9) - y[0]) / (y[1] - y[0])) * (bottom - top);
   const back = element("g");
@@ -69,11 +69,14 @@ function spoken({ X, Y, box }, name, xs, ys, say) {
   return { name, box, x: known.map((i) => X(xs[i])), y: known.map((i) => inside(Y(ys[i]))), texts: known.map(say) };
 }
 
-// Words above the box at a place along x, turned inwards near its ends.
-function above({ box, X, drawing }, words, at, y, kind) {
+// Words above the box at a place along x, on the side with more room, and never outside.
+function above({ box, size, X, drawing }, words, at, y, kind = "") {
   const x = Math.min(Math.max(X(at), box[0]), box[2]);
-  const end = x > (box[0] + box[2]) / 2;
-  drawing.append(text(words, x, y, { "text-anchor": end ? "end" : "start", class: kind }));
+  const label = text(words, x, y, { "text-anchor": "start", class: kind });
+  drawing.append(label);
+  const length = label.getComputedTextLength();
+  const wanted = x > (box[0] + box[2]) / 2 ? x - length : x;
+  label.setAttribute("x", Math.max(26, Math.min(wanted, size[0] - length - 2))); // right of the name
   return x;
 }
 
@@ -139,26 +142,29 @@ function drawError(plot, setting, window, { largest_error: most, tolerance }) {
 // `changes` are rows for lengths of columns for gains; `at` is the column and the row of the setting.
 function drawPhase(plot, changes, at, { gains, lengths }) {
   const drawn = framed(plot, {
-    x: [-0.5, gains.length - 0.5], y: [-0.5, lengths.length - 0.5], grid: false,
+    x: [-0.5, gains.length - 0.5], y: [-0.5, lengths.length - 0.5], beside: 56, grid: false,
     names: ["gain", "length (steps)"],
-    xTicks: gains.map((gain, j) => [j, gain]),
+    xTicks: [],
     yTicks: lengths.map((length, i) => [i, length]),
   });
   const { X, Y, inside, box } = drawn;
   const [width, height] = [X(1) - X(0), Y(0) - Y(1)];
+  const words = changes.map((row) => row.map(exponent));
+  const [widest, ofGains] = [words.flat(), gains].map((all) => 8 * Math.max(...all.map((each) => `${each}`.length)));
   drawn.drawing.classList.toggle("crowded", width < 38);
+  const every = Math.ceil((ofGains + 4) / width); // gains that there is room for
+  gains.forEach((gain, j) => j % every || drawn.drawing.append(text(gain, X(j), box[3] + 19)));
   const stripes = { id: `${plot.id}-stripes`, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
   inside.append(element("pattern", stripes, line(0, 0, 0, 7, "stripes")));
   changes.forEach((row, i) =>
     row.forEach((change, j) => {
       const place = [X(j) - width / 2, Y(i) - height / 2, width, height];
-      const words = exponent(change);
-      if (!Number.isNaN(change) && words !== "0") {
+      if (!Number.isNaN(change) && words[i][j] !== "0") {
         const strength = 0.15 + (0.45 * Math.min(Math.abs(change), 6)) / 6;
         inside.append(rectangle(...place, { class: change < 0 ? "vanish" : "explode", "fill-opacity": strength.toFixed(2) }));
         if (change > 0) inside.append(rectangle(...place, { fill: `url(#${stripes.id})` }));
       }
-      inside.append(text(words, X(j), Y(i) + 5, { class: "change" }));
+      if (widest <= width) inside.append(text(words[i][j], X(j), Y(i) + 5, { class: "change" }));
     }),
   );
   drawn.drawing.append(rectangle(X(at[0]) - width / 2, Y(at[1]) - height / 2, width, height, { class: "here" }));

@@ -46,7 +46,14 @@ def plot_error(setting: Setting, window: int, *, top: float, ax: Axes | None = N
     at, error = min(window, setting.length), setting.error_at(window)
     ax.axvline(at, color=COLOURS["window"], lw=1.6)
     if not np.isnan(error):
-        ax.plot([at], [min(10.0 ** min(error, 9.0), top)], "o", color=COLOURS["window"], ms=9, clip_on=False)
+        ax.plot(
+            [at],
+            [min(10.0 ** min(error, 9.0), top)],
+            "o",
+            color=COLOURS["window"],
+            ms=9,
+            clip_on=False,
+        )
     ax.set_title(f"window {window}: {missed(error)}")
     ax.set(xlim=(1, max(2, setting.length)), ylim=(0.0, top))
     ax.set(xlabel="window (steps)", ylabel="missed, of the gradient")

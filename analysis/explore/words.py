@@ -32,10 +32,11 @@ def _way_back(setting: Setting) -> str:
     if abs(change) < _SAME:
         return f"{way} the gradient keeps its size"
     verb, much = ("grows", f"{times(change)} times") if change > 0 else ("shrinks", part(change))
-    return f"{way} the gradient {verb} to {much} its size, {_each_step(change / steps)}"
+    return f"{way} the gradient {verb} to {much} its size, {each_step(change / steps)}"
 
 
-def _each_step(decades: float) -> str:
+def each_step(decades: float) -> str:
+    """A change per step, given as a power of ten: "by a factor of 0.87 per step"."""
     if decades >= 2:
         return f"by a factor of {times(decades)} per step"
     factor = 10.0**decades

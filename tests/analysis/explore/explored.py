@@ -35,7 +35,7 @@ EDGES = {
     "grows more": (1.0, 0.146, 12.0),
     "grows to a thousand": (2.9999, 3.2, 12.0),
     "grows much": (12.5, 7.5, 12.0),
-    "grows beyond all": (3000.0, 2500.0, 12.0),
+    "grows beyond all": (400.0, 350.0, 12.0),
 }
 
 
