@@ -1,6 +1,8 @@
 """The sliders of a notebook: the same numbers and words, without a browser."""
 
+import re
 import sys
+from pathlib import Path
 
 import explored
 import numpy as np
@@ -95,6 +97,14 @@ def test_no_line_is_dashed(plot):
     scale = {"plot_norm": {"decades": 6.0}, "plot_error": {"top": 1.0}}[plot]
     ax = getattr(plots, plot)(explored.edge("shrinks"), 4, **scale)
     assert {line.get_linestyle() for line in ax.lines} <= {"-", "None"}
+
+
+def test_code_on_the_page_of_documentation_runs():
+    text = (Path(__file__).parents[3] / "docs/explore.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names = {}
+    exec(compile(code, "explore.md", "exec"), names)
+    assert names["data"].gain.size == 3
 
 
 def test_without_ipywidgets_it_says_what_to_install(monkeypatch):
