@@ -4,6 +4,7 @@ import json
 import math
 
 import explored
+import numpy as np
 import pytest
 from browser import Browser, axe
 
@@ -217,6 +218,12 @@ def test_the_window_stands_at_its_error_and_cuts_the_norm(page):
         "[...document.querySelectorAll('.of-window')].map((each) => each.textContent)"
     )
     assert labels == ["window 30: nothing is cut off", "window 30: nothing"]
+    choose(page, 0, 1, 0, 1)  # one step, of which no recurrent weight has a gradient
+    assert np.isnan(numbers.at(numbers.kinds[0], 1.0, 1).error).all()
+    labels = page.value(
+        "[...document.querySelectorAll('.of-window')].map((each) => each.textContent)"
+    )
+    assert labels == ["window 1: nothing is cut off", "window 1: nothing"]
 
 
 def test_the_phase_picture_holds_every_change_and_frames_the_setting(both):
