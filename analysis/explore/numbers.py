@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 NAMES = {"vanilla": "Vanilla network", "lstm": "LSTM", "gru": "GRU"}
 MOST_DECADES = 6.0  # where the axis of norms ends at the latest
 _QUARTILES = (0.5, 0.25, 0.75)  # the median first
-_DIGITS = ((4,), (2,), (2,))  # of decades, of each: a fiftieth of a per cent where words say it
+_DIGITS = ((4,), (3,), (3,))  # of decades, of each: a fiftieth of a per cent where words say it
 
 
 class Kind(NamedTuple):

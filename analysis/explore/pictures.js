@@ -150,9 +150,10 @@ function drawPhase(plot, changes, at, { gains, lengths }) {
   const { X, Y, inside, box } = drawn;
   const [width, height] = [X(1) - X(0), Y(0) - Y(1)];
   const words = changes.map((row) => row.map(exponent));
-  const [widest, ofGains] = [words.flat(), gains].map((all) => 8 * Math.max(...all.map((each) => `${each}`.length)));
-  drawn.drawing.classList.toggle("crowded", width < 38);
-  const every = Math.ceil((ofGains + 4) / width); // gains that there is room for
+  const letter = width < 38 ? 7 : 8; // at most so wide
+  drawn.drawing.classList.toggle("crowded", letter < 8);
+  const [widest, ofGains] = [words.flat(), gains].map((all) => letter * Math.max(...all.map((each) => `${each}`.length)));
+  const every = Math.ceil((ofGains + 2) / width); // gains that there is room for
   gains.forEach((gain, j) => j % every || drawn.drawing.append(text(gain, X(j), box[3] + 19)));
   const stripes = { id: `${plot.id}-stripes`, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" };
   inside.append(element("pattern", stripes, line(0, 0, 0, 7, "stripes")));

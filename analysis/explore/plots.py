@@ -100,7 +100,7 @@ def _fill(change: float) -> dict[str, Any]:
         return {"fc": "none"}
     colour = COLOURS["vanish" if change < 0 else "explode"]
     strength = 0.15 + 0.45 * min(abs(change), MOST_COLOUR) / MOST_COLOUR
-    stripes = {"hatch": "//", "ec": "0.35"} if change > 0 else {}
+    stripes = {"hatch": "//", "ec": "0.55"} if change > 0 else {}
     return {"fc": (colour, strength), **stripes}
 
 
