@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from .commands.demo import DEMO
 from .commands.diagnosis import DIAGNOSE, Diagnose
 from .commands.dynamics import ISOMETRY, LYAPUNOV, PHASE_DIAGRAM
+from .commands.explore import EXPLORE, Explore
 from .commands.gradients import GRADIENT_NORMS, TRUNCATION, WINDOW
 from .commands.networks import ARCHITECTURES, CELLS, DEPTH, PORTRAIT
 from .commands.spectra import NONNORMAL, SPECTRA
@@ -73,7 +74,7 @@ ANALYSES: tuple[Command, ...] = (
     WINDOW,
     ARCHITECTURES,
 )
-OTHERS = ("demo", "read", "diagnose", "merge", "status", "help")
+OTHERS = ("demo", "read", "diagnose", "explore", "merge", "status", "help")
 
 
 def _add_command(
@@ -198,6 +199,34 @@ def _diagnose(
             output=output,
             overwrite=overwrite,
             as_json=json,
+            progress=progress,
+            command=shlex.join(["rnnsim", *sys.argv[1:]]),
+        )
+
+
+@app.command(
+    name="explore", help=EXPLORE.help, help_epilogue=_told_by_example(EXPLORE.examples)
+)  # fmt: skip
+def _explore(
+    *,
+    settings: Annotated[Explore | None, Parameter(name="*")] = None,
+    output: Annotated[
+        Path | None,
+        Parameter(
+            help="The page to write; unless given results/explore.html, which is replaced.",
+            group=OUTPUT,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace the page.", negative=(), group=OUTPUT)
+    ] = False,
+    progress: Progress = True,
+) -> None:
+    with as_flags(Explore):
+        EXPLORE.load().run(
+            settings or Explore(),
+            output=output,
+            overwrite=overwrite,
             progress=progress,
             command=shlex.join(["rnnsim", *sys.argv[1:]]),
         )

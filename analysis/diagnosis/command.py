@@ -12,7 +12,7 @@ from rnnsim import Comparison, Diagnosis, Finding, Sequences, checks
 
 from ..commands.diagnosis import DIAGNOSE, Diagnose
 from ..frame.console import say
-from ..frame.report.page import check_place
+from ..frame.report.places import check_output
 from . import given, page
 
 HELP = DIAGNOSE.help
@@ -40,7 +40,7 @@ def run(
         before anything is computed.
     """
     if output is not None:
-        _check_output(output, overwrite)
+        check_output(output, overwrite=overwrite)
     elif overwrite:
         raise ValueError("`--overwrite` replaces the report of --output, which is not given")
     found = diagnosed(files, settings, progress=progress)
@@ -50,15 +50,6 @@ def run(
             page.write(found, output, overwrite=overwrite, command=command)
         if not as_json:
             say(f"\nReport: {given.printable(str(output))}")
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    """Refuse a report that cannot be written, in the words of the command."""
-    try:
-        with checks.renamed(path="`--output`"):
-            check_place(output, overwrite=overwrite)
-    except OSError as error:
-        raise OSError(str(error).replace("overwrite=True", "--overwrite")) from error
 
 
 def diagnosed(

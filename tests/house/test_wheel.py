@@ -23,7 +23,10 @@ def test_it_carries_both_packages_and_their_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"rnnsim/py.typed", "analysis/py.typed", "analysis/frame/rnnsim.mplstyle"} <= names
     assert "rnnsim/tasks/paragraphs.txt" in names
-    assert {f"analysis/frame/report/page.{kind}" for kind in ("html", "css", "js")} <= names
+    report = {"page.html", "page.css", "page.js", "base.html", "table.html", "values.js"}
+    assert {f"analysis/frame/report/{name}" for name in report} <= names
+    sliders = {"explore.html", "explore.css", "explore.js", "pictures.js", "words.js"}
+    assert {f"analysis/explore/{name}" for name in sliders} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests/", "notebooks/")) for name in names)
 

@@ -9,7 +9,7 @@ import pytest
 import reports
 
 from analysis.frame.report import html, write
-from analysis.frame.report.page import check_place
+from analysis.frame.report.places import check_place
 from rnnsim import files
 
 
