@@ -81,7 +81,7 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Products end at step {settings['step']} of {_networks(dataset)}; thin: each of them, "
         "thick: medians. At 0 all directions arrive as they left: dynamical isometry. Dashed: "
-        f"medians of $\\lambda_1$ and $\\lambda_{{{last}}}$ over other sequences "
+        f"medians of $\\lambda_1$ and $\\lambda_{{{last}}}$ from other sequences "
         f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
         f"all where units integrate their input ({_integrating(dataset)}). {_precision(dataset)}",
     )
