@@ -93,7 +93,7 @@ def captions(numbers: Numbers) -> dict[str, str]:
         f"{_joined(numbers)}: the distance from the exact one, in per cent of its size. See from "
         f"which window on it stays below {whole}.{band}",
         "phase": "The change of the gradient over the whole sequence, as a power of ten: −3 is a "
-        "thousandth, 0 less than a factor of 3.2 either way. Blue shrinks, orange with stripes "
+        "thousandth, 0 less than a factor of 3.2 either way. Blue with stripes shrinks, orange "
         "grows. The frame is the setting above; click another cell to go there.",
     }
 

@@ -163,7 +163,7 @@ function drawPhase(plot, changes, at, { gains, lengths }) {
       if (!Number.isNaN(change) && words[i][j] !== "0") {
         const strength = 0.15 + (0.45 * Math.min(Math.abs(change), 6)) / 6;
         inside.append(rectangle(...place, { class: change < 0 ? "vanish" : "explode", "fill-opacity": strength.toFixed(2) }));
-        if (change > 0) inside.append(rectangle(...place, { fill: `url(#${stripes.id})` }));
+        if (change < 0) inside.append(rectangle(...place, { fill: `url(#${stripes.id})` }));
       }
       if (widest <= width) inside.append(text(words[i][j], X(j), Y(i) + 5, { class: "change" }));
     }),

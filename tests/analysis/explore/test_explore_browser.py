@@ -239,7 +239,7 @@ def test_the_phase_picture_holds_every_change_and_frames_the_setting(both):
     signs = [math.copysign(1, c) for c, s in zip(changes, shown, strict=True) if s not in "?0"]
     assert count(page, "#phase .vanish") == signs.count(-1)
     assert count(page, "#phase .explode") == signs.count(1)
-    assert count(page, '#phase [fill="url(#phase-stripes)"]') == signs.count(1)
+    assert count(page, '#phase [fill="url(#phase-stripes)"]') == signs.count(-1)
     frame = box(page, ".here")
     label = box(page, ".change", len(numbers.gains) + 2)
     assert frame["x"] < label["x"] < label["x"] + label["width"] < frame["x"] + frame["width"]
@@ -340,12 +340,13 @@ def test_it_prints_light_with_its_sentence(browser, places):
     assert not page.value("document.getElementById('controls').checkVisibility()")
 
 
-def test_no_line_is_dashed(page):
-    dashed = page.value(
+def test_the_window_that_was_set_is_dotted_and_nothing_is_dashed(page):
+    broken = page.value(
         "[...document.querySelectorAll('.plot svg *')].filter((each) => "
-        "getComputedStyle(each).strokeDasharray !== 'none').length"
+        "getComputedStyle(each).strokeDasharray !== 'none').map((each) => "
+        "each.getAttribute('class'))"
     )
-    assert dashed == 0  # dashes are theory, and there is none
+    assert set(broken) == {"window"}  # dashes are theory, and there is none
 
 
 @pytest.mark.parametrize("which", ["measured", "edges"])

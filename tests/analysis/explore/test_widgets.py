@@ -88,7 +88,7 @@ def test_the_phase_picture_holds_every_change_and_tells_signs_apart_without_colo
     assert {"?", "−∞", "0", "−60", "+13", "+400"} <= set(shown)
     *cells, frame = ax.patches
     for words_, cell in zip(shown, cells, strict=True):
-        assert (cell.get_hatch() is not None) == words_.startswith("+")
+        assert (cell.get_hatch() is not None) == words_.startswith("−")
     assert frame.get_xy() == (-0.5, 0.5)
 
 
@@ -96,7 +96,9 @@ def test_the_phase_picture_holds_every_change_and_tells_signs_apart_without_colo
 def test_no_line_is_dashed(plot):
     scale = {"plot_norm": {"decades": 6.0}, "plot_error": {"top": 1.0}}[plot]
     ax = getattr(plots, plot)(explored.edge("shrinks"), 4, **scale)
-    assert {line.get_linestyle() for line in ax.lines} <= {"-", "None"}
+    dotted = [line for line in ax.lines if line.get_gid() == "mark"]
+    assert {line.get_linestyle() for line in ax.lines} <= {"-", "None", ":"}
+    assert [line for line in ax.lines if line.get_linestyle() == ":"] == dotted
 
 
 def test_code_on_the_page_of_documentation_runs():
