@@ -64,7 +64,7 @@ def plot_eigenvalues(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     plots.circle(ax, 1.0)
     plots.draw_plane(ax, known, float(np.abs(known).max(initial=0.0)), alpha=0.5)
     n = dataset.point.size
-    ax.set_title(f"Eigenvalues of {n} step{'s' * (n > 1)}")
+    ax.set_title(f"Eigenvalues of {n} step{'s' * (n > 1)} {plots.UNIT}")
     return ax
 
 

@@ -26,6 +26,7 @@ from .portrait_page import (
 )
 
 _BELOW = 4.0  # decades of errors shown below the tolerance
+UNIT = r"(grey: $|\lambda| = 1$)"  # the circle beside eigenvalues
 RATE = r"as $\lambda_1$"  # the name of a line with that slope
 
 
@@ -79,7 +80,7 @@ def plot_eigenvalues(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         ax.add_patch(Circle((0, 0), radius, fill=False, **figures.theory()))
     outer = max(float(np.abs(values).max()), radius if np.isfinite(radius) else 0.0)
     draw_plane(ax, values, outer)
-    ax.set_title("Eigenvalues of $W_{hh}$")
+    ax.set_title(f"Eigenvalues of $W_{{hh}}$ {UNIT}")
     return ax
 
 
@@ -98,7 +99,7 @@ def draw_plane(ax: Axes, values: npt.ArrayLike, outer: float, alpha: float = 0.8
     ax.set(xlim=(-bound, bound), ylim=(-bound, bound))
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(r"real part of $\lambda$ (grey: $|\lambda| = 1$)")
+    ax.set_xlabel(r"real part of $\lambda$")
     ax.set_ylabel(r"imaginary part of $\lambda$")
 
 

@@ -84,8 +84,8 @@ def _widen(ax: Axes, least: float) -> None:
 
 def level(ax: Axes, y: float, **options: Any) -> None:
     """A thin line across that curves are held against."""
-    style: dict[str, Any] = {"color": "0.35", "lw": figures.pt(0.9), "zorder": 1}
-    ax.axhline(y, **style | options)
+    look: dict[str, Any] = {"color": "0.35", "lw": figures.pt(0.9), "zorder": 1}
+    ax.axhline(y, **look | options)
 
 
 def found_at(ax: Axes, side: Side, x: float, label: str) -> None:

@@ -148,13 +148,13 @@ def legend_above(
     `title` is what the figure asks or says, above it, in the type of titles of figures.
     """
     names = [str(each.get_label()) for each in handles] if labels is None else list(labels)
-    size = _points("legend.fontsize")
+    size = _points(rcParams["legend.fontsize"])
     room = max((width_of(name, size) for name in names), default=0.0) + 4.2 * size / 72
     columns = int(np.clip((figure.get_figwidth() - 0.3) // room, 1, max(len(names), 1)))
     rows = -(-len(names) // columns)
     columns = -(-len(names) // rows) if rows else 1
     if title:
-        large = _points("figure.titlesize")
+        large = _points(rcParams["figure.titlesize"])
         words = wrapped(title, figure.get_figwidth() - 0.3, large)
         options = {"title": words, "title_fontsize": large} | options
     return figure.legend(
@@ -162,6 +162,6 @@ def legend_above(
     )
 
 
-def _points(setting: Any) -> float:
+def _points(size: Any) -> float:
     """A size of type in points, which settings may have by a name."""
-    return float(FontProperties(size=rcParams[setting]).get_size_in_points())
+    return float(FontProperties(size=size).get_size_in_points())
