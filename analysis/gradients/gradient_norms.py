@@ -206,7 +206,7 @@ def _map_figure(dataset: xr.Dataset) -> Figure:
 
 def phase_figure(dataset: xr.Dataset) -> Figure:
     """What becomes of the gradient of one loss, over gain and length."""
-    rows = int(np.clip(dataset.gain.size, 4, 24))
+    rows = int(np.clip(dataset.gain.size, 8, 24))
     figure, ax = figures.new_figure(figsize=(8.8, 2.4 + 0.34 * rows))
     plot_phase(dataset, ax=ax)
     ax.set_title("Does the gradient of the last loss arrive at the first step?")
