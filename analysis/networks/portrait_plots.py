@@ -172,7 +172,7 @@ def plot_map(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """
     ax = figures.axes_or_new(ax)
     shown = decades(dataset.log_change_map.transpose("column", "lag").values.T)
-    title = "From every step" if has_map(dataset) else "How sequences differ"
+    title = "Gradients from every step" if has_map(dataset) else "How sequences differ"
     if not np.isfinite(shown[1:]).any():
         return nothing(ax, title, dataset)
     if has_map(dataset):
@@ -243,7 +243,7 @@ def draw_lags(ax: Axes, dataset: xr.Dataset, name: str) -> npt.NDArray[np.float6
 
     None where there are none; the panel says so then.
     """
-    lag, title = dataset.lag.values, "On their way back"
+    lag, title = dataset.lag.values, "Gradients on their way back"
     curves = decades(dataset.log_norms.transpose("sequence", "lag"))
     if not np.isfinite(curves[:, 1:]).any():
         nothing(ax, title, dataset)
