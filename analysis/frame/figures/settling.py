@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatt
 from .texts import height_of, wrapped
 
 _GAP = 3.0  # points between the labels of two ticks
-_DRAWN = 0.97  # type that is fitted to pixels is a little wider than its outlines
+_HINTED = 0.95  # letters that are fitted to the pixels of a screen are up to a twentieth wider
 
 
 def settle(figure: Figure) -> None:
@@ -42,7 +42,7 @@ def _fit_caption(figure: Figure) -> None:
             continue
         size = float(label.get_fontsize())
         label.set_wrap(False)
-        label.set_text(wrapped(label.get_text(), _DRAWN * (width - 0.2), size))
+        label.set_text(wrapped(label.get_text(), _HINTED * (width - 0.2), size))
         if label.get_gid() == "caption":
             label.set(ha="left", x=0.1 / width, multialignment="left", linespacing=1.25)
             height += height_of(label.get_text().count("\n") + 1, size)
