@@ -16,12 +16,13 @@ from typing import Any
 _PLOTS = {  # module: the word that its names get here, its plots
     "gradients.norm_plots": (
         "",
-        "norm_against_lag one_against_lag norm_against_length contributions map phase",
+        "norm_against_lag one_against_lag norm_against_length contributions map",
     ),
     "gradients.truncation_plots": (
         "",
-        "against_window one_error sufficient_window truncations bound",
+        "error cosine one_error sufficient_window truncations bound",
     ),
+    "gradients.phase_plots": ("", "phase"),
     "gradients.bias_variance_plots": ("", "bias_variance best_window"),
     "gradients.window_plots": ("window", "share score curves"),
     "spectra.spectrum_plots": (
@@ -61,6 +62,7 @@ _PLOTS = {  # module: the word that its names get here, its plots
     "training.parts": ("training", "parts"),
     "training.learning_plots": ("learning", "solved within error"),
     "training.carry_plots": ("", "carry"),
+    "explore.plots": ("explore", "norm error phase"),
     "diagnosis.plots.lag_plots": ("diagnosis", "gradient memory held"),
     "diagnosis.plots.window_plots": ("diagnosis", "shares window_errors parts"),
     "diagnosis.plots.state_plots": (

@@ -129,7 +129,7 @@ def _number(value: float) -> str:
     """With a sign and one digit behind the point, none from a hundred on; "?" if not known."""
     if np.isnan(value):
         return "?"
-    return f"{value:+z.1f}" if abs(value) < 99.95 or np.isinf(value) else f"{value:+.0f}"
+    return f"{value:+z.1f}" if abs(value) < 99.95 or np.isinf(value) else f"{value:+z.0f}"
 
 
 def _draw_borders(ax: Axes, change: npt.NDArray[np.float64]) -> None:

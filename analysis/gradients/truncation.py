@@ -202,7 +202,7 @@ def _bound_figure(dataset: xr.Dataset) -> Figure:
     figures.legend_above(figure, _named(axes[0]))
     figures.caption(
         figure,
-        "How far theory is from what a window loses. Dashed: the bound of Aicher, Foti and Fox "
+        "How far a bound is from what a window loses. Dashed: that of Aicher, Foti and Fox "
         f"(2019), from the size of states and from gradients that decay by a constant factor a "
         f"step from lag {bounds_of(dataset, gains[0])[0].tau} on (estimated; medians over "
         "networks, of which one without a bound counts as infinite). Thin: "

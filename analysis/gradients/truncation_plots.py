@@ -224,7 +224,7 @@ def plot_bound(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None) -> A
     )
     bounds = powers([bound.log_bound for bound in bounds_of(dataset, gain)])
     middles = figures.finite(median(np.where(np.isnan(bounds), np.inf, bounds), 0))
-    ax.plot(data.window, middles, **figures.theory(), label="geometric bound (theory)")
+    ax.plot(data.window, middles, **figures.theory(), label="geometric bound")
     _window_axis(ax, int(data.length))
     ax.set_ylim(bottom=_LEAST_DECADE)
     log_axis(ax)

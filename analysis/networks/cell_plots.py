@@ -143,6 +143,7 @@ def _window_axis(ax: Axes, data: xr.Dataset) -> None:
 def even_markers(ax: Axes) -> None:
     """Markers of lines as far apart as they are seen, which a log axis would crowd at its end."""
     lines = [line for line in ax.lines if line.get_markevery() is not None]
+    lines = [line for line in lines if np.isfinite(line.get_ydata()).any()]
     for i, line in enumerate(lines):
         line.set_markevery((0.04 * (i % 4), 0.16))
 

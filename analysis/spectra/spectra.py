@@ -220,7 +220,8 @@ def _beyond_figure(dataset: xr.Dataset) -> Figure:
         plot_by_scheme(dataset, variable, ax=ax)
         ax.set_title(title)
     figures.letter(axes)
-    label = "in theory: (a) large networks, (b, c) a normal $W_{hh}$, (d) a random vector"
+    large = "in theory: (a) large networks, " * any(map(drawn, schemes_of(dataset)))
+    label = f"{large}(b, c) a normal $W_{{hh}}$, (d) a random vector"
     figures.legend_above(figure, theory_key(label))
     figures.caption(
         figure,

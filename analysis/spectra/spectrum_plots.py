@@ -205,7 +205,7 @@ def plot_by_scheme(dataset: xr.Dataset, variable: str, *, ax: Axes | None = None
             bar: dict[str, Any] = {"color": "0.2", "lw": figures.pt(2.5), "zorder": 5}
             ax.plot([middle, middle], [y - 0.38, y + 0.38], **bar)
         number = f"{middle:.2f}" if variable == "henrici_relative" else f"{middle:.3g}"
-        names.append("\n".join([scheme, number, *_not_drawn(values)]))
+        names.append("\n".join([scheme, *[number] * (not np.isnan(middle)), *_not_drawn(values)]))
         largest = max(largest, float(known.max(initial=1.0)))
     _theory_by_scheme(ax, dataset, variable, schemes)
     if variable == "participation":

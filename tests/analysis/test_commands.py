@@ -214,7 +214,7 @@ def test_architectures_one_at_a_time(tmp_path):
     assert result.stderr == ""
     place = tmp_path / "results" / "architectures"
     names = sorted(p.name for p in place.glob("*.png"))
-    assert names == ["gradient-flow-captions.png", "held-out-scores.png"]
+    assert names == ["gradient-flow-captions.png", "held-out-scores.png", "pixels-captions.png"]
     assert [p.name for p in (place / "data").iterdir()] == ["captions.zarr"]
     assert (place / "summary.txt").read_text().startswith("Captions\n")
     result = rnnsim("architectures", "--architecture", "haiku", cwd=tmp_path)

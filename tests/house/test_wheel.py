@@ -21,7 +21,11 @@ def wheel(tmp_path_factory):
 
 def test_it_carries_both_packages_and_their_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"rnnsim/py.typed", "analysis/py.typed", "analysis/frame/rnnsim.mplstyle"} <= names
+    assert {
+        "rnnsim/py.typed",
+        "analysis/py.typed",
+        "analysis/frame/figures/rnnsim.mplstyle",
+    } <= names
     assert "rnnsim/tasks/paragraphs.txt" in names
     report = {"page.html", "page.css", "page.js", "base.html", "table.html", "values.js"}
     assert {f"analysis/frame/report/{name}" for name in report} <= names

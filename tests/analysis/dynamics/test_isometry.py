@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from artists import check_axes, dashed, drawn_with_captions, labelled, marked, texts, thin
+from artists import check_axes, dashed, drawn_with_captions, labelled, marked, texts, thin, titled
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
@@ -55,7 +55,7 @@ def test_dashed_slopes_are_the_lyapunov_exponents(data):
     slopes = [np.ptp(line.get_ydata()) / np.ptp(line.get_xdata()) for line in dashed(ax)]
     assert_allclose(slopes, np.abs(exponents.values[[0, -1]]))
     assert all(line.get_ydata()[0] == 0 for line in dashed(ax))
-    assert ax.get_title() == "identity, gain 1.4"
+    assert titled(ax) == "identity, gain 1.4"
     assert not texts(ax), "no words over the data"
 
 
@@ -96,7 +96,7 @@ def test_histograms_add_up_and_name_their_middle(data):
         assert_allclose(median.get_xdata(), np.median(values))
         low, high = np.quantile(values, [0.05, 0.95])
         number = isometry_plots._rounded
-        assert ax.get_title() == (
+        assert titled(ax) == (
             f"gaussian, {lag} step{'s' * (lag > 1)}\nmiddle 90%: {number(low)} to {number(high)}"
         )
         assert not texts(ax)
@@ -196,14 +196,14 @@ def test_most_singular_values_exactly_0(data):
     ax = isometry_plots.plot_singular_values_against_lag(dead, scheme="gaussian", gain=0.6)
     assert_allclose(labelled(ax)["largest"].get_ydata(), -0.5)
     assert np.isnan(labelled(ax)["median"].get_ydata()).all()
-    assert ax.get_title() == "gaussian, gain 0.6\n(at lag 9 exactly 0: 16 of 24)"
+    assert titled(ax) == "gaussian, gain 0.6\n(at lag 9 exactly 0: 16 of 24)"
     ax = isometry_plots.plot_histogram(dead, scheme="gaussian", gain=0.6, lag=4)
     assert_allclose(sum(bar.get_height() for bar in ax.patches), 100 / 3)
-    assert ax.get_title() == ("gaussian, 4 steps\nmiddle 90%: -inf to -0.5\nexactly 0: 16 of 24")
+    assert titled(ax) == ("gaussian, 4 steps\nmiddle 90%: -inf to -0.5\nexactly 0: 16 of 24")
     assert not marked(ax, "^")
     near = dead.assign(log_singular_value=0 * data.log_singular_value - 0.04)
     ax = isometry_plots.plot_histogram(near, scheme="gaussian", gain=0.6, lag=4)
-    assert ax.get_title().endswith("middle 90%: 0.0 to 0.0")
+    assert titled(ax).endswith("middle 90%: 0.0 to 0.0")
     mixed = dead.assign(rounding=dead.rounding.where(dead.unit != 1, 1e-3))
     words = facts(isometry, {"products": mixed})[0]
     assert "(isometry: all 0; exactly 0: 16 of 24, not resolved: 4 of 24)" in words

@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from artists import check_axes, configured, dashed, drawn_with_captions, marked, only_line, thin
+from artists import (
+    check_axes,
+    configured,
+    dashed,
+    drawn_with_captions,
+    marked,
+    only_line,
+    thin,
+    titled,
+)
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
@@ -111,7 +120,7 @@ def test_transition_has_every_network_the_median_and_theory(transition):
     assert_allclose(y[x <= 1], np.log(x[x <= 1]), atol=1e-12)  # ln g below the transition
     assert_allclose(y[-1], 0.154724, atol=1e-6)
     assert [tuple(line.get_ydata()) for line in ax.lines[-1:]] == [(0.0, 0.0)]
-    assert "4" in ax.get_title()
+    assert "4" in titled(ax)
 
 
 def test_convergence_has_every_network_and_the_error_of_the_first(spectra):

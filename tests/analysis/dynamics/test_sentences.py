@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from artists import configured
+from artists import configured, titled
 from recomputed import facts, told_as
 
 from analysis.dynamics import lyapunov, phase_diagram
@@ -163,7 +163,7 @@ def test_all_chaotic_at_all_gains_as_computed():
 def test_the_title_says_what_lies_above_0(phase, activation, word):
     data = {"phase": configured(phase, activation=activation)}
     figure = phase_diagram.draw(data)["phase-diagram"]
-    assert figure.axes[0].get_title() == f"Stable (blue, hatched) and {word} (red)"
+    assert titled(figure.axes[0]) == f"Stable (blue, hatched) and {word} (red)"
 
 
 # Lyapunov exponents.
@@ -294,7 +294,7 @@ def test_unstable_linear_networks_have_no_attractor():
     assert np.isnan(spectra.kaplan_yorke.values[(largest > 2 * error).values]).all()
     for figure in lyapunov.draw(datasets).values():
         figure.draw_without_rendering()
-        words = " ".join(ax.get_title() for ax in figure.axes)
+        words = " ".join(titled(ax) for ax in figure.axes)
         assert "attractor" not in words
         assert "chaotic" not in figure.get_supxlabel() + words
     stable = {name: data.sel(gain=[0.5]) for name, data in datasets.items()}

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from artists import dashed, labelled, marked
+from artists import dashed, labelled, marked, titled
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 from recomputed import facts
@@ -133,4 +133,4 @@ def test_products_of_a_stack_have_the_numbers_of_all_states(products):
     assert_allclose(slopes, [each for each in exponents.values[[0, -1]] if np.isfinite(each)])
     figure = isometry.draw({"products": data})["singular-values-against-lag"]
     assert r"$\lambda_1$ and $\lambda_{4H}$" in figure.get_supxlabel()
-    assert [ax.get_title() for ax in figure.axes] == ["gaussian, gain 1.4", "pytorch, gain 1.4"]
+    assert [titled(ax) for ax in figure.axes] == ["gaussian, gain 1.4", "pytorch, gain 1.4"]

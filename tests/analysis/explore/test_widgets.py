@@ -7,6 +7,7 @@ from pathlib import Path
 import explored
 import numpy as np
 import pytest
+from artists import titled
 from matplotlib.figure import Figure
 
 from analysis import explore
@@ -50,7 +51,7 @@ def test_every_edge_is_drawn():
     for name, gain in zip(explored.EDGES, numbers.gains, strict=True):
         figure = widgets.pictures(numbers, numbers.at(explored.VANILLA, gain, explored.T), 4)
         figure.draw_without_rendering()
-        title = figure.axes[1].get_title()
+        title = titled(figure.axes[1])
         assert title == f"window 4: {words.missed(explored.edge(name).error_at(4))}", name
 
 

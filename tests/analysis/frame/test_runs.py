@@ -38,7 +38,8 @@ def test_a_run_is_whole_and_alone(first, capsys):
     assert assert_whole(first) == 1.0
     assert [each.name for each in first.parent.iterdir()] == ["first"]
     names = {each.name for each in first.iterdir()}
-    files_of_all = {"configuration.toml", "data", "manifest.json", "summary.txt"}
+    words = ("captions.txt", "configuration.toml", "manifest.json", "summary.txt")
+    files_of_all = {"data", *words}
     assert names == files_of_all | {f"{n}.{s}" for n in ("first", "second") for s in ("png", "svg")}
 
 

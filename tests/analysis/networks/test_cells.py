@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from artists import check_axes, dashed, drawn_with_captions, faint, labelled
+from artists import check_axes, dashed, drawn_with_captions, faint, labelled, titled
 from numpy.testing import assert_allclose, assert_array_equal
 
 from analysis.frame import figures
@@ -125,7 +125,7 @@ def test_panels_show_what_all_of_them_hold(data):
     assert low <= np.nanmin(shown)
     assert np.nanmax(shown) <= high
     lags = [ax for ax in drawn["norm-against-lag"].axes if ax.get_xlabel()]
-    assert [ax.get_title() for ax in lags] == ["forget bias 2", "chrono to 9 steps"]
+    assert [titled(ax) for ax in lags] == ["forget bias 2", "chrono to 9 steps"]
     for ax in lags:
         ax.figure.draw_without_rendering()
         assert any(tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks())

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import dashed, labelled, marked, only_line, texts
+from artists import dashed, labelled, marked, only_line, texts, titled
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
@@ -165,7 +165,7 @@ def test_sequences_are_held_against_their_mean_where_one_step_carries_loss():
     data = computed(task="adding")
     assert_array_equal(data.column, [1, 2, 3])
     ax = portrait_plots.plot_map(data)
-    assert ax.get_title() == "How sequences differ"
+    assert titled(ax) == "How sequences differ"
     rnn, sequences, _ = subject(task="adding")
     norms = rnnsim.gradient_flow(rnn, sequences, per_sequence=True).per_sequence[0, 0]
     expected = (norms - norms[0]) / LN10  # (lag, sequence)
@@ -222,7 +222,7 @@ def test_truncation_marks_the_sufficient_window():
     window = float(data.sufficient_window)
     (dot,) = marked(ax, "o")
     assert_allclose(dot.get_xydata(), [[window, np.log10(0.2)]])
-    assert ax.get_title() == f"Window for an error of 20%: {window:.0f} of {T} steps"
+    assert titled(ax) == f"Window for an error of 20%: {window:.0f} of {T} steps"
     (level,) = [line for line in ax.lines if line.get_linestyle() == ":"]
     assert_allclose(level.get_ydata(), np.log10(0.2))
     K, y = only_line(ax, style="--").get_data()
@@ -234,7 +234,7 @@ def test_truncation_marks_the_sufficient_window():
 
 def test_no_window_no_mark(data):
     ax = portrait_plots.plot_truncation(data.assign(sufficient_window=np.nan))
-    assert ax.get_title() == "Window for an error of 10%: not known"
+    assert titled(ax) == "Window for an error of 10%: not known"
     assert not marked(ax, "o")
 
 

@@ -9,6 +9,7 @@ from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
+from analysis.frame import figures
 from analysis.spectra import nonnormal, nonnormal_plots
 from rnnsim.networks.rnn import ACTIVATIONS
 
@@ -131,9 +132,9 @@ def test_windows_beside_what_eigenvalues_say(data):
 
 
 def test_each_activation_has_a_colour_and_a_mark_of_its_own():
-    for styles in (nonnormal_plots._COLORS, nonnormal_plots._MARKERS):
-        assert set(styles) == set(ACTIVATIONS)
-        assert len(set(styles.values())) == len(ACTIVATIONS)
+    styles = [figures.marked(activation) for activation in ACTIVATIONS]
+    for what in ("color", "marker"):
+        assert len({style[what] for style in styles}) == len(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from artists import check_axes, dashed, drawn_with_captions, marked, texts
+from artists import check_axes, dashed, drawn_with_captions, marked, texts, titled
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
@@ -295,8 +295,8 @@ def test_eigenvalues_have_a_panel_for_each_scheme_on_one_scale(datasets):
     figure = spectra.draw(datasets)["eigenvalues"]
     for ax, scheme in zip(figure.axes, SCHEMES, strict=True):
         radius = float(datasets["one-gain"].spectral_radius.sel(scheme=scheme).median())
-        assert ax.get_title().startswith(f"{scheme}: ")
-        assert ax.get_title().endswith(f"{radius:.2f}")
+        assert titled(ax).startswith(f"{scheme}: ")
+        assert titled(ax).endswith(f"{radius:.2f}")
         assert ax.get_xlim() == figure.axes[0].get_xlim() == ax.get_ylim()
     assert figure.axes[0].get_xlim()[1] > float(np.abs(datasets["one-gain"].eigenvalues).max())
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import dashed, dotted, drawn_with_captions, labelled, thin
+from artists import dashed, dotted, drawn_with_captions, labelled, thin, titled
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
@@ -137,12 +137,12 @@ def test_a_run_of_before_is_drawn_without_our_columns(data, tmp_path, monkeypatc
     assert [path.stem for path in (tmp_path / "old" / "data").iterdir()] == ["learning"]
     again = {"output": tmp_path / "new", "source": tmp_path / "old"}
     words = runs.run(temporal_order, TINY, **again, progress=False)
-    assert len(words) == 3
+    assert len([each for each in words if type(each) is str]) == 3
     assert not [each for each in words if "our own" in each or "kind" in each]
     drawn = temporal_order.draw({"learning": data})
     for figure, panels in ((drawn["solved-against-length"], 2), (drawn["learning-curves"], 2)):
         assert len(figure.axes) == panels
-        titles = [ax.get_title(loc="left") + ax.get_title() for ax in figure.axes]
+        titles = [titled(ax) for ax in figure.axes]
         said = figure.get_supxlabel() + "".join(titles)
         assert not re.search("our own|kinds", said, re.IGNORECASE)
         assert "ays of training" in said

@@ -20,7 +20,7 @@ def decaying():
         figure, (left, right) = figures.new_figure(1, 2, figsize=(10.4, 4.0))
         for name, norm in norms.items():
             left.semilogy(lags, norm, label=name)
-        left.semilogy(lags, np.exp(-lags / 15.0), **figures.THEORY, label="theory")
+        left.semilogy(lags, np.exp(-lags / 15.0), **figures.theory(), label="theory")
         left.set(xlabel="lag $k$ (steps)", ylabel=r"norm of $\partial L_t/\partial h_{t-k}$")
         left.legend()
         right.bar([0, 1], [0.7, 0.3], color=figures.shades(2))
