@@ -311,9 +311,38 @@ def _sentences(datasets: Datasets) -> list[str]:
         *part(
             "Where states part and gradients grow",
             [_strength_in_words(data.sel(strength=strength)) for strength in shown],
+            answer=_parting_in_words(data),
         ),
-        *part("Forwards beside backwards", [_agreement_in_words(data)]),
+        *part(
+            "Forwards beside backwards",
+            [_agreement_in_words(data)],
+            answer=_together_in_words(data),
+        ),
     ]
+
+
+def _parting_in_words(data: xr.Dataset) -> str:
+    """At how many gains neighbouring states part, with the least and the most of a drive."""
+    word, strengths = figures.configuration(data)["drive"], data.strength.values
+    counts = []
+    for strength in dict.fromkeys((float(strengths.min()), float(strengths.max()))):
+        exponents = medians(data.sel(strength=strength), "lyapunov_exponent").values
+        known, above = int((~np.isnan(exponents)).sum()), int((exponents > 0).sum())
+        if known:
+            gains = counted(known, "gain")
+            counts.append(f"at {above} of {gains} at {word} strength {strength:g}")
+    return f"Neighbouring states part, in the median, {', '.join(counts)}." * bool(counts)
+
+
+def _together_in_words(data: xr.Dataset) -> str:
+    """In how many networks both rates say the same; "" where none has both."""
+    forth, back = (data[name].values for name in ("lyapunov_exponent", "growth_rate"))
+    known = np.isfinite(forth) & np.isfinite(back)
+    same = int(((forth > 0) == (back > 0))[known].sum())
+    return (
+        f"States part and gradients grow, or neither of both, in {same} of "
+        f"{counted(int(known.sum()), 'network')}."
+    ) * bool(known.any())
 
 
 def _strength_in_words(data: xr.Dataset) -> str:

@@ -306,8 +306,29 @@ def _sentences(data: xr.Dataset) -> list[str]:
     for scheme in schemes_of(data):
         one = one_scheme(data, scheme)
         rows = [*_spectrum_in_words(one, scheme), *_growth_in_words(one, scheme)]
-        sentences += part(f"W_hh drawn {scheme}" if drawn(scheme) else f"W_hh of {scheme}", rows)
+        answer, advice = _fate_in_words(one)
+        title = f"W_hh drawn {scheme}" if drawn(scheme) else f"W_hh of {scheme}"
+        sentences += part(title, rows, answer=answer, advice=advice)
     return sentences
+
+
+def _fate_in_words(data: xr.Dataset) -> tuple[str, str]:
+    """What becomes of gradients of one scheme, and the radius to draw with if there is one."""
+    _, rate, _ = medians_by_radius(data)
+    turns = sign_changes(data)
+    if rate.size == 0:
+        return "", ""
+    if len(turns) == 1 and rate[0] < 0:
+        at = f"spectral radius {turns[0]:.2f}"
+        return (
+            f"Gradients vanish below {at} (the largest size of an eigenvalue of W_hh), and grow "
+            "above it.",
+            f"start near {at}, where gradients neither vanish nor grow.",
+        )
+    if turns:
+        return "Gradients vanish at some gains and grow at others.", ""
+    does = "vanish" if rate.max() < 0 else "grow" if rate.min() > 0 else "keep or grow"
+    return f"Gradients {does} at every gain.", ""
 
 
 def drawn(scheme: str) -> bool:

@@ -112,8 +112,32 @@ def _matrices(data):
         one = (
             plain(data.sel(scheme=[scheme])).isel(length=-1).transpose("gain", "network_seed", ...)
         )
-        words += [f"W_hh drawn {scheme}", _spectrum(one, scheme), _growth(one, scheme)]
+        answer, *advice = _fate(one)
+        words += [f"W_hh drawn {scheme}", *answer, _spectrum(one, scheme), _growth(one, scheme)]
+        words += advice
     return words
+
+
+def _fate(data):
+    """The answer in a list, or none; then the advice, if there is one."""
+    rows = _by_radius(data)
+    turns, rates = _turns(rows), [row[1] for row in rows]
+    if not rows:
+        return [[]]
+    if len(turns) == 1 and rates[0] < 0:
+        at = f"spectral radius {turns[0]}"
+        return [
+            [
+                f"Gradients vanish below {at} (the largest size of an eigenvalue of W_hh), and "
+                "grow above it."
+            ],
+            f"start near {at}, where gradients neither vanish nor grow.",
+        ]
+    if turns:
+        return [["Gradients vanish at some gains and grow at others."]]
+    if max(rates) < 0:
+        return [["Gradients vanish at every gain."]]
+    return [[f"Gradients {'' if min(rates) > 0 else 'keep or '}grow at every gain."]]
 
 
 def _spectrum(data, scheme):
@@ -140,21 +164,30 @@ def _spectrum(data, scheme):
     )
 
 
-def _growth(data, scheme):
+def _by_radius(data):
     rows = []
     for i, gain in enumerate(data.gain.values):
         one = data.isel(gain=i)
         row = [median(one[n].values) for n in ("spectral_radius", "growth_rate", "mean_slope")]
         if math.isfinite(row[1]) and row[0] > 0:
             rows.append((*row, i, float(gain)))
-    if not rows:
-        return f"{scheme}: no growth rate could be fitted."
-    rows.sort(key=lambda row: row[0])
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _turns(rows):
     turns = []
     for (r, y, *_), (r2, y2, *_) in pairwise(rows):
         if (y >= 0) != (y2 >= 0):
             x, x2 = math.log(r), math.log(r2)
             turns.append(f"{math.exp(x - y * (x2 - x) / (y2 - y)):.2f}")
+    return turns
+
+
+def _growth(data, scheme):
+    rows = _by_radius(data)
+    if not rows:
+        return f"{scheme}: no growth rate could be fitted."
+    turns = _turns(rows)
     rates = [row[1] for row in rows]
     text = "gradients keep or grow at every gain"
     if turns:

@@ -93,6 +93,23 @@ def test_sentences_on_crossings(phase, forwards, backwards):
         assert networks == GAINS.size * SEEDS
         assert close == (np.abs(arrays["lyapunov_exponent"][0]) <= 0.08).sum()
     check_agreement(agreement, *(x.ravel() for x in arrays.values()), error.ravel())
+    check_answers(told_as(phase_diagram, {"phase": data}, Answer), CURVES[forwards], arrays)
+
+
+def check_answers(answers, curve, arrays):
+    """All strengths have the same curve; every network of a gain is within .03 of it."""
+    known = [value for value in curve if not np.isnan(value)]
+    above = sum(value > 0 for value in known)
+    parting = (
+        f"Neighbouring states part, in the median, at {above} of {len(known)} gains at input "
+        f"strength 0, at {above} of {len(known)} gains at input strength 0.5."
+    )
+    forth, back = (x.ravel() for x in arrays.values())
+    both = [(f, b) for f, b in zip(forth, back, strict=True) if np.isfinite([f, b]).all()]
+    same = sum((f > 0) == (b > 0) for f, b in both)
+    assert answers == [parting] * bool(known) + [
+        f"States part and gradients grow, or neither of both, in {same} of {len(both)} networks."
+    ] * bool(both)
 
 
 def check_claim(claim, curve):
