@@ -338,11 +338,10 @@ def test_captions_on_exponents(exponents, curve):
     blocks = spectra.finite_time.transpose("gain", "network_seed", ...).values
     shrink = (blocks.reshape(len(GAINS), SEEDS, -1) < 0).any(axis=-1)[shown]
     both = (grow & shrink).sum()
-    ticks = f"{grow.sum()} tick{'s' * (grow.sum() != 1)} above 0, a network at a gain each"
+    ticks = f"{grow.sum()} tick{'' if grow.sum() == 1 else 's'} above 0, a network at a gain each"
     words = f"Of {ticks}, {both} {'has' if both == 1 else 'have'} blocks in which"
-    assert (words if grow.any() else "No tick, a network at a gain, is above 0.") in captions[
-        "finite-time"
-    ]
+    expected = words if grow.any() else "No tick, a network at a gain, is above 0."
+    assert expected in captions["finite-time"]
 
 
 def test_linear_networks_are_not_said_to_rest(exponents):

@@ -9,6 +9,7 @@ from matplotlib.patches import Circle
 from numpy.testing import assert_allclose, assert_array_equal
 from recomputed import facts
 
+from analysis.frame import figures
 from analysis.spectra import nonnormal, nonnormal_plots
 from rnnsim.networks.rnn import ACTIVATIONS
 
@@ -113,6 +114,9 @@ def test_peak_and_kreiss_constant_against_departure(data):
         clouds[0].get_ydata(), data.peak.transpose("network_seed", "scale").values.ravel()
     )
     assert not dashed(ax), "both are measured"
+    linear = labelled(nonnormal_plots.plot_windows(data))["linear"]
+    same = [(line.get_color(), line.get_marker()) for line in (lines["peak"], linear)]
+    assert same[0] == same[1], "powers are what gradients of linear networks meet"
     assert texts(ax) == list(lines)
     assert (data.log_kreiss <= data.peak + 1e-9).all(), "as the caption says"
 
@@ -131,9 +135,9 @@ def test_windows_beside_what_eigenvalues_say(data):
 
 
 def test_each_activation_has_a_colour_and_a_mark_of_its_own():
-    for styles in (nonnormal_plots._COLORS, nonnormal_plots._MARKERS):
-        assert set(styles) == set(ACTIVATIONS)
-        assert len(set(styles.values())) == len(ACTIVATIONS)
+    styles = [figures.marked(name) for name in ACTIVATIONS]
+    for part in ("color", "marker"):
+        assert len({style[part] for style in styles}) == len(ACTIVATIONS)
 
 
 @pytest.mark.parametrize(
