@@ -115,8 +115,8 @@ def _plane_figure(dataset: xr.Dataset) -> Figure:
         f"One network of {counted(dataset.unit.size, 'unit')}, spectral radius {radius:g}: s "
         "scales its departure from normality and leaves the eigenvalues as they are. A contour of "
         "0.1 encloses all that changes of W_hh of that size (2-norm) can make of them: points "
-        "within 0.1 of an eigenvalue where W_hh is normal. Those of 0.01 may hide behind the dots. Where "
-        "a contour lies far outside the circle, powers of W_hh can grow before they shrink.",
+        "within 0.1 of an eigenvalue where W_hh is normal. Those of 0.01 may hide behind the dots. "
+        "Where a contour lies far outside the circle, powers of W_hh can grow before they shrink.",
     )
     return figure
 
@@ -145,8 +145,9 @@ def _transient_figure(dataset: xr.Dataset) -> Figure:
         f"Thin: {networks} of {counted(settings['n_hidden'], 'unit')}, thick: medians, bands: "
         f"quartiles; gradients: means of ln over {sequences} of {settings['task']}, loss at the "
         "last step. s scales the departure from normality and leaves the eigenvalues as they are: "
-        "the dashed line holds for powers of s = 0 at once, of others only in the end. The slopes of "
-        "units multiply W_hh and change its eigenvalues, which a W_hh far from normal feels most.",
+        "the dashed line holds for powers of s = 0 at once, of others only in the end. The slopes "
+        "of units multiply W_hh and change its eigenvalues, which a W_hh far from normal feels "
+        "most.",
     )
     return figure
 

@@ -210,20 +210,6 @@ def test_the_bound_is_drawn_where_it_stays_in_the_picture(data):
     assert bound.get_linestyle() == "--"  # theory
 
 
-def test_the_caption_names_the_dashes_that_are_drawn(data):
-    for network in (data.assign(spectral_norm=1e3), computed(gain=0.3), computed(gain=2.5)):
-        said = portrait_plots.page(network).get_supxlabel()
-        lags, errors = portrait_plots.plot_lags(network), portrait_plots.plot_truncation(network)
-        assert ("called bound" in said) == ("bound" in labelled(lags))
-        rows = [
-            name
-            for name, ax in (("(e)", lags), ("(f)", errors))
-            if portrait_plots.RATE in labelled(ax)
-        ]
-        assert rows, "there is a rate to speak of"
-        assert f", in {' and '.join(rows)} the rate" in said
-
-
 def test_lines_over_lags_are_named_at_their_ends(data):
     ax = portrait_plots.plot_lags(data)
     assert texts(ax) == ["mean", portrait_plots.RATE]
