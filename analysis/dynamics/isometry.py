@@ -79,9 +79,9 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     last = cells.last_index(dataset)
     figures.caption(
         figure,
-        f"Products end at step {settings['step']} of {_networks(dataset)}; thin: each of them, "
-        "thick: medians. At 0 all directions arrive as they left: dynamical isometry. Dashed: "
-        f"medians of $\\lambda_1$ and $\\lambda_{{{last}}}$ from other sequences "
+        f"Products of Jacobians up to step {settings['step']} of {_networks(dataset)}; thin: "
+        "each of them, thick: medians. At 0 all directions arrive as they left: dynamical "
+        f"isometry. Dashed: medians of $\\lambda_1$ and $\\lambda_{{{last}}}$ from other sequences "
         f"({settings['exponent_steps']} steps), which a single stretch need not follow, least of "
         f"all where units integrate their input ({_integrating(dataset)}). {_precision(dataset)}",
     )
@@ -108,10 +108,11 @@ def _histogram_figure(dataset: xr.Dataset) -> Figure:
     figures.label_outer(figure)
     figures.caption(
         figure,
-        f"All {dataset.unit.size} singular values of {_networks(dataset)}, gain {gain:g}. Vertical "
-        "line: 0, where a direction arrives as it left; at an isometry all of them lie there. "
-        "Triangle: median (none where that is exactly 0). Scales of 1 step and of more differ: see "
-        f"who stays near the line. {_precision(dataset)}",
+        f"All {dataset.unit.size} singular values, the factors by which steps stretch directions, "
+        f"of {_networks(dataset)}, gain {gain:g}. Vertical line: 0, where a direction arrives as "
+        "it left; at an isometry all of them lie there. Triangle: median (none where that is "
+        f"exactly 0). Scales of 1 step and of more differ: see who stays near the line. "
+        f"{_precision(dataset)}",
     )
     return figure
 
@@ -128,9 +129,9 @@ def _direction_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Dots: {_networks(dataset)}, lines: their median, bands: quartiles. Near 1 every "
-        "gradient, whatever the loss, has turned into the one direction that survives; only its "
-        "size and sign are left. Dashed: what a random direction has on average. Where singular "
-        "values nearly coincide (an isometry) there is no such direction.",
+        "gradient, whatever the loss, has turned into the leading direction, which survives best; "
+        "only its size and sign are left. Dashed: what a random direction has on average. Where "
+        "singular values nearly coincide (an isometry) there is no such direction.",
     )
     return figure
 

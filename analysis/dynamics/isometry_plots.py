@@ -206,5 +206,5 @@ def plot_overlap(
     ax.set_xticks([], minor=True)
     figures.name_lines(ax, lines)
     ax.set_xlabel("lag $k$ (steps)")
-    ax.set_ylabel(r"overlap with the leading direction, $|\cos|$")
+    ax.set_ylabel("gradient along the leading direction, $|\\cos|$")
     return ax

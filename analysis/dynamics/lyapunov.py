@@ -24,7 +24,7 @@ from .lyapunov_plots import (
     plot_spectrum,
     plot_transition,
 )
-from .lyapunov_words import chaotic, sentences
+from .lyapunov_words import LEAST, chaotic, sentences
 from .lyapunov_words import steps as _steps
 
 HELP = LYAPUNOV.help
@@ -77,9 +77,9 @@ def _spectrum_figure(dataset: xr.Dataset) -> Figure:
     figures.letter(axes)
     figures.caption(
         figure,
-        f"Thin: {_networks(dataset)} at each gain, {_input(dataset)}, thick: their median. "
-        f"{_known_spectrum(dataset, gains)}Above the horizontal line small distances grow, below "
-        "it they shrink: of no network shown do more than "
+        f"Thin: {_networks(dataset)} at each gain, {_input(dataset)}, thick: their median, "
+        f"bands: quartiles. {_known_spectrum(dataset, gains)}Above the horizontal line small "
+        "distances grow, below it they shrink: of no network shown do more than "
         f"{_most_growing(dataset.sel(gain=gains)):.0%} of the directions grow.",
     )
     return figure
@@ -91,8 +91,8 @@ def _known_spectrum(dataset: xr.Dataset, gains: list[float]) -> str:
     resting = "linear" if figures.configuration(dataset)["activation"] == "linear" else "at rest"
     known = [f"ln |eigenvalue| by the circular law ({resting})"] * any(rest)
     if mean_field(dataset, gains) is not None and not all(rest):
-        known.append("short, on the left, mean field of the largest" + " (active)" * any(rest))
-    return f"Dashed: {'; '.join(known)}. " if known else ""
+        known.append("short, on the left, mean field of the largest" + " (others)" * any(rest))
+    return f"Dashed, of large networks: {'; '.join(known)}. " if known else ""
 
 
 def _most_growing(dataset: xr.Dataset) -> float:
@@ -116,7 +116,8 @@ def _transition_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Dots: {networks} at each gain and size, {_input(dataset)}, {_steps(dataset)}; band: "
-        "their quartiles. Dots more than two standard errors above the horizontal line are "
+        "their quartiles. Dots more than two standard errors, and "
+        f"{LEAST:g} nats/step, above the horizontal line are "
         f"{beyond_0(dataset)} networks; {_mixed(dataset)} some are and others are not.{theirs}",
     )
     return figure
@@ -161,7 +162,7 @@ def _finite_time_figure(dataset: xr.Dataset) -> Figure:
     bins = np.linspace(min(low, 0.0) - margin, max(high, 0.0) + margin, _BINS + 1)
     for ax, gain in zip(axes[:, 0], gains, strict=True):
         plot_finite_time(dataset, gain=gain, bins=bins, ax=ax)
-        ax.set_title(f"gain {gain:g}")
+        ax.set_title(f"gain {gain:g}", pad=figures.pt(9))  # above the ticks
     figures.label_outer(figure)
     figures.legend_above(figure, *axes[0, 0].get_legend_handles_labels())
     block = counted(_block(dataset), "step")
@@ -179,10 +180,10 @@ def _shrinking(dataset: xr.Dataset) -> str:
     grow = dataset.lyapunov_exponent.sel(exponent=1) > 0
     shrink = (dataset.finite_time < 0).any(["sequence", "time"])
     if not grow.any():
-        return "None has a mean above 0."
+        return "No tick, a network at a gain, is above 0."
     return (
-        f"Of {int(grow.sum())} with a mean above 0, {have(int((grow & shrink).sum()))} blocks in "
-        "which distances shrink."
+        f"Of {counted(int(grow.sum()), 'tick')} above 0, a network at a gain each, "
+        f"{have(int((grow & shrink).sum()))} blocks in which distances shrink."
     )
 
 

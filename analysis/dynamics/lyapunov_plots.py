@@ -186,7 +186,7 @@ def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None
         ax.axhline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
     ax.axhline(0.0, **zero())
     ax.set_xlabel("time after the burn-in (steps)")
-    ax.set_ylabel("estimate of " + _LARGEST)
+    ax.set_ylabel("largest exponent so far, " + _LARGEST)
     ax.set_title(f"gain {gain:g}")
     return ax
 
@@ -222,7 +222,7 @@ def plot_finite_time(
         ax.axvline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
     ax.axvline(0.0, **zero())
     figures.lower_end(ax)
-    ax.set_xlabel("largest exponent over one block " + _LARGEST)
+    ax.set_xlabel(r"largest exponent $\lambda_1$ over one block (nats/step)")
     ax.set_ylabel("blocks (%)")
     return ax
 

@@ -10,7 +10,7 @@ from ..frame.words import counted, part
 from . import words
 from .lyapunov_plots import beyond_0, gain_at_rest, mean_field
 
-_LEAST = 0.002  # nats/step
+LEAST = 0.002  # nats/step
 
 
 def chaotic(dataset: xr.Dataset) -> xr.DataArray:
@@ -20,7 +20,7 @@ def chaotic(dataset: xr.Dataset) -> xr.DataArray:
     floating-point range have no exponent: they grow.
     """
     first = dataset.sel(exponent=1)
-    above = first.lyapunov_exponent > np.maximum(2 * first.standard_error, _LEAST)
+    above = first.lyapunov_exponent > np.maximum(2 * first.standard_error, LEAST)
     return above | first.lyapunov_exponent.isnull()
 
 
@@ -71,7 +71,7 @@ def _criterion_in_words(dataset: xr.Dataset) -> str:
     word = beyond_0(dataset)
     text = (
         f"{word.capitalize()}: the largest Lyapunov exponent lies more than two standard errors, "
-        f"and {_LEAST:g} nats/step, above 0"
+        f"and {LEAST:g} nats/step, above 0"
     )
     if word == "unstable":
         return f"{text}, or the states left the floating-point range."

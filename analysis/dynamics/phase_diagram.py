@@ -76,7 +76,7 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
     border = (
         "Neither is 0 anywhere between these gains and strengths.",
         "Only one of them is 0 between these gains and strengths.",
-        "Where trajectories part, gradients explode: one border.",
+        _agreeing(dataset),
     )[sum(_crosses(medians(dataset, name)) for name in _LINES)]
     steps = counted(settings["n_steps"] - settings["burn_in"], "step")
     figures.caption(
@@ -85,6 +85,17 @@ def _phase_figure(dataset: xr.Dataset) -> Figure:
         f"is measured over {steps}. {border}",
     )
     return figure
+
+
+def _agreeing(dataset: xr.Dataset) -> str:
+    """At how many points, of those where both are known, growth forwards and backwards agree."""
+    forth, back = (medians(dataset, name) for name in _LINES)
+    known = forth.notnull() & back.notnull()
+    same = int((((forth > 0) == (back > 0)) & known).sum())
+    return (
+        "Trajectories part where gradients explode: both or neither at "
+        f"{same} of {counted(int(known.sum()), 'point')} of the map."
+    )
 
 
 def _scatter_figure(dataset: xr.Dataset) -> Figure:

@@ -38,7 +38,9 @@ def page(dataset: xr.Dataset) -> Figure:
     panels = (
         plot_eigenvalues, plot_gates, plot_exponents, plots.plot_map, plot_lags, plot_truncation
     )  # fmt: skip
-    return filled(panels, numbers(dataset), dataset, _caption(dataset))
+    figure = filled(panels, numbers(dataset), dataset)
+    figures.caption(figure, _caption(dataset))
+    return figure
 
 
 def _caption(dataset: xr.Dataset) -> str:

@@ -26,9 +26,8 @@ def filled(
     panels: Sequence[Callable[..., Axes]],
     tables: Sequence[Table],
     dataset: xr.Dataset,
-    caption: str,
 ) -> Figure:
-    """A page of six panels, three tables and a caption; three side by side where there is room."""
+    """A page of six panels and three tables; three side by side where there is room."""
     figure, axes = figures.new_figure(3, 3, figsize=(12.6, 9.2), height_ratios=[1.0, 1.0, 0.33])
     for plot, ax in zip(panels, axes[:2].flat, strict=True):
         plot(dataset, ax=ax)
@@ -37,7 +36,6 @@ def filled(
     for table, ax in zip(tables, axes[2], strict=True):
         write_table(table, n_rows=n_rows, ax=ax)
     figure.suptitle(figures.plain(subject_in_words(dataset)))
-    figures.caption(figure, caption)
     return figure
 
 

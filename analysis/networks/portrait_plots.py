@@ -27,6 +27,7 @@ from .portrait_page import (
 
 _BELOW = 4.0  # decades of errors shown below the tolerance
 UNIT = r"(grey: $|\lambda| = 1$)"  # the circle beside eigenvalues
+_BOUND = "bound"  # the name of the line above all gradients
 RATE = r"as $\lambda_1$"  # the name of a line with that slope
 
 
@@ -36,17 +37,27 @@ def page(dataset: xr.Dataset) -> Figure:
         plot_eigenvalues, plot_singular_values, plot_exponents, plot_map, plot_lags,
         plot_truncation,
     )  # fmt: skip
-    return filled(panels, numbers(dataset), dataset, _caption(dataset))
+    figure = filled(panels, numbers(dataset), dataset)
+    figures.caption(figure, _caption(dataset, figure))
+    return figure
 
 
-def _caption(dataset: xr.Dataset) -> str:
+def _caption(dataset: xr.Dataset, figure: Figure) -> str:
     own = configuration(dataset).get("weights") is not None
     kind = "random networks with entries of this size" if own else "large networks of this kind"
     return (
         f"{sequences_in_words(dataset)} (a, b) What one step does to a state, (c) what many steps "
-        f"do. {gradients_in_words(dataset)} Dashed: theory of {kind}, and in (e) and (f) the rate "
-        r"$\lambda_1$; a line called bound lies above every gradient (Pascanu et al. 2013)."
+        f"do. {gradients_in_words(dataset)} Dashed: theory of {kind}{_dashes(figure)}."
     )
+
+
+def _dashes(figure: Figure) -> str:
+    """What the dashes of (e) and (f) are, where there are any."""
+    rows = {"(e)": figure.axes[4], "(f)": figure.axes[5]}
+    names = {row: {line.get_label() for line in ax.lines} for row, ax in rows.items()}
+    rates = " and ".join(row for row in names if RATE in names[row])
+    bound = "; the line called bound lies above every gradient (Pascanu et al. 2013)"
+    return f", in {rates} the rate $\\lambda_1$" * bool(rates) + bound * (_BOUND in names["(e)"])
 
 
 def sequences_in_words(dataset: xr.Dataset) -> str:
@@ -60,7 +71,8 @@ def sequences_in_words(dataset: xr.Dataset) -> str:
 def gradients_in_words(dataset: xr.Dataset) -> str:
     """What the panels below show."""
     by_step = has_map(dataset)
-    each = "from every loss" if by_step else "from the last step with loss, sequence by sequence"
+    every = "from every loss (white: ticks of the bar)"
+    each = every if by_step else "from the last step with loss, sequence by sequence"
     return (
         "Gradients of the loss with respect to the state, on their way back "
         f"(d) {each}, (e) in the mean; (f) the error where they are cut off after K steps."
@@ -233,7 +245,7 @@ def plot_lags(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     lag = dataset.lag.values[: last + 1]
     bound = decades(theory.pascanu_log_bound(float(dataset.spectral_norm), lag))
     if low <= float(bound[-1]) <= high:
-        ax.plot(lag, bound, **figures.theory(label="bound", color="0.35", lw=pt(1.2)))
+        ax.plot(lag, bound, **figures.theory(label=_BOUND, color="0.35", lw=pt(1.2)))
     finish_lags(ax, low, high)
     return ax
 

@@ -112,11 +112,11 @@ def _plane_figure(dataset: xr.Dataset) -> Figure:
     radius = figures.configuration(dataset)["radius"]
     figures.caption(
         figure,
-        f"One network of {counted(dataset.unit.size, 'unit')}, spectral radius {radius:g}: the "
-        "same eigenvalues in all panels. A contour of 0.1 encloses all that changes of W_hh of "
-        "that size (2-norm) can make of them: points within 0.1 of an eigenvalue where W_hh is "
-        "normal. Where a contour lies far outside the circle, powers of W_hh can grow before they "
-        "shrink.",
+        f"One network of {counted(dataset.unit.size, 'unit')}, spectral radius {radius:g}: s "
+        "scales its departure from normality and leaves the eigenvalues as they are. A contour of "
+        "0.1 encloses all that changes of W_hh of that size (2-norm) can make of them: points "
+        "within 0.1 of an eigenvalue where W_hh is normal. Those of 0.01 may hide behind the dots. "
+        "Where a contour lies far outside the circle, powers of W_hh can grow before they shrink.",
     )
     return figure
 
@@ -130,10 +130,10 @@ def _transient_figure(dataset: xr.Dataset) -> Figure:
     seen = dataset.sel(scale=figures.nearest(dataset.scale.values, _SHOWN_SCALES))
     seen = seen.sel(lag=slice(None, _SEEN_LAGS))
     plot_powers(seen, ax=axes[0, 0])
-    axes[0, 0].set_title("powers of $W_{hh}$")
+    axes[0, 0].set_title("Powers of $W_{hh}$")
     for ax, kind in zip(axes[0, 1:], kinds, strict=True):
         plot_gradients(seen, activation=kind, ax=ax)
-        ax.set_title(f"gradients, {kind} networks")
+        ax.set_title(f"Gradients, {kind} networks")
     figures.letter(axes)
     figures.label_outer(figure)
     figures.legend_above(figure, asymptote_key())
@@ -142,11 +142,12 @@ def _transient_figure(dataset: xr.Dataset) -> Figure:
     networks = counted(dataset.network_seed.size, "network")
     figures.caption(
         figure,
-        f"Thin: {networks} of {counted(settings['n_hidden'], 'unit')}, thick: medians; gradients: "
-        f"means of ln over {sequences} of {settings['task']}, loss at the last step. s scales the "
-        "departure from normality and leaves the eigenvalues as they are: the dashed line holds "
-        "for powers of s = 0 at once, of others only in the end. The slopes of units multiply W_hh "
-        "and change its eigenvalues, which a W_hh far from normal feels most.",
+        f"Thin: {networks} of {counted(settings['n_hidden'], 'unit')}, thick: medians, bands: "
+        f"quartiles; gradients: means of ln over {sequences} of {settings['task']}, loss at the "
+        "last step. s scales the departure from normality and leaves the eigenvalues as they are: "
+        "the dashed line holds for powers of s = 0 at once, of others only in the end. The slopes "
+        "of units multiply W_hh and change its eigenvalues, which a W_hh far from normal feels "
+        "most.",
     )
     return figure
 
@@ -164,10 +165,11 @@ def _peak_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"Small marks: {networks} at each of {counted(dataset.scale.size, 'scale')} of the "
         f"departure, lines: medians. All have spectral radius {settings['radius']:g}. (a): the "
-        "largest norm of powers, and the Kreiss constant, which it reaches at least. (b): windows "
+        "largest norm of powers, and the Kreiss constant, a lower bound of it. (b): windows "
         "at which the truncated gradient of all losses is within "
-        f"{percent(settings['tolerance'])} of the full one. Dashed: where $\\rho^K$ is that small, "
-        "all that eigenvalues say. Dotted: no window shorter than the sequence suffices.",
+        f"{percent(settings['tolerance'])} of the full one. Dashed: the window at which "
+        "$\\rho^K$ is that small, as eigenvalues alone would have it. Dotted: no window shorter "
+        "than the sequence suffices.",
     )
     return figure
 

@@ -134,13 +134,14 @@ def asymptote_key() -> list[Line2D]:
 def plot_peak(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Peak of ln ||W_hh^k|| against the departure from normality, with the Kreiss constant.
 
-    Marks are networks, lines medians over networks of one scale, named at the right. At 0: W_hh
-    only shrinks. The peak is at least the Kreiss constant.
+    Marks are networks, lines medians over networks of one scale, named at the right; the peak is
+    drawn as linear networks are, whose gradients meet these powers. At 0: W_hh only shrinks. The
+    peak is at least the Kreiss constant.
     """
     ax = figures.axes_or_new(ax)
-    departure = dataset.henrici_relative
+    departure, linear = dataset.henrici_relative, figures.marked("linear")
     lines = [
-        _marks(ax, departure, dataset.peak, "peak", color="#0072B2", marker="o"),
+        _marks(ax, departure, dataset.peak, "peak", **linear),
         _marks(ax, departure, dataset.log_kreiss, "Kreiss\nconstant", color="#E69F00", marker="D"),
     ]
     figures.name_lines(ax, lines)

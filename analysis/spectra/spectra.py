@@ -141,8 +141,9 @@ def _singular_value_figure(dataset: xr.Dataset) -> Figure:
     if not own:
         figures.legend_above(figure, theory_key("the largest, in large networks"))
     drawn = (
-        " Orthogonal and identity treat all directions alike. Independent entries stretch some by "
-        "up to twice the radius of their eigenvalues and all but lose others, at every step."
+        " Orthogonal and identity treat all directions alike. Independent entries (gaussian, "
+        "uniform) stretch some by up to twice the radius of their eigenvalues and all but lose "
+        "others, at every step."
     )
     figures.caption(
         figure,
@@ -166,7 +167,7 @@ def _gain_figure(dataset: xr.Dataset) -> Figure:
     plot_against_gain(dataset, "spectral_radius", ax=axes[0])
     plot_against_gain(dataset, "spectral_norm", ax=axes[1])
     plot_by_scheme(dataset, "henrici_relative", ax=axes[2])
-    titles = ("In the long run", "In one step, at most", "What makes the difference")
+    titles = ("Growth in the long run", "Growth in one step, at most", "What makes the difference")
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title)
     figures.letter(axes)
@@ -200,8 +201,9 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Dots: {networks} of {kind} units at each of {counted(dataset.gain.size, 'gain')}, lines: "
-        f"medians; rates of means of logs over steps and sequences, {fit}. Dashed: linear networks "
-        "at long lags; the distance to it is due to slopes below 1, and to finite lags. Median "
+        f"medians; rates of gradients, k steps back from the loss of step t (means of logs over "
+        f"steps and sequences), {fit}. Dashed: linear networks at long lags; the distance to it is "
+        "due to units whose slope is below 1, and to finite lags. Median "
         f"rates change sign at radius: {'; '.join(changes)}. {_whose(dataset)}".strip(),
     )
     return figure
@@ -210,10 +212,10 @@ def _growth_figure(dataset: xr.Dataset) -> Figure:
 def _beyond_figure(dataset: xr.Dataset) -> Figure:
     figure, axes = figures.new_figure(2, 2, figsize=(12, 9.6))
     plot_against_gain(dataset, "numerical_radius", ax=axes[0, 0])
-    axes[0, 0].set_title("Below 1, powers stay below 2")
+    axes[0, 0].set_title("Below 1, powers of $W_{hh}$ stay below 2")
     titles = {
-        "kreiss": "Powers overshoot at least so far",
-        "eigenbasis_condition": "Powers overshoot at most so far",
+        "kreiss": "Overshoot of powers, at least",
+        "eigenbasis_condition": "Overshoot of powers, at most",
         "participation": "Units that take part in an eigenvector",
     }
     for ax, (variable, title) in zip(axes.flat[1:], titles.items(), strict=True):
@@ -236,12 +238,12 @@ def _beyond_figure(dataset: xr.Dataset) -> Figure:
 
 
 _KINDS_OF_SPECTRA = (
-    "Independent entries fill a disc, an orthogonal matrix has all its eigenvalues on a circle, a "
-    "multiple of the identity has only one."
+    "Independent entries (gaussian, uniform) fill a disc, an orthogonal matrix has all its "
+    "eigenvalues on a circle, a multiple of the identity has only one."
 )
 _KINDS_OF_NORMS = (
-    "The norm of independent entries is about twice their radius; orthogonal and identity are "
-    "normal, radius and norm are the same."
+    "The norm of independent entries (gaussian, uniform) is about twice their radius; orthogonal "
+    "and identity are normal, radius and norm are the same."
 )
 
 

@@ -28,7 +28,7 @@ _LABELS = {
     "spectral_radius": r"spectral radius $\rho(W_{hh})$",
     "spectral_norm": r"spectral norm $\sigma_{max}(W_{hh})$",
     "henrici": r"departure from normality $\|R\|_F$",
-    "henrici_relative": r"relative departure $\|R\|_F\,/\,\|W_{hh}\|_F$",
+    "henrici_relative": r"departure from normality, $\|R\|_F\,/\,\|W_{hh}\|_F$",
     "numerical_radius": r"numerical radius $\max_{\|x\|=1}|x^*W_{hh}\,x|$",
     "kreiss": "Kreiss constant, a factor",
     "eigenbasis_condition": r"condition $\|V\|\,\|V^{-1}\|$, a factor",

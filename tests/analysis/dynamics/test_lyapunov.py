@@ -198,8 +198,8 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
         assert "no input" in figure.get_supxlabel()
     said = " ".join(drawn["lyapunov-spectrum"].get_supxlabel().split())
     assert (
-        "Dashed: ln |eigenvalue| by the circular law (at rest); short, on the left, mean field of "
-        "the largest (active)."
+        "Dashed, of large networks: ln |eigenvalue| by the circular law (at rest); short, on the "
+        "left, mean field of the largest (others)."
     ) in said
     assert "10 steps" in drawn["finite-time"].get_supxlabel()
 
@@ -207,8 +207,8 @@ def test_draw_makes_all_figures_without_a_warning(datasets):
 @pytest.mark.parametrize(
     ("gains", "words"),
     [
-        ([0.8, 1.0], "Dashed: ln |eigenvalue| by the circular law (at rest). "),
-        ([2.0], "Dashed: short, on the left, mean field of the largest. "),
+        ([0.8, 1.0], "Dashed, of large networks: ln |eigenvalue| by the circular law (at rest). "),
+        ([2.0], "Dashed, of large networks: short, on the left, mean field of the largest. "),
     ],
 )
 def test_the_caption_names_the_dashes_that_are_drawn(spectra, gains, words):

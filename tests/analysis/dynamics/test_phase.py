@@ -120,7 +120,7 @@ def test_theory_of_other_networks(phase, made_up):
 @pytest.mark.parametrize(
     ("shifted", "n_lines", "words"),
     [
-        ((), 2, "gradients explode: one border."),
+        ((), 2, "gradients explode: both or neither at"),
         (("growth_rate",), 1, "Only one of them is 0 between these gains and strengths."),
         (("lyapunov_exponent", "growth_rate"), 0, "Neither is 0 anywhere"),
     ],
@@ -138,6 +138,21 @@ def test_legend_and_caption_name_what_is_drawn(made_up, shifted, n_lines, words)
     assert bool(drawn.legends) == bool(names)
     off = data.assign_coords(gain=data.gain + 100.0)
     assert "mean field, large $H$" not in [line.get_label() for line in phase_diagram.key(off)]
+
+
+def test_the_caption_counts_the_points_at_which_both_agree(made_up):
+    """Where one is above 0 and the other is not they differ; what is not known is no point."""
+    data = made_up.copy(deep=True)
+    forth = data.lyapunov_exponent.median("network_seed").transpose("strength", "gain").values
+    back = data.growth_rate.median("network_seed").transpose("strength", "gain").values
+    same = int(((forth > 0) == (back > 0)).sum())
+    assert phase_diagram._agreeing(data).endswith(f" {same} of {forth.size} points of the map.")
+    place = {"strength": 0, "gain": int(np.flatnonzero((forth[0] > 0) == (back[0] > 0))[0])}
+    other = data.copy(deep=True)
+    other.growth_rate[place] = -other.lyapunov_exponent[place]
+    assert f" {same - 1} of {forth.size} points" in phase_diagram._agreeing(other)
+    other.growth_rate[place] = np.nan
+    assert f" {same - 1} of {forth.size - 1} points" in phase_diagram._agreeing(other)
 
 
 def test_forwards_backwards_has_every_network_and_the_identity(phase):

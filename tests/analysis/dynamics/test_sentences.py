@@ -349,17 +349,20 @@ def test_captions_on_exponents(exponents, curve):
     above = (largest > 0.02).mean(axis=-1)
     mixed = ((above > 0) & (above < 1)).sum()
     assert f"at {mixed} of {above.size} points" in captions["transition"]
+    assert "two standard errors, and 0.002 nats/step, above the" in captions["transition"]
     shown = [list(GAINS).index(gain) for gain in (1.0, 2.0)]  # nearest to those around 1
     grow = spectra.lyapunov_exponent.values[0, shown, :, 0] > 0
     blocks = spectra.finite_time.transpose("gain", "network_seed", ...).values
     shrink = (blocks.reshape(len(GAINS), SEEDS, -1) < 0).any(axis=-1)[shown]
     both = (grow & shrink).sum()
-    words = f"Of {grow.sum()} with a mean above 0, {both} {'has' if both == 1 else 'have'} blocks"
-    assert (words if grow.any() else "None has a mean above 0.") in captions["finite-time"]
+    ticks = f"{grow.sum()} tick{'' if grow.sum() == 1 else 's'} above 0, a network at a gain each"
+    words = f"Of {ticks}, {both} {'has' if both == 1 else 'have'} blocks in which"
+    expected = words if grow.any() else "No tick, a network at a gain, is above 0."
+    assert expected in captions["finite-time"]
 
 
 def test_linear_networks_are_not_said_to_rest(exponents):
     figure = lyapunov.draw(altered(exponents, CURVES["from below"], activation="linear"))
     said = figure["lyapunov-spectrum"].get_supxlabel()
-    assert "Dashed: ln |eigenvalue| by the circular law (linear). " in said
+    assert "Dashed, of large networks: ln |eigenvalue| by the circular law (linear). " in said
     assert "rest" not in said

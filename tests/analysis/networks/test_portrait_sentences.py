@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from artists import configured
+from artists import configured, labelled
 from recomputed import facts, told_as
 
 import rnnsim
@@ -246,3 +246,16 @@ def test_answer_and_advice_follow_the_data(data, exponents, error, answer, windo
     assert told_as(portrait, datasets, Answer) == answer
     clip = ["clip gradients when this network is trained."] * ("explode in" in "".join(answer))
     assert told_as(portrait, datasets, Advice) == [*clip, *advice]
+
+
+@pytest.mark.parametrize("gain", [0.3, 1.2, 2.5])
+def test_the_caption_names_the_dashes_that_are_drawn(gain):
+    network = portrait.compute(replace(TINY, gain=gain), progress=False)["portrait"]
+    caption = portrait_plots.page(network).get_supxlabel()
+    lags, errors = portrait_plots.plot_lags(network), portrait_plots.plot_truncation(network)
+    assert ("called bound" in caption) == ("bound" in labelled(lags))
+    rows = [
+        name for name, ax in (("(e)", lags), ("(f)", errors)) if portrait_plots.RATE in labelled(ax)
+    ]
+    assert rows, "there is a rate to speak of"
+    assert f", in {' and '.join(rows)} the rate" in caption
