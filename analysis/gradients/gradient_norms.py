@@ -18,7 +18,7 @@ from ..frame.statistics import median
 from ..frame.words import counted, have, listing, middle, networks_of, part, share
 from . import norm_plots
 from .norm_plots import (
-    CONTRIBUTION_GAINS,
+    FEW_GAINS,
     change_over_networks,
     critical_gain,
     gain_at_rest,
@@ -76,8 +76,8 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
     )
     figures.caption(
         figure,
-        f"Thin: {networks_of(first)} of each kind, thick: their median; means of logs over steps "
-        "and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
+        f"Thin: {networks_of(first)} of each kind, thick: their median, bands: quartiles; means of "
+        "logs over steps and sequences. Norms are of the whole state: h, of an LSTM h and c, where "
         f"c has no gradient of its own at lag 0{_of_stacks(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
@@ -107,9 +107,10 @@ def _lag_figure(dataset: xr.Dataset) -> Figure:
     )
     figures.caption(
         figure,
-        f"Thin: {networks_of(data)} of each gain, thick: their median; means of logs over steps "
-        f"and sequences{_living(data)}. A straight line vanishes or explodes exponentially. "
-        f"{_fit_in_words(data)}{_at_lag_0(dataset)}",
+        f"Thin: {networks_of(data)} of each gain, thick: their median, bands: quartiles; means of "
+        f"logs over steps and sequences{_living(data)}. A straight line vanishes or explodes "
+        f"exponentially; few losses go as far back as its end. {_fit_in_words(data)}"
+        f"{_at_lag_0(dataset)}",
     )
     return figure
 
@@ -132,7 +133,7 @@ def _fit_in_words(data: xr.Dataset) -> str:
     if not np.isfinite([first, last]).all():
         return "No rate is fitted: too few lags."
     spread = "" if np.isnan(error) else f" (median standard error {error:.1g} nats a step)"
-    return f"Rates, medians, are fitted over lags {first:g} to {last:g}{spread}."
+    return f"Rates (medians) are fitted over lags {first:g} to {last:g}{spread}."
 
 
 def _length_figure(dataset: xr.Dataset) -> Figure:
@@ -165,16 +166,16 @@ def _contributions_figure(dataset: xr.Dataset) -> Figure:
     )
     figures.caption(
         figure,
-        f"Thin: {networks_of(data)} of each gain, thick: their median. The gradient is the sum of "
-        "a part for each step; where it explodes, the first steps, on the right, outweigh all "
-        f"others. Parts cancel: {_cancellation_in_words(data)}.",
+        f"Thin: {networks_of(data)} of each gain, thick: their median, bands: quartiles. The "
+        "gradient is the sum of a part for each step; where it explodes, the first steps, on the "
+        f"right, outweigh all others. Parts cancel: {_cancellation_in_words(data)}.",
     )
     return figure
 
 
 def _cancellation_in_words(data: xr.Dataset) -> str:
     """The norm of the sum in the sum of norms, medians, for the gains that are drawn."""
-    gains = figures.nearest(data.gain.values, CONTRIBUTION_GAINS)
+    gains = figures.nearest(data.gain.values, FEW_GAINS)
     parts = [
         f"{middle(data.cancellation.sel(gain=gain), share)} at gain {gain:g}" for gain in gains
     ]

@@ -17,9 +17,8 @@ from ..frame.words import known_of
 DECADE = float(np.log(10.0))
 MOST_DECADES = 12.0  # where the colours of a map end
 _CONTOURS = 4  # to either side of 1
-_LAG_GAINS = (0.75, 1.0, 1.5, 2.0)
+FEW_GAINS = (0.75, 1.0, 1.5, 2.0)  # of lags and of contributions: a gain looks the same in both
 _LENGTH_GAINS = (0.5, 1.0, 1.25, 1.6)  # the last is 1.5, or 2, where there is one
-CONTRIBUTION_GAINS = (0.5, 1.0, 1.5, 2.0)
 _OF_LAG_0 = r"$\|\partial l_t/\partial h_{t-k}\|\,/\,\|\partial l_t/\partial h_t\|$"
 
 
@@ -43,7 +42,7 @@ def plot_norm_against_lag(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1)
-    for i, gain, color in figures.shaded(data.gain.values, gains or _LAG_GAINS):
+    for i, gain, color in figures.shaded(data.gain.values, gains or FEW_GAINS):
         here = data.sel(gain=gain)
         label = f"gain {gain:g}\n{_pace(here)}"
         plot_one_against_lag(dataset, gain=gain, ax=ax, label=label, color=color, index=i)
@@ -134,7 +133,7 @@ def plot_contributions(
     """
     ax = figures.axes_or_new(ax)
     data = one_network_set(dataset).isel(length=-1)
-    for i, gain, color in figures.shaded(data.gain.values, gains or CONTRIBUTION_GAINS):
+    for i, gain, color in figures.shaded(data.gain.values, gains or FEW_GAINS):
         values = powers(data.log_step_norm.sel(gain=gain).transpose("network_seed", "time"))
         figures.seeds_and_median(
             ax, int(data.length) - data.time, values, label=f"gain {gain:g}", color=color, index=i,

@@ -82,9 +82,9 @@ def _beside(kinds: Sequence[cells.Kind]) -> dict[str, Figure]:
     figure, _ = cells.beside(kinds, figures.nearest(first.gain.values, [0.5, 1.0, 2.0]), plot)
     figures.caption(
         figure,
-        f"Thin: {networks_of(first)} of each kind, thick: median; sliding windows, "
-        f"T = {length}. Gradients are of W_hh for vanilla networks, of W_hh, W_xh and b_h together "
-        f"for {_together(kinds)}.",
+        f"Thin: {networks_of(first)} of each kind, thick: median, bands: quartiles; sliding "
+        f"windows, T = {length}. Gradients are of W_hh for vanilla networks, of W_hh, W_xh and "
+        f"b_h together for {_together(kinds)}.",
     )
     return {"cells-beside-each-other": figure}
 
@@ -150,9 +150,9 @@ def _window_figure(dataset: xr.Dataset) -> Figure:
         figure,
         f"The gradient $g$ of {_weights(dataset)} (T = {int(dataset.length.max())}) and what is "
         "left of it, $g_K$, where each loss goes back $K$ steps (sliding windows). Thin: "
-        f"{networks_of(dataset)} of each gain, thick: their median. Where gradients vanish a short "
-        f"window does; where they {_last(dataset)}explode the error stays near 100% until the "
-        "window is nearly the whole sequence.",
+        f"{networks_of(dataset)} of each gain, thick: their median, bands: quartiles. Where "
+        f"gradients vanish a short window does; where they {_last(dataset)}explode the "
+        "error stays near 100% until the window is nearly the whole sequence.",
     )
     return figure
 
@@ -184,8 +184,9 @@ def _truncations_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Gain {gain:g}, T = {int(dataset.length.max())}. Thin: {networks_of(dataset)}, thick: "
-        "median. (a) A loss in a segment reaches (K + 1)/2 steps on average, in a sliding window "
-        "K. (b) At equal mean reach what is left of the difference is due to the cuts.",
+        "median, bands: quartiles. (a) On average a loss reaches at most (K + 1)/2 steps in "
+        "segments, at most K in sliding windows. (b) At equal mean reach what is left "
+        "of the difference is due to the cuts.",
     )
     return figure
 
@@ -206,8 +207,8 @@ def _bound_figure(dataset: xr.Dataset) -> Figure:
         f"(2019), from the size of states and from gradients that decay by a constant factor a "
         f"step from lag {bounds_of(dataset, gains[0])[0].tau} on (estimated; medians over "
         "networks, of which one without a bound counts as infinite). Thin: "
-        f"{networks_of(dataset)}, thick: their median. Compare slopes; the "
-        "distance is the price of adding up norms.",
+        f"{networks_of(dataset)}, thick: their median, bands: quartiles, as far as "
+        "rounding hides no error. Compare slopes; the distance is the price of adding up norms.",
     )
     return figure
 
@@ -219,6 +220,7 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
     for ax, moment in zip(axes, moments, strict=False):
         plot_bias_variance(dataset, moment=moment, ax=ax)
         ax.set_title(f"{moment} training")
+    figures.on_one_scale(axes[: len(moments)])
     plot_best_window(dataset, ax=axes[2])
     axes[2].set_title("best window")
     figures.letter(axes)
@@ -226,11 +228,12 @@ def _bias_variance_figure(dataset: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"Gain {settings['gain']:g}, T = {settings['length']}, {settings['n_batches']} batches of "
-        f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT; "
-        f"{networks_of(dataset)}. A window cuts off gradient (bias) and noise (variance): where "
-        "their sum is least (star: medians) steps along the gradient are best. From the horizon on "
-        "lags by themselves bring more noise than gradient. (c) The best window for batches of "
-        "other sizes.",
+        f"{settings['batch_size']}, before and after {settings['n_updates']} updates of full BPTT. "
+        f"Thin: {networks_of(dataset)}, thick: median, bands: quartiles; "
+        r"$\overline{g}$: the mean full gradient. A window cuts off gradient (bias) and "
+        "noise (variance): where their sum is least, steps along the gradient are best (star: the "
+        "median of these windows). From the horizon on lags by themselves bring more noise than "
+        "gradient. (c) The best window for batches of other sizes.",
     )
     return figure
 

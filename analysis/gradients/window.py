@@ -41,8 +41,8 @@ def _score_figure(data: xr.Dataset) -> Figure:
         plot_score(data, budget=budget, ax=ax)
     batches, B = int(data.n_batches), figures.configuration(data)["batch_size"]
     axes[0].set_title("what the gradient can see")
-    axes[1].set_title(f"equal sequences: {batches * B}")
-    axes[2].set_title(f"equal updates: {batches}")
+    axes[1].set_title(f"after {batches * B} sequences")
+    axes[2].set_title(f"after {batches} updates")
     figures.letter(axes)
     figures.on_one_scale(axes[1:])
     figures.legend_above(figure, axes[0].get_legend_handles_labels()[0])
@@ -60,17 +60,17 @@ def _curves_figure(data: xr.Dataset) -> Figure:
     for ax, name in zip(axes, data.truncation.values, strict=True):
         plot_curves(data, truncation=name, ax=ax)
     axes[0].set_title("segments, stride $K$")
-    axes[1].set_title(f"overlapping, stride {figures.configuration(data)['stride']}")
+    axes[1].set_title(f"overlapping, stride at most {figures.configuration(data)['stride']}")
     figures.letter(axes)
     figures.label_outer(figure)
     lines = [line for line in axes[0].lines if str(line.get_label()).startswith("window")]
     figures.legend_above(figure, lines)
     figures.caption(
         figure,
-        f"{_what(data)}. Thin: {networks_of(data)}, thick: their median. Windows of more than "
-        f"{int(data.dependency)} steps reach from an answer to its cause. Networks start out with "
-        "some memory of their own and first learn to read it: look at what becomes of it at "
-        "shorter windows, and at longer ones.",
+        f"{_what(data)}. Thin: {networks_of(data)}, thick: their median, bands: quartiles. Windows "
+        f"of more than {int(data.dependency)} steps reach from an answer to its cause. "
+        "Networks start out with some memory of their own and first learn to read it: look at what "
+        "becomes of it at shorter windows, and at longer ones.",
     )
     return figure
 

@@ -73,8 +73,8 @@ def plot_curves(data: xr.Dataset, *, truncation: str, ax: Axes | None = None) ->
 
 
 def _label(data: xr.Dataset, truncation: str) -> str:
-    stride = figures.configuration(data)["stride"]
-    return f"{truncation} (stride {'$K$' if truncation == 'segments' else stride})"
+    most = f"at most {figures.configuration(data)['stride']}"  # no stride exceeds its window
+    return f"{truncation} (stride {'$K$' if truncation == 'segments' else most})"
 
 
 def _chance(ax: Axes, data: xr.Dataset) -> None:

@@ -80,6 +80,19 @@ def _guided(data: xr.Dataset) -> bool:
     return _gated(data) and not frame.own_of(data)
 
 
+def _ungated(data: xr.Dataset) -> str:
+    """Why a cell without gates is drawn in panels that differ in gates."""
+    twice = _gated(data) and "vanilla" in data.cell.values and data.start.size > 1
+    return " RNNs have no gates: they are the same in all panels." * twice
+
+
+def _chrono(data: xr.Dataset) -> str:
+    """What the panel of chrono initialisation has."""
+    longest = [s.split()[1] for s in data.start.values if s.startswith("chrono")]
+    texts = [f" Chrono: biases for time scales drawn evenly up to {T} steps." for T in longest]
+    return "".join(texts) * _gated(data)
+
+
 def _norm_figure(data: xr.Dataset) -> Figure:
     guide = "a gate that hears nothing" * _guided(data)
     figure = _panels(
@@ -89,9 +102,10 @@ def _norm_figure(data: xr.Dataset) -> Figure:
     path = " The path through c is what of an LSTM's gradient never leaves its memory."
     figures.caption(
         figure,
-        f"{_networks(data)} Norm of the gradient of a loss with respect to the state k steps "
-        f"before it, (h, c) of LSTMs{_of_layers(data)}{_units(data)}. {_GUIDED * _guided(data)}"
-        f"A line that falls slowly reaches far.{path * cell_plots.has_path(data)}{_cut(data)}",
+        f"{_networks(data)}{_ungated(data)} Norm of the gradient of a loss with respect to the "
+        f"state k steps before it, (h, c) of LSTMs{_of_layers(data)}{_units(data)}. "
+        f"{_GUIDED * _guided(data)}A line that falls slowly reaches far."
+        f"{path * cell_plots.has_path(data)}{_cut(data)}",
     )
     return figure
 
@@ -134,9 +148,9 @@ def _window_figure(data: xr.Dataset) -> Figure:
     )  # fmt: skip
     figures.caption(
         figure,
-        f"{_networks(data)} Error of the gradient of all recurrent weights when it goes back only "
-        "K steps from every loss. The window suffices from where on a line stays below the dotted "
-        f"one: see how far right that is for each cell{_moved(data)}.",
+        f"{_networks(data)}{_ungated(data)} Error of the gradient of all recurrent weights "
+        "when it goes back only K steps from every loss. The window suffices from where on a line "
+        f"stays below the dotted one: see how far right that is for each cell{_moved(data)}.",
     )
     return figure
 
@@ -149,9 +163,9 @@ def _share_figure(data: xr.Dataset) -> Figure:
     )  # fmt: skip
     figures.caption(
         figure,
-        f"{_networks(data)} Share of the gradient of W_hh that comes from the last K steps before "
-        "a loss; it may exceed 1 on its way, where later parts cancel. A line that rises late has "
-        "much of its gradient far back.",
+        f"{_networks(data)}{_ungated(data)} Share of the gradient of W_hh that comes from the "
+        "last K steps before a loss; it may exceed 1 on its way, where later parts cancel. A line "
+        "that rises late has much of its gradient far back.",
     )
     return figure
 
@@ -167,15 +181,15 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
         "How fast does a state forget?",
     )  # fmt: skip
     alone = (
-        " Dashed: what gates alone predict, the mean of ln f of LSTMs and of ln z of GRUs, sorted; "
-        "where the two part, more than the gate acts."
+        " Dashed: what gates alone predict, the mean log of the gate that keeps, f of LSTMs and z "
+        "of GRUs, sorted; where the two part, more than the gate acts."
     )
     below = bool((data.exponent < cell_plots.exponent_range(data)[0]).any())
     figures.caption(
         figure,
-        f"{_networks(data)} The {_times(data)}H largest Lyapunov exponents of the state: a "
-        "difference along direction i grows by $\\lambda_i$ nats a step, and dies the slower the "
-        f"closer that is to 0 from below.{alone * _gated(data)}"
+        f"{_networks(data)}{_ungated(data)} The {_times(data)}H largest Lyapunov exponents of the "
+        "state: a difference along direction i grows by $\\lambda_i$ nats a step, and dies the "
+        f"slower the closer that is to 0 from below.{alone * _gated(data)}"
         f"{' What lies below the panels is not shown.' * below}",
     )
     return figure
@@ -193,7 +207,8 @@ def _time_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_networks(data)} The steps in which the gate of a unit shrinks its state by a factor e, "
-        "-1/<ln f> of LSTMs and -1/<ln z> of GRUs, units sorted. Units above the dotted line hold "
+        "-1/<ln f> of LSTMs and -1/<ln z> of GRUs, <> the mean over steps and sequences; units "
+        "sorted. Units above the dotted line hold "
         "on for longer than a sequence lasts.",
     )
     return figure
@@ -211,7 +226,8 @@ def _networks(data: xr.Dataset) -> str:
         f"{each}{how}, gain {settings['gain']:g}), "
         f"{B} sequence{'s' if B > 1 else ''} of {data.lag.size} "
         f"steps of {frame.read_in_words(settings['task'])}."
-        f"{' Thin lines: networks, thick: medians.' * (seeds > 1)}"
+        f"{' Thin lines: networks, thick: medians, bands: quartiles.' * (seeds > 1)}"
+        f"{_chrono(data)}"
     )
 
 

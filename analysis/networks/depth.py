@@ -52,7 +52,8 @@ def _norm_figure(data: xr.Dataset) -> Figure:
         "layer k steps before it, by all paths, those up through the layers as well. "
         r"Dashed: $C(k+d, d)\,\rho^k$ for layer 1, $d$ layers below the top, $\ln\rho$ the largest "
         r"exponent of all layers; exact for linear layers whose W_hh is $\rho$ times the identity, "
-        f"else a guide. See whether the many paths hold the gradient of low layers up.{_cut(data)}",
+        f"else a guide. See whether the many paths hold the gradient of low layers up.{_cut(data)}"
+        f"{_chosen(data)}",
     )
     return figure
 
@@ -65,6 +66,12 @@ def _cut(data: xr.Dataset) -> str:
     )
 
 
+def _chosen(data: xr.Dataset) -> str:
+    """Which layers are drawn, where not all are."""
+    left_out = any(len(shown_layers(int(depth))) < depth for depth in data.n_layers.values)
+    return " Of more than three layers the lowest, the middle and the top one are drawn." * left_out
+
+
 def _exponent_figure(data: xr.Dataset) -> Figure:
     figure = _panels(
         data, depth_plots.plot_spectrum,
@@ -75,8 +82,8 @@ def _exponent_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{_networks(data)} Lyapunov exponents{', medians' * _several(data)}{ranked}. Those of a "
-        "stack (grey) are those of its layers, each driven by the one below: see which layers hold "
-        "the largest, on the left.",
+        "stack (wide line) are those of its layers, each driven by the one below: see which "
+        f"layers hold the largest, on the left.{_chosen(data)}",
     )
     return figure
 
@@ -91,7 +98,7 @@ def _rate_figure(data: xr.Dataset) -> Figure:
         data, depth_plots.plot_rates, handles, "How fast does the gradient of a layer change?",
         sharex=False,
     )  # fmt: skip
-    dots = "Dots: networks, line: their median. " * _several(data)
+    dots = "Dots: networks, line: their median, band: quartiles. " * _several(data)
     figures.caption(
         figure,
         f"{_networks(data)} {dots}Slope of the log norm of the gradient into h of each layer. "
@@ -116,8 +123,8 @@ def _error_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{_networks(data)} {_lines(data)}Error of the gradient of the recurrent weights (W_hh, "
         "W_xh, b_h) when it goes back only K steps from every loss, layer by layer and of all "
-        "layers as one vector (grey). A window suffices from where on a line stays below the "
-        "dotted one.",
+        "layers as one vector (wide line). A window suffices from where on a line stays below the "
+        f"dotted one.{_chosen(data)}",
     )
     return figure
 
@@ -127,12 +134,12 @@ def _window_figure(data: xr.Dataset) -> Figure:
     depth_plots.plot_window_by_depth(data, ax=ax)
     ax.set_title("What depth does to the window")
     tolerance = figures.configuration(data)["tolerance"]
-    dots = "Dots: networks, lines: their medians. " * _several(data)
+    dots = "Dots: networks, lines: their medians, bands: quartiles. " * _several(data)
     figures.caption(
         figure,
         f"{_networks(data)} {dots}The window from which on the gradient of the recurrent weights "
         f"is within {percent(tolerance)}: of the lowest layer, of the top one, and of every layer "
-        "(grey), which the slowest of them decides.",
+        "(wide line), which the slowest of them decides.",
     )
     return figure
 
@@ -167,7 +174,7 @@ def _several(data: xr.Dataset) -> bool:
 
 
 def _lines(data: xr.Dataset) -> str:
-    return "Thin lines: networks, thick: medians. " * _several(data)
+    return "Thin lines: networks, thick: medians, bands: quartiles. " * _several(data)
 
 
 def layers_in_words(depth: int) -> str:

@@ -56,8 +56,8 @@ def key(data: xr.Dataset, *more: Line2D, marks: bool = False) -> list[Line2D]:
 
 
 def whole() -> dict[str, Any]:
-    """How what is of all layers is drawn, behind them."""
-    return {"color": "0.6", "lw": pt(4.5), "zorder": 1}
+    """How what is of all layers is drawn: wide, behind their lines, in a colour of no layer."""
+    return {"color": "#CC79A7", "lw": pt(4.5), "zorder": 1.5}
 
 
 def _by_seed(values: xr.DataArray, along: str) -> Floats:
@@ -88,7 +88,7 @@ def plot_norm_against_lag(data: xr.Dataset, *, depth: int, ax: Axes | None = Non
 
 
 def plot_spectrum(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Axes:
-    """Lyapunov exponents of the stack (grey), and those of its layers where they fall among all.
+    """Lyapunov exponents of the stack (wide line), and where those of its layers fall among all.
 
     Medians over networks. The spectrum of a stack is that of all its layers, each driven by the one
     below: of one network the markers lie on the line, of several but for medians of sorted ranks.
@@ -143,8 +143,8 @@ def plot_rates(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Axes:
 def plot_window_error(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Axes:
     """Relative error of the recurrent weights' gradient against window K: of layers and of all.
 
-    Where a line stays below the dotted one, the tolerance, its window suffices. Thick grey: of all
-    layers as one vector, in the median.
+    Where a line stays below the dotted one, the tolerance, its window suffices. Wide line: of
+    all layers as one vector, in the median.
     """
     ax = figures.axes_or_new(ax)
     here, windows = of_depth(data, depth), data.window.values

@@ -39,4 +39,5 @@ def trained(data: xr.Dataset) -> str:
 
 def drawn(data: xr.Dataset) -> str:
     """What lines are: of one network itself, of several with their median."""
-    return "" if data.sizes["network_seed"] == 1 else " Thin: networks, thick: median."
+    several = data.sizes["network_seed"] > 1
+    return " Thin: networks, thick: median, bands: quartiles." * several

@@ -94,8 +94,9 @@ def _learning_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{trained(data)}.{drawn(data)} Loss{' and answers' * scored}: of test data; dashed is "
-        "the loss of the best constant answer. Norms are those before clipping, means of logs "
-        "since the record before. Look at what the norm does where a loss leaves its plateau.",
+        "the loss of the best constant answer. Norms, before clipping, are means of logs over "
+        "the updates since the point before. Look at what the norm does where a loss leaves its "
+        "plateau.",
     )
     return figure
 
@@ -202,7 +203,8 @@ def _bias_figure(data: xr.Dataset) -> Figure:
     figures.caption(
         figure,
         f"{trained(data)}. What sliding windows of K steps would lose of the gradient of W_hh on "
-        f"the test data.{drawn(data)} Errors that rounding hides lie below all others. Dashed: 1, "
+        f"the test data.{drawn(data)} Errors that rounding hides are not drawn and count as least. "
+        "Dashed: 1, "
         "as large as the gradient. A window that suffices at the start need not suffice later.",
     )
     return figure

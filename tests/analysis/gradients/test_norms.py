@@ -62,6 +62,29 @@ def test_captions_have_the_numbers_of_the_data(datasets):
     )
 
 
+def test_few_losses_go_back_to_the_end_of_the_lags(datasets):
+    steps = norm_plots.one_network_set(datasets["all-steps"]).isel(length=-1).loss_steps
+    assert (steps.isel(lag=-1) == 1).all()
+    assert (steps.isel(lag=0) == 16).all()
+    caption = gradient_norms.draw(datasets)["norm-against-lag"].get_supxlabel()
+    assert "few losses go as far back as its end" in " ".join(caption.split())
+
+
+def test_a_gain_looks_the_same_against_lag_and_in_contributions(datasets):
+    data = datasets["all-steps"]
+    many = data.isel(gain=[0] * 8).assign_coords(gain=np.linspace(0.25, 2.0, 8))
+    plots = norm_plots.plot_norm_against_lag, norm_plots.plot_contributions
+    first, second = (
+        [
+            (label.split("\n")[0], line.get_color(), line.get_marker())
+            for label, line in labelled(plot(many)).items()
+        ]
+        for plot in plots
+    )
+    assert first == second
+    assert len(first) == 4
+
+
 def test_norm_against_lag_shows_every_network_and_the_median(datasets, ax):
     data = datasets["all-steps"]
     assert norm_plots.plot_norm_against_lag(data, ax=ax) is ax

@@ -124,6 +124,25 @@ def test_mean_reach(window, truncation, expected):
     assert truncation_plots.mean_reach(window, 8, truncation)[0] == pytest.approx(expected)
 
 
+def test_no_mean_reach_is_longer_than_the_caption_says(datasets):
+    windows = np.arange(1, 25)
+    most = {"segments": (windows + 1) / 2, "sliding": windows}
+    for name, reach in most.items():
+        assert (truncation_plots.mean_reach(windows, 24, name) <= reach).all()
+    words = truncation.draw(datasets)["segments-and-sliding"].get_supxlabel()
+    assert "at most (K + 1)/2 steps in segments" in " ".join(words.split())
+
+
+def test_bias_and_variance_are_of_one_scale_before_and_after_training(datasets):
+    figure = truncation.draw(datasets)["bias-and-variance"]
+    (low, high), after = (ax.get_ylim() for ax in figure.axes[:2])
+    assert after == (low, high)
+    for moment in ("before", "after"):
+        alone = bias_variance_plots.plot_bias_variance(datasets["bias-variance"], moment=moment)
+        assert low <= alone.get_ylim()[0]
+        assert high >= alone.get_ylim()[1]
+
+
 def test_segments_and_sliding_share_the_axes(data, ax):
     truncation_plots.plot_truncations(data, gain=1.0, against="reach", ax=ax)
     data = norm_plots.one_network_set(data)

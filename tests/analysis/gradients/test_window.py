@@ -70,20 +70,21 @@ def test_windows_to_both_sides_of_the_dependency():
 def test_all_figures_are_drawn_with_captions(datasets):
     drawn = drawn_with_captions(window, datasets, "score-against-window", "learning-curves")
     assert [titled(ax) for ax in drawn["score-against-window"].axes] == [
-        "(a) what the gradient can see", "(b) equal sequences: 60", "(c) equal updates: 20",
+        "(a) what the gradient can see", "(b) after 60 sequences", "(c) after 20 updates",
     ]  # fmt: skip
     assert [titled(ax) for ax in drawn["learning-curves"].axes] == [
-        "(a) segments, stride $K$", "(b) overlapping, stride 2",
+        "(a) segments, stride $K$", "(b) overlapping, stride at most 2",
     ]  # fmt: skip
     caption = drawn["learning-curves"].get_supxlabel()
-    assert "2 networks, thick" in " ".join(caption.split())
+    assert "2 networks, thick: their median, bands: quartiles." in " ".join(caption.split())
     assert "Windows of more than 3 steps" in " ".join(caption.split())
     legends = {
         name: [text.get_text() for text in figure.legends[0].get_texts()]
         for name, figure in drawn.items()
     }
     assert legends["score-against-window"] == [
-        "segments (stride $K$)", "overlapping (stride 2)", "window 4: the first to reach a cause",
+        "segments (stride $K$)", "overlapping (stride at most 2)",
+        "window 4: the first to reach a cause",
     ]  # fmt: skip
     assert legends["learning-curves"] == ["window 2", "window 4", "window 12"]
 

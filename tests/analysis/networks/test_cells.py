@@ -180,7 +180,7 @@ def test_figures_have_a_panel_for_each_start_and_say_what_is_cut(datasets):
     drawn = drawn_with_captions(cells, datasets, *names)
     for figure in drawn.values():
         assert figure.get_supxlabel().startswith("3 networks of each kind (5 units, pytorch, gain")
-        assert "Thin lines: networks, thick: medians." in figure.get_supxlabel()
+        assert "Thin lines: networks, thick: medians, bands: quartiles." in figure.get_supxlabel()
         titles = {ax.get_title(loc="left") for ax in figure.axes}
         assert {"forget bias 0", "forget bias 2", "chrono to 9 steps"} <= titles
     data = datasets["cells"]
@@ -205,9 +205,25 @@ def test_captions_say_in_which_units_norms_are(datasets):
     assert "(h, c) of LSTMs. Dashed" in cells.draw(plain)["norm-against-lag"].get_supxlabel()
 
 
+def test_captions_say_what_all_panels_share_and_what_chrono_is(datasets):
+    data = datasets["cells"]
+    for variable in ("log_norm", "window_log_error", "cumulative_share", "exponent"):
+        plain = data[variable].sel(cell="vanilla").transpose("start", ...).values
+        assert_array_equal(plain, np.broadcast_to(plain[:1], plain.shape))
+    same, chrono = "RNNs have no gates: they are the same", "time scales drawn evenly up to 9 steps"
+    for name, figure in cells.draw(datasets).items():
+        assert (same in figure.get_supxlabel()) is (name != "time-scales")
+        assert chrono in figure.get_supxlabel()
+    for chosen in ({"start": [0]}, {"cell": data.cell == "lstm"}, {"cell": data.cell == "vanilla"}):
+        words = cells.draw({"cells": data.isel(chosen)})["windows"].get_supxlabel()
+        assert same not in words
+        assert (chrono in words) is (list(chosen) == ["cell"] and "lstm" in data.isel(chosen).cell)
+
+
 def test_no_chrono_is_a_start_less():
     data = cells.compute(replace(TINY, chrono=0.0, cell=("gru",)), progress=False)["cells"]
     assert data.start.values.tolist() == ["bias 0", "bias 2"]
     figure = cells.draw({"cells": data})["norm-against-lag"]
     assert named(figure) == ["GRU", "a gate that hears nothing"]
     assert "path through c" not in figure.get_supxlabel()
+    assert "Chrono" not in figure.get_supxlabel()

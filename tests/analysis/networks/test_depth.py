@@ -127,7 +127,22 @@ def test_one_network_has_no_medians(datasets):
     for figure in depth.draw({"depth": one}).values():
         words = figure.get_supxlabel()
         assert words.startswith("1 tanh RNN stack of each depth")
-        assert not any(word in words for word in ("median", "thick", "dots", "Dots"))
+        assert not any(word in words for word in ("median", "thick", "dots", "Dots", "bands"))
+
+
+def test_captions_say_which_layers_are_left_out(datasets):
+    layers = ("norm-against-lag", "exponents", "window-errors")
+    for depths in ([1], [1, 4]):
+        chosen = datasets["depth"].sel(n_layers=depths)
+        for name, figure in depth.draw({"depth": chosen}).items():
+            said = "the lowest, the middle and the top one are drawn." in figure.get_supxlabel()
+            assert said is (name in layers and 4 in depths)
+    assert [depth_plots.shown_layers(n) for n in (1, 2, 3, 4)] == [
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 4],
+    ]
 
 
 def test_figures_have_a_panel_for_each_depth_and_say_what_is_cut(datasets):
