@@ -16,6 +16,7 @@ from ..commands.dynamics import PHASE_DIAGRAM, PhaseDiagram
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.words import counted
+from . import words
 from .lyapunov_plots import beyond_0, finite, zero
 from .phase_words import gain_at_rest, in_theory, medians, sentences
 

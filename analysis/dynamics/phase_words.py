@@ -7,6 +7,7 @@ import xarray as xr
 from rnnsim import theory
 
 from ..frame import cells, figures
+from ..frame.runs import Datasets
 from ..frame.words import counted, have, part
 from . import words
 from .lyapunov_plots import RANDOM_ENTRIES
@@ -51,6 +52,7 @@ def medians(dataset: xr.Dataset, variable: str) -> xr.DataArray:
 
 
 def sentences(datasets: Datasets) -> list[str]:
+    """Those of one kind of networks."""
     data = datasets["phase"]
     strengths = data.strength.values
     wanted = [strengths.min(), float(np.median(strengths)), strengths.max()]
