@@ -16,7 +16,6 @@ from ..commands.dynamics import PHASE_DIAGRAM, PhaseDiagram
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.words import counted
-from . import words
 from .lyapunov_plots import beyond_0, finite, zero
 from .phase_words import gain_at_rest, in_theory, medians, sentences
 
@@ -262,14 +261,6 @@ def plot_forwards_backwards(
     ax.set_xlabel(r"forwards: largest Lyapunov exponent $\lambda_1$ (nats/step)")
     ax.set_ylabel(r"backwards: growth of $\|\partial l_T/\partial h_{T-k}\|$ (nats/step)")
     return ax
-
-
-def last_crossing(gains: npt.ArrayLike, values: npt.ArrayLike) -> float:
-    """The gain from which on a curve stays above 0, interpolated; NaN if there is none."""
-    for low, high in reversed(words.ranges_above(gains, values)):
-        if np.isposinf(high) and np.isfinite(low):
-            return low
-    return float("nan")
 
 
 def summarise(datasets: Datasets) -> list[str]:

@@ -5,6 +5,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from .texts import height_of, wrapped
 
@@ -31,6 +32,16 @@ def settle(figure: Figure) -> None:
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
             _thin(figure, axis)
+    figure.draw_without_rendering()
+    _freeze(figure)
+
+
+def _freeze(figure: Figure) -> None:
+    """Panels stay where they are, to a millionth of the figure: the layout's last bits vary."""
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        place = ax.get_position(original=True).get_points().round(6)
+        ax.set_position(Bbox(place), which="original")
     figure.draw_without_rendering()
 
 

@@ -200,22 +200,6 @@ def test_small_and_unusual_sweeps(change):
     assert facts(phase_diagram, datasets)
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([-1, 1, 3], 1.5),
-        ([1, -1, 1], 2.5),  # the last one counts
-        ([3, 1, -1], np.nan),
-        ([1, 1, 1], np.nan),
-        ([-np.inf, 1, 1], 2.0),
-        ([np.nan, -1, 3], 2.25),
-    ],
-)
-def test_last_crossing(values, expected):
-    assert_allclose(phase_diagram.last_crossing([1, 2, 3], values), expected)
-    assert_allclose(phase_diagram.last_crossing([3, 2, 1], values[::-1]), expected)
-
-
 def test_summary_follows_the_data(made_up):
     first, middle, last, both = facts(phase_diagram, {"phase": made_up})
     assert first.startswith("At input strength 0 the median largest Lyapunov exponent is above 0 ")
