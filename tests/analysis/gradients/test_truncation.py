@@ -102,7 +102,7 @@ def test_what_is_named_above_the_panels_is_drawn_in_them(datasets):
     }
     assert names["error-against-window"] == ["gain 0.5", "gain 1", "gain 2"]
     assert names["segments-and-sliding"] == ["sliding (stride 1)", "segments (stride K)"]
-    assert names["geometric-bound"] == ["exact error (measured)", "geometric bound (theory)"]
+    assert names["geometric-bound"] == ["exact error (measured)", "geometric bound"]
     assert names["bias-and-variance"][:4] == [
         "bias$^2$", "variance ($B$ = 2)", "sum", "best window",
     ]  # fmt: skip
