@@ -11,7 +11,6 @@ given by `pt`, so that type, lines and marks grow together in another `Look`.
 from ..looks import Look, look
 from .canvas import axes_or_new, entitle, label_outer, legend_above, letter, new_figure
 from .categories import (
-    ACTIVATIONS,
     CELLS,
     MEASURED,
     SCHEMES,
@@ -43,7 +42,6 @@ from .settling import settle
 from .texts import caption, caption_of, plain, symbols, width_of, wrapped
 
 __all__ = [
-    "ACTIVATIONS",
     "CELLS",
     "MARKERS",
     "MEASURED",
