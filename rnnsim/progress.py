@@ -19,7 +19,7 @@ from rnnsim.kernels.cells.lstm import Lstm
 EVERY = 10.0  # seconds from one line to the next
 
 _asked: ContextVar[bool] = ContextVar("asked", default=False)
-_said: ContextVar[float] = ContextVar("said")  # when a line was written, of whichever bar
+_said: ContextVar[float] = ContextVar("said", default=0.0)  # when a line was written
 
 
 def asked() -> bool:
@@ -79,7 +79,8 @@ class _Lines:
 
     def end(self) -> None:
         """All were done; what took no time needs no line."""
-        if (taken := _clock() - self._began) >= EVERY:
+        taken = _clock() - self._began
+        if taken >= EVERY:
             self._say(f"{self._done} of {self._total} {self._words} done in {_time(taken)}")
 
     def _say(self, words: str) -> None:

@@ -91,7 +91,7 @@ def _forecast(analysis: runs.Analysis, settings: Any, progress: bool) -> list[st
     with inside(Engine(store=Path())), collected() as studies:  # cut as for a store
         runs.rehearse(analysis, settings)
     found = []
-    with bar(len(studies), show=progress, unit="study") as advance:
+    with bar(len(studies), show=progress, unit="sweep") as advance:
         for study in studies:
             found.append(forecast(study))
             advance(1)
