@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -161,8 +160,8 @@ def plot_phase_diagram(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     rest = _rest_in_view(dataset)
     if rest is not None:
         ax.plot([rest], [0.0], **_diamond())
-    ax.set_xlim(*_edges(x)[[0, -1]])
-    ax.set_ylim(*_edges(y)[[0, -1]])
+    ax.set_xlim(*figures.edges(x)[[0, -1]])
+    ax.set_ylim(*figures.edges(y)[[0, -1]])
     ax.grid(visible=False)
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel(_DRIVES[figures.configuration(dataset)["drive"]])
@@ -202,7 +201,7 @@ def key(dataset: xr.Dataset) -> list[Line2D]:
         if _crosses(medians(dataset, name))
     ]
     gains, strengths = (np.sort(dataset[axis].values) for axis in ("gain", "strength"))
-    low, *_, high = _edges(gains)
+    low, *_, high = figures.edges(gains)
     critical = in_theory(dataset, np.linspace(strengths[0], strengths[-1], 200))
     if critical is not None and ((low < critical) & (critical < high)).any():
         lines.append(Line2D([], [], label="mean field, large $H$", **figures.theory()))
@@ -214,18 +213,9 @@ def key(dataset: xr.Dataset) -> list[Line2D]:
 def _rest_in_view(dataset: xr.Dataset) -> float | None:
     """`gain_at_rest` where it lies between the gains shown, and strength 0 is among them."""
     rest = gain_at_rest(dataset)
-    low, *_, high = _edges(np.sort(dataset.gain.values))
+    low, *_, high = figures.edges(np.sort(dataset.gain.values))
     seen = rest is not None and dataset.strength.values.min() == 0 and low < rest < high
     return rest if seen else None
-
-
-def _edges(centres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Borders of cells around ascending centres."""
-    if centres.size == 1:
-        return centres[0] + np.array([-0.5, 0.5])
-    middle = 0.5 * (centres[1:] + centres[:-1])
-    outer = 2 * centres[[0, -1]] - middle[[0, -1]]
-    return np.concatenate([outer[:1], middle, outer[1:]])
 
 
 def plot_forwards_backwards(

@@ -21,7 +21,7 @@ from .categories import (
 )
 from .house import MARKERS, mark, pt, shades, style, theory
 from .lines import name_lines, seeds_and_median, shaded
-from .maps import SIGNED, colour_bar, contour, signed_mesh
+from .maps import SIGNED, colour_bar, contour, edges, signed_mesh
 from .saving import Film, save, save_film
 from .scales import (
     configuration,
@@ -59,6 +59,7 @@ __all__ = [
     "contour",
     "count_axis",
     "decades",
+    "edges",
     "entitle",
     "few",
     "finite",

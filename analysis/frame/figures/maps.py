@@ -46,14 +46,14 @@ def signed_mesh(
     unless given) is not hatched. -inf and inf count as beyond the ends, NaN is grey.
     """
     shown = np.clip(np.asarray(values, dtype=float), -bound, bound)
-    norm, columns, rows = Normalize(-bound, bound), _edges(x), _edges(y)
+    norm, columns, rows = Normalize(-bound, bound), edges(x), edges(y)
     mesh = ax.pcolormesh(columns, rows, shown, cmap=SIGNED, norm=norm, rasterized=True)
     below = shown < -(bound / 50 if least is None else least)
     _hatch(ax, columns, rows, below)
     return mesh
 
 
-def _edges(centres: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def edges(centres: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The borders of cells around their centres; a single one is a unit wide."""
     at = np.asarray(centres, dtype=float)
     if at.size == 1:

@@ -43,6 +43,19 @@ def axe():
     return AXE.read_text(encoding="utf-8")
 
 
+def check_with_axe(page):
+    """axe-core finds no violation, in much that it looks at."""
+    page.value(axe())
+    found = json.loads(
+        page.value(
+            "axe.run().then(({violations, passes}) => JSON.stringify({passes: passes.length, "
+            "violations: violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html)])}))"
+        )
+    )
+    assert found["violations"] == []
+    assert found["passes"] > 20
+
+
 def missing(why):
     """Skip the test and say why; on servers, where all was to be installed, it fails."""
     if os.environ.get("CI"):
