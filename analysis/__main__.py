@@ -16,6 +16,7 @@ from .commands.dynamics import ISOMETRY, LYAPUNOV, PHASE_DIAGRAM
 from .commands.explore import EXPLORE, Explore
 from .commands.gradients import GRADIENT_NORMS, TRUNCATION, WINDOW
 from .commands.networks import ARCHITECTURES, CELLS, DEPTH, PORTRAIT
+from .commands.published import EPILOGUE, REPRODUCE, Reproduce
 from .commands.spectra import NONNORMAL, SPECTRA
 from .commands.training import TEMPORAL_ORDER, TRAINING
 from .frame import console
@@ -74,7 +75,7 @@ ANALYSES: tuple[Command, ...] = (
     WINDOW,
     ARCHITECTURES,
 )
-OTHERS = ("demo", "read", "diagnose", "explore", "merge", "status", "help")
+OTHERS = ("demo", "read", "diagnose", "explore", "reproduce", "merge", "status", "help")
 
 
 def _add_command(
@@ -230,6 +231,33 @@ def _explore(
             progress=progress,
             command=shlex.join(["rnnsim", *sys.argv[1:]]),
         )
+
+
+@app.command(
+    name="reproduce", help=REPRODUCE.help, usage="Usage: rnnsim reproduce [NAME] [OPTIONS]",
+    help_epilogue=f"{EPILOGUE}\n\n{_told_by_example(REPRODUCE.examples)}",
+)  # fmt: skip
+def _reproduce(
+    name: Annotated[str | None, Parameter(name="NAME", help="Which, or all of them.")] = None,
+    /,
+    *,
+    settings: Annotated[Reproduce | None, Parameter(name="*")] = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    source: Source = None,
+    look: Annotated[Look | None, Parameter(name="*")] = None,
+    progress: Progress = True,
+) -> None:
+    from .frame.places import Place
+
+    folder = output or Path("results/reproduce")
+    place = Place(folder, usual=output is None, overwrite=overwrite)
+    with worn(look or Look()):
+        sentences = REPRODUCE.load().run(
+            name, settings or Reproduce(), output=place, source=source, progress=progress
+        )
+    for sentence in sentences:
+        console.say(sentence)
 
 
 @app.command(name="merge", help_epilogue="")

@@ -25,7 +25,8 @@ _CONFIGURATION = "configuration.toml"
 class Analysis(Protocol):
     """One figure family: a module with its help and settings, what computes, draws, puts in words.
 
-    Its `films(datasets)` draws figures that move, if there are any.
+    Its `films(datasets)` draws figures that move, if there are any; its `texts(datasets, captions,
+    configuration)` are files of words, by name.
     """
 
     __name__: str
@@ -62,15 +63,17 @@ def run(
     output: Path | Place,
     source: Path | None,
     progress: bool,
+    rehearsed: bool = True,
 ) -> list[str]:
     """Leave everything in `output`, whole or not at all, print where, and return the summary.
 
     With `source`, the folder of an earlier run, its datasets are drawn again; nothing is computed.
+    What no user sets needs no rehearsal.
     """
     place = output if isinstance(output, Place) else Place(output)
     place.check(name_of(analysis), source)
     free = place.is_free()
-    if source is None:
+    if source is None and rehearsed:
         rehearse(analysis, settings)
     return _run(analysis, settings, place, source, progress, anew=free)
 
@@ -101,7 +104,7 @@ def _run(
         if source is None or source.resolve() == place.path.resolve():
             _save(analysis, found.datasets, folder)
         files.write_text(folder / _CONFIGURATION, found.configuration)
-        names = _draw(analysis, found.datasets, folder)
+        names = _draw(analysis, found, folder)
         sentences = lines(analysis.summarise(found.datasets))
         files.write_text(folder / "summary.txt", "\n".join(sentences) + "\n")
         manifest.write(folder, name_of(analysis), found.number)
@@ -130,16 +133,21 @@ def _load(analysis: Analysis, source: Path) -> Run:
     return Run(found.run, text, datasets)
 
 
-def _draw(analysis: Analysis, datasets: Datasets, folder: Path) -> list[str]:
-    """Write all figures, and their captions as text; the names of the figures."""
+def _draw(analysis: Analysis, found: Run, folder: Path) -> list[str]:
+    """Write all figures, their captions as text, and texts; the names of figures and texts."""
     paths: list[Path] = []
-    captions = []
+    captions = {}
     with figures.style():
-        for name, figure in analysis.draw(datasets).items():
-            captions.append(f"{name}: {figures.caption_of(figure)}\n")
+        for name, figure in analysis.draw(found.datasets).items():
+            captions[name] = figures.caption_of(figure)
             paths += figures.save(figure, folder, name)
         films = getattr(analysis, "films", None)
-        for name, film in (films(datasets) if films else {}).items():
+        for name, film in (films(found.datasets) if films else {}).items():
             paths.append(figures.save_film(film, folder, name))
-    files.write_text(folder / "captions.txt", "\n".join(captions))
-    return [path.name for path in paths]
+    words = (f"{name}: {caption}\n" for name, caption in captions.items())
+    files.write_text(folder / "captions.txt", "\n".join(words))
+    texts = getattr(analysis, "texts", None)
+    written = texts(found.datasets, captions, found.configuration) if texts else {}
+    for name, text in written.items():
+        files.write_text(folder / name, text)
+    return [*(path.name for path in paths), *written]

@@ -43,7 +43,7 @@ FLOORS = (
     "analysis/gradients",
     "analysis/spectra",
     "analysis/dynamics analysis/training",
-    "analysis/networks analysis/diagnosis analysis/explore",
+    "analysis/networks analysis/diagnosis analysis/explore analysis/published",
     "analysis",
     "benchmarks/peers",
     "benchmarks/harness",

@@ -1,0 +1,86 @@
+"""Published results that can be done again: their names, and what --help says of them."""
+
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
+
+from cyclopts import Parameter
+
+from ..frame.settings import SIMULATED, Command
+
+# What a deviation means, from the strictest claim to none.
+KINDS = {
+    "exact": "closed forms and limits: what is computed here must agree within a stated deviation",
+    "same setting": "trainings as a paper describes them, at a budget that is stated: another draw",
+    "illustration": "what papers say in words or show for other data: nothing is claimed to agree",
+}
+
+
+class Entry(NamedTuple):
+    """A published result: its name, kind and title, whose it is, minutes that it takes."""
+
+    name: str
+    kind: str
+    title: str
+    source: str
+    minutes: float
+
+    @property
+    def module(self) -> str:
+        """Where it is computed."""
+        room = {"exact": "exact", "same setting": "same_setting", "illustration": "illustrations"}
+        return f"analysis.published.{room[self.kind]}.{self.name.replace('-', '_')}"
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        "influence-balancing", "exact", "Short windows have the wrong sign",
+        "Tallec and Ollivier (2018), Unbiased online recurrent optimization, ICLR", 0.1,
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """How large what is computed is."""
+
+    reduced: Annotated[
+        bool,
+        Parameter(
+            help="Smaller networks, fewer of them: in seconds, with wider deviations.",
+            negative=(),
+            group=SIMULATED,
+        ),
+    ] = False
+
+
+def _listed() -> str:
+    lines = []
+    for kind, meaning in KINDS.items():
+        lines += ["", f"{kind.capitalize()} ({meaning}):"]
+        lines += [
+            f"  {each.name:26} {each.title} ({_minutes(each.minutes)})"
+            for each in ENTRIES
+            if each.kind == kind
+        ]
+    return "\n".join(lines[1:])
+
+
+def _minutes(minutes: float) -> str:
+    return "seconds" if minutes < 1 else f"{minutes:.0f} min"
+
+
+REPRODUCE = Command(
+    "analysis.published.command",
+    Reproduce,
+    (
+        "Published results side by side with ours: one by its name, or all; the figure done again, "
+        "every published number beside the one computed here, and a page that says what agrees. "
+        "Without a name it lists them."
+    ),
+    (
+        "reproduce",
+        "reproduce influence-balancing",
+        "reproduce all --reduced --output results/published",
+    ),
+)
+EPILOGUE = _listed()

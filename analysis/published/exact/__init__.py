@@ -1,0 +1,1 @@
+"""Closed forms and limits: what is computed here must agree within a stated deviation."""

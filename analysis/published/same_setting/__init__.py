@@ -1,0 +1,1 @@
+"""Trainings as a paper describes them, at a budget that is stated."""

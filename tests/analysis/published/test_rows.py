@@ -1,0 +1,74 @@
+"""A comparison says what its numbers say: deviations, what agrees, what is furthest off."""
+
+import math
+
+import pytest
+
+from analysis.commands.published import ENTRIES
+from analysis.published import page
+from analysis.published.rows import HEADER, Row, cells, verdict
+
+SOUND = Row("slope", "-6.000", -6.0004, 5e-4, "rounding")
+FAR = Row("rate", ".154249", 0.16, 0.001, "standard error", "nats per step")
+BARE = Row("share", "", 0.25)
+
+
+def test_a_deviation_is_ours_minus_theirs():
+    assert SOUND.deviation == pytest.approx(-4e-4)
+    assert FAR.deviation == pytest.approx(0.16 - 0.154249)
+    assert math.isnan(BARE.deviation)
+
+
+def test_what_agrees_is_within_what_is_allowed():
+    assert SOUND.agrees
+    assert not FAR.agrees
+    assert BARE.agrees is None
+    assert Row("bound", "1", 1.0, 0.0).agrees
+    assert not Row("unknown", "1", math.nan, 10.0).agrees
+
+
+def test_a_row_keeps_the_published_digits_and_has_two_more():
+    assert cells(SOUND) == ("slope", "-6.000", "-6.00040", "-0.0004", "0.0005", "rounding")
+    assert cells(FAR)[1:3] == (".154249 nats per step", "0.16000000 nats per step")
+    assert cells(BARE) == ("share", "-", "0.25", "-", "-", "-")
+    assert cells(Row("dead", "1", math.nan, 1.0))[2:4] == ("not known", "-")
+    assert cells(Row("small", "4e-16", 4.1e-16))[2] == "4.1e-16"
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([SOUND, FAR, BARE], "1 of 2 numbers deviate by more than is allowed: rate."),
+        ([SOUND, BARE], "The number agrees: it deviates by 80% of what is allowed."),
+        (
+            [SOUND, SOUND._replace(quantity="other", ours=-6.0001)],
+            "All 2 numbers agree; the furthest off, slope, deviates by 80% of what is allowed.",
+        ),
+        ([SOUND._replace(ours=-6.0)], "The number agrees to the last digit."),
+        ([SOUND._replace(ours=-6.0)] * 2, "All 2 numbers agree to the last digit."),
+        ([SOUND._replace(ours=math.nan)], "1 of 1 numbers deviate by more than is allowed: slope."),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_borne_out_by_the_rows(rows, words):
+    assert verdict(rows) == words
+
+
+def test_without_claims_none_is_made():
+    assert "Nothing is claimed" in verdict([BARE])
+    assert "Nothing is claimed" in verdict([])
+
+
+def test_a_page_holds_all_of_it():
+    captions = {"slope-against-window": "What $s_0$ does."}
+    found = page.page(
+        ENTRIES[0], claim="Claimed.", missing=["The curves."], rows=[SOUND, BARE],
+        captions=captions, settings="length = 400\n", took="Computed in 3 seconds on 2 cores.",
+    )  # fmt: skip
+    assert found.startswith(f"# {ENTRIES[0].title}\n")
+    assert "| " + " | ".join(HEADER) + " |" in found
+    assert "| slope | -6.000 | -6.00040 | -0.0004 | 0.0005 | rounding |" in found
+    assert "![slope against window](slope-against-window.png)" in found
+    assert "- The curves." in found
+    assert "length = 400" in found
+    assert "*What $s_0$ does.*" in found
+    assert f"rnnsim reproduce {ENTRIES[0].name}" in found
