@@ -55,7 +55,7 @@ def run(
     quick
         Tiny sizes of everything, to see that it runs; the times mean nothing.
     output
-        Folder to write; docs/ unless given, which --quick refuses to overwrite.
+        Folder to write; docs/benchmarks/general unless given, which --quick refuses to overwrite.
     progress
         Show what is going on, on a terminal.
     """
@@ -86,7 +86,7 @@ def run(
 def _folder(output: Path | None, quick: bool) -> Path:
     if output is None and quick:
         raise ValueError("`output` must be given with --quick: docs/ is for real measurements")
-    return output or Path("docs")
+    return output or Path("docs/benchmarks/general")
 
 
 def _chosen(names: tuple[str, ...]) -> list[Workload]:

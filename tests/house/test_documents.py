@@ -68,7 +68,7 @@ def test_code_in_the_readme_runs(capsys):
 
 
 def test_code_in_the_page_on_stacks_prints_what_its_comments_say(capsys):
-    text = (ROOT / "docs/cells/stacks.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/guide/stacks.md").read_text(encoding="utf-8")
     code = "".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     exec(compile(code, "stacks.md", "exec"), {"__name__": "page"})
     said = re.findall(r"^print.*  # ([^=:]*?)(?: =|:|$)", code, re.MULTILINE)
@@ -142,7 +142,7 @@ assert words[0].startswith("At gain 2 the median radius is ")
 def test_nothing_committed_names_this_machine():
     for path in [
         *FILES,
-        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/**/*.md"),
         ROOT / "README.md",
         ROOT / "constraints.txt",
         ROOT / "oldest.txt",

@@ -251,7 +251,7 @@ def test_scratch_for_another_batch_is_refused():
 
 
 def test_the_table_of_kernels_is_complete_and_names_their_arguments():
-    text = (Path(__file__).parents[2] / "docs/kernels.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/api/kernels.md").read_text(encoding="utf-8")
     said = set(re.findall(r"`(?:[a-z_]+: )?\.?(\w+)", text))
     assert set(kernels.__all__) <= said
     computing = text.split("## What computes")[1].split("## What allocates")[0]

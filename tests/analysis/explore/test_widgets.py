@@ -103,7 +103,7 @@ def test_no_line_is_dashed(plot):
 
 
 def test_code_on_the_page_of_documentation_runs():
-    text = (Path(__file__).parents[3] / "docs/explore.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs/guide/teaching.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names = {}
     exec(compile(code, "explore.md", "exec"), names)
