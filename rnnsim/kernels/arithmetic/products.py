@@ -1,7 +1,7 @@
 """Matrix products for small matrices, in tiles of four rows by one vector held in registers.
 
 At the sizes of recurrent networks these are 1.2 to 3 times as fast as calls into BLAS, and 6 times
-and more at 16 units (docs/benchmarks/general/benchmarks.md); BLAS spends its time on packing and dispatch. The
+and more at 16 units (docs/benchmarks/general); BLAS spends its time on packing and dispatch. The
 right-hand matrix is packed once for many products: panel p holds its columns p*L..p*L+L-1, row
 after row, L lanes wide and padded with zeros. Rows of the other matrices have strides that are
 multiples of L, so nothing has a tail.
