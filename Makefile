@@ -10,8 +10,10 @@ LANE := -m 'lane and not slow' -k 'not float32'
 TORCH_INDEX ?=
 # A checker of accessibility, for pages in a browser.
 AXE := axe-core-4.14.1
+# What sets formulas on pages, one file.
+MATHJAX := mathjax-3.2.2
 
-.PHONY: setup demo test test-processors test-oldest test-slow test-frameworks lint browser bench clean
+.PHONY: setup demo docs test test-processors test-oldest test-slow test-frameworks lint browser bench clean
 
 setup: $(VENV)/.ready
 
@@ -54,6 +56,20 @@ browser: .browser/axe.min.js
 	@(cd $(@D) && npm pack --silent axe-core@$(AXE:axe-core-%=%)) && \
 		tar -xzOf $(@D)/$(AXE).tgz package/axe.min.js > $@.part && mv $@.part $@ || \
 		echo "axe-core cannot be fetched from here"
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev,docs]'
+	touch $@
+
+docs/_static/mathjax.js:
+	@(cd $(@D) && npm pack --silent mathjax@$(MATHJAX:mathjax-%=%)) && \
+		tar -xzOf $(@D)/$(MATHJAX).tgz package/es5/tex-svg.js > $@.part && mv $@.part $@ && \
+		rm $(@D)/$(MATHJAX).tgz
+
+# The site, in docs/_build/html; what was drawn before is kept. Nothing is fetched while it is built.
+docs: $(VENV)/.docs $(VENV)/.compiled docs/_static/mathjax.js
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky docs docs/_build/html
 
 # As on processors without AVX-512 and without FMA, where this one has them, side by side.
 test-processors: setup

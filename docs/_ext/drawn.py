@@ -1,0 +1,117 @@
+"""Figures of commands, drawn while the site is built: `drawn` runs a command, `shown` has a figure.
+
+A page says::
+
+    ```{drawn} rnnsim truncation --network-seeds 3
+    ```
+
+    ```{shown} truncation/error-against-window
+    ```
+
+Runs are in `figures/_drawn/`, and are made anew when the command or any source has changed.
+"""
+
+import hashlib
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+from sphinx.util.display import status_iterator
+from sphinx.util.docutils import SphinxDirective
+
+_DRAWN = re.compile(r"^```\{drawn\} rnnsim (.+)$", re.MULTILINE)
+_SOURCE = Path(__file__).parents[2]
+_LOGGER = logging.getLogger(__name__)
+
+
+def place_of(app_or_env):
+    """Where runs are kept."""
+    return Path(app_or_env.srcdir) / "figures" / "_drawn"
+
+
+class Drawn(SphinxDirective):
+    """The command that draws what follows."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self):
+        """The command as a reader types it."""
+        block = nodes.literal_block(self.arguments[0], self.arguments[0], language="none")
+        return [block]
+
+
+class Shown(SphinxDirective):
+    """A figure of a run, with the caption that it was given."""
+
+    required_arguments = 1
+
+    def run(self):
+        """The picture and its caption."""
+        name = self.arguments[0]
+        run, figure = name.split("/")
+        folder = place_of(self.env) / run
+        captions = dict(_captions(folder / "captions.txt"))
+        if figure not in captions:
+            raise self.error(f"{name} is no figure of that run: {', '.join(captions)}")
+        picture = nodes.figure()
+        alt = figure.replace("-", " ").capitalize()
+        picture += nodes.image(uri=f"/figures/_drawn/{name}.png", alt=alt)
+        words, _ = self.state.inline_text(captions[figure], self.lineno)
+        picture += nodes.caption(captions[figure], "", *words)
+        self.env.note_dependency(str(folder / "captions.txt"))
+        return [picture]
+
+
+def _captions(path):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line:
+            name, _, words = line.partition(": ")
+            yield name, words
+
+
+def draw(app):
+    """Run every command of the pages that is not drawn yet as it stands."""
+    commands = {}
+    for page in sorted(Path(app.srcdir).glob("figures/*.md")):
+        for words in _DRAWN.findall(page.read_text(encoding="utf-8")):
+            commands[shlex.split(words)[0]] = words
+    sources = _sources()
+    names = list(commands)
+    for name in status_iterator(names, "drawing figures... ", "brown", len(names), app.verbosity):
+        _draw(place_of(app) / name, commands[name], sources)
+
+
+def _sources():
+    found = hashlib.sha256()
+    for folder in ("rnnsim", "analysis"):
+        for path in sorted((_SOURCE / folder).rglob("*")):
+            if path.suffix in (".py", ".mplstyle", ".txt"):
+                found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _draw(folder, words, sources):
+    tag = f"{words}\n{sources}\n"
+    mark = folder.with_suffix(".tag")
+    if mark.exists() and mark.read_text(encoding="utf-8") == tag:
+        return
+    command = [sys.executable, "-m", "analysis", *shlex.split(words), "--output", str(folder)]
+    options = ["--overwrite", "--format", "png", "--no-progress"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ExtensionError(f"rnnsim {words}: {done.stderr[-2000:]}")
+    mark.write_text(tag, encoding="utf-8")
+
+
+def setup(app):
+    """What Sphinx calls."""
+    app.add_directive("drawn", Drawn)
+    app.add_directive("shown", Shown)
+    app.connect("builder-inited", draw, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

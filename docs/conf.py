@@ -1,0 +1,93 @@
+"""How the site is built: `make docs`. Nothing is fetched, and what is drawn is drawn while it is built."""
+
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import inventories  # noqa: E402
+from gallery import in_house_style, in_order  # noqa: E402
+
+project = "rnnsim"
+author = "rnnsim's developers"
+copyright = "rnnsim's developers, BSD-3-Clause"  # noqa: A001 (the name that Sphinx reads)
+release = version = metadata.version("rnnsim-toolkit")
+language = "en-GB"
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "drawn",
+    "members",
+]
+exclude_patterns = ["_build", "gallery", "**/_drawn"]
+templates_path = ["_templates"]
+nitpicky = True
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are executed by the tests, and are there with what they print
+
+autosummary_generate = True
+autodoc_typehints = "none"  # docstrings say what is what, with shapes
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+intersphinx_mapping = inventories.mapping(HERE / "_inventories", HERE / "_build" / "inventories")
+
+mathjax_path = "mathjax.js"  # from the npm package, put there by `make docs`
+html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+html_css_files = ["rnnsim.css"]
+html_title = "rnnsim"
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "rnnsim"},
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "navbar_end": ["theme-switcher"],
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "backreferences_dir": "api/backreferences",
+    "doc_module": ("rnnsim", "analysis"),
+    "reference_url": {"rnnsim": None, "analysis": None},
+    "within_subsection_order": in_order,
+    "reset_modules": (in_house_style,),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,  # times differ from machine to machine
+    "remove_config_comments": True,
+}
+
+
+def _tutorials() -> None:
+    """Notebooks stand at the top of the repository; the site has copies of them."""
+    place = HERE / "tutorials"
+    place.mkdir(exist_ok=True)
+    for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+        shutil.copyfile(notebook, place / notebook.name)
+
+
+_tutorials()
