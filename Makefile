@@ -69,7 +69,8 @@ docs/_static/mathjax.js:
 
 # The site, in docs/_build/html; what was drawn before is kept. Nothing is fetched while it is built.
 docs: $(VENV)/.docs $(VENV)/.compiled docs/_static/mathjax.js
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky docs docs/_build/html
+	rm -rf docs/_build/html
+	$(BIN)/sphinx-build --write-all --fail-on-warning --keep-going --nitpicky docs docs/_build/html
 
 # As on processors without AVX-512 and without FMA, where this one has them, side by side.
 test-processors: setup

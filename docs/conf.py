@@ -1,5 +1,6 @@
-"""How the site is built: `make docs`. Nothing is fetched, and what is drawn is drawn while it is built."""
+"""How the site is built: `make docs`. Nothing is fetched; figures are drawn while it is built."""
 
+import re
 import shutil
 import sys
 from importlib import metadata
@@ -9,11 +10,12 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
 import inventories  # noqa: E402
-from gallery import in_house_style, in_order  # noqa: E402
+
+from analysis.__main__ import app  # noqa: E402
 
 project = "rnnsim"
 author = "rnnsim's developers"
-copyright = "rnnsim's developers, BSD-3-Clause"  # noqa: A001 (the name that Sphinx reads)
+copyright = "rnnsim's developers, BSD-3-Clause"
 release = version = metadata.version("rnnsim-toolkit")
 language = "en-GB"
 
@@ -30,7 +32,15 @@ extensions = [
     "drawn",
     "members",
 ]
-exclude_patterns = ["_build", "gallery", "**/_drawn"]
+exclude_patterns = [
+    "_build",
+    "_ext",
+    "gallery",
+    "**/_drawn",
+    *(f"auto_gallery/**.{kind}" for kind in ("ipynb", "json", "md5", "py", "zip")),
+    "sg_execution_times.rst",
+    "**/sg_execution_times.rst",
+]
 templates_path = ["_templates"]
 nitpicky = True
 
@@ -52,11 +62,15 @@ html_css_files = ["rnnsim.css"]
 html_title = "rnnsim"
 html_show_sourcelink = False
 html_copy_source = False
+html_js_files = ["rnnsim.js"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "rnnsim"},
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
+    "collapse_navigation": True,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -71,8 +85,8 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/backreferences",
     "doc_module": ("rnnsim", "analysis"),
     "reference_url": {"rnnsim": None, "analysis": None},
-    "within_subsection_order": in_order,
-    "reset_modules": (in_house_style,),
+    "within_subsection_order": "gallery.in_order",
+    "reset_modules": ("gallery.in_house_style",),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
@@ -83,11 +97,32 @@ sphinx_gallery_conf = {
 
 
 def _tutorials() -> None:
-    """Notebooks stand at the top of the repository; the site has copies of them."""
+    """Notebooks stand at the top of the repository; the site has copies, with its own anchors."""
     place = HERE / "tutorials"
-    place.mkdir(exist_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
     for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-        shutil.copyfile(notebook, place / notebook.name)
+        text = notebook.read_text(encoding="utf-8")
+        found = _ANCHOR.sub(lambda link: f"](#{_slug(link[1])})", text)
+        (place / notebook.name).write_text(found, encoding="utf-8")
+    shutil.copyfile(HERE / "_ext" / "tutorials.md", place / "index.md")
+
+
+_ANCHOR = re.compile(r"\]\(#([^)]+)\)")
+
+
+def _slug(anchor: str) -> str:
+    """An anchor of Jupyter, `2.-Where-is-it?`, as one of this site."""
+    return re.sub(r"[^\w-]", "", anchor.lower())
+
+
+def _commands() -> None:
+    """The flags of all commands, as --help has them."""
+    text = app.generate_docs(output_format="markdown")
+    contents = re.compile(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", re.DOTALL)
+    text = contents.sub("", text).replace("# rnnsim\n", "# Commands\n", 1)
+    (HERE / "api" / "commands.md").write_text(text, encoding="utf-8")
 
 
 _tutorials()
+_commands()

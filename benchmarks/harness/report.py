@@ -237,7 +237,7 @@ def cost_laws(laws: Sequence[Measured]) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return table(["", ""], [[name, value] for name, value in facts.items()])
+    return table(["what", "which"], [[name, value] for name, value in facts.items()])
 
 
 def _seconds(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Where names of other projects are explained: lists that are committed, so that nothing is fetched."""
+"""Where names of other projects are explained: lists that are there, so that nothing is fetched."""
 
 import zlib
 from pathlib import Path
@@ -9,7 +9,7 @@ _SITES = {
     "xarray": "https://docs.xarray.dev/en/stable/",
     "matplotlib": "https://matplotlib.org/stable/",
 }
-_HEADER = "# Sphinx inventory version 2\n# Project: {}\n# Version: \n# The rest is compressed\n"
+_HEADER = "# Sphinx inventory version 2\n# Project: {}\n# Version: \n# The rest is zlib's.\n"
 
 
 def mapping(lists: Path, place: Path) -> dict[str, tuple[str, str]]:

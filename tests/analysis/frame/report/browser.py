@@ -114,6 +114,10 @@ class Browser:
         found = [each for each in self._events if "method" in each]
         return [(e["method"], e["params"]) for e in found if e.get("sessionId") == session]
 
+    def forget(self, session):
+        """Leave out the events of a page that is closed."""
+        self._events = [each for each in self._events if each.get("sessionId") != session]
+
     def _wait(self, wanted):
         seen = 0
         end = time.monotonic() + PATIENCE
@@ -139,7 +143,7 @@ class Page:
     def __init__(self, browser, path, *, width=1100, height=900, dark=False, script=True):
         target = browser.send("Target.createTarget", url="about:blank")["targetId"]
         attached = browser.send("Target.attachToTarget", targetId=target, flatten=True)
-        self._browser, self._session = browser, attached["sessionId"]
+        self._browser, self._target, self._session = browser, target, attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
         self.send(
@@ -160,6 +164,10 @@ class Page:
 
     def send(self, method, **parameters):
         return self._browser.send(method, self._session, **parameters)
+
+    def close(self):
+        self._browser.forget(self._session)
+        self._browser.send("Target.closeTarget", targetId=self._target)
 
     def value(self, expression):
         """What an expression of JavaScript gives."""
