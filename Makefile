@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
 OLDEST := .venv-oldest
+LATEST := .venv-latest
 FRAMEWORKS := .venv-frameworks
 # The small lane: what hangs on rounding or on other packages, in a minute with compilation.
 LANE := -m 'lane and not slow' -k 'not float32'
@@ -13,7 +14,8 @@ AXE := axe-core-4.14.1
 # What sets formulas on pages, one file.
 MATHJAX := mathjax-3.2.2
 
-.PHONY: setup demo docs test test-processors test-oldest test-slow test-frameworks lint browser bench clean
+.PHONY: setup demo docs test test-processors test-oldest test-latest test-slow test-frameworks \
+	lint browser bench dist release-check clean
 
 setup: $(VENV)/.ready
 
@@ -38,7 +40,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint browser
+test: lint browser docs
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
 	$(MAKE) test-processors
@@ -90,6 +92,23 @@ test-oldest:
 		echo "the oldest dependencies are not made for this Python: nothing to test with"; \
 	fi
 
+# With the newest versions that can be had, of the Python at hand: what users install today.
+test-latest:
+	$(PYTHON) -m venv --clear $(LATEST)
+	$(LATEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--editable '.[digits,numbers,files]' pytest pytest-xdist hypothesis threadpoolctl
+	$(LATEST)/bin/pytest --numprocesses 2 --dist loadfile $(LANE)
+
+# Wheel and source archive, each installed by itself, from where a figure is drawn.
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python tests/docs/installed.py dist
+
+# The changelog, the project and the citation name one version; with TAG the tag does so too.
+release-check: setup
+	$(BIN)/python tests/docs/release.py $(TAG)
+
 # Large networks beside published numbers: minutes.
 test-slow: setup
 	$(BIN)/pytest -m slow
@@ -117,4 +136,4 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --rounds 3
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(OLDEST) $(FRAMEWORKS) .browser results dist build
+	rm -rf $(VENV) $(BENCH) $(OLDEST) $(LATEST) $(FRAMEWORKS) .browser results dist build
