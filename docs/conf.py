@@ -12,6 +12,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 import inventories  # noqa: E402
 
 from analysis.__main__ import app  # noqa: E402
+from analysis.commands.published import ENTRIES, KINDS  # noqa: E402
 
 project = "rnnsim"
 author = "rnnsim's developers"
@@ -36,6 +37,7 @@ exclude_patterns = [
     "_build",
     "_ext",
     "gallery",
+    "published/list.md",  # included by the page on them
     "**/_drawn",
     *(f"auto_gallery/**.{kind}" for kind in ("ipynb", "json", "md5", "py", "zip")),
     "sg_execution_times.rst",
@@ -124,5 +126,23 @@ def _commands() -> None:
     (HERE / "api" / "commands.md").write_text(text, encoding="utf-8")
 
 
+def _published() -> None:
+    """What results there are, by kind, with the verdict of each page."""
+    parts = []
+    for kind, meaning in KINDS.items():
+        parts += [f"## {kind.capitalize()}", f"{meaning[0].upper()}{meaning[1:]}."]
+        rows = ["| result | published by | found here |", "| --- | --- | --- |"]
+        for entry in (each for each in ENTRIES if each.kind == kind):
+            page = (HERE / "published" / entry.name / "page.md").read_text(encoding="utf-8")
+            verdict = re.search(r"^\*\*(.+)\*\*$", page, re.MULTILINE)
+            assert verdict, f"{entry.name} has no verdict"
+            rows.append(
+                f"| [{entry.title}]({entry.name}/page.md) | {entry.source} | {verdict[1]} |"
+            )
+        parts.append("\n".join(rows))
+    (HERE / "published" / "list.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
 _tutorials()
 _commands()
+_published()

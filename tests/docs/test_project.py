@@ -1,4 +1,4 @@
-"""What others find when they come to the project: workflows, a citation, ways to tell of a fault."""
+"""What others find who come to the project: workflows, a citation, ways to tell of a fault."""
 
 import re
 import shutil
