@@ -50,6 +50,9 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks are executed by the tests, and are there with what they print
 
+default_role = "name"  # a name between backticks is a link where it is public
+highlight_language = "none"  # formulas are no programs; what is one says so
+
 autosummary_generate = True
 autodoc_typehints = "none"  # docstrings say what is what, with shapes
 autodoc_member_order = "bysource"
