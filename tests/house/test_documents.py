@@ -139,11 +139,20 @@ assert words[0].startswith("At gain 2 the median radius is ")
 """
 
 
+def written(folder):
+    """Texts of a folder that are not made while the site is built."""
+    kinds = (".md", ".py", ".rst", ".yml", ".css", ".js", ".txt")
+    made = ("_build", "auto_gallery", "generated", "backreferences", "tutorials", "_drawn")
+    found = [path for path in (ROOT / folder).rglob("*") if path.suffix in kinds]
+    return [p for p in found if not {*p.parts} & {*made} and p.name != "mathjax.js"]
+
+
 def test_nothing_committed_names_this_machine():
     for path in [
         *FILES,
-        *ROOT.glob("docs/**/*.md"),
-        ROOT / "README.md",
+        *written("docs"),
+        *written(".github"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff")),
         ROOT / "constraints.txt",
         ROOT / "oldest.txt",
         ROOT / "pyproject.toml",
