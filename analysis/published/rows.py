@@ -43,7 +43,9 @@ def rounding(published: str) -> float:
 
 def rounded(quantity: str, published: str, ours: float, unit: str = "") -> Row:
     """Ours beside a number that is rounded, and nothing else than that."""
-    return Row(quantity, published, ours, rounding(published), "the printed number is rounded", unit)
+    return Row(
+        quantity, published, ours, rounding(published), "the printed number is rounded", unit
+    )
 
 
 def sampled(

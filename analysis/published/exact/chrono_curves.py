@@ -127,9 +127,9 @@ def rows(datasets: Datasets) -> list[Row]:
         data = datasets[f"longest-{longest}"]
         of = f"over {_units(data)} units"
         for lag, published in printed.items():
-            norm, error = _norm(data.sel(lag=lag))
+            norm, off = (float(each) for each in _norm(data.sel(lag=lag)))
             name = f"norm, T_max = {longest}, lag {lag} (closed form)"
-            found.append(sampled(name, published, float(norm), float(error), of))
+            found.append(sampled(name, published, norm, off, of))
         last = data.sel(lag=longest)
         name = f"mean, T_max = {longest}, lag {longest} (closed form)"
         mean, error = float(last["mean"]), float(last.mean_error)

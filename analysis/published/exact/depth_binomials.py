@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import comb
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,9 @@ CLAIM = (
     "there are C(k+L-2, L-1) ways through L layers, of all paths C(k+L-1, L-1). Each layer by "
     "itself keeps a gradient for ever; the stack lets it grow as k^(L-1)."
 )
-MISSING = ("A paper that prints these numbers: they are counted, and evaluated by the closed form.",)
+MISSING = (
+    "A paper that prints these numbers: they are counted, and evaluated by the closed form.",
+)
 _PRINTED = {"fixed": ("1", "3", "6", "10", "15", "21"), "all": ("1", "3", "6", "10", "15", "21")}
 _LAYERS = 3  # of which numbers are listed
 _VARIABLES = {
@@ -58,7 +60,10 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         stack = _stack(L)
         batch = _batch(K + 1)
         values["jacobian"][i] = _blocks(rnnsim.jacobians(stack, batch.inputs[:1])[0, 0, 0], K)
-        values["first_state"][i] = [float(L == 1), *(_into_start(stack, k) for k in range(1, K + 1))]
+        values["first_state"][i] = [
+            float(L == 1),
+            *(_into_start(stack, k) for k in range(1, K + 1)),
+        ]
         flow = rnnsim.gradient_flow(stack, batch)
         values["flow"][i] = np.exp(flow.layers[0].log_norms[0, 0])
         states = rnnsim.bptt(stack, batch, keep=["states"]).states
@@ -109,13 +114,13 @@ def rows(datasets: Datasets) -> list[Row]:
     three = data.sel(n_layers=_LAYERS)
     found = []
     for k, published in enumerate(_PRINTED["fixed"], start=1):
-        ours = float(three.jacobian.sel(lag=k))
+        number = float(three.jacobian.sel(lag=k))
         name = f"{_LAYERS} layers, lag {k}, upper states fixed (closed form)"
-        found.append(Row(name, published, ours, 0.0, "whole numbers are exact"))
+        found.append(Row(name, published, number, 0.0, "whole numbers are exact"))
     for k, published in enumerate(_PRINTED["all"]):
-        ours = float(three.all_paths.sel(lag=k))
+        number = float(three.all_paths.sel(lag=k))
         name = f"{_LAYERS} layers, lag {k}, all paths (closed form)"
-        found.append(Row(name, published, ours, 0.0, "whole numbers are exact"))
+        found.append(Row(name, published, number, 0.0, "whole numbers are exact"))
     K, L = int(data.lag[-1]), int(data.n_layers[-1])
     every = f"up to {L} layers and lag {K}"
     exact = "whole numbers below 2^53 are exact"
@@ -137,7 +142,7 @@ def rows(datasets: Datasets) -> list[Row]:
     return found
 
 
-def _off(ours: xr.DataArray, expected: xr.DataArray) -> float:
+def _off(ours: Any, expected: xr.DataArray) -> float:
     """The largest relative deviation from a count; of what is 0, the deviation itself."""
     return float((np.abs(ours - expected) / np.maximum(expected, 1.0)).max())
 

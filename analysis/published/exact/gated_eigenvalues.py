@@ -199,7 +199,13 @@ def _with_eigenvalue_1(rnn: rnnsim.RNN) -> rnnsim.RNN:
 def _default(name: str, H: int, seed: int) -> rnnsim.RNN:
     """As a framework draws W_hh, without biases but the forget bias 1 of Keras."""
     framework, cell = name.split(", ")
-    sizes = {"n_inputs": 1, "n_hidden": H, "n_outputs": 0, "cell": cell.lower(), "rng": seed}
+    sizes: dict[str, Any] = {
+        "n_inputs": 1,
+        "n_hidden": H,
+        "n_outputs": 0,
+        "cell": cell.lower(),
+        "rng": seed,
+    }
     if framework == "PyTorch":
         rnn = rnnsim.RNN.sample(**sizes, scheme="pytorch")
         return rnn.with_weights(rnn.weights._replace(b_h=np.zeros_like(rnn.b_h)))
@@ -225,9 +231,7 @@ def rows(datasets: Datasets) -> list[Row]:
         name = f"critical gain, {case.name} (closed form)"
         found.append(_of_orthogonal(f"{name}, orthogonal", case, float(one.touching)))
         ours = float(np.mean(_crossings(one)))
-        found.append(
-            Row(f"{name}, Gaussian", case.gain, ours, spacing * case.critical, edge)
-        )
+        found.append(Row(f"{name}, Gaussian", case.gain, ours, spacing * case.critical, edge))
     for case in CASES:
         one = data.sel(case=case.name)
         why = "rounding: H epsilon, times the norm and the worst condition of an eigenvalue"
@@ -237,7 +241,13 @@ def rows(datasets: Datasets) -> list[Row]:
         ours = float(data.default.sel(framework=name).mean())
         allowed = spacing * _REACH[name]
         found.append(
-            Row(f"spectral radius as initialised, {name} (closed form)", published, ours, allowed, edge)
+            Row(
+                f"spectral radius as initialised, {name} (closed form)",
+                published,
+                ours,
+                allowed,
+                edge,
+            )
         )
     return found
 

@@ -18,11 +18,11 @@ from ...frame.settings import flag
 from ..rows import Row, sampled
 
 CLAIM = (
-    "A linear unit h_t = l h_{t-1} + x_t reads white noise of variance 1. Its state has the variance "
-    "1/(1-l^2), and the derivative dh/dl the mean square (1+l^2)/(1-l^2)^3. Truncated to a window of "
-    "K steps, the mean square is 1/(1-l^2) times the sum of (2m+1) l^2m over m from 0 to K-1, since "
-    "states m steps apart correlate as l^m: near l = 1 the gradient grows faster than the state, "
-    "and needs a window of several times 1/(1-l)."
+    "A linear unit h_t = l h_{t-1} + x_t reads white noise of variance 1. Its state has the "
+    "variance 1/(1-l^2), and the derivative dh/dl the mean square (1+l^2)/(1-l^2)^3. Truncated to "
+    "a window of K steps, the mean square is 1/(1-l^2) times the sum of (2m+1) l^2m over m from 0 "
+    "to K-1, since states m steps apart correlate as l^m: near l = 1 the gradient grows faster "
+    "than the state, and needs a window of several times 1/(1-l)."
 )
 MISSING = (
     "A paper that prints these numbers: they are moments of an autoregression of order one, in "

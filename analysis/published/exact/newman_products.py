@@ -1,7 +1,7 @@
 """Products of fresh Gaussian matrices: exponents that are known at every size."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,10 @@ from ...frame.settings import flag
 from ..rows import ERRORS, Row, sampled
 
 CLAIM = (
-    "The Lyapunov exponents of a product of independent N x N matrices with Gaussian entries have a "
-    "closed form at every N: (ln 2 + psi((N-i+1)/2))/2 of entries N(0, 1), psi the digamma function. "
-    "The mean square of what such a product makes of a vector is g^2 per factor, of entries "
-    "N(0, g^2/N), while the typical vector shrinks at g = 1: few draws carry the mean."
+    "The Lyapunov exponents of a product of independent N x N matrices with Gaussian entries have "
+    "a closed form at every N: (ln 2 + psi((N-i+1)/2))/2 of entries N(0, 1), psi the digamma "
+    "function. The mean square of what such a product makes of a vector is g^2 per factor, of "
+    "entries N(0, g^2/N), while the typical vector shrinks at g = 1: few draws carry the mean."
 )
 MISSING = (
     "Printed numbers: the text of the paper could not be read here. What stands as published are "
@@ -77,7 +77,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 def _short(
     settings: Settings, generator: np.random.Generator
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean squares and mean logs of norms after 0, 1, ... factors: linear networks, fresh each step."""
+    """Mean squares and mean logs of norms after 0, 1, ... factors: linear networks, drawn anew."""
     states = np.zeros((settings.draws, 1, N))
     states[..., 0] = 1.0
     norms = [np.ones(settings.draws)]
@@ -129,18 +129,18 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     settings = figures.configuration(data)
     figures.caption(
         figure,
-        f"(a) Exponents of one product of {settings['used']} Gaussian {N} x {N} matrices; they lie "
-        f"on the closed form (dashed). (b) Norms after T factors at g = 1, over {settings['draws']} "
-        "draws: the mean square stays near 1 while the typical vector shrinks at lambda_1 "
-        "(dashed both).",
+        f"(a) Exponents of one product of {settings['used']} Gaussian {N} x {N} matrices. "
+        "Dashed: the closed form, from number to number. (b) Squares of norms after T factors at "
+        f"g = 1, over {settings['draws']} draws: their mean is 1 in the closed form, while the "
+        "typical one, exp of twice the mean log, shrinks at 2 lambda_1 (dashed both).",
     )
     return {"exponents": figure}
 
 
 def _draw_exponents(ax: Axes, data: xr.Dataset) -> None:
-    style = {"ls": "", "marker": "o", "color": figures.MEASURED, "label": "measured"}
+    style: dict[str, Any] = {"ls": "", "marker": "o", "color": figures.MEASURED}
     ax.plot(np.arange(1, N + 1), theory.newman_exponents(N), **figures.theory(label="closed form"))
-    ax.plot(np.arange(1, N + 1), data.exponents, **style)
+    ax.plot(np.arange(1, N + 1), data.exponents, label="measured", **style)
     figures.count_axis(ax.xaxis)
     ax.set_xlabel("exponent $i$ (1)")
     ax.set_ylabel(r"$\lambda_i$ (nats per factor)")
