@@ -36,6 +36,44 @@ ENTRIES: tuple[Entry, ...] = (
         "influence-balancing", "exact", "Short windows have the wrong sign",
         "Tallec and Ollivier (2018), Unbiased online recurrent optimization, ICLR", 0.1,
     ),
+    Entry(
+        "gated-eigenvalues", "exact", "Gates shift and shrink eigenvalues",
+        "Can, Krishnamurthy and Schwab (2020), Gating creates slow modes and controls phase-space "
+        "complexity in GRUs and LSTMs, PMLR 107, 476", 2.0,
+    ),
+    Entry(
+        "chrono-curves", "exact", "What chrono gates keep of a gradient",
+        "Tallec and Ollivier (2018), Can recurrent neural networks warp time?, ICLR", 1.0,
+    ),
+    Entry(
+        "depth-binomials", "exact", "Depth makes gradients grow as powers",
+        "Paths that are counted, without a paper", 0.1,
+    ),
+    Entry(
+        "critical-noise", "exact", "Noise stops chaos",
+        "Molgedey, Schuchhardt and Schuster (1992), Suppressing chaos in neural networks by noise, "
+        "Physical Review Letters 69, 3717", 3.0,
+    ),
+    Entry(
+        "one-unit-latch", "exact", "A bit is safe where its gradient vanishes",
+        "Bengio, Simard and Frasconi (1994), Learning long-term dependencies with gradient descent "
+        "is difficult, IEEE Transactions on Neural Networks 5, 157", 0.1,
+    ),
+    Entry(
+        "newman-products", "exact", "Exponents of products of fresh matrices",
+        "Newman (1986), The distribution of Lyapunov exponents: exact results for random matrices, "
+        "Communications in Mathematical Physics 103, 121", 0.2,
+    ),
+    Entry(
+        "chaotic-spectra", "exact", "Chaos of random networks is extensive",
+        "Clark, Lyapunov spectrum of random neural networks, the data published with its code, "
+        "davidclark1/rnn-lyapunov; Engelken, Wolf and Abbott (2020), Lyapunov spectra of chaotic "
+        "recurrent neural networks, arXiv 2006.02427", 2.0,
+    ),
+    Entry(
+        "linear-unit", "exact", "Moments of a linear unit and of its windows",
+        "Moments of an autoregression of order one, without a paper", 2.0,
+    ),
 )  # fmt: skip
 
 

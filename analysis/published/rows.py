@@ -33,6 +33,30 @@ class Row(NamedTuple):
         return None if self.allowed is None else abs(self.deviation) <= self.allowed
 
 
+ERRORS = 4  # standard errors within which a sample agrees with what it is drawn from
+
+
+def rounding(published: str) -> float:
+    """Half a unit of the last printed digit: what a rounded number leaves open."""
+    return 0.5 * 10.0 ** -_behind(published)
+
+
+def rounded(quantity: str, published: str, ours: float, unit: str = "") -> Row:
+    """Ours beside a number that is rounded, and nothing else than that."""
+    return Row(
+        quantity, published, ours, rounding(published), "the printed number is rounded", unit
+    )
+
+
+def sampled(
+    quantity: str, published: str, ours: float, error: float, of: str, unit: str = ""
+) -> Row:
+    """The mean of a sample beside a number that is rounded; `error` is its standard error."""
+    allowed = ERRORS * error + rounding(published)
+    because = f"{ERRORS} standard errors, {of}, and rounding of the printed number"
+    return Row(quantity, published, ours, allowed, because, unit)
+
+
 HEADER = ("quantity", "published", "here", "deviation", "allowed", "allowed because of")
 
 
@@ -89,9 +113,13 @@ def _share(row: Row) -> float:
 
 def _digits(row: Row) -> int:
     """Digits behind the point: those of the published number, and two more."""
-    mantissa, _, exponent = row.published.lower().partition("e")
-    behind = len(mantissa.partition(".")[2])
-    return min(12, max(0, behind - int(exponent or 0)) + 2) if row.published else -1
+    return min(12, max(0, _behind(row.published)) + 2) if row.published else -1
+
+
+def _behind(published: str) -> int:
+    """Digits behind the point of a printed number; below 0 where its last one is before it."""
+    mantissa, _, exponent = published.lower().partition("e")
+    return len(mantissa.partition(".")[2]) - int(exponent or 0)
 
 
 def _number(value: float, digits: int) -> str:
