@@ -36,6 +36,16 @@ ENTRIES: tuple[Entry, ...] = (
         "influence-balancing", "exact", "Short windows have the wrong sign",
         "Tallec and Ollivier (2018), Unbiased online recurrent optimization, ICLR", 0.1,
     ),
+    Entry(
+        "pascanu-temporal-order", "same setting", "Which mark came first: clipping and a penalty",
+        "Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
+        "networks, ICML", 10,
+    ),
+    Entry(
+        "gru-lstm-temporal-order", "illustration", "Which mark came first: GRUs and LSTMs",
+        "After Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
+        "networks, ICML", 6,
+    ),
 )  # fmt: skip
 
 
