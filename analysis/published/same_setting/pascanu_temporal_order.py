@@ -122,6 +122,6 @@ def _caption(data: xr.Dataset) -> str:
         f"{updates} updates, {percent(updates / PUBLISHED_UPDATES)} of the published budget (bars: "
         "95% intervals of Wilson 1927); open stars: what is published of clipping with the "
         "penalty. (b) After how many updates (dots; unsolved ones have none); lines are medians. "
-        "(c) Wrong answers: thin, of a network; thick, their median. Networks that have not "
-        f"learned stay at three quarters wrong; {some} got there."
+        "(c) Wrong answers: thin, of a network; thick, their median. Chance is three quarters "
+        f"wrong; {some} solved it."
     )
