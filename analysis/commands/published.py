@@ -74,6 +74,40 @@ ENTRIES: tuple[Entry, ...] = (
         "linear-unit", "exact", "Moments of a linear unit and of its windows",
         "Moments of an autoregression of order one, without a paper", 2.0,
     ),
+    Entry(
+        "pascanu-temporal-order", "same setting", "Which mark came first: clipping and a penalty",
+        "Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
+        "networks, ICML", 10,
+    ),
+    Entry(
+        "irnn-adding", "same setting", "Adding with rectified units that start from the identity",
+        "Le, Jaitly and Hinton (2015), A simple way to initialize recurrent networks of rectified "
+        "linear units, arXiv 1504.00941", 10,
+    ),
+    Entry(
+        "aicher-copy", "same setting", "A window chosen by its estimated bias",
+        "Aicher, Foti and Fox (2019), Adaptively truncating backpropagation through time to "
+        "control gradient bias, UAI", 10,
+    ),
+    Entry(
+        "gru-lstm-temporal-order", "illustration", "Which mark came first: GRUs and LSTMs",
+        "After Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
+        "networks, ICML", 6,
+    ),
+    Entry(
+        "forget-bias-adding", "illustration", "Adding with forget gates that begin open",
+        "Jozefowicz, Zaremba and Sutskever (2015), An empirical exploration of recurrent network "
+        "architectures, ICML", 5,
+    ),
+    Entry(
+        "path-through-c", "illustration", "The constant error carousel, and all other paths",
+        "Hochreiter and Schmidhuber (1997), Long short-term memory, Neural Computation 9", 0.5,
+    ),
+    Entry(
+        "h-only-exponents", "illustration", "Lyapunov exponents that do not see the memory cells",
+        "Vogt, Puelma Touzel, Shlizerman and Lajoie (2022), On Lyapunov exponents for RNNs, "
+        "Frontiers in Applied Mathematics and Statistics 8", 0.5,
+    ),
 )  # fmt: skip
 
 
