@@ -2,8 +2,8 @@
 Does the gradient arrive?
 =========================
 
-The gradient of a loss travels back step by step, and meets the same matrix at every one of them. How much of it
-is left after k steps? Nine networks add two marked numbers, three of each gain.
+The gradient of a loss travels back step by step, and meets the same matrix at every one of them.
+How much of it is left after k steps? Nine networks add two marked numbers, three of each gain.
 """
 
 import matplotlib.pyplot as plt
@@ -18,8 +18,8 @@ with analysis.style():
     ax.set_title("What is left of a gradient, k steps before its loss")
 
 # %%
-# A straight line on an axis of logs is one rate: a factor for each step. What the two ends of the line are apart
-# is what the first step of a sequence feels of the last one's loss.
+# A straight line on an axis of logs is one rate: a factor for each step. What the two ends of the
+# line are apart is what the first step of a sequence feels of the last one's loss.
 
 rates = data.growth_rate.median("network_seed").squeeze()
 for gain, rate in zip(data.gain.values, rates.values, strict=True):

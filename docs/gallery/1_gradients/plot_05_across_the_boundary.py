@@ -2,8 +2,8 @@
 From a decoder back into its encoder
 ====================================
 
-An encoder reads a number in English, its decoder writes it in German. The only way from a loss to the source is one
-state. What crosses it?
+An encoder reads a number in English, its decoder writes it in German. The only way from a loss to
+the source is one state. What crosses it?
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,9 @@
 Segments or sliding windows?
 ============================
 
-"Truncated to K steps" means two things. Sliding, every loss goes back K steps. Cut into segments of K steps, a loss
-goes back to the beginning of its segment, half as far in the mean. How much does it cost?
+"Truncated to K steps" means two things. Sliding, every loss goes back K steps. Cut into segments
+of K steps, a loss goes back to the beginning of its segment, half as far in the mean. How much
+does it cost?
 """
 
 import matplotlib.pyplot as plt

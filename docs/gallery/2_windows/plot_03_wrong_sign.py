@@ -2,9 +2,10 @@
 A window with the wrong sign
 ============================
 
-Can a truncated gradient point the wrong way? In the network of "influence balancing" (Tallec and Ollivier 2017,
-*Unbiasing truncated backpropagation through time*) one number theta drives 23 linear units, the first ten with +1, the
-others with -1, and each passes half of its value on to the one before. The answer is the state of the first unit.
+Can a truncated gradient point the wrong way? In the network of "influence balancing" (Tallec and
+Ollivier 2017, *Unbiasing truncated backpropagation through time*) one number theta drives 23
+linear units, the first ten with +1, the others with -1, and each passes half of its value on to
+the one before. The answer is the state of the first unit.
 """
 
 import matplotlib.pyplot as plt

@@ -2,8 +2,8 @@
 Windows for batches of 1 and of 16
 ==================================
 
-A short window has a bias: it does not see what lies further back. But what lies further back is also noise, which it
-leaves out. Which window has the smallest error together?
+A short window has a bias: it does not see what lies further back. But what lies further back is
+also noise, which it leaves out. Which window has the smallest error together?
 """
 
 import matplotlib.pyplot as plt
@@ -27,10 +27,13 @@ with analysis.style():
     for size, marker, colour in ((1, "o", "#d55e00"), (16, "s", "#0072b2")):
         total = bias + found.variance_estimate[0] * found.batch_size / size
         best = found.best_window(size)[0]
-        ax.plot(windows, total, marker=marker, color=colour, label=f"bias$^2$ + variance, batches of {size}")
+        name = f"bias$^2$ + variance, batches of {size}"
+        ax.plot(windows, total, marker=marker, color=colour, label=name)
         ax.plot(best, total[windows.index(best)], marker=marker, color=colour, ms=14, mfc="none")
         print(f"batches of {size}: the best window is {best:.0f}")
     ax.set(xscale="log", yscale="log", xlabel="window $K$ (steps)", ylim=(1e-3, None))
-    ax.set_ylabel("squared error of a batch's gradient (1: its mean's square)")
+    ax.set_xticks([2, 5, 10, 20, 40, 80], ["2", "5", "10", "20", "40", "80"])
+    ax.minorticks_off()
+    ax.set_ylabel(r"squared error, beside $\|\bar g\|^2$")
     ax.set_title("Long windows need large batches")
     ax.legend()

@@ -2,8 +2,8 @@
 Input against chaos
 ===================
 
-A network that is chaotic on its own may follow its input once that is strong. Where is the border, and are gradients
-on the same side of it?
+A network that is chaotic on its own may follow its input once that is strong. Where is the border,
+and are gradients on the same side of it?
 """
 
 import matplotlib.pyplot as plt
@@ -25,4 +25,8 @@ with analysis.style():
     analysis.plot_phase_diagram(data, ax=ax)
     ax.set_title("Where networks are chaotic, and where gradients explode")
 
-print(data)
+# %%
+# Strong input makes the same network stable. Where small differences of states grow, gradients do.
+
+agree = float(((data.lyapunov_exponent > 0) == (data.growth_rate > 0)).mean())
+print(f"both or neither in {100 * agree:.0f} % of all networks")

@@ -2,8 +2,8 @@
 A network of your own, and what is found
 ========================================
 
-Weights come from a file or, as here, from a mapping of names to arrays, such as a state dict of PyTorch. What do they
-do with gradients on your data?
+Weights come from a file or, as here, from a mapping of names to arrays, such as a state dict of
+PyTorch. What do they do with gradients on your data?
 """
 
 import matplotlib.pyplot as plt
