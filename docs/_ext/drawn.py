@@ -8,6 +8,12 @@ A page says::
     ```{shown} truncation/error-against-window
     ```
 
+The name of a run is that of its command, or what stands behind `:as:` in the next line, where a
+page has two of one command. What no command draws a script beside the page does, given the folder::
+
+    ```{drawn} python diagnose.py
+    ```
+
 Runs are in `figures/_drawn/`, and are made anew when the command or any source has changed.
 """
 
@@ -17,14 +23,17 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.display import status_iterator
 from sphinx.util.docutils import SphinxDirective
 
-_DRAWN = re.compile(r"^```\{drawn\} rnnsim (.+)$", re.MULTILINE)
+_DRAWN = re.compile(r"^```\{drawn\} (.+)\n(?::as: (\S+)\n)?```$", re.MULTILINE)
+_SCRIPT = "python"
 _SOURCE = Path(__file__).parents[2]
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,11 +48,18 @@ class Drawn(SphinxDirective):
 
     required_arguments = 1
     final_argument_whitespace = True
+    option_spec: ClassVar = {"as": directives.unchanged}
 
     def run(self):
-        """The command as a reader types it."""
-        block = nodes.literal_block(self.arguments[0], self.arguments[0], language="none")
-        return [block]
+        """The command as a reader types it, or the script."""
+        words = self.arguments[0]
+        first, _, rest = words.partition(" ")
+        if first != _SCRIPT:
+            return [nodes.literal_block(words, words, language="none")]
+        script = Path(self.env.srcdir) / "figures" / rest
+        self.env.note_dependency(str(script))
+        code = script.read_text(encoding="utf-8")
+        return [nodes.literal_block(code, code, language="python")]
 
 
 class Shown(SphinxDirective):
@@ -75,16 +91,26 @@ def _captions(path):
             yield name, words
 
 
+def commands(pages):
+    """The commands of all pages in a folder, by the names of their runs."""
+    found = {}
+    for page in sorted(Path(pages).glob("*.md")):
+        for words, name in _DRAWN.findall(page.read_text(encoding="utf-8")):
+            run = name or Path(shlex.split(words)[1]).stem
+            if found.setdefault(run, words) != words:
+                raise ExtensionError(
+                    f"{page}: `{words}` is the second of its name; give it another, :as:"
+                )
+    return found
+
+
 def draw(app):
     """Run every command of the pages that is not drawn yet as it stands."""
-    commands = {}
-    for page in sorted(Path(app.srcdir).glob("figures/*.md")):
-        for words in _DRAWN.findall(page.read_text(encoding="utf-8")):
-            commands[shlex.split(words)[0]] = words
+    found = commands(Path(app.srcdir) / "figures")
     sources = _sources()
-    names = list(commands)
+    names = list(found)
     for name in status_iterator(names, "drawing figures... ", "brown", len(names), app.verbosity):
-        _draw(place_of(app) / name, commands[name], sources)
+        _draw(place_of(app) / name, found[name], sources)
 
 
 def _sources():
@@ -97,15 +123,21 @@ def _sources():
 
 
 def _draw(folder, words, sources):
-    tag = f"{words}\n{sources}\n"
+    first, *rest = shlex.split(words)
+    if first == _SCRIPT:
+        script = folder.parents[1] / rest[0]
+        command = [sys.executable, str(script), str(folder)]
+        tag = f"{words}\n{hashlib.sha256(script.read_bytes()).hexdigest()}\n{sources}\n"
+    else:
+        options = ["--output", str(folder), "--overwrite", "--format", "png", "--no-progress"]
+        command = [sys.executable, "-m", "analysis", *rest, *options]
+        tag = f"{words}\n{sources}\n"
     mark = folder.with_suffix(".tag")
     if mark.exists() and mark.read_text(encoding="utf-8") == tag:
         return
-    command = [sys.executable, "-m", "analysis", *shlex.split(words), "--output", str(folder)]
-    options = ["--overwrite", "--format", "png", "--no-progress"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=_SOURCE, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ExtensionError(f"rnnsim {words}: {done.stderr[-2000:]}")
+        raise ExtensionError(f"{words}: {done.stderr[-2000:]}")
     mark.write_text(tag, encoding="utf-8")
 
 
