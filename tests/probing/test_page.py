@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "probe.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "training-loop.md"
 FOUND = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 SAME = """
 import numpy as np
