@@ -4,24 +4,10 @@ from pathlib import Path
 
 import faults
 import pytest
+from reproduced import done
 
 from analysis.commands.published import ENTRIES, KINDS
 from analysis.frame import figures
-from analysis.published.reproduction import Reproduction
-
-_DONE = {}
-
-
-def done(entry):
-    """The reproduction and its datasets, computed once for all tests of a process."""
-    if entry not in _DONE:
-        reproduction = Reproduction(entry)
-        _DONE[entry] = (
-            reproduction,
-            reproduction.compute(reproduction.module.REDUCED, progress=False),
-        )
-    return _DONE[entry]
-
 
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
