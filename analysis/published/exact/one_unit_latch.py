@@ -85,7 +85,7 @@ def attractor(weight: float, adverse: float = 0.0) -> float:
     low, high = border(weight), 1.0
     for _ in range(100):
         middle = 0.5 * (low + high)
-        held = np.tanh(weight * middle - adverse) > middle
+        held = weight * middle - adverse > np.arctanh(middle)
         low, high = (middle, high) if held else (low, middle)
     return low
 
@@ -254,7 +254,7 @@ def _latch(data: xr.Dataset) -> Figure:
 
 
 def _draw_states(ax: Axes, data: xr.Dataset) -> None:
-    h = np.tanh(np.linspace(-3.2, 3.2, 400))
+    h = np.linspace(-0.997, 0.997, 800)
     ax.plot((np.arctanh(h) - SHOWN * h) / limit(SHOWN), h, **figures.theory())
     for i, (name, label) in enumerate(
         (("after_up", "begun at $h^*$"), ("after_down", "begun at $-h^*$"))
