@@ -205,7 +205,25 @@ def _with_line(data):
 
 def test_the_caption_of_noise_says_where_chaos_stops():
     said = captions("critical-noise", _with_line)
-    assert "at 1.00 times the noise of large networks" in said
+    assert "at 1.00 times the noise of large networks. (b)" in said
+
+
+def test_networks_that_noise_wakes_fall_once_for_good():
+    at = np.array([0.5, 1.0, 1.5, 2.0])
+    assert critical_noise._last_fall(np.array([0.3, 0.1, -0.1, -0.2]), at) == pytest.approx(1.25)
+    assert critical_noise._last_fall(np.array([-0.3, 0.3, -0.1, -0.2]), at) == pytest.approx(1.375)
+    assert critical_noise._last_fall(np.array([-0.3, -0.2, -0.1, -0.2]), at) == 0.5
+    assert critical_noise._last_fall(np.array([0.4, 0.3, 0.2, 0.1]), at) == 2.0
+    said = captions("critical-noise", _with_one_asleep)
+    assert "one is below 0 at weaker noise too" in said
+
+
+def _with_one_asleep(data):
+    if "noise" not in data:
+        return data
+    data = _with_line(data)
+    asleep = (data.gain == 2) & (data.network_seed == 0) & (data.noise < 0.6)
+    return data.assign(exponent=data.exponent.where(~asleep, -0.1))
 
 
 def test_the_caption_of_chrono_has_the_ends():
