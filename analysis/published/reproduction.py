@@ -87,5 +87,9 @@ def took(datasets: Datasets) -> str:
     """How long it took to compute, and on what."""
     times = datasets[COMPUTED]
     seconds, cores = float(times.seconds), counted(int(times.cores), "core")
-    long = f"{seconds / 60:.3g} minutes" if seconds >= 120 else f"{seconds:.2g} seconds"
+    long = f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{_seconds(seconds)} seconds"
     return f"Computed in {long} on {cores}, with compiling where kernels were new."
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"

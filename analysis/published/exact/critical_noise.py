@@ -120,11 +120,30 @@ def _rate(rnn: rnnsim.RNN, noise: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
 
 
 def crossings(data: xr.Dataset) -> xr.DataArray:
-    """Noise over the critical one at which lambda_1 of each network is 0, between two strengths."""
+    """Noise over the critical one at which lambda_1 of each network falls through 0 for good."""
     return xr.apply_ufunc(
-        lambda line: np.interp(0.0, -line, data.noise.values),
+        lambda line: _last_fall(line, data.noise.values),
         data.exponent, input_core_dims=[["noise"]], vectorize=True,
     )  # fmt: skip
+
+
+def _last_fall(line: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> float:
+    """Between the last strength of noise with a number above 0 and the next; else an end.
+
+    A network of some hundred units may be no chaos under weak noise, and become so under stronger.
+    """
+    above = np.flatnonzero(line > 0)
+    last = int(above[-1]) if above.size else 0
+    if not above.size or last + 1 == line.size:
+        return float(at[last])
+    share = line[last] / (line[last] - line[last + 1])
+    return float(at[last] + share * (at[last + 1] - at[last]))
+
+
+def _woken(data: xr.Dataset) -> int:
+    """How many networks are below 0 at some noise weaker than that of their last fall."""
+    earlier = (data.exponent < 0) & (data.noise < crossings(data))
+    return int(earlier.any("noise").sum())
 
 
 def shift(gain: float, strength: float, H: int) -> float:
@@ -203,7 +222,8 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     figures.caption(
         figure,
         f"{n} networks of {H} units, whose units read white noise each. (a) lambda_1 given the "
-        f"noise; it falls through 0 (dotted) at {_where(data)} the noise of large networks. (b) "
+        f"noise; it falls through 0 (dotted) at {_where(data)} the noise of large networks"
+        f"{_by_then(data)}. (b) "
         "The noise at which lambda_1 is 0, of each network (dots). Dashed: large networks, and "
         f"below them those of {H} units, to first order in 1/H; below the lines is chaos.",
     )
@@ -215,6 +235,13 @@ def _where(data: xr.Dataset) -> str:
     means = crossings(data).mean("network_seed").values
     low, high = f"{means.min():.2f}", f"{means.max():.2f}"
     return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _by_then(data: xr.Dataset) -> str:
+    """Of networks whose trajectories meet under weaker noise too, if there are any."""
+    woken = _woken(data)
+    which = "one is" if woken == 1 else f"{woken} are"
+    return f"; {which} below 0 at weaker noise too" * (woken > 0)
 
 
 def _draw_exponents(ax: Axes, data: xr.Dataset) -> None:

@@ -224,15 +224,15 @@ def rows(datasets: Datasets) -> list[Row]:
     """Critical gains, all eigenvalues, and the radii of two frameworks."""
     data = datasets["rest"]
     H = figures.configuration(data)["n_hidden"]
-    spacing = float(np.sqrt(np.pi / H))
-    edge = f"one spacing of {H} eigenvalues in a disc, sqrt(pi/{H}) of its radius"
+    width = 1 / float(np.sqrt(H))
+    edge = f"the edge of {H} eigenvalues in a disc is known to the order of 1/sqrt({H})"
     found = []
     for case in CASES:
         one = data.sel(case=case.name)
         name = f"critical gain, {case.name} (closed form)"
         found.append(_of_orthogonal(f"{name}, orthogonal", case, float(one.touching)))
         ours = float(np.mean(_crossings(one)))
-        found.append(Row(f"{name}, Gaussian", case.gain, ours, spacing * case.critical, edge))
+        found.append(Row(f"{name}, Gaussian", case.gain, ours, width * case.critical, edge))
     for case in CASES:
         one = data.sel(case=case.name)
         why = "rounding: H epsilon, times the norm and the worst condition of an eigenvalue"
@@ -240,7 +240,7 @@ def rows(datasets: Datasets) -> list[Row]:
         found.append(Row(name, "0", float(one.distance), float(one.rounding), why))
     for name, published in _DEFAULTS.items():
         ours = float(data.default.sel(framework=name).mean())
-        allowed = spacing * _REACH[name]
+        allowed = width * _REACH[name]
         found.append(
             Row(
                 f"spectral radius as initialised, {name} (closed form)",
@@ -273,7 +273,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
 
 
 def _clouds(data: xr.Dataset) -> Figure:
-    figure, axes = figures.new_figure(2, 2, figsize=(8.6, 9.0), squeeze=False)
+    figure, axes = figures.new_figure(2, 2, figsize=(9.0, 9.0), squeeze=False)
     for ax, index in zip(axes.flat, _DRAWN, strict=True):
         _draw_cloud(ax, CASES[index], data.eigenvalue.isel(case=index).values)
     for ax, index in zip(axes.flat, _DRAWN, strict=True):
@@ -293,15 +293,15 @@ def _clouds(data: xr.Dataset) -> Figure:
 
 def _draw_cloud(ax: Axes, case: Case, values: Any) -> None:
     keep, factor = case.line
+    radius = factor * case.critical
     ax.plot(
-        values.real, values.imag, ls="", marker="o", ms=figures.pt(3.5), mew=0,
+        values.real, values.imag, ls="", marker="o", ms=figures.pt(1.5 + 4.0 * radius), mew=0,
         color=figures.MEASURED, alpha=0.8,
     )  # fmt: skip
     ax.add_patch(Circle((0, 0), 1.0, fill=False, **_patch(figures.mark())))
-    radius = factor * case.critical
     ax.add_patch(Circle((keep, 0), radius, fill=False, **_patch(figures.theory())))
     ax.set_aspect("equal")
-    ax.set(xlim=(-1.15, 1.4), ylim=(-1.275, 1.275))
+    ax.set(xlim=(-0.2, 1.25), ylim=(-0.7, 0.7))
     ax.set_xlabel(r"real part of $\lambda$ (1)")
     ax.set_ylabel(r"imaginary part of $\lambda$ (1)")
 

@@ -163,20 +163,19 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     data = datasets["moments"]
     figure, ax = figures.new_figure(figsize=(8.6, 5.0))
     windows = np.arange(1, WINDOWS[-1] + 1)
-    lines = []
     for i, weight, colour in figures.shaded(data.weight.values.tolist()):
         one = data.sel(weight=weight)
-        lines += ax.plot(
-            data.window, one.windowed / one.full, color=colour, marker=figures.MARKERS[i],
+        ax.plot(
+            data.window, one.windowed / one.full, color=colour, marker=figures.MARKERS[i], ls="",
             label=f"$l$ = {weight:g}",
         )  # fmt: skip
         closed = windowed_square(weight, windows) / windowed_square(weight, LENGTH)
         ax.plot(windows, closed, **figures.theory(lw=figures.pt(1.2)))
-    figures.name_lines(ax, lines)
     ax.set_xscale("log")
     ax.set_ylim(0, 1.08)
     ax.set_xlabel("window $K$ (steps)")
     ax.set_ylabel("mean square, relative to the full gradient (1)")
+    ax.legend(loc="lower right")
     figures.caption(figure, _caption(data))
     return {"moment-against-window": figure}
 

@@ -16,6 +16,7 @@ from rnnsim.data.datasets import Variable, attributes, labelled
 from ...frame import figures
 from ...frame.runs import Datasets
 from ...frame.settings import flag
+from ...frame.words import share
 from ..rows import Row, rounded
 
 CLAIM = (
@@ -84,7 +85,7 @@ def attractor(weight: float, adverse: float = 0.0) -> float:
     low, high = border(weight), 1.0
     for _ in range(100):
         middle = 0.5 * (low + high)
-        held = np.tanh(weight * middle - adverse) > middle
+        held = weight * middle - adverse > np.arctanh(middle)
         low, high = (middle, high) if held else (low, middle)
     return low
 
@@ -253,7 +254,7 @@ def _latch(data: xr.Dataset) -> Figure:
 
 
 def _draw_states(ax: Axes, data: xr.Dataset) -> None:
-    h = np.tanh(np.linspace(-3.2, 3.2, 400))
+    h = np.linspace(-0.997, 0.997, 800)
     ax.plot((np.arctanh(h) - SHOWN * h) / limit(SHOWN), h, **figures.theory())
     for i, (name, label) in enumerate(
         (("after_up", "begun at $h^*$"), ("after_down", "begun at $-h^*$"))
@@ -284,13 +285,18 @@ def _gradient(data: xr.Dataset) -> Figure:
     ax.set_xlabel("steps $t$")
     ax.set_ylabel(r"largest $\mathrm{d}h_t/\mathrm{d}h_0$ (1)")
     B = figures.configuration(data)["sequences"]
-    kept = float(data.kept.min())
-    words = "All bits are kept" if kept == 1 else f"Down to {kept:.0%} of bits are kept"
     figures.caption(
         figure,
         f"The largest derivative over {B} sequences of uniform noise, at w = {SHOWN:g}. Dashed: "
-        f"the bound, which the most adverse constant input comes to. {words}, and the gradient "
-        "vanishes; the nearer noise comes to what the bit withstands, the more slowly the bound "
-        "falls.",
+        f"the bound, which the most adverse constant input comes to. {_kept(data)}; the nearer "
+        "noise comes to what the bit withstands, the more slowly the bound falls.",
     )
     return figure
+
+
+def _kept(data: xr.Dataset) -> str:
+    """What becomes of the bit and of its gradient."""
+    kept = float(data.kept.min())
+    words = "All bits are kept" if kept == 1 else f"Down to {share(kept)} of bits are kept"
+    vanishes = bool((data.log_slope.isel(time=-1) < np.log(1e-3)).all())
+    return words + ", and the gradient vanishes" * vanishes

@@ -4,24 +4,12 @@ from pathlib import Path
 
 import faults
 import pytest
+import xarray as xr
+from reproduced import done
 
 from analysis.commands.published import ENTRIES, KINDS
 from analysis.frame import figures
-from analysis.published.reproduction import Reproduction
-
-_DONE = {}
-
-
-def done(entry):
-    """The reproduction and its datasets, computed once for all tests of a process."""
-    if entry not in _DONE:
-        reproduction = Reproduction(entry)
-        _DONE[entry] = (
-            reproduction,
-            reproduction.compute(reproduction.module.REDUCED, progress=False),
-        )
-    return _DONE[entry]
-
+from analysis.published.reproduction import COMPUTED, took
 
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
@@ -60,6 +48,21 @@ def test_its_words_say_what_it_is(entry):
     assert reproduction.module.CLAIM.endswith(".")
     for row in reproduction.rows(datasets):
         assert row.quantity in said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.034, "0.034 seconds"),
+        (9.4, "9.4 seconds"),
+        (112.3, "112 seconds"),
+        (187.0, "3.1 minutes"),
+    ],
+)
+def test_it_says_how_long_it_took(seconds, words):
+    times = xr.Dataset({"seconds": seconds, "cores": 2})
+    said = took({COMPUTED: times})
+    assert said.startswith(f"Computed in {words} on 2 cores")
 
 
 def test_names_are_of_modules_and_modules_have_names():

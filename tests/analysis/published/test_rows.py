@@ -6,7 +6,7 @@ import pytest
 
 from analysis.commands.published import ENTRIES
 from analysis.published import page
-from analysis.published.rows import HEADER, Row, cells, verdict
+from analysis.published.rows import HEADER, Row, cells, rounded, rounding, sampled, verdict
 
 SOUND = Row("slope", "-6.000", -6.0004, 5e-4, "rounding")
 FAR = Row("rate", ".154249", 0.16, 0.001, "standard error", "nats per step")
@@ -51,6 +51,21 @@ def test_a_row_keeps_the_published_digits_and_has_two_more():
 )  # fmt: skip
 def test_the_verdict_is_borne_out_by_the_rows(rows, words):
     assert verdict(rows) == words
+
+
+@pytest.mark.parametrize(
+    ("published", "half"), [("1.1353", 5e-5), (".64434", 5e-6), ("2", 0.5), ("4e-16", 5e-17)]
+)
+def test_a_rounded_number_leaves_half_of_its_last_digit_open(published, half):
+    assert rounding(published) == pytest.approx(half)
+    assert rounded("it", published, float(published) + 0.9 * half).agrees
+    assert not rounded("it", published, float(published) + 1.1 * half).agrees
+
+
+def test_a_sample_agrees_within_four_standard_errors():
+    assert sampled("it", "1.00", 1.104, 0.025, "of 3").agrees
+    assert not sampled("it", "1.00", 1.106, 0.025, "of 3").agrees
+    assert "4 standard errors, of 3" in sampled("it", "1.00", 1.0, 0.025, "of 3").because
 
 
 def test_without_claims_none_is_made():
