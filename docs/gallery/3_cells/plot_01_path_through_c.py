@@ -43,5 +43,5 @@ with analysis.style():
 
 # %%
 # With the gate half open the memory is halved at every step, and what still arrives has come
-# through the gates. Held open, the gate alone carries nearly all of it. At lag 0 nothing comes
-# through c: the loss of a step reads h.
+# through the gates. Held open, the gate alone carries most of it, for some tens of steps. At lag 0
+# nothing comes through c: the loss of a step reads h.
