@@ -109,14 +109,14 @@ def test_a_script_runs_and_draws_one_picture_or_two(ran, name):
 
 
 def test_norms_far_below_the_range_are_numbers(ran):
-    left = ran("plot_03_beyond_the_range")[0]
+    left = ran("plot_02_beyond_the_range")[0]
     assert left["decades"][0, -1] < -2000
     assert left["parts"][0] == left["parts"][1] == 0
     assert not np.isfinite(left["parts"][2])
 
 
 def test_the_rate_into_a_layer_is_the_largest_up_to_the_top(ran):
-    left = ran("plot_04_which_layer_forgets")[0]
+    left = ran("plot_03_which_layer_forgets")[0]
     own = left["own"]
     assert own[1] > own[2] > own[0]
     rates = [rnnsim.growth_rate(each, (30, 58)).rate[0] for each in left["flow"].layers]

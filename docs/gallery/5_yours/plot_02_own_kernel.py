@@ -3,7 +3,7 @@ A kernel in a compiled loop of your own
 =======================================
 
 Kernels take tuples of arrays and write into arrays, so that a loop around them can be compiled as
-well. Gradient descent on one network, and the norm of its gradient at every update.
+well. What does the norm of a gradient do during two hundred updates of one network?
 """
 
 import matplotlib.pyplot as plt

@@ -3,7 +3,7 @@ A sweep that can be stopped
 ===========================
 
 A sweep of hours should not begin anew because a machine was switched off. With a store, each job
-is kept as soon as it is done, and the same call goes on.
+is kept as soon as it is done, and the same call goes on. What is there when it was stopped?
 """
 
 import tempfile
