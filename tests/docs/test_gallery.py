@@ -58,9 +58,10 @@ def test_only_public_names_are_called(name):
     for module, attributes in chains(name):
         thing = PUBLIC[module]
         if attributes[0] in ("tasks", "theory"):
+            if len(attributes) == 1:
+                continue  # what is below it comes by itself
             thing, attributes = getattr(thing, attributes[0]), attributes[1:]
         assert attributes[0] in thing.__all__, f"{module}.{attributes[0]}"
-        assert not any(each.startswith("_") for each in attributes[1:] if each != "_replace")
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith(("rnnsim", "analysis")):
             assert (node.module, node.names[0].name) == ("rnnsim", "kernels")
@@ -108,14 +109,14 @@ def test_a_script_runs_and_draws_one_picture_or_two(ran, name):
 
 
 def test_norms_far_below_the_range_are_numbers(ran):
-    left = ran("plot_03_beyond_the_range")[0]
+    left = ran("plot_02_beyond_the_range")[0]
     assert left["decades"][0, -1] < -2000
     assert left["parts"][0] == left["parts"][1] == 0
     assert not np.isfinite(left["parts"][2])
 
 
 def test_the_rate_into_a_layer_is_the_largest_up_to_the_top(ran):
-    left = ran("plot_04_which_layer_forgets")[0]
+    left = ran("plot_03_which_layer_forgets")[0]
     own = left["own"]
     assert own[1] > own[2] > own[0]
     rates = [rnnsim.growth_rate(each, (30, 58)).rate[0] for each in left["flow"].layers]
@@ -134,6 +135,9 @@ def test_segments_lose_more_at_the_same_window_and_as_much_at_the_same_reach(ran
     left = ran("plot_02_segments_and_sliding")[0]
     sliding, segments = np.array(left["sliding"][1:-1]), np.array(left["segments"][1:-1])
     assert (segments > sliding).all()
+    reach = (np.array(left["windows"][1:-1]) + 1) / 2
+    same = np.interp(np.log(reach), np.log(left["windows"][:-1]), left["sliding"][:-1])
+    assert np.abs(segments / same - 1).max() < 0.1  # "nearly", as the script says
 
 
 def test_short_windows_have_the_wrong_sign(ran):
@@ -149,8 +153,7 @@ def test_larger_batches_have_the_longer_best_window(ran):
     assert found.best_window(1)[0] < found.best_window(16)[0]
 
 
-def test_a_window_that_reaches_learns(ran, capsys):
-    ran("plot_05_learning_through_a_window")
+def test_a_window_that_reaches_learns(ran):
     left = ran("plot_05_learning_through_a_window")[0]
     last = left["last"]
     assert last[12] < last[10] < last[8]
@@ -194,7 +197,7 @@ def test_chaos_and_exploding_gradients_go_together(ran):
 
 def test_the_compiled_loop_starts_from_the_gradient_of_bptt(ran):
     left = ran("plot_02_own_kernel")[0]
-    assert left["norms"][0] == pytest.approx(left["first"], rel=1e-12)
+    assert left["norms"][0] == pytest.approx(left["first"], rel=1e-12)  # sums in another order
     assert left["losses"][-1] < left["losses"][0]
 
 

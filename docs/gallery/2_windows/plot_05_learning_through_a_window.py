@@ -48,5 +48,5 @@ with analysis.style():
 
 # %%
 # The last of four steps goes back the whole window, the first one three steps less. A window of 12
-# reaches every symbol from its answer, one of 10 those of some answers. One of 8 reaches none: what
-# is learnt there is to read off what the states happen to keep. Chance is ln 4, about 1.386.
+# reaches every symbol from its answer, one of 10 those of some answers. One of 8 reaches none:
+# what is learnt there is to read off what the states happen to keep. Chance is ln 4, about 1.386.

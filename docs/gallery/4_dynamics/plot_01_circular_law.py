@@ -24,10 +24,14 @@ with analysis.style():
         ax.plot(gain * np.cos(angle), gain * np.sin(angle), "k--", label="circular law")
         ax.plot(np.cos(angle), np.sin(angle), color="0.6", label="modulus 1")
         ax.plot(values.real, values.imag, ".", ms=6, color="#0072b2")
-        ax.set(aspect="equal", title=f"H = {n_hidden}", xlabel="real part")
+        ax.set(aspect="equal", title=f"H = {n_hidden}", xlabel="real part", xlim=(-1.45, 1.45))
         inside = float(np.mean(abs(values) <= 1))
         law = float(rnnsim.theory.circular_law_fraction(1.0, gain=gain))
         print(f"H = {n_hidden}: radius {found.spectral_radius[0]:.3f},", end=" ")
         print(f"{inside:.2f} of all within 1 (law: {law:.2f})")
-    axes[0].set_ylabel("imaginary part")
+    axes[0].set(ylabel="imaginary part", ylim=(-1.45, 1.45))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+# %%
+# Large matrices keep to the law, and fill the disc evenly; of small ones the largest eigenvalue is
+# anyone's guess, and with it what a linear network of that matrix would do.

@@ -20,7 +20,7 @@ axis = np.linspace(-1.5, 1.5, 81)
 lags = np.arange(61)
 
 with analysis.style():
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.8), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(12.5, 4.4), layout="constrained")
     for rnn, name, ax in ((normal, "normal", axes[0]), (skewed, "not normal", axes[1])):
         found = rnnsim.pseudospectrum(rnn, real=axis, imag=axis)
         decades = found.log_sigma_min[0] / np.log(10)

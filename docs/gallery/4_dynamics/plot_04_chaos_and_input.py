@@ -23,10 +23,14 @@ data = rnnsim.phase_sweep(
 with analysis.style():
     figure, ax = plt.subplots(layout="constrained")
     analysis.plot_phase_diagram(data, ax=ax)
-    ax.set_title("Where networks are chaotic, and where gradients explode")
+    figure.colorbar(ax.collections[0], label=r"largest exponent $\lambda_1$ (nats per step)")
+    ax.set_title("Chaos, and gradients that explode")
 
 # %%
-# Strong input makes the same network stable. Where small differences of states grow, gradients do.
+# Blue and hatched is stable, red chaotic. On the wide grey line small differences of states
+# neither grow nor shrink, on the thin black one gradients do not; dashed is the border of large
+# networks. Strong input makes the same networks stable, and takes exploding gradients away with
+# the chaos.
 
 agree = float(((data.lyapunov_exponent > 0) == (data.growth_rate > 0)).mean())
 print(f"both or neither in {100 * agree:.0f} % of all networks")

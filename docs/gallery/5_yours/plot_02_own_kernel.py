@@ -3,7 +3,7 @@ A kernel in a compiled loop of your own
 =======================================
 
 Kernels take tuples of arrays and write into arrays, so that a loop around them can be compiled as
-well. Gradient descent on one network, and the norm of its gradient at every update.
+well. What does the norm of a gradient do during two hundred updates of one network?
 """
 
 import matplotlib.pyplot as plt
@@ -16,13 +16,12 @@ from rnnsim import kernels
 
 
 @njit(nogil=True)
-def descend(weights, batch, activation, rate, n_updates):
+def descend(weights, batch, activation, networks, work, out, rate, n_updates):
     """Loss and norm of dL/dW_hh of every update; weights are changed in place."""
-    work = kernels.backward_work(weights, batch, batch.inputs.shape[1])
-    out = kernels.gradient_arrays(weights, batch)
+    first, last = networks
     losses, norms = np.empty(n_updates), np.empty(n_updates)
     for update in range(n_updates):
-        kernels.bptt(weights, batch, activation, 0, weights.W_hh.shape[0], work, out)
+        kernels.bptt(weights, batch, activation, first, last, work, out)
         losses[update] = out.loss.mean()
         norms[update] = np.sqrt((out.weights.W_hh**2).sum())
         weights.W_hh[:] -= rate * out.weights.W_hh
@@ -48,7 +47,9 @@ batch = kernels.Batch(
 )
 kernels.check(weights, batch)
 before = rnnsim.RNN(*(np.array(array) for array in weights))
-losses, norms = descend(weights, batch, kernels.TANH, 0.005, 200)
+work = kernels.backward_work(weights, batch, T)  # scratch that keeps all states
+out = kernels.gradient_arrays(weights, batch)
+losses, norms = descend(weights, batch, kernels.TANH, (0, 1), work, out, 0.005, 200)
 
 with analysis.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")

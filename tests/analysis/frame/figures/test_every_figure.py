@@ -3,6 +3,9 @@
 Axes are those of the commands at their defaults; networks are small, and learn for a moment.
 """
 
+import re
+from pathlib import Path
+
 import faults
 import pytest
 
@@ -80,3 +83,14 @@ def test_a_reader_stumbles_over_nothing(computed, name, look):
         drawn = RUNS[name][0].draw(computed(name))
         found = {each: faults.faults(figure) for each, figure in drawn.items()}
     assert not {each: dict.fromkeys(them) for each, them in found.items() if them}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_page_of_the_command_says_how_every_figure_is_read(computed, name):
+    pages = Path(__file__).parents[4] / "docs" / "figures"
+    page = (pages / f"{name.partition(',')[0]}.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```\{shown\} \S+/(\S+)$", page, re.MULTILINE)
+    with figures.style():
+        drawn = RUNS[name][0].draw(computed(name))
+    for each in drawn:  # of several cells each has the name of its own behind it
+        assert each in shown or any(each.startswith(f"{known}-") for known in shown), each
