@@ -123,7 +123,7 @@ $(FRAMEWORKS)/.ready: pyproject.toml constraints.txt tests/importing/fixtures/re
 # PyTorch, Keras, Flax and ONNX write their files anew, load what rnnsim writes, and are probed;
 # what was trained there is diagnosed.
 test-frameworks: $(FRAMEWORKS)/.ready
-	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing tests/diagnosis -m frameworks
+	$(FRAMEWORKS)/bin/pytest tests/importing tests/probing tests/diagnosis tests/docs -m frameworks
 
 # The peers live in an environment of their own; half an hour on two cores.
 $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt

@@ -1,8 +1,6 @@
 """The sliders of a notebook: the same numbers and words, without a browser."""
 
-import re
 import sys
-from pathlib import Path
 
 import explored
 import numpy as np
@@ -100,14 +98,6 @@ def test_no_line_is_dashed(plot):
     dotted = [line for line in ax.lines if line.get_gid() == "mark"]
     assert {line.get_linestyle() for line in ax.lines} <= {"-", "None", ":"}
     assert [line for line in ax.lines if line.get_linestyle() == ":"] == dotted
-
-
-def test_code_on_the_page_of_documentation_runs():
-    text = (Path(__file__).parents[3] / "docs/guide/teaching.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names = {}
-    exec(compile(code, "explore.md", "exec"), names)
-    assert names["data"].gain.size == 3
 
 
 def test_without_ipywidgets_it_says_what_to_install(monkeypatch):

@@ -27,7 +27,7 @@ def test_it_writes_the_page_and_says_where(report, tmp_path):
 
 def test_the_numbers_are_read_back_as_the_page_on_reports_says(tmp_path, monkeypatch):
     text = (Path(__file__).parents[4] / "docs/guide/report.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     hostile = reports.report([], reports.HOSTILE, data={"a": ["</script>", 1.5, None]})
     write(hostile, tmp_path / "report.html")
     monkeypatch.chdir(tmp_path)
