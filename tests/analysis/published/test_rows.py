@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from analysis.commands.published import ENTRIES
@@ -25,6 +26,7 @@ def test_what_agrees_is_within_what_is_allowed():
     assert BARE.agrees is None
     assert Row("bound", "1", 1.0, 0.0).agrees
     assert not Row("unknown", "1", math.nan, 10.0).agrees
+    assert Row("of NumPy", "1", 2.0, np.float64(0.5)).agrees is False  # and no bool of NumPy's
 
 
 def test_a_row_keeps_the_published_digits_and_has_two_more():
