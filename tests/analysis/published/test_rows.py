@@ -76,7 +76,7 @@ def test_without_claims_none_is_made():
 
 
 def test_a_page_holds_all_of_it():
-    captions = {"slope-against-window": "What $s_0$ does."}
+    captions = {"slope-against-window": "What $s_0$ does, at s* and -s*."}
     found = page.page(
         ENTRIES[0], claim="Claimed.", missing=["The curves."], rows=[SOUND, BARE],
         captions=captions, settings="length = 400\n", took="Computed in 3 seconds on 2 cores.",
@@ -87,5 +87,5 @@ def test_a_page_holds_all_of_it():
     assert "![slope against window](slope-against-window.png)" in found
     assert "- The curves." in found
     assert "length = 400" in found
-    assert "*What $s_0$ does.*" in found
+    assert r"*What $s_0$ does, at s\* and -s\*.*" in found
     assert f"rnnsim reproduce {ENTRIES[0].name}" in found
