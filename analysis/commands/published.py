@@ -39,7 +39,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "gated-eigenvalues", "exact", "Gates shift and shrink eigenvalues",
         "Can, Krishnamurthy and Schwab (2020), Gating creates slow modes and controls phase-space "
-        "complexity in GRUs and LSTMs, PMLR 107, 476", 2.0,
+        "complexity in GRUs and LSTMs, PMLR 107, 476", 1.0,
     ),
     Entry(
         "chrono-curves", "exact", "What chrono gates keep of a gradient",
@@ -52,7 +52,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "critical-noise", "exact", "Noise stops chaos",
         "Molgedey, Schuchhardt and Schuster (1992), Suppressing chaos in neural networks by noise, "
-        "Physical Review Letters 69, 3717", 3.0,
+        "Physical Review Letters 69, 3717", 1.0,
     ),
     Entry(
         "one-unit-latch", "exact", "A bit is safe where its gradient vanishes",
@@ -72,7 +72,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     Entry(
         "linear-unit", "exact", "Moments of a linear unit and of its windows",
-        "Moments of an autoregression of order one, without a paper", 2.0,
+        "Moments of an autoregression of order one, without a paper", 0.5,
     ),
     Entry(
         "pascanu-temporal-order", "same setting", "Which mark came first: clipping and a penalty",

@@ -24,15 +24,17 @@ def page(
     parts = [
         f"# {entry.title}",
         f"{entry.source}. {kind}",
-        claim,
-        f"**{verdict(rows)}**",
+        _plain(claim),
+        f"**{_plain(verdict(rows))}**",
         table(rows),
         *(
-            f"![{name.replace('-', ' ')}]({name}.{kind_of_figure})\n\n*{caption}*"
+            f"![{name.replace('-', ' ')}]({name}.{kind_of_figure})\n\n*{_plain(caption)}*"
             for name, caption in captions.items()
         ),
         "## What could not be compared",
-        "\n".join(f"- {each}" for each in missing) if missing else "Nothing that was published.",
+        "\n".join(f"- {_plain(each)}" for each in missing)
+        if missing
+        else "Nothing that was published.",
         "## Settings, and again",
         f"{took} Values of the settings:",
         f"```toml\n{settings.strip()}\n```",
@@ -48,4 +50,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
+    return _plain(text).replace("|", r"\|")
+
+
+def _plain(text: str) -> str:
+    """Words whose asterisks are asterisks, such as that of h*, and no emphasis."""
+    return text.replace("*", r"\*")

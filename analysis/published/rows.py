@@ -30,7 +30,7 @@ class Row(NamedTuple):
     @property
     def agrees(self) -> bool | None:
         """Whether the deviation is one that is allowed; None where nothing is claimed."""
-        return None if self.allowed is None else abs(self.deviation) <= self.allowed
+        return None if self.allowed is None else bool(abs(self.deviation) <= self.allowed)
 
 
 ERRORS = 4  # standard errors within which a sample agrees with what it is drawn from

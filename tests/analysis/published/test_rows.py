@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from analysis.commands.published import ENTRIES
@@ -25,6 +26,7 @@ def test_what_agrees_is_within_what_is_allowed():
     assert BARE.agrees is None
     assert Row("bound", "1", 1.0, 0.0).agrees
     assert not Row("unknown", "1", math.nan, 10.0).agrees
+    assert Row("of NumPy", "1", 2.0, np.float64(0.5)).agrees is False  # and no bool of NumPy's
 
 
 def test_a_row_keeps_the_published_digits_and_has_two_more():
@@ -74,7 +76,7 @@ def test_without_claims_none_is_made():
 
 
 def test_a_page_holds_all_of_it():
-    captions = {"slope-against-window": "What $s_0$ does."}
+    captions = {"slope-against-window": "What $s_0$ does, at s* and -s*."}
     found = page.page(
         ENTRIES[0], claim="Claimed.", missing=["The curves."], rows=[SOUND, BARE],
         captions=captions, settings="length = 400\n", took="Computed in 3 seconds on 2 cores.",
@@ -85,5 +87,5 @@ def test_a_page_holds_all_of_it():
     assert "![slope against window](slope-against-window.png)" in found
     assert "- The curves." in found
     assert "length = 400" in found
-    assert "*What $s_0$ does.*" in found
+    assert r"*What $s_0$ does, at s\* and -s\*.*" in found
     assert f"rnnsim reproduce {ENTRIES[0].name}" in found
