@@ -22,8 +22,8 @@ from ..rows import Row
 
 CLAIM = (
     "Recurrent networks of rectified units whose W_hh starts as the identity (IRNN) learn to add "
-    "two marked numbers of a long sequence about as well as LSTMs do, where tanh units fail. "
-    "Always answering 1, the mean of the sum, has a mean squared error of 1/6."
+    "two marked numbers of a long sequence about as well as LSTMs do. Always answering 1, the mean "
+    "of the sum, has a mean squared error of 1/6."
 )
 MISSING = (
     "The paper's learning curves, at lengths 150 to 400: no number of them is at hand, and the "

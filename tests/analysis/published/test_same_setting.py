@@ -1,5 +1,6 @@
 """Trainings beside their papers: data are what is described, words follow the numbers."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_answering_1_has_the_published_error_or_is_said_not_to(added):
     assert first.agrees
     off = added["adding"].assign(answering_1=added["adding"].answering_1 + 1.0)
     assert irnn_adding.rows({"adding": off})[0].agrees is False
+
+
+def test_small_networks_are_claimed_to_agree_after_as_many_sequences_alone(added):
+    assert [row.agrees for row in irnn_adding.rows(added)[1:3]] == [None, None]
+    data = added["adding"].copy(deep=True)
+    settings = figures.configuration(data) | {"n_updates": 2500, "batch_size": 16}
+    data.attrs["configuration"] = json.dumps(settings)
+    data.small_error[:] = [[0.05, 0.04, 0.06], [0.1655, 0.1655, 0.1655]]
+    assert [row.agrees for row in irnn_adding.rows({"adding": data})[1:3]] == [True, True]
+    data.small_error[:] = [[0.16, 0.16, 0.161], [0.05, 0.04, 0.06]]
+    assert [row.agrees for row in irnn_adding.rows({"adding": data})[1:3]] == [False, False]
 
 
 @pytest.mark.parametrize(
