@@ -77,27 +77,27 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         "pascanu-temporal-order", "same setting", "Which mark came first: clipping and a penalty",
         "Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
-        "networks, ICML", 10,
+        "networks, ICML", 6,
     ),
     Entry(
         "irnn-adding", "same setting", "Adding with rectified units that start from the identity",
         "Le, Jaitly and Hinton (2015), A simple way to initialize recurrent networks of rectified "
-        "linear units, arXiv 1504.00941", 10,
+        "linear units, arXiv 1504.00941", 2,
     ),
     Entry(
         "aicher-copy", "same setting", "A window chosen by its estimated bias",
         "Aicher, Foti and Fox (2019), Adaptively truncating backpropagation through time to "
-        "control gradient bias, UAI", 10,
+        "control gradient bias, UAI", 2,
     ),
     Entry(
         "gru-lstm-temporal-order", "illustration", "Which mark came first: GRUs and LSTMs",
         "After Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural "
-        "networks, ICML", 6,
+        "networks, ICML", 11,
     ),
     Entry(
         "forget-bias-adding", "illustration", "Adding with forget gates that begin open",
         "Jozefowicz, Zaremba and Sutskever (2015), An empirical exploration of recurrent network "
-        "architectures, ICML", 5,
+        "architectures, ICML", 2,
     ),
     Entry(
         "path-through-c", "illustration", "The constant error carousel, and all other paths",

@@ -53,7 +53,11 @@ def rows(datasets: Datasets) -> list[Row]:
             f"{cells.NAMES[str(cell)]}, Adam": ours.sel(cell=cell) for cell in ours.cell.values
         }
         found += [
-            Row(f"share solved at length {length}, {name}", "", solved_share(data.sel(length=length)))
+            Row(
+                f"share solved at length {length}, {name}",
+                "",
+                solved_share(data.sel(length=length)),
+            )
             for name, data in columns.items()
         ]
     return found

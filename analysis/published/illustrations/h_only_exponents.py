@@ -57,8 +57,8 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     rng = np.random.default_rng((settings.data_seed, 1))
     inputs = rng.normal(size=(settings.length, 1, settings.n_inputs))
     found = [
-        [_exponents(rnn, inputs) for rnn in _networks(settings, bias)]
-        for bias in settings.forget_bias
+        [_exponents(networks[i : i + 1], inputs) for i in range(settings.network_seeds)]
+        for networks in (_networks(settings, bias) for bias in settings.forget_bias)
     ]
     values = dict(zip(_VARIABLES, np.moveaxis(np.array(found), -1, 0), strict=True))
     axes = {
@@ -100,9 +100,10 @@ def rows(datasets: Datasets) -> list[Row]:
             found.append(
                 Row(f"{what}, standard error over networks", "", float(error), unit="nats/step")
             )
+        ends = f"from forget bias {data.forget_bias[0]:g} to {data.forget_bias[-1]:g}"
         rise = data[name].isel(forget_bias=-1) - data[name].isel(forget_bias=0)
         found.append(
-            Row(f"rise of lambda_1 of {words}", "", float(rise.mean()), unit="nats/step")
+            Row(f"rise of lambda_1 of {words} {ends}", "", float(rise.mean()), unit="nats/step")
         )
     return found
 
@@ -124,6 +125,7 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     )  # fmt: skip
     ax.axhline(0.0, color="0.5", lw=figures.pt(1.0))
     figures.name_lines(ax)
+    ax.set_xticks(data.forget_bias.values)
     ax.set_xlabel("forget bias $b$ (1)")
     ax.set_ylabel(r"largest exponent $\lambda_1$ (nats/step)")
     figures.caption(figure, _caption(data))
@@ -136,11 +138,11 @@ def _caption(data: xr.Dataset) -> str:
     text = (
         f"Dots: {counted(data.sizes['network_seed'], 'LSTM')} of {settings['n_hidden']} units on "
         "white noise, the same draws at every bias; lines: medians, bands: quartiles. Dashed: a "
-        "unit whose forget gate stays at sigma(b), without recurrent weights."
+        r"unit whose forget gate stays at $\sigma(b)$, without recurrent weights."
     )
     if whole[-1] - whole[0] > 4 * abs(alone[-1] - alone[0]):
         text += (
             " The exponent of the whole state rises towards 0 with the forget bias, so that "
-            "gradients last; that of h alone hardly moves."
+            "gradients last; that of $h$ alone hardly moves."
         )
     return text

@@ -63,7 +63,9 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     pull[-1] = rng.normal(size=(B, H))
     batch = rnnsim.Sequences.from_gradients(inputs, dL_dh=pull)
     drawn = [_norms(_networks(settings, b), batch, settings) for b in settings.forget_bias]
-    values = {name: np.array([each[i] for each in drawn]) for i, name in enumerate(_VARIABLES) if i < 2}
+    values = {
+        name: np.array([each[i] for each in drawn]) for i, name in enumerate(_VARIABLES) if i < 2
+    }
     values["carousel"] = _norms(_carousel(settings), batch, settings)[0][0]
     axes = {
         "forget_bias": settings.forget_bias,
@@ -92,6 +94,8 @@ def _carousel(settings: Settings) -> rnnsim.RNN:
 def _norms(rnn: rnnsim.RNN, batch: rnnsim.Sequences, settings: Settings) -> tuple[Any, Any]:
     """(by all paths, through c), each (N, lag), ln relative to lag 1."""
     flow = rnnsim.gradient_flow(rnn, batch, max_lag=settings.max_lag)
+    assert flow.log_norms_c is not None  # of an LSTM
+    assert flow.log_norms_path_c is not None
     both = (flow.log_norms_c, flow.log_norms_path_c)
     by_all, through_c = (each[:, -1, 1 : settings.max_lag + 1] for each in both)
     return by_all - by_all[:, :1], through_c - through_c[:, :1]
@@ -105,11 +109,11 @@ def rows(datasets: Datasets) -> list[Row]:
         Row(f"carousel, norm at lag {last} over that at lag 1", "1", float(np.exp(far.carousel)))
     ]
     for bias in data.forget_bias.values.tolist():
-        for name, words in (("path_c", "through c alone"), ("all_paths", "all paths")):
+        for name, words in (("path_c", "c alone"), ("all_paths", "all paths")):
             decades = float(far[name].sel(forget_bias=bias).median()) / np.log(10.0)
             found.append(
                 Row(
-                    f"log10 of the norm at lag {last} over that at lag 1, forget bias {bias:g}, {words}",
+                    f"log10 of the norm at lag {last} over lag 1, forget bias {bias:g}, {words}",
                     "", decades,
                 )
             )  # fmt: skip
@@ -120,7 +124,11 @@ def draw(datasets: Datasets) -> dict[str, Figure]:
     """Both norms against lag, a panel for each forget bias, and for the carousel."""
     data = datasets["paths"]
     biases = data.forget_bias.values.tolist()
-    figure, axes = figures.new_figure(1, len(biases) + 1, figsize=(4.4 * len(biases) + 4.4, 4.6))
+    n = len(biases) + 1
+    figure, grid = figures.new_figure(2, -(-n // 2), figsize=(5.8 * -(-n // 2), 7.6), squeeze=False)
+    axes = grid.ravel()[:n]
+    for ax in grid.ravel()[n:]:
+        ax.set_visible(False)
     base = np.log(10.0)
     for ax, bias in zip(axes, biases, strict=False):
         _draw_paths(ax, data.sel(forget_bias=bias), float(bias))
@@ -149,7 +157,7 @@ def _draw_paths(ax: Axes, data: xr.Dataset, bias: float) -> None:
             ax, data.lag, each, label=label, color=color, index=2 * i, lines=True
         )
     theory = (data.lag.values - 1) * log_expit(bias) / base
-    ax.plot(data.lag, theory, **figures.theory(), label=rf"$\sigma(b)^{{k-1}}$")
+    ax.plot(data.lag, theory, **figures.theory(), label=r"$\sigma(b)^{k-1}$")
     ax.set_title(f"forget bias $b = {bias:g}$")
 
 
@@ -160,13 +168,13 @@ def _caption(data: xr.Dataset) -> str:
     text = (
         f"{counted(data.sizes['network_seed'], 'LSTM')} of {settings['n_hidden']} units on white "
         "noise (thin; thick: medians): the gradient of the memory cells, by all paths and through "
-        "c alone, mean of logs over sequences. Dashed: what forget gates that stay at sigma(b) "
-        "leave; in the last panel 1, the constant error carousel."
+        r"$c$ alone, mean of logs over sequences. Dashed: what forget gates that stay at "
+        r"$\sigma(b)$ leave; in the last panel 1, the constant error carousel."
     )
     if (more > 1.0).all():
         text += (
             f" At lag {int(data.lag[-1])} all paths together carry {_decades(more)} powers of ten "
-            "more than c alone."
+            "more than $c$ alone."
         )
     return text
 
