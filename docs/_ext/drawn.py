@@ -72,6 +72,8 @@ class Shown(SphinxDirective):
         name = self.arguments[0]
         run, figure = name.split("/")
         folder = place_of(self.env) / run
+        if not (folder / "captions.txt").exists():
+            raise self.error(f"{run} is not drawn: no page has a command of that name")
         captions = dict(_captions(folder / "captions.txt"))
         if figure not in captions:
             raise self.error(f"{name} is no figure of that run: {', '.join(captions)}")
