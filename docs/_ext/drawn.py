@@ -34,6 +34,13 @@ from sphinx.util.docutils import SphinxDirective
 
 _DRAWN = re.compile(r"^```\{drawn\} (.+)\n(?::as: (\S+)\n)?```$", re.MULTILINE)
 _SCRIPT = "python"
+_OPTIONS = (
+    "--overwrite",
+    "--format",
+    "png",
+    "--no-caption",
+    "--no-progress",
+)  # pages have captions
 _SOURCE = Path(__file__).parents[2]
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,6 +79,8 @@ class Shown(SphinxDirective):
         name = self.arguments[0]
         run, figure = name.split("/")
         folder = place_of(self.env) / run
+        if not (folder / "captions.txt").exists():
+            raise self.error(f"{run} is not drawn: no page has a command of that name")
         captions = dict(_captions(folder / "captions.txt"))
         if figure not in captions:
             raise self.error(f"{name} is no figure of that run: {', '.join(captions)}")
@@ -127,11 +136,11 @@ def _draw(folder, words, sources):
     if first == _SCRIPT:
         script = folder.parents[1] / rest[0]
         command = [sys.executable, str(script), str(folder)]
-        tag = f"{words}\n{hashlib.sha256(script.read_bytes()).hexdigest()}\n{sources}\n"
+        of = hashlib.sha256(script.read_bytes()).hexdigest()
     else:
-        options = ["--output", str(folder), "--overwrite", "--format", "png", "--no-progress"]
-        command = [sys.executable, "-m", "analysis", *rest, *options]
-        tag = f"{words}\n{sources}\n"
+        command = [sys.executable, "-m", "analysis", *rest, "--output", str(folder), *_OPTIONS]
+        of = " ".join(_OPTIONS)
+    tag = f"{words}\n{of}\n{sources}\n"
     mark = folder.with_suffix(".tag")
     if mark.exists() and mark.read_text(encoding="utf-8") == tag:
         return

@@ -9,7 +9,7 @@ import analysis
 import rnnsim.theory
 from analysis.__main__ import ANALYSES
 from analysis.diagnosis.plots.pictures import KINDS
-from rnnsim.data.datasets import Variable
+from rnnsim.data.datasets import AXES, Variable
 from rnnsim.experiments.catalogue import networks, sweeps
 from rnnsim.training import records
 
@@ -104,7 +104,7 @@ def test_functions_that_are_named_exist():
 
 def catalogue():
     """Names of all variables of experiments and training, and of findings of a diagnosis."""
-    known = {finding for kind in KINDS for finding in kind.findings}
+    known = {finding for kind in KINDS for finding in kind.findings} | {*AXES}
     tables = [table for each in (networks, sweeps) for table in vars(each).values()]
     tables += [records.variables(), records.gate_variables()]
     for table in tables:
