@@ -136,4 +136,5 @@ bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m benchmarks --rounds 3
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(OLDEST) $(LATEST) $(FRAMEWORKS) .browser results dist build
+	rm -rf $(VENV) $(BENCH) $(OLDEST) $(LATEST) $(FRAMEWORKS) .browser results dist build \
+		docs/_build docs/auto_gallery docs/tutorials docs/figures/_drawn docs/api/generated docs/api/backreferences
