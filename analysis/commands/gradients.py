@@ -38,7 +38,7 @@ GRADIENT_NORMS = Command(
     (
         "gradient-norms",
         "gradient-norms --gain 0.5 1 2 --length 50 200 --task copy_memory",
-        "gradient-norms --cell vanilla lstm gru --forget-bias 1 --n-hidden 32",
+        "gradient-norms --cell lstm gru --forget-bias 1 --n-hidden 32",
     ),
 )
 

@@ -33,7 +33,7 @@ PORTRAIT = Command(
     "All that is known about one network, drawn or from a file, on one page.",
     (
         "portrait",
-        "portrait --gain 0.9 --scheme orthogonal --task digits --length 64",
+        "portrait --gain 0.9 --scheme orthogonal --task adding --length 100",
         "portrait --weights network.pt --data sequences.npz",
     ),
 )

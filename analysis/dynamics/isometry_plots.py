@@ -78,7 +78,7 @@ def plot_singular_values_against_lag(
         ax.plot(lags, figures.finite(each).T, color=color, alpha=0.4, lw=figures.pt(0.7))
         middle: dict[str, Any] = {"marker": marker, "ms": figures.pt(5), "zorder": 4}
         ax.plot(lags, figures.finite(quantiles(each, 0.5)), color=color, label=name, **middle)
-    ax.axhline(0.0, color="0.45", lw=figures.pt(1.2), zorder=1)
+    ax.axhline(0.0, **figures.guide())
     exponents = median_over(data.lyapunov_exponent, "network_seed").values
     for exponent in (exponents[0], exponents[-1]):
         if np.isfinite(exponent):

@@ -25,11 +25,6 @@ GROWING = ("relu", "linear")  # activations that do not keep states bounded
 _LARGEST = r"$\lambda_1$ (nats/step)"
 
 
-def zero() -> dict[str, Any]:
-    """How the line is drawn between what grows and what shrinks."""
-    return {"color": "0.45", "lw": figures.pt(1.4), "zorder": 1}
-
-
 def beyond_0(dataset: xr.Dataset) -> str:
     """What networks with a largest exponent above 0 are: bounded states part, others grow."""
     return "unstable" if figures.configuration(dataset)["activation"] in GROWING else "chaotic"
@@ -102,7 +97,7 @@ def plot_spectrum(
         medians.append(ax.lines[-1])
         lowest.append(np.min(ax.lines[-1].get_ydata(), initial=0.0, where=np.isfinite(values[0])))
         _spectrum_in_theory(ax, dataset, gain, color, index)
-    ax.axhline(0.0, **zero())
+    ax.axhline(0.0, **figures.guide())
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     ax.set_ylim(bottom=max(ax.get_ylim()[0], 1.3 * min(lowest, default=0.0) - 0.1))
     figures.name_lines(ax, medians)
@@ -142,7 +137,7 @@ def plot_transition(dataset: xr.Dataset, *, n_hidden: int, ax: Axes | None = Non
     critical = gain_at_rest(dataset)
     if critical is not None and gains[0] <= critical <= gains[-1]:
         ax.axvline(critical, label=_REST, **figures.theory())
-    ax.axhline(0.0, **zero())
+    ax.axhline(0.0, **figures.guide())
     ax.set_xlabel("gain of $W_{hh}$")
     ax.set_ylabel("largest exponent " + _LARGEST)
     ax.set_title(counted(n_hidden, "unit"))
@@ -184,7 +179,7 @@ def plot_convergence(dataset: xr.Dataset, *, gain: float, ax: Axes | None = None
     known = mean_field(dataset, gain)
     if known is not None:
         ax.axhline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
-    ax.axhline(0.0, **zero())
+    ax.axhline(0.0, **figures.guide())
     ax.set_xlabel("time after the burn-in (steps)")
     ax.set_ylabel("largest exponent so far, " + _LARGEST)
     ax.set_title(f"gain {gain:g}")
@@ -220,7 +215,7 @@ def plot_finite_time(
     known = mean_field(dataset, gain)
     if known is not None:
         ax.axvline(float(known.largest_exponent), label=_MEAN_FIELD, **figures.theory())
-    ax.axvline(0.0, **zero())
+    ax.axvline(0.0, **figures.guide())
     figures.lower_end(ax)
     ax.set_xlabel(r"largest exponent $\lambda_1$ over one block (nats/step)")
     ax.set_ylabel("blocks (%)")

@@ -15,7 +15,7 @@ from ..commands.dynamics import PHASE_DIAGRAM, PhaseDiagram
 from ..frame import cells, figures
 from ..frame.runs import Datasets
 from ..frame.words import counted
-from .lyapunov_plots import beyond_0, finite, zero
+from .lyapunov_plots import beyond_0, finite
 from .phase_words import gain_at_rest, in_theory, medians, sentences
 
 HELP = PHASE_DIAGRAM.help
@@ -244,8 +244,8 @@ def plot_forwards_backwards(
     both = both[np.isfinite(both)] if zoom is None else np.array([-zoom, zoom])
     ends = np.array([both.min(initial=0.0), both.max(initial=0.0)])
     ax.plot(ends, ends, label="both the same", **figures.theory())
-    ax.axhline(0.0, **zero())
-    ax.axvline(0.0, **zero())
+    ax.axhline(0.0, **figures.guide())
+    ax.axvline(0.0, **figures.guide())
     if zoom is not None:
         ax.set(xlim=ends, ylim=ends)
     ax.set_xlabel(r"forwards: largest Lyapunov exponent $\lambda_1$ (nats/step)")

@@ -44,7 +44,7 @@ def _path() -> dict[str, Any]:
 
 
 def _guide(level: float, ax: Axes) -> None:
-    ax.axhline(level, color="0.45", lw=pt(0.9), zorder=1)
+    ax.axhline(level, **figures.guide())
 
 
 def norm_range(data: xr.Dataset) -> tuple[float, float]:

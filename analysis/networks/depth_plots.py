@@ -106,7 +106,7 @@ def plot_spectrum(data: xr.Dataset, *, depth: int, ax: Axes | None = None) -> Ax
             color=look["color"], marker=figures.MARKERS[look["index"] % len(figures.MARKERS)],
             label=f"layer {layer}",
         )  # fmt: skip
-    ax.axhline(0.0, color="0.45", lw=pt(0.9), zorder=1)
+    ax.axhline(0.0, **figures.guide())
     figures.count_axis(ax.xaxis)
     ax.set_xlabel("rank $i$, the largest first")
     ax.set_ylabel(r"Lyapunov exponent $\lambda_i$ (nats/step)")

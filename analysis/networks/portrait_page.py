@@ -44,11 +44,6 @@ def thin() -> dict[str, Any]:
     return {"color": figures.MEASURED, "alpha": 0.3, "lw": pt(0.8)}
 
 
-def guide() -> dict[str, Any]:
-    """How a level is drawn that curves are held against: 1 of factors, 0 of rates."""
-    return {"color": "0.45", "lw": pt(0.9), "zorder": 1}
-
-
 def subject_in_words(dataset: xr.Dataset) -> str:
     """Which network it is, and what it reads."""
     settings = configuration(dataset)

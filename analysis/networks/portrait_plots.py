@@ -18,7 +18,6 @@ from .portrait_page import (
     Table,
     configuration,
     filled,
-    guide,
     instead,
     log_axis,
     nothing,
@@ -128,7 +127,7 @@ def plot_singular_values(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes
         ax.plot(index, dataset.theory_singular_values, **figures.theory(label="theory"))
         flat = np.ptp(dataset.theory_singular_values.values) == 0
         ax.legend(loc="lower left" if flat else "upper right")
-    ax.axhline(1.0, **guide())
+    ax.axhline(1.0, **figures.guide())
     ax.set_ylim(0.0, 1.3 * max(1.0, float(dataset.singular_values.max())))
     figures.count_axis(ax.xaxis)
     ax.set_xlabel("index $i$, the largest first")
@@ -156,7 +155,7 @@ def plot_exponents(dataset: xr.Dataset, *, ax: Axes | None = None) -> Axes:
         capsize=pt(2), elinewidth=pt(1.2),
     )  # fmt: skip
     ax.fill_between(index, 0.0, np.where(finite & (mean > 0), mean, 0.0), color="0.75", lw=0)
-    ax.axhline(0.0, **guide())
+    ax.axhline(0.0, **figures.guide())
     if np.isfinite(dataset.theory_exponent):
         reach = [0.5, 0.3 * index[-1] + 0.7]
         expected = [float(dataset.theory_exponent)] * 2
@@ -221,7 +220,7 @@ def _draw_differences(ax: Axes, dataset: xr.Dataset, shown: npt.NDArray[np.float
     apart = np.full(shown.shape, np.nan)
     apart[known] = shown[known] - shown[known].mean(axis=1, keepdims=True)
     ax.plot(dataset.lag, apart, **thin() | {"alpha": 0.6, "lw": pt(1.0)})
-    ax.axhline(0.0, **guide())
+    ax.axhline(0.0, **figures.guide())
     most = max(float(np.nanmax(np.abs(apart), initial=0.0)), 0.1)
     log_axis(ax, -1.1 * most, 1.1 * most)
     ax.set_xlim(0, int(dataset.lag[-1]))
@@ -284,7 +283,7 @@ def lag_limits(ax: Axes) -> tuple[float, float]:
 
 def finish_lags(ax: Axes, low: float, high: float) -> None:
     """Axes of norms over lags, and names of lines at their ends."""
-    ax.axhline(0.0, **guide())
+    ax.axhline(0.0, **figures.guide())
     log_axis(ax, low, high)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.set_xlabel("lag $k$ (steps)")

@@ -40,7 +40,7 @@ class Reproduction:
         datasets: Datasets = self.module.compute(settings, progress)
         values: dict[str, Any] = {
             "seconds": time.perf_counter() - begun,
-            "cores": os.cpu_count() or 1,
+            "cores": n_cores(),
         }
         about = attributes({}, {"task": self.entry.name})
         return {**datasets, COMPUTED: labelled({}, _TIMES, values, about)}

@@ -129,4 +129,4 @@ def _number(value: float, digits: int) -> str:
 
 
 def _deviation(value: float) -> str:
-    return "0" if value == 0 else f"{value:+.2g}"
+    return "0" if value == 0 else f"{value:+z.2g}"

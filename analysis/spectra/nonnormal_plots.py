@@ -122,7 +122,7 @@ def _asymptote(ax: Axes, dataset: xr.Dataset) -> None:
     last = float(dataset.lag[-1])
     rate = np.log(configuration(dataset)["radius"])
     ax.plot([0, last], [0, rate * last], **figures.theory())
-    ax.axhline(0.0, color="0.45", lw=figures.pt(1.2), zorder=1)
+    ax.axhline(0.0, **figures.guide())
 
 
 def asymptote_key() -> list[Line2D]:

@@ -85,7 +85,7 @@ def _learning_figure(data: xr.Dataset) -> Figure:
         else:
             plot_against_updates(data, name, ax=ax)
         ax.set_title(_TITLES[name])
-    constant = {"label": "always the\nsame answer"} | figures.theory()
+    constant = figures.mark(label="always the\nsame answer")
     panels["loss"].axhline(float(data.constant_loss), **constant)
     figures.lower_end(panels["loss"])
     for ax in panels.values():
@@ -93,7 +93,7 @@ def _learning_figure(data: xr.Dataset) -> Figure:
     figures.letter(list(panels.values()))
     figures.caption(
         figure,
-        f"{trained(data)}.{drawn(data)} Loss{' and answers' * scored}: of test data; dashed is "
+        f"{trained(data)}.{drawn(data)} Loss{' and answers' * scored}: of test data; dotted is "
         "the loss of the best constant answer. Norms, before clipping, are means of logs over "
         "the updates since the point before. Look at what the norm does where a loss leaves its "
         "plateau.",
@@ -117,14 +117,14 @@ def _dynamics_figure(data: xr.Dataset) -> Figure:
         axes, ("spectral_radius", "lyapunov_exponent"), (1.0, 0.0), strict=True
     ):
         plot_against_updates(data, variable, ax=ax)
-        ax.axhline(level, **figures.theory())
+        ax.axhline(level, **figures.guide())
         figures.name_lines(ax)
     axes[0].set_title("How strong is the recurrence?")
     axes[1].set_title("Do small distances grow?")
     figures.letter(axes)
     figures.caption(
         figure,
-        f"{trained(data)}.{drawn(data)} Dashed: spectral radius 1 and exponent 0, where distances "
+        f"{trained(data)}.{drawn(data)} Grey: spectral radius 1 and exponent 0, where distances "
         "neither grow nor shrink. A radius above 1 need not mean a positive exponent: inputs and "
         "saturation damp what W_hh alone would let grow.",
     )
@@ -137,9 +137,9 @@ def _dynamics_of_parts(data: xr.Dataset) -> Figure:
     for column, gain in enumerate(gains_of(data)):
         plot_parts(data, _strength(data), gain=gain, ax=axes[0, column])
         if not cells.is_gated(data):
-            axes[0, column].axhline(1.0, **figures.theory())
+            axes[0, column].axhline(1.0, **figures.guide())
         plot_against_updates(data, "lyapunov_exponent", gain=gain, ax=axes[1, column])
-        axes[1, column].axhline(0.0, **figures.theory())
+        axes[1, column].axhline(0.0, **figures.guide())
     figures.label_outer(figure)
     figures.legend_above(figure, axes[0, 0].get_legend_handles_labels()[0])
     ones = "spectral radius 1 and exponent 0, where distances neither grow nor shrink"
@@ -153,7 +153,7 @@ def _dynamics_of_parts(data: xr.Dataset) -> Figure:
             "Blocks of W_hh have no eigenvalues that mean anything; their norms say how strongly "
             f"the state can move each gate{_largest(data)}."
         )
-    figures.caption(figure, f"{trained(data)}.{drawn(data)} Dashed: {ones}. {why}")
+    figures.caption(figure, f"{trained(data)}.{drawn(data)} Grey: {ones}. {why}")
     return figure
 
 
@@ -184,7 +184,7 @@ def _eigenvalue_figure(data: xr.Dataset) -> Figure:
     figures.legend_above(figure, axes[0, 0].get_legend_handles_labels()[0], names)
     figures.caption(
         figure,
-        f"{trained(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}; dashed: the "
+        f"{trained(data)}. Eigenvalues of W_hh of all networks{_and_layers(data)}; grey: the "
         "unit circle. Look for the few that learning moves out, and the many that stay.",
     )
     return figure
@@ -204,7 +204,7 @@ def _bias_figure(data: xr.Dataset) -> Figure:
         figure,
         f"{trained(data)}. What sliding windows of K steps would lose of the gradient of W_hh on "
         f"the test data.{drawn(data)} Errors that rounding hides are not drawn and count as least. "
-        "Dashed: 1, "
+        "Grey: 1, "
         "as large as the gradient. A window that suffices at the start need not suffice later.",
     )
     return figure

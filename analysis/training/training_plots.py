@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from ..frame import figures
-from ..frame.figures import decades, log_axis, powers, pt, relative, theory
+from ..frame.figures import decades, guide, log_axis, powers, pt, relative
 from ..frame.statistics import median_over
 
 _LABELS = {
@@ -108,7 +108,7 @@ def plot_eigenvalues(
     """Eigenvalues of W_hh in the complex plane, of all networks of one gain.
 
     At the snapshot of that index; unless it is given at the first (circles) and at the last
-    (crosses): what learning moves. Dashed: the unit circle, where a linear network neither grows
+    (crosses): what learning moves. Grey: the unit circle, where a linear network neither grows
     nor shrinks.
     """
     ax = figures.axes_or_new(ax)
@@ -119,7 +119,7 @@ def plot_eigenvalues(
         style: dict[str, Any] = {"ls": "", "ms": pt(4.5), "mew": pt(1.0)} | _MOMENTS[label]
         ax.plot(values.real, values.imag, label=label, **style)
     angle = np.linspace(0.0, 2 * np.pi, 200)
-    ax.plot(np.cos(angle), np.sin(angle), **theory())
+    ax.plot(np.cos(angle), np.sin(angle), **guide())
     ax.set_aspect("equal")
     reach = 1.05 * max(1.0, _largest(data))
     ax.set_xlim(-reach, reach)
@@ -176,7 +176,7 @@ def plot_bias(
 ) -> Axes:
     """Exact relative error of dL/dW_hh from sliding windows against updates, at one gain.
 
-    With truncated training the window that was `trained` with, else four. Dashed: an error of 1,
+    With truncated training the window that was `trained` with, else four. Grey: an error of 1,
     all of the gradient lost.
     """
     ax = figures.axes_or_new(ax)
@@ -194,7 +194,7 @@ def plot_bias(
             index=i,
             lines=True,
         )
-    ax.axhline(0.0, **theory())
+    ax.axhline(0.0, **guide())
     log_axis(ax)
     ax.set_xlabel("updates")
     ax.set_ylabel(r"relative error $\|g_K - g\|\,/\,\|g\|$ of window $K$")

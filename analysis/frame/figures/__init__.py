@@ -19,7 +19,7 @@ from .categories import (
     marked,
     marker,
 )
-from .house import MARKERS, mark, pt, shades, style, theory
+from .house import MARKERS, guide, mark, pt, shades, style, theory
 from .lines import name_lines, seeds_and_median, shaded
 from .maps import SIGNED, colour_bar, contour, edges, signed_mesh
 from .saving import Film, save, save_film
@@ -63,6 +63,7 @@ __all__ = [
     "entitle",
     "few",
     "finite",
+    "guide",
     "label_outer",
     "legend_above",
     "letter",

@@ -52,6 +52,11 @@ def mark(**changes: Any) -> dict[str, Any]:
     return {"color": "0.3", "ls": ":", "lw": pt(2.0), "zorder": 4, "gid": "mark"} | changes
 
 
+def guide(**changes: Any) -> dict[str, Any]:
+    """How a level is drawn that curves are held against: 0 of rates, 1 of factors, modulus 1."""
+    return {"color": "0.45", "ls": "-", "lw": pt(1.2), "zorder": 1} | changes
+
+
 def shades(n: int) -> list[Any]:
     """n colours of one sequential map, dark to light: ordered in colour and in grey."""
     if n == 1:

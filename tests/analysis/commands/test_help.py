@@ -62,3 +62,17 @@ def test_every_example_is_understood(command, capsys):
         assert words[0] == name
         _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
         assert bound.kwargs or bound.args or words == [name]
+
+
+EXAMPLES = [
+    (command, example)
+    for command in ANALYSES
+    for example in command.examples
+    if not {"--weights", "--data", "--text"} & set(example.split())
+]
+
+
+@pytest.mark.parametrize(("command", "example"), EXAMPLES, ids=lambda each: str(each)[:60])
+def test_no_example_is_refused(command, example):
+    _, bound, _ = app.parse_args(shlex.split(example), exit_on_error=False, print_error=False)
+    runs.rehearse(command.load(), bound.kwargs.get("settings") or command.settings())
