@@ -16,7 +16,7 @@ KINDS = {
 
 
 class Entry(NamedTuple):
-    """A published result: its name, kind and title, whose it is, minutes that it takes."""
+    """A published result: its name, kind and title, whose it is, minutes of one core."""
 
     name: str
     kind: str
@@ -138,7 +138,7 @@ def _listed() -> str:
 
 
 def _minutes(minutes: float) -> str:
-    return "seconds" if minutes < 1 else f"{minutes:.0f} min"
+    return "seconds" if minutes < 1 else f"{minutes:.0f} min of a core"
 
 
 REPRODUCE = Command(

@@ -1,26 +1,25 @@
 """A published result as an analysis: computed with the time it takes, drawn, compared, a page."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from rnnsim.data.datasets import Variable, attributes, labelled
 
 from ..commands.published import KINDS, Entry
 from ..frame.runs import Datasets
-from ..frame.words import counted, part
+from ..frame.words import part
 from . import page
 from .rows import Row, in_words, verdict
 
 COMPUTED = "computed"  # the dataset that says how long it took
 _TIMES = {
-    "seconds": Variable((), "s", "time that it took to compute"),
-    "cores": Variable((), "1", "cores of the machine", int),
+    "seconds": Variable((), "s", "processor time that it took to compute, of all cores together"),
 }
 
 
@@ -36,12 +35,9 @@ class Reproduction:
 
     def compute(self, settings: Any, progress: bool) -> Datasets:
         """Its datasets, and how long they took."""
-        begun = time.perf_counter()
+        begun = time.process_time()
         datasets: Datasets = self.module.compute(settings, progress)
-        values: dict[str, Any] = {
-            "seconds": time.perf_counter() - begun,
-            "cores": n_cores(),
-        }
+        values = {"seconds": np.array(time.process_time() - begun)}
         about = attributes({}, {"task": self.entry.name})
         return {**datasets, COMPUTED: labelled({}, _TIMES, values, about)}
 
@@ -84,11 +80,10 @@ class Reproduction:
 
 
 def took(datasets: Datasets) -> str:
-    """How long it took to compute, and on what."""
-    times = datasets[COMPUTED]
-    seconds, cores = float(times.seconds), counted(int(times.cores), "core")
+    """How much processor time it took to compute, which no other work on the machine changes."""
+    seconds = float(datasets[COMPUTED].seconds)
     long = f"{seconds / 60:.1f} minutes" if seconds >= 120 else f"{_seconds(seconds)} seconds"
-    return f"Computed in {long} on {cores}, with compiling where kernels were new."
+    return f"Computed in {long} of processor time, all cores together."
 
 
 def _seconds(seconds: float) -> str:
