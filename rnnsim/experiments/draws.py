@@ -347,6 +347,11 @@ def shuffled(seed: int, items: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return _generator(seed).permutation(items)
 
 
+def published_draw(seed: int, *which: int) -> np.random.Generator:
+    """Where a published result draws networks and data; `which` tells its draws apart."""
+    return _generator(seed, *which)
+
+
 def answers() -> np.random.Generator:
     """Where a network that writes draws what it says."""
     return _generator(0)

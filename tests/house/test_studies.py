@@ -59,8 +59,10 @@ def test_progress_is_shown_in_one_place(path):
         assert "tqdm" not in ast.unparse(tree(path))
 
 
-# What a room of the analyses shows to people, and so knows by heart.
+# What a room of the analyses shows to people, and so knows by heart. Published results are small
+# experiments of their own: they draw and label by the two places that do so.
 BESIDE = {
+    "published": ("data.datasets", "experiments.draws", "progress"),
     "diagnosis": ("diagnosis.findings", "diagnosis.result", "experiments.draws", "experiments.own"),
     "scaling": ("experiments.scaling", "progress"),
     "__main__.py": ("experiments.scaling",),

@@ -13,6 +13,7 @@ import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim import theory
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -117,7 +118,7 @@ def _measured(
     found = rnnsim.lyapunov_spectrum(
         rnn, n_steps=T, burn_in=settings.burn_in, n_exponents=_leading(H), rng=seed
     )
-    start = np.random.default_rng(seed).standard_normal((1, H))
+    start = published_draw(seed).standard_normal((1, H))
     states = rnnsim.forward(rnn, np.zeros((T, 1, 1)), h0=start).states[0, :, 0]
     x = states[settings.burn_in : -1] @ rnn.W_hh[0].T
     slopes = 1.0 / np.cosh(x) ** 2

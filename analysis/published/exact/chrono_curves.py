@@ -12,6 +12,7 @@ import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim import theory
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -71,7 +72,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
 def _of(longest: int, settings: Settings) -> xr.Dataset:
     """Means over units at every lag, in portions of networks."""
     number = max(settings.units // _H, 2)
-    generator = np.random.default_rng(settings.rng)
+    generator = published_draw(settings.rng)
     portions = [_portion(longest, n, generator) for n in _portions(number)]
     squares, means, scales = (np.concatenate(parts) for parts in zip(*portions, strict=True))
     flow, kept = squares[:, 0], squares[:, 1]

@@ -13,6 +13,7 @@ import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim import theory
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -76,7 +77,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         "variance": np.empty((len(gains), N)),
         "rate": np.empty((len(gains), N)),
     }
-    rng = np.random.default_rng(0)
+    rng = published_draw(0)
     drawn = rng.standard_normal((N, H, H)) / np.sqrt(H)
     noise = rng.standard_normal((N, settings.steps, 1, H))
     with progress_bar.bar(len(gains), show=progress, unit="gain") as advance:

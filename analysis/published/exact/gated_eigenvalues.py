@@ -14,6 +14,7 @@ from matplotlib.patches import Circle
 import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -211,7 +212,7 @@ def _default(name: str, H: int, seed: int) -> rnnsim.RNN:
         rnn = rnnsim.RNN.sample(**sizes, scheme="pytorch")
         return rnn.with_weights(rnn.weights._replace(b_h=np.zeros_like(rnn.b_h)))
     rnn = rnnsim.RNN.sample(**sizes, forget_bias=1.0)
-    fused = np.linalg.qr(np.random.default_rng(seed).standard_normal((4 * H, H)))
+    fused = np.linalg.qr(published_draw(seed).standard_normal((4 * H, H)))
     turned = fused.Q * np.sign(np.diag(fused.R))  # else the draw is not uniform
     return rnn.with_weights(rnn.weights._replace(W_hh=turned[None]))
 

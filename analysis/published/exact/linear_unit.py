@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -65,7 +66,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
     for name in ("windowed", "windowed_error"):
         found[name] = np.empty((len(WEIGHTS), len(WINDOWS)))
     B, one = settings.sequences, np.ones((1, 1))
-    x = np.random.default_rng(settings.rng).standard_normal((LENGTH, B, 1))
+    x = published_draw(settings.rng).standard_normal((LENGTH, B, 1))
     batch = rnnsim.Sequences.from_gradients(x, dL_dh_final=np.ones((B, 1)))
     with progress_bar.bar(len(WEIGHTS), show=progress, unit="weight") as advance:
         for i, weight in enumerate(WEIGHTS):

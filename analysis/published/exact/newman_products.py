@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import theory
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -55,7 +56,7 @@ REDUCED = Settings(steps=4000, draws=4000)
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """One long product for the exponents, many short ones for the norms."""
-    generator = np.random.default_rng(settings.rng)
+    generator = published_draw(settings.rng)
     factors = generator.standard_normal((settings.steps, N, N))
     found = rnnsim.product_exponents(factors, burn_in=0)
     used = found.block_steps * found.finite_time.shape[2]  # steps that fill no block come first

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import rnnsim
 from rnnsim import progress as progress_bar
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -162,7 +163,7 @@ def _adverse_rates() -> npt.NDArray[np.float64]:
 def _under_noise(settings: Settings) -> dict[str, npt.NDArray[np.float64]]:
     """What noise of several sizes leaves of the bit, and of its gradient."""
     T, B = settings.noise_steps, settings.sequences
-    unit = np.random.default_rng(0).uniform(-1.0, 1.0, (T, B, 1))
+    unit = published_draw(0).uniform(-1.0, 1.0, (T, B, 1))
     h0 = np.full((B, 1), attractor(SHOWN))
     found: dict[str, list[npt.ArrayLike]] = {"log_slope": [], "kept": [], "disagreement": []}
     for noise in NOISES:

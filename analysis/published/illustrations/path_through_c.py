@@ -11,6 +11,7 @@ from scipy.special import log_expit
 
 import rnnsim
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -57,7 +58,7 @@ REDUCED = Settings(forget_bias=(0.0, 3.0), network_seeds=2, n_hidden=6, n_sequen
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Norms at every lag from 1 on, of drawn networks and of the carousel."""
-    rng = np.random.default_rng((settings.data_seed, 1))
+    rng = published_draw(settings.data_seed, 1)
     T, B, H = settings.max_lag + 50, settings.n_sequences, settings.n_hidden  # 50: to forget h_0
     inputs, pull = rng.normal(size=(T, B, settings.n_inputs)), np.zeros((T, B, H))
     pull[-1] = rng.normal(size=(B, H))

@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 
 import rnnsim
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -94,7 +95,7 @@ REDUCED = Settings(
 
 def compute(settings: Settings, progress: bool) -> Datasets:
     """Networks that each window has trained, and what their gradients are like then."""
-    rng = np.random.default_rng(settings.data_seed)
+    rng = published_draw(settings.data_seed)
     train, test = (copying(T, settings, rng) for T in (settings.train_length, settings.test_length))
     measured = [_of_window(K, settings, train, test, progress) for K in settings.trained_with]
     values = {name: np.array([each[name] for each in measured]) for name in measured[0]}
@@ -179,7 +180,7 @@ def _networks(settings: Settings) -> rnnsim.Stack:
         settings.network_seeds, n_layers=settings.n_layers, n_inputs=_CLASSES, n_hidden=H,
         n_outputs=_CLASSES, cell="lstm", dtype="float32", rng=settings.data_seed,
     )  # fmt: skip
-    rng = np.random.default_rng((settings.data_seed, 1))
+    rng = published_draw(settings.data_seed, 1)
     layers = []
     for layer in drawn.layers:
         names = ("W_xh", "W_hh") + ("W_hy",) * (layer is drawn.layers[-1])

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import rnnsim
 from rnnsim.data.datasets import Variable, attributes, labelled
+from rnnsim.experiments.draws import published_draw
 
 from ...frame import figures
 from ...frame.runs import Datasets
@@ -102,7 +103,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
         ).loss.values[:, -1]
         for kind in _PRINTED
     ]  # fmt: skip
-    test = adding(settings.length[0], settings.test_size, np.random.default_rng(settings.data_seed))
+    test = adding(settings.length[0], settings.test_size, published_draw(settings.data_seed))
     squares = (test.targets[-1, :, 0].astype(float) - 1.0) ** 2
     values: dict[str, Any] = {
         "error": errors,
@@ -128,7 +129,7 @@ def _drawn(
         "LSTM": {"cell": "lstm", "forget_bias": settings.forget_bias},
         "tanh": {},
     }
-    rng = np.random.default_rng((settings.data_seed, 1))
+    rng = published_draw(settings.data_seed, 1)
     rnn = rnnsim.RNN.sample(
         n_networks, n_inputs=2, n_hidden=n_hidden, n_outputs=1, dtype="float32", rng=rng,
         **kinds[kind],
@@ -149,7 +150,7 @@ def _trained(
     """The record of networks that learn to add over T steps, by SGD."""
     batch: Callable[[np.random.Generator], rnnsim.Sequences]
     batch = lambda rng: adding(T, settings.batch_size, rng)  # noqa: E731
-    test = adding(T, settings.test_size, np.random.default_rng((settings.data_seed, 2)))
+    test = adding(T, settings.test_size, published_draw(settings.data_seed, 2))
     return rnnsim.train(
         rnn, batch, n_updates=settings.n_updates, test=test, progress=progress,
         record_every=max(settings.n_updates // 25, 1), rng=settings.data_seed, **limits,
