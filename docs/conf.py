@@ -126,6 +126,7 @@ def _commands() -> None:
     text = app.generate_docs(output_format="markdown")
     contents = re.compile(r"## Table of Contents\n.*?(?=\*\*Commands\*\*)", re.DOTALL)
     text = contents.sub("", text).replace("# rnnsim\n", "# Commands\n", 1)
+    text = re.sub(r"^rnnsim (\S+) \1 ", r"rnnsim \1 ", text, flags=re.MULTILINE)
     (HERE / "api" / "commands.md").write_text(text, encoding="utf-8")
 
 

@@ -16,12 +16,14 @@ from house_plan import ROOT
 from analysis.__main__ import app
 
 MADE = {"auto_gallery", "generated", "tutorials"}  # by Sphinx, or copies
+WRITTEN = {"docs/api/commands.md", "docs/published/list.md"}  # while the site is built
 PAGES = [
     ROOT / "README.md",
     *sorted(
         path
         for path in ROOT.glob("docs/**/*.md")
         if not any(part in MADE or part.startswith("_") for part in path.parts)
+        and path.relative_to(ROOT).as_posix() not in WRITTEN
     ),
 ]
 NAMES = {path: path.relative_to(ROOT).as_posix() for path in PAGES}
@@ -82,7 +84,8 @@ def execute(block, page, names):
 def commands(block):
     """The calls of rnnsim in a block, as words."""
     if block.language == "{drawn}":
-        return [shlex.split(block.rest)]
+        words = shlex.split(block.rest)
+        return [words] if words[0] == "rnnsim" else []
     if block.language not in {"", "console", "bash"}:
         return []
     text = block.text.replace("$SLURM_ARRAY_TASK_ID", "1").replace("\\\n", " ")

@@ -135,15 +135,31 @@ def browser(tmp_path_factory):
 
 
 def test_no_reader_is_kept_out(browser):
+    """By axe-core, on a phone and on paper: code and tables are not cut there."""
     for name in written():
         page = browser.open(pages()[name])
         assert not [said for said in page.complaints() if _is_error(said)], name
+        assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests()), name
         try:
             browsers.check_with_axe(page)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from None
-        assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests()), name
+        page.size(360, 740)
+        assert page.value(WIDTH) <= 360, name
+        page.size(794, 1123)  # A4 at 96 dots per inch
+        page.send("Emulation.setEmulatedMedia", media="print")
+        assert not page.value(CUT), name
+        assert page.value(WIDTH) <= 794, name
+        assert page.value(HIDDEN), name
         page.close()
+
+
+WIDTH = "document.scrollingElement.scrollWidth"
+CUT = """[...document.querySelectorAll("article pre, article table")]
+    .filter((each) => each.scrollWidth > each.clientWidth + 1)
+    .map((each) => each.textContent.slice(0, 60))"""
+HIDDEN = """[...document.querySelectorAll(".bd-sidebar-primary, .bd-header")]
+    .every((each) => !each.checkVisibility())"""
 
 
 def _is_error(said):
@@ -160,27 +176,3 @@ def test_no_reader_is_kept_out_in_the_dark(browser, name):
     assert page.value("document.documentElement.dataset.theme") == "dark"
     browsers.check_with_axe(page)
     page.close()
-
-
-def test_every_page_is_as_wide_as_a_phone(browser):
-    for name in written():
-        page = browser.open(pages()[name], width=360, height=740)
-        assert page.value("document.scrollingElement.scrollWidth") <= 360, name
-        page.close()
-
-
-def test_every_page_fits_on_paper(browser):
-    """What stands beside the text is left out, and code and tables are not cut."""
-    for name in written():
-        page = browser.open(pages()[name], width=794, height=1123)  # A4 at 96 dots per inch
-        page.send("Emulation.setEmulatedMedia", media="print")
-        cut = page.value(
-            "[...document.querySelectorAll('article pre, article table')]"
-            ".filter((each) => each.scrollWidth > each.clientWidth + 1)"
-            ".map((each) => each.textContent.slice(0, 60))"
-        )
-        assert not cut, name
-        assert page.value("document.scrollingElement.scrollWidth") <= 794, name
-        hidden = "[...document.querySelectorAll('.bd-sidebar-primary, .bd-header')]"
-        assert page.value(f"{hidden}.every((each) => !each.checkVisibility())"), name
-        page.close()

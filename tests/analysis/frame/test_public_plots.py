@@ -66,7 +66,7 @@ def test_plots_are_loaded_when_they_are_asked_for():
 
 
 def test_code_of_the_page_on_figures_runs(tmp_path, monkeypatch):
-    text = (ROOT.parent / "docs" / "figures.md").read_text(encoding="utf-8")
+    text = (ROOT.parent / "docs" / "figures" / "index.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 3
     monkeypatch.chdir(tmp_path)
@@ -77,7 +77,7 @@ def test_code_of_the_page_on_figures_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_page_on_figures_says_what_looks_are(context):
-    text = (ROOT.parent / "docs" / "figures.md").read_text(encoding="utf-8")
+    text = (ROOT.parent / "docs" / "figures" / "index.md").read_text(encoding="utf-8")
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `--context {context}`")]
     points, width, dpi = CONTEXTS[context]
     assert f"{points:g} points" in row
