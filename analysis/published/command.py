@@ -4,14 +4,12 @@ from pathlib import Path
 
 from rnnsim import checks
 
-from ..commands.published import ENTRIES, EPILOGUE, REPRODUCE, Entry, Reproduce
+from ..commands.published import ENTRIES, EPILOGUE, Entry, Reproduce
 from ..frame import runs
 from ..frame.console import say
 from ..frame.places import Place
 from .reproduction import Reproduction
 
-HELP = REPRODUCE.help
-Settings = Reproduce
 ALL = "all"
 
 

@@ -28,7 +28,6 @@ from typing import ClassVar
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
 from sphinx.util.display import status_iterator
 from sphinx.util.docutils import SphinxDirective
 
@@ -42,7 +41,6 @@ _OPTIONS = (
     "--no-progress",
 )  # pages have captions
 _SOURCE = Path(__file__).parents[2]
-_LOGGER = logging.getLogger(__name__)
 
 
 def place_of(app_or_env):
