@@ -16,9 +16,11 @@ from typing import Any, cast
 
 import numba
 import numpy as np
-from numba.core import types
+from numba.core import sigutils, types
 from numba.core.caching import FunctionCache
 from numba.np import arrayobj
+
+from rnnsim.kernels.arithmetic.references import referring, whole
 
 config: Any = numba.config
 
@@ -64,7 +66,7 @@ _OPTIONS: Any = {
 def _strangers(types: Iterable[Any]) -> set[str]:
     """The modules outside rnnsim of the NamedTuples among Numba's types, and inside these."""
     found: set[str] = set()
-    for each in types:
+    for each in map(whole, types):
         if hasattr(each, "instance_class"):
             found |= {each.instance_class.__module__} | _strangers(each.types)
     return {module for module in found if module.partition(".")[0] != "rnnsim"}
@@ -146,6 +148,11 @@ def _caching_in(folder: Path | None) -> Iterator[None]:
         config.CACHE_DIR = before
 
 
+def _passed(signature: Any) -> Any:
+    """The signature under which a kernel is compiled: structures by reference."""
+    return referring(sigutils.normalize_signature(signature)[0])
+
+
 def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
     options = {
         **_OPTIONS,
@@ -157,9 +164,12 @@ def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], F
     def decorate(function: Function) -> Function:
         with _caching_in(_FOLDER):
             compiled: Any = numba.njit(**options)(function)
-        if _FOLDER is not None and not config.DISABLE_JIT:
-            compiled._cache = cache = _KernelCache(compiled, _FOLDER)
-            compiled.compile = cache.compile
+        if not config.DISABLE_JIT:
+            compile_kernel = compiled.compile
+            if _FOLDER is not None:
+                compiled._cache = cache = _KernelCache(compiled, _FOLDER)
+                compile_kernel = cache.compile
+            compiled.compile = lambda signature: compile_kernel(_passed(signature))
         return cast(Function, compiled)
 
     return decorate

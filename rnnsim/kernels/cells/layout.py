@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.references import by_reference
+
 TANH, RELU, LINEAR, SIGMOID = 0, 1, 2, 3
 CROSS_ENTROPY, SQUARED_ERROR, INNER_PRODUCT = 0, 1, 2
 
 
+@by_reference
 class Weights(NamedTuple):
     """All weights of an ensemble; also the gradients with respect to them.
 
@@ -27,6 +30,7 @@ class Weights(NamedTuple):
     b_y: np.ndarray
 
 
+@by_reference
 class Batch(NamedTuple):
     """What the networks read and are scored on; axis 0 is N, or 1 where all networks share it.
 

@@ -30,6 +30,7 @@ from rnnsim.kernels.arithmetic.products import (
     rows_from,
     rows_of,
 )
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.arithmetic.vectors import (
     lanes,
     load,
@@ -47,6 +48,7 @@ _LEAST, _GREATEST = 2.0**-50, 2.0**50
 _ALIKE = 2.0**-10  # rows within this factor stay in their order: ten bits of 53 (or 24) at most
 
 
+@by_reference
 class FrameWork(NamedTuple):
     """A frame of k vectors in H dimensions and the scratch of its QR; n panels of L lanes.
 

@@ -9,6 +9,7 @@ from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import exp
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.products import multiply, rows_from, rows_of
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import advance, blocks, gates
 from rnnsim.kernels.gradients.steps import (
     StepWork,
@@ -25,6 +26,7 @@ from rnnsim.kernels.gradients.steps import (
 FURTHEST, PER_UNIT = 40, 512
 
 
+@by_reference
 class GateArrays(NamedTuple):
     """Results for an ensemble with G gates.
 
@@ -40,6 +42,7 @@ class GateArrays(NamedTuple):
     first_nonfinite: np.ndarray
 
 
+@by_reference
 class GateWork(NamedTuple):
     """Scratch of one thread, for one network at a time.
 

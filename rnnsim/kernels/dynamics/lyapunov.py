@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics.frames import (
     FrameWork,
@@ -35,6 +36,7 @@ STEPS_AT_ONCE = 16  # that are unfolded at once, before the frame follows
 _ROUNDING = 64.0  # epsilons, that a vector may be lost in beside the longest
 
 
+@by_reference
 class LyapunovArrays(NamedTuple):
     """Results for an ensemble: B sequences, M blocks of steps, k exponents.
 
@@ -50,6 +52,7 @@ class LyapunovArrays(NamedTuple):
     first_nonfinite: np.ndarray
 
 
+@by_reference
 class LyapunovWork(NamedTuple):
     """Scratch of one thread, for one sequence of one network at a time.
 

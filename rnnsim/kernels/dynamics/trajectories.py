@@ -25,6 +25,7 @@ from rnnsim.kernels.arithmetic.products import (
     rows_from,
     rows_of,
 )
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import (
     advance,
     jacobian,
@@ -103,6 +104,7 @@ def jacobians_at(weights, kept, cell, networks, sequences, t, scratch, out):
                 out[g, i, j] = scales[i] * matrix[i, j]
 
 
+@by_reference
 class RowWork(NamedTuple):
     """Gradients on their way back, in one network: S of B sequences each, in units of 2^exponents.
 

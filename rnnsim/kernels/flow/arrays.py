@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import lasting
 from rnnsim.kernels.gradients.steps import later_size, memory_size
 from rnnsim.kernels.gradients.unfolding import ForwardWork, forward_work
@@ -14,6 +15,7 @@ LAGS_AT_ONCE = 32
 PARTS = 3  # of a state with memories: h, c, and the path through c alone
 
 
+@by_reference
 class GateArrays(NamedTuple):
     """Windows by gate, G gates (0 where there is one alone), fields as in `FlowArrays`.
 
@@ -27,6 +29,7 @@ class GateArrays(NamedTuple):
     terms: np.ndarray
 
 
+@by_reference
 class FlowArrays(NamedTuple):
     """Results for an ensemble; S loss steps, K lags; logs are natural. All float64 but two.
 
@@ -70,6 +73,7 @@ class FlowArrays(NamedTuple):
     inputs_full: np.ndarray
 
 
+@by_reference
 class FlowWork(NamedTuple):
     """Scratch of one thread, for one network at a time; S loss steps, C lags in a chunk, G gates.
 

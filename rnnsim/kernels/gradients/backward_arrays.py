@@ -6,11 +6,13 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.gradients.steps import kept_size, later_size, memory_size
 from rnnsim.kernels.gradients.unfolding import ForwardWork, block_steps, forward_work
 
 
+@by_reference
 class StepNorms(NamedTuple):
     """||dL/dW^(t)||_F for t = 1..T, each (N, T) float64; gates (N, T, G): of the blocks of W_hh."""
 
@@ -20,6 +22,7 @@ class StepNorms(NamedTuple):
     gates: np.ndarray
 
 
+@by_reference
 class GradientArrays(NamedTuple):
     """What a backward pass returns; `weights` holds dL/dW in the shapes of the weights.
 
@@ -36,6 +39,7 @@ class GradientArrays(NamedTuple):
     each: "EachStep"
 
 
+@by_reference
 class EachStep(NamedTuple):
     """What a backward pass writes down of every step, where asked for: otherwise of size 0.
 
@@ -47,6 +51,7 @@ class EachStep(NamedTuple):
     errors: np.ndarray
 
 
+@by_reference
 class BackwardWork(NamedTuple):
     """Scratch of one thread, for one network at a time, C steps stored at once.
 

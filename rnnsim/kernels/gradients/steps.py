@@ -19,10 +19,12 @@ from rnnsim.kernels.arithmetic.products import (
     padded,
     rows_of,
 )
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.cells.seam import advance, blocks, sizes
 
 
+@by_reference
 class StepWork(NamedTuple):
     """What a network is unfolded in, C steps in a row, for one network at a time.
 

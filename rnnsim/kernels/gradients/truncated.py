@@ -14,6 +14,7 @@ from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius, hypot
 from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.backward import (
     add_block,
@@ -30,6 +31,7 @@ from rnnsim.kernels.gradients.steps import arrive, gather_memories, later_size, 
 from rnnsim.kernels.gradients.unfolding import block_steps
 
 
+@by_reference
 class TruncatedWork(NamedTuple):
     """Scratch of one thread; H' and A' are H and A padded.
 

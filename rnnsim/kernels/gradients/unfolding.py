@@ -14,6 +14,7 @@ from rnnsim.kernels.arithmetic.products import (
     padded,
     rows_of,
 )
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.gradients.losses import count_correct, score
 from rnnsim.kernels.gradients.steps import (
@@ -29,6 +30,7 @@ from rnnsim.kernels.gradients.steps import (
 _BLOCK_BYTES = 2**17  # for the hidden states of one block of steps: a part of the L2 cache
 
 
+@by_reference
 class ForwardWork(NamedTuple):
     """Scratch of one thread: the fields of StepWork, and those of readout and losses.
 
@@ -47,6 +49,7 @@ class ForwardWork(NamedTuple):
     score: "ScoreWork"
 
 
+@by_reference
 class ScoreWork(NamedTuple):
     """Scratch for the losses of one block, R = steps * sequences: outputs (R, V'); the rest 1-D.
 

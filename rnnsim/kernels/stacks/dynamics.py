@@ -14,6 +14,7 @@ import numpy as np
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import empty_panels, multiply, pack, padded, rows_of
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import jacobian, lasting, pull_back, sizes
 from rnnsim.kernels.dynamics.lyapunov import (
     LyapunovArrays,
@@ -33,6 +34,7 @@ from rnnsim.kernels.gradients.steps import (
 from rnnsim.kernels.stacks.layers import in_layers, pass_up, set_sizes
 
 
+@by_reference
 class StackJacobianWork(NamedTuple):
     """Room for the Jacobian of one step of one sequence, S numbers of the state of a layer.
 

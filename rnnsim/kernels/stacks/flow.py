@@ -26,6 +26,7 @@ from rnnsim.kernels.arithmetic.norms import (
     rescale,
 )
 from rnnsim.kernels.arithmetic.products import Rows, multiply, rows_from
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import lasting, sizes
 from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work
 from rnnsim.kernels.flow.flow import (
@@ -59,6 +60,7 @@ from rnnsim.kernels.stacks.layers import (
 )
 
 
+@by_reference
 class StackFlowArrays(NamedTuple):
     """layers: FlowArrays with layers in front, norms of h by all paths; whole: of all states."""
 
@@ -66,6 +68,7 @@ class StackFlowArrays(NamedTuple):
     whole: FlowArrays
 
 
+@by_reference
 class StackFlowWork(NamedTuple):
     """Scratch of one thread: layers, FlowWork with layers in front; carried (S, B, H'), what comes
     down from a layer; units (L,) int64: of the full gradient on its way back; logs (C, S, B) and

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import add, copy, fill, residue
 from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.training.boundary import encode, pull_back
 from rnnsim.kernels.training.optimisers import clip_parts, constrained_norms, step
@@ -32,6 +33,7 @@ GATHERED_LOSS, GATHERED_OMEGA, GATHERED_COUNT = range(3)
 PENDING = 3
 
 
+@by_reference
 class Segment(NamedTuple):
     """What one gradient is computed of; the rows of a schedule (., segments, 8) hold these fields.
 
@@ -63,6 +65,7 @@ def segment_at(schedule, s):
     return Segment(row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7])
 
 
+@by_reference
 class Learners(NamedTuple):
     """An ensemble in training, P weights each; all of it carries over to the next call.
 
@@ -93,6 +96,7 @@ class Learners(NamedTuple):
     tallies: np.ndarray
 
 
+@by_reference
 class Batches(NamedTuple):
     """The batches of a call, one after the other along axis 0; with data of their own, N for each.
 
@@ -111,6 +115,7 @@ class Batches(NamedTuple):
     per_network: int
 
 
+@by_reference
 class LearnWork(NamedTuple):
     """Scratch of one thread. values, updated, gradient (P,); groups (G+1,), norms (L,) float64.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, rows_from
+from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.gradients.backward import add_block, backward_block, score_block
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
@@ -25,6 +26,7 @@ from rnnsim.kernels.stacks.layers import pass_down
 from rnnsim.kernels.training.penalty import add_penalty, clear_penalty, close_penalty
 
 
+@by_reference
 class Path(NamedTuple):
     """One network with its cell, its gradient and a place for one segment; L layers in front.
 

@@ -15,11 +15,13 @@ import numpy as np
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, padded, rows_from, rows_of
+from rnnsim.kernels.arithmetic.references import by_reference
 
 PAPER, CODE = 0, 1
 _DEAD = 1e-20  # of CODE: below this ||g_t||^2 counts as 0
 
 
+@by_reference
 class PenaltyWork(NamedTuple):
     """Scratch: left and right (R, H') for the R rows of a block; total (H, H') = dOmega/dW_hh.
 
