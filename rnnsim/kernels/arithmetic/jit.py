@@ -20,6 +20,7 @@ from numba.core import sigutils, types
 from numba.core.caching import FunctionCache
 from numba.np import arrayobj
 
+from rnnsim.kernels.arithmetic import parts
 from rnnsim.kernels.arithmetic.references import referring, whole
 
 config: Any = numba.config
@@ -148,9 +149,15 @@ def _caching_in(folder: Path | None) -> Iterator[None]:
         config.CACHE_DIR = before
 
 
-def _passed(signature: Any) -> Any:
-    """The signature under which a kernel is compiled: structures by reference."""
-    return referring(sigutils.normalize_signature(signature)[0])
+def _by_reference(compiled: Any) -> None:
+    """Of all signatures compile the one that takes structures by reference."""
+    compile_one = compiled.compile
+    compiled.compile = lambda signature: compile_one(
+        referring(sigutils.normalize_signature(signature)[0])
+    )
+
+
+_IN_ONE = not config.DISABLE_JIT and parts.known()
 
 
 def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
@@ -165,11 +172,16 @@ def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], F
         with _caching_in(_FOLDER):
             compiled: Any = numba.njit(**options)(function)
         if not config.DISABLE_JIT:
-            compile_kernel = compiled.compile
             if _FOLDER is not None:
                 compiled._cache = cache = _KernelCache(compiled, _FOLDER)
-                compile_kernel = cache.compile
-            compiled.compile = lambda signature: compile_kernel(_passed(signature))
+                compiled.compile = cache.compile
+            _by_reference(compiled)
+            if _IN_ONE:
+                part = numba.njit(**{**options, "no_cpython_wrapper": True, "cache": False})(
+                    function
+                )
+                _by_reference(part)
+                parts.join(compiled, part)
         return cast(Function, compiled)
 
     return decorate

@@ -1,0 +1,106 @@
+"""What a kernel calls becomes a part of it: linked in as it is, then optimised once, as a whole.
+
+Numba optimises every function and emits its machine code before a caller links it in, optimises it
+again and emits it again; what lies five calls deep is treated six times. Here that happens for the
+kernel alone that Python, or compiled code of others, has asked for. What it calls is typed and
+lowered, by a dispatcher of its own that nobody else sees, and has neither machine code nor a
+wrapper for Python nor a file in the cache.
+
+This goes by how Numba's libraries of code come to be (`CPUCodeLibrary.finalize`, numba 0.62 to
+0.68). Where these are made otherwise, kernels compile as Numba does it, only slower.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from numba.core import codegen
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+_Library: Any = getattr(codegen, "JITCodeLibrary", None)
+_USED = ("_final_module", "_linking_libraries", "_reload_init", "_finalized")
+
+
+class _Whole:
+    """The kernel that is being compiled, by the name of its library; None where none is."""
+
+    name: str | None = None
+
+
+def known() -> bool:
+    """Whether the libraries of this version of Numba are made so."""
+    target = cpu_target.target_context.codegen()
+    library = target.create_library("trial")
+    return (
+        _Library is not None
+        and getattr(target, "_library_class", None) is _Library
+        and all(hasattr(library, name) for name in _USED)
+        and hasattr(library, "_get_module_for_linking")
+    )
+
+
+if _Library is not None:
+
+    class _Part(_Library):
+        """A library that is optimised and emitted only if it is that of the whole."""
+
+        def finalize(self) -> None:
+            """Link what this one calls, at least."""
+            if self.name == _Whole.name:
+                super().finalize()
+                return
+            for library in dict.fromkeys(self._linking_libraries):
+                self._reload_init.update(library._reload_init)
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            """None, of a part."""
+            return super().get_pointer_to_function(name) if self.name == _Whole.name else 0
+
+        @property
+        def codegen(self) -> Any:
+            """That of all libraries; parts have no memory that an environment could be put into."""
+            return self._codegen if self.name == _Whole.name else _Nowhere()
+
+
+class _Nowhere:
+    def set_env(self, name: str, environment: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _compiling(name: str) -> Iterator[None]:
+    """What is compiled in here belongs to the kernel of this name, unless to one further out."""
+    with global_compiler_lock:
+        if _Whole.name is not None:
+            yield
+            return
+        target = cpu_target.target_context.codegen()
+        before, target._library_class, _Whole.name = target._library_class, _Part, name
+        try:
+            yield
+        finally:
+            target._library_class, _Whole.name = before, None
+
+
+def join(kernel: Any, part: Any) -> None:
+    """Let a kernel be whole by itself, and what `part` compiles where other kernels call it.
+
+    Both are dispatchers of one function, as `numba.njit` gives them.
+    """
+    compile_whole, call, overload = kernel.compile, kernel.get_call_template, kernel.get_overload
+
+    def compile_in_one(signature: Any) -> Any:
+        with _compiling(kernel.py_func.__qualname__):
+            return compile_whole(signature)
+
+    def call_of(args: Any, kws: Any) -> Any:
+        return (call if _Whole.name is None else part.get_call_template)(args, kws)
+
+    def overload_of(signature: Any) -> Any:
+        return (overload if _Whole.name is None else part.get_overload)(signature)
+
+    kernel.compile, kernel.get_call_template = compile_in_one, call_of
+    kernel.get_overload = overload_of
