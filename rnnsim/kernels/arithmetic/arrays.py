@@ -3,10 +3,10 @@
 Written out because they compile ten times faster than array expressions, whose errors carry text.
 """
 
-from rnnsim.kernels.arithmetic.jit import inlined
+from rnnsim.kernels.arithmetic.jit import kernel
 
 
-@inlined
+@kernel
 def fill(array, value):
     """Set every entry of a C-contiguous array."""
     flat = array.reshape(array.size)
@@ -14,7 +14,7 @@ def fill(array, value):
         flat[i] = value
 
 
-@inlined
+@kernel
 def copy(source, target):
     """target = source, both C-contiguous and of one size."""
     s, t = source.reshape(source.size), target.reshape(target.size)
@@ -22,7 +22,7 @@ def copy(source, target):
         t[i] = s[i]
 
 
-@inlined
+@kernel
 def add(source, target):
     """target += source, both C-contiguous and of one size."""
     s, t = source.reshape(source.size), target.reshape(target.size)
@@ -30,7 +30,7 @@ def add(source, target):
         t[i] += s[i]
 
 
-@inlined
+@kernel
 def residue(array):
     """0 if every entry is finite, NaN otherwise: x - x tells, and vectorises."""
     flat, total = array.reshape(array.size), 0.0
@@ -39,7 +39,7 @@ def residue(array):
     return total
 
 
-@inlined
+@kernel
 def total_of(flat):
     """The sum of a 1-D array."""
     total = 0.0

@@ -160,10 +160,9 @@ def _by_reference(compiled: Any) -> None:
 _IN_ONE = not config.DISABLE_JIT and parts.known()
 
 
-def _compile(*, inlined: bool = False, **changes: Any) -> Callable[[Function], Function]:
+def _compile(**changes: Any) -> Callable[[Function], Function]:
     options = {
         **_OPTIONS,
-        "inline": "always" if inlined else "never",
         "cache": _FOLDER is not None,
         **changes,
     }
@@ -192,8 +191,11 @@ kernel = _compile()
 # For what allocates: plain Python outside compiled code, so that it costs no compilation there.
 allocator: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.extending.register_jitable
 
-# The same, put into the caller's loop: for bodies too short to be worth a call.
-inlined = _compile(inlined=True)
+# Put into the caller's loop by LLVM: for bodies too short to be worth a call.
+inlined = _compile(forceinline=True)
+
+# Put there by Numba, for what returns arrays: kernels that count no references may not.
+view = _compile(inline="always")
 
 
 def by_cell(stub: Function) -> Any:

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import exact, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import exact, kernel
 
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
@@ -18,7 +18,7 @@ _LEAST_SQUARE, _GREATEST_SQUARE = 2.0**-900, 2.0**900
 _HEADROOM = 200  # how far, in powers of two, a running sum may outgrow its exponent
 
 
-@inlined
+@kernel
 def _sum_of_squares(array):
     total = 0.0
     for i in range(array.shape[0]):
@@ -74,7 +74,7 @@ def slab_norm(array, s, start, width):
     return norm
 
 
-@inlined
+@kernel
 def hypot(a, b):
     """sqrt(a^2 + b^2) without leaving the range on the way."""
     high, low = max(a, b), min(a, b)
@@ -83,7 +83,7 @@ def hypot(a, b):
     return high * math.sqrt(1.0 + (low / high) * (low / high))
 
 
-@inlined
+@kernel
 def inverse_size(size, itemsize):
     """The power of two by which `size` becomes 1..2, within the dtype; 1 where that has no sense.
 
@@ -97,7 +97,7 @@ def inverse_size(size, itemsize):
     return np.int64((1023 - exponent) << 52).view(np.float64)
 
 
-@inlined
+@kernel
 def exponent_of(positive):
     """The e for which 2^(e-1) <= positive < 2^e."""
     return np.int64(math.frexp(positive)[1])
@@ -112,13 +112,13 @@ def rescale(array, exponent):
             array[i, j] = array[i, j] * first * second
 
 
-@inlined
+@kernel
 def power_of_two(exponent):
     """2^exponent; 0 far below the range, and infinity far above it."""
     return math.ldexp(1.0, int(max(exponent, -2000))) if exponent < 1024 else np.inf
 
 
-@inlined
+@kernel
 def two_factors(exponent):
     """Two powers of two whose product is 2^exponent, each within the range where one may not be."""
     half = exponent // 2
@@ -132,7 +132,7 @@ def times_power_of_two(value, exponent):
     return value * first * second
 
 
-@inlined
+@kernel
 def safe_exponent(norm, itemsize):
     """0 while arrays of this norm can be squared in their dtype, else the exponent to remove."""
     limit = 20 if itemsize == 4 else 200
@@ -140,7 +140,7 @@ def safe_exponent(norm, itemsize):
     return exponent if abs(exponent) > limit else np.int64(0)
 
 
-@inlined
+@kernel
 def held_exponent(norm, itemsize):
     """The exponent to remove from rows of this norm, so that they are well above 1: 2^20 to 2^220.
 
@@ -177,7 +177,7 @@ def add_scaled(total, lost, total_exponent, part, part_exponent):
     return total_exponent
 
 
-@inlined
+@kernel
 def log_norm_scaled(array, exponent):
     """ln ||array * 2^exponent||_F; -inf for an exact zero, inf or NaN where that is the norm."""
     norm = frobenius(array)
@@ -226,14 +226,14 @@ def compare_scaled(part, part_exponent, full, full_exponent):
     return log_norm, cosine, log_norm - log_norm_scaled(full, full_exponent)
 
 
-@inlined
+@kernel
 def log_add(a, b):
     """ln(e^a + e^b)."""
     high, low = max(a, b), min(a, b)
     return high if low == -np.inf else high + math.log(1.0 + math.exp(low - high))
 
 
-@inlined
+@kernel
 def log_add_squares(a, b):
     """ln sqrt(e^(2a) + e^(2b))."""
     return 0.5 * log_add(2.0 * a, 2.0 * b)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel, view
 from rnnsim.kernels.arithmetic.vectors import (
     lanes,
     load,
@@ -35,14 +35,14 @@ class Rows(NamedTuple):
     stride: int
 
 
-@inlined
+@view
 def rows_from(array, s):
     """The rows [s, 0], [s, 1], ... of a C-contiguous 3-D array, those of later s behind them."""
     _, B, width = array.shape
     return Rows(array.reshape(array.size), s * B * width, width)
 
 
-@inlined
+@view
 def rows_of(matrix, i):
     """The rows i, i+1, ... of a C-contiguous 2-D array."""
     width = matrix.shape[1]

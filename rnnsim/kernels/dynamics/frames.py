@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import LN2, exponent_of, times_power_of_two
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -154,7 +154,7 @@ def scale_rows(slopes, work):
             store(work.frame, at, times(splat(slopes, i), load(work.image, at)))
 
 
-@inlined
+@kernel
 def keep_image(work):
     """frame = image."""
     for at in range(0, work.frame.size, lanes(work.frame)):
@@ -266,7 +266,7 @@ def _square_of_column(image, j, c, top):
     return square, exponent
 
 
-@inlined
+@kernel
 def _dots(image, at, rows, c, out):
     """out[0] = sum over rows of the entry in lane c times the row; rows lie one after another."""
     L = lanes(image)

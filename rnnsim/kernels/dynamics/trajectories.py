@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import log_normal
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import (
     LN2,
     exponent_of,
@@ -167,7 +167,7 @@ def get_rows(work, gradients):
             gather_memories(work.dc[i, b], H, gradients[i], b)
 
 
-@inlined
+@kernel
 def _units(work):
     """H, of a RowWork."""
     return work.W_hh.shape[1] // work.blocks.shape[1]

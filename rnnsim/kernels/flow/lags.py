@@ -4,7 +4,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
 from rnnsim.kernels.arithmetic.functions import exp, log_normal
-from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
@@ -39,7 +39,7 @@ def advance_rows(cell, steps, first, last, n, work, out):
         push_rows(steps, begin, k, k - first, top, work)
 
 
-@inlined
+@kernel
 def first_row(steps, k):
     """The first row that reaches lag k, and the number of rows if none does."""
     begin = 0
@@ -48,7 +48,7 @@ def first_row(steps, k):
     return begin
 
 
-@inlined
+@kernel
 def clear_lag(lag, work):
     """Nothing is known yet of one lag of the chunk."""
     work.tops[lag] = EMPTY
@@ -121,7 +121,7 @@ def _measure_rows(steps, begin, k, lag, n, work, out):
     return top
 
 
-@inlined
+@kernel
 def _log_of_square(square, exponent):
     """ln(sqrt(square) * 2^exponent); of both together, as they may nearly cancel."""
     if abs(exponent) > 240:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill, total_of
-from rnnsim.kernels.arithmetic.jit import exact, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import exact, kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
@@ -41,7 +41,7 @@ def keep_weights(table, H, P, outer):
                 outer[i, j] = 0
 
 
-@inlined
+@kernel
 def rows_of_gate(table, gate, H):
     """(first, last) of the rows of pre-activations that belong to a gate."""
     first, last = table.shape[1], 0
@@ -167,7 +167,7 @@ def compare_window(n, k, work, out):
         _put(found, out.recurrent_gates, n, k, gate)
 
 
-@inlined
+@kernel
 def _put(found, gates, n, k, gate):
     gates.log_norm[n, k, gate], gates.cosine[n, k, gate], gates.log_error[n, k, gate] = found
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill, residue, total_of
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius, hypot, inverse_size, slab_norm
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -117,7 +117,7 @@ def begin_network(w, h0, n, work, out):
     clear(out, n)
 
 
-@inlined
+@kernel
 def mark_losses(loss_weights, work):
     """The steps that carry loss, from loss_weights (T, B), and the last of them."""
     work.marks[0] = 0
@@ -151,7 +151,7 @@ def unfold_stretch(inputs, cell, begin, end, work):
         get_state(forward, stored, work.checkpoints[stretch + 1], work.memories[stretch + 1])
 
 
-@inlined
+@kernel
 def backward_steps(batch, cell, n, begin, end, work, out):
     """Gradients of steps begin+1..end, whose states are in the trace; later steps are done.
 
@@ -186,14 +186,14 @@ def end_bptt(n, work, out):
         write_state(gradient, work.dc, b_0, H, out.each.states[n, 0])
 
 
-@inlined
+@kernel
 def _state_norm(gradient, dc, first):
     """The norm of gradient (b, H') and of the rows of dc that belong to it."""
     norm = frobenius(gradient)
     return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if dc.size > 0 else norm
 
 
-@inlined
+@kernel
 def clear(out, n):
     """Zero what is summed up over blocks, and what stays 0 after the last loss."""
     out.loss[n] = 0.0
@@ -213,7 +213,7 @@ def clear(out, n):
         fill(out.each.errors[n], 0)
 
 
-@inlined
+@kernel
 def _outputs(work):
     """V: the rows of [W_hh; W_hy] below those of W_hh."""
     return work.forward.sizes[2]
@@ -357,7 +357,7 @@ def add_block(first, count, n, work, out):
     fill(work.readout, 0)
 
 
-@inlined
+@kernel
 def _norms_of_step(s, n, t, work, norms):
     """The norms of what step t+1 adds, from the squares of row s of a block."""
     H, D, squares = work.forward.sizes[0], work.forward.sizes[1], work.squares

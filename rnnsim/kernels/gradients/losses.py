@@ -7,7 +7,7 @@ import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy, fill, total_of
 from rnnsim.kernels.arithmetic.functions import exp_into, log_normal
-from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, SQUARED_ERROR
 
 
@@ -98,7 +98,7 @@ def count_correct(logits, classes, loss_weights):
     return correct
 
 
-@inlined
+@kernel
 def score(outputs, loss, work):
     """The sum of the losses of the columns; `outputs` (V, R) become their derivative."""
     V, R = outputs.shape

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, kernel, view
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     empty_panels,
@@ -77,7 +77,7 @@ def step_work(A, H, D, B, stored, like, cell):
     )
 
 
-@inlined
+@view
 def network(weights, n):
     """The weights of network n, without the network axis."""
     return Weights(
@@ -128,7 +128,7 @@ def later_size(cell, H, like):
     return sizes(cell)[1] * padded(H, like)
 
 
-@inlined
+@kernel
 def set_state(work, t, state, memories):
     """Step t takes over states (B, H) and memories (B, M*H') of the thread's share."""
     for b in range(work.share[0], work.share[1]):
@@ -138,7 +138,7 @@ def set_state(work, t, state, memories):
             work.kept[t, b, i] = memories[b, i]
 
 
-@inlined
+@kernel
 def get_state(work, t, state, memories):
     """state (B, H) and memories (B, M*H') = those of step t, for the sequences of the share."""
     for b in range(work.share[0], work.share[1]):
@@ -148,7 +148,7 @@ def get_state(work, t, state, memories):
             memories[b, i] = work.kept[t, b, i]
 
 
-@inlined
+@kernel
 def spread_memories(state, b, H, memories):
     """A row of memories (M*H'), from those of a whole state (B, S) of sequence b."""
     width = padded(H, memories)
@@ -156,7 +156,7 @@ def spread_memories(state, b, H, memories):
         memories[i // H * width + i % H] = state[b, H + i]
 
 
-@inlined
+@kernel
 def gather_memories(memories, H, state, b):
     """The other way round."""
     width = padded(H, memories)
@@ -164,7 +164,7 @@ def gather_memories(memories, H, state, b):
         state[b, H + i] = memories[i // H * width + i % H]
 
 
-@inlined
+@kernel
 def start_state(work, state, H):
     """Step 0 takes over whole states (B, S)."""
     for b in range(work.share[0], work.share[1]):
@@ -173,7 +173,7 @@ def start_state(work, state, H):
         spread_memories(state, b, H, work.kept[0, b])
 
 
-@inlined
+@kernel
 def carry_state(work, t, H):
     """Step 0 becomes step t: the next steps go on from there."""
     for b in range(work.share[0], work.share[1]):
@@ -196,7 +196,7 @@ def arrive(gradient, later, memory, first, H):
                 later[first + b, memory + i] = 0
 
 
-@inlined
+@kernel
 def put_inputs(inputs, step, work, t, H):
     """trace[t] takes over the inputs of one step, for the sequences of the share.
 
@@ -232,7 +232,7 @@ def unfold(inputs, begin, end, at, cell, work):
     return nonfinite
 
 
-@inlined
+@kernel
 def keep_state(work, t, H):
     """trace[t] = state; returns 0 if all of it is finite, else NaN."""
     residue, b_0, state = 0.0, work.share[0], work.state
@@ -244,7 +244,7 @@ def keep_state(work, t, H):
     return residue
 
 
-@inlined
+@kernel
 def take_final(final, n, H, scale, dc):
     """dc (B, C*H') = scale * dl/dc_T of network n, from final (., B, M*H); 0 if that is empty."""
     fill(dc, 0)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import copy
-from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel
+from rnnsim.kernels.arithmetic.jit import allocator, kernel, view
 from rnnsim.kernels.arithmetic.products import (
     Rows,
     empty_panels,
@@ -110,7 +110,7 @@ def forward_work(weights, T, B, stored, cell=0):
     )
 
 
-@inlined
+@view
 def batch_of(batch, n):
     """The data of network n, without the network axis."""
     return Batch(
@@ -123,7 +123,7 @@ def batch_of(batch, n):
     )
 
 
-@inlined
+@kernel
 def pack_forward(w, work):
     """Pack the weights of one network for its steps and its readout."""
     H = w.W_hh.shape[1]
@@ -132,7 +132,7 @@ def pack_forward(w, work):
     pack_transposed(w.b_y.reshape(w.b_y.size, 1), H, 0, work.readout)
 
 
-@inlined
+@kernel
 def readout(t, count, work):
     """y = W_hy h + b_y of the states trace[t..t+count-1], into the first R rows of the outputs."""
     B, width = work.trace.shape[1:]
@@ -148,7 +148,7 @@ def readout(t, count, work):
         multiply(rows, share, 0, depth, work.readout, out)
 
 
-@inlined
+@view
 def class_major(V, R, work):
     """The scratch for outputs class by class, (V, R)."""
     return work.score.by_class[: V * R].reshape(V, R)
@@ -165,7 +165,7 @@ def class_major_outputs(t, count, V, work):
             by_class[v, r] = outputs[r, v]
 
 
-@inlined
+@kernel
 def gather_targets(data, begin, count, work):
     """Targets and loss weights of steps begin+1..begin+count, all sequences of the share."""
     r, V = 0, data.values.shape[2]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import add, copy, fill
-from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
+from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     exponent_of,
@@ -168,7 +168,7 @@ def begin_stack_flow(weights, batch, cell, steps, n, work, out):
     out.whole.first_nonfinite[n] = first
 
 
-@inlined
+@kernel
 def _arrive_at_end(final, n, rows):
     """rows (B, H') += dl/dh_T of network n, from final (., B, H)."""
     given = final[min(n, final.shape[0] - 1)]
@@ -177,7 +177,7 @@ def _arrive_at_end(final, n, rows):
             rows[b, i] += given[b, i]
 
 
-@inlined
+@kernel
 def _earlier(one, other):
     """The lesser of two steps, of which -1 is none."""
     return other if one < 0 or 0 <= other < one else one
@@ -207,7 +207,7 @@ def full_gradients(cell, steps, n, work):
             work.units[layer] = take_full_back(cell, t, unit, own)
 
 
-@inlined
+@kernel
 def _carry(deltas, begin, end, below, carried):
     """carried[begin..end-1] (., B, H') = the deltas of a layer through its W_xh."""
     B, width, A = deltas.shape[1], deltas.shape[2], below.window.shape[0]
@@ -273,7 +273,7 @@ def _join_whole(begin, lag, new, own, work):
                 parts[i, b, p] = found if new else _both(parts[i, b, p], found)
 
 
-@inlined
+@kernel
 def _both(a, b):
     """ln of the norm of two parts; NaN where one of them is."""
     return log_add_squares(a, b) if a == a and b == b else np.nan

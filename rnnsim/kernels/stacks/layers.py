@@ -8,7 +8,7 @@ come back through W_xh of that layer as dl/dy comes back through W_hy.
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.products import pack, padded
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.gradients.steps import pack_back
@@ -84,7 +84,7 @@ def pass_up(lower, upper, at, count, H):
                 upper[t, b, H + 1 + i] = lower[t + 1, b, i]
 
 
-@inlined
+@kernel
 def pass_down(errors, row, count, below, row_below, A):
     """Errors of a layer become what comes back to the one below: its columns A..2A-1."""
     for s in range(count):
@@ -93,7 +93,7 @@ def pass_down(errors, row, count, below, row_below, A):
                 below[row_below + s, b, A + i] = errors[row + s, b, i]
 
 
-@inlined
+@kernel
 def copy_part(whole, part, layer):
     """part (B, S) = the state of one layer, of whole (B, L*S)."""
     S = part.shape[1]

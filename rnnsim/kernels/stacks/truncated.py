@@ -6,7 +6,7 @@ depth, so that every path stays within the window of its own sweep.
 """
 
 from rnnsim.kernels.arithmetic.arrays import add, fill
-from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
+from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.products import multiply, rows_from
 from rnnsim.kernels.cells.seam import pull_back
 from rnnsim.kernels.gradients.backward import score_block
@@ -104,7 +104,7 @@ def _step_back(cell, stride, d, lowest, highest, layer, work):
         pass_down(deltas, lowest, highest - lowest, work.deltas[layer - 1], lowest, A)
 
 
-@inlined
+@kernel
 def _arrive_at_start(j, work):
     """The sweep of block j has been at step 1, and comes to the first state of a layer."""
     common, rows, dc = work.common, work.rows, work.dc

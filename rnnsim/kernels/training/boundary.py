@@ -5,7 +5,7 @@ where they are handed over, else 0.
 """
 
 from rnnsim.kernels.arithmetic.arrays import copy, fill
-from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
+from rnnsim.kernels.arithmetic.jit import kernel, layer_of, view
 from rnnsim.kernels.cells.layout import Batch
 from rnnsim.kernels.gradients.backward import end_bptt
 from rnnsim.kernels.gradients.steps import gather_memories, spread_memories
@@ -13,7 +13,7 @@ from rnnsim.kernels.gradients.unfolding import class_major, class_major_outputs
 from rnnsim.kernels.training.paths import forward_path, sum_gradients
 
 
-@inlined
+@view
 def _source(batches, batch, n, path):
     """The source of network n as the encoder's batch, with loss at its last step alone."""
     at = batch * batches.per_network + min(n, batches.per_network - 1)
@@ -46,7 +46,7 @@ def encode(batches, batch, n, handed, path, h0):
                 gather_memories(work.forward.kept[layer, T, b], handed, first, b)
 
 
-@inlined
+@kernel
 def _read_out(T, top, first):
     """first (B, S), its h = the output of the top layer at step T."""
     V = top.sizes[2]
@@ -57,7 +57,7 @@ def _read_out(T, top, first):
             first[b, v] = outputs[v, b]
 
 
-@inlined
+@kernel
 def _cross(states, path, first):
     """The same of a layer below, whose h_T stands in states (B, P'): W_hy h + b_y of the top."""
     W_hy, b_y = path.weights.W_hy[-1, 0], path.weights.b_y[-1, 0]
@@ -93,7 +93,7 @@ def pull_back(batches, batch, n, variant, work):
     sum_gradients(data, path, 0.0, variant, work.penalty)
 
 
-@inlined
+@kernel
 def _cross_back(gradient, path, dc):
     """What arrives at h_T of a layer below the top, behind the memories of dc: W_hy^T dL/dh_0."""
     W_hy, memory = path.weights.W_hy[-1, 0], path.work.memories.shape[3]

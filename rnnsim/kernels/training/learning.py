@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import add, copy, fill, residue
-from rnnsim.kernels.arithmetic.jit import inlined, kernel
+from rnnsim.kernels.arithmetic.jit import kernel, view
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import CROSS_ENTROPY, Batch
 from rnnsim.kernels.training.boundary import encode, pull_back
@@ -58,7 +58,7 @@ class Segment(NamedTuple):
         return self.slot >= 0
 
 
-@inlined
+@kernel
 def segment_at(schedule, s):
     """Row s of a schedule, taken apart."""
     row = schedule[s]
@@ -180,7 +180,7 @@ def _segment(learners, batches, segment, rule, variant, n, work):
     return _update(learners, rule, segment.slot, omega, n, work)
 
 
-@inlined
+@kernel
 def _set_first_state(learners, segment, n, path):
     """Where a segment starts: at the beginning, or from the state that was kept."""
     h0, state = path.h0[0], learners.state[n]
@@ -219,7 +219,7 @@ def _gather(learners, closes, found, omega, n, work):
     return True, omega
 
 
-@inlined
+@kernel
 def _update(learners, rule, slot, omega, n, work):
     """New weights from the gradient, and what is recorded of it."""
     loss = work.main.out.loss[-1, 0]
@@ -246,7 +246,7 @@ def _update(learners, rule, slot, omega, n, work):
     return True
 
 
-@inlined
+@view
 def _stage(batches, segment, n, path):
     """The steps of a segment as a batch of its own; steps up to `first` carry no loss."""
     at = segment.batch * batches.per_network + min(n, batches.per_network - 1)

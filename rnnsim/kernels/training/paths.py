@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import inlined, kernel, layer_of
+from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, rows_from
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
@@ -59,14 +59,14 @@ class Path(NamedTuple):
     ended: np.ndarray
 
 
-@inlined
+@kernel
 def spread_weights(values, path):
     """The weights of all layers from a flat vector."""
     for i in range(path.places.size):
         path.spread[path.places[i]] = values[i]
 
 
-@inlined
+@kernel
 def gather_gradient(path, gradient):
     """The gradients of all layers into a flat vector."""
     for i in range(path.places.size):
@@ -100,7 +100,7 @@ def kept_state(t, path, state):
             _get_state(t, b, path, state)
 
 
-@inlined
+@kernel
 def _get_state(t, b, path, state):
     """state[b] = that of step t, layer after layer."""
     forward, H = path.work.forward, path.weights.W_hh.shape[3]
@@ -112,7 +112,7 @@ def _get_state(t, b, path, state):
         gather_memories(forward.kept[layer, t, b], H, part, b)
 
 
-@inlined
+@kernel
 def _put_state(t, b, path, state):
     """The other way round."""
     forward, H = path.work.forward, path.weights.W_hh.shape[3]
@@ -164,7 +164,7 @@ def sum_gradients(data, path, weight, variant, penalty):
     return omega
 
 
-@inlined
+@kernel
 def _outer_products(first, count, work):
     """Add errors times trace of a block's steps, all rows at once."""
     errors, trace = work.errors, work.forward.trace
@@ -184,7 +184,7 @@ def _outer_products(first, count, work):
 # Sequences that begin anew before step t+1 of a segment.
 
 
-@inlined
+@kernel
 def _any_starts(t, path):
     """Whether one does."""
     B, found = path.h0.shape[1], False
@@ -220,7 +220,7 @@ def _take_back_starts(t, path):
                     work.dc[layer, b, i] = 0
 
 
-@inlined
+@kernel
 def _join(count, path):
     """A piece of `count` steps goes on where the one behind it has ended: dL/da of its first."""
     errors = path.work.errors
