@@ -67,8 +67,7 @@ def over_networks(
     one network. What a network gives does not depend on how many threads there are.
     """
     crew = min(thread_count(n_threads), n_networks)
-    grain = min(-(-n_networks // crew), max(1, int(FLOPS_PER_CALL / max(flops, 1.0))))
-    starts = iter(range(0, n_networks, grain))
+    turns = iter(_turns(n_networks, crew, max(1, int(FLOPS_PER_CALL / max(flops, 1.0)))))
     lock, stop = threading.Lock(), threading.Event()
 
     def work() -> None:
@@ -76,10 +75,10 @@ def over_networks(
         with np.errstate(all="ignore"):  # threads do not inherit the caller's
             while not stop.is_set():
                 with lock:
-                    start = next(starts, None)
-                if start is None:
+                    turn = next(turns, None)
+                if turn is None:
                     return
-                for _ in worker(start, min(start + grain, n_networks)):
+                for _ in worker(*turn):
                     if stop.is_set():
                         return
 
@@ -92,6 +91,12 @@ def over_networks(
                 future.result()
         finally:
             stop.set()
+
+
+def _turns(n: int, crew: int, most: int) -> list[tuple[int, int]]:
+    """Ranges of at most about `most` of n networks, as equal as can be, as many for each thread."""
+    count = min(n, crew * -(-n // (crew * most)))
+    return [(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
 def pieces(n_steps: int, chunk: int, block: int = 1) -> list[tuple[int, int]]:

@@ -21,7 +21,7 @@ from numba.core.caching import FunctionCache
 from numba.np import arrayobj
 
 from rnnsim.kernels.arithmetic import parts
-from rnnsim.kernels.arithmetic.references import referring, whole
+from rnnsim.kernels.arithmetic.references import Reference, referring, value_type
 
 config: Any = numba.config
 
@@ -67,7 +67,7 @@ _OPTIONS: Any = {
 def _strangers(types: Iterable[Any]) -> set[str]:
     """The modules outside rnnsim of the NamedTuples among Numba's types, and inside these."""
     found: set[str] = set()
-    for each in map(whole, types):
+    for each in map(value_type, types):
         if hasattr(each, "instance_class"):
             found |= {each.instance_class.__module__} | _strangers(each.types)
     return {module for module in found if module.partition(".")[0] != "rnnsim"}
@@ -250,7 +250,8 @@ def _(context: Any) -> Function:
 _NAMED: Any = types.BaseNamedTuple
 
 
-def _type_of_layer(whole: Any) -> Any:
+def _type_of_layer(kind: Any) -> Any:
+    whole = value_type(kind)
     if isinstance(whole, _NAMED):
         fields = [_type_of_layer(field) for field in whole.types]
         return types.BaseTuple.from_types(fields, whole.instance_class)
@@ -261,7 +262,8 @@ def _type_of_layer(whole: Any) -> Any:
 def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     whole, index = signature.args
     at = context.cast(builder, args[1], index, types.intp)
-    return _layer(context, builder, whole, args[0], at)
+    held = builder.load(args[0]) if isinstance(whole, Reference) else args[0]
+    return _layer(context, builder, value_type(whole), held, at)
 
 
 def _layer(context: Any, builder: Any, whole: Any, value: Any, at: Any) -> Any:

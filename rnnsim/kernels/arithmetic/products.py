@@ -1,4 +1,4 @@
-"""Matrix products for small matrices, in tiles of four rows by one vector held in registers.
+"""Matrix products for small matrices, in tiles that stay in registers.
 
 At the sizes of recurrent networks these are 1.2 to 3 times as fast as calls into BLAS, and 6 times
 and more at 16 units (docs/benchmarks/general); BLAS spends its time on packing and dispatch. The
@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel, view
-from rnnsim.kernels.arithmetic.vectors import (
-    lanes,
-    load,
-    multiply_add,
-    plus,
-    splat,
-    store,
-    times,
-    zeros,
+from rnnsim.kernels.arithmetic.tiles import (
+    AVX512,
+    TALL,
+    add_tile,
+    height,
+    no_tile,
+    plus_outer,
+    plus_squares,
+    put_tile,
 )
+from rnnsim.kernels.arithmetic.vectors import lanes, load, splat, store
 
-_TILE = 4  # rows: with 64-byte vectors eight sums in flight, what two FMA units of latency 4 need
 _CHUNK = 128  # rows whose pieces of 64 bytes stay in the L1 cache from tile to tile
 
 
@@ -97,75 +97,60 @@ def pack_transposed(matrix, first, column, panels):
 def multiply(left, count, first, last, panels, out):
     """out[i, j] = sum over first <= k < last of left[i, k] * matrix[k, j], for i < count.
 
-    left and out are Rows of 1-D arrays; `panels` hold the matrix.
+    left and out are Rows of 1-D arrays; `panels` hold the matrix. Every entry is summed up in the
+    same order, whatever tile it is in.
     """
-    n, K, L = panels.shape
+    n, ks = panels.shape[0], (first, last)
+    paired = n - n % 2 if AVX512 else 0
     for begin in range(0, count, _CHUNK):
         end = min(begin + _CHUNK, count)
-        for p in range(n):
-            at = p * K * L
-            for i in range(begin, end - _TILE + 1, _TILE):
-                _product_of_four(left, i, first, last, panels, at, out, p * L)
-            for i in range(end - (end - begin) % _TILE, end):
-                _product_of_one(left, i, first, last, panels, at, out, p * L)
+        for p in range(0, paired, 2):  # two vectors a row: fewer loads
+            i = _products(no_tile(panels, 4, 2), left, begin, end, ks, panels, p, out)
+            i = _products(no_tile(panels, 2, 2), left, i, end, ks, panels, p, out)
+            _products(no_tile(panels, 1, 2), left, i, end, ks, panels, p, out)
+        for p in range(paired, n):
+            i = _products(no_tile(panels, TALL, 1), left, begin, end, ks, panels, p, out)
+            i = _products(no_tile(panels, 4, 1), left, i, end, ks, panels, p, out)
+            i = _products(no_tile(panels, 2, 1), left, i, end, ks, panels, p, out)
+            _products(no_tile(panels, 1, 1), left, i, end, ks, panels, p, out)
 
 
 @inlined
-def _product_of_four(left, i, first, last, panels, at, out, column):
-    a, values, L = left.start + i * left.stride, left.values, lanes(panels)
-    b, c, d = a + left.stride, a + 2 * left.stride, a + 3 * left.stride
-    sum_a = sum_b = sum_c = sum_d = zeros(panels)
-    for k in range(first, last):
-        row = load(panels, at + k * L)
-        sum_a = multiply_add(splat(values, a + k), row, sum_a)
-        sum_b = multiply_add(splat(values, b + k), row, sum_b)
-        sum_c = multiply_add(splat(values, c + k), row, sum_c)
-        sum_d = multiply_add(splat(values, d + k), row, sum_d)
-    to = out.start + i * out.stride + column
-    store(out.values, to, sum_a)
-    store(out.values, to + out.stride, sum_b)
-    store(out.values, to + 2 * out.stride, sum_c)
-    store(out.values, to + 3 * out.stride, sum_d)
+def _products(nothing, left, i, end, ks, panels, p, out):
+    """Rows i.. before `end` in whole tiles, of panel p and those beside it; the next row."""
+    _, K, L = panels.shape
+    while i + height(nothing) <= end:
+        tile, at = nothing, left.start + i * left.stride
+        for k in range(ks[0], ks[1]):
+            place = (p * K + k) * L
+            tile = plus_outer(tile, left.values, at + k, left.stride, panels, place, K * L)
+        put_tile(tile, out.values, out.start + i * out.stride + p * L, out.stride, L)
+        i += height(nothing)
+    return i
 
 
-@inlined
-def _product_of_one(left, i, first, last, panels, at, out, column):
-    a, values, L = left.start + i * left.stride, left.values, lanes(panels)
-    total = zeros(panels)
-    for k in range(first, last):
-        total = multiply_add(splat(values, a + k), load(panels, at + k * L), total)
-    store(out.values, out.start + i * out.stride + column, total)
-
-
-@inlined
+@kernel
 def add_product(left, count, right, at, step, out):
     """out[i, :L] += sum over k < L of left[i, k] * right[k, :L], for i < count and L lanes.
 
     left and out are Rows of 1-D arrays; row k of `right` begins at its entry at + k*step.
     """
-    L, i = lanes(right), 0
-    a, b = left.start, out.start
-    while i + _TILE <= count:
-        to_b, to_c, to_d = b + out.stride, b + 2 * out.stride, b + 3 * out.stride
-        sum_a, sum_b = load(out.values, b), load(out.values, to_b)
-        sum_c, sum_d = load(out.values, to_c), load(out.values, to_d)
-        for k in range(L):
-            row = load(right, at + k * step)
-            sum_a = multiply_add(splat(left.values, a + k), row, sum_a)
-            sum_b = multiply_add(splat(left.values, a + left.stride + k), row, sum_b)
-            sum_c = multiply_add(splat(left.values, a + 2 * left.stride + k), row, sum_c)
-            sum_d = multiply_add(splat(left.values, a + 3 * left.stride + k), row, sum_d)
-        store(out.values, b, sum_a)
-        store(out.values, to_b, sum_b)
-        store(out.values, to_c, sum_c)
-        store(out.values, to_d, sum_d)
-        a, b, i = a + _TILE * left.stride, b + _TILE * out.stride, i + _TILE
-    while i < count:
-        total = load(out.values, b)
-        for k in range(L):
-            total = multiply_add(splat(left.values, a + k), load(right, at + k * step), total)
-        store(out.values, b, total)
-        a, b, i = a + left.stride, b + out.stride, i + 1
+    i = _add_products(no_tile(right, TALL, 1), left, 0, count, right, at, step, out)
+    i = _add_products(no_tile(right, 4, 1), left, i, count, right, at, step, out)
+    i = _add_products(no_tile(right, 2, 1), left, i, count, right, at, step, out)
+    _add_products(no_tile(right, 1, 1), left, i, count, right, at, step, out)
+
+
+@inlined
+def _add_products(nothing, left, i, count, right, at, step, out):
+    """The same for rows i.. in whole tiles; the next row."""
+    while i + height(nothing) <= count:
+        tile, a = nothing, left.start + i * left.stride
+        for k in range(lanes(right)):
+            tile = plus_outer(tile, left.values, a + k, left.stride, right, at + k * step, 0)
+        add_tile(tile, out.values, out.start + i * out.stride, out.stride, 0)
+        i += height(nothing)
+    return i
 
 
 @kernel
@@ -174,18 +159,48 @@ def add_outer(left, right, count, M, N, total):
 
     Rows of `total` have a stride that is a multiple of the lanes, and whole vectors are written.
     """
-    width = total.shape[1]
     for begin in range(0, count, _CHUNK):
-        rows = min(_CHUNK, count - begin)
+        rows = (begin, min(begin + _CHUNK, count))
         for j in range(0, N, lanes(total)):
-            for i in range(0, M - _TILE + 1, _TILE):
-                a, b, c, d = outer_of_four(left, right, begin, rows, i, j)
-                _add(total, i * width + j, a)
-                _add(total, (i + 1) * width + j, b)
-                _add(total, (i + 2) * width + j, c)
-                _add(total, (i + 3) * width + j, d)
-            for i in range(M - M % _TILE, M):
-                _add(total, i * width + j, _outer_of_one(left, right, begin, rows, i, j))
+            i = _outer(no_tile(total, TALL, 1), left, right, rows, 0, M, j, total)
+            i = _outer(no_tile(total, 4, 1), left, right, rows, i, M, j, total)
+            i = _outer(no_tile(total, 2, 1), left, right, rows, i, M, j, total)
+            _outer(no_tile(total, 1, 1), left, right, rows, i, M, j, total)
+
+
+@inlined
+def _outer(nothing, left, right, rows, i, M, j, total):
+    """The same for rows i.. of the total in whole tiles, and one column; the next row."""
+    width = total.shape[1]
+    while i + height(nothing) <= M:
+        tile = summed_outer(nothing, left, right, rows[0], rows[1], i, j)
+        add_tile(tile, total, i * width + j, width, 0)
+        i += height(nothing)
+    return i
+
+
+@inlined
+def summed_outer(tile, left, right, begin, end, i, j):
+    """The tile plus the sum over begin <= r < end of left[r]^T right[r], from [i, j] on."""
+    a, b = left.start + begin * left.stride + i, right.start + begin * right.stride + j
+    for _ in range(begin, end):
+        tile = plus_outer(tile, left.values, a, 1, right.values, b, 0)
+        a += left.stride
+        b += right.stride
+    return tile
+
+
+class _Steps(NamedTuple):
+    """Outer products of steps begin..end-1 of B rows each: what they are added to, and how."""
+
+    left: Rows
+    right: Rows
+    begin: int
+    end: int
+    B: int
+    factors: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
 
 
 @kernel
@@ -197,62 +212,26 @@ def add_outer_of_steps(left, right, shape, columns, factors, total, squares):
     what step s adds to the total.
     """
     steps, B, M = shape
-    width, at_once = total.shape[1], max(1, _CHUNK // B)
+    at_once = max(1, _CHUNK // B)
     for begin in range(0, steps, at_once):
         end = min(begin + at_once, steps)
+        given = _Steps(left, right, begin, end, B, factors, total, squares)
         for j in range(columns[0], columns[1], lanes(total)):
-            for i in range(0, M - _TILE + 1, _TILE):
-                for s in range(begin, end):
-                    a, b, c, d = outer_of_four(left, right, s * B, B, i, j)
-                    at, factor = s * squares.shape[1] + j, splat(factors, s)
-                    square = _add_squared(total, i * width + j, a, factor, load(squares, at))
-                    square = _add_squared(total, (i + 1) * width + j, b, factor, square)
-                    square = _add_squared(total, (i + 2) * width + j, c, factor, square)
-                    square = _add_squared(total, (i + 3) * width + j, d, factor, square)
-                    store(squares, at, square)
-            for i in range(M - M % _TILE, M):
-                for s in range(begin, end):
-                    row = _outer_of_one(left, right, s * B, B, i, j)
-                    at, factor = s * squares.shape[1] + j, splat(factors, s)
-                    square = _add_squared(total, i * width + j, row, factor, load(squares, at))
-                    store(squares, at, square)
+            i = _outer_of_steps(no_tile(total, TALL, 1), given, 0, M, j)
+            i = _outer_of_steps(no_tile(total, 4, 1), given, i, M, j)
+            i = _outer_of_steps(no_tile(total, 2, 1), given, i, M, j)
+            _outer_of_steps(no_tile(total, 1, 1), given, i, M, j)
 
 
 @inlined
-def outer_of_four(left, right, first, count, i, j):
-    """Rows i..i+3, one vector of columns from j, of the sum of left[r]^T right[r]."""
-    a, b = left.start + first * left.stride + i, right.start + first * right.stride + j
-    sum_0 = sum_1 = sum_2 = sum_3 = zeros(right.values)
-    for _ in range(count):
-        row = load(right.values, b)
-        sum_0 = multiply_add(splat(left.values, a), row, sum_0)
-        sum_1 = multiply_add(splat(left.values, a + 1), row, sum_1)
-        sum_2 = multiply_add(splat(left.values, a + 2), row, sum_2)
-        sum_3 = multiply_add(splat(left.values, a + 3), row, sum_3)
-        a += left.stride
-        b += right.stride
-    return sum_0, sum_1, sum_2, sum_3
-
-
-@inlined
-def _outer_of_one(left, right, first, count, i, j):
-    a, b = left.start + first * left.stride + i, right.start + first * right.stride + j
-    total = zeros(right.values)
-    for _ in range(count):
-        total = multiply_add(splat(left.values, a), load(right.values, b), total)
-        a += left.stride
-        b += right.stride
-    return total
-
-
-@inlined
-def _add(total, at, row):
-    store(total, at, plus(load(total, at), row))
-
-
-@inlined
-def _add_squared(total, at, row, factor, square):
-    """total += row; returns square + (factor * row)^2."""
-    store(total, at, plus(load(total, at), row))
-    scaled = times(factor, row)
-    return multiply_add(scaled, scaled, square)
+def _outer_of_steps(nothing, given, i, M, j):
+    """The same for rows i.. of the total in whole tiles, and one column; the next row."""
+    B, total, squares, width = given.B, given.total, given.squares, given.total.shape[1]
+    while i + height(nothing) <= M:
+        for s in range(given.begin, given.end):
+            tile = summed_outer(nothing, given.left, given.right, s * B, (s + 1) * B, i, j)
+            at = s * squares.shape[1] + j
+            store(squares, at, plus_squares(tile, splat(given.factors, s), load(squares, at)))
+            add_tile(tile, total, i * width + j, width, 0)
+        i += height(nothing)
+    return i

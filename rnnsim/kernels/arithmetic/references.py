@@ -54,13 +54,13 @@ def by_reference(structure: Structure) -> Structure:
 
     @typeof_impl.register(structure)
     def _(value: Any, context: Any) -> Reference:
-        fields = [whole(typeof_impl(field, context)) for field in value]
+        fields = [value_type(typeof_impl(field, context)) for field in value]
         return Reference(types.BaseTuple.from_types(fields, structure))
 
     return structure
 
 
-def whole(kind: Any) -> Any:
+def value_type(kind: Any) -> Any:
     """The type of a tuple itself, of one by reference; any other type as it is."""
     return kind.value if isinstance(kind, Reference) else kind
 

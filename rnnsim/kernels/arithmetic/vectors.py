@@ -28,8 +28,8 @@ class Vector(types.Type):
         super().__init__(name=f"Vector({dtype})")
 
 
-def _register(dtype):
-    """The machine's type of such a vector."""
+def register(dtype):
+    """The machine's type of a vector of this dtype."""
     element = ir.FloatType() if dtype.bitwidth == 32 else ir.DoubleType()
     return ir.VectorType(element, 8 * BYTES // dtype.bitwidth)
 
@@ -37,31 +37,59 @@ def _register(dtype):
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, vector):
-        super().__init__(manager, vector, _register(vector.dtype))
+        super().__init__(manager, vector, register(vector.dtype))
 
 
-def _pointer(context, builder, signature, args):
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(array.data, [args[1]])
+def _pointer(context, builder, kind, array, index):
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
-def _vector_pointer(context, builder, signature, args):
-    pointer = _pointer(context, builder, signature, args)
-    return builder.bitcast(pointer, _register(signature.args[0].dtype).as_pointer())
+def vector_pointer(context, builder, kind, array, index):
+    """Where in the memory of an array of this type a vector begins."""
+    pointer = _pointer(context, builder, kind, array, index)
+    return builder.bitcast(pointer, register(kind.dtype).as_pointer())
+
+
+def vector_at(context, builder, kind, array, index):
+    """The vector that begins there."""
+    pointer = vector_pointer(context, builder, kind, array, index)
+    return builder.load(pointer, align=kind.dtype.bitwidth // 8)
+
+
+def put_vector(context, builder, kind, array, index, vector):
+    """Write a vector to there."""
+    pointer = vector_pointer(context, builder, kind, array, index)
+    builder.store(vector, pointer, align=kind.dtype.bitwidth // 8)
+
+
+def entry_at(context, builder, kind, array, index):
+    """The entry of an array at `index`, in every lane."""
+    value = builder.load(_pointer(context, builder, kind, array, index))
+    vector, lane = register(kind.dtype), ir.IntType(32)
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
+    lanes = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, undefined, lanes)
+
+
+def product_added(builder, dtype, a, b, c):
+    """a * b + c in every lane."""
+    vector = register(dtype)
+    name = f"llvm.fmuladd.v{vector.count}f{dtype.bitwidth}"
+    kind = ir.FunctionType(vector, [vector] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
 
 
 def _load(_, array, index):
     def generate(context, builder, signature, args):
-        pointer = _vector_pointer(context, builder, signature, args)
-        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+        return vector_at(context, builder, signature.args[0], *args)
 
     return Vector(array.dtype)(array, types.intp), generate
 
 
 def _store(_, array, index, vector):
     def generate(context, builder, signature, args):
-        pointer = _vector_pointer(context, builder, signature, args)
-        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        put_vector(context, builder, signature.args[0], *args)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), generate
@@ -69,19 +97,14 @@ def _store(_, array, index, vector):
 
 def _splat(_, array, index):
     def generate(context, builder, signature, args):
-        value = builder.load(_pointer(context, builder, signature, args))
-        vector, lane = _register(array.dtype), ir.IntType(32)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
-        lanes = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
-        return builder.shuffle_vector(first, undefined, lanes)
+        return entry_at(context, builder, signature.args[0], *args)
 
     return Vector(array.dtype)(array, types.intp), generate
 
 
 def _zeros(_, array):
     def generate(context, builder, signature, args):
-        return ir.Constant(_register(array.dtype), None)
+        return ir.Constant(register(array.dtype), None)
 
     return Vector(array.dtype)(array), generate
 
@@ -102,17 +125,14 @@ def _times(_, a, b):
 
 def _multiply_add(_, a, b, c):
     def generate(context, builder, signature, args):
-        vector = _register(a.dtype)
-        name = f"llvm.fmuladd.v{vector.count}f{a.dtype.bitwidth}"
-        kind = ir.FunctionType(vector, [vector] * 3)
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+        return product_added(builder, a.dtype, *args)
 
     return a(a, b, c), generate
 
 
 def _magnitude(_, a):
     def generate(context, builder, signature, args):
-        vector = _register(a.dtype)
+        vector = register(a.dtype)
         name = f"llvm.fabs.v{vector.count}f{a.dtype.bitwidth}"
         kind = ir.FunctionType(vector, [vector])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
@@ -126,54 +146,58 @@ def lanes(array):
     return BYTES // array.itemsize
 
 
-def _lowered_by(typing: Any) -> Callable[[Any], Any]:
-    """Decorator: the machine code that `typing` gives; without compilation the plain function."""
-    return lambda plain: plain if config.DISABLE_JIT else intrinsic(typing)
+def lowered_by(typing: Any, *, constants: bool = False) -> Callable[[Any], Any]:
+    """Decorator: the machine code that `typing` gives; without compilation the plain function.
+
+    constants: whether whole numbers among the arguments are part of their types.
+    """
+    made = intrinsic(prefer_literal=constants)
+    return lambda plain: plain if config.DISABLE_JIT else made(typing)
 
 
-@_lowered_by(_load)
+@lowered_by(_load)
 def load(array, index):
     """The vector that starts at array[index]."""
     return array.reshape(-1)[index : index + lanes(array)].copy()
 
 
-@_lowered_by(_store)
+@lowered_by(_store)
 def store(array, index, vector):
     """Write a vector to array[index] and onwards."""
     array.reshape(-1)[index : index + lanes(array)] = vector
 
 
-@_lowered_by(_splat)
+@lowered_by(_splat)
 def splat(array, index):
     """A vector of array[index] in every lane."""
     return array.reshape(-1)[index]
 
 
-@_lowered_by(_zeros)
+@lowered_by(_zeros)
 def zeros(array):
     """A vector of zeros of the array's dtype."""
     return np.zeros(lanes(array), array.dtype)
 
 
-@_lowered_by(_plus)
+@lowered_by(_plus)
 def plus(a, b):
     """a + b in every lane."""
     return a + b
 
 
-@_lowered_by(_times)
+@lowered_by(_times)
 def times(a, b):
     """a * b in every lane."""
     return a * b
 
 
-@_lowered_by(_multiply_add)
+@lowered_by(_multiply_add)
 def multiply_add(a, b, c):
     """a * b + c in every lane, rounded once where the machine can."""
     return a * b + c
 
 
-@_lowered_by(_magnitude)
+@lowered_by(_magnitude)
 def magnitude(a):
     """|a| in every lane."""
     return abs(a)

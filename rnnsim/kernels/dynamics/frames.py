@@ -25,12 +25,13 @@ from rnnsim.kernels.arithmetic.products import (
     add_product,
     empty_panels,
     multiply,
-    outer_of_four,
     pack,
     rows_from,
     rows_of,
+    summed_outer,
 )
 from rnnsim.kernels.arithmetic.references import by_reference
+from rnnsim.kernels.arithmetic.tiles import no_tile, put_tile
 from rnnsim.kernels.arithmetic.vectors import (
     lanes,
     load,
@@ -294,11 +295,8 @@ def _reflect(j, triangle, target, p, work):
     V = Rows(work.image.reshape(work.image.size), (j * H + j * L) * L, L)
     rows = Rows(target.reshape(target.size), (p * H + j * L) * L, L)
     for a in range(0, L, 4):
-        sums = outer_of_four(V, rows, 0, H - j * L, a, 0)
-        store(small, a * L, sums[0])
-        store(small, (a + 1) * L, sums[1])
-        store(small, (a + 2) * L, sums[2])
-        store(small, (a + 3) * L, sums[3])
+        tile = summed_outer(no_tile(small, 4, 1), V, rows, 0, H - j * L, a, 0)
+        put_tile(tile, small, a * L, L, 0)
     left = Rows(triangles.reshape(triangles.size), (triangle * n + j) * L * L, L)
     multiply(left, L, 0, L, small[:1], rows_from(small, 1))
     add_product(V, H - j * L, small, L * L, L, rows)
