@@ -11,7 +11,8 @@ from rnnsim.gradients.every_step import fields_of, gradient_arrays
 from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.arithmetic.jit import layer_of
-from rnnsim.kernels.gradients.backward import score_until, sweep
+from rnnsim.kernels.gradients.backward import sweep
+from rnnsim.kernels.gradients.blocks import score_until
 from rnnsim.kernels.gradients.truncated import (
     depths,
     end_products,

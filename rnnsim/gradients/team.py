@@ -12,18 +12,20 @@ import numpy as np
 
 from rnnsim import kernels, parallel
 from rnnsim.kernels.gradients.backward import (
-    add_block,
-    backward_block,
     begin_bptt,
     end_bptt,
     forward_steps,
     mark_nonfinite,
-    outer_block,
-    score_block,
-    set_factors,
     sweep,
 )
 from rnnsim.kernels.gradients.backward_arrays import allocate_backward
+from rnnsim.kernels.gradients.blocks import (
+    add_block,
+    backward_block,
+    outer_block,
+    score_block,
+    set_factors,
+)
 
 _BLOCK = 256  # steps between two meetings
 
@@ -95,7 +97,6 @@ def _phases(
         for first in reversed(range(begin, min(end, last), block)):
             count = min(first + block, last) - first
             yield partial(_take_back, batch, cell, first, count, works, outs)
-            yield partial(_measure, first, count, works)
             yield partial(_multiply, first, count, works)
             yield partial(_add, first, count, works, outs)
     yield lambda m: end_bptt(0, works[m], outs[m])
@@ -121,11 +122,8 @@ def _take_back(
 ) -> None:
     score_block(batch, first, count, 0, 0, works[m], outs[m])
     backward_block(cell, first, count, 0, works[m], outs[m])
-
-
-def _measure(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
-    n = len(works)
-    set_factors(first, 0, m * count // n, (m + 1) * count // n, works[m])
+    if m == 0:  # of one share as good as of all
+        set_factors(first, count, 0, works[0], outs[0])
 
 
 def _multiply(first: int, count: int, works: list[kernels.BackwardWork], m: int) -> None:
@@ -140,4 +138,4 @@ def _add(
     m: int,
 ) -> None:
     if m == 0:  # too little to divide
-        add_block(first, count, 0, works[0], outs[0])
+        add_block(first, count, 0, 0, works[0], outs[0])

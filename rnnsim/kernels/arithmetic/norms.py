@@ -13,28 +13,36 @@ from rnnsim.kernels.arithmetic.jit import exact, kernel
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
 
-# Squares between these bounds sum without overflow, and without losing anything to underflow.
+# Sums of squares between these bounds lost nothing to overflow or underflow that would matter.
 _LEAST_SQUARE, _GREATEST_SQUARE = 2.0**-900, 2.0**900
+_LEAST_SQUARE_32, _GREATEST_SQUARE_32 = 2.0**-80, 2.0**80
 _HEADROOM = 200  # how far, in powers of two, a running sum may outgrow its exponent
 
 
 @kernel
-def _sum_of_squares(array):
-    total = 0.0
-    for i in range(array.shape[0]):
-        for j in range(array.shape[1]):
-            value = np.float64(array[i, j])
-            total += value * value
-    return total
+def holds(square, itemsize):
+    """Whether a sum of squares, summed up in a dtype of that size, is what it seems to be."""
+    if itemsize == 4:
+        return _LEAST_SQUARE_32 < square < _GREATEST_SQUARE_32
+    return _LEAST_SQUARE < square < _GREATEST_SQUARE
+
+
+@kernel
+def square_of(row):
+    """The sum of squares of a 1-D array, in its dtype: a row is short."""
+    total = row.dtype.type(0)
+    for i in range(row.size):
+        total += row[i] * row[i]
+    return np.float64(total)
 
 
 @kernel
 def frobenius(array):
     """||array||_F of a 2-D array in float64; right for entries anywhere in the range."""
-    total = _sum_of_squares(array)
-    if _LEAST_SQUARE < total < _GREATEST_SQUARE:
-        return math.sqrt(total)
-    return _scaled_frobenius(array)
+    total = 0.0
+    for i in range(array.shape[0]):
+        total += square_of(array[i])
+    return math.sqrt(total) if holds(total, array.itemsize) else _scaled_frobenius(array)
 
 
 @exact
@@ -62,10 +70,8 @@ def slab_norm(array, s, start, width):
     """||array[s, :, start:start+width]||_F of a C-contiguous 3-D array, likewise."""
     total = 0.0
     for b in range(array.shape[1]):
-        for i in range(width):
-            value = np.float64(array[s, b, start + i])
-            total += value * value
-    if _LEAST_SQUARE < total < _GREATEST_SQUARE:
+        total += square_of(array[s, b, start : start + width])
+    if holds(total, array.itemsize):
         return math.sqrt(total)
     norm = 0.0
     for b in range(array.shape[1]):

@@ -1,7 +1,7 @@
 """The vanilla cell: h_t = phi(a_t), with phi tanh, relu, sigma or the identity.
 
 It comes in two kinds. The plain one, an int, takes phi' from the states that are there anyway and
-keeps nothing: 1 - h^2, h > 0, h (1 - h), or 1. `Sloped` keeps phi' as computed from the
+keeps nothing: (1 - h)(1 + h), h > 0, h (1 - h), or 1. `Sloped` keeps phi' as computed from the
 pre-activation, which is exact where units saturate and 1 - h^2 is 0.
 """
 
@@ -17,6 +17,7 @@ from rnnsim.kernels.arithmetic.functions import (
     tanh_with_slope_into,
 )
 from rnnsim.kernels.arithmetic.jit import kernel
+from rnnsim.kernels.cells.elementwise import product
 from rnnsim.kernels.cells.layout import RELU, SIGMOID, TANH
 from rnnsim.kernels.cells.seam import (
     advance,
@@ -94,29 +95,27 @@ def _advance_with_slope(cell, pre, before, state, kept, t, first, H):
 
 @pull_back.of(int)
 def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
+    one = gradient.dtype.type(1)
     for b in range(gradient.shape[0]):
+        dh, h, da = gradient[b], states[t, first + b], errors[s, first + b]
         if cell == TANH:
             for i in range(H):
-                h = states[t, first + b, i]
-                errors[s, first + b, i] = gradient[b, i] * (1 - h * h)
+                da[i] = dh[i] * ((one - h[i]) * (one + h[i]))
         elif cell == RELU:
             for i in range(H):
-                h = states[t, first + b, i]
-                errors[s, first + b, i] = gradient[b, i] if h > 0 else 0
+                da[i] = dh[i] if h[i] > 0 else 0
         elif cell == SIGMOID:
             for i in range(H):
-                h = states[t, first + b, i]
-                errors[s, first + b, i] = gradient[b, i] * (h * (1 - h))
+                da[i] = dh[i] * (h[i] * (one - h[i]))
         else:
             for i in range(H):
-                errors[s, first + b, i] = gradient[b, i]
+                da[i] = dh[i]
 
 
 @pull_back.of(Sloped)
 def _pull_back_by_slope(cell, gradient, later, states, kept, t, errors, s, first, H):
     for b in range(gradient.shape[0]):
-        for i in range(H):
-            errors[s, first + b, i] = gradient[b, i] * kept[t, first + b, i]
+        product(gradient[b], kept[t, first + b], errors[s, first + b], H)
 
 
 @jacobian.of(Sloped)

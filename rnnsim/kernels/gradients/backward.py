@@ -9,24 +9,25 @@ States that do not fit into memory are computed twice: of every stretch of steps
 kept, and the way back computes the others again, bit for bit.
 """
 
-import math
-
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill, residue, total_of
+from rnnsim.kernels.arithmetic.arrays import fill, residue
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
-from rnnsim.kernels.arithmetic.norms import frobenius, hypot, inverse_size, slab_norm
 from rnnsim.kernels.arithmetic.products import (
     Rows,
-    add_outer_of_steps,
-    columns_between,
     multiply,
     pack,
     rows_of,
 )
-from rnnsim.kernels.cells.seam import pull_back
-from rnnsim.kernels.gradients.every_step import write_errors, write_state
-from rnnsim.kernels.gradients.losses import score
+from rnnsim.kernels.gradients.blocks import (
+    add_block,
+    backward_block,
+    outer_block,
+    score_block,
+    set_factors,
+    state_norm,
+)
+from rnnsim.kernels.gradients.every_step import write_state
 from rnnsim.kernels.gradients.steps import (
     arrive,
     gather_memories,
@@ -40,9 +41,6 @@ from rnnsim.kernels.gradients.steps import (
 )
 from rnnsim.kernels.gradients.unfolding import (
     batch_of,
-    class_major,
-    class_major_outputs,
-    gather_targets,
     pack_forward,
 )
 
@@ -82,6 +80,8 @@ def bptt(weights, batch, cell, start, stop, work, out):
     T, stored = batch.inputs.shape[1], work.forward.trace.shape[0] - 1
     for n in range(start, stop):
         begin_bptt(weights, batch, n, work, out)
+        # Inputs that all networks share, and that fit, stand in the trace from the first one on.
+        work.marks[2] = n > start and batch.inputs.shape[0] == 1 and stored >= T
         for i in range(passes(T, stored)):
             begin, end, back = pass_of(i, T, stored)
             if back:
@@ -112,7 +112,7 @@ def begin_network(w, h0, n, work, out):
         for i in range(H):
             work.checkpoints[0, b, i] = h0[b, i]
         spread_memories(h0, b, H, work.memories[0, b])
-    work.marks[1] = -1
+    work.marks[1], work.marks[2] = -1, 0
     fill(work.errors, 0)
     clear(out, n)
 
@@ -134,7 +134,10 @@ def mark_losses(loss_weights, work):
 @kernel
 def forward_steps(batch, cell, n, begin, end, work):
     """States of steps begin+1..end, which lie in one stretch; h_begin is known."""
-    unfold_stretch(batch_of(batch, n).inputs, cell, begin, end, work)
+    inputs = batch_of(batch, n).inputs
+    if work.marks[2] == 1:
+        inputs = inputs[:0]
+    unfold_stretch(inputs, cell, begin, end, work)
 
 
 @kernel
@@ -163,9 +166,9 @@ def backward_steps(batch, cell, n, begin, end, work, out):
         count = min(first + block, end) - first
         score_block(batch, first, count, 0, n, work, out)
         backward_block(cell, first, count, n, work, out)
-        set_factors(first, 0, 0, count, work)
+        set_factors(first, count, n, work, out)
         outer_block(first, count, 0, 0, 1, work)
-        add_block(first, count, n, work, out)
+        add_block(first, count, 0, n, work, out)
 
 
 @kernel
@@ -177,20 +180,13 @@ def end_bptt(n, work, out):
     into = rows_of(gradient, 0)
     multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
     arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
-    out.state_norms[n, 0] = _state_norm(gradient, work.dc, b_0)
+    out.state_norms[n, 0] = state_norm(gradient, work.dc, b_0)
     for b in range(gradient.shape[0]):
         for i in range(H):
             out.h0[n, b_0 + b, i] = gradient[b, i]
         gather_memories(work.dc[b_0 + b], H, out.h0[n], b_0 + b)
     if out.each.states.size > 0:
         write_state(gradient, work.dc, b_0, H, out.each.states[n, 0])
-
-
-@kernel
-def _state_norm(gradient, dc, first):
-    """The norm of gradient (b, H') and of the rows of dc that belong to it."""
-    norm = frobenius(gradient)
-    return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if dc.size > 0 else norm
 
 
 @kernel
@@ -211,170 +207,6 @@ def clear(out, n):
         fill(out.each.states[n], 0)
     if out.each.errors.size > 0:
         fill(out.each.errors[n], 0)
-
-
-@kernel
-def _outputs(work):
-    """V: the rows of [W_hh; W_hy] below those of W_hh."""
-    return work.forward.sizes[2]
-
-
-@kernel
-def score_block(batch, first, count, row, n, work, out):
-    """Loss of steps first+1..first+count, and dL/dy_t into the errors from row+1 on."""
-    score_until(batch, first, count, row, 1, count, n, work, out)
-
-
-@kernel
-def score_until(batch, first, count, row, s, until, n, work, out):
-    """The same for steps first+s.., in whole runs, to first+until at least; the next s."""
-    data, A = batch_of(batch, n), work.recurrent.shape[0]
-    V = _outputs(work)
-    B, forward, errors = data.loss_weights.shape[1], work.forward, work.errors
-    b_0, share = forward.share[0], forward.share[1] - forward.share[0]
-    at, scale = first % (forward.trace.shape[0] - 1), errors.dtype.type(1 / B)
-    longest = forward.score.losses.size // share
-    while s <= min(count, until):
-        run = 0  # consecutive steps with loss
-        while s + run <= count and run < longest and work.scored[first + s + run - 1]:
-            run += 1
-        if run == 0:
-            for b in range(share):
-                for v in range(V):
-                    errors[row + s, b_0 + b, A + v] = 0
-            s += 1
-            continue
-        class_major_outputs(at + s, run, V, forward)
-        outputs = class_major(V, run * share, forward)
-        gather_targets(data, first + s - 1, run, forward)
-        out.loss[n] += score(outputs, data.loss, forward) / B
-        columns = outputs.reshape(V, run, share)
-        for t in range(run):
-            for b in range(share):
-                for v in range(V):
-                    errors[row + s + t, b_0 + b, A + v] = columns[v, t, b] * scale
-        s += run
-    return s
-
-
-@kernel
-def backward_block(cell, first, count, n, work, out):
-    """The errors of steps first+count, ..., first+1, and ||dL/dh_t||."""
-    H, A, V = work.checkpoints.shape[2], work.recurrent.shape[0], _outputs(work)
-    errors, forward, scored, state_norms = work.errors, work.forward, work.scored, out.state_norms
-    trace, kept, gradient, panels = forward.trace, forward.kept, work.gradient, work.backward
-    B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
-    flat, rows = errors.reshape(errors.size), gradient.shape[0]
-    into = rows_of(gradient, 0)
-    at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
-    for b in range(b_0, b_0 + rows):
-        for i in range(A):  # where the block above has ended; 0 if there is none
-            errors[top, b, i] = errors[0, b, i]
-    for s in range(count, 0, -1):
-        # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
-        depth = A + V if scored[first + s - 1] else A
-        multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
-        arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
-        state_norms[n, first + s] = _state_norm(gradient, work.dc, b_0)
-        if out.each.states.size > 0:
-            write_state(gradient, work.dc, b_0, H, out.each.states[n, first + s])
-        pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
-    if out.each.errors.size > 0:
-        write_errors(errors, count, 0, b_0, rows, A, out.each.errors[n, first : first + count])
-
-
-@kernel
-def set_factors(first, row, begin, end, work):
-    """factors = about 1 / (||left|| ||right||) for the outer products of steps begin..end-1.
-
-    They bring the norms of the products below 2, so that their squares stay in range.
-    """
-    errors, trace, factors = work.errors, work.forward.trace, work.factors
-    A, V = work.recurrent.shape[0], work.forward.sizes[3]
-    at = first % (trace.shape[0] - 1)
-    before = frobenius(trace[at + begin])
-    for s in range(begin, end):
-        after = frobenius(trace[at + s + 1])
-        delta, dy = slab_norm(errors, row + s, 0, A), slab_norm(errors, row + s + 1, A, V)
-        factors[0, s] = inverse_size(delta * before, errors.itemsize)
-        factors[1, s] = inverse_size(dy * after, errors.itemsize)
-        before = after
-
-
-@kernel
-def outer_block(first, count, row, member, members, work):
-    """The gradients that a block adds, and the scaled squares of every step's own.
-
-    Of a team, each member treats some of the columns.
-    """
-    errors, trace, factors = work.errors, work.forward.trace, work.factors
-    B, width, A = errors.shape[1], errors.shape[2], work.recurrent.shape[0]
-    H, D, _, V = work.forward.sizes
-    P = H + 1 + D
-    flat_errors, flat_trace = errors.reshape(errors.size), trace.reshape(trace.size)
-    stride, loss = trace.shape[2], False
-    start = first % (trace.shape[0] - 1) * B * stride
-    hidden, inputs = work.forward.blocks[0], work.forward.blocks[1]
-    right = Rows(flat_trace, start, stride)
-    for block in range(A // H):
-        left = Rows(flat_errors, row * B * width + block * H, width)
-        lowest = 0 if hidden[block] >= 0 else H  # the columns of the weights that there are
-        highest = P if inputs[block] >= 0 else H + 1
-        columns, shape = columns_between(lowest, highest, member, members, errors), (count, B, H)
-        into, squares = work.recurrent[block * H : (block + 1) * H], work.squares[block]
-        add_outer_of_steps(left, right, shape, columns, factors[0], into, squares)
-    for s in range(count):
-        loss |= work.scored[first + s]
-    if loss:
-        left = Rows(flat_errors, (row + 1) * B * width + A, width)
-        right = Rows(flat_trace, start + B * stride, stride)
-        columns, shape = columns_between(0, H + 1, member, members, errors), (count, B, V)
-        add_outer_of_steps(left, right, shape, columns, factors[1], work.readout, work.squares[-1])
-
-
-@kernel
-def add_block(first, count, n, work, out):
-    """Add a block's gradients to those of network n, take the norms of its steps, and clear."""
-    H, D, _, V = work.forward.sizes
-    g, hidden, inputs = out.weights, work.forward.blocks[0], work.forward.blocks[1]
-    for i in range(work.recurrent.shape[0]):
-        row, column = hidden[i // H] * H + i % H, inputs[i // H] * H + i % H
-        if hidden[i // H] >= 0:
-            for j in range(H):
-                g.W_hh[n, row, j] += work.recurrent[i, j]
-        g.b_h[n, i] += work.recurrent[i, H]
-        if inputs[i // H] >= 0:
-            for d in range(D):
-                g.W_xh[n, column, d] += work.recurrent[i, H + 1 + d]
-    for v in range(V):
-        for j in range(H):
-            g.W_hy[n, v, j] += work.readout[v, j]
-        g.b_y[n, v] += work.readout[v, H]
-    for s in range(count):
-        _norms_of_step(s, n, first + s, work, out.step_norms)
-    fill(work.squares, 0)
-    fill(work.recurrent, 0)
-    fill(work.readout, 0)
-
-
-@kernel
-def _norms_of_step(s, n, t, work, norms):
-    """The norms of what step t+1 adds, from the squares of row s of a block."""
-    H, D, squares = work.forward.sizes[0], work.forward.sizes[1], work.squares
-    hidden, inputs = work.forward.blocks[0], work.forward.blocks[1]
-    factor = np.float64(work.factors[0, s])
-    of_states = of_inputs = 0.0
-    for block in range(hidden.size):
-        if hidden[block] >= 0:
-            square = np.float64(total_of(squares[block, s, :H]))
-            norms.gates[n, t, hidden[block]] = math.sqrt(square) / factor
-            of_states += square
-        if inputs[block] >= 0:
-            of_inputs += np.float64(total_of(squares[block, s, H + 1 : H + 1 + D]))
-    norms.W_hh[n, t] = math.sqrt(of_states) / factor
-    norms.W_xh[n, t] = math.sqrt(of_inputs) / factor
-    square = total_of(squares[-1, s, :H])
-    norms.W_hy[n, t] = math.sqrt(square) / np.float64(work.factors[1, s])
 
 
 @kernel

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import allocator
-from rnnsim.kernels.arithmetic.products import empty_panels, padded
+from rnnsim.kernels.arithmetic.products import empty_panels, padded, spaced
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
 from rnnsim.kernels.gradients.steps import kept_size, later_size, memory_size
@@ -61,8 +61,9 @@ class BackwardWork(NamedTuple):
     (A, P') and readout (V, P'): the gradients that a block adds; factors (2, block) and squares
     (A/H + 1, block, P') for their norms, recurrent first. checkpoints (stretches, B, H) and
     memories (stretches, B, M*H'); final (., B, M*H) float64: dl/dc_T of what follows the network,
-    or of size 0; scored (T,) bool: whether a step has loss; marks (2,) int64: the
-    last step with loss, and the first state that is not finite.
+    or of size 0; scored (T,) bool: whether a step has loss; marks (3,) int64: the
+    last step with loss, the first state that is not finite, and 1 where the inputs of the network
+    stand in the trace already.
     """
 
     forward: ForwardWork
@@ -123,7 +124,7 @@ def bytes_per_step(weights, batch, cell=0):
     """What one stored step of states takes."""
     D, B = batch.inputs.shape[3], batch.inputs.shape[2]
     H, like = weights.W_hh.shape[2], weights.W_hh
-    return B * (padded(H + 1 + D, like) + kept_size(cell, H, like)) * like.itemsize
+    return B * (spaced(H + 1 + D, like) + kept_size(cell, H, like)) * like.itemsize
 
 
 @allocator
@@ -138,7 +139,7 @@ def allocate_backward(weights, batch, stored, rows, block, cell, above=0):
     width, memory = padded(H + 1 + D, like), memory_size(cell, H, like)
     return BackwardWork(
         forward_work(weights, T, B, stored, cell),
-        np.zeros((rows + 1, B, padded(A + max(V, above), like)), like.dtype),
+        np.zeros((rows + 1, B, spaced(A + max(V, above), like)), like.dtype),
         empty_panels(A + max(V, above), H, like),
         np.zeros((B, padded(H, like)), like.dtype),
         np.zeros((B, later_size(cell, H, like)), like.dtype),
@@ -150,5 +151,5 @@ def allocate_backward(weights, batch, stored, rows, block, cell, above=0):
         np.zeros((stretches, B, memory), like.dtype),
         np.zeros((0, 0, 0)),
         np.empty(T, np.bool_),
-        np.empty(2, np.int64),
+        np.empty(3, np.int64),
     )

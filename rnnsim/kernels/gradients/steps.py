@@ -18,6 +18,7 @@ from rnnsim.kernels.arithmetic.products import (
     pack_transposed,
     padded,
     rows_of,
+    spaced,
 )
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
@@ -60,7 +61,7 @@ def block_table(cell):
 @allocator
 def step_work(A, H, D, B, stored, like, cell):
     """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
-    trace = np.zeros((stored + 1, B, padded(H + 1 + D, like)), like.dtype)
+    trace = np.zeros((stored + 1, B, spaced(H + 1 + D, like)), like.dtype)
     trace[:, :, H] = 1
     share, lengths = np.empty(2, np.int64), np.zeros(4, np.int64)
     share[0], share[1] = 0, B
@@ -235,12 +236,12 @@ def unfold(inputs, begin, end, at, cell, work):
 @kernel
 def keep_state(work, t, H):
     """trace[t] = state; returns 0 if all of it is finite, else NaN."""
-    residue, b_0, state = 0.0, work.share[0], work.state
+    b_0, residue = work.share[0], work.state.dtype.type(0)
     for b in range(work.pre.shape[0]):
+        source, target = work.state[b], work.trace[t, b_0 + b]
         for i in range(H):
-            value = state[b, i]
-            work.trace[t, b_0 + b, i] = value
-            residue += value - value
+            target[i] = source[i]
+            residue += source[i] - source[i]
     return residue
 
 

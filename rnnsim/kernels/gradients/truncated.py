@@ -16,16 +16,9 @@ from rnnsim.kernels.arithmetic.norms import frobenius, hypot
 from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import pull_back
-from rnnsim.kernels.gradients.backward import (
-    add_block,
-    begin_bptt,
-    forward_steps,
-    mark_nonfinite,
-    outer_block,
-    score_block,
-    set_factors,
-)
+from rnnsim.kernels.gradients.backward import begin_bptt, forward_steps, mark_nonfinite
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, allocate_backward
+from rnnsim.kernels.gradients.blocks import add_block, outer_block, score_block, set_factors
 from rnnsim.kernels.gradients.every_step import write_errors, write_state
 from rnnsim.kernels.gradients.steps import arrive, gather_memories, later_size, take_final
 from rnnsim.kernels.gradients.unfolding import block_steps
@@ -174,9 +167,9 @@ def end_products(n, first, last, work, out):
     common, block = work.common, work.common.factors.shape[1]
     for begin in range(first, last, block):
         count = min(block, last - begin)
-        set_factors(begin, begin, 0, count, common)
+        set_factors(begin, count, n, common, out)
         outer_block(begin, count, begin, 0, 1, common)
-        add_block(begin, count, n, common, out)
+        add_block(begin, count, begin, n, common, out)
         if out.each.errors.size > 0:
             A, written = common.recurrent.shape[0], out.each.errors[n, begin : begin + count]
             write_errors(common.errors, count, begin, 0, written.shape[1], A, written)

@@ -7,20 +7,22 @@ array of weights, work and out has the layers in front.
 
 from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.gradients.backward import (
-    add_block,
-    backward_block,
     begin_network,
     end_bptt,
     mark_losses,
     mark_nonfinite,
-    outer_block,
     pass_of,
     passes,
-    score_block,
-    set_factors,
     unfold_stretch,
 )
 from rnnsim.kernels.gradients.backward_arrays import backward_work, gradient_arrays
+from rnnsim.kernels.gradients.blocks import (
+    add_block,
+    backward_block,
+    outer_block,
+    score_block,
+    set_factors,
+)
 from rnnsim.kernels.gradients.steps import network
 from rnnsim.kernels.gradients.unfolding import batch_of
 from rnnsim.kernels.stacks.layers import (
@@ -154,9 +156,9 @@ def stack_backward_steps(batch, cell, n, begin, end, work, out):
                 A = own.forward.sizes[2]
                 pass_down(work.errors[layer + 1], 0, count, work.errors[layer], 1, A)
             backward_block(cell, first, count, n, own, found)
-            set_factors(first, 0, 0, count, own)
+            set_factors(first, count, n, own, found)
             outer_block(first, count, 0, 0, 1, own)
-            add_block(first, count, n, own, found)
+            add_block(first, count, 0, n, own, found)
 
 
 @kernel

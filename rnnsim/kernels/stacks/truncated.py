@@ -9,7 +9,7 @@ from rnnsim.kernels.arithmetic.arrays import add, fill
 from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.products import multiply, rows_from
 from rnnsim.kernels.cells.seam import pull_back
-from rnnsim.kernels.gradients.backward import score_block
+from rnnsim.kernels.gradients.blocks import score_block
 from rnnsim.kernels.gradients.steps import arrive, take_final
 from rnnsim.kernels.gradients.truncated import (
     add_direct,

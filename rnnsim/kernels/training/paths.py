@@ -18,8 +18,8 @@ from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, rows_from
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.layout import Weights
-from rnnsim.kernels.gradients.backward import add_block, backward_block, score_block
 from rnnsim.kernels.gradients.backward_arrays import BackwardWork, GradientArrays
+from rnnsim.kernels.gradients.blocks import add_block, backward_block, score_block
 from rnnsim.kernels.gradients.steps import gather_memories, spread_memories
 from rnnsim.kernels.stacks.gradients import begin_stack, stack_forward_steps
 from rnnsim.kernels.stacks.layers import pass_down
@@ -157,7 +157,7 @@ def sum_gradients(data, path, weight, variant, penalty):
         _take_back_starts(first, path)
         end = first
     for layer in range(L):  # of no steps: their norms are not asked for
-        add_block(n, n, n, layer_of(work, layer), layer_of(out, layer))
+        add_block(n, n, n, n, layer_of(work, layer), layer_of(out, layer))
     if weight > 0.0:
         B, dW_hh = work.errors.shape[2], out.weights.W_hh[L - 1, n]
         omega = close_penalty(variant, weight, B, penalty, dW_hh)
