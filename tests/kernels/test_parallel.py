@@ -60,6 +60,29 @@ def test_short_compiled_calls_give_the_same_bits(name, monkeypatch):
 
 
 @pytest.mark.nojit
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("n_networks", [1, 5, 64, 255, 256])
+def test_threads_get_equal_turns(n_networks, n_threads):
+    for most in (1, 7, 52, 1000):
+        flops, seen, lock = parallel.FLOPS_PER_CALL / most, [], threading.Lock()
+
+        def prepare(seen=seen, lock=lock):
+            def worker(start, stop):
+                yield
+                with lock:
+                    seen.append(stop - start)
+
+            return worker
+
+        parallel.over_networks(n_networks, n_threads, prepare, flops=flops)
+        crew = min(n_threads, n_networks)
+        assert sum(seen) == n_networks
+        assert max(seen) <= most
+        assert max(seen) - min(seen) <= 1
+        assert len(seen) % crew == 0 or len(seen) == n_networks
+
+
+@pytest.mark.nojit
 def test_every_network_is_treated_exactly_once():
     for N in (1, 2, 5, 16):
         for n_threads in (1, 2, 3, 40):

@@ -6,8 +6,17 @@ from builders import DTYPES, NOJIT
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rnnsim.kernels.arithmetic import products
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.products import Rows
-from rnnsim.kernels.arithmetic.vectors import BYTES
+from rnnsim.kernels.arithmetic.tiles import (
+    add_tile,
+    height,
+    no_tile,
+    plus_outer,
+    plus_squares,
+    put_tile,
+)
+from rnnsim.kernels.arithmetic.vectors import BYTES, lanes, load, splat, store
 
 pytestmark = [pytest.mark.nojit, pytest.mark.lane]
 COUNTS = (1, 2, 3, 4, 5, 8, 11) if NOJIT else (*range(1, 14), 127, 128, 129, 261)
@@ -116,3 +125,47 @@ def test_members_of_a_team_divide_the_columns_by_whole_vectors(dtype):
             treated = [column for first, last in ranges for column in range(first, last)]
             assert treated == list(range(lowest // lanes * lanes, highest))
             assert all(first % lanes == 0 for first, last in ranges)
+
+
+def tile_of(rows, columns):
+    """What a tile of this shape does, whether or not this processor's products use it."""
+
+    @kernel
+    def run(left, right, out, added, squares, height_of):
+        L = lanes(right)
+        tile = no_tile(right, rows, columns)
+        for k in range(left.shape[1]):
+            at = k * columns * L
+            tile = plus_outer(tile, left, k, left.shape[1], right, at, L)
+        put_tile(tile, out, 0, columns * L, L)
+        add_tile(tile, added, 0, columns * L, L)
+        store(squares, 0, plus_squares(tile, splat(right, 0), load(squares, 0)))
+        height_of[0] = height(tile)
+
+    return run
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("rows", [1, 2, 4, 6, 8])
+def test_a_tile_is_a_product_of_its_shape(rows, columns, dtype):
+    K, rng = 5, np.random.default_rng(rows)
+    width = columns * BYTES // np.dtype(dtype).itemsize
+    left = rng.normal(size=(rows, K)).astype(dtype)
+    right = rng.normal(size=(K, width)).astype(dtype)
+    out, added = np.full((2, rows + 1, width), 3, dtype)
+    squares, tall = np.full(width // columns, 2, dtype), np.zeros(1, np.int64)
+    tile_of(rows, columns)(left, right, out, added, squares, tall)
+    a, b = left.astype(float), right.astype(float)
+    bound = 2 * K * EPS[dtype] * (np.abs(a) @ np.abs(b))
+    assert np.all(np.abs(out[:rows] - a @ b) <= bound)
+    assert_array_equal(added[:rows], out[:rows] + dtype_of(out, 3))
+    assert_array_equal(out[rows], 3)
+    assert_array_equal(added[rows], 3)
+    scaled = (b[0, 0] * out[:rows].astype(float)).reshape(rows, columns, -1)
+    assert_allclose(squares, 2 + (scaled**2).sum((0, 1)), rtol=50 * EPS[dtype])
+    assert tall[0] == rows
+
+
+def dtype_of(array, value):
+    return array.dtype.type(value)

@@ -88,7 +88,7 @@ def _compiling(name: str) -> Iterator[None]:
 def join(kernel: Any, part: Any) -> None:
     """Let a kernel be whole by itself, and what `part` compiles where other kernels call it.
 
-    Both are dispatchers of one function, as `numba.njit` gives them.
+    Both are dispatchers of one function, as `numba.njit` gives them; ``kernel.part`` is the other.
     """
     compile_whole, call, overload = kernel.compile, kernel.get_call_template, kernel.get_overload
 
@@ -103,4 +103,4 @@ def join(kernel: Any, part: Any) -> None:
         return (overload if _Whole.name is None else part.get_overload)(signature)
 
     kernel.compile, kernel.get_call_template = compile_in_one, call_of
-    kernel.get_overload = overload_of
+    kernel.get_overload, kernel.part = overload_of, part

@@ -85,7 +85,7 @@ class _ReferenceModel(models.PrimitiveModel):
 class _Fields(AttributeTemplate):
     key = Reference
 
-    def generic_resolve(self, reference: Reference, name: str) -> Any:
+    def generic_resolve(self, reference, name):
         """The type of a field; of a tuple in the tuple, by reference too."""
         tuple_type = reference.value
         if name not in tuple_type.fields:
