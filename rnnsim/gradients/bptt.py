@@ -14,6 +14,7 @@ from rnnsim.data.labels.results import Result, described
 from rnnsim.data.sequences import Sequences
 from rnnsim.gradients import team
 from rnnsim.gradients.every_step import MAX_MEMORY, checked_keep, fields_of, gradient_arrays
+from rnnsim.gradients.memory import STATE_MEMORY, steps_stored
 from rnnsim.gradients.stacked import kept_of, layers_of, run_stack_bptt, step_norms_of
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.gradients.backward import (
@@ -28,8 +29,6 @@ from rnnsim.networks.binding import batch_for, final_for, weights_for
 from rnnsim.networks.rnn import RNN
 from rnnsim.networks.stack import Network, Stack
 from rnnsim.networks.states import apart, cell_of, states_of
-
-STATE_MEMORY = 2.0**28
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,8 +155,9 @@ def bptt(
         large network, whose sequences are divided among them, the same up to rounding.
     state_memory : float
         Bytes that the states of all threads may take, 256 MiB unless given. States of longer
-        sequences are computed twice, the second time from checkpoints and to the same bits, which
-        takes about a third more time. The result does not depend on it.
+        sequences are computed twice, the second time from checkpoints and to the same bits. Those
+        of a single small network beyond some 30 MB are in any case, as this is faster. The result
+        does not depend on it.
     keep : iterable of {"inputs", "states", "steps"}
         What to keep of every step beside its norms: dL/dx_t; dL/dh_t and dL/dc_t; dL/dW^(t).
     max_memory : float
@@ -254,7 +254,8 @@ def run_bptt(
     flops = flops_per_network(rnn, T * B)
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     crew = min(parallel.thread_count(n_threads), len(rnn))
-    stored = max(1, int(memory / (crew * kernels.bytes_per_step(weights, batch, cell))))
+    per_step = kernels.bytes_per_step(weights, batch, cell)
+    stored = steps_stored(len(rnn), T, per_step, memory / crew, flops=flops / (3 * T))
     if members > 1:
         team.bptt(weights, batch, cell, stored, members, final, out)
         return out

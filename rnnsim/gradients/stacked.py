@@ -8,6 +8,7 @@ import numpy as np
 from rnnsim import kernels, parallel
 from rnnsim.checks import FloatArray
 from rnnsim.gradients.every_step import fields_of, gradient_arrays
+from rnnsim.gradients.memory import steps_stored
 from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels import StepNorms, Weights
 from rnnsim.kernels.arithmetic.jit import layer_of
@@ -78,7 +79,7 @@ def run_stack_bptt(
     out = result_arrays(given, batch, kept)
     crew = min(parallel.thread_count(n_threads), len(stack))
     per_step = kernels.bytes_per_step(widest(given.layers), batch, given.cell) * stack.n_layers
-    stored = max(1, int(memory / (crew * per_step)))
+    stored = steps_stored(len(stack), T, per_step, memory / crew, flops=flops / (3 * T))
 
     def prepare() -> parallel.Worker:
         work = stack_backward_work(given.layers, batch, stored, given.cell, final)

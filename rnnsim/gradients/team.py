@@ -27,7 +27,8 @@ from rnnsim.kernels.gradients.blocks import (
     set_factors,
 )
 
-_BLOCK = 256  # steps between two meetings
+_MOST_STEPS = 256  # between two meetings
+_BLOCK_BYTES = 2**22  # of errors: they are still in the cache when their outer products are taken
 
 Phase = Callable[[int], None]
 
@@ -43,7 +44,8 @@ def bptt(
 ) -> None:
     """`kernels.bptt` of a single network by a team; equal to it up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
-    block = min(_BLOCK, T)
+    A, V, itemsize = weights.b_h.shape[1], weights.W_hy.shape[1], weights.W_hh.itemsize
+    block = min(_MOST_STEPS, max(8, _BLOCK_BYTES // (B * (A + V) * itemsize)), T)
     stored = min(T, -(-stored // block) * block)
     common = allocate_backward(weights, batch, stored, block, block, cell)._replace(final=final)
     works = [_member(weights, cell, common, share, T) for share in parallel.shares(B, members)]

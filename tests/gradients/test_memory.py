@@ -7,6 +7,8 @@ from builders import DTYPES, NOJIT, case
 from numpy.testing import assert_allclose
 
 from rnnsim import RNN, Sequences, bptt, gradient_flow, kernels, parallel
+from rnnsim.gradients import memory
+from rnnsim.gradients.memory import steps_stored
 from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import originals
 
@@ -32,11 +34,11 @@ def test_states_computed_twice_change_no_bit(loss_at, dtype, monkeypatch):
         builders.same_bits(cut, whole)
 
 
-@pytest.mark.parametrize("memory", [0, -1.0, np.nan, np.inf])
-def test_memory_that_makes_no_sense(memory):
+@pytest.mark.parametrize("bytes_", [0, -1.0, np.nan, np.inf])
+def test_memory_that_makes_no_sense(bytes_):
     made = case()
     with pytest.raises(ValueError, match=r"`state_memory` must be a finite number"):
-        bptt(made.rnn, made.sequences, state_memory=memory)
+        bptt(made.rnn, made.sequences, state_memory=bytes_)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -59,6 +61,32 @@ def test_states_stay_within_their_memory(n_threads, monkeypatch):
         block = work.factors.shape[1]
         assert work.forward.trace.shape[0] - 1 <= 130 + block  # whole blocks
         assert work.checkpoints.nbytes < 0.1 * 300 * step
+
+
+@pytest.mark.parametrize(
+    ("N", "T", "flops", "expected"),
+    [
+        (1, 20_000, 1e5, 209),  # a small network: stretches of 2 MiB
+        (1, 3_000, 1e5, 20_000),  # what a cache holds stays
+        (2, 20_000, 1e5, 20_000),  # an ensemble has other networks to compute meanwhile
+        (1, 20_000, 1e7, 20_000),  # dear to compute again
+    ],
+)
+def test_states_of_one_small_network_go_in_stretches_that_a_cache_holds(N, T, flops, expected):
+    per_step = 10_000
+    assert steps_stored(N, T, per_step, 2e8, flops=flops) == expected
+    assert steps_stored(N, T, per_step, 1e6, flops=flops) == 100  # the limit is one
+    assert steps_stored(N, T, per_step, 1.0, flops=flops) == 1
+
+
+@pytest.mark.skipif(NOJIT, reason="two million bytes need compiled kernels")
+def test_a_long_sequence_gives_the_same_bits_in_stretches(monkeypatch):
+    made = case(T=9000, B=16, H=30, dtype="float64")
+    step = kernels.bytes_per_step(originals(made.rnn), batch_for(made.rnn, made.sequences, made.h0))
+    assert 9000 * step > memory._CACHE
+    cut = bptt(made.rnn, made.sequences, h0=made.h0, n_threads=1)
+    monkeypatch.setattr(memory, "_CACHE", np.inf)
+    builders.same_bits(bptt(made.rnn, made.sequences, h0=made.h0, n_threads=1), cut)
 
 
 @pytest.mark.skipif(NOJIT, reason="a hundred thousand steps need compiled kernels")

@@ -243,7 +243,7 @@ def test_a_team_on_one_network_gives_what_one_thread_gives(T, B, loss_at, dtype,
 @pytest.mark.nojit
 def test_a_team_recomputes_states_too(monkeypatch):
     monkeypatch.setattr(parallel, "_FLOPS_FOR_A_TEAM", 0.0)
-    monkeypatch.setattr(team, "_BLOCK", 8)
+    monkeypatch.setattr(team, "_MOST_STEPS", 8)
     made = case(N=1, T=45, B=8)
     whole = bptt(made.rnn, made.sequences, h0=made.h0, n_threads=2)
     cut = bptt(made.rnn, made.sequences, h0=made.h0, n_threads=2, state_memory=1.0)

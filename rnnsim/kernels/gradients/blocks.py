@@ -65,11 +65,12 @@ def score_until(batch, first, count, row, s, until, n, work, out):
         outputs = class_major(V, run * share, forward)
         gather_targets(data, first + s - 1, run, forward)
         out.loss[n] += score(outputs, data.loss, forward) / B
-        columns = outputs.reshape(V, run, share)
         for t in range(run):
-            for b in range(share):
-                for v in range(V):
-                    errors[row + s + t, b_0 + b, A + v] = columns[v, t, b] * scale
+            target = errors[row + s + t]
+            for v in range(V):
+                source = outputs[v, t * share : (t + 1) * share]
+                for b in range(share):
+                    target[b_0 + b, A + v] = source[b] * scale
         s += run
     return s
 
