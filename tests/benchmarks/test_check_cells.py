@@ -9,8 +9,8 @@ import reference_stacks
 from reference_training import Segment, gradient
 
 from benchmarks import __main__ as command
-from benchmarks.harness import check_cells, report
-from benchmarks.harness.check_cells import CellAgreement, named, of_layer
+from benchmarks.agreement import cells as check_cells
+from benchmarks.agreement.cells import CellAgreement, named, of_layer
 
 pytestmark = pytest.mark.nojit
 FINE = CellAgreement("lstm", 2, "dL/dx", 1e-15)

@@ -7,8 +7,8 @@ import reference_training
 from builders import NOJIT
 
 from benchmarks import __main__ as command
-from benchmarks.harness import check_training, report
-from benchmarks.harness.check_training import Agreement
+from benchmarks.agreement import training as check_training
+from benchmarks.agreement.training import Agreement
 from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
