@@ -7,8 +7,8 @@ import jax
 from jax import Array, lax
 from jax import numpy as jnp
 
-# From W_hh, the drive and h_0 (B,H) the states h_1..h_T (T,B,H) of a layer.
-Unfold = Callable[[Array, Array, Array], Array]
+# From W_hh, the drive and h_0 (B,H), None for 0, the states h_1..h_T (T,B,H) of a layer.
+Unfold = Callable[[Array, Array, Array | None], Array]
 
 
 def drive_of(x: Array, W_xh: Array, b_h: Array) -> Array:
@@ -43,7 +43,7 @@ def _lstm(W_hh: Array, state: tuple[Array, Array], here: Array) -> tuple[Array, 
 def plain(cell: str, unroll: int) -> Unfold:
     """As anybody would write it; the backward scan adds to dW_hh at every step."""
 
-    def unfold(W_hh: Array, drive: Array, start: Array) -> Array:
+    def unfold(W_hh: Array, drive: Array, start: Array | None) -> Array:
         def step(state: Any, here: Array) -> Any:
             if cell == "lstm":
                 state = _lstm(W_hh, state, here)
@@ -51,7 +51,9 @@ def plain(cell: str, unroll: int) -> Unfold:
             h = (_gru if cell == "gru" else _vanilla)(W_hh, state, here)
             return h, h
 
-        first = (start, jnp.zeros_like(start)) if cell == "lstm" else start
+        zeros = jnp.zeros((drive.shape[1], W_hh.shape[1]), drive.dtype)
+        h = zeros if start is None else start
+        first = (h, zeros) if cell == "lstm" else h
         states: Array = lax.scan(step, first, drive, unroll=unroll)[1]
         return states
 
@@ -66,18 +68,19 @@ def hoisted(cell: str, unroll: int) -> Unfold:
     """
     unfold = plain(cell, unroll)
 
-    def forward(W_hh: Array, drive: Array, start: Array) -> Any:
+    def forward(W_hh: Array, drive: Array, start: Array | None) -> Any:
         states, back = jax.vjp(lambda *free: unfold(W_hh, *free), drive, start)
         return states, (back, start, states)
 
-    def backward(kept: Any, at_states: Array) -> tuple[Array, Array, Array]:
+    def backward(kept: Any, at_states: Array) -> tuple[Array, Array, Array | None]:
         back, start, states = kept
         delta, at_start = back(at_states)
-        H, recurrent = start.shape[1], delta
+        H, recurrent = states.shape[2], delta
         if cell == "gru":  # of n inside the reset, not outside
             recurrent = jnp.concatenate([delta[..., : 2 * H], delta[..., 3 * H :]], axis=2)
-        first, later = recurrent[0].T @ start, recurrent[1:].reshape(-1, recurrent.shape[2])
-        return later.T @ states[:-1].reshape(-1, H) + first, delta, at_start
+        later = recurrent[1:].reshape(-1, recurrent.shape[2])
+        dW_hh = later.T @ states[:-1].reshape(-1, H)
+        return dW_hh if start is None else dW_hh + recurrent[0].T @ start, delta, at_start
 
     function = jax.custom_vjp(unfold)
     function.defvjp(forward, backward)

@@ -52,12 +52,12 @@ def _differentiated(
     def loss(network: Network, data: Data, targets: Array) -> Array:
         W_xh, W_hh, W_hy, b_h, b_y, *before = network
         x, sources = data
-        start = jnp.zeros((w.B, w.H), x.dtype)
+        start = None
         if before:
             below, recurrent, bias = before
             heard = sources if w.kind == "pairs" else x
-            lower = unfold(recurrent, cells.drive_of(heard, below, bias), start)
-            x, start = (x, lower[-1]) if w.kind == "pairs" else (lower, start)
+            lower = unfold(recurrent, cells.drive_of(heard, below, bias), None)
+            x, start = (x, lower[-1]) if w.kind == "pairs" else (lower, None)
         states = unfold(W_hh, cells.drive_of(x, W_xh, b_h), start)[w.first_loss :]
         return losses_of(states, W_hy, b_y, targets).sum() / w.B
 
@@ -271,7 +271,7 @@ def _flow_lags(n_pieces: int, problem: Problem) -> Prepared:
     def norms(networks: Network, data: Data, targets: Array) -> Array:
         W_xh, W_hh, W_hy, b_h, b_y = (array[0] for array in networks)
         drive, found = cells.drive_of(data[0], W_xh, b_h), []
-        states = cells.plain("vanilla", 1)(W_hh, drive, jnp.zeros_like(drive[0]))
+        states = cells.plain("vanilla", 1)(W_hh, drive, None)
         rows = jax.grad(lambda states: losses_of(states, W_hy, b_y, targets).sum())(states)
         slope = (1 - states**2).at[0].set(0)  # nothing goes on from the first step
         for a, b in pairwise(bounds):
