@@ -52,8 +52,8 @@ that is not timed, then one to ten that are; where a call takes more than 0.3 s 
 call, and who takes 20 times the best of the first round has no further ones. Compiling and moving
 data into the library's own arrays are not timed. rnnsim is called through its public functions,
 with their checks and all the norms that they return, training with its measurements before the
-first update and after the last; peers compute loss and gradients, trained weights, or the map of
-lags, and nothing else."""
+first update and after the last; peers compute loss and gradients, trained weights, or the norms
+that are asked for, and nothing else."""
 
 _AGREED = """\
 Beside torch.nn and torch.optim the same small networks are run in PyTorch by its own parts (nn.RNN,
