@@ -133,7 +133,8 @@ $(BENCH)/.ready: pyproject.toml constraints.txt benchmarks/requirements.txt
 	touch $@
 
 bench: $(BENCH)/.ready
-	$(BENCH)/bin/python -m benchmarks --rounds 3
+	$(BENCH)/bin/python -m benchmarks
+	$(BENCH)/bin/python -m benchmarks --workloads spectra spectrum --no-cost-laws --output docs/benchmarks/lyapunov
 
 clean:
 	rm -rf $(VENV) $(BENCH) $(OLDEST) $(LATEST) $(FRAMEWORKS) .browser results dist build \

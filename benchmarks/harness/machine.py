@@ -7,23 +7,39 @@ from pathlib import Path
 
 from ..peers.contestants import cores
 
-_PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
+_PACKAGES = ("rnnsim-toolkit", "numpy", "scipy", "numba", "llvmlite", "torch", "jax", "jaxlib")
+_VECTORS = ("avx512f", "avx2", "avx", "sse2", "sve", "asimd")  # the widest first
+
+_TOLD = ("XLA_FLAGS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")
+
+
+def name() -> str:
+    """What machines are told apart by: processor, family and model, widest vectors, cores."""
+    values = _processor()
+    numbers = " ".join(
+        f"{label} {values[field]}"
+        for field, label in (("cpu family", "family"), ("model", "model"))
+        if field in values
+    )
+    flags = values.get("flags", values.get("Features", "")).split()
+    widest = next((each for each in _VECTORS if each in flags), "")
+    named = values.get("model name") or platform.processor() or platform.machine()
+    counted = f"{cores()} core{'s' if cores() > 1 else ''}"
+    return ", ".join(part for part in (named, numbers, widest, counted) if part)
 
 
 def facts() -> dict[str, str]:
-    """What the report says of machine and versions, by name."""
+    """What the report says besides of machine and versions, by name."""
     found = {
-        "processor": _processor(),
-        "cores used": str(cores()),
         "caches": _caches(),
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        **{name: _version(name) for name in _PACKAGES},
+        **{package: _version(package) for package in _PACKAGES},
         "BLAS": _blas(),
         "set from outside": _settings(),
     }
-    return {name: value for name, value in found.items() if value}
+    return {what: value for what, value in found.items() if value}
 
 
 def _version(package: str) -> str:
@@ -33,21 +49,14 @@ def _version(package: str) -> str:
         return ""
 
 
-def _processor() -> str:
-    """The processor's name and the widest vectors that it has."""
+def _processor() -> dict[str, str]:
+    """What Linux says of the first processor; nothing elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
+        return {}
     fields = dict(line.partition(":")[::2] for line in reversed(lines) if ":" in line)
-    values = {name.strip(): value.strip() for name, value in fields.items()}
-    flags = values.get("flags", "").split()
-    widest = next((name for name in ("avx512f", "avx2", "avx", "sse2") if name in flags), "")
-    numbers = " ".join(
-        f"{name} {values[name]}" for name in ("cpu family", "model", "stepping") if name in values
-    )
-    name = values.get("model name") or platform.processor() or platform.machine()
-    return ", ".join(part for part in (name, numbers, widest) if part)
+    return {field.strip(): value.strip() for field, value in fields.items()}
 
 
 def _caches() -> str:
@@ -83,10 +92,10 @@ def _blas() -> str:
         f"{info['internal_api']} {info['version']} ({info.get('architecture', 'unknown')} kernels)"
         for info in libraries
     )
-    return "; ".join(dict.fromkeys(words))
+    return "; ".join(sorted(set(words)))
 
 
 def _settings() -> str:
-    """Environment variables that set numbers of threads for any of the libraries."""
-    names = [name for name in os.environ if name.endswith("_NUM_THREADS") or name == "XLA_FLAGS"]
-    return ", ".join(f"{name}={os.environ[name]}" for name in sorted(names))
+    """Environment variables that set threads or the kind of processor for any of the libraries."""
+    told = [n for n in os.environ if n.endswith("_NUM_THREADS") or n in _TOLD]
+    return ", ".join(f"{each}={os.environ[each]}" for each in sorted(told))

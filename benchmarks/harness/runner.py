@@ -8,6 +8,7 @@ import numpy as np
 
 from ..peers.contestants import YARDSTICKS, Arrays
 from ..peers.workloads import Problem, Workload, draw
+from .records import Entry, Result
 from .worker import Worker
 
 # Largest deviation from rnnsim, relative to each network's norm of each array (of logs: absolute).
@@ -46,36 +47,6 @@ class Timing:
         return float(np.median(self.seconds))
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """All contestants of one workload and dtype; `rates` are GFLOP/s of the yardsticks' products.
-
-    `rate` is that of rnnsim by the arithmetic of `Workload.flops`, NaN where none is defined.
-    """
-
-    workload: Workload
-    dtype: str
-    timings: Mapping[Key, Timing]
-    rates: Mapping[str, float]
-
-    @property
-    def ours(self) -> Timing:
-        """rnnsim's."""
-        return next(t for key, t in self.timings.items() if key.library == "rnnsim")
-
-    @property
-    def peers(self) -> dict[Key, Timing]:
-        """All others that compute the same, fastest first."""
-        found = {k: t for k, t in self.timings.items() if k.library not in ("rnnsim", *YARDSTICKS)}
-        return dict(sorted(found.items(), key=lambda item: item[1].best))
-
-    @property
-    def rate(self) -> float:
-        """rnnsim's GFLOP/s."""
-        counted = self.workload.kind in ("bptt", "updates")
-        return self.workload.flops / self.ours.best / 1e9 if counted else float("nan")
-
-
 def compare(
     workload: Workload,
     dtype: str,
@@ -83,7 +54,7 @@ def compare(
     *,
     rounds: int,
     tell: Callable[[str], None] = lambda _: None,
-) -> Comparison:
+) -> Result:
     """Draw the problem, check that all agree with rnnsim, time all; `tell` hears what is going on.
 
     Raises ValueError where a contestant's numbers differ: times of different computations mean
@@ -109,7 +80,7 @@ def compare(
                 _turn(timings[key], workers[key.library], key.name)
         if number == 0:
             _drop_hopeless(timings)
-    return Comparison(workload, dtype, timings, _rates(problem, timings))
+    return _result(problem, dtype, timings)
 
 
 def _reference(keys: Iterable[Key], workers: Mapping[str, Worker]) -> Arrays:
@@ -172,10 +143,40 @@ def _drop_hopeless(timings: Mapping[Key, Timing]) -> None:
         timing.dropped = key.library != "rnnsim" and timing.best > _HOPELESS * best
 
 
-def _rates(problem: Problem, timings: Mapping[Key, Timing]) -> dict[str, float]:
-    yardsticks = {k: t for k, t in timings.items() if k.library == "gemm"}
+def _result(problem: Problem, dtype: str, timings: Mapping[Key, Timing]) -> Result:
+    w, peak = problem.workload, _peak(problem, timings)
+    entries = (
+        Entry(
+            *key,
+            best=_short(timing.best),
+            median=_short(timing.median),
+            calls=len(timing.seconds),
+            rounds=timing.rounds,
+            deviation=_short(timing.deviation),
+        )
+        for key, timing in timings.items()
+        if key.library not in YARDSTICKS
+    )
+    return Result(
+        workload=w.name,
+        dtype=dtype,
+        sizes=(w.N, w.H, w.B, w.T, w.D, w.V),
+        flops=w.flops,
+        peak=None if peak is None else _short(peak),
+        entries=tuple(sorted(entries, key=lambda entry: entry.best)),
+    )
+
+
+def _short(value: float) -> float:
+    """To four digits: more are not measured."""
+    return float(f"{value:.4g}")
+
+
+def _peak(problem: Problem, timings: Mapping[Key, Timing]) -> float | None:
+    """The most arithmetic in a second that a yardstick has reached in the rounds."""
+    yardsticks = {k.name: t for k, t in timings.items() if k.library in YARDSTICKS}
     if not yardsticks:
-        return {}
+        return None
     from ..peers import gemm  # compiles: not for those who only read reports
 
-    return {k.name: gemm.flops(k.name, problem) / t.best / 1e9 for k, t in yardsticks.items()}
+    return max(gemm.flops(name, problem) / t.best for name, t in yardsticks.items())

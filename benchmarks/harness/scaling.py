@@ -47,9 +47,14 @@ class Law:
     setting: Setting
 
     @property
+    def function(self) -> str:
+        """What is timed, by name."""
+        return "gradient_flow" if self.setting.flow else "bptt"
+
+    @property
     def title(self) -> str:
         """Function and variable, as in a heading."""
-        return f"{'gradient_flow' if self.setting.flow else 'bptt'}: {self.label}"
+        return f"{self.function}: {self.label}"
 
     def shrunk(self) -> "Law":
         """The same at sizes that take no time: for tests."""

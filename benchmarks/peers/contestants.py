@@ -24,8 +24,7 @@ MODULES = {
 }
 PORTED = "lag recursion"  # so begin the names of peers that run rnnsim's own algorithm
 YARDSTICKS = ("gemm",)  # timed in the same rounds, but no peers: they compute something else
-# The yardsticks: products of the workload's shape through BLAS and by rnnsim, and large ones.
-RECURRENCE, OWN, PEAK = "recurrence", "rnnsim's products", "peak"
+PEAKS = ("peak of 5", "peak of 10")  # the yardsticks: multiply-adds by how many sums are in flight
 
 
 class Prepared(NamedTuple):
@@ -50,15 +49,17 @@ def contestants_of(library: str, kind: str) -> Mapping[str, Contestant]:
 
 
 def weight_arrays(problem: Problem, loss: Any, found: Any) -> Arrays:
-    """Loss (N,) and what was found for the five weights, each (N, ...), by name: dL/dW.
+    """Loss (N,) and what was found for the weights, each (N, ...), by name: dL/dW.
 
     Of a workload of updates: the mean loss of all updates, and how far each weight has moved from
     where it began, which is small beside the weight itself and would hide in it.
     """
     names = "W_xh W_hh W_hy b_h b_y".split()
+    names += ["W_xh before", "W_hh before", "b_h before"] if problem.before else []
     arrays = {name: np.asarray(array) for name, array in zip(names, found, strict=True)}
     if problem.workload.kind == "updates":
-        arrays = {name: array - getattr(problem, name) for name, array in arrays.items()}
+        first = zip(names, problem.weights, strict=True)
+        arrays = {name: arrays[name] - array for name, array in first}
     return {"loss": np.asarray(loss)} | arrays
 
 
@@ -71,6 +72,19 @@ def lag_map(norms: npt.NDArray[np.floating]) -> Arrays:
     least = 1e4 * np.sqrt(np.finfo(norms.dtype).tiny)
     logs = np.log(np.where(norms > least, norms, np.nan).astype(np.float64))
     return {"log_norms": logs.mean(axis=2)[None]}
+
+
+def flow_arrays(n_sequences: int, norms: npt.NDArray[np.floating], windows: Any) -> Arrays:
+    """`lag_map`, and where there are windows, of losses summed over sequences, the same of these.
+
+    windows: norms (T,) of dL/d[W_hh, W_xh, b_h] truncated at each, and cosines to the full one.
+    """
+    found = lag_map(norms)
+    if windows is not None:
+        lengths, cosines = (np.asarray(part, np.float64)[None] for part in windows)
+        found["log_window_norms"] = np.log(lengths / n_sequences)
+        found["window_cosine"] = cosines
+    return found
 
 
 def exponents(logs: npt.NDArray[np.floating], steps: int) -> Arrays:

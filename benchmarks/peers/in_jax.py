@@ -12,12 +12,14 @@ from jax import numpy as jnp
 from jax.scipy.special import logsumexp
 from jax.sharding import NamedSharding, PartitionSpec
 
+from . import cells_in_jax as cells
 from . import contestants
 from .contestants import (
     Contestant,
     Prepared,
     by_lag,
     exponents,
+    flow_arrays,
     in_threads,
     lag_map,
     shares,
@@ -28,19 +30,10 @@ from .workloads import CLIP_NORM, LEARNING_RATE, Problem, first_frame
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", contestants.cores())  # one for each Python thread
 
-Network = tuple[Array, ...]  # W_xh, W_hh, W_hy, b_h, b_y
-Single = Callable[[Network, Array, Array], Any]  # of one network: (loss, gradients or weights)
+Network = tuple[Array, ...]  # W_xh, W_hh, W_hy, b_h, b_y, and those before
+Data = tuple[Array, Array]  # inputs and sources
+Single = Callable[[Network, Data, Array], Any]  # of one network: (loss, gradients or weights)
 Form = Callable[[Problem, int], Single]  # of a problem and how far its scan is unrolled
-
-
-def states_of(W_hh: Array, drive: Array, unroll: int) -> Array:
-    """h_1..h_T (T,B,H) of one network; `drive` is its input and bias of every step."""
-
-    def step(h: Array, here: Array) -> tuple[Array, Array]:
-        h = jnp.tanh(here + h @ W_hh.T)
-        return h, h
-
-    return lax.scan(step, jnp.zeros_like(drive[0]), drive, unroll=unroll)[1]
 
 
 def losses_of(states: Array, W_hy: Array, b_y: Array, targets: Array) -> Array:
@@ -50,40 +43,29 @@ def losses_of(states: Array, W_hy: Array, b_y: Array, targets: Array) -> Array:
     return logsumexp(logits, axis=-1) - picked
 
 
-def plain(problem: Problem, unroll: int) -> Single:
-    """Loss and gradients of one network as anybody would write them."""
-    w = problem.workload
+def _differentiated(
+    way: Callable[[str, int], cells.Unfold], problem: Problem, unroll: int
+) -> Single:
+    """Loss and gradients of one network, its layers unfolded in one of the ways of `cells`."""
+    w, unfold = problem.workload, way(problem.workload.cell, unroll)
 
-    def loss(network: Network, x: Array, targets: Array) -> Array:
-        W_xh, W_hh, W_hy, b_h, b_y = network
-        states = states_of(W_hh, x @ W_xh.T + b_h, unroll)[w.first_loss :]
+    def loss(network: Network, data: Data, targets: Array) -> Array:
+        W_xh, W_hh, W_hy, b_h, b_y, *before = network
+        x, sources = data
+        start = None
+        if before:
+            below, recurrent, bias = before
+            heard = sources if w.kind == "pairs" else x
+            lower = unfold(recurrent, cells.drive_of(heard, below, bias), None)
+            x, start = (x, lower[-1]) if w.kind == "pairs" else (lower, None)
+        states = unfold(W_hh, cells.drive_of(x, W_xh, b_h), start)[w.first_loss :]
         return losses_of(states, W_hy, b_y, targets).sum() / w.B
 
     return jax.value_and_grad(loss)
 
 
-def hoisted(problem: Problem, unroll: int) -> Single:
-    """The same, with dW_hh as one product after the backward scan and not a sum inside it.
-
-    The scan is differentiated with respect to its drive alone, which gives delta_t of every step.
-    """
-    w = problem.workload
-
-    def gradients(network: Network, x: Array, targets: Array) -> Any:
-        W_xh, W_hh, W_hy, b_h, b_y = network
-
-        def loss(drive: Array, W_hy: Array, b_y: Array) -> tuple[Array, Array]:
-            states = states_of(lax.stop_gradient(W_hh), drive, unroll)
-            value = losses_of(states[w.first_loss :], W_hy, b_y, targets).sum() / w.B
-            return value, states
-
-        both = jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True)
-        (value, states), (delta, dW_hy, db_y) = both(x @ W_xh.T + b_h, W_hy, b_y)
-        later, before = delta[1:].reshape(-1, w.H), states[:-1].reshape(-1, w.H)
-        dW_xh = delta.reshape(-1, w.H).T @ x.reshape(-1, w.D)
-        return value, (dW_xh, later.T @ before, dW_hy, delta.sum((0, 1)), db_y)
-
-    return gradients
+plain: Form = partial(_differentiated, cells.plain)
+hoisted: Form = partial(_differentiated, cells.hoisted)
 
 
 def trained(form: Form, problem: Problem, unroll: int) -> Single:
@@ -94,16 +76,16 @@ def trained(form: Form, problem: Problem, unroll: int) -> Single:
     """
     gradients_of, n_updates = form(problem, unroll), problem.workload.n_updates
 
-    def train(network: Network, x: Array, targets: Array) -> Any:
+    def train(network: Network, data: Data, targets: Array) -> Any:
         def update(_: int, carried: tuple[Array, Network]) -> tuple[Array, Network]:
             total, network = carried
-            loss, gradients = gradients_of(network, x, targets)
+            loss, gradients = gradients_of(network, data, targets)
             norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in gradients))
             rate = LEARNING_RATE * jnp.minimum(1, CLIP_NORM / norm)
             moved = tuple(w - rate * g for w, g in zip(network, gradients, strict=True))
             return total + loss, moved
 
-        begin = jnp.zeros((), x.dtype), network
+        begin = jnp.zeros((), data[0].dtype), network
         total, network = lax.fori_loop(0, n_updates, update, begin)
         return total / n_updates, network
 
@@ -120,17 +102,17 @@ def _vmap(single: Single) -> Single:
 def _map(single: Single, batch_size: int | None = None) -> Single:
     """One after the other inside one compiled function, or `batch_size` at once."""
 
-    def over(networks: Network, x: Array, targets: Array) -> Any:
-        return lax.map(lambda n: single(n, x, targets), networks, batch_size=batch_size)
+    def over(networks: Network, data: Data, targets: Array) -> Any:
+        return lax.map(lambda n: single(n, data, targets), networks, batch_size=batch_size)
 
     return over
 
 
-def _data(problem: Problem) -> tuple[Network, Array, Array]:
+def _data(problem: Problem) -> tuple[Network, Data, Array]:
     targets = problem.targets[problem.workload.first_loss :]
     return (
         tuple(map(jnp.asarray, problem.weights)),
-        jnp.asarray(problem.inputs),
+        (jnp.asarray(problem.inputs), jnp.asarray(problem.sources)),
         jnp.asarray(targets),
     )
 
@@ -179,11 +161,11 @@ def _joined(problem: Problem, results: list[Any], join: Callable[[Any], Any]) ->
 def _loop(form: Form, unroll: int, problem: Problem) -> Prepared:
     """One call of a compiled function for each network."""
     function = jax.jit(form(problem, unroll))
-    weights, x, targets = _data(problem)
+    weights, data, targets = _data(problem)
     networks = [tuple(array[n] for array in weights) for n in range(problem.workload.N)]
 
     def run() -> list[Any]:
-        found: list[Any] = jax.block_until_ready([function(n, x, targets) for n in networks])
+        found: list[Any] = jax.block_until_ready([function(n, data, targets) for n in networks])
         return found
 
     return Prepared(run, lambda found: _joined(problem, found, np.stack))
@@ -195,38 +177,32 @@ def _threads(form: Form, unroll: int, problem: Problem) -> Prepared | None:
     if len(parts) == 1:
         return None
     function = jax.jit(_map(form(problem, unroll)))
-    (weights, x, targets), tasks = _data(problem), []
+    (weights, shared, targets), tasks = _data(problem), []
     for part, device in zip(parts, jax.devices(), strict=True):
-        data = jax.device_put((tuple(array[part] for array in weights), x, targets), device)
+        own = tuple(array[part] for array in weights)
+        data = jax.device_put((own, shared, targets), device)
         tasks.append(partial(lambda data: jax.block_until_ready(function(*data)), data))
     return Prepared(
         lambda: in_threads(tasks), lambda found: _joined(problem, found, np.concatenate)
     )
 
 
-_ALL_CORES = ("lax.map in threads", "lax.map in shards")
-
-
 def _in_every_way(simple: Form, fast: Form) -> dict[str, Contestant]:
-    ways: dict[str, Any] = {
-        "vmap": partial(_for_many, _vmap, 1),
-        "lax.map": partial(_for_many, _map, 1),
-        "lax.map by 8": partial(_for_many, partial(_map, batch_size=8), 9),
-        "jit in a loop": _loop,
-        "lax.map in threads": _threads,
-        "lax.map in shards": _in_shards,
+    """As most would write it, and as fast as it gets; what lies between was never the fastest."""
+    many = partial(_for_many, partial(_map, batch_size=8), 9)
+    return {
+        "vmap": partial(_for_many, _vmap, 1, simple, 1),
+        "vmap, unroll 4": partial(_for_many, _vmap, 1, simple, 4),
+        "jit in a loop, unroll 4, dW after": partial(_loop, fast, 4),
+        "lax.map, unroll 4": partial(_for_many, _map, 1, simple, 4),
+        "lax.map by 8, unroll 4, dW after": partial(many, fast, 4),
+        "lax.map in threads, unroll 4, dW after": partial(_threads, fast, 4),
+        "lax.map in shards, unroll 4": partial(_in_shards, simple, 4),
+        "lax.map in shards, unroll 4, dW after": partial(_in_shards, fast, 4),
     }
-    table: dict[str, Contestant] = {}
-    for name, way in ways.items():
-        if name not in _ALL_CORES:
-            table[name] = partial(way, simple, 1)
-            table[f"{name}, unroll 4"] = partial(way, simple, 4)
-        if name in _ALL_CORES or name == "lax.map by 8":  # as fast as it gets
-            table[f"{name}, unroll 4, dW after"] = partial(way, fast, 4)
-    return table
 
 
-def _flow(batch_size: int | None, problem: Problem) -> Prepared:
+def _flow(batch_size: int | None, windows: bool, problem: Problem) -> Prepared:
     """Norms of dl[t,b]/dh_s by a vector-Jacobian product for every loss step, [t, s, b].
 
     Whatever is added to a state has that state's gradient. All loss steps at once, or `batch_size`.
@@ -236,31 +212,51 @@ def _flow(batch_size: int | None, problem: Problem) -> Prepared:
     assert not w.last_loss_only
 
     @jax.jit
-    def norms(networks: Network, x: Array, targets: Array) -> Array:
+    def found(networks: Network, data: Data, targets: Array) -> Any:
         W_xh, W_hh, W_hy, b_h, b_y = (array[0] for array in networks)
-        drive = x @ W_xh.T + b_h
+        drive = cells.drive_of(data[0], W_xh, b_h)
 
-        def losses(nudges: Array) -> Array:
+        def losses(nudges: Array) -> tuple[Array, Array]:
             def step(h: Array, here: tuple[Array, Array]) -> tuple[Array, Array]:
                 h = jnp.tanh(here[0] + h @ W_hh.T) + here[1]
                 return h, h
 
             states = lax.scan(step, jnp.zeros_like(drive[0]), (drive, nudges))[1]
-            return losses_of(states, W_hy, b_y, targets).sum(axis=1)
+            return losses_of(states, W_hy, b_y, targets).sum(axis=1), states
 
-        back = jax.vjp(losses, jnp.zeros_like(drive))[1]
-        rows = jnp.eye(w.T, dtype=drive.dtype)
+        _, back, states = jax.vjp(losses, jnp.zeros_like(drive), has_aux=True)
 
-        def norms_of(row: Array) -> Array:
-            return jnp.linalg.norm(back(row)[0], axis=-1)
+        def of_step(chosen: Array) -> Any:
+            rows = back(chosen)[0]
+            return jnp.linalg.norm(rows, axis=-1), rows if windows else None
 
-        return lax.map(norms_of, rows, batch_size=batch_size or w.T)
+        chosen = jnp.eye(w.T, dtype=drive.dtype)
+        norms, rows = lax.map(of_step, chosen, batch_size=batch_size or w.T)
+        return norms, _windows(rows, states, data[0]) if windows else None
 
     data = _data(problem)
-    return Prepared(
-        lambda: jax.block_until_ready(norms(*data)),
-        lambda found: lag_map(by_lag(np.asarray(found))),
-    )
+
+    def arrays(result: Any) -> contestants.Arrays:
+        return flow_arrays(w.B, by_lag(np.asarray(result[0])), result[1])
+
+    return Prepared(lambda: jax.block_until_ready(found(*data)), arrays)
+
+
+def _windows(rows: Array, states: Array, x: Array) -> tuple[Array, Array]:
+    """Norm and cosine of every window from dl[t]/dh_s (t,s,B,H): a product for each lag, summed."""
+    T, B, H = states.shape
+    before = jnp.concatenate([jnp.zeros_like(states[:1]), states[:-1]])
+    heard = jnp.concatenate([before, x, jnp.ones((T, B, 1), x.dtype)], axis=2)
+    slope, steps = 1 - states**2, jnp.arange(T)
+
+    def of_lag(k: Array) -> Array:
+        at = jnp.maximum(steps - k, 0)
+        deltas = jnp.where((steps >= k)[:, None, None], rows[steps, at] * slope[at], 0)
+        return (deltas.reshape(T * B, H).T @ heard[at].reshape(T * B, -1)).ravel()
+
+    sums = jnp.cumsum(lax.map(of_lag, steps), axis=0)
+    norms = jnp.linalg.norm(sums, axis=1)
+    return norms, sums @ sums[-1] / (norms * norms[-1])
 
 
 def _flow_lags(n_pieces: int, problem: Problem) -> Prepared:
@@ -272,9 +268,10 @@ def _flow_lags(n_pieces: int, problem: Problem) -> Prepared:
     bounds = np.linspace(0, w.T, min(n_pieces, w.T) + 1).round().astype(int)
 
     @jax.jit
-    def norms(networks: Network, x: Array, targets: Array) -> Array:
+    def norms(networks: Network, data: Data, targets: Array) -> Array:
         W_xh, W_hh, W_hy, b_h, b_y = (array[0] for array in networks)
-        states, found = states_of(W_hh, x @ W_xh.T + b_h, 1), []
+        drive, found = cells.drive_of(data[0], W_xh, b_h), []
+        states = cells.plain("vanilla", 1)(W_hh, drive, None)
         rows = jax.grad(lambda states: losses_of(states, W_hy, b_y, targets).sum())(states)
         slope = (1 - states**2).at[0].set(0)  # nothing goes on from the first step
         for a, b in pairwise(bounds):
@@ -317,7 +314,7 @@ def _lyapunov(mapped: bool, problem: Problem) -> Prepared:
         one = partial(single, x=x)
         return lax.map(one, networks) if mapped else jax.vmap(one)(networks)
 
-    networks, x, _ = _data(problem)
+    networks, (x, _), _ = _data(problem)
     return Prepared(
         lambda: jax.block_until_ready(sums(networks, x[:, 0])),
         lambda found: exponents(np.asarray(found), w.T),
@@ -326,12 +323,17 @@ def _lyapunov(mapped: bool, problem: Problem) -> Prepared:
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": _in_every_way(plain, hoisted),
+    "pairs": _in_every_way(plain, hoisted),
     "updates": _in_every_way(partial(trained, plain), partial(trained, hoisted)),
     "flow": {
-        "vjp, vmap": partial(_flow, None),
-        "vjp, lax.map by 25": partial(_flow, 25),
+        "vjp, vmap": partial(_flow, None, False),
+        "vjp, lax.map by 25": partial(_flow, 25, False),
         "lag recursion": partial(_flow_lags, 1),
         "lag recursion, rows dropped 8 times": partial(_flow_lags, 8),
+    },
+    "windows": {
+        "vjp, vmap": partial(_flow, None, True),
+        "vjp, lax.map by 25": partial(_flow, 25, True),
     },
     "lyapunov": {
         "qr, vmap": partial(_lyapunov, False),

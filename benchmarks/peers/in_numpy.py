@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from .cells_in_numpy import Layer
 from .contestants import (
     Contestant,
     Prepared,
     exponents,
+    flow_arrays,
     in_threads,
-    lag_map,
     shares,
     weight_arrays,
 )
@@ -20,8 +21,8 @@ from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 
 _BLOCK = 1 << 21  # states (numbers) of the networks that are treated together: 16 MiB in float64
 
-Weights = tuple[Floats, ...]  # W_xh, W_hh, W_hy, b_h, b_y of some networks
-Parts = tuple[Any, ...]  # their loss, and their five gradients or trained weights
+Weights = tuple[Floats, ...]  # W_xh, W_hh, W_hy, b_h, b_y and those before, of some networks
+Parts = tuple[Any, ...]  # their loss, and their gradients or trained weights
 Form = Callable[[Problem, Weights], Parts]
 
 
@@ -63,28 +64,25 @@ def _blocks(form: Form, problem: Problem, networks: slice) -> list[Parts]:
 
 def _gradients(problem: Problem, weights: Weights) -> Parts:
     """Loss and gradients of some networks; axes (n, t, b, unit), so that sums are one product."""
-    W_xh, W_hh, W_hy, b_h, b_y = weights
-    w, x = problem.workload, problem.inputs.reshape(-1, problem.workload.D)
-    n, first = len(W_hh), w.first_loss
-    states = _states(problem, W_xh, W_hh, b_h)
+    W_xh, W_hh, W_hy, b_h, b_y, *before = weights
+    w, n, first = problem.workload, len(W_hh), problem.workload.first_loss
+    x: Floats = problem.inputs
+    start: Any = 0.0
+    below = None
+    if before:
+        decoding = w.kind == "pairs"
+        below = Layer(w.cell, problem.sources if decoding else x, *before)
+        x, start = (x, below.states[:, -1]) if decoding else (below.states[:, 1:], 0.0)
+    top = Layer(w.cell, x, W_xh, W_hh, b_h, start)
 
-    heard = states[:, first + 1 :].reshape(n, -1, w.H)
+    heard = top.states[:, first + 1 :].reshape(n, -1, w.H)
     loss, error = _cross_entropy(heard @ W_hy.mT + b_y[:, None], problem.targets[first:], w.B)
-    from_loss = (error @ W_hy).reshape(n, w.T - first, w.B, w.H)
-
-    deltas = np.empty((n, w.T, w.B, w.H), W_hh.dtype)
-    carried = np.zeros((n, w.B, w.H), W_hh.dtype)
-    for t in range(w.T - 1, -1, -1):
-        if t >= first:
-            carried += from_loss[:, t - first]
-        slope = states[:, t + 1] ** 2
-        np.subtract(1, slope, out=slope)
-        np.multiply(slope, carried, out=deltas[:, t])
-        carried = deltas[:, t] @ W_hh
-
-    delta, before = deltas.reshape(n, -1, w.H), states[:, :-1].reshape(n, -1, w.H)
-    gradients = delta.mT @ x, delta.mT @ before, error.mT @ heard, delta.sum(1), error.sum(1)
-    return loss, *gradients
+    dW_xh, dW_hh, db_h = top.back((error @ W_hy).reshape(n, w.T - first, w.B, w.H))
+    gradients = dW_xh, dW_hh, error.mT @ heard, db_h, error.sum(1)
+    if below is None:
+        return loss, *gradients
+    reached = top.at_start[:, None] if w.kind == "pairs" else top.to_inputs()
+    return loss, *gradients, *below.back(reached)
 
 
 def _trained(problem: Problem, weights: Weights) -> Parts:
@@ -101,19 +99,6 @@ def _trained(problem: Problem, weights: Weights) -> Parts:
     return np.mean(losses, axis=0), *weights
 
 
-def _states(problem: Problem, W_xh: Floats, W_hh: Floats, b_h: Floats) -> Floats:
-    """h_0..h_T as (n, T+1, B, H)."""
-    w, n = problem.workload, len(W_hh)
-    x = problem.inputs.reshape(-1, w.D)
-    states = np.zeros((n, w.T + 1, w.B, w.H), W_hh.dtype)
-    drive = (x @ W_xh.mT + b_h[:, None]).reshape(n, w.T, w.B, w.H)
-    for t in range(w.T):
-        summed = states[:, t] @ W_hh.mT
-        summed += drive[:, t]
-        np.tanh(summed, out=states[:, t + 1])
-    return states
-
-
 def _cross_entropy(logits: Floats, targets: Any, n_sequences: int) -> tuple[Floats, Floats]:
     """Loss (n,) and dL/dlogits (n, rows, V), which takes the place of the logits."""
     rows, chosen = np.arange(logits.shape[1]), targets.ravel()
@@ -128,33 +113,47 @@ def _cross_entropy(logits: Floats, targets: Any, n_sequences: int) -> tuple[Floa
     return loss, logits
 
 
-def flow(problem: Problem) -> Prepared:
+def flow(windows: bool, problem: Problem) -> Prepared:
     """Norms of dl[t,b]/dh_{t-k}: all rows move one step back at a time, one product for each lag.
 
-    The algorithm is rnnsim's own; its windows are left out.
+    The algorithm is rnnsim's own. With windows the outer product of the rows of every lag as well,
+    whose running sums are the gradients of all windows.
     """
     w = problem.workload
     assert w.N == 1
     assert not w.last_loss_only
+    ones = np.ones((w.T, w.B, 1), problem.inputs.dtype)
 
-    def run() -> Floats:
-        W_xh, W_hh, W_hy, _, b_y = problem.weights
-        states = _states(problem, W_xh, W_hh, problem.b_h)[0, 1:]
-        logits = states.reshape(1, -1, w.H) @ W_hy.mT + b_y[:, None]
+    def run() -> tuple[Floats, Any]:
+        W_xh, W_hh, W_hy, b_h, b_y = problem.weights
+        states = Layer("vanilla", problem.inputs, W_xh, W_hh, b_h).states[0]
+        logits = states[None, 1:].reshape(1, -1, w.H) @ W_hy.mT + b_y[:, None]
         error = _cross_entropy(logits, problem.targets, 1)[1]
-        slope = 1 - states**2
+        slope = 1 - states[1:] ** 2
         rows = (error[0] @ W_hy[0]).reshape(w.T, w.B, w.H)
         moved = np.empty_like(rows)
         norms = np.zeros((w.T, w.T, w.B), rows.dtype)
+        heard = np.concatenate([states[:-1], problem.inputs, ones], axis=2)
+        heard = heard.reshape(w.T * w.B, -1)
+        sums = np.empty((w.T if windows else 0, w.H, heard.shape[1]), rows.dtype)
         for k in range(w.T):
             n = w.T - k  # rows t = k..T-1, counted from 0, are at step t-k
             norms[k:, k] = np.sqrt(np.einsum("tbh,tbh->tb", rows[:n], rows[:n]))
-            np.multiply(rows[1:n], slope[1:n], out=moved[: n - 1])
-            flat = moved[: n - 1].reshape(-1, w.H)
-            np.matmul(flat, W_hh[0], out=rows[: n - 1].reshape(-1, w.H))
-        return norms
+            np.multiply(rows[:n], slope[:n], out=moved[:n])
+            flat = moved[:n].reshape(-1, w.H)
+            if windows:
+                np.matmul(flat.T, heard[: n * w.B], out=sums[k])
+                sums[k] += sums[k - 1] if k else 0
+            np.matmul(flat[w.B :], W_hh[0], out=rows[: n - 1].reshape(-1, w.H))
+        return norms, windows_of(sums.reshape(w.T, -1)) if windows else None
 
-    return Prepared(run, lag_map)
+    return Prepared(run, lambda found: flow_arrays(w.B, *found))
+
+
+def windows_of(sums: Floats) -> tuple[Floats, Floats]:
+    """Norms (T,) of the gradients (T, numbers) of all windows, cosines to the last of them."""
+    norms = np.sqrt(np.vecdot(sums, sums))
+    return norms, sums @ sums[-1] / (norms * norms[-1])
 
 
 def lyapunov(problem: Problem) -> Prepared:
@@ -163,7 +162,7 @@ def lyapunov(problem: Problem) -> Prepared:
 
     def run() -> Floats:
         W_xh, W_hh, _, b_h, _ = problem.weights
-        states = _states(problem, W_xh, W_hh, b_h)[:, 1:, 0]
+        states = Layer("vanilla", problem.inputs, W_xh, W_hh, b_h).states[:, 1:, 0]
         slopes = 1 - states**2
         frames, logs = np.linalg.qr(np.broadcast_to(first_frame(problem), W_hh.shape))[0], 0.0
         for t in range(w.T):
@@ -180,8 +179,9 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
             "by hand": partial(one_by_one, form),
             "by hand, in threads": partial(threads, form),
         }
-        for kind, form in (("bptt", _gradients), ("updates", _trained))
+        for kind, form in (("bptt", _gradients), ("pairs", _gradients), ("updates", _trained))
     },
-    "flow": {"lag recursion": flow},
+    "flow": {"lag recursion": partial(flow, False)},
+    "windows": {"lag recursion": partial(flow, True)},
     "lyapunov": {"qr, batched": lyapunov},
 }

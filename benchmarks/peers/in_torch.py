@@ -1,4 +1,4 @@
-"""PyTorch: ``nn.RNN`` in a loop, and networks batched with ``baddbmm``; gradients by autograd."""
+"""PyTorch: ``torch.nn`` in a loop, and networks batched with ``baddbmm``; gradients by autograd."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,41 +21,66 @@ from .contestants import (
 )
 from .workloads import CLIP_NORM, LEARNING_RATE, Floats, Problem, first_frame
 
-Parts = tuple[Tensor, Any]  # loss, and the five gradients or trained weights
+Parts = tuple[Tensor, Any]  # loss, and the gradients or trained weights
 # Loss and gradients of weights, once or for every update: of one network, or of several at once.
 Form = Callable[[Problem, list[Tensor], Callable[[], Parts]], Parts]
 
 
-class Network(nn.Module):
-    """nn.RNN and a readout with the five weights given; `trained` are their parameters.
+_KINDS: dict[str, Callable[..., Any]] = {"vanilla": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
-    Of torch's two hidden biases the second is 0 and takes no gradient.
+
+class Network(nn.Module):
+    """nn.RNN, nn.LSTM or nn.GRU and a readout with the weights of one network given.
+
+    A layer below is the lower of two in one module, an encoder a module of its own. Of torch's two
+    hidden biases the second is 0 and takes no gradient, but for that of the n gate of GRUs.
     """
 
-    def __init__(self, weights: Sequence[Floats]) -> None:
+    def __init__(self, problem: Problem, weights: Sequence[Floats]) -> None:
         super().__init__()
-        (H, D), (V, _) = weights[0].shape, weights[2].shape
-        dtype = torch.from_numpy(weights[0]).dtype
-        self.rnn = nn.RNN(D, H, nonlinearity="tanh", dtype=dtype)
-        self.readout = nn.Linear(H, V, dtype=dtype)
-        self.trained = [
-            self.rnn.weight_ih_l0,
-            self.rnn.weight_hh_l0,
-            self.readout.weight,
-            self.rnn.bias_ih_l0,
-            self.readout.bias,
-        ]
+        w, (W_xh, W_hh, W_hy, b_h, b_y, *before) = problem.workload, weights
+        kind, dtype = _KINDS[w.cell], torch.from_numpy(W_hh).dtype
+        self.rnn = kind(w.D, w.H, w.n_layers, dtype=dtype)
+        self.encoder = kind(w.D, w.H, dtype=dtype) if w.kind == "pairs" else None
+        self.readout = nn.Linear(w.H, w.V, dtype=dtype)
+        top = self._layer(self.rnn, w.n_layers - 1, W_xh, W_hh, b_h)
+        below = self._layer(self.encoder or self.rnn, 0, *before) if before else []
         with torch.no_grad():
-            self.rnn.bias_hh_l0.zero_()
-            for parameter, array in zip(self.trained, weights, strict=True):
+            for parameter, array in ((self.readout.weight, W_hy), (self.readout.bias, b_y)):
                 parameter.copy_(torch.from_numpy(array))
-        self.rnn.bias_hh_l0.requires_grad_(False)
+        self.trained = [*top, self.readout.weight, self.readout.bias, *below]
+        self._n_biases = len(top) - 2
 
-    def forward(self, x: Tensor, first: int) -> Tensor:
+    def _layer(self, rnn: Any, k: int, W_xh: Floats, W_hh: Floats, b_h: Floats) -> list[Any]:
+        """The parameters of layer k that are trained, with their values."""
+        own: list[Any] = rnn.all_weights[k]
+        rows, second = len(W_hh), own[3]
+        with torch.no_grad():
+            second.zero_()
+            for parameter, array in zip(own, (W_xh, W_hh, b_h[:rows]), strict=False):
+                parameter.copy_(torch.from_numpy(array))
+            if len(b_h) > rows:
+                second[2 * rows // 3 :] = torch.from_numpy(b_h[rows:])
+        second.requires_grad_(len(b_h) > rows)
+        return [parameter for parameter in own if parameter.requires_grad]
+
+    def forward(self, x: Tensor, sources: Tensor, first: int) -> Tensor:
         """Logits of the steps from `first` on, one row for each step and sequence."""
-        states, _ = self.rnn(x)
+        states, _ = self.rnn(x, self.encoder(sources)[1] if self.encoder else None)
         logits: Tensor = self.readout(states[first:]).flatten(0, 1)
         return logits
+
+    def in_order(self, found: Sequence[Tensor]) -> list[Tensor]:
+        """What was found for `trained`, as W_xh, W_hh, W_hy, b_h, b_y and those before."""
+        layer = 2 + self._n_biases
+        top, (W_hy, b_y), below = found[:layer], found[layer : layer + 2], found[layer + 2 :]
+        W_xh, W_hh, b_h = self._joined(top)
+        return [W_xh, W_hh, W_hy, b_h, b_y, *(self._joined(below) if below else [])]
+
+    def _joined(self, layer: Sequence[Tensor]) -> list[Tensor]:
+        W_xh, W_hh, b_h, *second = layer
+        apart = [bias[2 * len(bias) // 3 :] for bias in second]
+        return [W_xh, W_hh, torch.cat([b_h, *apart])]
 
 
 def _data(problem: Problem) -> tuple[Tensor, Tensor]:
@@ -93,14 +118,17 @@ def _trained(problem: Problem, weights: list[Tensor], gradients: Callable[[], Pa
 
 def _looper(form: Form, problem: Problem) -> Callable[[slice], list[Parts]]:
     w, (x, targets) = problem.workload, _data(problem)
-    networks = [Network([array[n] for array in problem.weights]) for n in range(w.N)]
+    sources = torch.from_numpy(problem.sources)
+    networks = [Network(problem, [array[n] for array in problem.weights]) for n in range(w.N)]
 
     def gradients(network: Network) -> Parts:
-        loss = cross_entropy(network(x, w.first_loss), targets, reduction="sum") / w.B
+        logits = network(x, sources, w.first_loss)
+        loss = cross_entropy(logits, targets, reduction="sum") / w.B
         return loss.detach(), torch.autograd.grad(loss, network.trained)
 
     def loop(part: slice) -> list[Parts]:
-        return [form(problem, n.trained, partial(gradients, n)) for n in networks[part]]
+        results = [(n, form(problem, n.trained, partial(gradients, n))) for n in networks[part]]
+        return [(loss, network.in_order(found)) for network, (loss, found) in results]
 
     return loop
 
@@ -114,7 +142,7 @@ def _joined(
 
 
 def loop(form: Form, problem: Problem) -> Prepared:
-    """nn.RNN, one network after the other; torch has all cores."""
+    """torch's own module, one network after the other; torch has all cores."""
     over = _looper(form, problem)
 
     def run() -> list[Parts]:
@@ -125,7 +153,7 @@ def loop(form: Form, problem: Problem) -> Prepared:
 
 
 def loop_threads(form: Form, problem: Problem) -> Prepared | None:
-    """nn.RNN in a loop on every core, each over its share of the ensemble with torch on one."""
+    """The same on every core, each over its share of the ensemble with torch on one thread."""
     parts = shares(problem.workload.N)
     if len(parts) == 1:
         return None
@@ -163,8 +191,10 @@ def _batch(form: Form, problem: Problem, part: slice) -> Callable[[], Parts]:
     return partial(form, problem, weights, gradients)
 
 
-def baddbmm(form: Form, problem: Problem) -> Prepared:
-    """All networks at once; torch has all cores."""
+def baddbmm(form: Form, problem: Problem) -> Prepared | None:
+    """All networks at once; torch has all cores. Of vanilla networks of one layer."""
+    if problem.workload.cell != "vanilla":
+        return None
     batch = _batch(form, problem, slice(None))
 
     def run() -> list[Parts]:
@@ -177,7 +207,7 @@ def baddbmm(form: Form, problem: Problem) -> Prepared:
 def baddbmm_threads(form: Form, problem: Problem) -> Prepared | None:
     """A share of the networks at once on every core, with torch on one."""
     parts = shares(problem.workload.N)
-    if len(parts) == 1:
+    if len(parts) == 1 or problem.workload.cell != "vanilla":
         return None
     batches = [_batch(form, problem, part) for part in parts]
 
@@ -298,8 +328,8 @@ def lyapunov_threads(problem: Problem) -> Prepared | None:
 
 def _in_every_way(form: Form) -> dict[str, Contestant]:
     return {
-        "nn.RNN in a loop": partial(loop, form),
-        "nn.RNN in a loop, in threads": partial(loop_threads, form),
+        "torch.nn in a loop": partial(loop, form),
+        "torch.nn in a loop, in threads": partial(loop_threads, form),
         "baddbmm": partial(baddbmm, form),
         "baddbmm, in threads": partial(baddbmm_threads, form),
     }
@@ -307,6 +337,10 @@ def _in_every_way(form: Form) -> dict[str, Contestant]:
 
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "bptt": _in_every_way(_once),
+    "pairs": {
+        "torch.nn in a loop": partial(loop, _once),
+        "torch.nn in a loop, in threads": partial(loop_threads, _once),
+    },
     "updates": _in_every_way(_trained),
     "flow": {
         "autograd.grad for every step": flow_steps,

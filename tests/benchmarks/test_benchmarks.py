@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmarks import __main__ as command
-from benchmarks.harness import plots, report, scaling, worker
-from benchmarks.harness.runner import TOLERANCE, Comparison, Key, Timing, checked, compare
-from benchmarks.peers import contestants
-from benchmarks.peers.workloads import CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
+from benchmarks.harness import machine, plots, records, report, scaling, worker
+from benchmarks.harness.runner import TOLERANCE, Key, checked, compare
+from benchmarks.peers import contestants, gemm
+from benchmarks.peers.workloads import BLOCKS, CLIP_NORM, LEARNING_RATE, WORKLOADS, draw
 from rnnsim import RNN
 from rnnsim.gradients.bptt import flops_per_network
+from rnnsim.kernels.arithmetic.vectors import lanes
 
 NAMES = [workload.name for workload in WORKLOADS]
 WEIGHTS = "W_xh W_hh W_hy b_h b_y".split()
@@ -42,14 +42,15 @@ def test_numpy_agrees_with_rnnsim(workload, dtype, monkeypatch):
     problem = draw(workload.shrunk(), dtype)
     (ours,) = arrays_of("rnnsim", problem).values()
     peers = arrays_of("numpy", problem)
-    assert len(peers) == (2 if workload.kind in ("bptt", "updates") and workload.N > 1 else 1)
+    ensemble = workload.kind in ("bptt", "pairs", "updates") and workload.N > 1
+    assert len(peers) == (2 if ensemble else 1)
     for name, theirs in peers.items():
         assert checked(theirs, ours, TOLERANCE[dtype], Key("numpy", name)) > 0.0
 
 
 def test_updates_begin_anew_in_every_call_and_each_counts(monkeypatch):
     monkeypatch.setattr(contestants, "cores", lambda: 2)
-    workload = named("updates").shrunk()
+    workload = named("training").shrunk()
     problem = draw(workload, "float64")
     fewer = draw(replace(workload, n_updates=workload.n_updates - 1), "float64")
     (ours,) = arrays_of("rnnsim", problem).values()
@@ -66,7 +67,7 @@ def test_updates_begin_anew_in_every_call_and_each_counts(monkeypatch):
 
 
 def test_both_dtypes_hold_the_same_problem():
-    wide, narrow = (draw(named("training").shrunk(), dtype) for dtype in ("float64", "float32"))
+    wide, narrow = (draw(named("update").shrunk(), dtype) for dtype in ("float64", "float32"))
     for a, b in zip(wide.weights, narrow.weights, strict=True):
         assert_array_equal(a.astype("float32"), b)
     assert_array_equal(wide.targets, narrow.targets)
@@ -123,13 +124,57 @@ def test_shares_cover_the_ensemble(monkeypatch):
         assert [i for part in parts for i in range(n)[part]] == list(range(n))
 
 
-def test_arithmetic_is_counted_as_rnnsim_counts_it():
-    for workload in WORKLOADS:
-        w = workload.shrunk()
+def products(w):
+    """Multiplications of one sequence of one network, product by product."""
+    H, G, readouts = w.H, BLOCKS[w.cell], w.T - w.first_loss
+    if w.kind in ("flow", "windows"):
+        moved = sum(range(w.T)) * H * H  # at lag k the T-k-1 rows that have a step before
+        outer = sum(range(1, w.T + 1)) * H * (H + w.D + 1)
+        return moved + (outer if w.kind == "windows" else 0)
+    total = 3 * readouts * w.V * H
+    for level in range(w.n_layers):
+        inputs, of_inputs = (H, 3) if level else (w.D, 2)
+        total += w.T * (3 * G * H * H + of_inputs * G * H * inputs)
+    if w.kind == "pairs":
+        total += w.T * (3 * H * H + 2 * H * w.D)
+    return total * w.n_updates
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=NAMES)
+def test_useful_arithmetic(workload):
+    if workload.kind == "lyapunov":
+        assert workload.flops is None
+    else:
+        counted = 2.0 * workload.N * workload.B * products(workload)
+        assert_allclose(
+            workload.flops, counted, rtol=1.01 / workload.T if "w" in workload.kind else 0
+        )
+
+
+def test_arithmetic_of_vanilla_networks_is_counted_as_rnnsim_counts_it():
+    for name in ("tiny", "ensemble", "update", "training"):
+        w = named(name).shrunk()
         rnn = RNN.sample(w.N, n_inputs=w.D, n_hidden=w.H, n_outputs=w.V, rng=0)
         silent = 2.0 * w.N * w.B * w.H * 3 * w.V * w.first_loss  # readouts where there is no loss
         counted = w.N * flops_per_network(rnn, w.T * w.B) - silent
         assert w.flops == w.n_updates * counted
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("function", "chains"), [(gemm.peak_of_5, 5), (gemm.peak_of_10, 10)])
+def test_the_yardstick_does_its_multiply_adds(function, chains, dtype):
+    factors = np.array([2.0, 1.0], dtype)  # x <- 2 x + 1 is 2^n - 1 after n of them
+    out = np.zeros(lanes(factors), dtype)
+    function(factors, 7, out)
+    assert_array_equal(out, chains * 127.0)
+
+
+def test_the_peak_is_counted_over_all_threads(monkeypatch):
+    monkeypatch.setattr(gemm, "cores", lambda: 3)
+    problem = draw(named("tiny").shrunk(), "float32")
+    for name, chains in zip(contestants.PEAKS, (5, 10), strict=True):
+        repeats = gemm.flops(name, problem) / (3 * 2 * chains * 16)
+        assert repeats == int(2**20 / (2 * chains * 16))
 
 
 @pytest.mark.parametrize("power", [-1.0, 1.0, 2.0])
@@ -165,130 +210,18 @@ def test_every_law_can_be_called(law):
         assert result.loss.shape == (changed.get("N", 2),)
 
 
-def made_up(workload, dtype, times, rates):
-    """A comparison with the best times given, by (library, name); medians are a tenth longer."""
-    timings = {
-        Key(*key): Timing([best, 1.1 * best, 1.2 * best], rounds=3, deviation=1e-13)
-        for key, best in times.items()
-    }
-    return Comparison(workload, dtype, timings, rates)
-
-
-@pytest.fixture
-def comparisons():
-    tiny = {
-        ("rnnsim", "bptt"): 0.01,
-        ("jax", "vmap"): 0.3,
-        ("jax", "lax.map"): 0.15,
-        ("torch", "baddbmm"): 0.2,
-        ("gemm", "recurrence"): 0.005,
-    }
-    flow = {
-        ("rnnsim", "gradient_flow"): 0.1,
-        ("numpy", "lag recursion"): 0.25,
-        ("jax", "vjp, vmap"): 0.9,
-    }
-    found = [
-        made_up(
-            named("tiny"),
-            "float32",
-            tiny,
-            {"recurrence": 80.0, "rnnsim's products": 120.0, "peak": 160.0},
-        ),
-        made_up(named("flow"), "float64", flow, {}),
-    ]
-    found[0].timings[Key("torch", "baddbmm")].dropped = True
-    return found
-
-
-def cells(text, start):
-    """The cells of the table lines that begin with a cell."""
-    lines = [line for line in text.splitlines() if line.startswith(f"| {start} |")]
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-
-
-def test_goals_are_compared_with_the_best_peer(comparisons):
-    (tiny,) = cells(report.goals(comparisons), "tiny")
-    sizes, rate = "1024, 16, 4, 100, 4, 4", named("tiny").flops / 0.01 / 1e9
-    assert tiny[1:9] == [sizes, "float32", "0.0100", "jax: lax.map", "0.150", "15", "10", "yes"]
-    assert tiny[9:] == [f"{rate:.3g}", "80", f"{rate / 80:.2f}", "120", "160"]
-    best, other = cells(report.goals(comparisons), "flow")
-    assert best[4:9] == ["numpy: lag recursion", "0.250", "2.5", "8", "no"]
-    assert other[4:9] == ["jax: vjp, vmap", "0.900", "9", "8", "yes"]
-    assert report.reached(comparisons) == (
-        "1 of 2 goals are reached. "
-        "Not reached: flow in float64 (2.5, goal 8; 9 without lag recursions)."
-    )
-
-
-def test_the_page_holds_what_was_measured(comparisons, tmp_path):
-    law = scaling.laws()[0]
-    seconds = {"float32": np.array(law.values) * 1e-3, "float64": np.array(law.values) * 2e-3}
-    laws = [scaling.Measured(law, seconds)]
-    path = report.write(tmp_path, comparisons, laws, facts={"processor": "made up"})
-    text = path.read_text(encoding="utf-8")
-    assert {p.name for p in tmp_path.iterdir()} == {report.PAGE, report.RATIOS, report.LAWS}
-    assert all(f"]({name})" in text for name in (report.RATIOS, report.LAWS))
-    assert "| processor | made up |" in text
-    assert cells(text, "torch: baddbmm *") == [
-        ["torch: baddbmm *", "0.200", "0.220", "20", "3 in 3", "1e-13"]
-    ]
-    assert cells(text, "bptt") == [
-        ["bptt", "networks N", "1", "128 to 512", "1.00 ± 0.00", "1.00 ± 0.00"]
-    ]
-    assert not re.search(r"\b20\d\d-\d\d|/home|/work|\{", text), (
-        "no dates, no paths, nothing left out"
-    )
-
-
-def test_facts_of_this_machine_name_no_path():
-    facts = report.machine.facts()
-    assert {"processor", "numpy", "numba", "BLAS"} <= set(facts)
-    assert not any(re.search(r"/(home|usr|tmp|work)", value) for value in facts.values())
-
-
-def test_ratios_and_goals_are_drawn(comparisons):
-    ax = plots.plot_ratios(comparisons)
-    dots = {
-        (line.get_marker(), line.get_ydata()[0]): (line.get_xdata()[0], line.get_markerfacecolor())
-        for line in ax.lines
-        if line.get_linestyle() == "None"
-    }
-    assert {key: round(x, 6) for key, (x, _) in dots.items()} == {
-        ("o", 0): 15.0,  # the faster of JAX's two ways
-        ("s", 0): 20.0,
-        ("^", 1): 2.5,
-        ("o", 1): 9.0,
-    }
-    assert dots["^", 1][1] == "none", "hollow: rnnsim's own algorithm"
-    bars = [line.get_xdata()[0] for line in ax.lines if to_rgb(line.get_color()) == (0, 0, 0)]
-    assert bars == [10.0, 8.0]
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["tiny, float32", "flow, float64"]
-
-
-def test_laws_are_drawn_beside_the_expected_slope():
-    law = scaling.laws()[3]  # H, expected slope 2
-    x = np.array(law.values, dtype=float)
-    ax = plots.plot_law(scaling.Measured(law, {"float64": 1e-5 * x**1.5}))
-    measured, expected = ax.lines
-    assert expected.get_linestyle() == "--"
-    assert_allclose(expected.get_ydata(), 1e-5 * x[-1] ** 1.5 * (x / x[-1]) ** 2)
-    assert measured.get_label().startswith("float64: 1.50")
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("hidden units H", "time of a call (s)")
-    assert ax.get_xscale() == ax.get_yscale() == "log"
-
-
 def test_contestants_take_turns_in_processes_of_their_own():
     told = []
     with worker.workers(("rnnsim", "numpy", "gemm")) as started:
         found = compare(named("ensemble").shrunk(), "float64", started, rounds=2, tell=told.append)
         with pytest.raises(RuntimeError, match=r"(?s)numpy failed in 'arrays'.*KeyError: 'nobody'"):
             started["numpy"].ask("arrays", "nobody")
-    assert all(timing.best > 0 for timing in found.timings.values())
+    assert [entry.best for entry in found.entries] == sorted(e.best for e in found.entries)
+    assert {entry.library for entry in found.entries} == {"rnnsim", "numpy"}
     assert found.ours.rounds == 2
-    assert found.timings[NUMPY].deviation < 1e-10
-    assert found.rates["recurrence"] > 0
-    assert found.rates["peak"] > 0
+    assert found.ours.deviation == 0.0
+    assert 0.0 < found.best_peer(ported=False).deviation < 1e-10
+    assert found.fraction > 0.0
     turns = [line.split(", ")[1] for line in told if "round 1" in line]
     assert turns[0] == "rnnsim bptt"
     assert [line.split(", ")[1] for line in told if "round 2" in line][-1] == "rnnsim bptt"
@@ -297,7 +230,6 @@ def test_contestants_take_turns_in_processes_of_their_own():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quick": True}, "`output` must be given with --quick"),
         ({"workloads": ("huge",)}, "`workloads` must be among tiny, .*, got 'huge'"),
         ({"libraries": ("numpy",)}, "`libraries` must have rnnsim among them, got numpy"),
         ({"libraries": ("rnnsim", "keras")}, "`libraries` must be among rnnsim, .*, got 'keras'"),
@@ -307,7 +239,7 @@ def test_contestants_take_turns_in_processes_of_their_own():
 )
 def test_misuse_of_the_command(options, message, tmp_path, monkeypatch):
     monkeypatch.setattr(command, "find_spec", lambda name: None)
-    given = {"output": None if "quick" in options else tmp_path} | options
+    given = {"output": tmp_path} | options
     with pytest.raises(ValueError, match=message):
         command.run(**given)
     assert not list(tmp_path.iterdir())
@@ -315,7 +247,21 @@ def test_misuse_of_the_command(options, message, tmp_path, monkeypatch):
 
 def test_the_command_writes_where_it_is_told(tmp_path, capsys):
     tokens = "--quick --workloads tiny --dtypes float64 --libraries rnnsim --rounds 1".split()
-    tokens += ["--no-cost-laws", "--no-progress", "--output", str(tmp_path / "out")]
+    tokens += ["--no-progress", "--output", str(tmp_path / "out")]
     command.app(tokens, result_action="return_value")
     assert "0 of 0 goals" in capsys.readouterr().out
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {report.PAGE, report.RATIOS}
+    names = {report.PAGE, records.DATA, plots.file_of(machine.name(), plots.RATIOS)}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == names
+
+
+def test_limits_alone_are_printed_and_not_written(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "PAGES", tmp_path)
+    tokens = "--quick --workloads update flow --libraries rnnsim gemm --rounds 1 --no-progress"
+    command.app(tokens.split(), result_action="return_value")
+    printed = capsys.readouterr().out
+    assert "nothing is written without --output" in printed
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| update")]
+    assert [row[2] for row in rows] == ["float32", "float64"]
+    assert all(re.fullmatch(r"0\.\d\d", row[4]) for row in rows)
+    assert "The peak of all cores: " in printed
+    assert not list(tmp_path.iterdir())

@@ -9,8 +9,9 @@ import reference_stacks
 from reference_training import Segment, gradient
 
 from benchmarks import __main__ as command
-from benchmarks.harness import check_cells, report
-from benchmarks.harness.check_cells import CellAgreement, named, of_layer
+from benchmarks.agreement import cells as check_cells
+from benchmarks.agreement.cells import CellAgreement, named, of_layer
+from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
 FINE = CellAgreement("lstm", 2, "dL/dx", 1e-15)
@@ -149,17 +150,12 @@ def test_what_stops_the_run(deviation):
         check_cells.check([FINE, FINE._replace(deviation=deviation)])
 
 
-def test_the_check_comes_whatever_is_timed_beside_torch(monkeypatch):
+def test_the_check_comes_before_anything_but_exponents_is_timed(monkeypatch):
     monkeypatch.setattr(check_cells, "against_torch", lambda: [FINE])
+    tiny, spectra = (w for w in WORKLOADS if w.name in ("tiny", "spectra"))
     told = []
-    assert command._cells_checked(("rnnsim", "torch"), told.append) == [FINE]
-    assert command._cells_checked(("rnnsim", "jax"), told.append) == []
+    (found,) = command._agreed([tiny], ("rnnsim", "torch"), told.append)
+    assert (found.arrays, found.deviation, found.array, found.trainings) == (1, 1e-15, "dL/dx", 0)
+    assert command._agreed([tiny], ("rnnsim", "jax"), told.append) == ()
+    assert command._agreed([spectra], ("rnnsim", "torch"), told.append) == ()
     assert told == ["checking cells and stacks beside torch.nn"]
-
-
-def test_the_table():
-    lags = [CellAgreement(cell, 2, "ln |dl/ds|", 2e-15) for cell in ("lstm", "gru")]
-    text = report.of_cells([FINE, *lags])
-    assert "| array | lstm, 2 | gru, 2 |" in text
-    assert "more than 1e-11 stops the run" in text
-    assert text.endswith("| dL/dx | 1e-15 |  |\n| ln \\|dl/ds\\| | 2e-15 | 2e-15 |")

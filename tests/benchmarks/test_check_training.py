@@ -7,8 +7,8 @@ import reference_training
 from builders import NOJIT
 
 from benchmarks import __main__ as command
-from benchmarks.harness import check_training, report
-from benchmarks.harness.check_training import Agreement
+from benchmarks.agreement import training as check_training
+from benchmarks.agreement.training import Agreement
 from benchmarks.peers.workloads import WORKLOADS
 
 pytestmark = pytest.mark.nojit
@@ -72,22 +72,15 @@ def test_what_stops_the_run(change, message):
 
 def test_the_check_comes_before_updates_are_timed_beside_torch(monkeypatch):
     monkeypatch.setattr(check_training, "against_torch", lambda: [FINE])
+    monkeypatch.setattr(command.cells, "against_torch", list)
     by_name = {workload.name: workload for workload in WORKLOADS}
     told = []
-    for names, libraries, found in (
-        (["tiny", "updates"], ("rnnsim", "torch"), [FINE]),
-        (["tiny", "updates"], ("rnnsim", "jax"), []),
-        (["tiny"], ("rnnsim", "torch"), []),
-        ([], ("rnnsim", "torch"), [FINE]),
+    for names, libraries, trainings in (
+        (["tiny", "training"], ("rnnsim", "torch"), 1),
+        (["tiny", "training"], ("rnnsim", "jax"), 0),
+        (["tiny"], ("rnnsim", "torch"), 0),
+        ([], ("rnnsim", "torch"), 1),
     ):
         chosen = [by_name[name] for name in names]
-        assert command._training_checked(chosen, libraries, told.append) == found
-    assert told == ["checking training beside torch.optim"] * 2
-
-
-def test_the_table():
-    free = FINE._replace(clip="not clipped", deviation=2e-15, clipped=0.0)
-    text = report.agreements([free, FINE])
-    assert "The same 100 updates" in text
-    assert "| cell | layers | rule | segments | not clipped | clipped by norm |" in text
-    assert text.endswith("| gru | 2 | adam | K > S | 2e-15 | 1e-15 (50%) |")
+        assert len(command._agreed(chosen, libraries, told.append)) == trainings
+    assert told.count("checking training beside torch.optim") == 2

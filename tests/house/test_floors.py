@@ -46,6 +46,7 @@ FLOORS = (
     "analysis/networks analysis/diagnosis analysis/explore analysis/published",
     "analysis",
     "benchmarks/peers",
+    "benchmarks/agreement",
     "benchmarks/harness",
     "benchmarks",
 )

@@ -1,6 +1,6 @@
 """Training in PyTorch by its own parts: nn.RNN, nn.LSTM, nn.GRU, autograd, torch.optim.
 
-For `check_training`.
+For `training`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ..peers.workloads import Floats
 from .settings import Batch, Layers, Setting
-from .workloads import Floats
 
 _OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .workloads import Floats
+from ..peers.workloads import Floats
 
 
 class Setting(NamedTuple):

@@ -14,8 +14,8 @@ import numpy as np
 
 import rnnsim
 
-from ..peers.settings import Built, Differentiator
 from ..peers.workloads import Floats
+from .settings import Built, Differentiator
 
 # Relative to the norm of each array, of logs absolute; 2e-14 was the largest measured.
 TOLERANCE = 1e-11
@@ -170,6 +170,6 @@ def against_torch() -> list[CellAgreement]:
 
 
 def _with_torch() -> list[CellAgreement]:
-    from ..peers.cells_in_torch import numbers  # installed for benchmarks only
+    from .cells_in_torch import numbers  # installed for benchmarks only
 
     return compare(numbers)

@@ -1,4 +1,4 @@
-"""Cells and stacks by torch.nn and autograd: states, gradients, lags. For `check_cells`."""
+"""Cells and stacks by torch.nn and autograd: states, gradients, lags. For `cells`."""
 
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -62,7 +62,7 @@ class Network(nn.Module):
 
 
 def numbers(built: Built) -> dict[str, np.ndarray]:
-    """Everything that `check_cells` compares, of one network."""
+    """Everything that `cells` compares, of one network."""
     torch.set_num_threads(1)
     network = Network(built)
     x, targets = torch.from_numpy(built.inputs).requires_grad_(), torch.from_numpy(built.targets)

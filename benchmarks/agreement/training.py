@@ -15,8 +15,8 @@ import numpy as np
 
 import rnnsim
 
-from ..peers.settings import Batch, Layers, Setting, Trainer
 from ..peers.workloads import Floats
+from .settings import Batch, Layers, Setting, Trainer
 
 N_UPDATES = 100
 # Of where each weight array has gone, relative to how far; 2e-14 was the largest measured.
@@ -149,6 +149,6 @@ def against_torch(n_updates: int = N_UPDATES) -> list[Agreement]:
 
 
 def _with_torch(n_updates: int) -> list[Agreement]:
-    from ..peers.training_in_torch import train  # installed for benchmarks only
+    from .training_in_torch import train  # installed for benchmarks only
 
     return compare(train, n_updates)
