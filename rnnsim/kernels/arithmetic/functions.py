@@ -8,6 +8,7 @@ All of this needs the order of operations as written.
 import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import exact
+from rnnsim.kernels.arithmetic.vectors import single
 
 # ln 2 in two parts (Cody and Waite): k times the high part is exact.
 _LOG2E = 1.4426950408889634
@@ -202,7 +203,7 @@ def log_normal(x):
 @exact
 def exp_into(x, out):
     """out = e^x, elementwise over 1-D arrays of one dtype."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i] = _exp_32(x[i])
     else:
@@ -213,7 +214,7 @@ def exp_into(x, out):
 @exact
 def tanh_into(x, out):
     """out = tanh(x), elementwise over 1-D arrays of one dtype."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i] = _tanh_and_slope_32(x[i])[0]
     else:
@@ -224,7 +225,7 @@ def tanh_into(x, out):
 @exact
 def tanh_with_slope_into(x, out, slope):
     """out = tanh(x), slope = tanh'(x), elementwise over 1-D arrays of one dtype."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i], slope[i] = _tanh_and_slope_32(x[i])
     else:
@@ -235,7 +236,7 @@ def tanh_with_slope_into(x, out, slope):
 @exact
 def sigmoid_into(x, out):
     """out = sigma(x), elementwise over 1-D arrays of one dtype."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i] = _sigmoid_parts_32(x[i])[0]
     else:
@@ -246,7 +247,7 @@ def sigmoid_into(x, out):
 @exact
 def sigmoid_with_slope_into(x, out, slope):
     """out = sigma(x), slope = sigma'(x), elementwise over 1-D arrays of one dtype."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i], _, slope[i] = _sigmoid_parts_32(x[i])
     else:
@@ -257,7 +258,7 @@ def sigmoid_with_slope_into(x, out, slope):
 @exact
 def sigmoid_with_rest_into(x, out, rest, slope):
     """out = sigma(x), rest = 1 - sigma(x), slope = sigma'(x), elementwise likewise."""
-    if x.itemsize == 4:
+    if single(x):
         for i in range(x.size):
             out[i], rest[i], slope[i] = _sigmoid_parts_32(x[i])
     else:

@@ -13,9 +13,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
-from numba.extending import intrinsic, register_model
+from numba.extending import intrinsic, lower_builtin, register_model, type_callable
 
-from rnnsim.kernels.arithmetic.jit import allocator, config
+from rnnsim.kernels.arithmetic.jit import config
 
 BYTES = 64
 
@@ -140,10 +140,35 @@ def _magnitude(_, a):
     return a(a), generate
 
 
-@allocator
 def lanes(array):
     """How many entries of an array a vector holds."""
     return BYTES // array.itemsize
+
+
+def single(array):
+    """Whether an array is of float32."""
+    return array.itemsize == 4
+
+
+# Both are known when a kernel is compiled; an array's own itemsize is a number like any other.
+@type_callable(lanes)
+def _(context):
+    return lambda array: types.intp
+
+
+@lower_builtin(lanes, types.Array)
+def _(context, builder, signature, args):
+    return context.get_constant(types.intp, 8 * BYTES // signature.args[0].dtype.bitwidth)
+
+
+@type_callable(single)
+def _(context):
+    return lambda array: types.boolean
+
+
+@lower_builtin(single, types.Array)
+def _(context, builder, signature, args):
+    return context.get_constant(types.boolean, signature.args[0].dtype.bitwidth == 32)
 
 
 def lowered_by(typing: Any, *, constants: bool = False) -> Callable[[Any], Any]:
