@@ -174,7 +174,9 @@ def test_kernels_do_not_raise():
 
 
 def test_import_loads_nothing_that_can_wait():
-    code = "import sys, numba; known = {*sys.modules}; import rnnsim; print(*{*sys.modules} - known)"
+    code = (
+        "import sys, numba; known = {*sys.modules}; import rnnsim; print(*{*sys.modules} - known)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
