@@ -14,6 +14,9 @@ AXE := axe-core-4.14.1
 # What sets formulas on pages, one file.
 MATHJAX := mathjax-3.2.2
 
+# Processes and the commands that tests run find the bytecode of those before them.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: setup demo docs test test-processors test-oldest test-latest test-slow test-frameworks \
 	lint browser bench dist release-check clean
 
@@ -25,14 +28,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A tiny run leaves the machine code of all kernels in the user's cache.
+# The machine code of all kernels, in the user's cache; on all cores, where tests wait for each other.
 $(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py rnnsim/kernels/*/*.py)
-	@echo "compiling the kernels (once, a minute or two)"
-	$(BIN)/rnnsim truncation --gain 1 --length 8 --n-hidden 4 --network-seeds 1 \
-		--batch-size 1 --output $(VENV)/tiny --overwrite > $(VENV)/tiny.log
+	$(BIN)/rnnsim compile
 	touch $@
 
-demo: setup $(VENV)/.compiled
+# Compiles what it draws, and no more.
+demo: setup
 	$(BIN)/rnnsim demo --output results --overwrite
 
 lint: setup

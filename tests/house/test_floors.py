@@ -36,7 +36,7 @@ FLOORS = (
     "rnnsim/training",
     "rnnsim/experiments",
     "rnnsim/diagnosis",
-    "rnnsim/probing",
+    "rnnsim/probing rnnsim/compiling",
     "rnnsim",
     "analysis/frame",
     "analysis/commands analysis/scaling",
