@@ -6,7 +6,9 @@ OLDEST := .venv-oldest
 LATEST := .venv-latest
 FRAMEWORKS := .venv-frameworks
 # The small lane: what hangs on rounding or on other packages, in a minute with compilation.
-LANE := -m 'lane and not slow' -k 'not float32'
+LANE = -m 'lane and not slow' -k 'not float32' $(call marked,lane)
+# Files with tests of a mark: to collect all others takes longer than many a lane.
+marked = $(shell grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests)
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 # A checker of accessibility, for pages in a browser.
@@ -42,9 +44,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint browser docs
+# Types are checked while the site is built, which at the end keeps one core busy.
+test: browser $(VENV)/.docs
+	$(MAKE) --jobs=2 lint docs
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow' $(call marked,nojit)
 	$(MAKE) test-processors
 	$(MAKE) test-oldest
 
