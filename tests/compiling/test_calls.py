@@ -137,7 +137,6 @@ def test_what_a_call_has_compiled_other_processes_only_load(tmp_path):
     assert printed(code, tmp_path) == ["0", place]
     running = "FUNCTIONS = ('one layer',)\n" + CALLED
     assert printed(running, tmp_path, "vanilla", "float32") == ["0"]
-    assert int(printed(running, tmp_path, "vanilla", "float64")[0]) > 5
 
 
 @pytest.mark.slow
