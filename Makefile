@@ -6,13 +6,18 @@ OLDEST := .venv-oldest
 LATEST := .venv-latest
 FRAMEWORKS := .venv-frameworks
 # The small lane: what hangs on rounding or on other packages, in a minute with compilation.
-LANE := -m 'lane and not slow' -k 'not float32'
+LANE = -m 'lane and not slow' -k 'not float32' $(call marked,lane)
+# Files with tests of a mark: to collect all others takes longer than many a lane.
+marked = $(shell grep --recursive --files-with-matches --include='test_*.py' 'mark\.$(1)\b' tests)
 # Options for pip that say where torch comes from, such as an index of CPU builds.
 TORCH_INDEX ?=
 # A checker of accessibility, for pages in a browser.
 AXE := axe-core-4.14.1
 # What sets formulas on pages, one file.
 MATHJAX := mathjax-3.2.2
+
+# Processes and the commands that tests run find the bytecode of those before them.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: setup demo docs test test-processors test-oldest test-latest test-slow test-frameworks \
 	lint browser bench dist release-check clean
@@ -25,14 +30,13 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 		--constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A tiny run leaves the machine code of all kernels in the user's cache.
+# The machine code of all kernels, in the user's cache; on all cores, where tests wait for each other.
 $(VENV)/.compiled: $(VENV)/.ready $(wildcard rnnsim/kernels/*.py rnnsim/kernels/*/*.py)
-	@echo "compiling the kernels (once, a minute or two)"
-	$(BIN)/rnnsim truncation --gain 1 --length 8 --n-hidden 4 --network-seeds 1 \
-		--batch-size 1 --output $(VENV)/tiny --overwrite > $(VENV)/tiny.log
+	$(BIN)/rnnsim compile
 	touch $@
 
-demo: setup $(VENV)/.compiled
+# Compiles what it draws, and no more.
+demo: setup
 	$(BIN)/rnnsim demo --output results --overwrite
 
 lint: setup
@@ -40,9 +44,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint browser docs
+# Types are checked while the site is built, which at the end keeps one core busy.
+test: browser $(VENV)/.docs
+	$(MAKE) --jobs=2 lint docs
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
-	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow'
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest --numprocesses 2 -m 'nojit and not slow' $(call marked,nojit)
 	$(MAKE) test-processors
 	$(MAKE) test-oldest
 

@@ -22,7 +22,7 @@ from .commands.training import TEMPORAL_ORDER, TRAINING
 from .frame import console
 from .frame.looks import Look, worn
 from .frame.settings import OUTPUT, TASK_EPILOGUE, Command, as_flags, told
-from .scaling.settings import Scaling
+from .scaling.settings import COMPILE, Compile, Scaling
 
 app = App(
     name="rnnsim",
@@ -75,7 +75,9 @@ ANALYSES: tuple[Command, ...] = (
     WINDOW,
     ARCHITECTURES,
 )
-OTHERS = ("demo", "read", "diagnose", "explore", "reproduce", "merge", "status", "help")
+OTHERS = (
+    "demo", "read", "diagnose", "explore", "reproduce", "merge", "status", "compile", "help",
+)  # fmt: skip
 
 
 def _add_command(
@@ -286,6 +288,18 @@ def _status(
     from .scaling import stores
 
     for sentence in stores.told(folder):
+        console.say(sentence)
+
+
+@app.command(
+    name="compile", help=COMPILE.help, help_epilogue=_told_by_example(COMPILE.examples)
+)  # fmt: skip
+def _compile(
+    *, settings: Annotated[Compile | None, Parameter(name="*")] = None, progress: Progress = True
+) -> None:
+    with as_flags(Compile):
+        sentences = COMPILE.load().run(settings or Compile(), show=progress)
+    for sentence in sentences:
         console.say(sentence)
 
 

@@ -13,6 +13,7 @@ import inventories  # noqa: E402
 
 from analysis.__main__ import app  # noqa: E402
 from analysis.commands.published import ENTRIES, KINDS  # noqa: E402
+from rnnsim import parallel  # noqa: E402
 
 project = "rnnsim"
 author = "rnnsim's developers"
@@ -98,6 +99,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "min_reported_time": 1e9,  # times differ from machine to machine
     "remove_config_comments": True,
+    "parallel": parallel.thread_count(None),
 }
 
 

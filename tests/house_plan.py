@@ -1,6 +1,7 @@
 """The files of the project and what they import, for the tests of the house."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -11,10 +12,13 @@ FILES = [*SOURCES, *TESTS]
 NAMES = {path: path.relative_to(ROOT).as_posix() for path in FILES}
 
 
+@cache
 def tree(path):
+    """What a file says; whoever reads it leaves it as it is."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def modules(path):
     """The dotted names of the modules of these packages that a file imports, wherever in it.
 
@@ -38,6 +42,7 @@ def is_module(name):
     return place.with_suffix(".py").exists() or (place / "__init__.py").exists()
 
 
+@cache
 def imports(path):
     """Everything that a file imports, as it is written."""
     found = set()
@@ -53,6 +58,7 @@ def below(found, *packages):
     return {name for name in found if any(f"{name}.".startswith(f"{p}.") for p in packages)}
 
 
+@cache
 def names_used(path):
     nodes = list(ast.walk(tree(path)))
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}

@@ -10,6 +10,7 @@ from rnnsim import Comparison, Diagnosis
 from ..frame import figures
 from ..frame.report import Report
 from ..frame.report import write as write_report
+from ..frame.report.places import check_place
 from .numbers import tables, tables_of_both
 from .plots.pictures import pictures
 from .plots.sides import Side, sides
@@ -42,6 +43,7 @@ def write(
     TypeError, ValueError, OSError
         As of `frame.report.write`.
     """
+    check_place(path, overwrite=overwrite)  # before figures are drawn
     with figures.style():
         return write_report(report(found, command), path, overwrite=overwrite)
 

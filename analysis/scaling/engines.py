@@ -32,17 +32,24 @@ def around(scaling: Scaling, *, whole: bool = False) -> Iterator[None]:
 @contextlib.contextmanager
 def _executor(scaling: Scaling) -> Iterator[Executor | None]:
     if scaling.workers is not None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy threads that are gone
-        pool = ProcessPoolExecutor(scaling.workers, mp_context=context)
-        try:
+        with processes(scaling.workers) as pool:
             yield pool
-        finally:
-            pool.shutdown(cancel_futures=True)
     elif scaling.scheduler is not None or scaling.scheduler_file is not None:
         with _of_dask(scaling) as executor:
             yield executor
     else:
         yield None
+
+
+@contextlib.contextmanager
+def processes(workers: int) -> Iterator[Executor]:
+    """Processes of this machine, which begin nothing more when the block ends."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy threads that are gone
+    pool = ProcessPoolExecutor(workers, mp_context=context)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from ..frame.settings import CORES, flag
+from ..frame.settings import CORES, Command, flag
 
 if TYPE_CHECKING:
     from rnnsim.experiments.scaling.engine import Shard
@@ -72,3 +72,26 @@ class Scaling:
         asked = [*flags, *["--store"] * (self.store is not None), *["--dry-run"] * self.dry_run]
         if source is not None and asked:
             raise ValueError(f"`--from` computes nothing, so that `{asked[0]}` means nothing")
+
+
+@dataclass(frozen=True)
+class Compile:
+    """What kernels are compiled for."""
+
+    cell: Annotated[tuple[str, ...], flag("Cells: vanilla, lstm, gru, one or several.")] = (
+        "vanilla",
+        "lstm",
+        "gru",
+    )
+    dtype: Annotated[tuple[str, ...], flag("float64, float32 or both.")] = ("float64", "float32")
+
+
+COMPILE = Command(
+    "analysis.scaling.compile",
+    Compile,
+    (
+        "Compile all kernels now, on all cores, and leave their machine code where every later "
+        "call finds it. What is not compiled before is compiled when it is first called."
+    ),
+    ("compile", "compile --cell lstm gru --dtype float32"),
+)

@@ -22,6 +22,7 @@ import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +31,8 @@ from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
 from sphinx.util.display import status_iterator
 from sphinx.util.docutils import SphinxDirective
+
+from rnnsim import parallel
 
 _DRAWN = re.compile(r"^```\{drawn\} (.+)\n(?::as: (\S+)\n)?```$", re.MULTILINE)
 _SCRIPT = "python"
@@ -112,12 +115,17 @@ def commands(pages):
 
 
 def draw(app):
-    """Run every command of the pages that is not drawn yet as it stands."""
+    """Run every command of the pages that is not drawn yet as it stands, several at a time."""
     found = commands(Path(app.srcdir) / "figures")
     sources = _sources()
-    names = list(found)
-    for name in status_iterator(names, "drawing figures... ", "brown", len(names), app.verbosity):
-        _draw(place_of(app) / name, found[name], sources)
+    with ThreadPoolExecutor(parallel.thread_count(None)) as pool:
+        runs = {
+            pool.submit(_draw, place_of(app) / name, words, sources): name
+            for name, words in found.items()
+        }
+        done = (runs[run] for run in as_completed(runs) if run.result() is None)
+        for _ in status_iterator(done, "drawing figures... ", "brown", len(runs), app.verbosity):
+            pass
 
 
 def _sources():

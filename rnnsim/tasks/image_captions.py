@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import map_coordinates
 
 from rnnsim import checks
 from rnnsim.checks import FloatArray
@@ -143,6 +142,8 @@ def _varied(images: FloatArray, generator: np.random.Generator) -> FloatArray:
     ``x'[p] = clip((1 + .1 u) x[A (p - m) + m + s], 0, 1)``, pixels p = (row, column), m the middle;
     0 beyond the edge.
     """
+    from scipy.ndimage import map_coordinates  # slow to import, needed here only
+
     n, draw = len(images), generator.standard_normal
     A = np.eye(2) * (1 + _STRETCH * draw((n, 1, 2)))
     A[:, 1, 0] = _SHEAR * draw(n)

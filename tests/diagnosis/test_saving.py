@@ -6,6 +6,7 @@ import sys
 import pytest
 from known_networks import driven, linear
 
+from analysis.diagnosis import page
 from rnnsim import diagnose
 from rnnsim.diagnosis import saving
 
@@ -34,7 +35,8 @@ def test_the_path_is_given_back(found, tmp_path):
         ("there.html/a.html", OSError, "`path` .* cannot be written"),
     ],
 )
-def test_misuse(name, error, message, both, found, tmp_path):
+def test_misuse(name, error, message, both, found, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "report", None)  # what is refused is refused before it is drawn
     (tmp_path / "there.html").write_text("mine")
     (tmp_path / "folder.html").mkdir()
     each = found.beside(found) if both else found

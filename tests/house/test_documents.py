@@ -52,22 +52,6 @@ def test_public_functions_have_an_example():
             assert ">>>" in member.__doc__, name
 
 
-def test_code_in_the_readme_runs(capsys):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
-    names = {"__name__": "readme"}
-    for block in blocks:  # as a reader would, top to bottom; tests/docs holds all pages so
-        exec(compile(block, "README.md", "exec"), names)
-    assert capsys.readouterr().out.splitlines() == [
-        "(2, 64, 64) (2, 100)",
-        "[-0.481 -0.318]",
-        "[4. 7.]",
-        "[-0.49 -0.32]",
-        "[5.]",
-    ]
-
-
 def test_examples_of_where_to_add_work():
     """Uncompiled, in a process of its own: a cell is there for all that follows."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

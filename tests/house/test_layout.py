@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from house_plan import FILES, NAMES, PACKAGES, ROOT, tree
+from house_plan import FILES, NAMES, PACKAGES, ROOT, TESTS, names_used, tree
 
 FOLDERS = sorted({path.parent for path in FILES})
 PLACES = {folder: folder.relative_to(ROOT).as_posix() for folder in FOLDERS}
@@ -35,6 +35,16 @@ def test_tests_stand_in_the_rooms_of_what_they_test():
         assert (ROOT / room).is_dir() or (ROOT / "rnnsim" / room).is_dir(), place
     shared = {path.name for path in (ROOT / "tests").glob("test_*.py")}
     assert not shared, "tests stand in rooms, what they share at the root"
+
+
+@pytest.mark.parametrize("mark", ["lane", "nojit"])
+def test_files_with_tests_of_a_lane_name_its_mark(mark):
+    """The Makefile finds them so, and collects no others."""
+    marked = [path for path in TESTS if mark in names_used(path)]
+    assert len(marked) > 10
+    for path in marked:
+        assert path.name.startswith("test_"), "marks stand in the file of the tests that have them"
+        assert f"mark.{mark}" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES.get)

@@ -64,7 +64,7 @@ def test_progress_is_shown_in_one_place(path):
 BESIDE = {
     "published": ("data.datasets", "experiments.draws", "progress"),
     "diagnosis": ("diagnosis.findings", "diagnosis.result", "experiments.draws", "experiments.own"),
-    "scaling": ("experiments.scaling", "progress"),
+    "scaling": ("compiling", "experiments.scaling", "parallel", "progress"),
     "__main__.py": ("experiments.scaling",),
 }
 PUBLIC = {"rnnsim", "rnnsim.tasks", "rnnsim.theory"}

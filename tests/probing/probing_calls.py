@@ -1,14 +1,35 @@
 """One sound call of every public function that looks at modules, for tests of misuse."""
 
+from functools import cache
+
 import numpy as np
 import standin
 
 import rnnsim
 
 MODULE = standin.Module(a=standin.LSTM(2, 3), b=standin.GRU(2, 3))
-SEEN = rnnsim.probe(MODULE)
-with SEEN:
-    MODULE.modules["a"](standin.Tensor(np.ones((4, 2, 2))))[1][0].arrive(np.ones((1, 2, 3)))
+
+
+@cache  # not before a test asks for it
+def seen():
+    with rnnsim.probe(MODULE) as probe:
+        MODULE.modules["a"](standin.Tensor(np.ones((4, 2, 2))))[1][0].arrive(np.ones((1, 2, 3)))
+    return probe
+
+
+class Seen:
+    """Methods of what was seen."""
+
+    def __getattr__(self, name):
+        return getattr(seen(), name)
+
+
+class Record:
+    """Methods of its first record."""
+
+    def __getattr__(self, name):
+        return getattr(seen().records[0], name)
+
 
 _KINDS = {"module": "name or none", "call": "count or none"}
 
@@ -32,13 +53,13 @@ def _monitor():
 PROBING = {
     "probe": (None, {"module": "class"}, lambda: {"module": MODULE}),
     "Probe": (None, {"module": "class"}, lambda: {"module": MODULE}),
-    "Probe.record": (SEEN, _KINDS, lambda: {"module": "a", "call": 0}),
+    "Probe.record": (Seen(), _KINDS, lambda: {"module": "a", "call": 0}),
     "Monitor": (
         None,
         {"module": "class", "every": "size", "to": "class", "step": "count"},
         _monitor,
     ),
-    "Probe.diagnose": (SEEN, _KINDS, lambda: {"module": "a", "call": 0, **_ASKED}),
-    "ProbeRecord.diagnose": (SEEN.records[0], {}, lambda: dict(_ASKED)),
-    "Probe.flow": (SEEN, _KINDS, lambda: {"module": "a", "call": 0, "state_scale": "std"}),
+    "Probe.diagnose": (Seen(), _KINDS, lambda: {"module": "a", "call": 0, **_ASKED}),
+    "ProbeRecord.diagnose": (Record(), {}, lambda: dict(_ASKED)),
+    "Probe.flow": (Seen(), _KINDS, lambda: {"module": "a", "call": 0, "state_scale": "std"}),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from analysis.commands.diagnosis import DIAGNOSE
 from analysis.commands.spectra import Spectra
 from analysis.frame import runs
 from analysis.frame.settings import TASKS
+from analysis.scaling.settings import COMPILE
 from rnnsim import tasks
 
 HEAVY = {"matplotlib", "numba", "numpy", "pandas", "rnnsim", "scipy", "xarray", "zarr"}
@@ -50,7 +51,9 @@ def test_what_is_written_out_for_help_is_what_there_is():
     assert Spectra.scheme == rnnsim.SCHEMES
 
 
-@pytest.mark.parametrize("command", [*ANALYSES, DEMO, DIAGNOSE], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "command", [*ANALYSES, DEMO, DIAGNOSE, COMPILE], ids=lambda each: each.name
+)
 def test_every_example_is_understood(command, capsys):
     name = "diagnose" if command is DIAGNOSE else command.name
     assert 2 <= len(command.examples) <= 3

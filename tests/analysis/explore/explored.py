@@ -20,6 +20,7 @@ ABOUT = {
     "batch_size": 2, "networks": 3, "versions": {"python": "3"},
 }  # fmt: skip
 VANILLA, OPEN = Kind("vanilla", None), Kind("lstm", 3.0)
+KINDS = (VANILLA, Kind("lstm", 0.0), OPEN, Kind("gru", 0.0), Kind("gru", 3.0))  # of TINY
 T = 12
 # Powers of ten of a norm at the last lag, of an error at window 4, and the sufficient window.
 EDGES = {

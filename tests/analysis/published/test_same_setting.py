@@ -1,6 +1,7 @@
 """Trainings beside their papers: data are what is described, words follow the numbers."""
 
 import json
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -10,11 +11,14 @@ import rnnsim
 from analysis.frame import figures
 from analysis.published.same_setting import aicher_copy, irnn_adding, pascanu_temporal_order
 
-TEMPORAL = pascanu_temporal_order.compute(pascanu_temporal_order.REDUCED, progress=False)
+
+@cache
+def temporal_order():
+    return pascanu_temporal_order.compute(pascanu_temporal_order.REDUCED, progress=False)
 
 
 def temporal(solved_at):
-    data = TEMPORAL["learning"].copy(deep=True)
+    data = temporal_order()["learning"].copy(deep=True)
     data.solved_at[:] = solved_at
     return {"learning": data}
 
@@ -35,7 +39,7 @@ def test_shares_and_words_of_nothing_solved_and_all_solved(solved_at, share, wor
 
 
 def test_only_both_together_at_published_lengths_stand_beside_a_number():
-    published = {r.quantity: r.published for r in pascanu_temporal_order.rows(TEMPORAL)}
+    published = {r.quantity: r.published for r in pascanu_temporal_order.rows(temporal_order())}
     assert published.pop("share solved at length 50 by clipping + penalty") == "1"
     assert set(published.values()) == {""}
 

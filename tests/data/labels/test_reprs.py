@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from every_result import batch, each_of, networks, pairs, results
-from probing_calls import MONITOR, SEEN
+from probing_calls import MONITOR, seen
 
 import rnnsim
 from rnnsim import tasks, theory
@@ -28,8 +28,8 @@ def everything():
         "LossGradients": results()["Sequences of derivatives"].gradients,
         "Description": rnnsim.describe(FIXTURES / "torch-gru-1.pt"),
         "Monitor": MONITOR,
-        "Probe": SEEN,
-        "ProbeRecord": SEEN.records[0],
+        "Probe": seen(),
+        "ProbeRecord": seen().records[0],
         "Segment": rnnsim.Segment(0, 0, 0, 5, 5, True, 0),
         "Alphabet": tasks.number_alphabets()[0],
         "Alphabet of many": tasks.Alphabet("".join(map(chr, range(100, 9000)))),
@@ -102,7 +102,7 @@ def test_what_they_say():
         "Pairs(n_source_steps=7, n_sequences=5, n_source_inputs=8, n_steps=6, n_inputs=2, "
         "targets='classes', dtype=float64)"
     )
-    assert repr(SEEN.records[0]) == (
+    assert repr(seen().records[0]) == (
         "ProbeRecord(module='a', call=0, n_steps=4, n_sequences=2, dtype=float64)"
     )
     assert repr(rnnsim.growth_rate(flow)) == (

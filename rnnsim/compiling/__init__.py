@@ -1,0 +1,1 @@
+"""Machine code of all kernels before it is needed: calls that use them, and what these compile."""
