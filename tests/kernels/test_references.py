@@ -115,7 +115,7 @@ data = rnnsim.Sequences(np.ones((3, 1, 1)), np.zeros((3, 1), int))
 rnnsim.bptt(rnn, data)
 inner = backward.unfold_stretch, blocks.backward_block, multiply, frobenius
 print(len(kernels.bptt.signatures), *(len(each.signatures) for each in inner))
-print(*(len(each.part.signatures) for each in inner))
+print(*(len(each.part().signatures) for each in inner))
 assert frobenius(np.ones((1, 4))) == 2
 print(len(frobenius.signatures))
 """

@@ -18,7 +18,6 @@ import numba
 import numpy as np
 from numba.core import sigutils, types
 from numba.core.caching import FunctionCache
-from numba.np import arrayobj
 
 from rnnsim.kernels.arithmetic import parts
 from rnnsim.kernels.arithmetic.references import Reference, referring, value_type
@@ -92,7 +91,7 @@ class _KernelCache:
 
     def __init__(self, kernel: Any, folder: Path) -> None:
         self._function, self._compile, self._folder = kernel.py_func, kernel.compile, folder
-        self._caches: dict[str, Any] = {"": kernel._cache}
+        self._caches: dict[str, Any] = {}  # made when they are needed
         self._lock: Any = None
 
     def load_overload(self, signature: Any, context: Any) -> Any:
@@ -135,7 +134,7 @@ class _KernelCache:
         return self._caches[place]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._caches[""], name)
+        return getattr(self._cache_of(()), name)
 
 
 @contextlib.contextmanager
@@ -161,29 +160,27 @@ _IN_ONE = not config.DISABLE_JIT and parts.known()
 
 
 def _compile(**changes: Any) -> Callable[[Function], Function]:
-    options = {
-        **_OPTIONS,
-        "cache": _FOLDER is not None,
-        **changes,
-    }
+    options: Any = _OPTIONS | {"inline": "never"} | changes
 
     def decorate(function: Function) -> Function:
-        with _caching_in(_FOLDER):
-            compiled: Any = numba.njit(**options)(function)
+        compiled: Any = numba.njit(**options)(function)
         if not config.DISABLE_JIT:
             if _FOLDER is not None:
                 compiled._cache = cache = _KernelCache(compiled, _FOLDER)
                 compiled.compile = cache.compile
             _by_reference(compiled)
             if _IN_ONE:
-                part = numba.njit(**{**options, "no_cpython_wrapper": True, "cache": False})(
-                    function
-                )
-                _by_reference(part)
-                parts.join(compiled, part)
+                parts.join(compiled, functools.partial(_part, function, options))
         return cast(Function, compiled)
 
     return decorate
+
+
+def _part(function: Function, options: Any) -> Any:
+    """The same kernel for its callers: Python sees nothing of it, and no cache."""
+    compiled = numba.njit(**options, no_cpython_wrapper=True)(function)
+    _by_reference(compiled)
+    return compiled
 
 
 kernel = _compile()
@@ -267,6 +264,8 @@ def _(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 
 def _layer(context: Any, builder: Any, whole: Any, value: Any, at: Any) -> Any:
+    from numba.np import arrayobj  # not before it is needed
+
     kind = _type_of_layer(whole)
     if isinstance(whole, types.Array):
         view = numba.core.typing.signature(kind, whole, types.intp)

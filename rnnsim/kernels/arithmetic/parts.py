@@ -11,7 +11,8 @@ This goes by how Numba's libraries of code come to be (`CPUCodeLibrary.finalize`
 """
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from numba.core import codegen
@@ -85,10 +86,11 @@ def _compiling(name: str) -> Iterator[None]:
             target._library_class, _Whole.name = before, None
 
 
-def join(kernel: Any, part: Any) -> None:
-    """Let a kernel be whole by itself, and what `part` compiles where other kernels call it.
+def join(kernel: Any, make_part: Callable[[], Any]) -> None:
+    """Let a kernel be whole by itself, and another where other kernels call it: ``kernel.part()``.
 
-    Both are dispatchers of one function, as `numba.njit` gives them; ``kernel.part`` is the other.
+    Both are dispatchers of one function, as `numba.njit` gives them; that of the part is made when
+    it is needed.
     """
     compile_whole, call, overload = kernel.compile, kernel.get_call_template, kernel.get_overload
 
@@ -97,10 +99,11 @@ def join(kernel: Any, part: Any) -> None:
             return compile_whole(signature)
 
     def call_of(args: Any, kws: Any) -> Any:
-        return (call if _Whole.name is None else part.get_call_template)(args, kws)
+        return (call if _Whole.name is None else part().get_call_template)(args, kws)
 
     def overload_of(signature: Any) -> Any:
-        return (overload if _Whole.name is None else part.get_overload)(signature)
+        return (overload if _Whole.name is None else part().get_overload)(signature)
 
+    kernel.part = part = functools.cache(make_part)
     kernel.compile, kernel.get_call_template = compile_in_one, call_of
-    kernel.get_overload, kernel.part = overload_of, part
+    kernel.get_overload = overload_of
