@@ -178,7 +178,7 @@ def _compile(**changes: Any) -> Callable[[Function], Function]:
 
 def _part(function: Function, options: Any) -> Any:
     """The same kernel for its callers: Python sees nothing of it, and no cache."""
-    compiled = numba.njit(**options, no_cpython_wrapper=True)(function)
+    compiled = numba.njit(**options | {"no_cpython_wrapper": True})(function)
     _by_reference(compiled)
     return compiled
 
