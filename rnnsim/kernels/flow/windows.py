@@ -112,14 +112,24 @@ def take_full_back(cell, t, c, work):
 
 
 @kernel
-def grow_window(lag, n, work, out):
-    """Add the outer products of one lag of the chunk to the window, and their size to the sums."""
+def grow_window(lag, work):
+    """Add the outer products of one lag of the chunk to the window."""
+    if work.tops[lag] > EMPTY:
+        work.sum_exponents[0] = add_scaled(
+            work.window,
+            work.window_lost,
+            work.sum_exponents[0],
+            work.outer[lag],
+            work.tops[lag],
+        )
+
+
+@kernel
+def grow_terms(lag, n, work, out):
+    """Add the size of what one lag of the chunk adds to the sums."""
     top = work.tops[lag]
     if top == EMPTY:
         return
-    work.sum_exponents[0] = add_scaled(
-        work.window, work.window_lost, work.sum_exponents[0], work.outer[lag], top
-    )
     of_states, of_rows = work.size_exponents
     hidden, recurrent = total_of(work.terms[lag, 0]), total_of(work.terms[lag, 1])
     out.hidden_terms[n] = _add_terms(out.hidden_terms[n], hidden, top, of_states)
@@ -143,7 +153,7 @@ def _add_terms(log_root, square, top, exponent):
 
 @kernel
 def compare_window(n, k, work, out):
-    """The window of lags 0..k beside the full gradient."""
+    """The window as it is beside the full gradient; its place among windows is k."""
     H, P = work.units, work.window.shape[1]
     e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
     log_norm, cosine, log_error = compare_scaled(
