@@ -1,7 +1,7 @@
 """Which windows a flow has: all of them, or those that were chosen."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from rnnsim import checks, kernels
 
 Floats = npt.NDArray[np.float64]
 Windows = npt.NDArray[np.int64]
+Choice = Literal["all"] | Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
 class Given(NamedTuple):

@@ -1,7 +1,6 @@
 """Gradient flow: how much of every loss reaches every earlier step, and what truncation loses."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
-from rnnsim.flow.chosen import Given, chunks, windows_or_none
+from rnnsim.flow.chosen import Choice, Given, chunks, windows_or_none
 from rnnsim.flow.results import GradientFlow, flow_of
 from rnnsim.flow.stacked import flow_of_stack
 from rnnsim.gradients.simulation import run_layers
@@ -33,7 +32,7 @@ def gradient_flow(
     sequences: Sequences,
     *,
     max_lag: int | None = None,
-    windows: Literal["all"] | Sequence[int] | npt.NDArray[np.integer[Any]] = "all",
+    windows: Choice = "all",
     h0: npt.ArrayLike | None = None,
     c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,

@@ -320,9 +320,7 @@ def _floor(terms: Floats, own_full: Floats, full: Floats, dtype: np.dtype[np.flo
     return np.where(np.isneginf(full), np.nan, floor)
 
 
-def _masked(
-    log_error: Floats, floor: Floats, full: Floats, exact: npt.NDArray[np.bool_]
-) -> Floats:
+def _masked(log_error: Floats, floor: Floats, full: Floats, exact: npt.NDArray[np.bool_]) -> Floats:
     error = np.where(log_error < floor[:, None], np.nan, log_error)
     known = np.isfinite(full)  # a full gradient of exactly 0, or beyond even scaled range, has none
     error[:, exact] = np.where(known[:, None], -np.inf, error[:, exact])

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
-from rnnsim.flow.team import sequences_of
 from rnnsim.flow.chosen import ascending_windows
+from rnnsim.flow.team import sequences_of
 from rnnsim.flow.windows.collected import Groups, Moments
 from rnnsim.flow.windows.parts import Bound, move
 from rnnsim.flow.windows.results import WindowBiasVariance

@@ -88,7 +88,8 @@ class FlowWork(NamedTuple):
     Of size 0 unless windows are chosen (`window_work`): windows (M,) int64, ascending; sums
     (T, B, A'), deltas added up by the step that they stand at, in units of 2^sum_units (T, B)
     int64; along (2, T, B, A'), the trace through W_hh's and W_xh's part of the full gradient, which
-    is packed in panels. outer has one place then, and squares none where M is 0.
+    is packed in panels; products (2, A') of these and the deltas of a lag. outer has one place
+    then, and squares none where M is 0.
     """
 
     units: int
@@ -122,6 +123,7 @@ class FlowWork(NamedTuple):
     sums: np.ndarray
     sum_units: np.ndarray
     along: np.ndarray
+    products: np.ndarray
     panels: np.ndarray
 
 
@@ -223,6 +225,7 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
         np.zeros((0, 0, 0), like.dtype),
         np.zeros((0, 0), np.int64),
         np.zeros((2, 0, 0, 0), like.dtype),
+        np.zeros((2, 0), like.dtype),
         np.zeros((0, 0, 0), like.dtype),
     )
 
@@ -239,5 +242,6 @@ def window_work(work, windows):
         sums=np.zeros((some * T, B, width), dtype),
         sum_units=np.zeros((some * T, B), np.int64),
         along=np.zeros((2, T, B, width), dtype),
+        products=np.zeros((2, width), dtype),
         panels=empty_panels(P, A, work.rows),
     )

@@ -9,7 +9,7 @@ every lag. Sums of a step carry powers of two of their own, as rows do; beside w
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, total_of
 from rnnsim.kernels.arithmetic.jit import inlined, kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
@@ -21,7 +21,7 @@ from rnnsim.kernels.arithmetic.norms import (
     two_factors,
 )
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, rows_from
-from rnnsim.kernels.arithmetic.vectors import lanes
+from rnnsim.kernels.arithmetic.vectors import lanes, load, multiply_add, plus, store
 from rnnsim.kernels.flow.windows import keep_weights, rows_of_gate
 
 
@@ -52,7 +52,7 @@ def place_of(windows, last):
 
 @kernel
 def end_of_chunk(first, K, work):
-    """Where a chunk of lags ends that begins at `first`: at a chosen window, if one comes before."""
+    """Where a chunk of lags from `first` on ends: at a chosen window, if one comes before."""
     end, windows = min(first + work.tops.size, K), work.windows
     place = 0
     while place < windows.size and windows[place] <= first:
@@ -80,48 +80,74 @@ def start_sums(work, whole):
         first, second = two_factors(-exponent_of(norm) if 0.0 < norm < np.inf else 0)
         for i in range(A):
             work.panels[i // L, j, i % L] = whole.full[i, j] * first * second
-    T, B, width = work.forward.trace.shape
-    left = rows_from(work.forward.trace, 0)
-    multiply(left, (T - 1) * B, 0, H, work.panels, rows_from(work.along[0], 0))
-    multiply(left, (T - 1) * B, H + 1, P, work.panels, rows_from(work.along[1], 0))
+    left, count = rows_from(work.forward.trace, 0), work.along.shape[1] * work.along.shape[2]
+    multiply(left, count, 0, H, work.panels, rows_from(work.along[0], 0))
+    multiply(left, count, H + 1, P, work.panels, rows_from(work.along[1], 0))
 
 
 @kernel
 def add_deltas(steps, begin, end, k, lag, work):
     """Add rows of deltas to the shares of their lag, and to the sums of the steps they stand at."""
-    table, H, top, shares = work.forward.blocks, work.units, work.tops[lag], work.shares[lag]
-    summed = work.windows.size > 0 and k < work.windows[-1]
+    top, windows, B = work.tops[lag], work.windows, work.deltas.shape[1]
+    fill(work.products, 0)
     for i in range(begin, end):
         s = steps[i] - k - 1
-        for b in range(work.deltas.shape[1]):
-            exponent, delta = work.exponents[i, b], work.deltas[i, b]
-            factor = 1.0 if exponent == top else scaling(exponent, top)
-            for gate in range(shares.shape[1]):
-                first, last = rows_of_gate(table, gate, H)
-                for m in range(2):
-                    product = _dot(delta, work.along[m, s, b], first, last)
-                    shares[m, gate] += np.float64(product) * factor
-            if summed:
+        for b in range(B):
+            exponent = work.exponents[i, b]
+            if exponent == top:
+                _multiply_along(i * B + b, s * B + b, work)
+            elif exponent < top:
+                _share_far_below(i, s, b, power_of_two(exponent - top), lag, work)
+            if windows.size > 0 and k < windows[-1]:
                 if work.sum_units[s, b] != exponent:
-                    exponent = _meet(delta, exponent, s, b, work)
+                    exponent = _meet(work.deltas[i, b], exponent, s, b, work)
                 if exponent > EMPTY:
-                    total = work.sums[s, b]
-                    for j in range(total.size):
-                        total[j] += delta[j]
+                    _add_row(work.deltas, i * B + b, work.sums, s * B + b)
+    for gate in range(work.shares.shape[2]):
+        first, last = rows_of_gate(work.forward.blocks, gate, work.units)
+        for m in range(2):
+            work.shares[lag, m, gate] += np.float64(total_of(work.products[m][first:last]))
 
 
 @inlined
-def _dot(one, other, first, last):
-    """The inner product of entries first..last-1."""
-    total = one[first] * other[first]
-    for j in range(first + 1, last):
-        total += one[j] * other[j]
-    return total
+def _multiply_along(row, place, work):
+    """products[m] += a row of deltas times that of along[m], entry by entry."""
+    width = work.deltas.shape[2]
+    at, one = row * width, place * width
+    other = one + work.along.size // 2
+    for j in range(0, width, lanes(work.deltas)):
+        delta = load(work.deltas, at + j)
+        sums, own = load(work.products, j), load(work.along, one + j)
+        store(work.products, j, multiply_add(delta, own, sums))
+        sums, own = load(work.products, width + j), load(work.along, other + j)
+        store(work.products, width + j, multiply_add(delta, own, sums))
+
+
+@inlined
+def _add_row(rows, row, sums, place):
+    """A row of `sums` += one of `rows`."""
+    width = rows.shape[2]
+    for j in range(0, width, lanes(rows)):
+        at = place * width + j
+        store(sums, at, plus(load(sums, at), load(rows, row * width + j)))
+
+
+@kernel
+def _share_far_below(i, s, b, factor, lag, work):
+    """The part in the shares of a lag of a row whose exponent is below that of others."""
+    for gate in range(work.shares.shape[2]):
+        first, last = rows_of_gate(work.forward.blocks, gate, work.units)
+        delta = work.deltas[i, b][first:last]
+        for m in range(2):
+            along, product = work.along[m, s, b][first:last], 0.0
+            for j in range(delta.size):
+                product += np.float64(delta[j]) * np.float64(along[j])
+            work.shares[lag, m, gate] += product * factor
 
 
 @kernel
 def _meet(delta, exponent, s, b, work):
-    """Bring a delta and the sum it goes to into one unit, the larger; EMPTY if there is no delta."""
+    """Bring a delta and the sum it goes to into one unit, the larger; EMPTY for a delta of 0."""
     zero = True
     for j in range(delta.size):
         zero &= delta[j] == 0

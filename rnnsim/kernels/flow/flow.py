@@ -32,15 +32,9 @@ from rnnsim.kernels.flow.chosen import (
     share_sums,
     start_sums,
 )
+from rnnsim.kernels.flow.compare import compare_window, share_out
 from rnnsim.kernels.flow.lags import advance_rows, summarise
-from rnnsim.kernels.flow.windows import (
-    compare_window,
-    full_gradient,
-    grow_terms,
-    grow_window,
-    rows_of_gate,
-    share_out,
-)
+from rnnsim.kernels.flow.windows import full_gradient, grow_terms, grow_window, rows_of_gate
 from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.steps import network, pack_back, start_state, take_final, unfold
 from rnnsim.kernels.gradients.unfolding import (

@@ -28,8 +28,7 @@ from rnnsim.kernels.flow.chosen import (
 from rnnsim.kernels.flow.windows import keep_weights, rows_of_gate
 from rnnsim.kernels.gradients.steps import arrive
 
-
-_CACHED = 2**18  # bytes of rows and deltas that stay in the cache from one lag to the next
+_CACHED = 2**17  # bytes of rows and deltas that stay in the cache from one lag to the next
 
 
 @kernel
@@ -142,7 +141,7 @@ def _measure_rows(steps, begin, end, lag, n, work, out):
 
 @kernel
 def _squares_as_held(rows, dc, H, squares):
-    """squares (B,) = those of the norms of rows and dc together; whether all are as rows are held."""
+    """Squares of the norms of rows and dc together, (B,); whether all are as rows are held."""
     low, high = (2.0**4, 2.0**44) if rows.itemsize == 4 else (2.0**40, 2.0**440)
     held = True
     for b in range(squares.size):
@@ -264,9 +263,9 @@ def pull_rows(cell, steps, begin, end, k, work):
         for b in range(B):
             for gate in range(gates):
                 first, last = rows_of_gate(table, gate, H)
-                square = 0.0
-                for j in range(first, last):
-                    square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
+                own, square = deltas[i, b][first:last], 0.0
+                for j in range(own.size):
+                    square += np.float64(own[j]) * np.float64(own[j])
                 work.squares[i, b, gate] = square
 
 
