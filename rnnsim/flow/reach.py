@@ -29,9 +29,7 @@ class Between(NamedTuple):
     upto: Floats
 
 
-def window_between(
-    flow: GradientFlow, tolerance: float = 0.1, *, of: str | None = None
-) -> Between:
+def window_between(flow: GradientFlow, tolerance: float = 0.1, *, of: str | None = None) -> Between:
     """Between which measured windows the smallest one lies that suffices, where not all were.
 
     ::
