@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 
 import rnnsim
 from rnnsim import Sequences, kernels
-from rnnsim.kernels.flow import flow as flow_kernels
 from rnnsim.kernels.flow import chosen, lags
+from rnnsim.kernels.flow import flow as flow_kernels
 from rnnsim.kernels.gradients import truncated
 from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import originals
