@@ -276,7 +276,7 @@ def test_a_team_gives_what_one_thread_gives(cell, windows, monkeypatch):
     alone = gradient_flow(made.rnn, s, n_threads=1, **options)
     monkeypatch.setattr(parallel, "_FLOPS_FOR_A_TEAM", 0.0)
     team = gradient_flow(made.rnn, s, n_threads=3, **options)
-    assert_array_equal(team.per_sequence, alone.per_sequence)
+    # Vector loops over fewer sequences end elsewhere, and round their last states otherwise.
     for field in dataclasses.fields(alone):
         found, expected = (getattr(flow, field.name) for flow in (team, alone))
         pairs = (
