@@ -142,7 +142,6 @@ def _measure_rows(steps, begin, end, lag, n, work, out):
 @kernel
 def _squares_as_held(rows, dc, H, squares):
     """Squares of the norms of rows and dc together, (B,); whether all are as rows are held."""
-    low, high = (2.0**4, 2.0**44) if rows.itemsize == 4 else (2.0**40, 2.0**440)
     held = True
     for b in range(squares.size):
         square = 0.0
@@ -151,8 +150,15 @@ def _squares_as_held(rows, dc, H, squares):
         for j in range(dc.shape[1]):
             square += np.float64(dc[b, j]) * np.float64(dc[b, j])
         squares[b] = square
-        held &= low < square < high
+        held &= _is_held(square, rows.itemsize)
     return held
+
+
+@inlined
+def _is_held(square, itemsize):
+    """Whether a row of this squared norm stays as it is."""
+    low, high = (2.0**4, 2.0**44) if itemsize == 4 else (2.0**40, 2.0**440)
+    return low < square < high
 
 
 @kernel
@@ -162,18 +168,22 @@ def _hold_rows(step, i, n, logs, work, out):
     single = work.rows.itemsize == 4
     least, greatest = (2.0**-40, 2.0**40) if single else (2.0**-400, 2.0**400)  # safe squares
     for b in range(logs.size):
+        square = logs[b]
+        if _is_held(square, work.rows.itemsize):
+            logs[b] = _log_of_square(square, exponents[b])
+            top = max(top, exponents[b])
+            continue
         row, memories = work.rows[i, b].reshape(1, -1), work.dc[i, b].reshape(1, -1)
-        norm, square = hypot(frobenius(row), frobenius(memories)), logs[b]
+        norm = hypot(frobenius(row), frobenius(memories))
         if 0.0 < norm < np.inf:
             if least < square < greatest:
                 logs[b] = _log_of_square(square, exponents[b])
             else:
                 logs[b] = log_normal(norm) + exponents[b] * LN2
             shift = held_exponent(norm, row.itemsize)
-            if shift != 0:
-                rescale(row, -shift)
-                rescale(memories, -shift)
-                exponents[b] += shift
+            rescale(row, -shift)
+            rescale(memories, -shift)
+            exponents[b] += shift
             top = max(top, exponents[b])
         else:
             logs[b] = -np.inf if norm == 0.0 else np.nan
