@@ -20,7 +20,7 @@ from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import GrowthRate, growth_rate
 from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
-from rnnsim.flow.reach import Reach, reach, sufficient_window
+from rnnsim.flow.reach import Between, Reach, reach, sufficient_window, window_between
 from rnnsim.flow.results import GradientFlow, Windows
 from rnnsim.flow.windows.bias_variance import window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RNN",
     "SCHEMES",
+    "Between",
     "Comparison",
     "Description",
     "Diagnosis",
@@ -165,6 +166,7 @@ __all__ = [
     "transient_growth",
     "truncated_bptt",
     "truncation_schedule",
+    "window_between",
     "window_bias_variance",
     "window_sweep",
     "with_departure",

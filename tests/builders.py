@@ -254,11 +254,14 @@ def network_of(result, n):
     if type(result) is tuple:
         return tuple(network_of(part, n) for part in result)
     if isinstance(result, tuple):
-        return type(result)(*(network_of(part, n) for part in result))
+        of_all = getattr(result, "windows", None)
+        return type(result)(*(a if a is of_all else network_of(a, n) for a in result))
     parts = {}
     for name in result.__dataclass_fields__:
         value = getattr(result, name)
         parts[name] = (
-            value if value is None or name in ("steps", "epsilon") else network_of(value, n)
+            value
+            if value is None or name in ("steps", "epsilon", "windows")
+            else network_of(value, n)
         )
     return type(result)(**parts)

@@ -283,6 +283,34 @@ def lag_gradients(net, x, targets, weights, h0, activation):
     return np.array(parts)
 
 
+def chosen_windows(net, x, targets, weights, h0, activation, windows):
+    """dL/d[W_hh, W_xh, b_h] truncated at chosen windows (M, H, H+D+1), and shares of lags (T, 2).
+
+    One outer product for each window, of deltas that were added up by the step they stand at; the
+    part of lag k along g = dL/dW_hh, and dL/dW_xh, by <e z^T, g> = e . (g z) of every row.
+    """
+    (T, B), H, D = weights.shape, net.W_hh.shape[0], x.shape[2]
+    states, pre = unfold(net, x, h0, activation)
+    slopes, before = slope(activation, pre), np.concatenate([states[:-1], x], axis=2)
+    rows, deltas = output_gradient(net, states, targets, weights) @ net.W_hy / B, []
+    for k in range(T):
+        deltas.append(np.concatenate([rows * slopes[: T - k], np.zeros((k, B, H))]))
+        rows = (deltas[k][: T - k] @ net.W_hh)[1:]
+
+    def product(total):
+        return np.einsum("tbi,tbj->ij", total, np.concatenate([before, np.ones((T, B, 1))], 2))
+
+    found = [product(np.sum(deltas[:K], axis=0)) for K in windows]
+    g, shares = product(np.sum(deltas, axis=0)), []
+    for columns in (slice(0, H), slice(H, H + D)):
+        own = g[:, columns]
+        along = before[..., columns] @ own.T
+        products = np.array([(e * along).sum() for e in deltas])
+        square = (own**2).sum()
+        shares.append(products / square if square > 0 else np.full(T, np.nan))
+    return np.array(found), np.transpose(shares)
+
+
 def lyapunov(net, x, h0, activation, vectors, burn_in, every):
     """ln |R_ii| (B, M, k) of every QR, `every` steps apart, after the burn-in."""
     _, pre = unfold(net, x, h0, activation)

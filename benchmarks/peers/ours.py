@@ -1,6 +1,5 @@
 """rnnsim, through its public interface alone."""
 
-import inspect
 from typing import Any
 
 import numpy as np
@@ -77,16 +76,13 @@ def updates(problem: Problem) -> Prepared:
 
 
 # Without `windows` every one of them is computed: there is no map alone.
-_MAP_ALONE: dict[str, Any] = (
-    {"windows": ()} if "windows" in inspect.signature(rnnsim.gradient_flow).parameters else {}
-)
 
 
 def flow(problem: Problem) -> Prepared:
     """The map of lags alone."""
     rnn, batch = network_of(problem), sequences_of(problem)
     return Prepared(
-        lambda: rnnsim.gradient_flow(rnn, batch, **_MAP_ALONE),
+        lambda: rnnsim.gradient_flow(rnn, batch, windows=()),
         lambda result: {"log_norms": np.asarray(result.log_norms)},
     )
 

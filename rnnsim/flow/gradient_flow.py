@@ -9,10 +9,12 @@ from rnnsim import checks, kernels, parallel
 from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
 from rnnsim.flow import team
+from rnnsim.flow.chosen import Choice, Given, chunks, windows_or_none
 from rnnsim.flow.results import GradientFlow, flow_of
 from rnnsim.flow.stacked import flow_of_stack
 from rnnsim.gradients.simulation import run_layers
 from rnnsim.kernels.flow.arrays import FlowArrays
+from rnnsim.kernels.flow.chosen import start_sums
 from rnnsim.kernels.flow.flow import begin_flow, close_lags, start_windows
 from rnnsim.kernels.flow.lags import advance_rows
 from rnnsim.networks.binding import bound_alone, weights_for
@@ -30,6 +32,7 @@ def gradient_flow(
     sequences: Sequences,
     *,
     max_lag: int | None = None,
+    windows: Choice = "all",
     h0: npt.ArrayLike | None = None,
     c0: npt.ArrayLike | None = None,
     n_threads: int | None = None,
@@ -60,6 +63,11 @@ def gradient_flow(
         and a loss of c_T enters at step T, lag 0.
     max_lag : int, optional
         The largest lag; K = min(max_lag, T - 1) + 1 lags and windows. All T unless given.
+    windows : "all" or ints
+        Which truncated gradients g_K are measured: of all windows 1..K, of M ascending ones, or,
+        with (), of none. A chosen window costs one outer product over all steps, where all of them
+        take one of every lag: twenty cost little more than none, and none half of all. Norms at
+        lags are the same numbers, whatever is chosen.
     per_sequence : bool, optional
         Whether to keep the norms of every sequence, (N, S, K, B), from which `growth_rate` has its
         errors; unless given, where these are at most 2^26 numbers, 0.5 GB.
@@ -71,8 +79,8 @@ def gradient_flow(
     Raises
     ------
     TypeError, ValueError
-        As in `bptt`; max_lag below 1 or not an integer; sequences without any loss; another
-        state_scale.
+        As in `bptt`; max_lag below 1 or not an integer; windows that do not ascend, or lie
+        outside 1..K; sequences without any loss; another state_scale.
 
     Examples
     --------
@@ -102,13 +110,14 @@ def gradient_flow(
     if state_scale is not None:
         checks.one_of("state_scale", state_scale, ("std",))
         scales = _deviations(rnn, batch)
+    given = Given(scales, final, windows_or_none(windows, K, T))
     if isinstance(rnn, Stack):
-        of_stack = flow_of_stack(rnn, batch, steps, n_threads, (scales, final), (K, kept))
+        of_stack = flow_of_stack(rnn, batch, steps, n_threads, given, (K, kept))
         return described(of_stack, rnn, sequences, state_scale=state_scale)
     (weights,) = weights_for(rnn, batch)
-    out = kernels.flow_arrays(weights, batch, steps.size, K, kept)
-    _run(rnn, weights, batch, steps, n_threads, (scales, final), out)
-    flow = flow_of(out, steps, B, rnn.dtype, scales if scales.size else None)
+    out = kernels.flow_arrays(weights, batch, steps.size, K, kept, given.n_windows)
+    _run(rnn, weights, batch, steps, n_threads, given, out)
+    flow = flow_of(out, steps, given.windows, B, rnn.dtype, given.state_scale)
     return described(flow, rnn, sequences, state_scale=state_scale)
 
 
@@ -118,30 +127,29 @@ def _run(
     batch: kernels.Batch,
     steps: npt.NDArray[np.int64],
     n_threads: int | None,
-    given: tuple[Floats, Floats],
+    given: Given,
     out: FlowArrays,
 ) -> None:
-    """Fill the arrays, by a team or network by network; given: the scratch's scales and final."""
+    """Fill the arrays, by a team or network by network."""
     cell, (T, B) = cell_of(rnn), batch.inputs.shape[1:3]
     A, H, P = rnn.b_h.shape[1], rnn.n_hidden, rnn.n_hidden + rnn.n_inputs + 1
-    K, lags = out.hidden_log_norm.shape[1], kernels.lags_at_once(T, B, steps.size)
-    flops = K * (2.0 * steps.size * B * A * (H + P) + 60.0 * A * P)
+    K, lags = out.log_norms.shape[2], kernels.lags_at_once(T, B, steps.size)
+    flops = K * 2.0 * steps.size * B * A * H + given.flops(K, steps.size, T) * B * A * P
     members = parallel.team_size(len(rnn), n_threads, B, flops)
     if members > 1:
-        team.gradient_flow(weights, batch, cell, steps, members, *given, out)
+        team.gradient_flow(weights, batch, cell, steps, members, given, out)
         return
 
     def prepare() -> parallel.Worker:
-        work = kernels.flow_work(weights, batch, steps.size, lags, cell)
-        work = work._replace(scales=given[0], final=given[1])
+        work = given.put_into(kernels.flow_work(weights, batch, steps.size, lags, cell))
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_flow(weights, batch, cell, steps, n, work, out)
                 start_windows(n, work, out)
-                for first in range(0, K, lags):
+                start_sums(work, work)
+                for first, last in chunks(K, lags, given.windows):
                     yield
-                    last = min(first + lags, K)
                     advance_rows(cell, steps, first, last, n, work, out)
                     logs = work.logs, work.part_logs
                     close_lags(steps, first, last, n, *logs, work, out)

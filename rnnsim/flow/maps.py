@@ -100,7 +100,9 @@ def gradient_map(model: Model, data: Data) -> GradientMap:
     """
     match model, data:
         case RNN() | Stack(), Sequences():
-            found = _by_steps(gradient_flow(model, data, per_sequence=False), data.n_steps)
+            found = _by_steps(
+                gradient_flow(model, data, windows=(), per_sequence=False), data.n_steps
+            )
         case EncoderDecoder(), Pairs():
             flow = pairs_flow(model, data)
             logs = [flow.encoder.log_norms[:, :, 1:], flow.decoder.log_norms[:, :, 1:]]

@@ -1,6 +1,7 @@
 """How far back the gradient comes from: windows that suffice, and shares of lags."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,73 @@ from rnnsim.flow.results import GradientFlow, check_flow
 Floats = npt.NDArray[np.float64]
 
 
+class Between(NamedTuple):
+    """Measured windows between which the one that suffices lies, each (N,) or (N, G).
+
+    Attributes
+    ----------
+    above
+        The largest that does not suffice, 0 where there is none: the answer is above it.
+    upto
+        The smallest from which on all that were measured suffice: `sufficient_window`.
+    """
+
+    above: Floats
+    upto: Floats
+
+
+def window_between(flow: GradientFlow, tolerance: float = 0.1, *, of: str | None = None) -> Between:
+    """Between which measured windows the smallest one lies that suffices, where not all were.
+
+    ::
+
+        above < the smallest K with ||g_K' - g|| <= tolerance * ||g|| for all K' >= K
+
+    That it is at most `upto` holds by the windows that were measured: of those in between nothing
+    is known. Where all were, ``upto - above`` is 1.
+
+    Parameters
+    ----------
+    flow, tolerance, of
+        As in `sufficient_window`.
+
+    Returns
+    -------
+    Between
+        NaN, both, where the full gradient is exactly 0 or not finite; `upto` as well where no
+        measured window is known to suffice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `sufficient_window`.
+
+    Examples
+    --------
+    >>> import rnnsim
+    >>> rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=8, n_outputs=2, gain=0.5, rng=0)
+    >>> batch = rnnsim.Sequences(np.ones((30, 1, 1)), np.zeros((30, 1), int))
+    >>> window_between(rnnsim.gradient_flow(rnn, batch, windows=[1, 3, 10, 30]))
+    Between(above=array([1.]), upto=array([3.]))
+    """
+    upto = sufficient_window(flow, tolerance, of=of)
+    windows = flow.windows.astype(float)
+    at = np.where(np.isnan(upto), windows.size, np.searchsorted(windows, upto))
+    return Between(np.concatenate([[0.0], windows])[at.astype(int)], upto)
+
+
 def sufficient_window(
     flow: GradientFlow, tolerance: float = 0.1, *, of: str | None = None
 ) -> Floats:
     """The smallest window K with ``||g_K' - g|| <= tolerance * ||g||`` for all K' >= K.
 
+    Of chosen windows it is the smallest of these from which on all of them are as good; between
+    which two the answer lies is what `window_between` says.
+
     Parameters
     ----------
     flow : GradientFlow
+        With windows, all or chosen.
     tolerance : float
         Relative error of the gradient g, above 0 and below 1.
     of : {"W_hh", "recurrent", "gates", "recurrent_gates"}, optional
@@ -38,7 +98,8 @@ def sufficient_window(
     Raises
     ------
     TypeError, ValueError
-        Something else than a GradientFlow, a tolerance outside (0, 1), another `of`.
+        Something else than a GradientFlow, or one without windows; a tolerance outside (0, 1),
+        another `of`.
 
     Examples
     --------
@@ -50,6 +111,11 @@ def sufficient_window(
     """
     check_flow(flow)
     limit = np.log(checks.real_number("tolerance", tolerance, above=0.0, below=1.0))
+    if not flow.windows.size:
+        raise ValueError(
+            "`flow` must have windows, got one of lags alone; give gradient_flow "
+            'windows="all", or those among which to look'
+        )
     if flow.of_layers:
         each = "recurrent" if of is None else of
         found = [sufficient_window(layer, tolerance, of=each) for layer in flow.of_layers]
@@ -66,7 +132,7 @@ def sufficient_window(
     # An error below the floor is unknown, but smaller than the floor.
     floor = np.broadcast_to(log_floor[:, None], log_error.shape)
     error = np.where(np.isnan(log_error), floor, log_error)
-    return _from_then_on(error <= limit)
+    return _from_then_on(error <= limit, flow.windows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,9 +149,10 @@ class Reach(Result):
         where max_lag was too short.
     cumulative_W_hh, cumulative_W_xh : (N, K)
         C_K, the sum of the shares of the first K lags.
-    cancellation_W_hh, cancellation_W_xh : (N,)
+    cancellation_W_hh, cancellation_W_xh : (N,) or None
         sum_k ||G_k|| / ||g||: 1 where all lags point the same way; far above, large parts of
-        opposite sign make up a small gradient, and shares tell little.
+        opposite sign make up a small gradient, and shares tell little. None of a flow with chosen
+        windows, which has no ||G_k||.
     """
 
     _labels = labels.REACH
@@ -95,8 +162,8 @@ class Reach(Result):
     W_xh: Floats
     cumulative_W_hh: Floats
     cumulative_W_xh: Floats
-    cancellation_W_hh: Floats
-    cancellation_W_xh: Floats
+    cancellation_W_hh: Floats | None
+    cancellation_W_xh: Floats | None
 
 
 def reach(flow: GradientFlow, share: float = 0.9) -> Reach:
@@ -118,7 +185,7 @@ def reach(flow: GradientFlow, share: float = 0.9) -> Reach:
     ----------
     flow : GradientFlow
         With all lags; with fewer (max_lag), "all K'" are those of the flow, and what longer lags
-        may take back is not seen.
+        may take back is not seen. Shares are by lag: which windows it has does not matter.
     share : float
         q, above 0 and below 1.
 
@@ -142,13 +209,14 @@ def reach(flow: GradientFlow, share: float = 0.9) -> Reach:
     windows, sums, cancellations = [], [], []
     for shares, sizes in ((flow.share, flow.lag_norms), (flow.share_W_xh, flow.lag_norms_W_xh)):
         total = np.cumsum(shares, axis=1)
-        windows.append(_from_then_on(np.abs(1.0 - total) <= 1.0 - q))
+        lags = np.arange(1, flow.n_lags + 1)
+        windows.append(_from_then_on(np.abs(1.0 - total) <= 1.0 - q, lags))
         sums.append(total)
-        cancellations.append(sizes.sum(axis=1))
+        cancellations.append(None if sizes is None else sizes.sum(axis=1))
     return described(Reach(q, *windows, *sums, *cancellations), flow)
 
 
-def _from_then_on(holds: npt.NDArray[np.bool_]) -> Floats:
-    """The smallest window from which on something holds (N, K, ...); NaN where it never does."""
+def _from_then_on(holds: npt.NDArray[np.bool_], windows: npt.NDArray[np.int64]) -> Floats:
+    """The smallest window from which on something holds (N, M, ...); NaN where it never does."""
     always = np.logical_and.accumulate(holds[:, ::-1], axis=1)[:, ::-1]
-    return np.where(always.any(axis=1), always.argmax(axis=1) + 1.0, np.nan)
+    return np.where(always.any(axis=1), windows[always.argmax(axis=1)], np.nan)

@@ -24,21 +24,23 @@ _COMMON_ROUNDING = 1024.0
 
 
 class Windows(NamedTuple):
-    """A gradient truncated at every window beside the full one; E: nothing, or the G gates.
+    """A gradient truncated at M windows beside the full one; E: nothing, or the G gates.
 
     Attributes
     ----------
-    log_norms : (N, K, E)
-        ln ||g_K||_F, truncated at window K = k+1, stride 1.
-    cosine : (N, K, E)
+    log_norms : (N, M, E)
+        ln ||g_K||_F, truncated at window K, stride 1.
+    cosine : (N, M, E)
         Between g_K and the full gradient g; NaN where one of them is exactly 0.
-    log_error : (N, K, E)
+    log_error : (N, M, E)
         ln(||g_K - g||_F / ||g||_F). NaN where it is below the floor or g is exactly 0; -inf from
         the window on that reaches step 1 from everywhere.
     log_floor : (N, E)
-        ln of the rounding in that error, relative to ||g||.
+        ln of the rounding in that error, relative to ||g||; NaN where no window was measured.
     full_log_norm : (N, E)
         ln ||g||_F.
+    windows : (M,) int64
+        K of each window.
     """
 
     log_norms: Floats
@@ -46,6 +48,7 @@ class Windows(NamedTuple):
     log_error: Floats
     log_floor: Floats
     full_log_norm: Floats
+    windows: npt.NDArray[np.int64]
 
     def to_xarray(self) -> "xr.Dataset":
         """A labelled dataset, as of any result: `GradientFlow.to_xarray`."""
@@ -91,28 +94,33 @@ class GradientFlow(Result):
         What multiplied the components of the state, h and then c, where asked for.
     share, share_gates : (N, K), (N, K, G)
         <G_k, g> / ||g||^2 for g = dL/dW_hh and G_k what comes from lag k, and its parts by gate:
-        they add up to 1 over all lags, or lags and gates. NaN where g is exactly 0.
+        they add up to 1 over all lags, or lags and gates. NaN where g is exactly 0. Of all lags,
+        whichever windows there are.
     share_W_xh, share_gates_W_xh : (N, K), (N, K, G)
         The same for dL/dW_xh.
-    lag_norms, lag_norms_W_xh : (N, K)
-        ||G_k|| / ||g||, whose sum over k is 1 only where no two lags cancel each other.
+    lag_norms, lag_norms_W_xh : (N, K) or None
+        ||G_k|| / ||g||, whose sum over k is 1 only where no two lags cancel each other. None where
+        windows were chosen: G_k, an outer product of every lag, is what these spare.
+    windows : (M,) int64
+        The windows K of all that is by windows, ascending: 1..K unless they were chosen.
     gates : Windows
         As the window_* below, for each of the G gate blocks of dL/dW_hh.
     recurrent, recurrent_gates : Windows
         The same for dL/d[W_hh, W_xh, b_h] as one vector, and for the rows of each gate.
-    window_log_norms : (N, K)
-        ln ||g_K||_F, g_K = dL/dW_hh truncated at window K = k+1, stride 1.
-    window_cosine : (N, K)
+    window_log_norms : (N, M)
+        ln ||g_K||_F, g_K = dL/dW_hh truncated at window K, stride 1.
+    window_cosine : (N, M)
         Cosine between g_K and the full gradient g; NaN where one of them is exactly 0.
-    window_log_error : (N, K)
+    window_log_error : (N, M)
         ln(||g_K - g||_F / ||g||_F). NaN where it is below `window_log_floor` (for medians over
         networks put the floor in its place), or g is exactly 0; -inf from the window on that
         reaches step 1 from everywhere.
     window_log_floor : (N,)
-        ln of the rounding in that error, relative to ||g||: the least that can be told from 0.
+        ln of the rounding in that error, relative to ||g||: the least that can be told from 0. NaN
+        where no window was measured.
     full_log_norm : (N,)
         ln ||g||_F.
-    joint_log_norms, joint_cosine, joint_log_error : (N, K)
+    joint_log_norms, joint_cosine, joint_log_error : (N, M)
         The same for all five weights and biases together, as one vector.
     joint_log_floor, joint_full_log_norm : (N,)
         Likewise.
@@ -161,8 +169,9 @@ class GradientFlow(Result):
     share_gates: Floats
     share_W_xh: Floats
     share_gates_W_xh: Floats
-    lag_norms: Floats
-    lag_norms_W_xh: Floats
+    lag_norms: Floats | None
+    lag_norms_W_xh: Floats | None
+    windows: npt.NDArray[np.int64]
     gates: Windows
     recurrent: Windows
     recurrent_gates: Windows
@@ -196,17 +205,22 @@ class GradientFlow(Result):
 def flow_of(
     out: FlowArrays,
     steps: npt.NDArray[np.int64],
+    windows: npt.NDArray[np.int64] | None,
     B: int,
     dtype: np.dtype[np.floating],
     scales: Floats | None,
     of_layers: tuple[GradientFlow, ...] = (),
 ) -> GradientFlow:
-    """Bring sums over sequences to averages, add the readout, and mark what rounding hides."""
+    """Bring sums over sequences to averages, add the readout, and mark what rounding hides.
+
+    windows: those of the arrays, None for one of every lag.
+    """
     batch_log = np.log(B)
-    exact_from = int(steps[-1]) - 1  # at this lag every row has reached step 1
+    windows = np.arange(1, out.log_norms.shape[2] + 1) if windows is None else windows
+    exact = windows >= steps[-1]  # every row has reached step 1
     with np.errstate(invalid="ignore", divide="ignore"):
         floor = _floor(out.hidden_terms, out.hidden_full, out.hidden_full, dtype)
-        error = _masked(out.hidden_log_error, floor, out.hidden_full, exact_from)
+        error = _masked(out.hidden_log_error, floor, out.hidden_full, exact)
         # All weights: the readout's gradient is the same in every window.
         joint_full = 0.5 * np.logaddexp(2 * out.recurrent_full, 2 * out.readout)
         readout = out.readout[:, None]
@@ -219,7 +233,7 @@ def flow_of(
         share = (out.recurrent_full - joint_full)[:, None]
         raw_error = np.where(np.isneginf(share), -np.inf, out.recurrent_log_error + share)
         joint_floor = _floor(out.recurrent_terms, out.recurrent_full, joint_full, dtype)
-        joint_error = _masked(raw_error, joint_floor, joint_full, exact_from)
+        joint_error = _masked(raw_error, joint_floor, joint_full, exact)
     return GradientFlow(
         steps=steps,
         log_norms=out.log_norms,
@@ -242,7 +256,8 @@ def flow_of(
         first_nonfinite=out.first_nonfinite,
         **_parts_of_states(out),
         state_scale=scales,
-        **_by_gate(out, exact_from, batch_log, dtype),
+        windows=windows,
+        **_by_gate(out, windows, exact, batch_log, dtype),
         epsilon=float(np.finfo(dtype).eps),
         of_layers=of_layers,
     )
@@ -257,24 +272,28 @@ def _parts_of_states(out: FlowArrays) -> dict[str, Any]:
 
 
 def _by_gate(
-    out: FlowArrays, exact_from: int, batch_log: float, dtype: np.dtype[np.floating]
+    out: FlowArrays,
+    windows: npt.NDArray[np.int64],
+    exact: npt.NDArray[np.bool_],
+    batch_log: float,
+    dtype: np.dtype[np.floating],
 ) -> dict[str, Any]:
     """Windows of recurrent weights and of gates, and shares, by the names of `GradientFlow`.
 
     Where there is one gate alone, it is the whole.
     """
 
-    def windows(
+    def compared(
         log_norm: Floats, cosine: Floats, log_error: Floats, full: Floats, terms: Floats
     ) -> Windows:
         with np.errstate(invalid="ignore", divide="ignore"):
             floor = _floor(terms, full, full, dtype)
-            error = _masked(log_error, floor, full, exact_from)
-        return Windows(log_norm - batch_log, cosine, error, floor, full - batch_log)
+            error = _masked(log_error, floor, full, exact)
+        return Windows(log_norm - batch_log, cosine, error, floor, full - batch_log, windows)
 
     def gates(whole: tuple[Floats, ...], by_gate: GateArrays) -> Windows:
         several = by_gate.full.shape[1] > 0
-        return windows(*(by_gate if several else (array[..., None] for array in whole)))
+        return compared(*(by_gate if several else (array[..., None] for array in whole)))
 
     hidden, recurrent = (
         tuple(getattr(out, f"{name}_{field}") for field in GateArrays._fields)
@@ -282,13 +301,15 @@ def _by_gate(
     )
     found: dict[str, Any] = {
         "gates": gates(hidden, out.hidden_gates),
-        "recurrent": windows(*recurrent),
+        "recurrent": compared(*recurrent),
         "recurrent_gates": gates(recurrent, out.recurrent_gates),
     }
     for m, suffix in enumerate(("", "_W_xh")):
         shares = np.ascontiguousarray(out.shares[:, :, m])
         found |= {f"share_gates{suffix}": shares, f"share{suffix}": shares.sum(axis=2)}
-        found[f"lag_norms{suffix}"] = np.ascontiguousarray(out.lag_norms[:, :, m])
+        known = out.lag_norms.shape[1] > 0
+        norms = np.ascontiguousarray(out.lag_norms[:, :, m]) if known else None
+        found[f"lag_norms{suffix}"] = norms
     return found
 
 
@@ -299,10 +320,10 @@ def _floor(terms: Floats, own_full: Floats, full: Floats, dtype: np.dtype[np.flo
     return np.where(np.isneginf(full), np.nan, floor)
 
 
-def _masked(log_error: Floats, floor: Floats, full: Floats, exact_from: int) -> Floats:
+def _masked(log_error: Floats, floor: Floats, full: Floats, exact: npt.NDArray[np.bool_]) -> Floats:
     error = np.where(log_error < floor[:, None], np.nan, log_error)
     known = np.isfinite(full)  # a full gradient of exactly 0, or beyond even scaled range, has none
-    error[:, exact_from:] = np.where(known[:, None], -np.inf, error[:, exact_from:])
+    error[:, exact] = np.where(known[:, None], -np.inf, error[:, exact])
     return error
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels, parallel
+from rnnsim.flow.chosen import Given, chunks
 from rnnsim.flow.results import GradientFlow, flow_of
 from rnnsim.kernels.arithmetic.jit import layer_of
 from rnnsim.kernels.flow.arrays import FlowArrays, GateArrays
@@ -31,53 +32,50 @@ def flow_of_stack(
     batch: kernels.Batch,
     steps: npt.NDArray[np.int64],
     n_threads: int | None,
-    given: tuple[Floats, Floats],
+    given: Given,
     sizes: tuple[int, bool],
 ) -> GradientFlow:
-    """`gradient_flow` below the border; given: the scratch's scales and final, sizes: K, kept."""
-    layers, cell, (scales, final), (K, kept) = (
-        weights_for(stack, batch),
-        cell_of(stack),
-        given,
-        sizes,
-    )
-    out = stack_flow_arrays(layers, batch, steps.size, K, kept)
+    """`gradient_flow` below the border; sizes: K, and whether norms of sequences are kept."""
+    layers, cell, (K, kept) = weights_for(stack, batch), cell_of(stack), sizes
+    scales, windows = given.scales, given.windows
+    out = stack_flow_arrays(layers, batch, steps.size, K, kept, given.n_windows)
     by_layers = np.stack(by_layer(stack, scales)) if scales.size else np.empty((len(layers), 0, 0))
     weights, (T, B) = layered(layers), batch.inputs.shape[1:3]
     lags = kernels.lags_at_once(T, B, steps.size)
     A, H = layers[0].b_h.shape[1], stack.n_hidden
-    flops = len(layers) * K * (4.0 * steps.size * B * A * (H + H) + 60.0 * A * 2 * H)
+    flops = K * 4.0 * steps.size * B * A * H + given.flops(K, steps.size, T) * B * A * 2 * H
 
     def prepare() -> parallel.Worker:
-        work = stack_flow_work(layers, batch, steps.size, lags, cell, final)
+        work = stack_flow_work(layers, batch, steps.size, lags, cell, given.final, windows)
         work = work._replace(layers=work.layers._replace(scales=by_layers))
 
         def worker(start: int, stop: int) -> Iterator[None]:
             for n in range(start, stop):
                 begin_stack_flow(weights, batch, cell, steps, n, work, out)
-                for first, last in parallel.pieces(K, lags):
+                for first, last in chunks(K, lags, windows):
                     yield
                     advance_stack(cell, steps, first, last, n, work, out)
                     close_stack_lags(steps, first, last, n, work, out)
 
         return worker
 
-    parallel.over_networks(len(stack), n_threads, prepare, flops=flops)
-    return _joined(out, steps, B, stack.dtype, scales if scales.size else None)
+    parallel.over_networks(len(stack), n_threads, prepare, flops=len(layers) * flops)
+    return _joined(out, steps, given, B, stack.dtype)
 
 
 def _joined(
     out: StackFlowArrays,
     steps: npt.NDArray[np.int64],
+    given: Given,
     B: int,
     dtype: np.dtype[np.floating],
-    scales: Floats | None,
 ) -> GradientFlow:
     """The flow of all layers together, and of each."""
     L = len(out.layers.readout)
     arrays = [layer_of(out.layers, index) for index in range(L)]
-    flows = tuple(flow_of(each, steps, B, dtype, None) for each in arrays)
-    return flow_of(_together(arrays, out.whole), steps, B, dtype, scales, flows)
+    flows = tuple(flow_of(each, steps, given.windows, B, dtype, None) for each in arrays)
+    whole = _together(arrays, out.whole)
+    return flow_of(whole, steps, given.windows, B, dtype, given.state_scale, flows)
 
 
 def _together(layers: list[FlowArrays], whole: FlowArrays) -> FlowArrays:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rnnsim import kernels, parallel
+from rnnsim.flow.chosen import Given, chunks
+from rnnsim.kernels.flow.chosen import start_sums
 from rnnsim.kernels.flow.flow import begin_flow, close_lags, merge_full, start_windows
 from rnnsim.kernels.flow.lags import advance_rows, merge_lags
 
@@ -21,18 +23,17 @@ def gradient_flow(
     cell: Any,
     steps: npt.NDArray[np.int64],
     members: int,
-    scales: npt.NDArray[np.float64],
-    final: npt.NDArray[np.float64],
+    given: Given,
     out: kernels.FlowArrays,
 ) -> None:
     """`kernels.gradient_flow` of a single network by a team; equal up to the order of sums."""
     T, B = batch.inputs.shape[1:3]
-    K, S, lags = out.hidden_log_norm.shape[1], steps.size, kernels.lags_at_once(T, B, steps.size)
+    K, S, lags = out.log_norms.shape[2], steps.size, kernels.lags_at_once(T, B, steps.size)
     parts = [sequences_of(batch, share) for share in parallel.shares(B, members)]
-    ends = [np.ascontiguousarray(final[:, a:b]) for a, b in parallel.shares(B, members)]
+    givens = [given.of_sequences(a, b) for a, b in parallel.shares(B, members)]
     works = [
-        kernels.flow_work(weights, part, S, lags, cell)._replace(scales=scales, final=end)
-        for part, end in zip(parts, ends, strict=True)
+        each.put_into(kernels.flow_work(weights, part, S, lags, cell))
+        for part, each in zip(parts, givens, strict=True)
     ]
     outs = [kernels.flow_arrays(weights, part, S, 1, False) for part in parts]
     sizes = np.array([part.inputs.shape[2] for part in parts])
@@ -49,12 +50,14 @@ def gradient_flow(
             out.first_nonfinite[0] = _earliest(outs)
             start_windows(0, works[0], out)
 
-    def advance(first: int, m: int) -> None:
-        advance_rows(cell, steps, first, min(first + lags, K), 0, works[m], outs[m])
+    def start(m: int) -> None:
+        start_sums(works[m], works[0])
 
-    def close(first: int, m: int) -> None:
+    def advance(first: int, last: int, m: int) -> None:
+        advance_rows(cell, steps, first, last, 0, works[m], outs[m])
+
+    def close(first: int, last: int, m: int) -> None:
         if m == 0:
-            last = min(first + lags, K)
             for other in works[1:]:
                 merge_lags(last - first, works[0], other)
             logs = np.concatenate([work.logs for work in works], axis=2)
@@ -63,8 +66,9 @@ def gradient_flow(
                 out.first_nonfinite[0] = _earliest(outs)
             close_lags(steps, first, last, 0, logs, part_logs, works[0], out)
 
-    chunks = (partial(phase, first) for first in range(0, K, lags) for phase in (advance, close))
-    parallel.in_step(members, chain([begin, join], chunks))
+    lagged = chunks(K, lags, given.windows)
+    phases = (partial(phase, *ends) for ends in lagged for phase in (advance, close))
+    parallel.in_step(members, chain([begin, join, start], phases))
 
 
 def sequences_of(batch: kernels.Batch, share: tuple[int, int]) -> kernels.Batch:

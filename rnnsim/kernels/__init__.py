@@ -27,7 +27,14 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_sums,
     lyapunov_work,
 )
-from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work, lags_at_once
+from rnnsim.kernels.flow.arrays import (
+    FlowArrays,
+    FlowWork,
+    flow_arrays,
+    flow_work,
+    lags_at_once,
+    window_work,
+)
 from rnnsim.kernels.flow.flow import gradient_flow
 from rnnsim.kernels.gradients.backward import bptt
 from rnnsim.kernels.gradients.backward_arrays import (
@@ -123,4 +130,5 @@ __all__ = [
     "stack_truncated_work",
     "truncated_bptt",
     "truncated_work",
+    "window_work",
 ]

@@ -14,7 +14,7 @@ from rnnsim.kernels.dynamics.lyapunov import (
     lyapunov_arrays,
     lyapunov_work,
 )
-from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work
+from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work, window_work
 from rnnsim.kernels.gradients.backward_arrays import (
     BackwardWork,
     EachStep,
@@ -307,9 +307,16 @@ def _with_common(work: Any, made: Any, weights: Weights, batch: Batch) -> Any:
 
 def _with_scales(work: Any, made: Any, weights: Weights, batch: Batch) -> Any:
     made = _with_final(work, made, weights, batch)
+    if work.along.size > 0:
+        made = window_work(made, work.windows)
     if work.scales.size == 0:
         return made
     return made._replace(scales=np.zeros((len(weights.W_hh), batch.h0.shape[2])))
+
+
+def _chosen(out: Any) -> int:
+    """How many windows were chosen, -1 where there is one for every lag."""
+    return -1 if out.lag_norms.shape[1] > 0 else out.hidden_log_norm.shape[1]
 
 
 _MADE: dict[type, Any] = {
@@ -325,7 +332,7 @@ _MADE: dict[type, Any] = {
         weights.W_hh.shape[2], weights.W_xh.shape[2], work.logs.shape[1], weights.W_hh, cell),
     GradientArrays: lambda out, weights, batch, cell: _like_asked(out, weights, batch),
     FlowArrays: lambda out, weights, batch, cell: flow_arrays(
-        weights, batch, *out.log_norms.shape[1:], out.per_sequence.size > 0),
+        weights, batch, *out.log_norms.shape[1:], out.per_sequence.size > 0, _chosen(out)),
     LyapunovArrays: lambda out, weights, batch, cell: lyapunov_arrays(
         len(weights.W_hh), batch.inputs.shape[2], *out.block_sums.shape[2:]),
 }  # fmt: skip
@@ -336,13 +343,14 @@ _MADE_OF_STACKS: dict[type, Any] = {
     TruncatedWork: lambda work, layers, batch, cell: stack_truncated_work(
         layers, batch, -(-batch.inputs.shape[1] // max(1, work.rows.shape[1])), cell),
     StackFlowWork: lambda work, layers, batch, cell: stack_flow_work(
-        layers, batch, len(work.carried), len(work.logs), cell),
+        layers, batch, len(work.carried), len(work.logs), cell,
+        windows=work.layers.windows[0] if work.layers.along.size > 0 else None),
     LyapunovWork: lambda work, layers, batch, cell: stack_lyapunov_work(
         layers, work.logs.shape[-1], cell),
     GradientArrays: lambda out, layers, batch, cell: stack_gradient_arrays(layers, batch),
     StackFlowArrays: lambda out, layers, batch, cell: stack_flow_arrays(
         layers, batch, out.whole.log_norms.shape[1], out.whole.log_norms.shape[2],
-        out.whole.per_sequence.size > 0),
+        out.whole.per_sequence.size > 0, _chosen(out.whole)),
     LyapunovArrays: lambda out, layers, batch, cell: stack_lyapunov_arrays(
         len(layers), len(layers[0].W_hh), batch.inputs.shape[2], *out.block_sums.shape[3:]),
 }  # fmt: skip

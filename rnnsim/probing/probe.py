@@ -7,6 +7,7 @@ from typing import Any
 
 from rnnsim import checks
 from rnnsim.diagnosis.result import Diagnosis
+from rnnsim.flow.chosen import Choice
 from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.results import GradientFlow
 from rnnsim.networks.stack import Network
@@ -171,6 +172,7 @@ class Probe:
         call: int | None = None,
         *,
         max_lag: int | None = None,
+        windows: Choice = "all",
         n_threads: int | None = None,
         per_sequence: bool | None = None,
         state_scale: str | None = None,
@@ -181,7 +183,7 @@ class Probe:
         ----------
         module, call
             As of `record`.
-        max_lag, n_threads, per_sequence, state_scale
+        max_lag, windows, n_threads, per_sequence, state_scale
             As of `gradient_flow`.
 
         Returns
@@ -202,6 +204,7 @@ class Probe:
             h0=record.h0,
             c0=record.c0,
             max_lag=max_lag,
+            windows=windows,
             n_threads=n_threads,
             per_sequence=per_sequence,
             state_scale=state_scale,

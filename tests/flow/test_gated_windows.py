@@ -48,7 +48,7 @@ def windows(flow, of):
         names = ("log_norms", "cosine", "log_error", "log_floor")
         found = [getattr(flow, f"window_{name}") for name in names] + [flow.full_log_norm]
     else:
-        found = list(getattr(flow, of))
+        found = list(getattr(flow, of))[:5]
     return [a[..., None] if of in ("W_hh", "recurrent") else a for a in found]
 
 

@@ -267,6 +267,7 @@ CALLS: dict[str, Call] = {
     "gradient_map": _call(model=RNNS, data=BATCH),
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
     "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),
+    "window_between": Call(lambda: {"flow": _flow(), "of": "gates"}),
     "reach": Call(lambda: {"flow": _flow()}),
     "window_bias_variance": _call(**GATED, draw=BATCH, n_batches=2, windows=[1, 2], max_lag=2),
     **{

@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 
 import rnnsim
 from rnnsim import Sequences, kernels
+from rnnsim.kernels.flow import chosen, lags
 from rnnsim.kernels.flow import flow as flow_kernels
-from rnnsim.kernels.flow import lags
 from rnnsim.kernels.gradients import truncated
 from rnnsim.networks.binding import batch_for
 from rnnsim.networks.rnn import originals
@@ -116,6 +116,7 @@ def test_each_kernel_compiles_once_for_each_dtype_and_cell(cell):
                     rnnsim.forward(rnn, s.inputs, **begin)
                     rnnsim.evaluate(rnn, s, **begin)
                     rnnsim.gradient_flow(rnn, s, max_lag=np.int64(2), **begin)
+                    rnnsim.gradient_flow(rnn, s, windows=range(1, 3), **begin)
                     for data in (s, derived):
                         keep = ("inputs", "states", "steps")
                         rnnsim.bptt(rnn, data, **begin)
@@ -126,7 +127,7 @@ def test_each_kernel_compiles_once_for_each_dtype_and_cell(cell):
         kernels.forward, kernels.evaluate, kernels.bptt, truncated.start_truncated,
         truncated.sweep_depths, truncated.end_steps, truncated.end_products,
         truncated.finish_truncated, flow_kernels.begin_flow, flow_kernels.start_windows,
-        lags.advance_rows, flow_kernels.close_lags,
+        lags.advance_rows, flow_kernels.close_lags, chosen.start_sums,
     ]  # fmt: skip
     others = {"Literal", "Lstm", "Gru"} - {cell.capitalize()}
     for kernel in compiled:

@@ -9,7 +9,7 @@ import pytest
 from builders import NOJIT, case
 
 from rnnsim import Sequences, bptt, evaluate, forward, gradient_flow, truncated_bptt
-from rnnsim.kernels.flow import flow, lags, windows
+from rnnsim.kernels.flow import chosen, flow, lags, windows
 from rnnsim.kernels.gradients import backward, blocks, steps, truncated, unfolding
 
 T, B, H, D, V = 20, 5, 6, 2, 3
@@ -39,7 +39,7 @@ def products(monkeypatch):
     def outer_of_steps(left, right, shape, columns, factors, total, squares):
         return shape[0] * shape[1], shape[2], columns[1]
 
-    for module in (backward, blocks, flow, lags, steps, truncated, unfolding, windows):
+    for module in (backward, blocks, chosen, flow, lags, steps, truncated, unfolding, windows):
         for name, what in (
             ("multiply", product), ("add_outer", outer), ("add_outer_of_steps", outer_of_steps)
         ):  # fmt: skip
@@ -118,6 +118,20 @@ def test_the_flow_moves_only_rows_that_exist(products):
     products.clear()
     gradient_flow(m.rnn, m.sequences, h0=m.h0, max_lag=3)
     assert rows_by_depth(products, "lags") == {H: 2 * 4 * B}
+
+
+@pytest.mark.nojit
+@plain_python
+def test_a_chosen_window_takes_one_outer_product(products):
+    m, triangle = made(), B * T * (T + 1) // 2
+    gradient_flow(m.rnn, m.sequences, h0=m.h0, windows=())
+    assert rows_by_depth(products, "lags") == {H: triangle}  # rows moved, and nothing else
+    assert rows_by_depth(products, "chosen") == {H: T * B, D: T * B}  # g times h, and times x
+    products.clear()
+    gradient_flow(m.rnn, m.sequences, h0=m.h0, windows=[1, 4, 12])
+    assert rows_by_depth(products, "lags") == {H: triangle}
+    outer = rows_by_depth(products, "chosen")[H] - T * B
+    assert outer == B * (T + (T - 1) + (T - 4))  # the steps that lags 0, 1..3, 4..11 stand at
 
 
 @pytest.mark.nojit

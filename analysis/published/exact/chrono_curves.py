@@ -102,7 +102,7 @@ def _portion(
     rnn = rnn.with_weights(rnn.weights._replace(W_xh=np.zeros_like(rnn.W_xh)))
     T = longest + 1
     batch = rnnsim.Sequences.from_gradients(np.zeros((T, 1, 1)), dL_dc_final=np.ones((1, _H)))
-    logs = rnnsim.gradient_flow(rnn, batch).log_norms[:, 0]
+    logs = rnnsim.gradient_flow(rnn, batch, windows=()).log_norms[:, 0]
     memories = rnnsim.bptt(rnn, batch, keep=["states"]).memories
     assert memories is not None
     back = memories[:, :0:-1, 0]  # dL/dc at lags 0, 1, ..., by unit

@@ -116,7 +116,7 @@ def _rate(rnn: rnnsim.RNN, noise: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
     """The rate (N,) of a gradient on its way back, from lag 20 to the first steps."""
     N, T, _, H = noise.shape
     batch = rnnsim.Sequences.from_gradients(noise, dL_dh_final=np.ones((N, 1, H)))
-    logs = rnnsim.gradient_flow(rnn, batch).log_norms[:, 0]
+    logs = rnnsim.gradient_flow(rnn, batch, windows=()).log_norms[:, 0]
     return np.asarray((logs[:, -20] - logs[:, 20]) / (T - 40))
 
 

@@ -68,7 +68,7 @@ def compute(settings: Settings, progress: bool) -> Datasets:
             settings.network_seeds, n_inputs=2, n_hidden=settings.n_hidden, n_outputs=1,
             cell="lstm", scheme="pytorch", forget_bias=bias, dtype="float32", rng=seed,
         )  # fmt: skip
-        flow = rnnsim.gradient_flow(rnn, few).log_norms[:, -1, 1:T]
+        flow = rnnsim.gradient_flow(rnn, few, windows=()).log_norms[:, -1, 1:T]
         norms.append(flow - flow[:, :1])
         record = _trained(rnn, settings, test, progress)
         errors.append(2.0 * record.loss.values)  # the loss is half of it

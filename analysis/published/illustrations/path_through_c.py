@@ -94,7 +94,7 @@ def _carousel(settings: Settings) -> rnnsim.RNN:
 
 def _norms(rnn: rnnsim.RNN, batch: rnnsim.Sequences, settings: Settings) -> tuple[Any, Any]:
     """(by all paths, through c), each (N, lag), ln relative to lag 1."""
-    flow = rnnsim.gradient_flow(rnn, batch, max_lag=settings.max_lag)
+    flow = rnnsim.gradient_flow(rnn, batch, max_lag=settings.max_lag, windows=())
     assert flow.log_norms_c is not None  # of an LSTM
     assert flow.log_norms_path_c is not None
     both = (flow.log_norms_c, flow.log_norms_path_c)

@@ -25,8 +25,11 @@ def windows(what: str, before: str = "", gate: str = "") -> Entries:
     }  # fmt: skip
 
 
-WINDOWS = Labels(table(_NETWORK, windows("a gradient")))
-WINDOWS_OF_GATES = Labels(table(_NETWORK, windows("the part of a gate in a gradient", gate="gate")))
+_AXES = {"window": "windows"}
+WINDOWS = Labels(table(_NETWORK, windows("a gradient")), axes=_AXES)
+WINDOWS_OF_GATES = Labels(
+    table(_NETWORK, windows("the part of a gate in a gradient", gate="gate")), axes=_AXES
+)
 _NESTED = {
     f"{part}_{name}": f"{part}.{name}"
     for part in ("gates", "recurrent", "recurrent_gates")
@@ -92,7 +95,9 @@ def _flow(layers: str) -> Entries:
 _EPSILON = table((), {"epsilon": ("", NONE, "machine epsilon of the networks' dtype")})
 _PATHS = {"log_norm_map": "log_norms"} | _NESTED
 _SIZES = {"time": "n_loss_steps", "window": "", "epsilon": ""}
-FLOW = Labels(table(_NETWORK, _flow("")) | _EPSILON, _PATHS, {"time": "steps"}, _SIZES, _OF_STATE)
+FLOW = Labels(
+    table(_NETWORK, _flow("")) | _EPSILON, _PATHS, _AXES | {"time": "steps"}, _SIZES, _OF_STATE
+)
 # What is of the whole state, or of all layers together, and then the same of each layer.
 _BY_LAYER = _flow(" of a layer") | {
     "log_norm_map": (

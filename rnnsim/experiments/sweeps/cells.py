@@ -258,6 +258,7 @@ def _gradients(rnn: Network, batch: Sequences, job: Job, n_threads: int) -> Foun
         rnn, batch, n_threads=n_threads, per_sequence=True, state_scale=job.state_scale
     )
     parts = reach(flow, job.share)
+    assert parts.cancellation_W_hh is not None  # of all windows
     error, floor = flow.recurrent.log_error, flow.recurrent.log_floor[:, None]
     found = {
         "log_norm": mean_over_steps(log_changes(flow, range(flow.n_lags))),

@@ -331,7 +331,7 @@ def measure_both_ways(job: PhaseJob, n_threads: int) -> Found:
     targets = np.ones((T, B, 1), rnn.dtype)  # what no output is: the gradient never starts at 0
     batch = Sequences(inputs, targets).last_loss_only()
     reach = min(T - burn_in, T - 1)
-    flow = gradient_flow(rnn, batch, max_lag=reach, h0=states, n_threads=n_threads)
+    flow = gradient_flow(rnn, batch, max_lag=reach, windows=(), h0=states, n_threads=n_threads)
     growth = growth_rate(flow, (reach // 10, reach))
     return {
         "lyapunov_exponent": spectrum.exponents[:, 0],

@@ -110,7 +110,12 @@ def measure(job: Job, n_threads: int | None = None) -> dict[str, npt.NDArray[Any
         max_lag = max(1, n_lags - 1)
         of_all = "lags" in job.measures
         flow = gradient_flow(
-            rnn, sequences, max_lag=max_lag, n_threads=n_threads, per_sequence=of_all
+            rnn,
+            sequences,
+            max_lag=max_lag,
+            windows="all" if "truncation" in job.measures else (),
+            n_threads=n_threads,
+            per_sequence=of_all,
         )
         result |= _from_flow(job, flow)
     segments = "truncation" in job.measures and "segments" in job.truncation

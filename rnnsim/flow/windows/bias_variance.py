@@ -9,6 +9,7 @@ import numpy.typing as npt
 from rnnsim import checks
 from rnnsim.data.labels.results import described
 from rnnsim.data.sequences import Sequences
+from rnnsim.flow.chosen import ascending_windows
 from rnnsim.flow.team import sequences_of
 from rnnsim.flow.windows.collected import Groups, Moments
 from rnnsim.flow.windows.parts import Bound, move
@@ -221,12 +222,4 @@ def _part(whole: Bound, share: tuple[int, int]) -> Bound:
 def _checked(windows: Any, K: int, T: int) -> npt.NDArray[np.int64]:
     if windows is None:
         return np.arange(1, K + 1)
-    listed = checks.whole_numbers("windows", windows, least=1)
-    if pair := checks.descent(listed):
-        raise ValueError(f"`windows` must ascend, got {pair[1]} after {pair[0]}; sort them")
-    if listed[-1] > K:
-        most = f"n_steps = {T}, which is the whole sequence" if K == T else f"max_lag + 1 = {K}"
-        raise ValueError(
-            f"`windows` must be at most {most}, got {listed[-1]}; leave the longer ones out"
-        )
-    return listed
+    return ascending_windows(windows, K, T)

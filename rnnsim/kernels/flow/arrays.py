@@ -19,7 +19,7 @@ PARTS = 3  # of a state with memories: h, c, and the path through c alone
 class GateArrays(NamedTuple):
     """Windows by gate, G gates (0 where there is one alone), fields as in `FlowArrays`.
 
-    log_norm, cosine, log_error (N, K, G), full, terms (N, G).
+    log_norm, cosine, log_error (N, M, G), full, terms (N, G).
     """
 
     log_norm: np.ndarray
@@ -31,17 +31,18 @@ class GateArrays(NamedTuple):
 
 @by_reference
 class FlowArrays(NamedTuple):
-    """Results for an ensemble; S loss steps, K lags; logs are natural. All float64 but two.
+    """Results for an ensemble; S loss steps, K lags, M windows; natural logs. All float64 but one.
 
     log_norms, live, log_rms, log_std (N, S, K), of whole states; per_sequence (N, S, K, B), or of
     size 0; parts (N, S, K, 3): log_norms of h, of the memories, and of the path through these
     alone, or (N, S, K, 0) of cells without.
     All gradients are B times dL/dW, as the batch average comes last.
-    hidden_* are of dL/dW_hh, recurrent_* of dL/d[W_hh, W_xh, b_h] as one matrix: log_norm (N, K) of
-    window k+1, cosine (N, K) and log_error (N, K) to the full gradient, full (N,) its log norm,
-    terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2;
-    *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> / ||g||^2 for what lag k
-    adds, by gate; lag_norms (N, K, 2): ||G_k|| / ||g||; inputs_full (N,): ln ||g|| of W_xh.
+    hidden_* are of dL/dW_hh, recurrent_* of dL/d[W_hh, W_xh, b_h] as one matrix: log_norm (N, M) of
+    each window, cosine (N, M) and log_error (N, M) to the full gradient, full (N,) its log norm,
+    terms (N,) the log of the root of the sum over lags and rows of ||delta||^2 ||presynaptic||^2,
+    NaN where M is 0; *_gates: GateArrays. shares (N, K, 2, G): of W_hh and of W_xh, <G_k, g> /
+    ||g||^2 for what lag k adds, by gate; lag_norms (N, K, 2), or (N, 0, 2) of chosen windows:
+    ||G_k|| / ||g||; inputs_full (N,): ln ||g|| of W_xh.
     readout (N,) is the log norm of dL/d[W_hy, b_y], the same in every window.
     mean_slope (N,), saturated (N,) over all steps, sequences and units; first_nonfinite (N,) int64.
     """
@@ -84,10 +85,15 @@ class FlowWork(NamedTuple):
     (N, .) or of size 0: what multiplies the components of a gradient in its norm; final as in
     BackwardWork, where step T carries loss; sizes (T, B, 2)
     and size_exponents (2,) int64: the norms of h_{t-1} and of the whole row of the trace. Of every
-    lag of a chunk: outer (C, A, P'), its outer products in units of 2^tops (C,) int64, terms
-    (C, 2, G), logs (C, S, B) and part_logs (C, S, B, 3 or 0). window, window_lost (what rounding
-    takes from it) and full (A, P) float64 with sum_exponents (2,) int64; full_norms (2,): of the
-    columns of W_hh and of W_xh of the latter; dy (S*B, V') and readout (V, P').
+    lag of a chunk: outer (C, A, P'), its outer products in units of 2^tops (C,) int64, terms and
+    shares (C, 2, G), logs (C, S, B) and part_logs (C, S, B, 3 or 0). window, window_lost (what
+    rounding takes from it) and full (A, P) float64 with sum_exponents (2,) int64; full_norms (2,):
+    of the columns of W_hh and of W_xh of the latter; dy (S*B, V') and readout (V, P').
+    Of size 0 unless windows are chosen (`window_work`): windows (M,) int64, ascending; sums
+    (T, B, A'), deltas added up by the step that they stand at, in units of 2^sum_units (T, B)
+    int64; along (2, T, B, A'), the trace through W_hh's and W_xh's part of the full gradient, which
+    is packed in panels; products (2, A') of these and the deltas of a lag. outer has one place
+    then, and squares none where M is 0.
     """
 
     units: int
@@ -116,28 +122,39 @@ class FlowWork(NamedTuple):
     full_norms: np.ndarray
     dy: np.ndarray
     readout: np.ndarray
+    shares: np.ndarray
+    windows: np.ndarray
+    sums: np.ndarray
+    sum_units: np.ndarray
+    along: np.ndarray
+    products: np.ndarray
+    panels: np.ndarray
 
 
 @allocator
-def flow_arrays(weights, batch, S, K, per_sequence):
-    """Results for an ensemble with S loss steps and K lags, to be filled by `gradient_flow`."""
+def flow_arrays(weights, batch, S, K, per_sequence, M=-1):
+    """Results for an ensemble with S loss steps and K lags, to be filled by `gradient_flow`.
+
+    M: how many windows are chosen; unless given there is one for every lag.
+    """
     (N, rows, H), B = weights.W_hh.shape, batch.inputs.shape[2]
     G, parts = rows // H, PARTS if batch.h0.shape[2] > H else 0
     several = G if G > 1 else 0
+    known, M = (K, K) if M < 0 else (0, M)
     return FlowArrays(
         np.full((N, S, K), np.nan),
         np.full((N, S, K), np.nan),
         np.full((N, S, K), np.nan),
         np.full((N, S, K), np.nan),
         np.full((N, S, K, B) if per_sequence else (0, 0, 0, 0), np.nan),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty((N, K)),
+        np.empty((N, M)),
+        np.empty((N, M)),
+        np.empty((N, M)),
         np.empty(N),
         np.full(N, -np.inf),
-        np.empty((N, K)),
-        np.empty((N, K)),
-        np.empty((N, K)),
+        np.empty((N, M)),
+        np.empty((N, M)),
+        np.empty((N, M)),
         np.empty(N),
         np.full(N, -np.inf),
         np.empty(N),
@@ -145,20 +162,20 @@ def flow_arrays(weights, batch, S, K, per_sequence):
         np.empty(N),
         np.empty(N, np.int64),
         np.full((N, S, K, parts), np.nan),
-        _gate_arrays(N, K, several),
-        _gate_arrays(N, K, several),
+        _gate_arrays(N, M, several),
+        _gate_arrays(N, M, several),
         np.empty((N, K, 2, G)),
-        np.empty((N, K, 2)),
+        np.empty((N, known, 2)),
         np.empty(N),
     )
 
 
 @allocator
-def _gate_arrays(N, K, G):
+def _gate_arrays(N, M, G):
     return GateArrays(
-        np.empty((N, K, G)),
-        np.empty((N, K, G)),
-        np.empty((N, K, G)),
+        np.empty((N, M, G)),
+        np.empty((N, M, G)),
+        np.empty((N, M, G)),
         np.empty((N, G)),
         np.full((N, G), -np.inf),
     )
@@ -174,7 +191,7 @@ def lags_at_once(T, B, S):
 def flow_work(weights, batch, S, C, cell=0, above=0):
     """Scratch for `gradient_flow` with S loss steps and C lags at once: one for each thread.
 
-    above: as in `allocate_backward`.
+    For all windows; `window_work` makes that of chosen ones. above: as in `allocate_backward`.
     """
     A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
@@ -207,4 +224,28 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
         np.zeros(2, np.float64),
         np.zeros((S * B, padded(V, like)), like.dtype),
         np.zeros((weights.b_y.shape[1], padded(P, like)), like.dtype),
+        np.zeros((C, 2, G), np.float64),
+        np.zeros(0, np.int64),
+        np.zeros((0, 0, 0), like.dtype),
+        np.zeros((0, 0), np.int64),
+        np.zeros((2, 0, 0, 0), like.dtype),
+        np.zeros((2, 0), like.dtype),
+        np.zeros((0, 0, 0), like.dtype),
+    )
+
+
+def window_work(work, windows):
+    """The scratch of `flow_work` for chosen windows (M,) int64, ascending in 1..K, or none."""
+    (T, B, _), (A, P), width = work.sizes.shape, work.window.shape, work.deltas.shape[2]
+    S, _, G = work.squares.shape
+    some, dtype = min(windows.size, 1), work.rows.dtype
+    return work._replace(
+        outer=np.zeros((1, *work.outer.shape[1:]), dtype),
+        squares=np.zeros((S, B, some * G)),
+        windows=windows,
+        sums=np.zeros((some * T, B, width), dtype),
+        sum_units=np.zeros((some * T, B), np.int64),
+        along=np.zeros((2, T, B, width), dtype),
+        products=np.zeros((2, width), dtype),
+        panels=empty_panels(P, A, work.rows),
     )

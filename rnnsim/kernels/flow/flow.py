@@ -6,7 +6,8 @@ matrix product takes all rows one step further. The outer products of a lag, add
 their own, so that neither decay nor growth leaves the floating-point range.
 
 Lags are treated in chunks: first the rows move (lags.py), then what they gave is summarised and
-added to the windows. Sequences may be divided among several workspaces up to that point.
+added to the windows. Sequences may be divided among several workspaces up to that point. Of chosen
+windows alone (chosen.py) no lag has outer products, and a chunk ends at each of them.
 """
 
 import numpy as np
@@ -24,14 +25,16 @@ from rnnsim.kernels.arithmetic.norms import (
 )
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, pack, rows_from, rows_of
 from rnnsim.kernels.cells.seam import lasting, slope_sums
-from rnnsim.kernels.flow.lags import advance_rows, summarise
-from rnnsim.kernels.flow.windows import (
-    compare_window,
-    full_gradient,
-    grow_window,
-    rows_of_gate,
-    share_out,
+from rnnsim.kernels.flow.chosen import (
+    end_of_chunk,
+    lag_by_lag,
+    place_of,
+    share_sums,
+    start_sums,
 )
+from rnnsim.kernels.flow.compare import compare_window, share_out
+from rnnsim.kernels.flow.lags import advance_rows, summarise
+from rnnsim.kernels.flow.windows import full_gradient, grow_terms, grow_window, rows_of_gate
 from rnnsim.kernels.gradients.losses import score
 from rnnsim.kernels.gradients.steps import network, pack_back, start_state, take_final, unfold
 from rnnsim.kernels.gradients.unfolding import (
@@ -46,14 +49,17 @@ from rnnsim.kernels.gradients.unfolding import (
 @kernel
 def gradient_flow(weights, batch, cell, steps, start, stop, work, out):
     """Fill `out` for networks start..stop-1; `steps` (S,) int64 are the loss steps, ascending."""
-    K, C = out.hidden_log_norm.shape[1], work.tops.size
+    K = out.log_norms.shape[2]
     for n in range(start, stop):
         begin_flow(weights, batch, cell, steps, n, work, out)
         start_windows(n, work, out)
-        for first in range(0, K, C):
-            last = min(first + C, K)
+        start_sums(work, work)
+        first = 0
+        while first < K:
+            last = end_of_chunk(first, K, work)
             advance_rows(cell, steps, first, last, n, work, out)
             close_lags(steps, first, last, n, work.logs, work.part_logs, work, out)
+            first = last
 
 
 @kernel
@@ -125,13 +131,14 @@ def start_windows(n, work, out):
     for m in range(2):
         work.full_norms[m] = frobenius(work.full[:, :H] if m == 0 else work.full[:, H + 1 :])
     out.inputs_full[n] = log_norm_scaled(work.full[:, H + 1 :], work.sum_exponents[1])
-    out.hidden_terms[n] = out.recurrent_terms[n] = -np.inf
+    nothing = -np.inf if out.hidden_log_norm.shape[1] > 0 else np.nan  # of no window none is known
+    out.hidden_terms[n] = out.recurrent_terms[n] = nothing
     for gate in range(out.hidden_gates.full.shape[1]):
         first, last = rows_of_gate(work.forward.blocks, gate, H)
         full, exponent = work.full[first:last], work.sum_exponents[1]
         out.hidden_gates.full[n, gate] = log_norm_scaled(full[:, :H], exponent)
         out.recurrent_gates.full[n, gate] = log_norm_scaled(full, exponent)
-        out.hidden_gates.terms[n, gate] = out.recurrent_gates.terms[n, gate] = -np.inf
+        out.hidden_gates.terms[n, gate] = out.recurrent_gates.terms[n, gate] = nothing
     if out.first_nonfinite[n] < 0 and not out.recurrent_full[n] < np.inf:
         out.first_nonfinite[n] = 1
 
@@ -141,9 +148,17 @@ def close_lags(steps, first, last, n, logs, part_logs, work, out):
     """Statistics and windows of lags first..last-1 of network n, whose rows have moved."""
     for k in range(first, last):
         summarise(steps, k, n, logs[k - first], part_logs[k - first], out)
-        share_out(k - first, n, k, work, out)
-        grow_window(k - first, n, work, out)
-        compare_window(n, k, work, out)
+        if work.squares.shape[2] > 0:
+            grow_terms(k - first, n, work, out)
+        if lag_by_lag(work):
+            share_out(k - first, n, k, work, out)
+            grow_window(k - first, work)
+            compare_window(n, k, work, out)
+        else:
+            share_sums(k - first, n, k, work, out)
+    place = place_of(work.windows, last)
+    if place >= 0:
+        compare_window(n, place, work, out)
 
 
 @kernel

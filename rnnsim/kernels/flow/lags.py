@@ -18,106 +18,179 @@ from rnnsim.kernels.arithmetic.norms import (
 )
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, rows_from
 from rnnsim.kernels.cells.seam import along_memories, lasting, pull_back
-from rnnsim.kernels.flow.windows import keep_weights
+from rnnsim.kernels.flow.chosen import (
+    add_deltas,
+    close_sums,
+    lag_by_lag,
+    merge_sums,
+    scaling,
+)
+from rnnsim.kernels.flow.windows import keep_weights, rows_of_gate
 from rnnsim.kernels.gradients.steps import arrive
+
+_CACHED = 2**17  # bytes of rows and deltas that stay in the cache from one lag to the next
 
 
 @kernel
 def advance_rows(cell, steps, first, last, n, work, out):
-    """Norms and outer products of lags first..last-1, in order; rows end at lag `last`.
+    """Norms, and what is added up, of lags first..last-1, in order; rows end at lag `last`.
 
-    Rows become the deltas of their step, and these times W_hh the rows of the next lag.
+    Rows become the deltas of their step, and these times W_hh the rows of the next lag. No row
+    needs another one: some at a time go through all these lags, while they are in the cache.
     """
-    lasts = lasting(cell)
-    for k in range(first, last):
-        begin = first_row(steps, k)
-        clear_lag(k - first, work)
-        if begin == steps.size:
-            continue
-        top = measure_lag(steps, begin, k, k - first, n, work, out)
-        pull_rows(lasts, steps, begin, k, work)
-        push_rows(steps, begin, k, k - first, top, work)
+    lasts, some = lasting(cell), steps_at_once(work)
+    clear_lags(last - first, work)
+    for begin in range(0, steps.size, some):
+        end = min(begin + some, steps.size)
+        for k in range(first, last):
+            start = first_row(steps, k, begin, end)
+            if start < end:
+                top = measure_lag(steps, start, end, k, k - first, n, work, out)
+                pull_rows(lasts, steps, start, end, k, work)
+                push_rows(steps, start, end, k, k - first, top, work)
+    close_sums(steps, last, work)
 
 
 @kernel
-def first_row(steps, k):
-    """The first row that reaches lag k, and the number of rows if none does."""
-    begin = 0
-    while begin < steps.size and steps[begin] - k < 1:
+def steps_at_once(work):
+    """Of how many loss steps the rows go through several lags before those of the next do."""
+    rows, deltas = work.rows, work.deltas
+    numbers = rows.shape[1] * (rows.shape[2] + deltas.shape[2])
+    return max(1, _CACHED // (rows.itemsize * numbers))
+
+
+@kernel
+def first_row(steps, k, begin, end):
+    """The first row of begin..end-1 that reaches lag k, and `end` if none does."""
+    while begin < end and steps[begin] - k < 1:
         begin += 1
     return begin
 
 
 @kernel
-def clear_lag(lag, work):
-    """Nothing is known yet of one lag of the chunk."""
-    work.tops[lag] = EMPTY
-    fill(work.outer[lag], 0)
-    fill(work.terms[lag], 0.0)
+def clear_lags(count, work):
+    """Nothing is known yet of the first lags of the chunk."""
+    for lag in range(count):
+        work.tops[lag] = EMPTY
+        fill(work.terms[lag], 0.0)
+        fill(work.shares[lag], 0.0)
+        if lag_by_lag(work):
+            fill(work.outer[lag], 0)
 
 
 @kernel
-def measure_lag(steps, begin, k, lag, n, work, out):
-    """Norms of the rows at lag k. Returns the largest exponent of a live row, or EMPTY."""
-    top = _measure_rows(steps, begin, k, lag, n, work, out)
+def measure_lag(steps, begin, end, k, lag, n, work, out):
+    """Norms of rows at lag k. Returns the largest exponent of a live row, or EMPTY."""
+    top = _measure_rows(steps, begin, end, lag, n, work, out)
     if work.part_logs.shape[3] > 0 or work.scales.size > 0:
-        _measure_parts(begin, k, lag, n, work)
+        _measure_parts(begin, end, k, lag, n, work)
     return top
 
 
 @kernel
-def push_rows(steps, begin, k, lag, top, work):
-    """From deltas to the rows of the next lag, and to the outer products of this one."""
-    (S, B, _), A = work.rows.shape, work.window.shape[0]
-    work.tops[lag] = top
+def push_rows(steps, begin, end, k, lag, top, work):
+    """From deltas to the rows of the next lag, and to the sums of this one."""
+    B, A = work.rows.shape[1], work.window.shape[0]
     deltas, rows = rows_from(work.deltas, begin), rows_from(work.rows, begin)
-    multiply(deltas, (S - begin) * B, 0, A, work.backward, rows)
+    multiply(deltas, (end - begin) * B, 0, A, work.backward, rows)
     if work.dc.shape[2] > work.path.shape[2]:  # more than gradients of memories
-        for i in range(begin, S):
+        for i in range(begin, end):
             arrive(work.rows[i], work.dc[i], work.path.shape[2], 0, work.units)
-    if top > EMPTY:  # something is left
-        _outer_products(steps, begin, k, lag, top, work)
+    if top == EMPTY:  # nothing is left
+        return
+    raise_top(lag, top, work)
+    if work.squares.shape[2] > 0:
+        _sum_terms(steps, begin, end, k, lag, work)
+    if lag_by_lag(work):
+        _outer_products(steps, begin, end, k, lag, work)
+    else:
+        add_deltas(steps, begin, end, k, lag, work)
 
 
 @kernel
-def _measure_rows(steps, begin, k, lag, n, work, out):
-    """Norms of the rows at lag k, of h and memories. Returns the largest exponent of a live row."""
-    rows, dc, H = work.rows, work.dc, work.units
-    S, B, _ = rows.shape
-    logs, exponents = work.logs[lag], work.exponents
-    top = np.int64(EMPTY)
-    single = rows.itemsize == 4
-    low, high = (2.0**4, 2.0**44) if single else (2.0**40, 2.0**440)  # squares of rows as held
+def raise_top(lag, top, work):
+    """Let the sums of a lag be in units of 2^top, if this is more than they are in."""
+    before = work.tops[lag]
+    if top <= before:
+        return
+    work.tops[lag] = top
+    if before > EMPTY:
+        factor = power_of_two(before - top)
+        for m in range(2):
+            for gate in range(work.shares.shape[2]):
+                work.shares[lag, m, gate] *= factor
+                work.terms[lag, m, gate] *= factor * factor
+        if lag_by_lag(work):
+            rescale(work.outer[lag], before - top)
+
+
+@kernel
+def _measure_rows(steps, begin, end, lag, n, work, out):
+    """Norms of rows at a lag, of h and memories. Returns the largest exponent of a live row."""
+    top, exponents = np.int64(EMPTY), work.exponents
+    for i in range(begin, end):
+        logs = work.logs[lag, i]
+        if _squares_as_held(work.rows[i], work.dc[i], work.units, logs):
+            for b in range(logs.size):
+                logs[b] = _log_of_square(logs[b], exponents[i, b])
+                top = max(top, exponents[i, b])
+        else:
+            top = max(top, _hold_rows(steps[i], i, n, logs, work, out))
+    return top
+
+
+@kernel
+def _squares_as_held(rows, dc, H, squares):
+    """Squares of the norms of rows and dc together, (B,); whether all are as rows are held."""
+    held = True
+    for b in range(squares.size):
+        square = 0.0
+        for j in range(H):
+            square += np.float64(rows[b, j]) * np.float64(rows[b, j])
+        for j in range(dc.shape[1]):
+            square += np.float64(dc[b, j]) * np.float64(dc[b, j])
+        squares[b] = square
+        held &= _is_held(square, rows.itemsize)
+    return held
+
+
+@kernel
+def _is_held(square, itemsize):
+    """Whether a row of this squared norm stays as it is."""
+    low, high = (2.0**4, 2.0**44) if itemsize == 4 else (2.0**40, 2.0**440)
+    return low < square < high
+
+
+@kernel
+def _hold_rows(step, i, n, logs, work, out):
+    """Bring rows [i] into the range in which they are held; logs (B,) come as squares of norms."""
+    top, exponents = np.int64(EMPTY), work.exponents[i]
+    single = work.rows.itemsize == 4
     least, greatest = (2.0**-40, 2.0**40) if single else (2.0**-400, 2.0**400)  # safe squares
-    for i in range(begin, S):
-        for b in range(B):
-            square = 0.0
-            for j in range(H):
-                square += np.float64(rows[i, b, j]) * np.float64(rows[i, b, j])
-            for j in range(dc.shape[2]):
-                square += np.float64(dc[i, b, j]) * np.float64(dc[i, b, j])
-            if low < square < high:
-                logs[i, b] = _log_of_square(square, exponents[i, b])
-                top = max(top, exponents[i, b])
-                continue
-            row, memories = rows[i, b].reshape(1, -1), dc[i, b].reshape(1, -1)
-            norm = hypot(frobenius(row), frobenius(memories))
-            if 0.0 < norm < np.inf:
-                if least < square < greatest:
-                    logs[i, b] = _log_of_square(square, exponents[i, b])
-                else:
-                    logs[i, b] = log_normal(norm) + exponents[i, b] * LN2
-                shift = held_exponent(norm, row.itemsize)
-                rescale(row, -shift)
-                rescale(memories, -shift)
-                exponents[i, b] += shift
-                top = max(top, exponents[i, b])
+    for b in range(logs.size):
+        square = logs[b]
+        if _is_held(square, work.rows.itemsize):
+            logs[b] = _log_of_square(square, exponents[b])
+            top = max(top, exponents[b])
+            continue
+        row, memories = work.rows[i, b].reshape(1, -1), work.dc[i, b].reshape(1, -1)
+        norm = hypot(frobenius(row), frobenius(memories))
+        if 0.0 < norm < np.inf:
+            if least < square < greatest:
+                logs[b] = _log_of_square(square, exponents[b])
             else:
-                logs[i, b] = -np.inf if norm == 0.0 else np.nan
-                if norm != 0.0:
-                    top = max(top, exponents[i, b])
-                    if out.first_nonfinite[n] < 0:
-                        out.first_nonfinite[n] = steps[i]
+                logs[b] = log_normal(norm) + exponents[b] * LN2
+            shift = held_exponent(norm, row.itemsize)
+            rescale(row, -shift)
+            rescale(memories, -shift)
+            exponents[b] += shift
+            top = max(top, exponents[b])
+        else:
+            logs[b] = -np.inf if norm == 0.0 else np.nan
+            if norm != 0.0:
+                top = max(top, exponents[b])
+                if out.first_nonfinite[n] < 0:
+                    out.first_nonfinite[n] = step
     return top
 
 
@@ -130,14 +203,14 @@ def _log_of_square(square, exponent):
 
 
 @kernel
-def _measure_parts(begin, k, lag, n, work):
-    """Norms of h, of the memories and of the path through these alone, at one lag of the chunk.
+def _measure_parts(begin, end, k, lag, n, work):
+    """Norms of h, of the memories and of the path through these alone, of rows at one lag.
 
     Where components are scaled, those of the whole state are taken anew.
     """
-    (S, B, _), H, memory = work.rows.shape, work.units, work.path.shape[2]
+    B, H, memory = work.rows.shape[1], work.units, work.path.shape[2]
     scaled = work.scales.size > 0
-    for i in range(begin, S):
+    for i in range(begin, end):
         if k == 0:  # the path begins with what is there
             for b in range(B):
                 work.path_exponents[i, b] = work.exponents[i, b]
@@ -188,45 +261,43 @@ def log_of(size, exponent):
 
 
 @kernel
-def pull_rows(cell, steps, begin, k, work):
-    """deltas and their squared norms at lag k, from the rows; `cell` is the lasting one."""
+def pull_rows(cell, steps, begin, end, k, work):
+    """deltas at lag k, and where asked for their squared norms; `cell` is the lasting one."""
     deltas, forward, H = work.deltas, work.forward, work.units
-    (S, B, _), table = deltas.shape, forward.blocks
-    for i in range(begin, S):
+    B, gates, table = deltas.shape[1], work.squares.shape[2], forward.blocks
+    for i in range(begin, end):
         rows, memories, t = work.rows[i], work.dc[i], steps[i] - k
         entering = rows if k == 0 else rows[:0]
         along_memories(cell, entering, work.path[i], forward.kept, t, 0, H)
         pull_back(cell, rows, memories, forward.trace, forward.kept, t, deltas, i, 0, H)
-        fill(work.squares[i], 0.0)
         for b in range(B):
-            for block in range(table.shape[1]):
-                square = 0.0
-                for j in range(block * H, (block + 1) * H):
-                    square += np.float64(deltas[i, b, j]) * np.float64(deltas[i, b, j])
-                work.squares[i, b, max(table[0, block], table[1, block])] += square
+            for gate in range(gates):
+                first, last = rows_of_gate(table, gate, H)
+                own, square = deltas[i, b][first:last], 0.0
+                for j in range(own.size):
+                    square += np.float64(own[j]) * np.float64(own[j])
+                work.squares[i, b, gate] = square
 
 
 @kernel
-def _outer_products(steps, begin, k, lag, top, work):
-    """outer[lag] = sum over rows of delta^T [h, 1, x] at lag k, in units of 2^top.
+def _outer_products(steps, begin, end, k, lag, work):
+    """outer[lag] += the sum over rows of delta^T [h, 1, x] at lag k, in units of 2^tops[lag].
 
-    terms[lag] are the sums over rows of ||delta||^2 times ||h||^2 and ||[h, 1, x]||^2. Deltas of
-    other exponents than the top are scaled: nobody needs them behind this.
+    Deltas of other exponents are scaled: nobody needs them behind this.
     """
-    deltas, part = work.deltas, work.outer[lag]
-    (S, B, _), A = deltas.shape, work.window.shape[0]
+    deltas, part, top = work.deltas, work.outer[lag], work.tops[lag]
+    B, A = deltas.shape[1], work.window.shape[0]
     P = work.units + 1 + work.forward.sizes[1]
-    if not _sum_terms(steps, begin, k, lag, top, work):
-        for i in range(begin, S):
-            for b in range(B):
-                if work.exponents[i, b] != top:
-                    factor = _factor(work.exponents[i, b], top)
-                    for j in range(A):
-                        deltas[i, b, j] = deltas[i, b, j] * factor
+    for i in range(begin, end):
+        for b in range(B):
+            if work.exponents[i, b] != top:
+                factor = scaling(work.exponents[i, b], top)
+                for j in range(A):
+                    deltas[i, b, j] = deltas[i, b, j] * factor
     i = begin
-    while i < S:
+    while i < end:
         run = 1  # consecutive steps are one product
-        while i + run < S and steps[i + run] == steps[i] + run:
+        while i + run < end and steps[i + run] == steps[i] + run:
             run += 1
         left, right = rows_from(deltas, i), rows_from(work.forward.trace, steps[i] - k - 1)
         add_outer(left, right, run * B, A, P, part)
@@ -235,46 +306,38 @@ def _outer_products(steps, begin, k, lag, top, work):
 
 
 @kernel
-def _sum_terms(steps, begin, k, lag, top, work):
-    """Fill terms[lag]; returns whether all rows have the exponent `top`."""
-    S, B = work.exponents.shape
-    same, terms = True, work.terms[lag]
-    for i in range(begin, S):
-        for b in range(B):
-            exponent = work.exponents[i, b]
-            same &= exponent == top
-            factor = 1.0 if exponent == top else _factor(exponent, top)
-            sizes = work.sizes[steps[i] - k - 1, b]
+def _sum_terms(steps, begin, end, k, lag, work):
+    """terms[lag] += sums over rows of ||delta||^2 ||h||^2 and ||delta||^2 ||[h, 1, x]||^2."""
+    top, terms = work.tops[lag], work.terms[lag]
+    for i in range(begin, end):
+        for b in range(work.exponents.shape[1]):
+            exponent, sizes = work.exponents[i, b], work.sizes[steps[i] - k - 1, b]
+            factor = 1.0 if exponent == top else scaling(exponent, top)
             for gate in range(terms.shape[1]):
                 square = work.squares[i, b, gate] * factor * factor
                 terms[0, gate] += square * sizes[0] * sizes[0]
                 terms[1, gate] += square * sizes[1] * sizes[1]
-    return same
-
-
-@kernel
-def _factor(exponent, top):
-    """2^(exponent - top); rows above the top are exactly 0, whatever their exponent."""
-    return power_of_two(exponent - top) if exponent <= top else 0.0
 
 
 @kernel
 def merge_lags(count, work, other):
-    """Add the outer products of a chunk that another workspace has for other sequences."""
+    """Add what another workspace has of the lags of a chunk, for other sequences."""
     for lag in range(count):
-        top = max(work.tops[lag], other.tops[lag])
-        if top == EMPTY:
+        raise_top(lag, other.tops[lag], work)
+        top = work.tops[lag]
+        if other.tops[lag] == EMPTY:
             continue
-        own, its = _factor(work.tops[lag], top), _factor(other.tops[lag], top)
-        for i in range(work.outer.shape[1]):
-            for j in range(work.outer.shape[2]):
-                work.outer[lag, i, j] = work.outer[lag, i, j] * own + other.outer[lag, i, j] * its
+        its = scaling(other.tops[lag], top)
+        if lag_by_lag(work):
+            for i in range(work.outer.shape[1]):
+                for j in range(work.outer.shape[2]):
+                    work.outer[lag, i, j] += other.outer[lag, i, j] * its
         for m in range(2):
             apart = power_of_two(other.size_exponents[m] - work.size_exponents[m]) * its
             for gate in range(work.terms.shape[2]):
-                work.terms[lag, m, gate] *= own * own
                 work.terms[lag, m, gate] += other.terms[lag, m, gate] * apart * apart
-        work.tops[lag] = top
+                work.shares[lag, m, gate] += other.shares[lag, m, gate] * its
+    merge_sums(work, other)
 
 
 @kernel

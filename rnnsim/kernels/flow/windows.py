@@ -5,12 +5,11 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arithmetic.arrays import fill, total_of
-from rnnsim.kernels.arithmetic.jit import exact, kernel
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
     LN2,
     add_scaled,
-    compare_scaled,
     exponent_of,
     frobenius,
     hypot,
@@ -112,14 +111,24 @@ def take_full_back(cell, t, c, work):
 
 
 @kernel
-def grow_window(lag, n, work, out):
-    """Add the outer products of one lag of the chunk to the window, and their size to the sums."""
+def grow_window(lag, work):
+    """Add the outer products of one lag of the chunk to the window."""
+    if work.tops[lag] > EMPTY:
+        work.sum_exponents[0] = add_scaled(
+            work.window,
+            work.window_lost,
+            work.sum_exponents[0],
+            work.outer[lag],
+            work.tops[lag],
+        )
+
+
+@kernel
+def grow_terms(lag, n, work, out):
+    """Add the size of what one lag of the chunk adds to the sums."""
     top = work.tops[lag]
     if top == EMPTY:
         return
-    work.sum_exponents[0] = add_scaled(
-        work.window, work.window_lost, work.sum_exponents[0], work.outer[lag], top
-    )
     of_states, of_rows = work.size_exponents
     hidden, recurrent = total_of(work.terms[lag, 0]), total_of(work.terms[lag, 1])
     out.hidden_terms[n] = _add_terms(out.hidden_terms[n], hidden, top, of_states)
@@ -139,89 +148,3 @@ def _add_terms(log_root, square, top, exponent):
     if abs(exponent_of(square) + 2 * top) < 1000:
         square, top = times_power_of_two(square, 2 * top), np.int64(0)
     return log_add_squares(log_root, 0.5 * math.log(square) + (top + exponent) * LN2)
-
-
-@kernel
-def compare_window(n, k, work, out):
-    """The window of lags 0..k beside the full gradient."""
-    H, P = work.units, work.window.shape[1]
-    e_window, e_full = work.sum_exponents[0], work.sum_exponents[1]
-    log_norm, cosine, log_error = compare_scaled(
-        work.window[:, :H], e_window, work.full[:, :H], e_full
-    )
-    out.hidden_log_norm[n, k] = log_norm
-    out.hidden_cosine[n, k] = cosine
-    out.hidden_log_error[n, k] = log_error
-    log_norm, cosine, log_error = compare_scaled(
-        work.window[:, :P], e_window, work.full[:, :P], e_full
-    )
-    out.recurrent_log_norm[n, k] = log_norm
-    out.recurrent_cosine[n, k] = cosine
-    out.recurrent_log_error[n, k] = log_error
-    for gate in range(out.hidden_gates.full.shape[1]):
-        first, last = rows_of_gate(work.forward.blocks, gate, H)
-        window, full = work.window[first:last], work.full[first:last]
-        found = compare_scaled(window[:, :H], e_window, full[:, :H], e_full)
-        _put(found, out.hidden_gates, n, k, gate)
-        found = compare_scaled(window[:, :P], e_window, full[:, :P], e_full)
-        _put(found, out.recurrent_gates, n, k, gate)
-
-
-@kernel
-def _put(found, gates, n, k, gate):
-    gates.log_norm[n, k, gate], gates.cosine[n, k, gate], gates.log_error[n, k, gate] = found
-
-
-@kernel
-def share_out(lag, n, k, work, out):
-    """What lag k adds to dL/dW_hh and dL/dW_xh: its norm, and its share of the whole by gate.
-
-    Shares are <G_k, g> / ||g||^2, so that those of all lags and gates add up to 1.
-    """
-    H, P, top, e_full = work.units, work.window.shape[1], work.tops[lag], work.sum_exponents[1]
-    for m in range(2):
-        first, last = (0, H) if m == 0 else (H + 1, P)
-        added, full = work.outer[lag][:, first:last], work.full[:, first:last]
-        norm, squares = work.full_norms[m], 0.0
-        for gate in range(out.shares.shape[3]):
-            begin, end = rows_of_gate(work.forward.blocks, gate, H)
-            product, square = _product_and_square(added[begin:end], full[begin:end])
-            if 2.0**-900 < square < 2.0**900 and 2.0**-400 < norm < 2.0**400:
-                share = times_power_of_two(product / (norm * norm), max(top - e_full, -4000))
-            else:
-                share = _share(added[begin:end], top, full[begin:end], e_full, norm)
-            out.shares[n, k, m, gate] = share
-            squares += square
-        size = math.sqrt(squares) if 2.0**-900 < squares < 2.0**900 else frobenius(added)
-        relative = np.nan if norm == 0.0 else size / norm
-        out.lag_norms[n, k, m] = times_power_of_two(relative, max(top - e_full, -4000))
-
-
-@kernel
-def _product_and_square(part, full):
-    """<part, full> and ||part||^2, right where these stay within the range."""
-    product = square = 0.0
-    for i in range(part.shape[0]):
-        for j in range(part.shape[1]):
-            p = np.float64(part[i, j])
-            product += p * full[i, j]
-            square += p * p
-    return product, square
-
-
-@exact
-def _share(part, part_exponent, full, full_exponent, norm):
-    """<part, full> / norm^2, of arrays with an exponent; norm has that of `full`."""
-    size = frobenius(part)
-    if norm == 0.0 or not size < np.inf or not norm < np.inf:
-        return np.nan
-    if size == 0.0:
-        return 0.0
-    scale_part, scale_full = -exponent_of(size), -exponent_of(norm)
-    product, whole = 0.0, times_power_of_two(norm, scale_full)
-    for i in range(part.shape[0]):
-        for j in range(part.shape[1]):
-            p = times_power_of_two(np.float64(part[i, j]), scale_part)
-            product += p * times_power_of_two(full[i, j], scale_full)
-    shift = part_exponent - full_exponent - scale_part + scale_full
-    return times_power_of_two(product / (whole * whole), max(shift, -4000))

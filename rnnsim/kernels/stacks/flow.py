@@ -28,7 +28,14 @@ from rnnsim.kernels.arithmetic.norms import (
 from rnnsim.kernels.arithmetic.products import Rows, multiply, rows_from
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import lasting, sizes
-from rnnsim.kernels.flow.arrays import FlowArrays, FlowWork, flow_arrays, flow_work
+from rnnsim.kernels.flow.arrays import (
+    FlowArrays,
+    FlowWork,
+    flow_arrays,
+    flow_work,
+    window_work,
+)
+from rnnsim.kernels.flow.chosen import close_sums, end_of_chunk, start_sums
 from rnnsim.kernels.flow.flow import (
     close_lags,
     run_flow,
@@ -38,12 +45,13 @@ from rnnsim.kernels.flow.flow import (
     start_windows,
 )
 from rnnsim.kernels.flow.lags import (
-    clear_lag,
+    clear_lags,
     first_row,
     log_of,
     measure_lag,
     pull_rows,
     push_rows,
+    steps_at_once,
     summarise,
 )
 from rnnsim.kernels.flow.windows import start_full, take_full_back
@@ -85,24 +93,26 @@ class StackFlowWork(NamedTuple):
     final_h: np.ndarray
 
 
-def stack_flow_arrays(layers, batch, S, K, per_sequence):
+def stack_flow_arrays(layers, batch, S, K, per_sequence, M=-1):
     """Results for stacks, to be filled by `stack_gradient_flow`.
 
-    layers: the Weights of each, the lowest first; batch: Batch with h0 (., B, L*S).
+    layers: the Weights of each, the lowest first; batch: Batch with h0 (., B, L*S); M: as in
+    `flow_arrays`.
     """
     w, L, one = widest(layers), len(layers), of_one(batch, layers)
-    of_layers = in_layers(flow_arrays(w, one, S, K, False), L)
-    return StackFlowArrays(of_layers, flow_arrays(w, one, S, K, per_sequence))
+    of_layers = in_layers(flow_arrays(w, one, S, K, False, M), L)
+    return StackFlowArrays(of_layers, flow_arrays(w, one, S, K, per_sequence, M))
 
 
-def stack_flow_work(layers, batch, S, C, cell=0, final=None):
+def stack_flow_work(layers, batch, S, C, cell=0, final=None, windows=None):
     """Scratch for `stack_gradient_flow`, as `flow_work`: one for each thread.
 
-    final: what arrives at the states of step T, as in `stack_backward_work`.
+    final: what arrives at the states of step T, as in `stack_backward_work`; windows: those that
+    are chosen, as in `window_work`, unless there is one for every lag.
     """
     w, L, B = widest(layers), len(layers), batch.inputs.shape[2]
     one = flow_work(w, batch, S, C, cell, above_of(layers))
-    of_layers = in_layers(one, L)
+    of_layers = in_layers(one if windows is None else window_work(one, windows), L)
     set_sizes(of_layers.forward.sizes, layers)
     final = np.zeros((L, 0, 0, 0)) if final is None else final
     memory = sizes(cell)[0] * w.W_hh.shape[2]
@@ -124,13 +134,15 @@ def stack_gradient_flow(weights, batch, cell, steps, start, stop, work, out):
 
     weights: Weights (L, N, ...) from `layered`.
     """
-    K, C = out.layers.hidden_log_norm.shape[2], work.logs.shape[0]
+    K, lowest = out.whole.log_norms.shape[2], layer_of(work.layers, 0)
     for n in range(start, stop):
         begin_stack_flow(weights, batch, cell, steps, n, work, out)
-        for first in range(0, K, C):
-            last = min(first + C, K)
+        first = 0
+        while first < K:
+            last = end_of_chunk(first, K, lowest)
             advance_stack(cell, steps, first, last, n, work, out)
             close_stack_lags(steps, first, last, n, work, out)
+            first = last
 
 
 @kernel
@@ -164,6 +176,7 @@ def begin_stack_flow(weights, batch, cell, steps, n, work, out):
         own, found = layer_of(work.layers, layer), layer_of(out.layers, layer)
         start_rows(steps, n, own)
         start_windows(n, own, found)
+        start_sums(own, own)
         first = _earlier(first, found.first_nonfinite[n])
     out.whole.first_nonfinite[n] = first
 
@@ -238,33 +251,45 @@ def join(part, unit, total, memories, own_unit):
 
 @kernel
 def advance_stack(cell, steps, first, last, n, work, out):
-    """Lags first..last-1, in order: norms, outer products, and the rows of lag `last`."""
-    L, S, lasts = work.units.size, steps.size, lasting(cell)
-    for k in range(first, last):
-        begin, lag = first_row(steps, k), k - first
-        for layer in range(L - 1, -1, -1):
-            own, found = layer_of(work.layers, layer), layer_of(out.layers, layer)
-            clear_lag(lag, own)
-            if begin == S:
-                continue
-            top = measure_lag(steps, begin, k, lag, n, own, found)
-            _join_whole(begin, lag, layer == L - 1, own, work)
-            if layer < L - 1:
-                exponents = work.layers.exponents[layer + 1]
-                top = _take_over(steps, begin, exponents, work.carried, n, own, found)
-            _measure_layer(begin, k, lag, own)
-            pull_rows(lasts, steps, begin, k, own)
-            if layer > 0:
-                below = layer_of(work.layers, layer - 1)
-                _carry(own.deltas, begin, S, below, work.carried)
-            push_rows(steps, begin, k, lag, top, own)
+    """Lags first..last-1, in order: norms, what is added up, and the rows of lag `last`."""
+    L, lowest = work.units.size, layer_of(work.layers, 0)
+    some = max(1, steps_at_once(lowest) // L)
+    for layer in range(L):
+        clear_lags(last - first, layer_of(work.layers, layer))
+    for begin in range(0, steps.size, some):
+        end = min(begin + some, steps.size)
+        for k in range(first, last):
+            start = first_row(steps, k, begin, end)
+            if start < end:
+                _advance_layers(cell, steps, start, end, k, k - first, n, work, out)
+    for layer in range(L):
+        close_sums(steps, last, layer_of(work.layers, layer))
 
 
 @kernel
-def _join_whole(begin, lag, new, own, work):
+def _advance_layers(cell, steps, begin, end, k, lag, n, work, out):
+    """Rows begin..end-1 of all layers, from lag k to the next."""
+    L, lasts = work.units.size, lasting(cell)
+    for layer in range(L - 1, -1, -1):
+        own, found = layer_of(work.layers, layer), layer_of(out.layers, layer)
+        top = measure_lag(steps, begin, end, k, lag, n, own, found)
+        _join_whole(begin, end, lag, layer == L - 1, own, work)
+        if layer < L - 1:
+            exponents = work.layers.exponents[layer + 1]
+            top = _take_over(steps, begin, end, exponents, work.carried, n, own, found)
+        _measure_layer(begin, end, k, lag, own)
+        pull_rows(lasts, steps, begin, end, k, own)
+        if layer > 0:
+            below = layer_of(work.layers, layer - 1)
+            _carry(own.deltas, begin, end, below, work.carried)
+        push_rows(steps, begin, end, k, lag, top, own)
+
+
+@kernel
+def _join_whole(begin, end, lag, new, own, work):
     """Norms of the whole state: those of a layer at which the states of the others are fixed."""
     logs, parts = work.logs[lag], work.part_logs[lag]
-    for i in range(begin, logs.shape[0]):
+    for i in range(begin, end):
         for b in range(logs.shape[1]):
             found = own.logs[lag, i, b]
             logs[i, b] = found if new else _both(logs[i, b], found)
@@ -280,15 +305,14 @@ def _both(a, b):
 
 
 @kernel
-def _take_over(steps, begin, exponents, carried, n, own, out):
+def _take_over(steps, begin, end, exponents, carried, n, own, out):
     """Rows take over what has come from the layer above, and are held in their range again.
 
     Returns the largest exponent of a live row, or EMPTY.
     """
     rows, dc, top = own.rows, own.dc, np.int64(EMPTY)
-    S, B, _ = rows.shape
-    for i in range(begin, S):
-        for b in range(B):
+    for i in range(begin, end):
+        for b in range(rows.shape[1]):
             row, memories = rows[i, b].reshape(1, -1), dc[i, b].reshape(1, -1)
             come, unit = carried[i, b].reshape(1, -1), own.exponents[i, b]
             unit = join(come, exponents[i, b], row, memories, unit)
@@ -307,9 +331,9 @@ def _take_over(steps, begin, exponents, carried, n, own, out):
 
 
 @kernel
-def _measure_layer(begin, k, lag, own):
+def _measure_layer(begin, end, k, lag, own):
     """Norms of h by all paths, in place of those of the state; a path along memories begins."""
-    for i in range(begin, own.rows.shape[0]):
+    for i in range(begin, end):
         for b in range(own.rows.shape[1]):
             size = frobenius(own.rows[i, b].reshape(1, -1))
             own.logs[lag, i, b] = log_of(size, own.exponents[i, b])
