@@ -12,8 +12,7 @@ from rnnsim.data.labels import gradients as labels
 from rnnsim.data.labels.results import Result, described
 from rnnsim.data.pairs import Data, Pairs, sources_of, target_of
 from rnnsim.data.sequences import Sequences
-from rnnsim.gradients.bptt import flops_per_network, run_bptt
-from rnnsim.gradients.memory import STATE_MEMORY
+from rnnsim.gradients.bptt import STATE_MEMORY, flops_per_network, run_bptt
 from rnnsim.gradients.simulation import run_evaluate, run_forward, run_layers
 from rnnsim.gradients.stacked import layers_of, run_stack_bptt, step_norms_of
 from rnnsim.kernels import Batch, StepNorms, Weights

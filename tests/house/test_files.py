@@ -11,7 +11,9 @@ OTHERS = [
     for path in SOURCES
     if NAMES[path].startswith(("rnnsim/", "analysis/")) and NAMES[path] != PLACE
 ]
-HASHING = ("rnnsim/kernels/arithmetic/jit.py", "rnnsim/tasks/")  # own sources; whence a corpus is
+# Own sources, and the names of types in machine code; whence a corpus is.
+HASHING = tuple(f"rnnsim/kernels/arithmetic/{name}.py" for name in ("jit", "references"))
+HASHING += ("rnnsim/tasks/",)
 
 # Modules that move files, by what they call it, however they are imported.
 MOVERS = {"os": {"rename", "renames", "replace"}, "shutil": {"move", "copy", "copy2", "copyfile"}}

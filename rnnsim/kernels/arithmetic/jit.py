@@ -163,7 +163,7 @@ def _compile(**changes: Any) -> Callable[[Function], Function]:
     options: Any = _OPTIONS | {"inline": "never"} | changes
 
     def decorate(function: Function) -> Function:
-        compiled: Any = numba.njit(**options)(function)
+        compiled = _dispatcher(function, options)
         if not config.DISABLE_JIT:
             if _FOLDER is not None:
                 compiled._cache = cache = _KernelCache(compiled, _FOLDER)
@@ -178,9 +178,13 @@ def _compile(**changes: Any) -> Callable[[Function], Function]:
 
 def _part(function: Function, options: Any) -> Any:
     """The same kernel for its callers: Python sees nothing of it, and no cache."""
-    compiled = numba.njit(**options | {"no_cpython_wrapper": True})(function)
+    compiled = _dispatcher(function, options | {"no_cpython_wrapper": True})
     _by_reference(compiled)
     return compiled
+
+
+def _dispatcher(function: Function, options: Any) -> Any:
+    return numba.njit(**options)(function)
 
 
 kernel = _compile()
