@@ -20,7 +20,7 @@ from rnnsim.flow.gradient_flow import gradient_flow
 from rnnsim.flow.growth import GrowthRate, growth_rate
 from rnnsim.flow.maps import GradientMap, gradient_map
 from rnnsim.flow.pairs import FlowNorms, PairFlow, pairs_flow
-from rnnsim.flow.reach import Between, Reach, reach, sufficient_window, window_between
+from rnnsim.flow.reach import Reach, reach, sufficient_window, window_between
 from rnnsim.flow.results import GradientFlow, Windows
 from rnnsim.flow.windows.bias_variance import window_bias_variance
 from rnnsim.flow.windows.results import WindowBiasVariance
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
 __all__ = [
     "RNN",
     "SCHEMES",
-    "Between",
     "Comparison",
     "Description",
     "Diagnosis",

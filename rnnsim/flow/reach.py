@@ -46,7 +46,7 @@ def window_between(flow: GradientFlow, tolerance: float = 0.1, *, of: str | None
 
     Returns
     -------
-    Between
+    NamedTuple
         NaN, both, where the full gradient is exactly 0 or not finite; `upto` as well where no
         measured window is known to suffice.
 

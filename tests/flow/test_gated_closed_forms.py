@@ -237,7 +237,9 @@ def test_gates_that_all_but_shut_are_no_exact_zeros(cell, dtype):
     expected = np.concatenate([[0], np.cumsum(-np.log1p(np.exp(-a[::-1])))])[:4]
     assert_allclose(flow.log_norms[0, 0], expected, rtol=1e-6 if dtype == "float32" else 1e-13)
     if cell == "lstm":
-        assert_allclose(flow.log_norms_path_c, flow.log_norms, rtol=1e-13)
+        # Squares of a row are summed up in its dtype; the path has squares of its own.
+        rtol = 1e-7 if dtype == "float32" else 1e-13
+        assert_allclose(flow.log_norms_path_c, flow.log_norms, rtol=rtol)
     assert_array_equal(flow.live, 1.0)
 
 

@@ -101,6 +101,7 @@ TAKEN: dict[str, set[str]] = {
     "seed": {"0", "huge", "too long to be shown"},
     "series": {"[1]", "a set", "a generator"},  # of whole numbers
     "lags": {"[1]", "0", "a set", "a generator"},
+    "chosen windows": {"[1]", "a set", "a generator", "[]", "no entries"},  # or none of them
     "pair": set(),
     "levels": {"[1]", "a set", "a generator"},  # from 0 to 1
     "sizes": {"[1]"},
@@ -263,7 +264,9 @@ CALLS: dict[str, Call] = {
     "evaluate": _call(**GATED, sequences=BATCH),
     "bptt": _call(**GATED, sequences=BATCH, keep=["inputs"]),
     "truncated_bptt": _call(**GATED, sequences=BATCH, window=3, keep=["states"]),
-    "gradient_flow": _call(**GATED, sequences=BATCH, state_scale="std"),
+    "gradient_flow": _call(
+        kinds={"windows": "chosen windows"}, **GATED, sequences=BATCH, state_scale="std"
+    ),
     "gradient_map": _call(model=RNNS, data=BATCH),
     "growth_rate": Call(lambda: {"flow": _flow()}, lags="pair"),
     "sufficient_window": Call(lambda: {"flow": _flow(), "of": "gates"}),

@@ -106,10 +106,10 @@ print(*(len(each.part().signatures) for each in (multiply, lstm.product, lstm.mi
 """
 
 
-def test_a_cell_that_is_not_used_is_not_compiled():
-    done = subprocess.run(
-        [sys.executable, "-c", UNUSED], capture_output=True, text=True, check=True
-    )
+def test_a_cell_that_is_not_used_is_not_compiled(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", UNUSED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "0", "0"]
 
 

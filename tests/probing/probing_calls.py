@@ -61,5 +61,9 @@ PROBING = {
     ),
     "Probe.diagnose": (Seen(), _KINDS, lambda: {"module": "a", "call": 0, **_ASKED}),
     "ProbeRecord.diagnose": (Record(), {}, lambda: dict(_ASKED)),
-    "Probe.flow": (Seen(), _KINDS, lambda: {"module": "a", "call": 0, "state_scale": "std"}),
+    "Probe.flow": (
+        Seen(),
+        _KINDS | {"windows": "chosen windows"},
+        lambda: {"module": "a", "call": 0, "state_scale": "std"},
+    ),
 }  # fmt: skip

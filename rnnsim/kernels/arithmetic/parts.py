@@ -20,7 +20,12 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 _Library: Any = getattr(codegen, "JITCodeLibrary", None)
-_USED = ("_final_module", "_linking_libraries", "_reload_init", "_finalized")
+_USED = (
+    "_optimize_final_module",
+    "_finalize_final_module",
+    "_finalized",
+    "get_pointer_to_function",
+)
 
 
 class _Whole:
@@ -37,7 +42,6 @@ def known() -> bool:
         _Library is not None
         and getattr(target, "_library_class", None) is _Library
         and all(hasattr(library, name) for name in _USED)
-        and hasattr(library, "_get_module_for_linking")
     )
 
 
@@ -46,24 +50,27 @@ if _Library is not None:
     class _Part(_Library):
         """A library that is optimised and emitted only if it is that of the whole."""
 
-        def finalize(self) -> None:
-            """Link what this one calls, at least."""
-            if self.name == _Whole.name:
-                super().finalize()
-                return
-            for library in dict.fromkeys(self._linking_libraries):
-                self._reload_init.update(library._reload_init)
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        def __init__(self, codegen: Any, name: str) -> None:
+            super().__init__(codegen, name)
+            self._whole = name == _Whole.name
+
+        def _optimize_final_module(self) -> None:
+            if self._whole:
+                super()._optimize_final_module()
+
+        def _finalize_final_module(self) -> None:
+            if self._whole:
+                super()._finalize_final_module()
             self._finalized = True
 
         def get_pointer_to_function(self, name: str) -> int:
             """None, of a part."""
-            return super().get_pointer_to_function(name) if self.name == _Whole.name else 0
+            return super().get_pointer_to_function(name) if self._whole else 0
 
         @property
         def codegen(self) -> Any:
-            """That of all libraries; parts have no memory that an environment could be put into."""
-            return self._codegen if self.name == _Whole.name else _Nowhere()
+            """That of all libraries; a part has no memory to put an environment into."""
+            return self._codegen if self._whole else _Nowhere()
 
 
 class _Nowhere:

@@ -197,6 +197,7 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
     V, T, B = weights.W_hy.shape[1], batch.inputs.shape[1], batch.inputs.shape[2]
     like, P, lasts, G = weights.W_hh, H + D + 1, lasting(cell), weights.W_hh.shape[1] // H
     memory = memory_size(lasts, H, like)
+    parts = PARTS if memory > 0 else 0  # not below: Numba knows no choice among so many arguments
     return FlowWork(
         H,
         forward_work(weights, T, B, T, lasts),
@@ -216,7 +217,7 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
         np.zeros(C, np.int64),
         np.zeros((C, 2, G), np.float64),
         np.zeros((C, S, B), np.float64),
-        np.zeros((C, S, B, PARTS if memory > 0 else 0), np.float64),
+        np.zeros((C, S, B, parts), np.float64),
         np.zeros((A, P), np.float64),
         np.zeros((A, P), np.float64),
         np.zeros((A, P), np.float64),

@@ -125,6 +125,8 @@ def test_no_array_stands_for_another(name):
         dataset = other.to_xarray()
     everything = list(leaves(other))
     for path, leaf in everything:
+        if "of_layers" in path and path.endswith(".windows"):
+            continue  # those of the whole, one axis for all layers
         if np.size(leaf) > 1 and np.asarray(leaf).dtype.kind != "b":
             found = {each.removesuffix("_layers") for each in places(dataset, leaf)}
             assert 1 <= len(found) <= sum(each is leaf for _, each in everything), (path, found)
