@@ -15,14 +15,15 @@ from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel, view
 from rnnsim.kernels.arithmetic.tiles import (
     AVX512,
     TALL,
+    add_squares,
     add_tile,
+    breadth,
     height,
     no_tile,
     plus_outer,
-    plus_squares,
     put_tile,
 )
-from rnnsim.kernels.arithmetic.vectors import lanes, load, splat, store
+from rnnsim.kernels.arithmetic.vectors import lanes, splat
 
 _CHUNK = 128  # rows whose pieces of 64 bytes stay in the L1 cache from tile to tile
 
@@ -100,6 +101,17 @@ def pack_transposed(matrix, first, column, panels):
             panels[place // L, first + k, place % L] = matrix[j, k]
 
 
+@view
+def _tiles(like, tall, columns):
+    """Tiles of zeros for rows that come in any number: of `tall`, 4, 2 and 1 rows."""
+    return (
+        no_tile(like, tall, columns),
+        no_tile(like, 4, columns),
+        no_tile(like, 2, columns),
+        no_tile(like, 1, columns),
+    )
+
+
 @kernel
 def multiply(left, count, first, last, panels, out):
     """out[i, j] = sum over first <= k < last of left[i, k] * matrix[k, j], for i < count.
@@ -107,28 +119,47 @@ def multiply(left, count, first, last, panels, out):
     left and out are Rows of 1-D arrays; `panels` hold the matrix. Every entry is summed up in the
     same order, whatever tile it is in.
     """
-    n, ks = panels.shape[0], (first, last)
-    paired = n - n % 2 if AVX512 else 0
     for begin in range(0, count, _CHUNK):
-        end = min(begin + _CHUNK, count)
-        for p in range(0, paired, 2):  # two vectors a row: fewer loads
-            i = _products(no_tile(panels, 4, 2), left, begin, end, ks, panels, p, out)
-            i = _products(no_tile(panels, 2, 2), left, i, end, ks, panels, p, out)
-            _products(no_tile(panels, 1, 2), left, i, end, ks, panels, p, out)
-        for p in range(paired, n):
-            i = _products(no_tile(panels, TALL, 1), left, begin, end, ks, panels, p, out)
-            i = _products(no_tile(panels, 4, 1), left, i, end, ks, panels, p, out)
-            i = _products(no_tile(panels, 2, 1), left, i, end, ks, panels, p, out)
-            _products(no_tile(panels, 1, 1), left, i, end, ks, panels, p, out)
+        given = _Products(left, begin, min(begin + _CHUNK, count), first, last, panels, out)
+        p = 0
+        if AVX512:  # several vectors a row: fewer loads
+            p = _strips(_tiles(panels, 4, 4), given, p)
+            p = _strips(_tiles(panels, 4, 2), given, p)
+        _strips(_tiles(panels, TALL, 1), given, p)
+
+
+class _Products(NamedTuple):
+    """A product of rows begin..end-1 and the rows first..last-1 of a packed matrix."""
+
+    left: Rows
+    begin: int
+    end: int
+    first: int
+    last: int
+    panels: np.ndarray
+    out: Rows
 
 
 @inlined
-def _products(nothing, left, i, end, ks, panels, p, out):
-    """Rows i.. before `end` in whole tiles, of panel p and those beside it; the next row."""
+def _strips(tiles, given, p):
+    """Panels p.. as many at once as the tiles are broad; the next panel."""
+    while p + breadth(tiles[0]) <= given.panels.shape[0]:
+        i = _products(tiles[0], given, given.begin, p)
+        i = _products(tiles[1], given, i, p)
+        i = _products(tiles[2], given, i, p)
+        _products(tiles[3], given, i, p)
+        p += breadth(tiles[0])
+    return p
+
+
+@inlined
+def _products(nothing, given, i, p):
+    """Rows i.. in whole tiles, of panel p and those beside it; the next row."""
+    left, panels, out = given.left, given.panels, given.out
     _, K, L = panels.shape
-    while i + height(nothing) <= end:
+    while i + height(nothing) <= given.end:
         tile, at = nothing, left.start + i * left.stride
-        for k in range(ks[0], ks[1]):
+        for k in range(given.first, given.last):
             place = (p * K + k) * L
             tile = plus_outer(tile, left.values, at + k, left.stride, panels, place, K * L)
         put_tile(tile, out.values, out.start + i * out.stride + p * L, out.stride, L)
@@ -142,10 +173,11 @@ def add_product(left, count, right, at, step, out):
 
     left and out are Rows of 1-D arrays; row k of `right` begins at its entry at + k*step.
     """
-    i = _add_products(no_tile(right, TALL, 1), left, 0, count, right, at, step, out)
-    i = _add_products(no_tile(right, 4, 1), left, i, count, right, at, step, out)
-    i = _add_products(no_tile(right, 2, 1), left, i, count, right, at, step, out)
-    _add_products(no_tile(right, 1, 1), left, i, count, right, at, step, out)
+    tiles = _tiles(right, TALL, 1)
+    i = _add_products(tiles[0], left, 0, count, right, at, step, out)
+    i = _add_products(tiles[1], left, i, count, right, at, step, out)
+    i = _add_products(tiles[2], left, i, count, right, at, step, out)
+    _add_products(tiles[3], left, i, count, right, at, step, out)
 
 
 @inlined
@@ -167,21 +199,45 @@ def add_outer(left, right, count, M, N, total):
     Rows of `total` have a stride that is a multiple of the lanes, and whole vectors are written.
     """
     for begin in range(0, count, _CHUNK):
-        rows = (begin, min(begin + _CHUNK, count))
-        for j in range(0, N, lanes(total)):
-            i = _outer(no_tile(total, TALL, 1), left, right, rows, 0, M, j, total)
-            i = _outer(no_tile(total, 4, 1), left, right, rows, i, M, j, total)
-            i = _outer(no_tile(total, 2, 1), left, right, rows, i, M, j, total)
-            _outer(no_tile(total, 1, 1), left, right, rows, i, M, j, total)
+        given = _Outer(left, right, begin, min(begin + _CHUNK, count), M, N, total)
+        j = 0
+        if AVX512:
+            j = _columns(_tiles(total, 8, 2), given, j)
+        _columns(_tiles(total, TALL, 1), given, j)
+
+
+class _Outer(NamedTuple):
+    """Outer products of rows begin..end-1, M by N, and what they are added to."""
+
+    left: Rows
+    right: Rows
+    begin: int
+    end: int
+    M: int
+    N: int
+    total: np.ndarray
 
 
 @inlined
-def _outer(nothing, left, right, rows, i, M, j, total):
-    """The same for rows i.. of the total in whole tiles, and one column; the next row."""
-    width = total.shape[1]
-    while i + height(nothing) <= M:
-        tile = summed_outer(nothing, left, right, rows[0], rows[1], i, j)
-        add_tile(tile, total, i * width + j, width, 0)
+def _columns(tiles, given, j):
+    """The same for columns j.., as many at once as the tiles are broad; the next column."""
+    L = lanes(given.total)
+    while j + (breadth(tiles[0]) - 1) * L < given.N:
+        i = _outer(tiles[0], given, 0, j)
+        i = _outer(tiles[1], given, i, j)
+        i = _outer(tiles[2], given, i, j)
+        _outer(tiles[3], given, i, j)
+        j += breadth(tiles[0]) * L
+    return j
+
+
+@inlined
+def _outer(nothing, given, i, j):
+    """The same for rows i.. of the total in whole tiles, from column j on; the next row."""
+    total, width = given.total, given.total.shape[1]
+    while i + height(nothing) <= given.M:
+        tile = summed_outer(nothing, given.left, given.right, given.begin, given.end, i, j)
+        add_tile(tile, total, i * width + j, width, lanes(total))
         i += height(nothing)
     return i
 
@@ -191,20 +247,22 @@ def summed_outer(tile, left, right, begin, end, i, j):
     """The tile plus the sum over begin <= r < end of left[r]^T right[r], from [i, j] on."""
     a, b = left.start + begin * left.stride + i, right.start + begin * right.stride + j
     for _ in range(begin, end):
-        tile = plus_outer(tile, left.values, a, 1, right.values, b, 0)
+        tile = plus_outer(tile, left.values, a, 1, right.values, b, lanes(right.values))
         a += left.stride
         b += right.stride
     return tile
 
 
 class _Steps(NamedTuple):
-    """Outer products of steps begin..end-1 of B rows each: what they are added to, and how."""
+    """Outer products of steps begin..end-1 of B rows each, M by `last`, and what they add to."""
 
     left: Rows
     right: Rows
     begin: int
     end: int
     B: int
+    M: int
+    last: int
     factors: np.ndarray
     total: np.ndarray
     squares: np.ndarray
@@ -222,23 +280,35 @@ def add_outer_of_steps(left, right, shape, columns, factors, total, squares):
     at_once = max(1, _CHUNK // B)
     for begin in range(0, steps, at_once):
         end = min(begin + at_once, steps)
-        given = _Steps(left, right, begin, end, B, factors, total, squares)
-        for j in range(columns[0], columns[1], lanes(total)):
-            i = _outer_of_steps(no_tile(total, TALL, 1), given, 0, M, j)
-            i = _outer_of_steps(no_tile(total, 4, 1), given, i, M, j)
-            i = _outer_of_steps(no_tile(total, 2, 1), given, i, M, j)
-            _outer_of_steps(no_tile(total, 1, 1), given, i, M, j)
+        given = _Steps(left, right, begin, end, B, M, columns[1], factors, total, squares)
+        j = columns[0]
+        if AVX512:
+            j = _columns_of_steps(_tiles(total, 8, 2), given, j)
+        _columns_of_steps(_tiles(total, TALL, 1), given, j)
 
 
 @inlined
-def _outer_of_steps(nothing, given, i, M, j):
-    """The same for rows i.. of the total in whole tiles, and one column; the next row."""
-    B, total, squares, width = given.B, given.total, given.squares, given.total.shape[1]
-    while i + height(nothing) <= M:
+def _columns_of_steps(tiles, given, j):
+    """The same for columns j.., as many at once as the tiles are broad; the next column."""
+    L = lanes(given.total)
+    while j + (breadth(tiles[0]) - 1) * L < given.last:
+        i = _outer_of_steps(tiles[0], given, 0, j)
+        i = _outer_of_steps(tiles[1], given, i, j)
+        i = _outer_of_steps(tiles[2], given, i, j)
+        _outer_of_steps(tiles[3], given, i, j)
+        j += breadth(tiles[0]) * L
+    return j
+
+
+@inlined
+def _outer_of_steps(nothing, given, i, j):
+    """The same for rows i.. of the total in whole tiles, from column j on; the next row."""
+    left, right, B, total, squares = given.left, given.right, given.B, given.total, given.squares
+    L, width = lanes(total), total.shape[1]
+    while i + height(nothing) <= given.M:
         for s in range(given.begin, given.end):
-            tile = summed_outer(nothing, given.left, given.right, s * B, (s + 1) * B, i, j)
-            at = s * squares.shape[1] + j
-            store(squares, at, plus_squares(tile, splat(given.factors, s), load(squares, at)))
-            add_tile(tile, total, i * width + j, width, 0)
+            tile = summed_outer(nothing, left, right, s * B, (s + 1) * B, i, j)
+            add_squares(tile, splat(given.factors, s), squares, s * squares.shape[1] + j, L)
+            add_tile(tile, total, i * width + j, width, L)
         i += height(nothing)
     return i

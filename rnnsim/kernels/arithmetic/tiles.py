@@ -78,6 +78,13 @@ def _height(_, tile):
     return types.intp(tile), generate
 
 
+def _breadth(_, tile):
+    def generate(context, builder, signature, args):
+        return context.get_constant(types.intp, tile.columns)
+
+    return types.intp(tile), generate
+
+
 def _plus_outer(_, tile, left, at, step, right, start, beside):
     def generate(context, builder, signature, args):
         sums, a, at, step, b, start, beside = args
@@ -119,16 +126,20 @@ def _writer(tile, added):
     return generate
 
 
-def _plus_squares(_, tile, factor, total):
+def _add_squares(_, tile, factor, array, at, beside):
     def generate(context, builder, signature, args):
-        sums, factor, total = args
-        for index in range(tile.rows * tile.columns):
-            scaled = builder.fmul(factor, builder.extract_value(sums, index))
-            total = product_added(builder, tile.dtype, scaled, scaled, total)
-        return total
+        (sums, factor, array, at, beside), kind = args, signature.args[2]
+        for c in range(tile.columns):
+            place = _further(builder, at, beside, c)
+            total = vector_at(context, builder, kind, array, place)
+            for r in range(tile.rows):
+                scaled = builder.extract_value(sums, r * tile.columns + c)
+                scaled = builder.fmul(factor, scaled)
+                total = product_added(builder, tile.dtype, scaled, scaled, total)
+            put_vector(context, builder, kind, array, place, total)
+        return context.get_dummy_value()
 
-    vector = Vector(tile.dtype)
-    return vector(tile, vector, vector), generate
+    return types.void(tile, Vector(tile.dtype), array, *[types.intp] * 2), generate
 
 
 @lowered_by(_no_tile, constants=True)
@@ -141,6 +152,12 @@ def no_tile(array, rows, columns):
 def height(tile):
     """How many rows a tile has."""
     return tile.shape[0]
+
+
+@lowered_by(_breadth)
+def breadth(tile):
+    """How many vectors a row of a tile has."""
+    return tile.shape[1]
 
 
 @lowered_by(_plus_outer)
@@ -167,7 +184,9 @@ def add_tile(tile, array, at, step, beside):
         store(array, place, load(array, place) + tile[r, c])
 
 
-@lowered_by(_plus_squares)
-def plus_squares(tile, factor, total):
-    """The vector `total` plus the squares of factor times all vectors of a tile."""
-    return total + ((factor * tile) ** 2).sum(axis=(0, 1))
+@lowered_by(_add_squares)
+def add_squares(tile, factor, array, at, beside):
+    """Add the squares of factor times a tile, column by column, to the vectors at + c*beside."""
+    for c in range(tile.shape[1]):
+        place = at + c * beside
+        store(array, place, load(array, place) + ((factor * tile[:, c]) ** 2).sum(axis=0))
