@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnsim import parallel
 from rnnsim.kernels.arithmetic.jit import kernel
-from rnnsim.kernels.arithmetic.vectors import lanes, multiply_add, plus, splat, store, zeros
+from rnnsim.kernels.arithmetic.vectors import lanes, multiply_add, splat, store, zeros
 
 from .contestants import PEAKS, Arrays, Contestant, Prepared, cores
 from .workloads import Floats, Problem
@@ -28,7 +28,7 @@ def peak_of_5(factors: Floats, repeats: int, out: Floats) -> None:
     for _ in range(repeats):
         s, t = multiply_add(s, a, b), multiply_add(t, a, b)
         u, v, w = multiply_add(u, a, b), multiply_add(v, a, b), multiply_add(w, a, b)
-    store(out, 0, plus(plus(s, t), plus(plus(u, v), w)))
+    store(out, 0, s + t + u + v + w)
 
 
 @kernel
@@ -41,8 +41,8 @@ def peak_of_10(factors: Floats, repeats: int, out: Floats) -> None:
         u, v, w = multiply_add(u, a, b), multiply_add(v, a, b), multiply_add(w, a, b)
         c, d = multiply_add(c, a, b), multiply_add(d, a, b)
         e, f, g = multiply_add(e, a, b), multiply_add(f, a, b), multiply_add(g, a, b)
-    first, second = plus(plus(s, t), plus(plus(u, v), w)), plus(plus(c, d), plus(plus(e, f), g))
-    store(out, 0, plus(first, second))
+    first, second = s + t + u + v + w, c + d + e + f + g
+    store(out, 0, first + second)
 
 
 _KERNELS = dict(zip(PEAKS, ((peak_of_5, 5), (peak_of_10, 10)), strict=True))

@@ -9,6 +9,7 @@ from reference_cells import CELLS, step_derivatives
 
 from rnnsim import kernels
 from rnnsim.gradients import team
+from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.cells.seam import advance, along_memories, jacobian, lasting, sizes
 from rnnsim.kernels.dynamics import trajectories
 from rnnsim.kernels.gradients.steps import step_work
@@ -243,6 +244,12 @@ def test_memories_that_grow_beyond_what_is_kept_in_float32():
     assert_allclose(out.recurrent_full[0], sums[-1], rtol=1e-5)
 
 
+@kernel
+def step(cell, pre, before, state, kept, t, first, H):
+    """A step by itself, for Python."""
+    advance(cell, pre, before, state, kept, t, first, H)
+
+
 @EACH
 def test_a_step_of_some_sequences_leaves_the_others_alone(name):
     rng, width = np.random.default_rng(0), 8
@@ -252,9 +259,9 @@ def test_a_step_of_some_sequences_leaves_the_others_alone(name):
         kept[0] = rng.normal(size=kept[0].shape)
         parts, state, part = kept.copy(), np.empty((3, width)), np.empty((1, width))
         singly = pre.copy()  # a step may work in its pre-activations
-        advance(cell, pre, before, state, kept, 1, 0, width)
+        step(cell, pre, before, state, kept, 1, 0, width)
         for b in (2, 0, 1):
-            advance(cell, singly[b : b + 1], before, part, parts, 1, b, width)
+            step(cell, singly[b : b + 1], before, part, parts, 1, b, width)
             assert_array_equal(part[0], state[b])
         assert_array_equal(parts, kept)
 

@@ -7,8 +7,18 @@ All of this needs the order of operations as written.
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.jit import exact
-from rnnsim.kernels.arithmetic.vectors import single
+from rnnsim.kernels.arithmetic.jit import exact, formula, kernel
+from rnnsim.kernels.arithmetic.vectors import (
+    lanes,
+    load_some,
+    magnitude,
+    power_of_two,
+    single,
+    store_some,
+    with_sign_of,
+    within,
+    without_below,
+)
 
 # ln 2 in two parts (Cody and Waite): k times the high part is exact.
 _LOG2E = 1.4426950408889634
@@ -70,77 +80,44 @@ def _expm1_reduced_32(r):
     return r + r * r * p
 
 
-@exact
-def _tanh_and_slope(x):
-    """tanh(x) and 1/cosh(x)^2, the slope without the cancellation of 1 - tanh(x)^2."""
-    a = abs(x)
-    if a > _CAP:
-        a = _CAP
-    y = -2.0 * a
-    rounded = y * _LOG2E + _ROUND
-    k = rounded - _ROUND
-    q = _expm1_reduced((y - k * _HIGH) - k * _LOW)
-    scale = _power_of_two(rounded)
+@formula
+def _exponential(y):
+    """(s, q) for which e^y = s + s*q, of vectors of y for which that is a normal number."""
+    rounding = _ROUND_32 if single(y) else _ROUND
+    high, low = (_HIGH_32, _LOW_32) if single(y) else (_HIGH, _LOW)
+    rounded = y * _LOG2E + rounding
+    k = rounded - rounding
+    r = (y - k * high) - k * low
+    return power_of_two(rounded), _expm1_reduced_32(r) if single(y) else _expm1_reduced(r)
+
+
+@formula
+def tanh_of(x):
+    """tanh(x) and 1/cosh(x)^2 of vectors, the slope without the cancellation of 1 - tanh(x)^2."""
+    scale, q = _exponential(magnitude(within(x, _CAP_32 if single(x) else _CAP)) * -2.0)
     e = scale + scale * q  # e^(-2|x|)
     t = scale * q + (scale - 1.0)  # e^(-2|x|) - 1
-    return np.copysign(-t / (2.0 + t), x), 4.0 * e / ((1.0 + e) * (1.0 + e))
+    r = 1.0 / (1.0 + e)
+    return with_sign_of(t * r, x), (4.0 * e) * (r * r)
 
 
-@exact
-def _tanh_and_slope_32(x):
-    """The same in float32."""
-    a = abs(x)
-    if a > _CAP_32:
-        a = _CAP_32
-    y = -_TWO * a
-    rounded = y * _LOG2E_32 + _ROUND_32
-    k = rounded - _ROUND_32
-    q = _expm1_reduced_32((y - k * _HIGH_32) - k * _LOW_32)
-    scale = _power_of_two_32(rounded)
-    e = scale + scale * q
-    t = scale * q + (scale - _ONE)
-    return np.copysign(-t / (_TWO + t), x), _FOUR * e / ((_ONE + e) * (_ONE + e))
-
-
-@exact
-def _sigmoid_parts(x):
+@formula
+def sigmoid_of(x):
     """sigma(x) = 1/(1 + e^-x), sigma(-x) and sigma'(x) = sigma(x) sigma(-x), none by cancellation.
 
-    What rounds to 0 is 0, but for the slope: that of units further out than 708 is as if there.
+    Of vectors. What rounds to 0 is 0, but for the slope: that of units further out than 708, 87 of
+    float32, is as if there.
     """
-    a = abs(x)
-    beyond = a > -_BOTTOM
-    if a > _FAR:
-        a = _FAR
-    rounded = -a * _LOG2E + _ROUND
-    k = rounded - _ROUND
-    q = _expm1_reduced((-a - k * _HIGH) - k * _LOW)
-    scale = _power_of_two(rounded)
-    e = scale + scale * q  # e^-|x|
-    large = 1.0 / (1.0 + e)
-    small = e * large
-    slope = small * large
-    small = 0.0 if beyond else small
-    return (small, large, slope) if x < 0 else (large, small, slope)
-
-
-@exact
-def _sigmoid_parts_32(x):
-    """The same in float32; the slope is as at 87 beyond."""
-    a = abs(x)
-    beyond = a > -_BOTTOM_32
-    if a > _FAR_32:
-        a = _FAR_32
-    rounded = -a * _LOG2E_32 + _ROUND_32
-    k = rounded - _ROUND_32
-    q = _expm1_reduced_32((-a - k * _HIGH_32) - k * _LOW_32)
-    scale = _power_of_two_32(rounded)
-    e = scale + scale * q
-    large = _ONE / (_ONE + e)
-    small = e * large
-    slope = small * large
-    small = _NONE if beyond else small
-    return (small, large, slope) if x < 0 else (large, small, slope)
+    scale, q = _exponential(within(x, _FAR_32 if single(x) else _FAR) * -1.0)
+    e = scale + scale * q  # e^-x
+    value = 1.0 / (1.0 + e)
+    rest = e * value
+    bottom = _BOTTOM_32 if single(x) else _BOTTOM
+    return (
+        without_below(value, x, bottom),
+        without_below(rest, x * -1.0, bottom),
+        rest * value,
+    )
 
 
 @exact
@@ -211,56 +188,35 @@ def exp_into(x, out):
             out[i] = exp(x[i])
 
 
-@exact
+@kernel
 def tanh_into(x, out):
     """out = tanh(x), elementwise over 1-D arrays of one dtype."""
-    if single(x):
-        for i in range(x.size):
-            out[i] = _tanh_and_slope_32(x[i])[0]
-    else:
-        for i in range(x.size):
-            out[i] = _tanh_and_slope(x[i])[0]
+    for i in range(0, x.size, lanes(x)):
+        value, _ = tanh_of(load_some(x, i, x.size - i))
+        store_some(out, i, value, x.size - i)
 
 
-@exact
+@kernel
 def tanh_with_slope_into(x, out, slope):
     """out = tanh(x), slope = tanh'(x), elementwise over 1-D arrays of one dtype."""
-    if single(x):
-        for i in range(x.size):
-            out[i], slope[i] = _tanh_and_slope_32(x[i])
-    else:
-        for i in range(x.size):
-            out[i], slope[i] = _tanh_and_slope(x[i])
+    for i in range(0, x.size, lanes(x)):
+        value, derivative = tanh_of(load_some(x, i, x.size - i))
+        store_some(out, i, value, x.size - i)
+        store_some(slope, i, derivative, x.size - i)
 
 
-@exact
+@kernel
 def sigmoid_into(x, out):
     """out = sigma(x), elementwise over 1-D arrays of one dtype."""
-    if single(x):
-        for i in range(x.size):
-            out[i] = _sigmoid_parts_32(x[i])[0]
-    else:
-        for i in range(x.size):
-            out[i] = _sigmoid_parts(x[i])[0]
+    for i in range(0, x.size, lanes(x)):
+        value, _, _ = sigmoid_of(load_some(x, i, x.size - i))
+        store_some(out, i, value, x.size - i)
 
 
-@exact
+@kernel
 def sigmoid_with_slope_into(x, out, slope):
     """out = sigma(x), slope = sigma'(x), elementwise over 1-D arrays of one dtype."""
-    if single(x):
-        for i in range(x.size):
-            out[i], _, slope[i] = _sigmoid_parts_32(x[i])
-    else:
-        for i in range(x.size):
-            out[i], _, slope[i] = _sigmoid_parts(x[i])
-
-
-@exact
-def sigmoid_with_rest_into(x, out, rest, slope):
-    """out = sigma(x), rest = 1 - sigma(x), slope = sigma'(x), elementwise likewise."""
-    if single(x):
-        for i in range(x.size):
-            out[i], rest[i], slope[i] = _sigmoid_parts_32(x[i])
-    else:
-        for i in range(x.size):
-            out[i], rest[i], slope[i] = _sigmoid_parts(x[i])
+    for i in range(0, x.size, lanes(x)):
+        value, _, derivative = sigmoid_of(load_some(x, i, x.size - i))
+        store_some(out, i, value, x.size - i)
+        store_some(slope, i, derivative, x.size - i)

@@ -284,3 +284,6 @@ def _layer(context: Any, builder: Any, whole: Any, value: Any, at: Any) -> Any:
 
 # Operations stay in the order written: error-compensated arithmetic depends on it.
 exact = _compile(fastmath={"contract"})
+
+# The same, put into the caller's loop: for formulas of vectors.
+formula = _compile(fastmath={"contract"}, forceinline=True)

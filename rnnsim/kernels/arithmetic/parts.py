@@ -6,15 +6,22 @@ kernel alone that Python, or compiled code of others, has asked for. What it cal
 lowered, by a dispatcher of its own that nobody else sees, and has neither machine code nor a
 wrapper for Python nor a file in the cache.
 
+Loops are not unrolled: what gains by it is a tile, and is written out; of the rest the machine code
+is smaller, made sooner, and faster for networks of a few units. Nor is garbage collected meanwhile,
+a tenth of the time.
+
 This goes by how Numba's libraries of code come to be (`CPUCodeLibrary.finalize`, numba 0.62 to
 0.68). Where these are made otherwise, kernels compile as Numba does it, only slower.
 """
 
 import contextlib
 import functools
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numba
+from llvmlite import binding
 from numba.core import codegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
@@ -41,6 +48,7 @@ def known() -> bool:
     return (
         _Library is not None
         and getattr(target, "_library_class", None) is _Library
+        and hasattr(target, "_tm")
         and all(hasattr(library, name) for name in _USED)
     )
 
@@ -56,7 +64,8 @@ if _Library is not None:
 
         def _optimize_final_module(self) -> None:
             if self._whole:
-                super()._optimize_final_module()
+                passes = _passes(self._codegen._tm)
+                passes.getModulePassManager().run(self._final_module, passes)
 
         def _finalize_final_module(self) -> None:
             if self._whole:
@@ -73,6 +82,17 @@ if _Library is not None:
             return self._codegen if self._whole else _Nowhere()
 
 
+def _passes(machine: Any) -> Any:
+    """As Numba has them, but for loops."""
+    config: Any = numba.config
+    options = binding.create_pipeline_tuning_options()
+    options.speed_level = config.OPT
+    options.loop_vectorization = config.LOOP_VECTORIZE
+    options.slp_vectorization = config.SLP_VECTORIZE
+    options.loop_unrolling = False
+    return binding.create_pass_builder(machine, options)
+
+
 class _Nowhere:
     def set_env(self, name: str, environment: Any) -> None:
         pass
@@ -85,12 +105,15 @@ def _compiling(name: str) -> Iterator[None]:
         if _Whole.name is not None:
             yield
             return
-        target = cpu_target.target_context.codegen()
+        target, collects = cpu_target.target_context.codegen(), gc.isenabled()
         before, target._library_class, _Whole.name = target._library_class, _Part, name
+        gc.disable()
         try:
             yield
         finally:
             target._library_class, _Whole.name = before, None
+            if collects:
+                gc.enable()
 
 
 def join(kernel: Any, make_part: Callable[[], Any]) -> None:

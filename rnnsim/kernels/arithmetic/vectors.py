@@ -5,6 +5,7 @@ are into the memory of a C-contiguous array of any shape. Without compilation th
 slices, so that kernels run as plain Python too.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
+from numba.core.typing import signature as signature_of
 from numba.extending import intrinsic, lower_builtin, register_model, type_callable
 
 from rnnsim.kernels.arithmetic.jit import config
@@ -65,19 +67,29 @@ def put_vector(context, builder, kind, array, index, vector):
 def entry_at(context, builder, kind, array, index):
     """The entry of an array at `index`, in every lane."""
     value = builder.load(_pointer(context, builder, kind, array, index))
-    vector, lane = register(kind.dtype), ir.IntType(32)
+    return everywhere(builder, kind.dtype, value)
+
+
+def everywhere(builder, dtype, value):
+    """A number of this dtype in every lane."""
+    vector, lane = register(dtype), ir.IntType(32)
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(lane, 0))
     lanes = ir.Constant(ir.VectorType(lane, vector.count), [0] * vector.count)
     return builder.shuffle_vector(first, undefined, lanes)
 
 
+def _of_lanes(builder, dtype, name, args):
+    """What an instruction that LLVM names so makes of vectors."""
+    vector = register(dtype)
+    name = f"llvm.{name}.v{vector.count}f{dtype.bitwidth}"
+    kind = ir.FunctionType(vector, [vector] * len(args))
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
 def product_added(builder, dtype, a, b, c):
     """a * b + c in every lane."""
-    vector = register(dtype)
-    name = f"llvm.fmuladd.v{vector.count}f{dtype.bitwidth}"
-    kind = ir.FunctionType(vector, [vector] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [a, b, c])
+    return _of_lanes(builder, dtype, "fmuladd", [a, b, c])
 
 
 def _load(_, array, index):
@@ -109,20 +121,6 @@ def _zeros(_, array):
     return Vector(array.dtype)(array), generate
 
 
-def _plus(_, a, b):
-    def generate(context, builder, signature, args):
-        return builder.fadd(*args)
-
-    return a(a, b), generate
-
-
-def _times(_, a, b):
-    def generate(context, builder, signature, args):
-        return builder.fmul(*args)
-
-    return a(a, b), generate
-
-
 def _multiply_add(_, a, b, c):
     def generate(context, builder, signature, args):
         return product_added(builder, a.dtype, *args)
@@ -132,12 +130,117 @@ def _multiply_add(_, a, b, c):
 
 def _magnitude(_, a):
     def generate(context, builder, signature, args):
-        vector = register(a.dtype)
-        name = f"llvm.fabs.v{vector.count}f{a.dtype.bitwidth}"
-        kind = ir.FunctionType(vector, [vector])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+        return _of_lanes(builder, a.dtype, "fabs", args)
 
     return a(a), generate
+
+
+def _with_sign_of(_, a, b):
+    def generate(context, builder, signature, args):
+        return _of_lanes(builder, a.dtype, "copysign", args)
+
+    return a(a, b), generate
+
+
+def _chosen(builder, a, sign, b, then):
+    """`then` in the lanes where a < b, or a > b; a in others, and where it is NaN."""
+    return builder.select(builder.fcmp_ordered(sign, a, b), then, a)
+
+
+def _within(_, a, limit):
+    def generate(context, builder, signature, args):
+        a, high = args[0], everywhere(builder, signature.return_type.dtype, args[1])
+        low = builder.fneg(high)
+        a = _chosen(builder, a, ">", high, high)
+        return _chosen(builder, a, "<", low, low)
+
+    return a(a, a.dtype), generate
+
+
+def _without_below(_, values, x, limit):
+    def generate(context, builder, signature, args):
+        below = everywhere(builder, values.dtype, args[2])
+        nothing = ir.Constant(register(values.dtype), None)
+        return builder.select(builder.fcmp_ordered("<", args[1], below), nothing, args[0])
+
+    return values(values, x, values.dtype), generate
+
+
+def _power_of_two(_, rounded):
+    bits = rounded.dtype.bitwidth
+    bias, shift = (127, 23) if bits == 32 else (1023, 52)
+
+    def generate(context, builder, signature, args):
+        vector = register(rounded.dtype)
+        whole = ir.VectorType(ir.IntType(bits), vector.count)
+        exponent = builder.add(
+            builder.bitcast(args[0], whole), ir.Constant(whole, [bias] * vector.count)
+        )
+        exponent = builder.shl(exponent, ir.Constant(whole, [shift] * vector.count))
+        return builder.bitcast(exponent, vector)
+
+    return rounded(rounded), generate
+
+
+def _first_lanes(builder, dtype, count):
+    """A mask of the first `count` lanes."""
+    size, lane = register(dtype).count, ir.IntType(32)
+    numbers = ir.VectorType(lane, size)
+    first = builder.insert_element(
+        ir.Constant(numbers, ir.Undefined), builder.trunc(count, lane), ir.Constant(lane, 0)
+    )
+    limit = builder.shuffle_vector(first, first, ir.Constant(numbers, [0] * size))
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(size))), limit)
+
+
+def _masked(builder, dtype, name, returned, args):
+    """LLVM's load or store of some lanes; args with the alignment, as LLVM 20 has it."""
+    name = f"llvm.masked.{name}.v{register(dtype).count}f{dtype.bitwidth}.p0"
+    kind = ir.FunctionType(returned, [arg.type for arg in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+def _is_whole(builder, dtype, count):
+    return builder.icmp_signed(">=", count, ir.Constant(count.type, register(dtype).count))
+
+
+def _load_some(_, array, index, count):
+    dtype = array.dtype
+    align = ir.Constant(ir.IntType(32), dtype.bitwidth // 8)
+
+    def generate(context, builder, signature, args):
+        vector, kind = register(dtype), signature.args[0]
+        place = cgutils.alloca_once(builder, vector)
+        with builder.if_else(_is_whole(builder, dtype, args[2])) as (whole, part):
+            with whole:
+                builder.store(vector_at(context, builder, kind, *args[:2]), place)
+            with part:
+                pointer = vector_pointer(context, builder, kind, *args[:2])
+                mask = _first_lanes(builder, dtype, args[2])
+                nothing = ir.Constant(vector, None)
+                given = [pointer, align, mask, nothing]
+                builder.store(_masked(builder, dtype, "load", vector, given), place)
+        return builder.load(place)
+
+    return Vector(dtype)(array, types.intp, types.intp), generate
+
+
+def _store_some(_, array, index, vector, count):
+    dtype = array.dtype
+    align = ir.Constant(ir.IntType(32), dtype.bitwidth // 8)
+
+    def generate(context, builder, signature, args):
+        kind = signature.args[0]
+        with builder.if_else(_is_whole(builder, dtype, args[3])) as (whole, part):
+            with whole:
+                put_vector(context, builder, kind, *args[:3])
+            with part:
+                pointer = vector_pointer(context, builder, kind, *args[:2])
+                mask = _first_lanes(builder, dtype, args[3])
+                _masked(builder, dtype, "store", ir.VoidType(), [args[2], pointer, align, mask])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector, types.intp), generate
 
 
 def lanes(array):
@@ -146,7 +249,7 @@ def lanes(array):
 
 
 def single(array):
-    """Whether an array is of float32."""
+    """Whether an array, or a vector, is of float32."""
     return array.itemsize == 4
 
 
@@ -167,8 +270,44 @@ def _(context):
 
 
 @lower_builtin(single, types.Array)
+@lower_builtin(single, Vector)
 def _(context, builder, signature, args):
     return context.get_constant(types.boolean, signature.args[0].dtype.bitwidth == 32)
+
+
+def _operator(function, instruction):
+    """Between vectors, and vectors and numbers, an operator is an instruction of LLVM."""
+
+    @type_callable(function)
+    def _(context):
+        def returned(a, b):
+            kind = a if isinstance(a, Vector) else b
+            if isinstance(kind, Vector):
+                of = (each if each == kind else kind.dtype for each in (a, b))
+                return signature_of(kind, *of)
+
+        return returned
+
+    def generate(context, builder, signature, args):
+        dtype = signature.return_type.dtype
+        pairs = zip(signature.args, args, strict=True)
+        vectors = (
+            arg if isinstance(kind, Vector) else everywhere(builder, dtype, arg)
+            for kind, arg in pairs
+        )
+        return getattr(builder, instruction)(*vectors)
+
+    for kinds in ((Vector, Vector), (Vector, types.Float), (types.Float, Vector)):
+        lower_builtin(function, *kinds)(generate)
+
+
+for _function, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _operator(_function, _instruction)
 
 
 def lowered_by(typing: Any, *, constants: bool = False) -> Callable[[Any], Any]:
@@ -192,6 +331,21 @@ def store(array, index, vector):
     array.reshape(-1)[index : index + lanes(array)] = vector
 
 
+@lowered_by(_load_some)
+def load_some(array, index, count):
+    """The same of `count` entries, if a vector has more; 0 in the lanes behind them."""
+    found, given = np.zeros(lanes(array), array.dtype), array.reshape(-1)
+    count = min(count, found.size)
+    found[:count] = given[index : index + count]
+    return found
+
+
+@lowered_by(_store_some)
+def store_some(array, index, vector, count):
+    """Write the first `count` lanes of a vector, or all of them if there are fewer."""
+    array.reshape(-1)[index : index + count] = vector[:count]
+
+
 @lowered_by(_splat)
 def splat(array, index):
     """A vector of array[index] in every lane."""
@@ -204,18 +358,6 @@ def zeros(array):
     return np.zeros(lanes(array), array.dtype)
 
 
-@lowered_by(_plus)
-def plus(a, b):
-    """a + b in every lane."""
-    return a + b
-
-
-@lowered_by(_times)
-def times(a, b):
-    """a * b in every lane."""
-    return a * b
-
-
 @lowered_by(_multiply_add)
 def multiply_add(a, b, c):
     """a * b + c in every lane, rounded once where the machine can."""
@@ -226,3 +368,29 @@ def multiply_add(a, b, c):
 def magnitude(a):
     """|a| in every lane."""
     return abs(a)
+
+
+@lowered_by(_with_sign_of)
+def with_sign_of(a, b):
+    """a with the sign of b, in every lane."""
+    return np.copysign(a, b)
+
+
+@lowered_by(_within)
+def within(a, limit):
+    """a, or what is nearest to it between -limit and limit, in every lane; NaN stays."""
+    limit = a.dtype.type(limit)
+    return np.where(a > limit, limit, np.where(a < -limit, -limit, a))
+
+
+@lowered_by(_without_below)
+def without_below(values, x, limit):
+    """Values, but 0 in the lanes where x < limit."""
+    return np.where(x < values.dtype.type(limit), values.dtype.type(0), values)
+
+
+@lowered_by(_power_of_two)
+def power_of_two(rounded):
+    """2^k from `rounded` = k + 1.5*2^52, or + 1.5*2^23 of float32; normal numbers only."""
+    whole, bias, shift = (np.int32, 127, 23) if single(rounded) else (np.int64, 1023, 52)
+    return ((rounded.view(whole) + whole(bias)) << whole(shift)).view(rounded.dtype)

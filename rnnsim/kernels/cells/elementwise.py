@@ -15,24 +15,3 @@ def add_product(a, b, out, H):
     """out += a b."""
     for j in range(H):
         out[j] += a[j] * b[j]
-
-
-@kernel
-def scale(out, a, H):
-    """out *= a."""
-    for j in range(H):
-        out[j] *= a[j]
-
-
-@kernel
-def mix(out, a, b, c, H):
-    """out = out a + b c."""
-    for j in range(H):
-        out[j] = out[j] * a[j] + b[j] * c[j]
-
-
-@kernel
-def scale_by_difference(out, a, b, H):
-    """out *= a - b."""
-    for j in range(H):
-        out[j] *= a[j] - b[j]

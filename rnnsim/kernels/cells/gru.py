@@ -14,20 +14,9 @@ Kept for each unit: z, and the four factors in the order of the blocks.
 
 from typing import NamedTuple
 
-from rnnsim.kernels.arithmetic.functions import (
-    sigmoid_into,
-    sigmoid_with_rest_into,
-    sigmoid_with_slope_into,
-    tanh_into,
-    tanh_with_slope_into,
-)
-from rnnsim.kernels.cells.elementwise import (
-    add_product,
-    mix,
-    product,
-    scale,
-    scale_by_difference,
-)
+from rnnsim.kernels.arithmetic.functions import sigmoid_into, sigmoid_of, tanh_into, tanh_of
+from rnnsim.kernels.arithmetic.vectors import lanes, load, load_some, store, store_some
+from rnnsim.kernels.cells.elementwise import product
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
@@ -87,22 +76,20 @@ def _along_memories(cell, gradient, path, kept, t, first, H):
 def _advance(cell, pre, before, state, kept, t, first, H):
     P = kept.shape[2] // _KEPT
     for b in range(pre.shape[0]):
-        a, row, old, n = pre[b], kept[t, first + b], before[first + b], state[b, :H]
-        z, by_r, by_z = row[:H], row[P : P + H], row[2 * P : 2 * P + H]
-        by_x, by_h = row[3 * P : 3 * P + H], row[4 * P : 4 * P + H]
-        # No array is read and written at once, so that all of it vectorises: r stands in by_h, 1-z
-        # in the place of pre-activations that have been used.
-        r, rest, of_input, of_state = by_h, a[:H], a[2 * H : 3 * H], a[3 * H : 4 * H]
-        sigmoid_with_slope_into(rest, r, by_r)
-        sigmoid_with_rest_into(a[H : 2 * H], z, rest, by_z)
-        add_product(r, of_state, of_input, H)
-        tanh_with_slope_into(of_input, n, by_x)
-        scale(by_x, rest, H)
-        scale(by_r, by_x, H)
-        scale(by_r, of_state, H)
-        scale(by_h, by_x, H)
-        scale_by_difference(by_z, old, n, H)
-        mix(n, rest, z, old, H)
+        at, row = b * pre.shape[1], (t * kept.shape[1] + first + b) * kept.shape[2]
+        for j in range(0, H, lanes(pre)):
+            r, _, of_r = sigmoid_of(load_some(pre, at + j, H - j))
+            z, rest, of_z = sigmoid_of(load_some(pre, at + H + j, H - j))
+            of_state = load_some(pre, at + 3 * H + j, H - j)
+            n, of_n = tanh_of(load_some(pre, at + 2 * H + j, H - j) + r * of_state)
+            old = load_some(before, (first + b) * before.shape[1] + j, H - j)
+            by_input = rest * of_n
+            store(state, b * state.shape[1] + j, rest * n + z * old)
+            store(kept, row + j, z)
+            store(kept, row + P + j, by_input * of_state * of_r)
+            store(kept, row + 2 * P + j, (old - n) * of_z)
+            store(kept, row + 3 * P + j, by_input)
+            store(kept, row + 4 * P + j, by_input * r)
 
 
 @gates.of(Gru)
@@ -122,12 +109,15 @@ def _gates(cell, pre, values, odds, H):
 
 @pull_back.of(Gru)
 def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
-    P = kept.shape[2] // _KEPT
+    P, B, width = kept.shape[2] // _KEPT, kept.shape[1], errors.shape[2]
     for b in range(gradient.shape[0]):
-        row, dh, da = kept[t, first + b], gradient[b], errors[s, first + b]
-        for block in range(4):
-            product(dh, row[(1 + block) * P :], da[block * H :], H)
-        product(dh, row, later[first + b], H)
+        row, into = (t * B + first + b) * kept.shape[2], (s * B + first + b) * width
+        for j in range(0, H, lanes(errors)):
+            dh = load(gradient, b * gradient.shape[1] + j)
+            for block in range(4):
+                by = load(kept, row + (1 + block) * P + j)
+                store_some(errors, into + block * H + j, dh * by, H - j)
+            store(later, (first + b) * later.shape[1] + j, dh * load(kept, row + j))
 
 
 @jacobian.of(Gru)

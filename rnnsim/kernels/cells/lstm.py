@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from rnnsim.kernels.arithmetic.functions import (
     sigmoid_into,
-    sigmoid_with_slope_into,
+    sigmoid_of,
     tanh_into,
-    tanh_with_slope_into,
+    tanh_of,
 )
-from rnnsim.kernels.cells.elementwise import add_product, mix, product, scale
+from rnnsim.kernels.arithmetic.vectors import lanes, load, load_some, store, store_some
+from rnnsim.kernels.cells.elementwise import add_product, product
 from rnnsim.kernels.cells.seam import (
     advance,
     along_memories,
@@ -73,26 +74,25 @@ def _slope_sums(cell, kept, states, t, b, H):
 
 @advance.of(Lstm)
 def _advance(cell, pre, before, state, kept, t, first, H):
-    P = kept.shape[2] // _KEPT
+    P, B, width = kept.shape[2] // _KEPT, kept.shape[1], kept.shape[2]
     for b in range(pre.shape[0]):
-        a, row, old = pre[b], kept[t, first + b], kept[t - 1, first + b]
-        c, f, S, by_i = row[:H], row[P : P + H], row[2 * P : 2 * P + H], row[3 * P : 3 * P + H]
-        by_f, by_g, by_o = row[4 * P : 4 * P + H], row[5 * P : 5 * P + H], row[6 * P : 6 * P + H]
-        # No array is read and written at once, so that all of it vectorises: i stands in c, g and
-        # o in the places of pre-activations that have been used.
-        i, g, o, h = c, a[:H], a[H : 2 * H], state[b, :H]
-        sigmoid_with_slope_into(g, i, by_i)
-        sigmoid_with_slope_into(o, f, by_f)
-        tanh_with_slope_into(a[2 * H : 3 * H], g, by_g)
-        sigmoid_with_slope_into(a[3 * H : 4 * H], o, by_o)
-        scale(by_i, g, H)
-        scale(by_f, old, H)
-        scale(by_g, i, H)
-        mix(c, g, f, old, H)
-        tanh_with_slope_into(c, h, S)
-        scale(by_o, h, H)
-        scale(S, o, H)
-        scale(h, o, H)
+        at, row = b * pre.shape[1], (t * B + first + b) * width
+        for j in range(0, H, lanes(pre)):
+            i, _, of_i = sigmoid_of(load_some(pre, at + j, H - j))
+            f, _, of_f = sigmoid_of(load_some(pre, at + H + j, H - j))
+            g, of_g = tanh_of(load_some(pre, at + 2 * H + j, H - j))
+            o, _, of_o = sigmoid_of(load_some(pre, at + 3 * H + j, H - j))
+            old = load(kept, row - B * width + j)
+            c = f * old + i * g
+            tanh_c, of_c = tanh_of(c)
+            store(state, b * state.shape[1] + j, o * tanh_c)
+            store(kept, row + j, c)
+            store(kept, row + P + j, f)
+            store(kept, row + 2 * P + j, o * of_c)
+            store(kept, row + 3 * P + j, g * of_i)
+            store(kept, row + 4 * P + j, old * of_f)
+            store(kept, row + 5 * P + j, i * of_g)
+            store(kept, row + 6 * P + j, tanh_c * of_o)
 
 
 @gates.of(Lstm)
@@ -109,14 +109,18 @@ def _gates(cell, pre, values, odds, H):
 
 @pull_back.of(Lstm)
 def _pull_back(cell, gradient, later, states, kept, t, errors, s, first, H):
-    P = kept.shape[2] // _KEPT
+    P, B, width = kept.shape[2] // _KEPT, kept.shape[1], errors.shape[2]
     for b in range(gradient.shape[0]):
-        row, dh, dc, da = kept[t, first + b], gradient[b], later[first + b], errors[s, first + b]
-        add_product(dh, row[2 * P :], dc, H)
-        for gate in range(3):
-            product(dc, row[(3 + gate) * P :], da[gate * H :], H)
-        product(dh, row[6 * P :], da[3 * H :], H)
-        product(dc, row[P:], dc, H)
+        row, into = (t * B + first + b) * kept.shape[2], (s * B + first + b) * width
+        for j in range(0, H, lanes(errors)):
+            dh = load(gradient, b * gradient.shape[1] + j)
+            at = (first + b) * later.shape[1] + j
+            dc = load(later, at) + dh * load(kept, row + 2 * P + j)
+            for gate in range(3):
+                by = load(kept, row + (3 + gate) * P + j)
+                store_some(errors, into + gate * H + j, dc * by, H - j)
+            store_some(errors, into + 3 * H + j, dh * load(kept, row + 6 * P + j), H - j)
+            store(later, at, dc * load(kept, row + P + j))
 
 
 @along_memories.of(Lstm)

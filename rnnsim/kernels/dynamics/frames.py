@@ -37,10 +37,8 @@ from rnnsim.kernels.arithmetic.vectors import (
     load,
     magnitude,
     multiply_add,
-    plus,
     splat,
     store,
-    times,
     zeros,
 )
 
@@ -152,7 +150,7 @@ def scale_rows(slopes, work):
     for p in range(n):
         for i in range(H):
             at = (p * H + i) * L
-            store(work.frame, at, times(splat(slopes, i), load(work.image, at)))
+            store(work.frame, at, splat(slopes, i) * load(work.image, at))
 
 
 @kernel
@@ -186,7 +184,7 @@ def _order_rows(work):
     for i in range(H):
         total = zeros(work.frame)
         for p in range(n):
-            total = plus(total, magnitude(load(work.frame, (p * H + i) * L)))
+            total = total + magnitude(load(work.frame, (p * H + i) * L))
         store(work.row, 0, total)
         size = 0.0
         for c in range(L):
@@ -281,7 +279,7 @@ def _dots(image, at, rows, c, out):
     while rows > 0:
         sum_0 = multiply_add(splat(image, at + c), load(image, at), sum_0)
         at, rows = at + L, rows - 1
-    store(out, 0, plus(plus(sum_0, sum_1), plus(sum_2, sum_3)))
+    store(out, 0, (sum_0 + sum_1) + (sum_2 + sum_3))
 
 
 @kernel

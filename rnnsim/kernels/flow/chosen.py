@@ -21,7 +21,7 @@ from rnnsim.kernels.arithmetic.norms import (
     two_factors,
 )
 from rnnsim.kernels.arithmetic.products import Rows, add_outer, multiply, rows_from
-from rnnsim.kernels.arithmetic.vectors import lanes, load, multiply_add, plus, store
+from rnnsim.kernels.arithmetic.vectors import lanes, load, multiply_add, store
 from rnnsim.kernels.flow.windows import keep_weights, rows_of_gate
 
 
@@ -129,7 +129,7 @@ def _add_row(rows, row, sums, place):
     width = rows.shape[2]
     for j in range(0, width, lanes(rows)):
         at = place * width + j
-        store(sums, at, plus(load(sums, at), load(rows, row * width + j)))
+        store(sums, at, load(sums, at) + load(rows, row * width + j))
 
 
 @kernel

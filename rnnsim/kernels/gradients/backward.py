@@ -179,8 +179,9 @@ def end_bptt(n, work, out):
     first = Rows(errors.reshape(errors.size), b_0 * width, width)
     into = rows_of(gradient, 0)
     multiply(first, gradient.shape[0], 0, A, work.backward, into)  # dL/dh_0 = W_hh^T delta_1
-    arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
-    out.state_norms[n, 0] = state_norm(gradient, work.dc, b_0)
+    memory = work.memories.shape[2]
+    arrive(gradient, work.dc, memory, b_0, H)
+    out.state_norms[n, 0] = state_norm(gradient, work.dc, memory, b_0)
     for b in range(gradient.shape[0]):
         for i in range(H):
             out.h0[n, b_0 + b, i] = gradient[b, i]

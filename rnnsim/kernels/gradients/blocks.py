@@ -82,6 +82,7 @@ def backward_block(cell, first, count, n, work, out):
     errors, forward, scored, state_norms = work.errors, work.forward, work.scored, out.state_norms
     trace, kept, gradient, panels = forward.trace, forward.kept, work.gradient, work.backward
     B, width, top = errors.shape[1], errors.shape[2], work.factors.shape[1]
+    memory = work.memories.shape[2]
     flat, rows = errors.reshape(errors.size), gradient.shape[0]
     into = rows_of(gradient, 0)
     at, b_0 = first % (trace.shape[0] - 1), forward.share[0]
@@ -92,8 +93,8 @@ def backward_block(cell, first, count, n, work, out):
         # dL/dh_t = W_hy^T dL/dy_t + W_hh^T delta_{t+1}; of vanilla delta_t = dL/dh_t * phi'(a_t)
         depth = A + V if scored[first + s - 1] else A
         multiply(Rows(flat, (s * B + b_0) * width, width), rows, 0, depth, panels, into)
-        arrive(gradient, work.dc, work.memories.shape[2], b_0, H)
-        state_norms[n, first + s] = state_norm(gradient, work.dc, b_0)
+        arrive(gradient, work.dc, memory, b_0, H)
+        state_norms[n, first + s] = state_norm(gradient, work.dc, memory, b_0)
         if out.each.states.size > 0:
             write_state(gradient, work.dc, b_0, H, out.each.states[n, first + s])
         pull_back(cell, gradient, work.dc, trace, kept, at + s, errors, s - 1, b_0, H)
@@ -232,7 +233,10 @@ def _measured_again(s, first, row, work):
 
 
 @kernel
-def state_norm(gradient, dc, first):
-    """The norm of gradient (b, H') and of the rows of dc that belong to it."""
+def state_norm(gradient, dc, memory, first):
+    """The norm of gradient (b, H') and the rows of dc that belong to it, of cells with memories.
+
+    `memory` = M*H'; what else a step hands back has arrived in the gradient.
+    """
     norm = frobenius(gradient)
-    return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if dc.size > 0 else norm
+    return hypot(norm, frobenius(dc[first : first + gradient.shape[0]])) if memory > 0 else norm
