@@ -1,9 +1,27 @@
-"""Loops over whole contiguous arrays.
+"""Arrays to work in, and loops over whole contiguous arrays.
 
-Written out because they compile ten times faster than array expressions, whose errors carry text.
+Loops are written out because they compile ten times faster than array expressions, whose errors
+carry text.
 """
 
-from rnnsim.kernels.arithmetic.jit import kernel
+import numpy as np
+
+from rnnsim.kernels.arithmetic.jit import allocator, kernel
+from rnnsim.kernels.arithmetic.vectors import BYTES, lanes
+
+
+@allocator
+def scratch(shape, like):
+    """Zeros in the dtype of `like`, from an address on that is a multiple of a vector's bytes.
+
+    NumPy promises less; a vector across two lines of the cache costs two loads.
+    """
+    size = 1
+    for length in shape:
+        size *= length
+    room = np.zeros(size + lanes(like), like.dtype)
+    first = -room.ctypes.data % BYTES // room.itemsize
+    return room[first : first + size].reshape(shape)
 
 
 @kernel

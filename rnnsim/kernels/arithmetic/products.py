@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import scratch
 from rnnsim.kernels.arithmetic.jit import allocator, inlined, kernel, view
 from rnnsim.kernels.arithmetic.tiles import (
     AVX512,
@@ -76,7 +77,7 @@ def columns_between(lowest, highest, member, members, like):
 @allocator
 def empty_panels(K, N, like):
     """Panels (n, K, L), all 0, for a matrix (K, N) in the dtype of `like`."""
-    return np.zeros((padded(N, like) // lanes(like), K, lanes(like)), like.dtype)
+    return scratch((padded(N, like) // lanes(like), K, lanes(like)), like)
 
 
 @kernel

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import LN2, exponent_of, times_power_of_two
 from rnnsim.kernels.arithmetic.products import (
@@ -81,15 +81,15 @@ def frame_work(H, k, like):
     return FrameWork(
         frame,
         np.zeros_like(frame),
-        np.zeros((2, n, L, L), like.dtype),
-        np.zeros((2, L, L), like.dtype),
-        np.zeros((2, L), like.dtype),
+        scratch((2, n, L, L), like),
+        scratch((2, L, L), like),
+        scratch((2, L), like),
         np.arange(H),
         np.zeros(H, like.dtype),
         np.zeros(1, np.int64),
-        np.zeros((rows, n * L), like.dtype),
-        np.zeros((2, rows, L), like.dtype),
-        np.zeros((L, n * L), like.dtype),
+        scratch((rows, n * L), like),
+        scratch((2, rows, L), like),
+        scratch((L, n * L), like),
     )
 
 

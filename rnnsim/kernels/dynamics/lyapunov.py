@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.references import by_reference
 from rnnsim.kernels.cells.seam import blocks, jacobian, lasting, sizes
@@ -87,7 +87,7 @@ def lyapunov_work(H, D, k, like, cell=0):
     return LyapunovWork(
         frame_work(S, k, like),
         step_work(gates * H, H, D, 1, STEPS_AT_ONCE, like, lasting(cell)),
-        np.zeros((S + 1 if C > 0 else 0, S), like.dtype),
+        scratch((S + 1 if C > 0 else 0, S), like),
         np.zeros((2, k)),
         np.zeros(1, np.int64),
     )

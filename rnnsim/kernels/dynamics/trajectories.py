@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.functions import log_normal
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import (
@@ -53,7 +53,7 @@ _HELD = 400
 @allocator
 def kept_arrays(N, T, B, H, like, cell):
     """Room for what T steps of N networks keep: (N, T+1, B, K*H'), row 0 before the first step."""
-    return np.zeros((N, T + 1, B, kept_size(lasting(cell), H, like)), like.dtype)
+    return scratch((N, T + 1, B, kept_size(lasting(cell), H, like)), like)
 
 
 @kernel
@@ -129,10 +129,10 @@ def row_work(weights, S, B, cell):
     A, D, H = weights.b_h.shape[1], weights.W_xh.shape[2], weights.W_hh.shape[2]
     like = weights.W_hh
     return RowWork(
-        np.zeros((S, B, padded(H, like)), like.dtype),
-        np.zeros((S, B, later_size(cell, H, like)), like.dtype),
-        np.zeros((S, B, padded(A, like)), like.dtype),
-        np.zeros((S, B, padded(D, like)), like.dtype),
+        scratch((S, B, padded(H, like)), like),
+        scratch((S, B, later_size(cell, H, like)), like),
+        scratch((S, B, padded(A, like)), like),
+        scratch((S, B, padded(D, like)), like),
         np.zeros((S, B), np.int64),
         block_table(cell),
         empty_panels(A, H, like),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import scratch
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded
 from rnnsim.kernels.arithmetic.references import by_reference
@@ -202,18 +203,18 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
         H,
         forward_work(weights, T, B, T, lasts),
         empty_panels(A + max(V, above), H, like),
-        np.zeros((S, B, padded(H, like)), like.dtype),
-        np.zeros((S, B, later_size(lasts, H, like)), like.dtype),
-        np.zeros((S, B, padded(A, like)), like.dtype),
+        scratch((S, B, padded(H, like)), like),
+        scratch((S, B, later_size(lasts, H, like)), like),
+        scratch((S, B, padded(A, like)), like),
         np.zeros((S, B), np.int64),
         np.zeros((S, B, G), np.float64),
-        np.zeros((S, B, memory), like.dtype),
+        scratch((S, B, memory), like),
         np.zeros((S, B), np.int64),
         np.zeros((0, 0), np.float64),
         np.zeros((0, 0, 0), np.float64),
         np.zeros((T, B, 2), np.float64),
         np.zeros(2, np.int64),
-        np.zeros((C, A, padded(P, like)), like.dtype),
+        scratch((C, A, padded(P, like)), like),
         np.zeros(C, np.int64),
         np.zeros((C, 2, G), np.float64),
         np.zeros((C, S, B), np.float64),
@@ -223,15 +224,15 @@ def flow_work(weights, batch, S, C, cell=0, above=0):
         np.zeros((A, P), np.float64),
         np.zeros(2, np.int64),
         np.zeros(2, np.float64),
-        np.zeros((S * B, padded(V, like)), like.dtype),
-        np.zeros((weights.b_y.shape[1], padded(P, like)), like.dtype),
+        scratch((S * B, padded(V, like)), like),
+        scratch((weights.b_y.shape[1], padded(P, like)), like),
         np.zeros((C, 2, G), np.float64),
         np.zeros(0, np.int64),
-        np.zeros((0, 0, 0), like.dtype),
+        scratch((0, 0, 0), like),
         np.zeros((0, 0), np.int64),
-        np.zeros((2, 0, 0, 0), like.dtype),
-        np.zeros((2, 0), like.dtype),
-        np.zeros((0, 0, 0), like.dtype),
+        scratch((2, 0, 0, 0), like),
+        scratch((2, 0), like),
+        scratch((0, 0, 0), like),
     )
 
 
@@ -239,14 +240,14 @@ def window_work(work, windows):
     """The scratch of `flow_work` for chosen windows (M,) int64, ascending in 1..K, or none."""
     (T, B, _), (A, P), width = work.sizes.shape, work.window.shape, work.deltas.shape[2]
     S, _, G = work.squares.shape
-    some, dtype = min(windows.size, 1), work.rows.dtype
+    some = min(windows.size, 1)
     return work._replace(
-        outer=np.zeros((1, *work.outer.shape[1:]), dtype),
+        outer=scratch((1, *work.outer.shape[1:]), work.rows),
         squares=np.zeros((S, B, some * G)),
         windows=windows,
-        sums=np.zeros((some * T, B, width), dtype),
+        sums=scratch((some * T, B, width), work.rows),
         sum_units=np.zeros((some * T, B), np.int64),
-        along=np.zeros((2, T, B, width), dtype),
-        products=np.zeros((2, width), dtype),
+        along=scratch((2, T, B, width), work.rows),
+        products=scratch((2, width), work.rows),
         panels=empty_panels(P, A, work.rows),
     )

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import scratch
 from rnnsim.kernels.arithmetic.jit import allocator
 from rnnsim.kernels.arithmetic.products import empty_panels, padded, spaced
 from rnnsim.kernels.arithmetic.references import by_reference
@@ -139,16 +140,16 @@ def allocate_backward(weights, batch, stored, rows, block, cell, above=0):
     width, memory = padded(H + 1 + D, like), memory_size(cell, H, like)
     return BackwardWork(
         forward_work(weights, T, B, stored, cell),
-        np.zeros((rows + 1, B, spaced(A + max(V, above), like)), like.dtype),
+        scratch((rows + 1, B, spaced(A + max(V, above), like)), like),
         empty_panels(A + max(V, above), H, like),
-        np.zeros((B, padded(H, like)), like.dtype),
-        np.zeros((B, later_size(cell, H, like)), like.dtype),
-        np.zeros((A, width), like.dtype),
-        np.zeros((weights.b_y.shape[1], width), like.dtype),
-        np.zeros((A // H + 1, block, width), like.dtype),
-        np.zeros((2, block), like.dtype),
+        scratch((B, padded(H, like)), like),
+        scratch((B, later_size(cell, H, like)), like),
+        scratch((A, width), like),
+        scratch((weights.b_y.shape[1], width), like),
+        scratch((A // H + 1, block, width), like),
+        scratch((2, block), like),
         np.empty((stretches, B, H), like.dtype),
-        np.zeros((stretches, B, memory), like.dtype),
+        scratch((stretches, B, memory), like),
         np.zeros((0, 0, 0)),
         np.empty(T, np.bool_),
         np.empty(3, np.int64),

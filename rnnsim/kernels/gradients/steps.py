@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel, view
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -61,20 +61,20 @@ def block_table(cell):
 @allocator
 def step_work(A, H, D, B, stored, like, cell):
     """Scratch to unfold `stored` steps of B sequences: A gate rows, H units, D inputs."""
-    trace = np.zeros((stored + 1, B, spaced(H + 1 + D, like)), like.dtype)
+    trace = scratch((stored + 1, B, spaced(H + 1 + D, like)), like)
     trace[:, :, H] = 1
     share, lengths = np.empty(2, np.int64), np.zeros(4, np.int64)
     share[0], share[1] = 0, B
     lengths[0], lengths[1] = H, D
     return StepWork(
         trace,
-        np.zeros((stored + 1, B, kept_size(cell, H, like)), like.dtype),
+        scratch((stored + 1, B, kept_size(cell, H, like)), like),
         share,
         block_table(cell),
         lengths,
         empty_panels(H + 1 + D, A, like),
-        np.zeros((B, padded(A, like)), like.dtype),
-        np.zeros((B, padded(H, like)), like.dtype),
+        scratch((B, padded(A, like)), like),
+        scratch((B, padded(H, like)), like),
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import add, fill
+from rnnsim.kernels.arithmetic.arrays import add, fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.norms import frobenius, hypot
 from rnnsim.kernels.arithmetic.products import multiply, padded, rows_from, rows_of
@@ -53,11 +53,11 @@ def truncated_work(weights, batch, stride, cell=0, above=0):
     width, memory = padded(H, like), later_size(cell, H, like)
     return TruncatedWork(
         allocate_backward(weights, batch, T, T, block_steps(T, B, H, like.itemsize), cell, above),
-        np.zeros((T + 1, B, width), like.dtype),
-        np.zeros((T + 1, B, memory), like.dtype),
-        np.zeros((J, B, width), like.dtype),
-        np.zeros((J, B, memory), like.dtype),
-        np.zeros((J, B, padded(A + above, like)), like.dtype),
+        scratch((T + 1, B, width), like),
+        scratch((T + 1, B, memory), like),
+        scratch((J, B, width), like),
+        scratch((J, B, memory), like),
+        scratch((J, B, padded(A + above, like)), like),
     )
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import copy
+from rnnsim.kernels.arithmetic.arrays import copy, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel, view
 from rnnsim.kernels.arithmetic.products import (
     Rows,
@@ -98,7 +98,7 @@ def forward_work(weights, T, B, stored, cell=0):
         steps.state,
         empty_panels(H + 1, V, like),
         ScoreWork(
-            np.zeros((R, padded(V, like)), like.dtype),
+            scratch((R, padded(V, like)), like),
             np.empty(V * R, like.dtype),
             np.empty(R, np.int64),
             np.empty(V * R, like.dtype),

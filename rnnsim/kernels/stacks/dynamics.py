@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel, layer_of
 from rnnsim.kernels.arithmetic.products import empty_panels, multiply, pack, padded, rows_of
 from rnnsim.kernels.arithmetic.references import by_reference
@@ -59,13 +59,13 @@ def stack_jacobian_work(L, H, B, like, cell):
     (M, _, _), table = sizes(cell), block_table(cell)
     S = (1 + M) * H
     return StackJacobianWork(
-        np.zeros((L * S, padded(L * S, like)), like.dtype),
-        np.zeros((S + 1, S), like.dtype),
-        np.zeros((S, padded(H, like)), like.dtype),
+        scratch((L * S, padded(L * S, like)), like),
+        scratch((S + 1, S), like),
+        scratch((S, padded(H, like)), like),
         empty_panels(H, padded(L * S, like), like),
-        np.zeros((1, padded(H, like)), like.dtype),
-        np.zeros((B, later_size(cell, H, like)), like.dtype),
-        np.zeros((1, B, padded(table.shape[1] * H, like)), like.dtype),
+        scratch((1, padded(H, like)), like),
+        scratch((B, later_size(cell, H, like)), like),
+        scratch((1, B, padded(table.shape[1] * H, like)), like),
         table,
     )
 

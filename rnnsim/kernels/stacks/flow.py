@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import add, copy, fill
+from rnnsim.kernels.arithmetic.arrays import add, copy, fill, scratch
 from rnnsim.kernels.arithmetic.jit import kernel, layer_of
 from rnnsim.kernels.arithmetic.norms import (
     EMPTY,
@@ -123,7 +123,7 @@ def stack_flow_work(layers, batch, S, C, cell=0, final=None, windows=None):
         np.zeros(L, np.int64),
         np.zeros_like(one.logs),
         np.zeros_like(one.part_logs),
-        np.zeros((B, batch.h0.shape[2] // L), w.W_hh.dtype),
+        scratch((B, batch.h0.shape[2] // L), w.W_hh),
         np.ascontiguousarray(final[..., memory:]),
     )
 

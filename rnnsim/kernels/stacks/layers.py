@@ -8,6 +8,7 @@ come back through W_xh of that layer as dl/dy comes back through W_hy.
 
 import numpy as np
 
+from rnnsim.kernels.arithmetic.arrays import scratch
 from rnnsim.kernels.arithmetic.jit import kernel
 from rnnsim.kernels.arithmetic.products import pack, padded
 from rnnsim.kernels.cells.layout import Weights
@@ -23,7 +24,7 @@ def layered(layers):
 def _padded(arrays):
     """Arrays along a new first axis, with zeros where the largest is larger."""
     shape = np.max([array.shape for array in arrays], axis=0)
-    whole = np.zeros((len(arrays), *shape), arrays[0].dtype)
+    whole = scratch((len(arrays), *shape), arrays[0])
     for layer, array in zip(whole, arrays, strict=True):
         layer[tuple(slice(size) for size in array.shape)] = array
     return whole
@@ -35,7 +36,7 @@ def in_layers(one, n_layers):
         return type(one)(*(in_layers(field, n_layers) for field in one))
     if not isinstance(one, np.ndarray):
         return one
-    whole = np.zeros((n_layers, *one.shape), one.dtype)
+    whole = scratch((n_layers, *one.shape), one)
     with np.errstate(invalid="ignore"):  # whatever stands where nothing has been computed yet
         if one.any():
             whole[:] = one
@@ -59,7 +60,7 @@ def wide_enough(array, final, H):
     width = final.shape[-1] // H * padded(H, array)
     if array.shape[-1] >= width:
         return array
-    return np.zeros((*array.shape[:-1], width), array.dtype)
+    return scratch((*array.shape[:-1], width), array)
 
 
 @kernel

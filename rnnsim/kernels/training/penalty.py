@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels.arithmetic.arrays import fill
+from rnnsim.kernels.arithmetic.arrays import fill, scratch
 from rnnsim.kernels.arithmetic.jit import allocator, kernel
 from rnnsim.kernels.arithmetic.products import add_outer, multiply, padded, rows_from, rows_of
 from rnnsim.kernels.arithmetic.references import by_reference
@@ -39,9 +39,9 @@ def penalty_work(H, rows, like):
     """Scratch for blocks of `rows` = steps * sequences, in the dtype of `like`."""
     width = padded(H, like)
     return PenaltyWork(
-        np.zeros((rows, width), like.dtype),
-        np.zeros((rows, width), like.dtype),
-        np.zeros((H, width), like.dtype),
+        scratch((rows, width), like),
+        scratch((rows, width), like),
+        scratch((H, width), like),
         np.zeros(2),
     )
 
