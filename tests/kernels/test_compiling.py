@@ -102,7 +102,7 @@ from rnnsim.kernels.cells import lstm
 rnn = rnnsim.RNN.sample(n_inputs=1, n_hidden=2, n_outputs=1, rng=0)
 rnnsim.forward(rnn, np.ones((3, 1, 1)))
 from rnnsim.kernels.arithmetic.products import multiply
-print(*(len(each.part().signatures) for each in (multiply, lstm.product, lstm.mix)))
+print(*(len(each.part().signatures) for each in (multiply, lstm.product, lstm.add_product)))
 """
 
 

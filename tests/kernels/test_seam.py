@@ -357,7 +357,7 @@ def test_ranks_leave_out_what_is_exactly_zero(closed, expected):
     steps, kept = 2, np.zeros((3, 1, 7 * width))
     pre = np.ascontiguousarray(pre[:, :, :H].reshape(1, 4 * H))
     cell, state = CELLS["lstm"].code, np.empty((1, width))
-    advance(cell, pre, np.zeros((1, width)), state, kept, steps, 0, H)
+    step(cell, pre, np.zeros((1, width)), state, kept, steps, 0, H)
     matrix, scales, rank = jacobian(cell, W_hh.reshape(4 * H, H), kept, steps, 0, scratch)
     assert rank == np.linalg.matrix_rank(matrix) == expected
     assert_array_equal(scales, 1)

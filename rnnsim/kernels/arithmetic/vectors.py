@@ -343,6 +343,7 @@ def load_some(array, index, count):
 @lowered_by(_store_some)
 def store_some(array, index, vector, count):
     """Write the first `count` lanes of a vector, or all of them if there are fewer."""
+    count = min(count, vector.size)
     array.reshape(-1)[index : index + count] = vector[:count]
 
 

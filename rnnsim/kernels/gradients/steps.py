@@ -222,15 +222,46 @@ def unfold(inputs, begin, end, at, cell, work):
     H, D, nonfinite = work.sizes[0], work.sizes[1], -1
     P = H + 1 + D
     trace, out = work.trace.reshape(work.trace.size), rows_of(pre, 0)
+    whole = _all_there(work.blocks)
     for t in range(at, at + end - begin):
         put_inputs(inputs, begin + t - at, work, t, H)
         # a_{t+1} = W_hh h_t + b_h + W_xh x_{t+1}; of vanilla h_{t+1} = phi(a_{t+1})
         rows = Rows(trace, (t * B + b_0) * width, width)
-        multiply(rows, b_1 - b_0, 0, P, work.recurrent, out)
+        if whole:
+            multiply(rows, b_1 - b_0, 0, P, work.recurrent, out)
+        else:
+            _multiply_blocks(rows, b_1 - b_0, H, P, work.blocks, work.recurrent, out)
         advance(cell, pre, work.trace[t], work.state, work.kept, t + 1, b_0, H)
         if keep_state(work, t + 1, H) != 0 and nonfinite < 0:
             nonfinite = begin + t - at + 1
     return nonfinite
+
+
+@kernel
+def _all_there(blocks):
+    """Whether states and inputs both have weights in every block of pre-activations."""
+    there = True
+    for block in range(blocks.shape[1]):
+        there &= blocks[0, block] >= 0 and blocks[1, block] >= 0
+    return there
+
+
+@kernel
+def _multiply_blocks(rows, count, H, P, blocks, panels, out):
+    """Pre-activations block by block: what a block has no weights of is not multiplied by 0.
+
+    Panels across two blocks are multiplied as a whole.
+    """
+    p, (n, _, L) = 0, panels.shape
+    while p < n:
+        block = p * L // H
+        end = max((block + 1) * H // L, p + 1)
+        inside = end * L <= (block + 1) * H
+        first = H if inside and blocks[0, block] < 0 else 0
+        last = H + 1 if inside and blocks[1, block] < 0 else P
+        into = Rows(out.values, out.start + p * L, out.stride)
+        multiply(rows, count, first, last, panels[p:end], into)
+        p = end
 
 
 @kernel
