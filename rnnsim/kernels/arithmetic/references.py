@@ -66,8 +66,12 @@ def value_type(kind: Any) -> Any:
 
 
 def referring(kinds: Iterable[Any]) -> tuple[Any, ...]:
-    """The types of arguments, with the tuples among them that are passed by reference so."""
-    return tuple(Reference(kind) if _is_structure(kind) else kind for kind in kinds)
+    """The types that a kernel takes arguments of these as.
+
+    By reference what is passed so, and constants as any number: one machine code serves all.
+    """
+    plain = map(types.unliteral, kinds)
+    return tuple(Reference(kind) if _is_structure(kind) else kind for kind in plain)
 
 
 def _is_structure(kind: Any) -> bool:
