@@ -1,4 +1,4 @@
-"""Vectors: some lanes of them, what is chosen lane by lane, and tanh and sigma to the last digits."""
+"""Vectors: some lanes, what is chosen lane by lane, and tanh and sigma to the last digits."""
 
 import numpy as np
 import pytest
