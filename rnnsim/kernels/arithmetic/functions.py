@@ -1,4 +1,4 @@
-"""tanh, sigma, exp and ln as plain arithmetic, so that loops over them vectorise.
+"""tanh, sigma, exp and ln as plain arithmetic, of vectors, or so that loops over it vectorise.
 
 libm's scalar calls cost ten times as much. e^x = 2^k e^r with x = k ln 2 + r and |r| <= ln(2)/2,
 e^r - 1 by its Taylor polynomial, k from the bits of x/ln 2 + 1.5*2^52 (which NaN passes unharmed).
@@ -30,7 +30,7 @@ _LOG2E_32 = _f(1.4426950408889634)
 _HIGH_32, _LOW_32 = _f(0.693359375), _f(-2.12194440e-4)
 _ROUND_32 = _f(12582912.0)  # 1.5 * 2^23
 _A7, _A6, _A5, _A4, _A3 = _f(1 / 5040), _f(1 / 720), _f(1 / 120), _f(1 / 24), _f(1 / 6)
-_NONE, _HALF, _ONE, _TWO, _FOUR = _f(0.0), _f(0.5), _f(1.0), _f(2.0), _f(4.0)
+_HALF = _f(0.5)
 _CAP, _CAP_32 = 354.0, _f(43.5)  # exp(-2 * cap) is still a normal number
 _TOP, _BOTTOM, _TOP_32, _BOTTOM_32 = 710.0, -746.0, _f(89.0), _f(-104.0)
 _FAR, _FAR_32 = 708.0, _f(87.0)  # exp(-far) is still a normal number
