@@ -58,6 +58,21 @@ def test_bptt_by_two_other_routes(made):
     assert_array_equal(result.first_nonfinite, [-1])
 
 
+@BOTH
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("H", [8, 9, 16, 17])  # whole vectors of units, and one more
+def test_any_number_of_units(H, dtype, cell):
+    made = gated(cell, H=H, T=2, B=2, dtype=dtype, silent=0.0)
+    result = bptt(made.rnn, made.sequences, **made.start)
+    gradient, state = reference.complex_step(*made.of(0))
+    tolerance = 10 * TOLERANCE[dtype]
+    for name, expected in zip(gradient._fields, gradient, strict=True):
+        found, scale = getattr(result, name)[0], np.abs(expected).max()
+        assert_allclose(found, expected, rtol=0, atol=tolerance * scale, err_msg=name)
+    whole = np.concatenate([result.h0[0], *([result.c0[0]] if made.rnn.cell == "lstm" else [])], 1)
+    assert_allclose(whole, state, rtol=0, atol=tolerance * np.abs(state).max())
+
+
 @CELLS
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("T", [1, 3, 4] if NOJIT else range(1, 8))
