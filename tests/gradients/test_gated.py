@@ -65,7 +65,7 @@ def test_any_number_of_units(H, dtype, cell):
     made = gated(cell, H=H, T=2, B=2, dtype=dtype, silent=0.0)
     result = bptt(made.rnn, made.sequences, **made.start)
     gradient, state = reference.complex_step(*made.of(0))
-    tolerance = 10 * TOLERANCE[dtype]
+    tolerance = TOLERANCE[dtype]
     for name, expected in zip(gradient._fields, gradient, strict=True):
         found, scale = getattr(result, name)[0], np.abs(expected).max()
         assert_allclose(found, expected, rtol=0, atol=tolerance * scale, err_msg=name)
