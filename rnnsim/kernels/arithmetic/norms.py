@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from rnnsim.kernels.arithmetic.jit import exact, kernel
+from rnnsim.kernels.arithmetic.vectors import single
 
 LN2 = math.log(2.0)
 EMPTY = -(2**40)  # the exponent of a sum to which nothing has been added
@@ -37,12 +38,28 @@ def square_of(row):
 
 
 @kernel
+def wide_square_of(row):
+    """The same in float64, where squares of float32 neither overflow nor underflow."""
+    total = 0.0
+    for i in range(row.size):
+        total += np.float64(row[i]) * np.float64(row[i])
+    return total
+
+
+@kernel
 def frobenius(array):
     """||array||_F of a 2-D array in float64; right for entries anywhere in the range."""
     total = 0.0
     for i in range(array.shape[0]):
         total += square_of(array[i])
-    return math.sqrt(total) if holds(total, array.itemsize) else _scaled_frobenius(array)
+    if holds(total, array.itemsize):
+        return math.sqrt(total)
+    if not single(array):
+        return _scaled_frobenius(array)
+    total = 0.0
+    for i in range(array.shape[0]):
+        total += wide_square_of(array[i])
+    return math.sqrt(total)
 
 
 @exact
@@ -73,7 +90,11 @@ def slab_norm(array, s, start, width):
         total += square_of(array[s, b, start : start + width])
     if holds(total, array.itemsize):
         return math.sqrt(total)
-    norm = 0.0
+    norm = total = 0.0
+    if single(array):
+        for b in range(array.shape[1]):
+            total += wide_square_of(array[s, b, start : start + width])
+        return math.sqrt(total)
     for b in range(array.shape[1]):
         for i in range(width):
             norm = hypot(norm, abs(np.float64(array[s, b, start + i])))
